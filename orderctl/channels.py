@@ -1,0 +1,89 @@
+"""The names of Redis channels and keys; the only place that spells them.
+
+A channel is ``{scope}:{id}:{type}``; the last message of a channel is kept under a key of the same
+name for :data:`SNAPSHOT_TTL` seconds. Both are a contract with the shop's own programs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: How long the last message of a channel is kept, in seconds.
+SNAPSHOT_TTL = 3600
+#: What a listener to everything subscribes to.
+PATTERNS = ("task:*", "order:*")
+#: The capped list of jobs that the worker set aside, newest first.
+REJECTED_JOBS = "orderctl:rejected-jobs"
+#: Prefix of the keys in which supervisors announce themselves.
+SUPERVISOR_PREFIX = "orderctl:supervisor:"
+
+_NAME = re.compile(r"(order|task):([1-9][0-9]{0,18}):(progress|status|complete)\Z", re.ASCII)
+
+
+class Scope(StrEnum):
+    """What a channel speaks of."""
+
+    ORDER = "order"
+    TASK = "task"
+
+
+class Kind(StrEnum):
+    """The type of a channel's messages."""
+
+    PROGRESS = "progress"
+    STATUS = "status"
+    COMPLETE = "complete"  #: Orders only.
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel; ``str()`` of it is its name and that of its snapshot key."""
+
+    scope: Scope
+    id: int
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.scope}:{self.id}:{self.kind}"
+
+
+def parse(name: str) -> Channel | None:
+    """The channel of that name, or None for a name that is no channel of ours."""
+    match = _NAME.match(name)
+    if match is None:
+        return None
+    channel = Channel(Scope(match[1]), int(match[2]), Kind(match[3]))
+    return None if channel.scope is Scope.TASK and channel.kind is Kind.COMPLETE else channel
+
+
+def task_progress(task_id: int) -> Channel:
+    """Percent, file and speed of a task."""
+    return Channel(Scope.TASK, task_id, Kind.PROGRESS)
+
+
+def task_status(task_id: int) -> Channel:
+    """A task's moves from status to status."""
+    return Channel(Scope.TASK, task_id, Kind.STATUS)
+
+
+def order_progress(order_id: int) -> Channel:
+    """The mean percent of an order's tasks."""
+    return Channel(Scope.ORDER, order_id, Kind.PROGRESS)
+
+
+def order_status(order_id: int) -> Channel:
+    """An order's moves from status to status."""
+    return Channel(Scope.ORDER, order_id, Kind.STATUS)
+
+
+def order_complete(order_id: int) -> Channel:
+    """The end of an order."""
+    return Channel(Scope.ORDER, order_id, Kind.COMPLETE)
+
+
+def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
+    """Every channel of one order or task."""
+    kinds = (Kind.PROGRESS, Kind.STATUS, Kind.COMPLETE) if scope is Scope.ORDER else (Kind.PROGRESS, Kind.STATUS)
+    return tuple(Channel(scope, subject_id, kind) for kind in kinds)
