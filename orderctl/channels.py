@@ -85,5 +85,7 @@ def order_complete(order_id: int) -> Channel:
 
 def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
     """Every channel of one order or task."""
-    kinds = (Kind.PROGRESS, Kind.STATUS, Kind.COMPLETE) if scope is Scope.ORDER else (Kind.PROGRESS, Kind.STATUS)
+    kinds = (
+        (Kind.PROGRESS, Kind.STATUS, Kind.COMPLETE) if scope is Scope.ORDER else (Kind.PROGRESS, Kind.STATUS)
+    )
     return tuple(Channel(scope, subject_id, kind) for kind in kinds)

@@ -1,0 +1,170 @@
+"""Functions that turn one setting's text (or TOML value) into its value.
+
+Each raises ValueError with what is allowed; ``settings`` adds the key and its origin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+_MIN_SECRET = 32
+
+
+def text(value: Any) -> str:
+    """Any text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"needs a text, not {value!r}")
+    return value
+
+
+def name(value: Any) -> str:
+    """A text without white space."""
+    if not isinstance(value, str) or not value or value.split() != [value]:
+        raise ValueError(f"needs a text without spaces, not {value!r}")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """1/0, true/false, yes/no, on/off, or TOML's own."""
+    if isinstance(value, bool):
+        return value
+    lowered = str(value).strip().lower()
+    if lowered not in _TRUE | _FALSE:
+        raise ValueError(f"needs true or false, not {value!r}")
+    return lowered in _TRUE
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """A whole number from low to high."""
+
+    def read(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise ValueError(f"needs a whole number from {low} to {high}, not {value!r}")
+        return number
+
+    return read
+
+
+def real(low: float, high: float) -> Callable[[Any], float]:
+    """A number from low to high."""
+
+    def read(value: Any) -> float:
+        try:
+            number = float(value) if not isinstance(value, bool) else math.nan
+        except (TypeError, ValueError):
+            number = math.nan
+        if not low <= number <= high:
+            raise ValueError(f"needs a number from {low:g} to {high:g}, not {value!r}")
+        return number
+
+    return read
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """One of the given words."""
+
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"needs one of {', '.join(allowed)}, not {value!r}")
+        return str(value)
+
+    return read
+
+
+def path(value: Any) -> Path:
+    """A path; ``~`` is the home folder."""
+    return Path(text(value)).expanduser().absolute()
+
+
+def listing(value: Any) -> tuple[str, ...]:
+    """A TOML list of texts, or one text with commas."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError(f"needs texts separated by commas, not {value!r}")
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def token_secret(value: Any) -> str:
+    """A secret that cannot be guessed from the tokens it signs."""
+    if len(text(value)) < _MIN_SECRET:
+        raise ValueError(f"needs {_MIN_SECRET} characters or more")
+    return str(value)
+
+
+def time_zone(value: Any) -> str:
+    """``local``, ``UTC`` or a zone of the IANA database."""
+    if value == "local":
+        return "local"
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only where it is set
+
+    try:
+        ZoneInfo(value)
+    except (OSError, TypeError, ValueError, KeyError):
+        raise ValueError(f"needs local, UTC or a zone such as Asia/Ho_Chi_Minh, not {value!r}") from None
+    return str(value)
+
+
+def database_url(value: Any) -> str:
+    """A URL of MySQL, MariaDB or SQLite; a bare ``mysql://`` gets the driver that we install."""
+    if not isinstance(value, str) or "://" not in value:
+        raise ValueError("needs mysql://user:password@host/name, mariadb://... or sqlite:///file")
+    scheme, _, rest = value.partition("://")
+    drivers = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql", "sqlite": "sqlite"}
+    chosen = drivers.get(scheme, scheme)
+    if chosen not in drivers.values():
+        raise ValueError(f"needs a mysql://, mariadb:// or sqlite:/// URL, not {scheme}://")
+    if chosen != "sqlite":
+        _require_server(value, "mysql://user:password@host:3306/name")
+        if not urlsplit(value).path.strip("/"):
+            raise ValueError("needs the database's name: mysql://user:password@host:3306/name")
+    return f"{chosen}://{rest}"
+
+
+def redis_url(value: Any) -> str:
+    """A URL of Redis or Valkey."""
+    example = "redis://:password@host:6379/0"
+    if not isinstance(value, str) or urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(f"needs {example}, rediss://... or unix:///path/to/socket")
+    if not value.startswith("unix:"):
+        _require_server(value, example)
+        database = urlsplit(value).path.strip("/")
+        if database and not database.isdigit():
+            raise ValueError(f"needs a number as database, not {database!r}: {example}")
+    return value
+
+
+def http_url(value: Any) -> str:
+    """An http or https URL; a trailing slash is dropped."""
+    if not isinstance(value, str) or urlsplit(value).scheme not in {"http", "https"}:
+        raise ValueError("needs http://... or https://...")
+    _require_server(value, "https://host/path")
+    return value.rstrip("/")
+
+
+def smtp_url(value: Any) -> str:
+    """SMTP (STARTTLS where offered) or SMTPS (TLS from the start)."""
+    example = "smtp://user:password@host:587"
+    if not isinstance(value, str) or urlsplit(value).scheme not in {"smtp", "smtps"}:
+        raise ValueError(f"needs {example} or smtps://...")
+    _require_server(value, example)
+    return value
+
+
+def _require_server(url: str, example: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host:
+        raise ValueError(f"needs a host and a valid port: {example}")

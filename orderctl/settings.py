@@ -1,0 +1,347 @@
+"""Settings: flags, then the environment, then TOML files, then the embedded default.
+
+Each key is declared once, as a field of its section, with the function that reads it. The key
+``section.name`` is ``ORDERCTL_SECTION_NAME`` in the environment; a secret can also come from a file
+named by ``section.name_file``. :func:`load` is the only place that reads ``os.environ``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orderctl import readers
+from orderctl.errors import Misconfigured
+
+T = TypeVar("T")
+
+SYSTEM_FILE = Path("/etc/orderctl/config.toml")
+ENVIRONMENT_PREFIX = "ORDERCTL_"
+MASK = "********"
+
+
+def _key(read: Callable[[Any], T], default: T, about: str, *, secret: bool = False) -> T:
+    """Declare a key: how it is read, what it is when nothing is set, and what it means."""
+    metadata = {"read": read, "about": about, "secret": secret}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The SQL database."""
+
+    url: str | None = _key(readers.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
+    pool_size: int = _key(readers.whole(1, 100), 5, "connections kept open")
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """Redis or Valkey."""
+
+    url: str | None = _key(
+        readers.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What carries out the tasks."""
+
+    queue: str = _key(readers.name, "downloads", "RQ queue that wakes the workers")
+    concurrency: int = _key(readers.whole(1, 256), 1, "workers of one supervisor")
+    handler: str = _key(readers.name, "http", "entry point of the group orderctl.handlers")
+    take: str = _key(readers.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
+    lease_seconds: float = _key(readers.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
+    max_attempts: int = _key(readers.whole(1, 100), 3, "attempts before a task fails for good")
+    retry_transient: bool = _key(readers.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
+    drain_timeout_seconds: float = _key(readers.real(0, 86400), 60.0, "how long a stop waits for downloads")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Live progress."""
+
+    interval_seconds: float = _key(readers.real(0, 3600), 5.0, "at most one message of a task in this time")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The http handler."""
+
+    directory: Path | None = _key(readers.path, None, "where files go; unset: downloads in the state folder")
+    public_url: str | None = _key(readers.http_url, None, "what serves the directory; makes drive_link")
+    allow_private_hosts: bool = _key(readers.boolean, False, "allow addresses of private networks")
+    max_bytes: int = _key(readers.whole(1, 2**60), 100 * 2**30, "largest file")
+    timeout_seconds: float = _key(readers.real(0.1, 86400), 30.0, "longest silence of a server")
+    min_bytes_per_second: int = _key(readers.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The relay for dashboards."""
+
+    host: str = _key(readers.name, "127.0.0.1", "address to listen on")
+    port: int = _key(readers.whole(0, 65535), 3001, "port to listen on; 0: any free one")
+    origins: tuple[str, ...] = _key(readers.listing, (), "web origins that may connect")
+    hosts: tuple[str, ...] = _key(readers.listing, (), "host names under which it is reached")
+    token_secret: str | None = _key(
+        readers.token_secret, None, "signs tokens, 32 characters or more", secret=True
+    )
+    max_connections: int = _key(readers.whole(1, 1_000_000), 10_000, "connections in all")
+    max_connections_per_address: int = _key(readers.whole(0, 1_000_000), 100, "for one address; 0: no limit")
+    max_subscriptions: int = _key(readers.whole(1, 1_000_000), 1000, "for one connection")
+    max_messages_per_second: int = _key(readers.whole(1, 1_000_000), 1000, "from one connection")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Mails to customers and to the admin."""
+
+    url: str | None = _key(
+        readers.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True
+    )
+    sender: str | None = _key(readers.text, None, "From address")
+    admin: str | None = _key(readers.text, None, "where alerts go")
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Webhooks to whoever wants to be told."""
+
+    webhook_url: str | None = _key(
+        readers.http_url, None, "POSTed when an order ends or a task fails for good"
+    )
+    webhook_secret: str | None = _key(readers.text, None, "signs the body (HMAC-SHA256)", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What people see."""
+
+    currency: str = _key(readers.name, "VND", "of total_amount")
+    time_zone: str = _key(readers.time_zone, "local", "for --time-format local: local, UTC or Area/City")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Seals over the audit log."""
+
+    seal_key: str | None = _key(readers.text, None, "HMAC key of the seals", secret=True)
+    seal_margin_seconds: int = _key(readers.whole(0, 86400), 60, "events younger than this stay open")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, and where each came from.
+
+    Attributes:
+        state_dir: Folder for the embedded database, the embedded Redis and downloads.
+        origins_of: Key to the text that names its origin, such as ``environment ORDERCTL_RELAY_PORT``.
+    """
+
+    state_dir: Path
+    database: Database
+    redis: Redis
+    worker: Worker
+    progress: Progress
+    download: Download
+    relay: Relay
+    mail: Mail
+    notify: Notify
+    display: Display
+    audit: Audit
+    origins_of: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def download_directory(self) -> Path:
+        """Where downloaded files go."""
+        return self.download.directory or self.state_dir / "downloads"
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{key}={shown}' for key, shown, _ in self.shown())})"
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Each key with its value, secrets masked, and its origin."""
+        rows = [("state_dir", str(self.state_dir), self.origins_of.get("state_dir", "default"))]
+        for section, kind in SECTIONS.items():
+            for item in fields(kind):
+                key = f"{section}.{item.name}"
+                value = getattr(getattr(self, section), item.name)
+                rows.append((key, _shown(value, item), self.origins_of.get(key, "default")))
+        return rows
+
+
+SECTIONS: dict[str, type] = {
+    "database": Database,
+    "redis": Redis,
+    "worker": Worker,
+    "progress": Progress,
+    "download": Download,
+    "relay": Relay,
+    "mail": Mail,
+    "notify": Notify,
+    "display": Display,
+    "audit": Audit,
+}
+
+
+def declared() -> dict[str, Field[Any]]:
+    """Every key ``section.name`` with its declaration."""
+    return {f"{section}.{item.name}": item for section, kind in SECTIONS.items() for item in fields(kind)}
+
+
+def variable(key: str) -> str:
+    """The environment variable of a key."""
+    return ENVIRONMENT_PREFIX + key.replace(".", "_").upper()
+
+
+def user_file() -> Path:
+    """The user's own configuration file."""
+    from platformdirs import user_config_path  # noqa: PLC0415 - 5 ms that only half of the starts need
+
+    return user_config_path("orderctl", appauthor=False) / "config.toml"
+
+
+def files(config: Path | None) -> list[Path]:
+    """The configuration files that are read, later ones over earlier ones."""
+    return [path for path in (SYSTEM_FILE, user_file(), config) if path is not None]
+
+
+def load(
+    flags: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read all settings.
+
+    Args:
+        flags: Values from the command line by key; they go over everything else.
+        config: A further TOML file, which has to exist.
+        environ: The environment; the process's own when None.
+
+    Raises:
+        Misconfigured: On an unknown key, a wrong value, or a file that cannot be read. The message names
+            the key, its origin and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    config_variable = environ.get("ORDERCTL_CONFIG")
+    config = config or (Path(config_variable) if config_variable else None)
+    found: dict[str, tuple[Any, str]] = {}
+    for path in files(config):
+        found |= _from_file(path, required=path == config)
+    found |= _from_environment(environ)
+    found |= {key: (value, "command line") for key, value in (flags or {}).items()}
+    return _build(_with_secret_files(found))
+
+
+def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
+    origins = {key: origin for key, (_, origin) in found.items()}
+    sections = {}
+    for section, kind in SECTIONS.items():
+        values = {}
+        for item in fields(kind):
+            key = f"{section}.{item.name}"
+            if key in found:
+                values[item.name] = _read(key, item.metadata["read"], *found[key])
+        sections[section] = kind(**values)
+    state_dir = _read("state_dir", readers.path, *found.get("state_dir", (None, "default")))
+    return Settings(state_dir=state_dir or _default_state_dir(), origins_of=origins, **sections)
+
+
+def _default_state_dir() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - as in user_file
+
+    return user_state_path("orderctl", appauthor=False)
+
+
+def _read(key: str, read: Callable[[Any], Any], value: object, origin: str) -> Any:
+    try:
+        return None if value is None else read(value)
+    except ValueError as error:
+        raise Misconfigured(f"setting {key} ({origin}): {error}", hint="orderctl config show") from None
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise Misconfigured(
+                f"there is no configuration file {path}", hint="orderctl config init"
+            ) from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"cannot read {path}: {error}") from None
+    origin = f"file {path}"
+    flat: dict[str, tuple[Any, str]] = {}
+    for name, value in document.items():
+        inner = (
+            {f"{name}.{key}": item for key, item in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
+        flat |= {key: (item, origin) for key, item in inner.items()}
+    _refuse_unknown(flat)
+    return flat
+
+
+def _refuse_unknown(flat: Mapping[str, tuple[Any, str]]) -> None:
+    allowed = _known()
+    for key, (_, origin) in flat.items():
+        if key not in allowed:
+            raise Misconfigured(
+                f"setting {key} ({origin}): there is no such setting", hint="orderctl config show lists them"
+            )
+
+
+def _known() -> set[str]:
+    keys = declared()
+    secret_files = {f"{key}_file" for key, item in keys.items() if item.metadata["secret"]}
+    return {"state_dir", *keys, *secret_files}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    names = {variable(key): key for key in _known()}
+    present = {names[name]: (environ[name], f"environment {name}") for name in names if environ.get(name)}
+    for key in [key for key in present if key.endswith("_file")]:
+        # The environment's secret file goes over a plain value from a TOML file.
+        present[key.removesuffix("_file")] = present.get(key.removesuffix("_file"), present[key])
+    return present
+
+
+def _with_secret_files(found: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+    result = dict(found)
+    for key, item in declared().items():
+        if not item.metadata["secret"]:
+            continue
+        named = result.pop(f"{key}_file", None)
+        if named is not None and (key not in result or result[key] == named):
+            result[key] = _read_secret(f"{key}_file", *named)
+    return result
+
+
+def _read_secret(key: str, path: str, origin: str) -> tuple[str, str]:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n"), f"{origin}, file {path}"
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"setting {key} ({origin}): cannot read {path}: {error}") from None
+
+
+def _shown(value: object, item: Field[Any]) -> str:
+    if value is None:
+        return "-"
+    if not item.metadata["secret"]:
+        return ",".join(value) if isinstance(value, tuple) else str(value)
+    return mask_url(str(value)) if item.name == "url" else MASK
+
+
+def mask_url(url: str) -> str:
+    """The URL without its password and without its query, either of which may be a secret."""
+    masked = re.sub(r"^([^:/?#]+://[^:/?#@]*):.*@", rf"\1:{MASK}@", url)
+    return re.sub(r"\?.*$", f"?{MASK}", masked)
