@@ -1,0 +1,1 @@
+"""The migrations of orderctl's tables, installed as ``orderctl.migrations``."""

@@ -1,0 +1,227 @@
+"""The database: engines, transactions that are run again after a deadlock, its clock, its errors.
+
+Everything that touches the database goes through :func:`transact` or :func:`reading`, which turn the
+driver's errors into ours.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+
+from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
+from orderctl.schema import UtcDateTime
+
+T = TypeVar("T")
+
+#: Deadlock and lock wait timeout. 1205 rolls back only the statement: all is rolled back and run again.
+_RERUN_CODES: Final = {1205, 1213, 3572}
+#: Connection refused, lost, or ended by the server; too many connections; shutting down.
+_GONE_CODES: Final = {
+    0,
+    1040,
+    1053,
+    1077,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1203,
+    1927,
+    2002,
+    2003,
+    2006,
+    2013,
+    2055,
+    4031,
+}
+#: Access denied, or unknown database: the URL is wrong.
+_REFUSED_CODES: Final = {1044, 1045, 1049, 1698}
+#: Unknown table or column: not migrated.
+_MISSING_CODES: Final = {1054, 1146}
+_RERUNS: Final = 10
+_BUSY_SECONDS: Final = 10
+
+
+class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
+    """The database's clock in UTC, plus an offset.
+
+    Args:
+        offset: Seconds to add; may be negative.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = False
+
+    def __init__(self, offset: float = 0) -> None:
+        self.offset = offset
+
+
+@compiles(utc_now)
+def _sqlite_now(element: utc_now, _compiler: Any, **_: Any) -> str:
+    # julianday keeps milliseconds; the zeros make it the text that SQLAlchemy writes and compares with.
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.offset:+.3f} seconds')"
+
+
+@compiles(utc_now, "mysql", "mariadb")
+def _mysql_now(element: utc_now, _compiler: Any, **_: Any) -> str:
+    if not element.offset:
+        return "UTC_TIMESTAMP(6)"
+    return f"TIMESTAMPADD(MICROSECOND, {round(element.offset * 1e6)}, UTC_TIMESTAMP(6))"
+
+
+def connect(url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10) -> Engine:
+    """An engine for MySQL, MariaDB or SQLite. Nothing is connected yet.
+
+    Args:
+        url: As ``settings.database.url``: ``mysql+pymysql://``, ``mariadb+pymysql://`` or ``sqlite:///``.
+        pool_size: Connections kept open.
+        lock_wait_seconds: How long a statement waits for a row that somebody else holds.
+
+    Raises:
+        Misconfigured: When the URL is none.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _connect_sqlite(url)
+        engine = create_engine(
+            parsed,
+            pool_size=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            isolation_level="READ COMMITTED",
+            connect_args={
+                "connect_timeout": 5,
+                "read_timeout": 60,
+                "write_timeout": 60,
+                "init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={lock_wait_seconds}",
+            },
+        )
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise Misconfigured(f"setting database.url: {error}") from None
+    return engine
+
+
+def _connect_sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        # journal_mode=WAL is written into the file; asking costs no lock, setting does.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another wrote in between.
+        options = connection.get_execution_options()
+        connection.exec_driver_sql("BEGIN" if options.get("orderctl_readonly") else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one transaction and commit it; run it again after a deadlock or a lock wait.
+
+    Args:
+        engine: From :func:`connect`.
+        work: Called with a connection, several times if need be: it must do nothing but database work.
+
+    Returns:
+        What ``work`` returned in the run that was committed.
+
+    Raises:
+        DatabaseUnavailable: When there is no connection, or it was lost. Whether the commit happened is
+            then unknown if it was lost while committing; work behind a compare-and-set can run again.
+        NotMigrated: When a table or a column of ours is missing.
+    """
+    for run in range(_RERUNS):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if not _worth_rerunning(error) or run == _RERUNS - 1:
+                raise translate(error) from error
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
+        time.sleep(random.uniform(0, min(1.0, 0.01 * 2**run)))
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for queries; one snapshot's worth of errors turned into ours.
+
+    Raises:
+        DatabaseUnavailable: When there is no connection, or it was lost.
+        NotMigrated: When a table or a column of ours is missing.
+    """
+    try:
+        with engine.connect().execution_options(orderctl_readonly=True) as connection:
+            yield connection
+    except DBAPIError as error:
+        raise translate(error) from error
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
+
+
+def translate(error: DBAPIError) -> Exception:
+    """The error of ours that says what a driver's error means; unknown ones come back as they are."""
+    code, text = _code_of(error), str(error.orig)
+    if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
+        return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
+    if code in _REFUSED_CODES:
+        return Misconfigured(
+            f"the database refuses us: {_short(error)}", hint="check the setting database.url"
+        )
+    if error.connection_invalidated or code in _GONE_CODES or "unable to open" in text:
+        return DatabaseUnavailable(
+            f"the database does not answer: {_short(error)}", hint="orderctl config show"
+        )
+    if _worth_rerunning(error):
+        return DatabaseUnavailable(f"the database is too busy: {_short(error)}", hint="try again")
+    if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in text:
+        return Misconfigured(f"setting database.url: {text}")
+    return OrderctlError(f"the database reports: {_short(error)}")
+
+
+def is_duplicate(error: DBAPIError) -> bool:
+    """Whether a unique key is the reason."""
+    return _code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)  # noqa: PLR2004
+
+
+def is_sqlite(connection: Connection) -> bool:
+    """Whether this is SQLite, which locks the whole file and not rows."""
+    return connection.dialect.name == "sqlite"
+
+
+def _worth_rerunning(error: DBAPIError) -> bool:
+    return _code_of(error) in _RERUN_CODES or "database is locked" in str(error.orig)
+
+
+def _code_of(error: DBAPIError) -> int | None:
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _short(error: DBAPIError) -> str:
+    arguments = getattr(error.orig, "args", ())
+    text = str(arguments[-1]) if arguments else str(error.orig)
+    return text.partition("\n")[0]

@@ -1,0 +1,1 @@
+"""The relay: from Redis Pub/Sub to the dashboards."""

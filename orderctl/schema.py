@@ -1,0 +1,131 @@
+"""The tables as orderctl reads and writes them. The migrations create and adopt them.
+
+``orders``, ``download_tasks`` and ``order_audit_logs`` are shared with the shop's own system: their
+names and columns are a contract, and they may have further columns that stand in no place here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import mysql
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """DATETIME(6) that holds UTC: aware in Python, naive in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Microseconds on MySQL and MariaDB, whose plain DATETIME has whole seconds."""
+        kind = mysql.DATETIME(fsp=6) if dialect.name in {"mysql", "mariadb"} else DateTime()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To naive UTC."""
+        return value if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To aware UTC."""
+        return value if value is None else value.replace(tzinfo=UTC)
+
+
+metadata: Final = MetaData()
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+Json = JSON(none_as_null=True)
+
+orders: Final = Table(
+    "orders",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("order_code", String(64), nullable=False),
+    Column("user_email", String(254), nullable=False),
+    Column("order_status", String(16), nullable=False),
+    Column("payment_status", String(16), nullable=False),
+    Column("total_amount", Numeric(12, 2), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("paid_at", UtcDateTime),
+    Column("completed_at", UtcDateTime),
+    Column("round", Integer, nullable=False),  # how often the order was opened again
+)
+
+download_tasks: Final = Table(
+    "download_tasks",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("order_id", BigId, ForeignKey("orders.id"), nullable=False),
+    Column("course_url", String(2048), nullable=False),
+    Column("title", String(255)),
+    Column("status", String(16), nullable=False),
+    Column("drive_link", String(1024)),
+    Column("error_log", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime),
+    Column("managed", SmallInteger, nullable=False),  # 1: ours to run
+    Column("attempt", Integer, nullable=False),  # never falls
+    Column("max_attempts", Integer, nullable=False),
+    Column("available_at", UtcDateTime),  # not before; NULL: at once
+    Column("lease_token", String(36)),
+    Column("lease_until", UtcDateTime),
+    Column("worker", String(128)),
+    Column("error_type", String(32)),
+    Column("error_fingerprint", String(32)),
+)
+
+order_audit_logs: Final = Table(
+    "order_audit_logs",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("order_id", BigId, ForeignKey("orders.id"), nullable=False),
+    Column("task_id", BigId, ForeignKey("download_tasks.id")),
+    Column("event_type", String(64), nullable=False),
+    Column("event_category", String(32), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", Json),
+    Column("previous_status", String(32)),
+    Column("new_status", String(32)),
+    Column("source", String(64)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("dedup_key", String(191)),  # unique: an event that can happen once is written once
+    Column("actor", String(128)),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("dedup_key", String(191), nullable=False, unique=True),
+    Column("payload", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_token", String(36)),
+    Column("lease_until", UtcDateTime),
+    Column("sent_at", UtcDateTime),
+    Column("last_error", Text),
+    Index("ix_outbox_sent_due", "sent_at", "due_at"),
+)
+
+TABLES: Final = (orders, download_tasks, order_audit_logs, outbox)
