@@ -1,0 +1,1 @@
+"""The tests. A real package: a namespace package loses to any installed ``tests`` package."""

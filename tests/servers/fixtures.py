@@ -1,0 +1,163 @@
+"""The fixtures that give tests their servers and databases. A plugin, loaded by ``tests/conftest.py``."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers.availability import Unavailable, give_up
+from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
+from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
+from tests.servers.process import Server, short_folder
+from tests.servers.redis import RedisServer, find_redis
+
+#: What changes a program's output or places and is the developer's own affair.
+PERSONAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS")
+
+OwnRedis = Callable[..., RedisServer]
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"databases(kind, ...): run on these only, of {', '.join(KINDS)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever uses ``database_url`` or ``migrated_url`` once on each kind of database."""
+    if "database_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("databases")
+        try:
+            kinds = choose(marker.args if marker else ())
+        except ValueError as error:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from error
+        metafunc.parametrize("database_kind", kinds, ids=kinds)
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of the test's own, with a short path; nothing of the developer's settings reaches the test."""
+    folder = short_folder()
+    for name in [name for name in os.environ if name.startswith("ORDERCTL_") or name in PERSONAL]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("CONFIG", "STATE", "CACHE", "DATA", "RUNTIME"):
+        place = folder / name.lower()
+        place.mkdir(mode=0o700)
+        monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(place))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The Redis or Valkey server of this test process. A test may pause or kill it; ``redis_url`` mends it."""
+    try:
+        server = RedisServer(find_redis())
+    except Unavailable as error:
+        give_up(str(error))
+    yield from _running(server)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[OwnRedis]:
+    """``own_redis(persistent=False)`` starts a server for this test alone."""
+    servers: list[RedisServer] = []
+
+    def make(*, persistent: bool = False) -> RedisServer:
+        try:
+            servers.append(RedisServer(find_redis(), persistent=persistent))
+        except Unavailable as error:
+            give_up(str(error))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MysqlServer]:
+    """The MariaDB server of this test process."""
+    try:
+        server = MysqlServer(find_mariadb())
+    except Unavailable as error:
+        give_up(str(error))
+    yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[MysqlServer]:
+    """The MySQL server of this test process."""
+    try:
+        server = MysqlServer(find_mysql())
+    except Unavailable as error:
+        give_up(str(error))
+    yield from _running(server)
+
+
+@pytest.fixture
+def database_server(database_kind: str, request: pytest.FixtureRequest) -> MysqlServer | None:
+    """The server behind ``database_url`` and ``migrated_url``, running; None for SQLite.
+
+    A test may pause, kill and restart it: the next test finds it mended.
+    """
+    if database_kind == "sqlite":
+        return None
+    server: MysqlServer = request.getfixturevalue(f"{database_kind}_server")
+    return server.revive()
+
+
+@pytest.fixture
+def database_url(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[str]:
+    """URL of a new, empty database, on each kind that the test's ``databases`` marker allows."""
+    if database_server is None:
+        yield sqlite_url(tmp_path / "empty.db")
+        return
+    name = fresh_name()
+    yield database_server.create_database(name)
+    database_server.revive().drop_database(name)
+
+
+@pytest.fixture
+def migrated_url(
+    database_kind: str,
+    database_server: MysqlServer | None,
+    migrated_file: MigratedFile,
+    migrated_servers: dict[str, MigratedServer],
+    tmp_path: Path,
+) -> str:
+    """URL of a database with the newest schema and no rows, on each kind that the marker allows."""
+    if database_server is None:
+        return migrated_file.copy(tmp_path / "migrated.db")
+    if database_kind not in migrated_servers:
+        migrated_servers[database_kind] = MigratedServer(database_server)
+    return migrated_servers[database_kind].renew()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> MigratedFile:
+    """The SQLite file that ``migrated_url`` copies."""
+    return MigratedFile(tmp_path_factory.mktemp("migrated") / "template.db")
+
+
+@pytest.fixture(scope="session")
+def migrated_servers() -> dict[str, MigratedServer]:
+    """The databases that ``migrated_url`` empties, by kind."""
+    return {}
+
+
+def _running(server: AnyServer) -> Iterator[AnyServer]:
+    try:
+        yield server.start()
+    finally:
+        server.close()

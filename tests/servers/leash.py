@@ -1,0 +1,27 @@
+"""Run a program that dies with the process that started it: ``leash.py PARENT_PID PROGRAM ARGUMENT...``.
+
+A program of its own rather than ``preexec_fn``, which is unsafe (and a warning) in a process with threads.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int, command: list[str]) -> None:
+    """Become ``command``, to be killed when ``parent`` ends.
+
+    Args:
+        parent: Process id of the starter. If it ended before the leash held, nothing is run.
+        command: Absolute path of the program, and its arguments.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == parent:
+        os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
