@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.availability import Unavailable
+from tests.servers.availability import UnavailableError
 
 ROLLING = ("stable", "testing", "unstable", "sid")
 
-ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
+ONE_LINE = re.compile(
+    r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,17 @@ def find_mirror(suite: str | None = None, etc: Path = Path("/etc")) -> Mirror:
         etc: The folder with ``os-release`` and ``apt``.
 
     Raises:
-        Unavailable: The machine is no Debian, or its sources name no mirror.
+        UnavailableError: The machine is no Debian, or its sources name no mirror.
     """
     release = _read_release(etc / "os-release")
     if release.get("ID") != "debian":
-        raise Unavailable(f"packages are fetched on Debian only, this is {release.get('ID', 'unknown')}")
+        raise UnavailableError(f"packages are fetched on Debian only, this is {release.get('ID', 'unknown')}")
     known = {release.get("VERSION_CODENAME", ""), *ROLLING} - {""}
     for mirror in read_sources(etc / "apt"):
         own = [name for name in mirror.suites if name in known]
         if own and "main" in mirror.components:
             return Mirror(mirror.uri, (suite or own[0],), ("main",), mirror.signed_by)
-    raise Unavailable("apt's sources name no mirror of Debian")
+    raise UnavailableError("apt's sources name no mirror of Debian")
 
 
 def read_sources(apt: Path) -> Iterator[Mirror]:

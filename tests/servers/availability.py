@@ -10,7 +10,7 @@ import pytest
 ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A server's program is not on this machine and cannot be fetched; the text says why."""
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers.aptsources import Mirror, find_mirror
-from tests.servers.availability import ENVIRONMENT, Unavailable
+from tests.servers.availability import ENVIRONMENT, UnavailableError
 
 #: How long the tests wait for a fetch, in seconds; pytest ends a test after 120.
 PATIENCE = 90.0
@@ -60,14 +60,14 @@ def locked(path: Path, patience: float) -> Iterator[None]:
         patience: How long to wait for another process, in seconds.
 
     Raises:
-        Unavailable: The folder is not writable, or the other process takes longer.
+        UnavailableError: The folder is not writable, or the other process takes longer.
     """
     deadline = time.monotonic() + patience
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise Unavailable(f"no cache folder: {error}") from error
+        raise UnavailableError(f"no cache folder: {error}") from error
     with file:
         while True:
             try:
@@ -75,7 +75,7 @@ def locked(path: Path, patience: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Unavailable(f"{path.stem} is being prepared by another process") from None
+                    raise UnavailableError(f"{path.stem} is being prepared by another process") from None
                 time.sleep(0.1)
         yield
 
@@ -89,7 +89,7 @@ def fetch(package: str, suite: str | None = None, *, patience: float = PATIENCE)
         patience: How long it may take in all, in seconds.
 
     Raises:
-        Unavailable: This is no Debian, or has no network, or not the package.
+        UnavailableError: This is no Debian, or has no network, or not the package.
     """
     name = f"{package}-{suite or 'own'}"
     root = cache_folder() / name
@@ -138,11 +138,13 @@ def _run(command: list[str], deadline: float) -> None:
             env={**ENVIRONMENT, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except FileNotFoundError as error:
-        raise Unavailable(f"{command[0]} is not on this machine") from error
+        raise UnavailableError(f"{command[0]} is not on this machine") from error
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{command[0]} took too long; fetch ahead: python -m tests.servers.debs") from error
+        raise UnavailableError(
+            f"{command[0]} took too long; fetch ahead: python -m tests.servers.debs"
+        ) from error
     except subprocess.CalledProcessError as error:
-        raise Unavailable(f"{command[0]} failed: {error.stderr.strip()[-500:]}") from error
+        raise UnavailableError(f"{command[0]} failed: {error.stderr.strip()[-500:]}") from error
 
 
 if __name__ == "__main__":

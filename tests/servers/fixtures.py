@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers.availability import Unavailable, give_up
+from tests.servers.availability import UnavailableError, give_up
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 from tests.servers.process import Server, short_folder
@@ -56,7 +56,7 @@ def redis_server() -> Iterator[RedisServer]:
     """The Redis or Valkey server of this test process. A test may pause or kill it; ``redis_url`` mends it."""
     try:
         server = RedisServer(find_redis())
-    except Unavailable as error:
+    except UnavailableError as error:
         give_up(str(error))
     yield from _running(server)
 
@@ -76,7 +76,7 @@ def own_redis() -> Iterator[OwnRedis]:
     def make(*, persistent: bool = False) -> RedisServer:
         try:
             servers.append(RedisServer(find_redis(), persistent=persistent))
-        except Unavailable as error:
+        except UnavailableError as error:
             give_up(str(error))
         return servers[-1].start()
 
@@ -90,7 +90,7 @@ def mariadb_server() -> Iterator[MysqlServer]:
     """The MariaDB server of this test process."""
     try:
         server = MysqlServer(find_mariadb())
-    except Unavailable as error:
+    except UnavailableError as error:
         give_up(str(error))
     yield from _running(server)
 
@@ -100,7 +100,7 @@ def mysql_server() -> Iterator[MysqlServer]:
     """The MySQL server of this test process."""
     try:
         server = MysqlServer(find_mysql())
-    except Unavailable as error:
+    except UnavailableError as error:
         give_up(str(error))
     yield from _running(server)
 

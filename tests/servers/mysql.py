@@ -13,7 +13,7 @@ from typing import Any
 
 import pymysql
 
-from tests.servers.availability import ENVIRONMENT, Unavailable
+from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.debs import PATIENCE, cache_folder, fetch, locked
 from tests.servers.process import Server, ServerError
 
@@ -63,7 +63,7 @@ def find_mysql() -> Program:
     """Find MySQL 8 or newer: unpacked by somebody, on the PATH, else fetched from Debian's unstable suite.
 
     Raises:
-        Unavailable: None of the three.
+        UnavailableError: None of the three.
     """
     if given := ENVIRONMENT.get(MYSQL_ROOT):
         return _program_in(Path(given))
@@ -77,7 +77,7 @@ def find_mariadb() -> Program:
     """Find MariaDB: on the PATH, else fetched from the machine's own suite.
 
     Raises:
-        Unavailable: Neither.
+        UnavailableError: Neither.
     """
     for program in _installed("mariadbd", "mysqld"):
         if program.is_mariadb:
@@ -98,17 +98,21 @@ def _program_in(root: Path) -> Program:
     servers = [path for name in ("mariadbd", "mysqld") for path in (root / "usr/sbin").glob(name)]
     loaders = [path for place in ("lib*", "usr/lib*") for path in root.glob(f"{place}/ld-linux*.so.*")]
     if not servers or not loaders:
-        raise Unavailable(f"no server with its libraries in {root}")
+        raise UnavailableError(f"no server with its libraries in {root}")
     libraries = [str(path) for place in ("lib", "usr/lib") for path in root.glob(f"{place}/*-linux-gnu*")]
     loader = (str(loaders[0]), "--library-path", ":".join(libraries))
     return _program((*loader, str(servers[0])), root / "usr")
 
 
 def _program(command: tuple[str, ...], base: Path) -> Program:
-    answer = subprocess.run([*command, "--no-defaults", "--version"], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [*command, "--no-defaults", "--version"], capture_output=True, text=True, check=False
+    )
     if answer.returncode:
-        raise Unavailable(f"{command[-1]} does not run: {answer.stderr.strip()[-300:]}")
-    share = next((base / "share" / name for name in ("mariadb", "mysql") if (base / "share" / name).is_dir()), base)
+        raise UnavailableError(f"{command[-1]} does not run: {answer.stderr.strip()[-300:]}")
+    share = next(
+        (base / "share" / name for name in ("mariadb", "mysql") if (base / "share" / name).is_dir()), base
+    )
     options = [f"--basedir={base}", f"--lc-messages-dir={share}"]
     if os.geteuid() == 0:
         options.append("--user=root")
@@ -127,7 +131,7 @@ def data_template(program: Program) -> Path:
 
     Raises:
         ServerError: The server could not prepare it.
-        Unavailable: There is no place for it.
+        UnavailableError: There is no place for it.
     """
     recipe = repr((program, OPTIONS, MARIADB_ROOT_SQL, MYSQL_ROOT_SQL))
     name = f"data-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
@@ -171,6 +175,7 @@ def _prepare_mysql(program: Program, data: Path) -> None:
     script = data.with_suffix(".sql")
     script.write_text(MYSQL_ROOT_SQL)
     _prepare(program, data, ["--initialize-insecure", f"--init-file={script}"], "")
+    script.unlink()
 
 
 def _prepare_mariadb(program: Program, data: Path) -> None:
@@ -182,7 +187,9 @@ def _prepare_mariadb(program: Program, data: Path) -> None:
 
 def _prepare(program: Program, data: Path, options: list[str], script: str) -> None:
     command = [*program.command, "--no-defaults", *OPTIONS, *program.options, f"--datadir={data}", *options]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(
+        command, input=script, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     if done.returncode:
         raise ServerError(f"no system tables in {data}: {done.stderr[-1000:]}")
 
@@ -208,8 +215,19 @@ class MysqlServer(Server):
         return self.folder / "data"
 
     def command(self) -> list[str]:
-        places = [f"--datadir={self.data}", f"--socket={self.socket_path}", f"--pid-file={self.folder / 'pid'}"]
-        words = ["--no-defaults", *OPTIONS, *self.program.options, *places, f"--port={self.port}", *self.options]
+        places = [
+            f"--datadir={self.data}",
+            f"--socket={self.socket_path}",
+            f"--pid-file={self.folder / 'pid'}",
+        ]
+        words = [
+            "--no-defaults",
+            *OPTIONS,
+            *self.program.options,
+            *places,
+            f"--port={self.port}",
+            *self.options,
+        ]
         return [*self.program.command, *words]
 
     def ping(self) -> None:
@@ -219,7 +237,9 @@ class MysqlServer(Server):
         """Return the SQLAlchemy URL of a database."""
         return f"mysql+pymysql://root@127.0.0.1:{self.port}/{database}?charset=utf8mb4"
 
-    def execute(self, statement: str, arguments: Any = None, *, database: str | None = None) -> list[tuple[Any, ...]]:
+    def execute(
+        self, statement: str, arguments: Any = None, *, database: str | None = None
+    ) -> list[tuple[Any, ...]]:
         """Run one statement, as ``root`` and committed, and return its rows."""
         with self.connect(database) as cursor:
             cursor.execute(statement, arguments)
@@ -255,7 +275,11 @@ class MysqlServer(Server):
     def connect(self, database: str | None = None) -> Iterator[pymysql.cursors.Cursor]:
         """Lend a cursor of ``root``'s, with autocommit, over the unix socket."""
         connection = pymysql.connect(
-            unix_socket=str(self.socket_path), user="root", database=database, autocommit=True, read_timeout=60
+            unix_socket=str(self.socket_path),
+            user="root",
+            database=database,
+            autocommit=True,
+            read_timeout=60,
         )
         try:
             with connection.cursor() as cursor:

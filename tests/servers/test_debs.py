@@ -4,7 +4,7 @@ import pytest
 
 from tests.servers import debs
 from tests.servers.aptsources import Mirror, find_mirror, read_sources
-from tests.servers.availability import Unavailable
+from tests.servers.availability import UnavailableError
 
 DEB822 = """\
 Types: deb
@@ -50,7 +50,9 @@ def test_mirror_is_found_in_a_deb822_file(etc: Path) -> None:
 def test_mirror_is_found_in_a_one_line_file(etc: Path) -> None:
     (etc / "apt/sources.list").write_text(LINES)
 
-    expected = Mirror("http://mirror.example.org/debian", ("bookworm",), ("main",), "/usr/share/keyrings/a.gpg")
+    expected = Mirror(
+        "http://mirror.example.org/debian", ("bookworm",), ("main",), "/usr/share/keyrings/a.gpg"
+    )
 
     assert find_mirror(None, etc) == expected
 
@@ -65,12 +67,12 @@ def test_disabled_and_foreign_files_are_not_read(etc: Path) -> None:
 def test_another_distribution_is_a_reason(etc: Path) -> None:
     (etc / "os-release").write_text("ID=fedora\n")
 
-    with pytest.raises(Unavailable, match="fedora"):
+    with pytest.raises(UnavailableError, match="fedora"):
         find_mirror(None, etc)
 
 
 def test_no_mirror_is_a_reason(etc: Path) -> None:
-    with pytest.raises(Unavailable, match="no mirror"):
+    with pytest.raises(UnavailableError, match="no mirror"):
         find_mirror(None, etc)
 
 
@@ -79,7 +81,7 @@ def test_fetch_that_fails_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(debs, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(debs, "find_mirror", lambda _: nowhere)
 
-    with pytest.raises(Unavailable, match="apt-get"):
+    with pytest.raises(UnavailableError, match="apt-get"):
         debs.fetch("mysql-server-core", "unstable")
 
     assert not (tmp_path / "cache/mysql-server-core-unstable").exists()
@@ -96,5 +98,5 @@ def test_fetched_package_is_not_fetched_again(tmp_path: Path, monkeypatch: pytes
 def test_waiting_for_another_process_ends_with_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "hello.lock"
 
-    with debs.locked(path, 1), pytest.raises(Unavailable, match="another process"), debs.locked(path, 0):
+    with debs.locked(path, 1), pytest.raises(UnavailableError, match="another process"), debs.locked(path, 0):
         pass

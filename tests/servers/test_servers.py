@@ -33,7 +33,7 @@ def is_gone(pid: int | None) -> bool:
 
 
 def test_gives_up_on_a_missing_server_by_skipping() -> None:
-    with pytest.raises(pytest.skip.Exception, match="^no network$"):
+    with pytest.raises(pytest.skip.Exception, match=r"^no network$"):
         give_up("no network", {})
 
 
@@ -187,9 +187,14 @@ def test_database_server_comes_back_after_a_kill_with_what_was_committed(
 
 
 @pytest.mark.databases("mariadb", "mysql")
-def test_accounts_with_passwords_can_log_in_without_tls(database_server: MysqlServer, database_url: str) -> None:
-    database_server.execute("CREATE OR REPLACE USER u@'%' IDENTIFIED BY 'secret'" if database_server.program.is_mariadb
-                            else "CREATE USER u@'%' IDENTIFIED BY 'secret'")
+def test_accounts_with_passwords_can_log_in_without_tls(
+    database_server: MysqlServer, database_url: str
+) -> None:
+    database_server.execute(
+        "CREATE OR REPLACE USER u@'%' IDENTIFIED BY 'secret'"
+        if database_server.program.is_mariadb
+        else "CREATE USER u@'%' IDENTIFIED BY 'secret'"
+    )
     try:
         url = sqlalchemy.make_url(database_url).set(username="u", password="secret", database="")
         assert ask(url.render_as_string(hide_password=False), "SELECT 1") == [1]
