@@ -1,0 +1,260 @@
+"""The audit log: every event that matters, written once, in the transaction of what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, union_all
+from sqlalchemy.exc import IntegrityError
+
+from orderctl import adopted, database
+from orderctl.schema import download_tasks, order_audit_logs, orders
+from orderctl.states import Category, PaymentStatus, Severity, Source
+
+#: Longest message in characters; TEXT holds 65,535 bytes.
+MAX_MESSAGE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the audit log, with the title and URL of its task."""
+
+    id: int
+    order_id: int
+    task_id: int | None
+    event_type: str
+    event_category: str
+    severity: str
+    message: str
+    details: Any
+    previous_status: str | None
+    new_status: str | None
+    source: str | None
+    actor: str | None
+    created_at: datetime
+    task_title: str | None = None
+    course_url: str | None = None
+    order_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many events there are of one category and severity."""
+
+    category: str
+    severity: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which events of an order are wanted; None means any.
+
+    Attributes:
+        after_id: Only events written after this one.
+        before_id: Only events written before this one.
+        oldest_first: Begin with the oldest instead of the newest.
+    """
+
+    task_id: int | None = None
+    severities: Collection[str] | None = None
+    category: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after_id: int | None = None
+    before_id: int | None = None
+    oldest_first: bool = False
+
+
+def record(
+    connection: Connection,
+    order_id: int,
+    event_type: str,
+    category: Category,
+    message: str,
+    *,
+    source: Source,
+    severity: Severity = Severity.INFO,
+    task_id: int | None = None,
+    details: dict[str, Any] | None = None,
+    previous_status: str | None = None,
+    new_status: str | None = None,
+    actor: str | None = None,
+    dedup_key: str | None = None,
+) -> bool:
+    """Write one event.
+
+    Args:
+        connection: In the transaction of the change that the event tells.
+        order_id: Its order; lock it before where the transaction may end it.
+        event_type: What happened, such as ``download_failed``.
+        category: What it is about.
+        message: One sentence for people.
+        source: Which part of orderctl writes.
+        severity: How much it matters.
+        task_id: Its task, if it is about one.
+        details: Anything further that JSON can hold.
+        previous_status: Status before.
+        new_status: Status after.
+        actor: Who wanted it, as ``user@host``.
+        dedup_key: An event of this key is written only once, ever.
+
+    Returns:
+        False when an event of that key was there already.
+    """
+    values = {
+        "order_id": order_id,
+        "task_id": task_id,
+        "event_type": event_type,
+        "event_category": category.value,
+        "severity": severity.value,
+        "message": adopted.storable(message[:MAX_MESSAGE]),
+        "details": None if details is None else adopted.storable_json(details),
+        "previous_status": previous_status,
+        "new_status": new_status,
+        "source": source.value,
+        "actor": actor,
+        "dedup_key": dedup_key,
+        "created_at": database.utc_now(),
+    }
+    try:
+        connection.execute(order_audit_logs.insert(), values)
+    except IntegrityError as error:
+        # Only the statement is rolled back, on every database we know: the transaction goes on.
+        if dedup_key is None or not database.is_duplicate(error):
+            raise
+        return False
+    return True
+
+
+def find_by_key(connection: Connection, dedup_key: str) -> Event | None:
+    """The event of that dedup key."""
+    row = connection.execute(_events().where(order_audit_logs.c.dedup_key == dedup_key)).first()
+    return None if row is None else _event(row)
+
+
+def search(
+    connection: Connection, order_id: int, wanted: Search | None = None, *, limit: int = 1000
+) -> list[Event]:
+    """Events of one order, newest first unless asked otherwise.
+
+    The query walks the index of ``order_id`` and stops at the limit: it costs the same for an order of 20
+    events and one of 20,000, and never sorts JSON (MySQL runs out of sort memory on long ones).
+    """
+    wanted = wanted or Search()
+    log = order_audit_logs.c
+    query = _events().where(log.order_id == order_id).limit(limit)
+    for column, value in ((log.task_id, wanted.task_id), (log.event_category, wanted.category)):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.severities is not None:
+        query = query.where(log.severity.in_(wanted.severities))
+    if wanted.since is not None:
+        query = query.where(log.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(log.created_at < wanted.until)
+    if wanted.after_id is not None:
+        query = query.where(log.id > wanted.after_id)
+    if wanted.before_id is not None:
+        query = query.where(log.id < wanted.before_id)
+    # order_id first, although it is constant: it tells MySQL that the index gives this very order.
+    order = (log.order_id, log.id) if wanted.oldest_first else (log.order_id.desc(), log.id.desc())
+    return [_event(row) for row in connection.execute(query.order_by(*order))]
+
+
+def errors(
+    connection: Connection,
+    *,
+    severities: Sequence[str] = (Severity.CRITICAL, Severity.ERROR),
+    since: datetime | None = None,
+    limit: int = 50,
+) -> list[Event]:
+    """The newest events of those severities over all paid orders, newest first.
+
+    One ordered LIMIT query for each severity, joined by UNION ALL: a single query over several severities
+    would sort them all.
+    """
+    log = order_audit_logs.c
+    paid = select(orders.c.payment_status).where(orders.c.id == log.order_id).scalar_subquery()
+    parts = []
+    for severity in severities:
+        part = select(log.id, log.created_at).where(log.severity == severity, paid == PaymentStatus.PAID)
+        if since is not None:
+            part = part.where(log.created_at >= since)
+        newest = (
+            part.order_by(log.severity.desc(), log.created_at.desc(), log.id.desc()).limit(limit).subquery()
+        )
+        parts.append(select(newest.c.id, newest.c.created_at))
+    chosen = union_all(*parts).subquery()
+    wanted = (
+        select(chosen.c.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc()).limit(limit).subquery()
+    )
+    query = _events().join(wanted, wanted.c.id == log.id).add_columns(_ORDER_CODE)
+    rows = connection.execute(query).all()
+    return sorted((_event(row) for row in rows), key=lambda event: (event.created_at, event.id), reverse=True)
+
+
+def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
+    """Numbers of events of paid orders by category and severity."""
+    log = order_audit_logs.c
+    query = (
+        select(log.event_category, log.severity, func.count())
+        .join(orders, orders.c.id == log.order_id)
+        .where(orders.c.payment_status == PaymentStatus.PAID)
+        .group_by(log.event_category, log.severity)
+        .order_by(log.event_category, log.severity)
+    )
+    if since is not None:
+        query = query.where(log.created_at >= since)
+    return [
+        Count(str(category), str(severity), count) for category, severity, count in connection.execute(query)
+    ]
+
+
+def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Event]:
+    """The newest event of each of these orders, by order id.
+
+    A correlated subquery for each order walks its index backwards by one row; MAX, LATERAL and window
+    functions read every event.
+    """
+    log, inner = order_audit_logs.c, order_audit_logs.alias("newest")
+    newest = (
+        select(inner.c.id)
+        .where(inner.c.order_id == orders.c.id)
+        .order_by(inner.c.order_id.desc(), inner.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids = [
+        row.newest
+        for row in connection.execute(select(newest.label("newest")).where(orders.c.id.in_(order_ids)))
+        if row.newest is not None
+    ]
+    found = (_event(row) for row in connection.execute(_events().where(log.id.in_(ids))))
+    return {event.order_id: event for event in found}
+
+
+_ORDER_CODE = (
+    select(orders.c.order_code)
+    .where(orders.c.id == order_audit_logs.c.order_id)
+    .scalar_subquery()
+    .label("order_code")
+)
+_COLUMNS = [column for column in order_audit_logs.c if column.name != "dedup_key"]
+
+
+def _events() -> Select[Any]:
+    task = download_tasks.c
+    return select(*_COLUMNS, task.title.label("task_title"), task.course_url).outerjoin_from(
+        order_audit_logs, download_tasks, task.id == order_audit_logs.c.task_id
+    )
+
+
+def _event(row: Row[Any]) -> Event:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    for name in ("severity", "event_category"):
+        values[name] = str(values[name])
+    return Event(**values)
