@@ -1,0 +1,161 @@
+"""What must leave exactly once: written in the transaction that causes it, sent by ``delivery`` afterwards."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from orderctl import adopted, database
+from orderctl.messages import Completion
+from orderctl.schema import outbox
+from orderctl.states import OrderStatus
+
+
+class Kind(StrEnum):
+    """What an entry is."""
+
+    COMPLETION = "completion"  #: The complete message on an order's channel.
+    SUMMARY = "summary"  #: The mail to the customer at an order's end.
+    ALERT = "alert"  #: The mail to the admin.
+    WEBHOOK = "webhook"  #: The signed POST to whoever wants to be told.
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry that this process has taken, to send it."""
+
+    id: int
+    kind: str
+    dedup_key: str
+    payload: dict[str, Any]
+    attempts: int
+    token: str
+
+
+def put(
+    connection: Connection, kind: Kind, dedup_key: str, payload: dict[str, Any], *, delay: float = 0
+) -> bool:
+    """Write an entry; False when one of that key is there already.
+
+    Args:
+        connection: In the transaction of what causes it.
+        kind: What it is.
+        dedup_key: Unique over all kinds.
+        payload: What the sender needs to know.
+        delay: Seconds until it is due.
+    """
+    values = {
+        "kind": kind.value,
+        "dedup_key": dedup_key,
+        "payload": adopted.storable_json(payload),
+        "created_at": database.utc_now(),
+        "due_at": database.utc_now(delay),
+        "attempts": 0,
+    }
+    try:
+        connection.execute(outbox.insert(), values)
+    except IntegrityError as error:
+        if not database.is_duplicate(error):
+            raise
+        return False
+    return True
+
+
+def written_since(connection: Connection, dedup_key: str, seconds: float) -> bool:
+    """Whether an entry of that key was written in the last so many seconds."""
+    recent = select(outbox.c.id).where(
+        outbox.c.dedup_key == dedup_key, outbox.c.created_at >= database.utc_now(-seconds)
+    )
+    return connection.execute(recent).first() is not None
+
+
+def put_order_end(
+    connection: Connection, key: str, order_id: int, completion: Completion, status: OrderStatus
+) -> None:
+    """Write what an order's end sends: the completion message, the customer's mail, the webhook.
+
+    Args:
+        connection: In the transaction that ends the order.
+        key: Names the order and its round, ``order:{id}:round:{n}``.
+        order_id: The order.
+        completion: What the message says.
+        status: How it ended.
+    """
+    put(connection, Kind.COMPLETION, f"{key}:completion", completion.data())
+    put(connection, Kind.SUMMARY, f"{key}:summary", {"orderId": order_id, "status": status.value})
+    event = {"event": f"order_{status}", **completion.data()}
+    put(connection, Kind.WEBHOOK, f"{key}:webhook", event)
+
+
+def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seconds: float) -> list[Entry]:
+    """Take entries that are due, for this process alone until the lease ends.
+
+    Args:
+        connection: In a transaction of its own.
+        kinds: Which kinds to take.
+        limit: How many at most.
+        lease_seconds: How long they are ours.
+    """
+    now = database.utc_now()
+    box = outbox.c
+    free = or_(box.lease_until.is_(None), box.lease_until < now)
+    due = (
+        select(box.id)
+        .where(box.sent_at.is_(None), box.due_at <= now, box.kind.in_(kinds), free)
+        .order_by(box.due_at, box.id)
+        .limit(limit)
+    )
+    token = str(uuid.uuid4())
+    for entry_id in connection.execute(due).scalars().all():
+        lease = {
+            "lease_token": token,
+            "lease_until": database.utc_now(lease_seconds),
+            "attempts": box.attempts + 1,
+        }
+        connection.execute(
+            update(outbox).where(box.id == entry_id, box.sent_at.is_(None), free).values(lease)
+        )
+    mine = select(box.id, box.kind, box.dedup_key, box.payload, box.attempts).where(box.lease_token == token)
+    return [Entry(*row, token) for row in connection.execute(mine.order_by(box.id))]
+
+
+def extend(connection: Connection, entry: Entry, lease_seconds: float) -> bool:
+    """Hold an entry longer; False when it is not ours any more."""
+    return _update(connection, entry, lease_until=database.utc_now(lease_seconds))
+
+
+def mark_sent(connection: Connection, entry: Entry, *, remark: str | None = None) -> bool:
+    """Say that an entry has left; False when it is not ours any more.
+
+    Args:
+        connection: In a transaction of its own.
+        entry: From :func:`take`.
+        remark: Why it did not really leave, such as "not configured".
+    """
+    return _update(
+        connection, entry, sent_at=database.utc_now(), lease_token=None, lease_until=None, last_error=remark
+    )
+
+
+def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> bool:
+    """Give an entry back, to be tried again in ``delay`` seconds; False when it is not ours any more."""
+    return _update(
+        connection,
+        entry,
+        due_at=database.utc_now(delay),
+        lease_token=None,
+        lease_until=None,
+        last_error=adopted.storable(error[:2000]),
+    )
+
+
+def _update(connection: Connection, entry: Entry, **values: Any) -> bool:
+    box = outbox.c
+    fenced = update(outbox).where(box.id == entry.id, box.lease_token == entry.token)
+    return connection.execute(fenced.values(values)).rowcount == 1
