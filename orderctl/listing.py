@@ -1,0 +1,183 @@
+"""Pages of orders and their numbers, by queries whose cost does not grow with the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+
+from orderctl import database
+from orderctl.errors import InvalidInput
+from orderctl.orders import Order, select_orders
+from orderctl.schema import download_tasks, orders
+from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
+
+#: A count stops here unless it is asked to be exact.
+COUNT_LIMIT = 10_000
+_CURSOR_TIME = "%Y%m%dT%H%M%S%f"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which orders are wanted; None means any.
+
+    Attributes:
+        paid: Only orders whose money came in.
+        statuses: Only orders of these statuses.
+        stale_seconds: Only paid, unfinished orders of which no task has moved for so long.
+        email: Only of this customer.
+        since: Only created then or later.
+        until: Only created before.
+    """
+
+    paid: bool = False
+    statuses: Collection[str] | None = None
+    stale_seconds: float | None = None
+    email: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some orders, newest first, and the cursor for those after them (None at the end)."""
+
+    orders: list[Order]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Numbers of paid orders and of their tasks by status.
+
+    Attributes:
+        orders: By order status.
+        tasks: By task status.
+        capped: Whether a number stopped at ``COUNT_LIMIT + 1``, which stands for "more".
+    """
+
+    orders: dict[str, int]
+    tasks: dict[str, int]
+    capped: bool
+
+
+def page(connection: Connection, wanted: Filter, *, limit: int = 50, after: str | None = None) -> Page:
+    """One page of orders.
+
+    Args:
+        connection: For reading.
+        wanted: Which ones.
+        limit: How many.
+        after: The cursor of the page before.
+
+    Raises:
+        InvalidInput: When ``after`` is no cursor.
+    """
+    o = orders.c
+    query = select(o.id, o.created_at).where(*_conditions(wanted))
+    if after is not None:
+        created_at, order_id = parse_cursor(after)
+        # Written out: a row-value comparison makes MySQL read everything.
+        query = query.where(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
+    query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1)
+    rows = connection.execute(query).all()
+    chosen = rows[:limit]
+    found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
+    more = len(rows) > limit
+    return Page(found, _cursor(chosen[-1].created_at, chosen[-1].id) if more else None)
+
+
+def count(connection: Connection, wanted: Filter) -> int:
+    """How many orders there are of that kind, exactly."""
+    return connection.execute(
+        select(func.count()).select_from(orders).where(*_conditions(wanted))
+    ).scalar_one()
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    o = orders.c
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.paid or wanted.stale_seconds is not None:
+        conditions.append(o.payment_status == PaymentStatus.PAID)
+    if wanted.statuses is not None:
+        conditions.append(o.order_status.in_(wanted.statuses))
+    if wanted.stale_seconds is not None:
+        conditions.append(_stale(wanted.stale_seconds))
+    if wanted.email is not None:
+        conditions.append(o.user_email == wanted.email.strip().lower())
+    if wanted.since is not None:
+        conditions.append(o.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(o.created_at < wanted.until)
+    return conditions
+
+
+def _stale(seconds: float) -> ColumnElement[bool]:
+    o, task = orders.c, download_tasks.c
+    then = database.utc_now(-seconds)
+    moved = select(task.id).where(task.order_id == o.id, task.updated_at >= then).exists()
+    paid_long_ago = func.coalesce(o.paid_at, o.created_at) < then
+    return and_(o.order_status.in_([OrderStatus.PENDING, OrderStatus.PROCESSING]), paid_long_ago, ~moved)
+
+
+def _cursor(created_at: datetime, order_id: int) -> str:
+    return f"{created_at.astimezone(UTC):{_CURSOR_TIME}}-{order_id}"
+
+
+def parse_cursor(cursor: str) -> tuple[datetime, int]:
+    """The creation time and id that a cursor stands for.
+
+    Raises:
+        InvalidInput: When it is none.
+    """
+    created_at, _, order_id = cursor.rpartition("-")
+    try:
+        return datetime.strptime(created_at, _CURSOR_TIME).replace(tzinfo=UTC), int(order_id)
+    except ValueError:
+        raise InvalidInput(
+            f"{cursor!r} is no cursor", hint="use the one that the page before printed"
+        ) from None
+
+
+def stats(connection: Connection, *, exact: bool = False) -> Stats:
+    """Numbers of paid orders and their tasks by status.
+
+    Args:
+        connection: For reading.
+        exact: Count to the end, which reads the whole index on a large table.
+    """
+    o, task = orders.c, download_tasks.c
+    paid = o.payment_status == PaymentStatus.PAID
+    if exact:
+        by_order = select(o.order_status, func.count()).where(paid).group_by(o.order_status)
+        by_task = select(task.status, func.count()).join(orders, o.id == task.order_id).where(paid)
+        return Stats(
+            _grouped(connection, by_order, OrderStatus),
+            _grouped(connection, by_task.group_by(task.status), TaskStatus),
+            capped=False,
+        )
+    order_counts = {
+        status.value: _capped(connection, select(o.id).where(paid, o.order_status == status))
+        for status in OrderStatus
+    }
+    task_counts = {
+        status.value: _capped(
+            connection, select(task.id).join(orders, o.id == task.order_id).where(paid, task.status == status)
+        )
+        for status in TaskStatus
+    }
+    capped = any(number > COUNT_LIMIT for number in (*order_counts.values(), *task_counts.values()))
+    return Stats(order_counts, task_counts, capped)
+
+
+def _grouped(connection: Connection, query: Select[tuple[str, int]], known: Iterable[str]) -> dict[str, int]:
+    found = {str(status): number for status, number in connection.execute(query)}
+    return {str(status): found.pop(status, 0) for status in known} | found
+
+
+def _capped(connection: Connection, query: Select[tuple[int]]) -> int:
+    some = query.limit(COUNT_LIMIT + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()

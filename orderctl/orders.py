@@ -1,0 +1,389 @@
+"""Orders: finding, adding, beginning and ending them. ``listing`` pages through them, ``payments`` pays them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from orderctl import adopted, audit, clock, database, outbox
+from orderctl.channels import Scope
+from orderctl.errors import Conflict, InvalidInput, OrderNotFound
+from orderctl.messages import Completion, StatusChange
+from orderctl.schema import download_tasks, orders
+from orderctl.states import (
+    ENDED_ORDER,
+    Category,
+    OrderStatus,
+    PaymentStatus,
+    Severity,
+    Source,
+    TaskStatus,
+    order_end,
+    percentage,
+)
+
+_MAX_CODE = 64
+_MAX_EMAIL = 254
+_MAX_URL = 2048
+_MAX_AMOUNT = Decimal("9999999999.99")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order with the numbers of its tasks; cancelled tasks count in none but their own."""
+
+    id: int
+    order_code: str
+    user_email: str
+    order_status: str
+    payment_status: str
+    total_amount: Decimal
+    created_at: datetime
+    paid_at: datetime | None = None
+    completed_at: datetime | None = None
+    round: int = 0
+    task_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def total_tasks(self) -> int:
+        """Tasks that are not cancelled."""
+        return sum(self.task_counts.values()) - self.task_counts.get(TaskStatus.CANCELLED, 0)
+
+    @property
+    def completed_tasks(self) -> int:
+        """Tasks that are completed."""
+        return self.task_counts.get(TaskStatus.COMPLETED, 0)
+
+    @property
+    def failed_tasks(self) -> int:
+        """Tasks that have failed for good."""
+        return self.task_counts.get(TaskStatus.FAILED, 0)
+
+    @property
+    def progress_percentage(self) -> int:
+        """Completed of all tasks, in whole percent."""
+        return percentage(self.completed_tasks, self.total_tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCourse:
+    """A course to be downloaded for an order."""
+
+    url: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to be added. ``total_amount`` in the shop's currency, two decimals at most."""
+
+    order_code: str
+    user_email: str
+    total_amount: Decimal
+    courses: Sequence[NewCourse]
+
+    def checked(self) -> NewOrder:
+        """This order, the e-mail in lower case.
+
+        Raises:
+            InvalidInput: When a field is empty, too long or out of range.
+        """
+        code, email = self.order_code.strip(), self.user_email.strip().lower()
+        if not code or len(code) > _MAX_CODE or not code.isascii() or not code.isprintable() or " " in code:
+            raise InvalidInput(f"{code!r} is no order code: 1 to {_MAX_CODE} ASCII characters without spaces")
+        name, _, domain = email.rpartition("@")
+        if not name or not domain or len(email) > _MAX_EMAIL or not email.isprintable() or " " in email:
+            raise InvalidInput(f"{email!r} is no e-mail address")
+        check_amount(self.total_amount)
+        if not self.courses:
+            raise InvalidInput("an order needs a course at least", hint="--course URL")
+        for course in self.courses:
+            if not course.url.lower().startswith(("http://", "https://")) or len(course.url) > _MAX_URL:
+                raise InvalidInput(f"{course.url!r} is no http or https URL of at most {_MAX_URL} characters")
+        return NewOrder(code, email, self.total_amount, self.courses)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An order row that is held until the end of the transaction."""
+
+    id: int
+    order_code: str
+    user_email: str
+    order_status: str
+    payment_status: str
+    total_amount: Decimal
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An order's end: what to publish after the commit."""
+
+    status: OrderStatus
+    messages: tuple[StatusChange, ...]
+    completion: Completion
+
+
+def check_amount(amount: Decimal) -> None:
+    """Refuse an amount that DECIMAL(12,2) cannot hold exactly.
+
+    Raises:
+        InvalidInput: When it is negative, not a number, too large or too precise.
+    """
+    if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT or amount != round(amount, 2):
+        raise InvalidInput(f"{amount} is no amount: 0 to {_MAX_AMOUNT} with two decimals at most")
+
+
+def find(connection: Connection, reference: str) -> Order:
+    """The order of that code, else of that id.
+
+    Raises:
+        OrderNotFound: When there is neither.
+    """
+    wanted = [orders.c.order_code == reference]
+    if reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
+        wanted.append(orders.c.id == int(reference))
+    for condition in wanted:
+        found = select_orders(connection, condition)
+        if found:
+            return found[0]
+    raise OrderNotFound(f"there is no order {reference!r}", hint="orderctl orders list")
+
+
+def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:
+    """The orders that meet a condition, newest first, with the numbers of their tasks."""
+    newest_first = (orders.c.created_at.desc(), orders.c.id.desc())
+    rows = connection.execute(select(*_COLUMNS).where(condition).order_by(*newest_first)).all()
+    counts = count_tasks(connection, [row.id for row in rows])
+    return [_order(row, counts.get(row.id, {})) for row in rows]
+
+
+def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int, dict[str, int]]:
+    """For each of these orders, how many tasks have each status (from the index alone)."""
+    if not order_ids:
+        return {}
+    task = download_tasks.c
+    query = (
+        select(task.order_id, task.status, func.count())
+        .where(task.order_id.in_(order_ids))
+        .group_by(task.order_id, task.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for order_id, status, count in connection.execute(query):
+        counts.setdefault(order_id, {})[str(status)] = count
+    return counts
+
+
+def add(
+    connection: Connection, new: NewOrder, *, max_attempts: int, actor: str, source: Source = Source.CLI
+) -> int:
+    """Write an order (pending) with its tasks (pending, ours to run) and ``task_created`` for each.
+
+    Args:
+        connection: In a transaction.
+        new: The order; it is checked here.
+        max_attempts: How often each task may be tried.
+        actor: Who adds it.
+        source: Which part of orderctl adds it.
+
+    Returns:
+        The order's id.
+
+    Raises:
+        InvalidInput: When a field is wrong.
+        Conflict: When the code is taken, or the shop's table requires what we do not know.
+    """
+    new = new.checked()
+    order_id = _insert_order(connection, new)
+    for course in new.courses:
+        add_task(connection, order_id, course, max_attempts=max_attempts, actor=actor, source=source)
+    return order_id
+
+
+def _insert_order(connection: Connection, new: NewOrder) -> int:
+    now = database.utc_now()
+    values = {
+        "order_code": new.order_code,
+        "user_email": new.user_email,
+        "order_status": OrderStatus.PENDING.value,
+        "payment_status": PaymentStatus.PENDING.value,
+        "total_amount": new.total_amount,
+        "created_at": now,
+        "round": 0,
+    }
+    try:
+        return adopted.insert(connection, orders, values)
+    except IntegrityError as error:
+        if not database.is_duplicate(error):
+            raise
+        raise Conflict(
+            f"there is an order {new.order_code} already", hint=f"orderctl orders show {new.order_code}"
+        ) from None
+
+
+def add_task(
+    connection: Connection, order_id: int, course: NewCourse, *, max_attempts: int, actor: str, source: Source
+) -> int:
+    """Write one pending task that is ours to run, and its ``task_created``; returns its id."""
+    now = database.utc_now()
+    values = {
+        "order_id": order_id,
+        "course_url": course.url,
+        "title": course.title,
+        "status": TaskStatus.PENDING.value,
+        "created_at": now,
+        "updated_at": now,
+        "managed": 1,
+        "attempt": 0,
+        "max_attempts": max_attempts,
+        "available_at": now,
+    }
+    task_id = adopted.insert(connection, download_tasks, values)
+    audit.record(
+        connection,
+        order_id,
+        "task_created",
+        Category.TASK,
+        f"Task created: {course.title or course.url}",
+        task_id=task_id,
+        details={"courseUrl": course.url},
+        new_status=TaskStatus.PENDING,
+        source=source,
+        actor=actor,
+        dedup_key=f"task:{task_id}:created",
+    )
+    return task_id
+
+
+def lock(connection: Connection, order_id: int) -> Locked:
+    """Hold an order until the transaction ends; the first statement of any that may end it.
+
+    Raises:
+        OrderNotFound: When it is gone.
+    """
+    row = connection.execute(_LOCKED.where(orders.c.id == order_id).with_for_update()).first()
+    if row is None:
+        raise OrderNotFound(f"there is no order {order_id}")
+    return Locked(*row)
+
+
+def begin(connection: Connection, order: Locked) -> tuple[StatusChange, ...]:
+    """Make a pending order ``processing``, when its first task is claimed."""
+    if order.order_status != OrderStatus.PENDING:
+        return ()
+    return (_move(connection, order, OrderStatus.PROCESSING),)
+
+
+def reopen(connection: Connection, order: Locked, *, actor: str, source: Source) -> tuple[StatusChange, ...]:
+    """Open an ended order again, for a task that is to run once more; its next end is another round."""
+    if order.order_status not in ENDED_ORDER:
+        return ()
+    change = _move(connection, order, OrderStatus.PROCESSING, completed_at=None, round=order.round + 1)
+    audit.record(
+        connection,
+        order.id,
+        "order_reopened",
+        Category.SYSTEM,
+        f"Order {order.order_code} was opened again",
+        previous_status=order.order_status,
+        new_status=OrderStatus.PROCESSING,
+        source=source,
+        actor=actor,
+        dedup_key=f"order:{order.id}:reopened:{order.round + 1}",
+    )
+    return (change,)
+
+
+def end_if_done(
+    connection: Connection, order: Locked, *, source: Source, actor: str | None = None
+) -> Ended | None:
+    """End an order whose tasks have all ended: status, audit event, completion message, mail, webhook.
+
+    Args:
+        connection: In the transaction that moved the task, which locked the order first.
+        order: From :func:`lock` in this transaction.
+        source: Which part of orderctl ends it.
+        actor: Who wanted what led to it.
+
+    Returns:
+        What to publish after the commit, or None when it has not ended or had ended before.
+    """
+    current = lock(connection, order.id)
+    counts = count_tasks(connection, [order.id]).get(order.id, {})
+    status = order_end(counts)
+    if status is None or current.order_status in ENDED_ORDER:
+        return None
+    completion = _completion(order.id, counts)
+    key = f"order:{order.id}:round:{current.round}"
+    if not _record_end(connection, current, status, completion, key, source=source, actor=actor):
+        return None
+    change = _move(connection, current, status, completed_at=database.utc_now())
+    outbox.put_order_end(connection, key, current.id, completion, status)
+    return Ended(status, (change,), completion)
+
+
+def _record_end(
+    connection: Connection,
+    order: Locked,
+    status: OrderStatus,
+    completion: Completion,
+    key: str,
+    *,
+    source: Source,
+    actor: str | None,
+) -> bool:
+    counts = {
+        "completedCount": completion.completed_tasks,
+        "failedCount": completion.failed_tasks,
+        "totalCount": completion.total_tasks,
+    }
+    return audit.record(
+        connection,
+        order.id,
+        f"order_{status}",
+        Category.SYSTEM,
+        f"Order {order.order_code} {status}: {completion.completed_tasks} of {completion.total_tasks} tasks",
+        severity=Severity.ERROR if status is OrderStatus.FAILED else Severity.INFO,
+        details=counts,
+        previous_status=order.order_status,
+        new_status=status,
+        source=source,
+        actor=actor,
+        dedup_key=key,
+    )
+
+
+def _move(connection: Connection, order: Locked, status: OrderStatus, **values: Any) -> StatusChange:
+    connection.execute(
+        update(orders).where(orders.c.id == order.id).values(order_status=status.value, **values)
+    )
+    return StatusChange(Scope.ORDER, order.id, status, order.order_status, clock.milliseconds())
+
+
+def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:
+    total = sum(counts.values()) - counts.get(TaskStatus.CANCELLED, 0)
+    completed, failed = counts.get(TaskStatus.COMPLETED, 0), counts.get(TaskStatus.FAILED, 0)
+    return Completion(order_id, total, completed, failed, clock.milliseconds())
+
+
+_COLUMNS = tuple(orders.c)
+_LOCKED = select(
+    orders.c.id,
+    orders.c.order_code,
+    orders.c.user_email,
+    orders.c.order_status,
+    orders.c.payment_status,
+    orders.c.total_amount,
+    orders.c.round,
+)
+
+
+def _order(row: Row[Any], counts: Mapping[str, int]) -> Order:
+    return Order(**row._mapping, task_counts=counts)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
