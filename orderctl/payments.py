@@ -1,0 +1,213 @@
+"""Taking note that the money for an order came in, once for each payment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from orderctl import audit, database, orders
+from orderctl.errors import Conflict, InvalidInput
+from orderctl.schema import order_audit_logs
+from orderctl.schema import orders as orders_table
+from orderctl.states import Category, OrderStatus, PaymentStatus, Severity, Source
+
+_MAX_TEXT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What the bank tells: ``amount`` in the shop's currency."""
+
+    order_code: str
+    amount: Decimal
+    bank: str | None = None
+    transaction: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the payment, so that it counts once however often it is told."""
+        return f"payment:{self.transaction or self.order_code}"
+
+    def details(self) -> dict[str, Any]:
+        """As the audit log keeps it."""
+        return {"amount": float(self.amount), "bank": self.bank, "transactionId": self.transaction}
+
+    def checked(self) -> Payment:
+        """This payment.
+
+        Raises:
+            InvalidInput: When a field is out of range.
+        """
+        orders.check_amount(self.amount)
+        for name, text in (("bank", self.bank), ("transaction", self.transaction)):
+            if text is not None and (not text.strip() or len(text) > _MAX_TEXT or not text.isprintable()):
+                raise InvalidInput(f"{text!r} is no {name}: 1 to {_MAX_TEXT} printable characters")
+        if self.transaction is not None and not self.transaction.isascii():
+            raise InvalidInput(f"{self.transaction!r} is no transaction: ASCII characters only")
+        return self
+
+
+class Outcome(Enum):
+    """What became of a payment."""
+
+    PAID = auto()  #: The order is paid by it.
+    REPEATED = auto()  #: It was told before; nothing new.
+    MISMATCH = auto()  #: The amount is not the order's; nothing is paid, the audit log says so.
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a payment, and what the order expected."""
+
+    outcome: Outcome
+    order_id: int
+    expected: Decimal
+
+
+def from_webhook(document: str) -> Payment:
+    """The payment that a bank's webhook tells: ``code``, ``transferAmount``, ``bankName``.
+
+    The transaction is taken from ``transactionId``, ``referenceCode`` or ``id``, the first that is there.
+
+    Args:
+        document: A JSON object.
+
+    Raises:
+        InvalidInput: When it is none, or a field is missing or wrong.
+    """
+    try:
+        fields = json.loads(document, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the payment is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidInput("the payment is not a JSON object")
+    transaction = next((fields[name] for name in _TRANSACTIONS if fields.get(name) is not None), None)
+    return Payment(
+        order_code=_text(fields, "code"),
+        amount=_amount(fields.get("transferAmount")),
+        bank=_text(fields, "bankName") if fields.get("bankName") is not None else None,
+        transaction=None if transaction is None else str(transaction),
+    ).checked()
+
+
+_TRANSACTIONS = ("transactionId", "referenceCode", "id")
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput(f"the payment's {name} is missing or no text")
+    return value.strip()
+
+
+def _amount(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise InvalidInput("the payment's transferAmount is missing or no number")
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise InvalidInput(f"the payment's transferAmount {value!r} is no number") from None
+
+
+def receive(connection: Connection, payment: Payment, *, actor: str, source: Source = Source.CLI) -> Result:
+    """Mark an order paid, once for each payment.
+
+    Args:
+        connection: In a transaction of its own; commit it whatever the outcome.
+        payment: What the bank tells.
+        actor: Who tells it.
+        source: Which part of orderctl was told.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        OrderNotFound: When there is no order of that code.
+        Conflict: When another payment has paid the order, this one has paid another order, or the order
+            is cancelled or refunded.
+    """
+    payment = payment.checked()
+    order = orders.lock(connection, orders.find(connection, payment.order_code).id)
+    if order.payment_status == PaymentStatus.PAID:
+        return _repeated(connection, order, payment)
+    _refuse(connection, order, payment)
+    if payment.amount != order.total_amount:
+        _record_mismatch(connection, order, payment, actor=actor, source=source)
+        return Result(Outcome.MISMATCH, order.id, order.total_amount)
+    paid = {"payment_status": PaymentStatus.PAID.value, "paid_at": database.utc_now()}
+    connection.execute(update(orders_table).where(orders_table.c.id == order.id).values(paid))
+    _record_payment(connection, order, payment, actor=actor, source=source)
+    return Result(Outcome.PAID, order.id, order.total_amount)
+
+
+def _repeated(connection: Connection, order: orders.Locked, payment: Payment) -> Result:
+    known = audit.find_by_key(connection, payment.key)
+    if (known is not None and known.order_id == order.id) or _told_by_others(connection, order, payment):
+        return Result(Outcome.REPEATED, order.id, order.total_amount)
+    raise Conflict(
+        f"order {order.order_code} was paid already, by another transaction",
+        hint=f"orderctl logs show {order.order_code} --category payment",
+    )
+
+
+def _told_by_others(connection: Connection, order: orders.Locked, payment: Payment) -> bool:
+    """Whether the shop's own webhook handler has written this transaction down."""
+    log = order_audit_logs.c
+    transaction = log.details["transactionId"].as_string()
+    query = select(transaction).where(log.order_id == order.id, log.event_type == "payment_received")
+    return (
+        payment.transaction is not None and payment.transaction in connection.execute(query).scalars().all()
+    )
+
+
+def _refuse(connection: Connection, order: orders.Locked, payment: Payment) -> None:
+    if order.order_status == OrderStatus.CANCELLED or order.payment_status == PaymentStatus.REFUNDED:
+        state = "cancelled" if order.order_status == OrderStatus.CANCELLED else "refunded"
+        raise Conflict(
+            f"order {order.order_code} is {state}", hint=f"orderctl orders show {order.order_code}"
+        )
+    known = audit.find_by_key(connection, payment.key)
+    if known is not None:
+        raise Conflict(f"transaction {payment.transaction} has paid another order, of id {known.order_id}")
+
+
+def _record_payment(
+    connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
+) -> None:
+    audit.record(
+        connection,
+        order.id,
+        "payment_received",
+        Category.PAYMENT,
+        f"Payment of {payment.amount} received for order {order.order_code}",
+        details=payment.details(),
+        previous_status=order.payment_status,
+        new_status=PaymentStatus.PAID,
+        source=source,
+        actor=actor,
+        dedup_key=payment.key,
+    )
+
+
+def _record_mismatch(
+    connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
+) -> None:
+    audit.record(
+        connection,
+        order.id,
+        "payment_mismatch",
+        Category.PAYMENT,
+        f"Payment of {payment.amount} does not match order {order.order_code} of {order.total_amount}",
+        severity=Severity.WARNING,
+        details=payment.details() | {"expected": float(order.total_amount)},
+        source=source,
+        actor=actor,
+        # The bank tells it again and again; once is enough.
+        dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",
+    )
