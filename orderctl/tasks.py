@@ -1,0 +1,330 @@
+"""Tasks: finding them, and what admins do with them. ``leases`` has what workers do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
+
+from orderctl import audit, clock, database, orders
+from orderctl.channels import Scope
+from orderctl.errors import Conflict, InvalidInput, TaskNotFound
+from orderctl.messages import StatusChange
+from orderctl.orders import Ended, Locked
+from orderctl.schema import download_tasks
+from orderctl.schema import orders as orders_table
+from orderctl.states import (
+    UNFINISHED,
+    Category,
+    ErrorType,
+    OrderStatus,
+    PaymentStatus,
+    Severity,
+    Source,
+    TaskStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One download task."""
+
+    id: int
+    order_id: int
+    order_code: str
+    title: str | None
+    course_url: str
+    status: str
+    attempt: int
+    max_attempts: int
+    error_type: str | None
+    error_log: str | None
+    error_fingerprint: str | None
+    drive_link: str | None
+    worker: str | None
+    updated_at: datetime | None
+    available_at: datetime | None
+    lease_until: datetime | None
+    managed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tasks are wanted; None means any.
+
+    Attributes:
+        ids: These and no others.
+        statuses: Of these statuses.
+        order_id: Of this order.
+        error_type: That failed for this reason.
+        fingerprint: That failed in this very way.
+    """
+
+    ids: Collection[int] | None = None
+    statuses: Collection[str] | None = None
+    order_id: int | None = None
+    error_type: ErrorType | str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it selects nothing in particular, which never means everything."""
+        chosen = (self.ids or None, self.statuses, self.order_id, self.error_type, self.fingerprint)
+        return all(value is None for value in chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failed tasks that failed in the same way, with one of them as the example."""
+
+    error_type: str | None
+    fingerprint: str | None
+    count: int
+    latest_task_id: int
+    example: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A task's move: the task after it, and what to publish after the commit."""
+
+    task: Task
+    messages: tuple[StatusChange, ...]
+    ended: Ended | None = None
+
+
+def find(connection: Connection, task_id: int) -> Task:
+    """The task of that id.
+
+    Raises:
+        TaskNotFound: When there is none.
+    """
+    found = _rows(connection, _select().where(download_tasks.c.id == task_id))
+    if not found:
+        raise TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
+    return found[0]
+
+
+def of_orders(connection: Connection, order_ids: Collection[int]) -> list[Task]:
+    """The tasks of these orders, oldest first."""
+    query = _select().where(download_tasks.c.order_id.in_(order_ids))
+    return _rows(connection, query.order_by(download_tasks.c.order_id, download_tasks.c.id))
+
+
+def select_tasks(
+    connection: Connection, wanted: Selection, *, limit: int = 100, before_id: int | None = None
+) -> list[Task]:
+    """Tasks, the newest first.
+
+    Args:
+        connection: For reading.
+        wanted: Which ones.
+        limit: How many at most.
+        before_id: Only those of a lower id: the last id of the page before.
+    """
+    query = _select().where(*_conditions(wanted))
+    if before_id is not None:
+        query = query.where(download_tasks.c.id < before_id)
+    return _rows(connection, query.order_by(download_tasks.c.id.desc()).limit(limit))
+
+
+def group_errors(connection: Connection, wanted: Selection, *, limit: int = 50) -> list[ErrorGroup]:
+    """Failed tasks by the way in which they failed, the most frequent first."""
+    task = download_tasks.c
+    groups = (
+        select(
+            task.error_type,
+            task.error_fingerprint,
+            func.count().label("number"),
+            func.max(task.id).label("latest"),
+        )
+        .join(orders_table, orders_table.c.id == task.order_id)
+        .where(task.status == TaskStatus.FAILED, *_conditions(wanted))
+        .group_by(task.error_type, task.error_fingerprint)
+        .order_by(func.count().desc(), func.max(task.id).desc())
+        .limit(limit)
+        .subquery()
+    )
+    query = select(
+        groups.c.error_type, groups.c.error_fingerprint, groups.c.number, groups.c.latest, task.error_log
+    ).join(download_tasks, task.id == groups.c.latest)
+    rows = connection.execute(query.order_by(groups.c.number.desc(), groups.c.latest.desc()))
+    return [ErrorGroup(*row) for row in rows]
+
+
+def require_selection(wanted: Selection) -> None:
+    """Refuse a selection that selects nothing in particular.
+
+    Raises:
+        InvalidInput: When it is empty.
+    """
+    if wanted.empty:
+        raise InvalidInput("nothing is selected", hint="name task ids, or --failed, --order, --error-type")
+
+
+def retry(
+    connection: Connection,
+    task_id: int,
+    *,
+    max_attempts: int,
+    actor: str,
+    reason: str | None = None,
+    source: Source = Source.CLI,
+) -> Moved:
+    """Queue a failed task again, from now on ours to run; an ended order is opened again.
+
+    Args:
+        connection: In a transaction.
+        task_id: A failed or cancelled task, or one that waits for its next attempt.
+        max_attempts: How many further attempts it gets.
+        actor: Who wants it.
+        reason: Why.
+        source: Which part of orderctl was told.
+
+    Raises:
+        TaskNotFound: When there is none.
+        Conflict: When it is completed or being worked on, or its order is not paid.
+    """
+    order, task = _lock(connection, task_id)
+    _refuse_retry(order, task)
+    _update(
+        connection,
+        task_id,
+        status=TaskStatus.PENDING.value,
+        managed=1,
+        max_attempts=task.attempt + max_attempts,
+        available_at=database.utc_now(),
+        lease_token=None,
+        lease_until=None,
+    )
+    _record(connection, task, "task_retried", TaskStatus.PENDING, actor=actor, reason=reason, source=source)
+    reopened = orders.reopen(connection, order, actor=actor, source=source)
+    change = _change(task, TaskStatus.PENDING)
+    return Moved(find(connection, task_id), (change, *reopened))
+
+
+def _refuse_retry(order: Locked, task: Task) -> None:
+    if order.payment_status != PaymentStatus.PAID:
+        raise Conflict(
+            f"order {order.order_code} is not paid", hint=f"orderctl orders pay {order.order_code}"
+        )
+    retryable = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.ENROLLED)
+    if task.lease_until is not None and task.status in UNFINISHED:
+        raise Conflict(
+            f"task {task.id} is being worked on by {task.worker}", hint=f"orderctl tail task {task.id}"
+        )
+    if task.status not in retryable:
+        raise Conflict(
+            f"task {task.id} is {task.status}", hint="only failed, cancelled or waiting tasks are retried"
+        )
+
+
+def cancel(
+    connection: Connection,
+    task_id: int,
+    *,
+    actor: str,
+    reason: str | None = None,
+    source: Source = Source.CLI,
+) -> Moved:
+    """Give a task up; its worker, if there is one, loses its lease and stops.
+
+    Args:
+        connection: In a transaction.
+        task_id: A task that is not completed.
+        actor: Who wants it.
+        reason: Why.
+        source: Which part of orderctl was told.
+
+    Raises:
+        TaskNotFound: When there is none.
+        Conflict: When it is completed or cancelled already.
+    """
+    order, task = _lock(connection, task_id)
+    if task.status not in (*UNFINISHED, TaskStatus.FAILED):
+        raise Conflict(f"task {task_id} is {task.status} already")
+    _update(connection, task_id, status=TaskStatus.CANCELLED.value, lease_token=None, lease_until=None)
+    _record(
+        connection, task, "task_cancelled", TaskStatus.CANCELLED, actor=actor, reason=reason, source=source
+    )
+    reopened: tuple[StatusChange, ...] = ()
+    if task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED:
+        # What made the order fail is given up: it ends once more, now without that task.
+        reopened = orders.reopen(connection, order, actor=actor, source=source)
+    ended = orders.end_if_done(connection, order, source=source, actor=actor)
+    change = _change(task, TaskStatus.CANCELLED)
+    return Moved(find(connection, task_id), (change, *reopened, *(ended.messages if ended else ())), ended)
+
+
+def _lock(connection: Connection, task_id: int) -> tuple[Locked, Task]:
+    """Hold the task's order, then read the task: what moves it holds the order, too."""
+    order = orders.lock(connection, find(connection, task_id).order_id)
+    query = _select().where(download_tasks.c.id == task_id).with_for_update()
+    return order, _rows(connection, query)[0]
+
+
+def _record(
+    connection: Connection,
+    task: Task,
+    event_type: str,
+    status: TaskStatus,
+    *,
+    actor: str,
+    reason: str | None,
+    source: Source,
+) -> None:
+    verb = event_type.removeprefix("task_")
+    audit.record(
+        connection,
+        task.order_id,
+        event_type,
+        Category.TASK,
+        f"Task {verb}: {task.title or task.course_url}" + (f" ({reason})" if reason else ""),
+        severity=Severity.INFO,
+        task_id=task.id,
+        details={"attempt": task.attempt, "reason": reason},
+        previous_status=task.status,
+        new_status=status,
+        source=source,
+        actor=actor,
+    )
+
+
+def _change(task: Task, status: TaskStatus) -> StatusChange:
+    return StatusChange(Scope.TASK, task.id, status, task.status, clock.milliseconds(), attempt=task.attempt)
+
+
+def _update(connection: Connection, task_id: int, **values: Any) -> None:
+    statement = update(download_tasks).where(download_tasks.c.id == task_id)
+    connection.execute(statement.values(updated_at=database.utc_now(), **values))
+
+
+def _conditions(wanted: Selection) -> list[ColumnElement[bool]]:
+    task = download_tasks.c
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.ids:
+        conditions.append(task.id.in_(wanted.ids))
+    if wanted.statuses is not None:
+        conditions.append(task.status.in_(wanted.statuses))
+    for column, value in (
+        (task.order_id, wanted.order_id),
+        (task.error_type, wanted.error_type),
+        (task.error_fingerprint, wanted.fingerprint),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    return conditions
+
+
+def _select() -> Select[Any]:
+    task = download_tasks.c
+    columns = [task[name] for name in Task.__slots__ if name != "order_code"]
+    return select(*columns, orders_table.c.order_code).join(orders_table, orders_table.c.id == task.order_id)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Task]:
+    found = (dict(row) for row in connection.execute(query).mappings())
+    return [Task(**(row | {"status": str(row["status"]), "managed": bool(row["managed"])})) for row in found]
