@@ -66,7 +66,7 @@ def database_url(state_dir: Path) -> str:
     """
     with _storing(state_dir, DatabaseUnavailable):
         _make_folder(state_dir)
-    return f"sqlite:///{state_dir.absolute() / 'orderctl.db'}"
+    return f"sqlite:///{quote(str(state_dir.absolute() / 'orderctl.db'))}"
 
 
 def ensure(state_dir: Path) -> str:
