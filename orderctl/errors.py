@@ -35,6 +35,7 @@ class ExitStatus(IntEnum):
     NOT_FOUND = 3  #: No such order, task or worker.
     CONFLICT = 4  #: The present state does not allow it.
     UNAVAILABLE = 69  #: Database, Redis or workers do not answer (EX_UNAVAILABLE).
+    INTERNAL = 70  #: A mistake in orderctl itself (EX_SOFTWARE).
     TRY_LATER = 75  #: A lock is held by somebody else (EX_TEMPFAIL).
     CONFIGURATION = 78  #: A setting is wrong, or the database is not migrated (EX_CONFIG).
     TIMED_OUT = 124  #: The time that was given ran out (as timeout(1)).

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SYSTEM_FILE = Path("/etc/orderctl/config.toml")
 ENVIRONMENT_PREFIX = "ORDERCTL_"
+COMPLETION_VARIABLE = "_ORDERCTL_COMPLETE"
 MASK = "********"
 
 
@@ -176,6 +177,37 @@ class Settings:
         return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """What the environment says about this terminal and this start; it is no setting, and stands in no file.
+
+    Attributes:
+        debug: ORDERCTL_DEBUG: unexpected errors come with their traceback.
+        no_color: NO_COLOR (https://no-color.org).
+        force_color: CLICOLOR_FORCE: colour even where the output is no terminal.
+        terminal: TERM.
+        completion: What the shell's completion script asks for, such as ``bash_complete``.
+    """
+
+    debug: bool = False
+    no_color: bool = False
+    force_color: bool = False
+    terminal: str = ""
+    completion: str = ""
+
+
+def ambient(environ: Mapping[str, str] | None = None) -> Ambient:
+    """Read the conventions that are no settings; from the process's own environment when None."""
+    environ = os.environ if environ is None else environ
+    return Ambient(
+        debug=environ.get("ORDERCTL_DEBUG", "0") not in {"", "0"},
+        no_color=bool(environ.get("NO_COLOR")),
+        force_color=environ.get("CLICOLOR_FORCE", "0") not in {"", "0"},
+        terminal=environ.get("TERM", ""),
+        completion=environ.get(COMPLETION_VARIABLE, ""),
+    )
+
+
 SECTIONS: dict[str, type] = {
     "database": Database,
     "redis": Redis,
@@ -193,6 +225,20 @@ SECTIONS: dict[str, type] = {
 def declared() -> dict[str, Field[Any]]:
     """Every key ``section.name`` with its declaration."""
     return {f"{section}.{item.name}": item for section, kind in SECTIONS.items() for item in fields(kind)}
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key's value is a secret, or may have one in it."""
+    return key in declared() and bool(declared()[key].metadata["secret"])
+
+
+def read(key: str, value: object) -> Any:
+    """What a key makes of a value.
+
+    Raises:
+        ValueError: When the value is wrong; its text says what is allowed.
+    """
+    return (readers.path if key == "state_dir" else declared()[key].metadata["read"])(value)
 
 
 def variable(key: str) -> str:
