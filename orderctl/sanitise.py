@@ -1,0 +1,60 @@
+"""Text from stores, made safe to look at.
+
+Whoever can order a course can choose a title: text from a store never reaches a terminal with
+characters in it that move the cursor, change the order of letters, or cannot be seen.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: C0 and C1 controls, what is invisible or turns the direction of writing, lone surrogates, tags.
+#: U+200C and U+200D stay: scripts and emoji need them to join.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+#: What programs colour their own messages with: says nothing, so it goes without a trace.
+_COLOUR: Final = re.compile("\x1b\\[[0-9;:]*m")
+_NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_BMP: Final = 0xFFFF
+_BYTE: Final = 0xFF
+
+
+def line(text: str) -> str:
+    r"""The text on one line: colours dropped, any other unsafe character as an escape such as ``\x1b``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(_escape, _COLOUR.sub("", text))
+
+
+def block(text: str) -> str:
+    """As :func:`line`, but the text keeps its own lines and its tabs become spaces."""
+    return "\n".join(line(part.expandtabs(4)) for part in text.replace("\r\n", "\n").split("\n"))
+
+
+def json(document: str) -> str:
+    """A JSON document with every unsafe character as JSON's own escape; it means the same.
+
+    Args:
+        document: Compact or indented JSON. Its own line breaks stay, since they stand outside of texts.
+    """
+    if document.isascii():
+        return document.replace("\x7f", "\\u007f")
+    return _UNSAFE.sub(_json_escape, document)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    if code > _BMP:
+        return f"\\U{code:08x}"
+    return _NAMED.get(character) or (f"\\x{code:02x}" if code <= _BYTE else f"\\u{code:04x}")
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    if match[0] in "\n\t\r":
+        return match[0]
+    encoded = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{encoded[at : at + 2].hex()}" for at in range(0, len(encoded), 2))
