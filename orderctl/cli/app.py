@@ -1,0 +1,253 @@
+"""What every command works with: the settings, the stores, and the terminal.
+
+One :class:`App` is on Click's ``ctx.obj``. It opens what a command asks for, when it asks.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from orderctl.errors import InvalidInput, OrderctlError
+from orderctl.settings import Ambient, Settings, ambient, load
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from sqlalchemy import Connection, Engine
+
+    from orderctl.render import Column, Format, View
+
+T = TypeVar("T")
+
+_ACTOR_LENGTH = 128
+
+
+@dataclass
+class Output:
+    """How a command shows its rows.
+
+    Attributes:
+        columns: Everything that can be shown; the first is the row's name.
+        format: From ``-o``.
+        fields: From ``--fields``: names of columns; empty: those that the format shows by itself.
+        times: From ``--time-format``.
+    """
+
+    columns: Sequence[Column] = ()
+    format: str = "table"
+    fields: tuple[str, ...] = ()
+    times: str = "relative"
+
+
+@dataclass
+class App:
+    """The application.
+
+    Attributes:
+        flags: Settings from the command line, by key.
+        config: A further configuration file.
+        quiet: Whether only errors are told on stderr.
+        verbosity: How often ``-v`` was given.
+        output: How rows are shown.
+        environ: The environment; the process's own when None.
+    """
+
+    flags: dict[str, str] = field(default_factory=dict)
+    config: Path | None = None
+    quiet: bool = False
+    verbosity: int = 0
+    output: Output = field(default_factory=Output)
+    environ: Mapping[str, str] | None = None
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """All settings, read at the first use."""
+        return load(self.flags, config=self.config, environ=self.environ)
+
+    @functools.cached_property
+    def ambient(self) -> Ambient:
+        """What the environment says about the terminal."""
+        return ambient(self.environ)
+
+    # --- The stores
+
+    @functools.cached_property
+    def state_dir(self) -> Path:
+        """The state folder; made, for this user only, if need be."""
+        folder = self.settings.state_dir
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is: the setting, else a file in the state folder."""
+        return self.settings.database.url or f"sqlite:///{self.state_dir / 'orderctl.db'}"
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        """The database."""
+        from orderctl import database
+
+        return database.connect(self.database_url, pool_size=self.settings.database.pool_size)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction, again after a deadlock; it must do nothing but database work."""
+        from orderctl import database
+
+        return database.transact(self.engine, work)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection for queries."""
+        from orderctl import database
+
+        return database.reading(self.engine)
+
+    @functools.cached_property
+    def actor(self) -> str:
+        """Who calls, for the audit log: ``user@host``, from the system and not from the environment."""
+        import pwd
+
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            user = f"uid {os.getuid()}"
+        return f"{user}@{os.uname().nodename}"[:_ACTOR_LENGTH]
+
+    # --- The terminal
+
+    @property
+    def out(self) -> TextIO:
+        """Where data goes."""
+        return sys.stdout
+
+    @property
+    def err(self) -> TextIO:
+        """Where everything else goes."""
+        return sys.stderr
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is there who can answer a question."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.err.isatty()
+
+    def colored(self, stream: TextIO) -> bool:
+        """Whether to colour what goes to a stream."""
+        if self.ambient.no_color:
+            return False
+        return self.ambient.force_color or (stream.isatty() and self.ambient.terminal != "dumb")
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone in which people think; None is the machine's own."""
+        name = self.settings.display.time_zone
+        if name == "local":
+            return None
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(name)
+
+    @property
+    def view(self) -> View:
+        """How rows look on this terminal."""
+        from orderctl.render import View
+
+        cuts = self.out.isatty() and self.output.format == "table"
+        return View(
+            width=shutil.get_terminal_size().columns if cuts else None,
+            color=self.colored(self.out),
+            times=self.output.times,
+            zone=self.zone if self.output.times == "local" else None,
+        )
+
+    # --- Output
+
+    def render(self, rows: Iterable[Any], columns: Sequence[Column] | None = None) -> None:
+        """Show rows as ``-o`` and ``--fields`` want them; each piece leaves at once.
+
+        Args:
+            rows: Mappings, or objects with attributes. ``jsonl``, ``csv``, ``tsv`` and ``name`` take them
+                one by one, so they may be the lines of something that goes on.
+            columns: Everything that can be shown, where it is not what ``options.output`` was given.
+        """
+        from orderctl import render
+
+        for piece in render.rows(rows, self._chosen(columns), self.format, self.view):
+            self.write(piece)
+
+    def render_one(self, item: Any, human: Callable[[View], str] | None = None) -> None:
+        """Show one thing: an object in JSON, else as ``human`` draws it, else a line for each field.
+
+        Args:
+            item: A mapping, or an object with attributes.
+            human: Draws it for people; it is not asked when ``--fields`` chooses.
+        """
+        from orderctl import render
+
+        form, chosen = self.format, self._chosen(None)
+        if form is render.Format.JSON:
+            self.write(render.document(render.record(item, chosen)) + "\n")
+        elif form not in {render.Format.TABLE, render.Format.WIDE}:
+            self.render([item])
+        elif human is not None and not self.output.fields:
+            self.write(human(self.view))
+        else:
+            self.write(render.card(item, chosen, self.view))
+
+    @property
+    def format(self) -> Format:
+        """The format from ``-o``."""
+        from orderctl.render import Format
+
+        return Format(self.output.format)
+
+    def _chosen(self, columns: Sequence[Column] | None) -> Sequence[Column]:
+        from orderctl import render
+
+        offered = self.output.columns if columns is None else columns
+        if not self.output.fields:
+            return render.shown_in(offered, self.format)
+        named = {column.name: column for column in offered}
+        return [named[name] for name in self.output.fields if name in named]
+
+    def write(self, text: str) -> None:
+        """Write data; it leaves at once."""
+        self.out.write(text)
+        self.out.flush()
+
+    def say(self, text: str) -> None:
+        """Tell the user something that is no data; quiet with ``-q``."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that matters even with ``-q``."""
+        from orderctl import sanitise
+
+        click.echo(sanitise.block(text), err=True)
+
+    def confirm(self, question: str) -> None:
+        """Ask; whoever says no has changed nothing.
+
+        Raises:
+            InvalidInput: When nobody is there to be asked.
+            OrderctlError: When the answer is no.
+        """
+        from orderctl import sanitise
+
+        if not self.interactive:
+            raise InvalidInput(f"nobody is there to answer: {question}", hint="--yes answers it")
+        if not click.confirm(sanitise.line(question), err=True):
+            raise OrderctlError("nothing was changed")
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)

@@ -1,0 +1,147 @@
+"""The one place where an error becomes a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, TextIO
+
+import click
+from click.exceptions import Exit, NoArgsIsHelpError
+
+from orderctl import sanitise, settings
+from orderctl.errors import ExitStatus, OrderctlError
+
+#: Writing to stdout or stderr has failed, where no file is named.
+_OUTPUT_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+
+
+def guard(program: Callable[[], object]) -> int:
+    """Run the program and turn how it ends into an exit code.
+
+    Args:
+        program: Returns an exit status, or anything else for success.
+
+    Returns:
+        The exit code; whatever there was to say stands on stderr.
+    """
+    try:
+        result = program()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except Exit as error:
+        return _flushed(error.exit_code)
+    except BaseException as error:  # noqa: BLE001 - the outermost frame: nothing may leave as a traceback
+        return _report(error)
+    return int(result) if isinstance(result, int) else ExitStatus.DONE
+
+
+def _flushed(status: int) -> int:
+    # --help and --version leave through an exception; a full disk has to be told there, too.
+    return guard(lambda: status)
+
+
+def _report(error: BaseException) -> int:
+    for kind, tell in _TELLERS:
+        if isinstance(error, kind):
+            return tell(error)
+    raise error
+
+
+def _tell_ours(error: OrderctlError) -> int:
+    _say(str(error), error.hint)
+    return error.exit_status
+
+
+def _tell_usage(error: click.UsageError) -> int:
+    if isinstance(error, NoArgsIsHelpError):
+        _line(error.format_message())
+    else:
+        path = error.ctx.command_path if error.ctx else "orderctl"
+        _say(_lowered(error.format_message()), f"{path} --help")
+    return ExitStatus.USAGE
+
+
+def _tell_click(error: click.ClickException) -> int:
+    _say(_lowered(error.format_message()))
+    return ExitStatus.USAGE
+
+
+def _tell_interrupt(_error: BaseException) -> int:
+    _say("interrupted")
+    return ExitStatus.INTERRUPTED
+
+
+def _tell_closed(_error: BrokenPipeError) -> int:
+    # Whoever read has what they wanted: `orderctl orders list | head -1`.
+    _abandon(sys.stdout, sys.stderr)
+    return ExitStatus.DONE
+
+
+def _tell_system(error: OSError) -> int:
+    if error.filename is None and error.errno in _OUTPUT_ERRORS:
+        _abandon(sys.stdout)
+        _say(f"cannot write the output: {error.strerror}")
+        return ExitStatus.FAILED
+    if error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}")
+        return ExitStatus.FAILED
+    return _tell_unexpected(error)
+
+
+def _tell_unexpected(error: BaseException) -> int:
+    if settings.ambient().debug:
+        import traceback
+
+        _line("".join(traceback.format_exception(error)))
+    kind = type(error).__name__
+    first = str(error).partition("\n")[0]
+    _say(
+        f"internal error: {kind}: {first}" if first else f"internal error: {kind}",
+        "please report it; ORDERCTL_DEBUG=1 shows the traceback",
+    )
+    return ExitStatus.INTERNAL
+
+
+def _tell_exit(error: SystemExit) -> int:
+    return error.code if isinstance(error.code, int) else ExitStatus.DONE
+
+
+_TELLERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = (
+    (OrderctlError, _tell_ours),
+    (click.UsageError, _tell_usage),
+    (click.ClickException, _tell_click),
+    (KeyboardInterrupt, _tell_interrupt),
+    (click.Abort, _tell_interrupt),
+    (BrokenPipeError, _tell_closed),
+    (OSError, _tell_system),
+    (SystemExit, _tell_exit),
+    (Exception, _tell_unexpected),
+)
+
+
+def _say(message: str, hint: str | None = None) -> None:
+    _line(f"orderctl: {sanitise.line(message)}")
+    if hint:
+        _line(f"hint: {sanitise.line(hint)}")
+
+
+def _line(text: str) -> None:
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _lowered(message: str) -> str:
+    return (message[:1].lower() + message[1:]).removesuffix(".")
+
+
+def _abandon(*streams: TextIO | None) -> None:
+    """Lead streams to nowhere, or the interpreter fails once more when it flushes them at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+    os.close(nowhere)

@@ -1,0 +1,145 @@
+"""``orderctl config``: what is set, where it comes from, and whether it is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from orderctl import settings
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.errors import Conflict
+from orderctl.render import Column, Where
+
+SHOWN: Final = (
+    Column("key"),
+    Column("value"),
+    Column("origin"),
+    Column("about", where=Where.WIDE),
+    Column("variable", where=Where.WIDE),
+)
+FILES: Final = (Column("path"), Column("exists"))
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Show, check and begin the configuration.
+
+    Settings come from options, then from the environment (ORDERCTL_SECTION_KEY), then from TOML files.
+
+    Example:
+        orderctl config show
+        orderctl config init
+    """
+
+
+@cli.command()
+@options.output(SHOWN)
+@pass_app
+def show(app: App) -> None:
+    """Show every setting with its value and its origin; secrets are masked.
+
+    Example:
+        orderctl config show
+        orderctl config show -o wide
+    """
+    declared = settings.declared()
+    app.render(
+        {
+            "key": key,
+            "value": None if value == "-" else value,
+            "origin": origin,
+            "about": declared[key].metadata["about"] if key in declared else "folder of the embedded stores",
+            "variable": settings.variable(key),
+        }
+        for key, value, origin in app.settings.shown()
+    )
+
+
+@cli.command()
+@pass_app
+def check(app: App) -> None:
+    """Check every setting; exit 78 when one is wrong, and say which and where.
+
+    Example:
+        orderctl config check
+        orderctl --config new.toml config check
+    """
+    count = len(app.settings.shown())
+    for path in _readable_by_others(app):
+        app.warn(f"warning: {path} may hold secrets and others may read it: chmod 600 {path}")
+    app.say(f"{count} settings are right.")
+
+
+@cli.command()
+@options.output(FILES)
+@pass_app
+def path(app: App) -> None:
+    """List the configuration files, later ones over earlier ones.
+
+    Example:
+        orderctl config path
+        orderctl config path -o json
+    """
+    app.render({"path": file, "exists": file.exists()} for file in settings.files(app.config))
+
+
+@cli.command()
+@click.option("--stdout", is_flag=True, help="Print the file instead of writing it.")
+@pass_app
+def init(app: App, *, stdout: bool) -> None:
+    """Write a configuration file that names every setting, each commented out.
+
+    Example:
+        orderctl config init
+        orderctl --config ./orderctl.toml config init
+        orderctl config init --stdout
+    """
+    if stdout:
+        app.write(template())
+        return
+    target = app.config or settings.user_file()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        # It is the place for secrets: nobody else may read it.
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Conflict(f"{target} is there already", hint="orderctl config init --stdout") from None
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is a descriptor
+        file.write(template())
+    app.say(f"Wrote {target}.")
+
+
+def template() -> str:
+    """A TOML file with every setting commented out at its default."""
+    parts = [
+        "# Settings of orderctl. What is commented out has its default.\n",
+        '# state_dir = "~/.local/state/orderctl"\n',
+    ]
+    for section, kind in settings.SECTIONS.items():
+        lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]
+        for key, item in settings.declared().items():
+            if key.startswith(f"{section}."):
+                lines.append(f"# {item.metadata['about']}")
+                lines.append(f"# {item.name} = {_toml(item.default)}")
+                if item.metadata["secret"]:
+                    lines.append(f'# {item.name}_file = "/path/to/a/file"')
+        parts.append("\n".join(lines) + "\n")
+    return "".join(parts)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[]"
+    return f'"{value or ""}"' if value is None or isinstance(value, str) else str(value)
+
+
+def _readable_by_others(app: App) -> list[Path]:
+    found = [file for file in settings.files(app.config) if file.exists()]
+    return [file for file in found if file.stat().st_mode & 0o077]

@@ -1,0 +1,119 @@
+"""Groups of commands that import a command only when it is called.
+
+``orderctl --help`` and the TAB key cost what Click costs; the stores' libraries cost ten times that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from inspect import cleandoc
+from textwrap import dedent, indent
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from click.exceptions import NoSuchCommand
+
+from orderctl.cli import shared
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Entry(NamedTuple):
+    """A command that the root group knows without having it."""
+
+    module: str  #: Where it is; the command is called ``cli`` there.
+    help: str  #: One line.
+    section: str  #: Heading under which ``--help`` lists it.
+
+
+class Described(click.Command):
+    """A command whose help ends in the example that ends its docstring."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        described, _, example = cleandoc(self.help or "").partition("\nExample:\n")
+        self.help = described.strip()
+        self.example = dedent(example).strip("\n")
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002
+        """The first line, whole: lists wrap it."""
+        return (self.help or "").partition("\n")[0]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, its lines as they are."""
+        if self.example:
+            with formatter.section("Example"):
+                formatter.write(indent(self.example, "  ") + "\n")
+        super().format_epilog(ctx, formatter)
+
+
+class Command(Described):
+    """A command that takes the options of the whole program, too: they may stand before it and after."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += shared.options(hidden=True, taken={name for item in self.params for name in item.opts})
+
+
+class Group(Described, click.Group):
+    """A group that lists its commands as they stand in its module."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names, in order."""
+        return list(self.commands)
+
+
+class LazyGroup(Group):
+    """The root group: its commands are entries of a table."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names, in the order of the table."""
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command of that name."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = import_module(entry.module).cli
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name those whose names are near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=self.entries, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the table, by section."""
+        wide = max(map(len, self.entries), default=0)
+        for section in dict.fromkeys(entry.section for entry in self.entries.values()):
+            with formatter.section(section):
+                rows = [
+                    (name.ljust(wide), item.help)
+                    for name, item in self.entries.items()
+                    if item.section == section
+                ]
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Complete names from the table, options as Click does."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in self.entries.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)

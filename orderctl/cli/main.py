@@ -1,0 +1,88 @@
+"""The program: its commands, and the one place where errors become lines and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn, TextIO
+
+import click
+
+from orderctl import __version__, settings
+from orderctl.cli import shared
+from orderctl.cli.app import App
+from orderctl.cli.boundary import guard
+from orderctl.cli.lazy import Entry, LazyGroup
+
+PROGRAM: Final = "orderctl"
+
+#: The commands; a module is imported when its command is called. Only what exists stands here.
+COMMANDS: Final[dict[str, Entry]] = {
+    "config": Entry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),
+    "completion": Entry("orderctl.cli.completion", "Print the completion script of a shell.", "Setting up"),
+    "help": Entry("orderctl.cli.help", "Explain exit codes, environment, output, times.", "Setting up"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    params=shared.options(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="'orderctl COMMAND --help' explains a command, 'orderctl help' what they share.",
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def root() -> None:
+    """See, steer and trust what happens to a shop's orders after the money came in.
+
+    Example:
+        orderctl orders list --paid
+        orderctl tail order DH123456
+    """
+
+
+def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: What stands behind the program's name; the process's own when None.
+        app: What the command works with; tests bring their own.
+
+    Returns:
+        The exit code.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+
+    def program() -> object:
+        with root.make_context(PROGRAM, given, obj=app or App()) as ctx:
+            return root.invoke(ctx)
+
+    return guard(program)
+
+
+def main() -> NoReturn:
+    """The program ``orderctl``."""
+    _prepare_streams()
+    if asked := settings.ambient().completion:
+        sys.exit(_complete(asked))
+    sys.exit(run())
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            # A terminal of a narrow character set shows escapes where others show letters.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _complete(asked: str) -> int:
+    from click.shell_completion import shell_complete
+
+    try:
+        return shell_complete(root, {}, PROGRAM, settings.COMPLETION_VARIABLE, asked)
+    except Exception:  # noqa: BLE001 - a traceback in the middle of somebody's typing helps nobody
+        return 1

@@ -1,0 +1,375 @@
+"""Options that many commands share, each a decorator."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orderctl.cli import times
+from orderctl.cli.app import App
+from orderctl.cli.shared import setting as make_setting
+from orderctl.errors import InvalidInput
+from orderctl.states import Category, ErrorType, OrderStatus, PaymentStatus, Severity, TaskStatus
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from orderctl.render import Column
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+FORMATS = ("table", "wide", "json", "jsonl", "csv", "tsv", "markdown", "name")
+DEFAULT_LIMIT = 50
+MOST_ROWS = 10_000
+
+
+def setting(key: str, *names: str, help: str, **extra: Any) -> Decorator[Any]:
+    """An option that overrides a setting for this command; nothing is passed to it."""
+
+    def decorate(function: F) -> F:
+        _attach(function, make_setting(key, *names, help=help, **extra))
+        return function
+
+    return decorate
+
+
+def _attach(function: Any, *params: click.Parameter) -> None:
+    if isinstance(function, click.Command):
+        function.params.extend(params)
+        return
+    known = getattr(function, "__click_params__", [])
+    function.__click_params__ = [*known, *reversed(params)]
+
+
+# --- Output
+
+
+def output(columns: Sequence[Column]) -> Decorator[Any]:
+    """``-o``, ``--fields`` and ``--time-format`` for a command that shows rows of these columns."""
+
+    def decorate(function: F) -> F:
+        _attach(function, _format_option(columns), _fields_option(columns), _times_option())
+        return function
+
+    return decorate
+
+
+def _format_option(columns: Sequence[Column]) -> click.Option:
+    def store(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+        shown = ctx.ensure_object(App).output
+        shown.columns, shown.format = columns, value
+
+    return click.Option(
+        ["-o", "--output"],
+        type=click.Choice(FORMATS),
+        default="table",
+        expose_value=False,
+        callback=store,
+        help="Format.",
+    )
+
+
+def _fields_option(columns: Sequence[Column]) -> click.Option:
+    names = [column.name for column in columns]
+
+    def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is None or ctx.resilient_parsing:
+            return
+        if not value:
+            click.echo("\n".join(names))
+            ctx.exit()
+        chosen = tuple(name.strip() for name in value.split(",") if name.strip())
+        unknown = [name for name in chosen if name not in names]
+        if unknown or not chosen:
+            raise click.BadParameter(
+                f"there is no {', '.join(unknown) or value!r}; there are {', '.join(names)}", ctx, param
+            )
+        ctx.ensure_object(App).output.fields = chosen
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return _complete_list(names, incomplete)
+
+    return click.Option(
+        ["--fields"],
+        metavar="NAME,...",
+        is_flag=False,
+        flag_value="",
+        expose_value=False,
+        callback=store,
+        shell_complete=complete,
+        help="Only these columns; without a name: list them.",
+    )
+
+
+def _times_option() -> click.Option:
+    def store(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+        ctx.ensure_object(App).output.times = value
+
+    return click.Option(
+        ["--time-format"],
+        type=click.Choice(["relative", "iso", "local"]),
+        default="relative",
+        expose_value=False,
+        callback=store,
+        help="Times in tables; data always has UTC.",
+    )
+
+
+# --- Kinds of values
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment in the past, as :func:`orderctl.cli.times.moment` reads it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """To an aware moment in UTC."""
+        if isinstance(value, datetime):
+            return value
+        zone = ctx.ensure_object(App).zone if ctx is not None and not ctx.resilient_parsing else UTC
+        try:
+            return times.moment(value, now=datetime.now(UTC), zone=zone)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time, as :func:`orderctl.cli.times.span` reads it."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """To a timedelta."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return times.span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Words(click.ParamType[tuple[str, ...]]):
+    """One or more words of a fixed set, with commas between them."""
+
+    name = "words"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(str(word) for word in words)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """The words."""
+        return f"[{'|'.join(self.words)}],..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """To a tuple, each word once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        folded = {word.casefold(): word for word in self.words}
+        given = [word.strip().casefold() for word in value.split(",") if word.strip()]
+        unknown = [word for word in given if word not in folded]
+        if unknown or not given:
+            self.fail(f"needs one or more of {', '.join(self.words)}, not {value!r}", param, ctx)
+        return tuple(dict.fromkeys(folded[word] for word in given))
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Complete the last word of the list."""
+        return _complete_list(self.words, incomplete)
+
+
+def _complete_list(words: Sequence[str], incomplete: str) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [
+        CompletionItem(f"{before}{comma}{word}")
+        for word in words
+        if word.startswith(last) and word not in taken
+    ]
+
+
+MOMENT = Moment()
+SPAN = Span()
+ORDER_STATUSES = Words(tuple(OrderStatus))
+PAYMENT_STATUSES = Words(tuple(PaymentStatus))
+TASK_STATUSES = Words(tuple(TaskStatus))
+CATEGORIES = Words(tuple(Category))
+ERROR_TYPES = Words(tuple(ErrorType))
+#: Mildest first; a command that takes one shows it and all that matter more.
+SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive=False)
+
+
+# --- Groups of options that reach the command as one value
+
+
+def _gathered(name: str, kind: Callable[..., Any], *params: click.Option) -> Decorator[Any]:
+    """Options whose values reach the command as one argument."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            values = {str(param.name): kwargs.pop(str(param.name)) for param in params}
+            return function(*args, **kwargs, **{name: kind(**values)})
+
+        _attach(call, *params)
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tasks a bulk change means.
+
+    Attributes:
+        failed: ``--failed``: all failed ones, as far as the others do not narrow it.
+        order: ``--order``: id or code of an order.
+        error_type: ``--error-type``.
+        fingerprint: ``--fingerprint``, or the beginning of one.
+        max: ``--max``: at most so many.
+        task_ids: Ids that were named one by one.
+    """
+
+    failed: bool = False
+    order: str | None = None
+    error_type: tuple[str, ...] | None = None
+    fingerprint: str | None = None
+    max: int | None = None
+    task_ids: tuple[int, ...] = ()
+
+    @property
+    def by_selector(self) -> bool:
+        """Whether tasks are meant by what they are, and not by id."""
+        return bool(self.failed or self.order or self.error_type or self.fingerprint)
+
+    def with_ids(self, task_ids: Sequence[int]) -> Selection:
+        """The selection with ids from the arguments; ids and selectors exclude each other.
+
+        Raises:
+            InvalidInput: When there is neither, or both.
+        """
+        if task_ids and self.by_selector:
+            raise InvalidInput("give ids or selectors, not both")
+        if not task_ids and not self.by_selector:
+            raise InvalidInput(
+                "nothing was chosen, and nothing never means everything",
+                hint="give ids, or --failed, --order, --error-type, --fingerprint",
+            )
+        return replace(self, task_ids=tuple(dict.fromkeys(task_ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Whether a change may be made, and why.
+
+    Attributes:
+        dry_run: ``--dry-run``: only tell what would be done.
+        yes: ``--yes``: do not ask.
+        reason: ``--reason``: goes into the audit log.
+    """
+
+    dry_run: bool = False
+    yes: bool = False
+    reason: str | None = None
+
+    def ask(self, app: App, question: str, *, needed: bool = True) -> None:
+        """Ask unless ``--yes`` or ``--dry-run`` was given, or what is done was named one by one.
+
+        Args:
+            app: Has the terminal.
+            question: Ends in a question mark.
+            needed: Whether this change has to be asked for.
+
+        Raises:
+            InvalidInput: When nobody is there to be asked.
+            OrderctlError: When the answer is no.
+        """
+        if needed and not self.yes and not self.dry_run:
+            app.confirm(question)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a long list.
+
+    Attributes:
+        limit: ``-L``: at most so many rows.
+        after: ``--after``: the cursor that the page before has told.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time; an open end is None."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def _reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    return value.strip() or None if value else None
+
+
+selection: Decorator[Any] = _gathered(
+    "selection",
+    Selection,
+    click.Option(["--failed"], is_flag=True, help="All that failed, as far as nothing else narrows it."),
+    click.Option(["--order"], metavar="ORDER", help="Of this order (id or code)."),
+    click.Option(
+        ["--error-type"], type=ERROR_TYPES, metavar="TYPE,...", help="That failed with this type of error."
+    ),
+    click.Option(
+        ["--fingerprint"],
+        metavar="HEX",
+        help="That failed with this very error (see tasks list --group-by error).",
+    ),
+    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most so many, oldest first."),
+)
+
+consent: Decorator[Any] = _gathered(
+    "consent",
+    Consent,
+    click.Option(["--dry-run"], is_flag=True, help="Only tell what would be done."),
+    click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."),
+    click.Option(["--reason"], metavar="TEXT", callback=_reason, help="Why; it goes into the audit log."),
+)
+
+paging: Decorator[Any] = _gathered(
+    "page",
+    Page,
+    click.Option(
+        ["-L", "--limit"],
+        type=click.IntRange(1, MOST_ROWS),
+        default=DEFAULT_LIMIT,
+        show_default=True,
+        metavar="N",
+        help="At most so many rows.",
+    ),
+    click.Option(["--after"], metavar="CURSOR", help="The page after this one; each page tells its cursor."),
+)
+
+period: Decorator[Any] = _gathered(
+    "period",
+    Period,
+    click.Option(
+        ["-S", "--since"], type=MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday, 2026-05-01)."
+    ),
+    click.Option(["-U", "--until"], type=MOMENT, metavar="TIME", help="Before."),
+)

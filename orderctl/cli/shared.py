@@ -1,0 +1,110 @@
+"""The options of the whole program: where the stores are, and how much is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from orderctl import settings
+from orderctl.cli.app import App
+from orderctl.errors import InvalidInput
+
+
+def options(*, hidden: bool = False, taken: Collection[str] = ()) -> list[click.Parameter]:
+    """The shared options, fresh ones for each command.
+
+    Args:
+        hidden: Whether ``--help`` leaves them out (it does below the root).
+        taken: Names that the command uses itself.
+    """
+    made: list[click.Parameter] = [
+        setting("state_dir", "--state-dir", help="Folder of the embedded database, Redis and downloads."),
+        setting("database.url", "--database-url", help="Database, without a password in it."),
+        setting("redis.url", "--redis-url", help="Redis or Valkey, without a password in it."),
+        click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            expose_value=False,
+            callback=_config,
+            help="A further configuration file.  [env: ORDERCTL_CONFIG]",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
+            help="Nothing on stderr but errors.",
+        ),
+        click.Option(
+            ["-v", "--verbose"], count=True, expose_value=False, callback=_verbose, help="Say more."
+        ),
+    ]
+    free = [item for item in made if not set(taken) & set(item.opts)]
+    for item in free:
+        item.hidden = hidden  # type: ignore[attr-defined]
+    return free
+
+
+def setting(key: str, *names: str, help: str, metavar: str | None = None, **extra: Any) -> click.Option:
+    """An option that overrides a setting, and is checked as that setting is.
+
+    Args:
+        key: The setting, such as ``worker.concurrency``.
+        names: The option's names.
+        help: One sentence; the environment variable is added to it.
+        metavar: What stands for its value in ``--help``.
+        extra: Further arguments of ``click.Option``.
+    """
+    return click.Option(
+        list(names),
+        expose_value=False,
+        metavar=metavar or key.rpartition(".")[2].rpartition("_")[2].upper(),
+        callback=_override(key),
+        help=f"{help}  [env: {settings.variable(key)}]",
+        **extra,
+    )
+
+
+def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is None or ctx.resilient_parsing:
+            return
+        if settings.is_secret(key) and _has_password(value):
+            raise InvalidInput(
+                f"{param.opts[0]}: whoever lists this machine's processes would read the password",
+                hint=f"set {settings.variable(key)}, or {key}_file in the configuration",
+            )
+        try:
+            settings.read(key, value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+        ctx.ensure_object(App).flags[key] = value
+
+    return store
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return urlsplit(url).password is not None
+    except ValueError:
+        return False
+
+
+def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.ensure_object(App).config = value
+
+
+def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        ctx.ensure_object(App).quiet = True
+
+
+def _verbose(ctx: click.Context, _param: click.Parameter, value: int) -> None:
+    if value:
+        ctx.ensure_object(App).verbosity += value
