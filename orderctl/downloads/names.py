@@ -1,0 +1,103 @@
+"""Names from strangers, reduced to ones that are safe on every file system and inside their folder.
+
+A reduced name has no slash, no control or formatting character, nothing that Windows forbids, and no
+dot at its start: names with a dot are our own (``.lesson.mp4.part``), so the two can never meet.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import count
+from urllib.parse import unquote, urlsplit
+
+#: Longest component in bytes: 255 on all common file systems, less what we put around it.
+MAX_BYTES = 200
+#: Deepest path; of a deeper one the innermost folders count.
+MAX_DEPTH = 8
+_MAX_SUFFIX = 20
+_NAMELESS = "file"
+_FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\.|\Z)", re.IGNORECASE)
+
+
+def reduce_name(text: str) -> str:
+    """One safe component, never empty, ``.`` or ``..``; what is safe already stays as it is."""
+    visible = "".join(map(_reduce_character, text))
+    name = _trim(" ".join(unicodedata.normalize("NFC", visible).split()))
+    if _DEVICE.match(name):
+        name = f"_{name}"
+    return _cut(name) or _NAMELESS
+
+
+def reduce_path(text: str) -> str:
+    """A safe relative path; it never leads out of its folder."""
+    components = [part for part in re.split(r"[/\\]", text) if part.strip(". ")]
+    return "/".join(map(reduce_name, components[-MAX_DEPTH:])) or _NAMELESS
+
+
+def of_url(url: str) -> str:
+    """The name of the file that a URL names."""
+    return reduce_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
+
+
+def distinct(paths: Iterable[str]) -> list[str]:
+    """The same paths, numbered where two would meet: ``a.txt``, ``a (2).txt``.
+
+    Two meet that differ only in case, and where one is a folder of the other.
+    """
+    taken = _Taken()
+    return [taken.take(path) for path in paths]
+
+
+class _Taken:
+    """Paths given away so far."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+        self._next: dict[str, Iterator[int]] = {}
+
+    def take(self, path: str) -> str:
+        *folders, name = path.split("/")
+        prefix = ""
+        for folder in folders:
+            prefix += self._first_free(prefix, folder, (self._files,)) + "/"
+            self._folders.add(_key(prefix[:-1]))
+        chosen = prefix + self._first_free(prefix, name, (self._files, self._folders))
+        self._files.add(_key(chosen))
+        return chosen
+
+    def _first_free(self, prefix: str, name: str, occupied: tuple[set[str], ...]) -> str:
+        numbers = self._next.setdefault(_key(prefix + name), count(2))
+        candidate = name
+        while any(_key(prefix + candidate) in paths for paths in occupied):
+            candidate = _cut(name, f" ({next(numbers)})")
+        return candidate
+
+
+def _key(path: str) -> str:
+    return unicodedata.normalize("NFC", path.casefold())
+
+
+def _reduce_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf":  # invisible: bidi controls, zero-width joiners, soft hyphens
+        return ""
+    return (
+        "_" if category in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} or _FORBIDDEN.match(character) else character
+    )
+
+
+def _trim(name: str) -> str:
+    return name.lstrip(". ").rstrip(". ")
+
+
+def _cut(name: str, number: str = "") -> str:
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or len(suffix.encode()) > _MAX_SUFFIX:
+        stem, dot, suffix = name, "", ""
+    suffix = dot + suffix
+    room = MAX_BYTES - len((number + suffix).encode())
+    return _trim(stem.encode()[:room].decode(errors="ignore").rstrip(". ") + number + suffix)
