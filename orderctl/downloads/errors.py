@@ -1,0 +1,149 @@
+"""Why a download failed; each error knows its type.
+
+DownloadError                 UNKNOWN
+├── UrlRefused                UNKNOWN         not http(s), malformed, or a redirect that leads astray
+│   └── AddressRefused        UNKNOWN         an address of a private network
+├── HostUnreachable           NETWORK         no such host, or nobody there
+├── ConnectionBroken          NETWORK         it ended too early
+├── CertificateRefused        UNKNOWN         the server cannot prove who it is
+├── TooSlow                   TIMEOUT         silence, or below the slowest rate
+├── StatusRefused             by status       an HTTP status that is no success
+├── BadAnswer                 UNKNOWN         not what HTTP or the manifest promised
+│   ├── NotAFile              UNKNOWN         an HTML page where a file was meant
+│   ├── SizeMismatch          UNKNOWN
+│   ├── ChecksumMismatch      UNKNOWN
+│   └── InvalidManifest       UNKNOWN
+├── TooLarge                  UNKNOWN         beyond ``download.max_bytes``
+├── DiskFull                  DISK_SPACE
+└── NotPermitted              PERMISSION      the operating system said no
+    └── LinkRefused           PERMISSION      a symbolic link or worse stands where our file belongs
+"""
+
+from __future__ import annotations
+
+import errno
+from http import HTTPStatus
+from http.client import responses
+
+from orderctl.errors import OrderctlError
+from orderctl.states import ErrorType
+
+_AUTHENTICATION = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class DownloadError(OrderctlError):
+    """The download failed."""
+
+    error_type = ErrorType.UNKNOWN
+
+
+class UrlRefused(DownloadError):
+    """The URL is not one to download from."""
+
+
+class AddressRefused(UrlRefused):
+    """The host is in a private network."""
+
+
+class HostUnreachable(DownloadError):
+    """The host cannot be reached."""
+
+    error_type = ErrorType.NETWORK
+
+
+class ConnectionBroken(DownloadError):
+    """The connection ended too early."""
+
+    error_type = ErrorType.NETWORK
+
+
+class CertificateRefused(DownloadError):
+    """The server's certificate is not valid."""
+
+
+class TooSlow(DownloadError):
+    """The server takes too long."""
+
+    error_type = ErrorType.TIMEOUT
+
+
+class StatusRefused(DownloadError):
+    """The server answered with an HTTP status that is no success.
+
+    Args:
+        status: The status.
+        url: The URL as it may be shown.
+    """
+
+    def __init__(self, status: int, url: str) -> None:
+        phrase = responses.get(status, "(unknown status)")
+        super().__init__(f"HTTP {status} {phrase} from {url}")
+        self.status = status
+        self.error_type = type_of_status(status)
+
+
+class BadAnswer(DownloadError):
+    """The server's answer is not what it should be."""
+
+
+class NotAFile(BadAnswer):
+    """The server sent an HTML page where a file was meant."""
+
+
+class SizeMismatch(BadAnswer):
+    """The file has not the promised size."""
+
+
+class ChecksumMismatch(BadAnswer):
+    """The file has not the promised checksum."""
+
+
+class InvalidManifest(BadAnswer):
+    """The manifest is not valid."""
+
+
+class TooLarge(DownloadError):
+    """The file is larger than allowed."""
+
+
+class DiskFull(DownloadError):
+    """There is no space left on the disk."""
+
+    error_type = ErrorType.DISK_SPACE
+
+
+class NotPermitted(DownloadError):
+    """Permission denied."""
+
+    error_type = ErrorType.PERMISSION
+
+
+class LinkRefused(NotPermitted):
+    """Something that is not ours stands where a file or folder belongs."""
+
+
+def type_of_status(status: int) -> ErrorType:
+    """What an HTTP status that is no success means."""
+    if status in _AUTHENTICATION:
+        return ErrorType.AUTHENTICATION
+    if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ErrorType.NETWORK
+    return ErrorType.UNKNOWN
+
+
+def of_disk(error: OSError, name: str) -> DownloadError | None:
+    """The error to raise for one of the file system, told with the file's name; None for a rare one."""
+    if error.errno in _FULL:
+        return DiskFull(f"no space left on the disk for {name!r} ({error.strerror})")
+    if error.errno in _FORBIDDEN:
+        return NotPermitted(f"permission denied: {name!r} ({error.strerror})")
+    if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR}:
+        return LinkRefused(f"{name!r} is a symbolic link, or not what belongs there ({error.strerror})")
+    return None

@@ -1,0 +1,115 @@
+"""What a handler is given and what it gives back: all that a handler of the shop's own needs to know of us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from orderctl.downloads import names
+from orderctl.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One attempt at one task.
+
+    Attributes:
+        attempt: 1 for the first.
+        progress: ``progress(percent, current_file, speed)``, percent 0-100, speed in bytes/s or None while it
+            is unknown. Cheap, never raises, may be called as often as one likes.
+        check: Raises when the attempt is to stop at once and write nothing more, ``LeaseLost`` above all.
+            To be called at least once a second, and right before anything becomes visible.
+    """
+
+    task_id: int
+    order_id: int
+    order_code: str
+    attempt: int
+    title: str | None
+    course_url: str
+    settings: Settings
+    progress: Callable[[float, str, float | None], None]
+    check: Callable[[], None]
+
+    @property
+    def folder_name(self) -> str:
+        """The task's folder, relative to the download directory."""
+        return f"{names.reduce_name(self.order_code)}/{self.task_id}"
+
+    @property
+    def folder(self) -> Path:
+        """The task's folder."""
+        return self.settings.download_directory / self.folder_name
+
+    @property
+    def drive_link(self) -> str | None:
+        """Where the customer finds the folder, or None without ``download.public_url``."""
+        public_url = self.settings.download.public_url
+        return f"{public_url}/{quote(self.folder_name)}/" if public_url else None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Attributes:
+        name: Relative path in the task's folder, with ``/``; safe to use as it is.
+        size: In bytes, None when unknown.
+        sha256: Lower-case hexadecimal, None when unknown.
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """What there is to download.
+
+    Attributes:
+        title: The course's own title.
+        total_bytes: None when the size of a file is unknown.
+    """
+
+    title: str
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def total_bytes(self) -> int | None:
+        """The sum of the sizes, None when one of them is unknown."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the files are.
+
+    Attributes:
+        folder_name: Relative to the download directory.
+        drive_link: Where the customer finds them, if anywhere.
+    """
+
+    folder_name: str
+    drive_link: str | None
+
+
+class Handler(Protocol):
+    """Fetches the files of a course. An entry point of the group ``orderctl.handlers``, made without arguments.
+
+    What it raises ends the attempt. An exception may carry an ``error_type`` (of
+    :class:`orderctl.states.ErrorType`) where it knows better than a guess from its class and its words.
+    """
+
+    def enroll(self, context: Context) -> Enrollment:
+        """Find out what there is to download. Nothing is written."""
+        ...
+
+    def download(self, context: Context, enrollment: Enrollment) -> Delivery:
+        """Fetch everything into ``context.folder``; what an earlier attempt has left there may be used."""
+        ...

@@ -1,0 +1,49 @@
+"""Finds a handler by the name that stands in the settings."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from orderctl.downloads.protocol import Handler
+from orderctl.errors import Misconfigured
+
+#: The group of entry points in which handlers announce themselves.
+GROUP = "orderctl.handlers"
+
+
+def load(name: str) -> Handler:
+    """The handler of that name, ready for work.
+
+    Raises:
+        Misconfigured: No installed package has one of that name, two have different ones, or it cannot be
+            imported.
+    """
+    found = known()
+    if name not in found:
+        raise Misconfigured(
+            f"setting worker.handler: there is no handler {name!r}; known: {', '.join(sorted(found)) or 'none'}",
+            hint=f"install the package that offers it in the group {GROUP}",
+        )
+    if len(found[name]) > 1:
+        raise Misconfigured(
+            f"setting worker.handler: several packages offer a handler {name!r}: {', '.join(found[name])}"
+        )
+    return _make(next(iter(found[name].values())))
+
+
+def known() -> dict[str, dict[str, EntryPoint]]:
+    """Every handler by its name, then by where it is; an editable install may announce one twice."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        found.setdefault(entry.name, {})[entry.value] = entry
+    return found
+
+
+def _make(entry: EntryPoint) -> Handler:
+    try:
+        handler: Handler = entry.load()()
+    except Exception as error:
+        raise Misconfigured(
+            f"the handler {entry.name} ({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    return handler
