@@ -1,0 +1,222 @@
+"""Requests and answers: HTTP/1.1 GET over our own connections, redirects checked one by one."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+
+import orderctl
+from orderctl.downloads import addresses, stream, urls
+from orderctl.downloads.errors import BadAnswer, ConnectionBroken, TooLarge, UrlRefused
+from orderctl.downloads.stream import Patience, Stream
+from orderctl.downloads.urls import Url
+
+MAX_REDIRECTS = 10
+_REDIRECTS = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
+#: Bytes that a head may have, and what may surround one chunk (its size line, the trailers).
+_OVERHEAD = 256 * 1024
+_BUFFER = 64 * 1024
+
+
+class Answer:
+    """The answer to a request, its body still on the way.
+
+    Attributes:
+        url: Where it came from, after all redirects.
+        length: Bytes of its body, None when only the body's end will tell.
+        delimited: Whether a body that was cut can be told from a whole one.
+    """
+
+    def __init__(self, url: Url, connection: Stream, response: HTTPResponse) -> None:
+        self.url = url
+        self.status = response.status
+        self._connection = connection
+        self._response = response
+        self._chunked = _is_chunked(response)
+        self.length = None if self._chunked else _content_length(response)
+        self.delimited = self._chunked or self.length is not None
+        self._left = self.length
+
+    @property
+    def filename(self) -> str:
+        """What the server calls it, empty when it does not say."""
+        return self._response.headers.get_filename() or ""
+
+    def header(self, name: str) -> str:
+        """Value of a header, empty when it is absent."""
+        return self._response.getheader(name) or ""
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters."""
+        return self.header("Content-Type").partition(";")[0].strip().lower()
+
+    def readinto(self, view: memoryview) -> int:
+        """Read what is there, 0 at the end.
+
+        Raises:
+            ConnectionBroken: It ended before the body did.
+        """
+        view = view if self._left is None else view[: self._left]
+        if not view:
+            return 0
+        self._connection.budget = len(view) + _OVERHEAD
+        with _spoken(self.url):
+            count = self._readinto(view)
+        if self._left is not None:
+            self._left -= count
+            if not count:
+                raise ConnectionBroken(
+                    f"{self.url.shown} ended {self._left} bytes before the end of {self.length}"
+                )
+        return count
+
+    def _readinto(self, view: memoryview) -> int:
+        if not self._chunked:
+            return self._response.fp.readinto1(view)
+        data = self._response.read1(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: It has more bytes than the limit.
+        """
+        body = bytearray()
+        buffer = memoryview(bytearray(_BUFFER))
+        while count := self.readinto(buffer):
+            body += buffer[:count]
+            if len(body) > limit:
+                raise TooLarge(f"{self.url.shown} is larger than {limit} bytes")
+        return bytes(body)
+
+
+class Client:
+    """Makes requests within limits.
+
+    Args:
+        allow_private: Whether hosts in private networks are allowed.
+        tls: How servers are verified; against the system's authorities when None.
+    """
+
+    def __init__(
+        self,
+        patience: Patience,
+        check: Callable[[], None],
+        *,
+        allow_private: bool,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._patience = patience
+        self._check = check
+        self._allow_private = allow_private
+        self._tls = tls
+
+    @contextmanager
+    def get(self, text: str, headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
+        """Request a URL and follow where it leads; the connection ends with the block.
+
+        Raises:
+            DownloadError: Anything that keeps us from an answer that is no redirect.
+        """
+        url = urls.parse(text)
+        authorized = url.origin, url.authorization
+        for _ in range(MAX_REDIRECTS + 1):
+            password = authorized[1] if url.origin == authorized[0] else None
+            with self._request(url, headers or {}, password) as answer:
+                location = answer.header("Location")
+                if answer.status not in _REDIRECTS or not location:
+                    yield answer
+                    return
+            url = urls.follow(url, location)
+        raise UrlRefused(f"{urls.parse(text).shown} redirects more than {MAX_REDIRECTS} times")
+
+    @contextmanager
+    def _request(self, url: Url, headers: Mapping[str, str], password: str | None) -> Iterator[Answer]:
+        targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
+        connection = stream.connect(targets, self._patience, self._check, url.authority)
+        try:
+            if url.scheme == "https":
+                connection.encrypt(self._tls_context(), url.host)
+            connection.send(_head(url, headers, password))
+            connection.budget = _OVERHEAD
+            with _spoken(url):
+                response = _begin(connection)
+            connection.answered()
+            yield Answer(url, connection, response)
+        finally:
+            connection.close()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        self._tls = self._tls or ssl.create_default_context()
+        return self._tls
+
+
+class _Source:
+    """What HTTPResponse takes for a socket."""
+
+    def __init__(self, connection: Stream) -> None:
+        self._connection = connection
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._connection, _BUFFER)
+
+
+def _begin(connection: Stream) -> HTTPResponse:
+    response = HTTPResponse(_Source(connection), method="GET")  # type: ignore[arg-type]
+    response.begin()
+    return response
+
+
+def _head(url: Url, headers: Mapping[str, str], password: str | None) -> bytes:
+    lines = {
+        "Host": url.authority,
+        "User-Agent": f"orderctl/{orderctl.__version__}",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        **headers,
+    }
+    if password:
+        lines["Authorization"] = password
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"GET {url.target} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
+
+
+def _is_chunked(response: HTTPResponse) -> bool:
+    if response.getheader("Transfer-Encoding") and not response.chunked:
+        raise BadAnswer("the answer has a transfer encoding that we do not know")
+    return bool(response.chunked)
+
+
+def _content_length(response: HTTPResponse) -> int | None:
+    values = {value.strip() for value in response.headers.get_all("Content-Length", [])}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not (value.isascii() and value.isdigit()):
+        raise BadAnswer("the answer's Content-Length is not a number")
+    return int(value)
+
+
+@contextmanager
+def _spoken(url: Url) -> Iterator[None]:
+    """Turn what http.client says about a malformed answer into our errors."""
+    try:
+        yield
+    except (IncompleteRead, RemoteDisconnected) as error:
+        raise ConnectionBroken(f"{url.shown} ended too early") from error
+    except (HTTPException, ValueError) as error:
+        raise BadAnswer(f"{url.shown} does not speak HTTP: {type(error).__name__}") from error

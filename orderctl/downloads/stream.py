@@ -1,0 +1,191 @@
+"""A connection that never waits for longer than it may, and looks up at least twice a second.
+
+The socket does not block: while there is data nothing but ``recv`` is called; where there is none, the
+wait is cut into slices, and each slice asks whether the attempt is to go on.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from orderctl.downloads.addresses import Target
+from orderctl.downloads.errors import (
+    BadAnswer,
+    CertificateRefused,
+    ConnectionBroken,
+    HostUnreachable,
+    TooSlow,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+T = TypeVar("T")
+
+_SLICE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long we wait.
+
+    Attributes:
+        silence: Longest time without a byte, and longest until connected or answered, in seconds.
+        slowest: Lowest rate in bytes/s, on average over ``window``; 0 is any.
+        window: In seconds of waiting: what our own disk takes does not count.
+    """
+
+    silence: float
+    slowest: int
+    window: float = 60.0
+
+
+class Stream(io.RawIOBase):
+    """A connected socket to read from.
+
+    Attributes:
+        budget: How many more bytes may come before something else happens; an endless header has none.
+    """
+
+    def __init__(self, sock: socket.socket, patience: Patience, check: Callable[[], None]) -> None:
+        super().__init__()
+        self.budget = 0
+        self._socket = sock
+        self._patience = patience
+        self._check = check
+        self._silent = 0.0
+        self._unanswered: float | None = 0.0
+        self._waited = 0.0
+        self._received = 0
+        sock.setblocking(False)
+
+    def answered(self) -> None:
+        """The head of the answer is here; from now on only silence and the rate count."""
+        self._unanswered = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count = self._try(partial(self._socket.recv_into, buffer))
+        self._silent = 0.0
+        self._received += count
+        self.budget -= count
+        if self.budget < 0:
+            raise BadAnswer("the server sends an endless header")
+        return count
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._try(partial(self._socket.send, rest)) :]
+
+    def encrypt(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from now on, with a server that proves to be that host.
+
+        Raises:
+            CertificateRefused: It does not.
+        """
+        try:
+            secured = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
+            self._socket = secured
+            self._try(secured.do_handshake)
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateRefused(
+                f"the certificate of {host} is refused: {error.verify_message}"
+            ) from None
+
+    def close(self) -> None:
+        if not self.closed:
+            self._socket.close()
+        super().close()
+
+    def _try(self, operation: Callable[[], T]) -> T:
+        while True:
+            try:
+                return operation()
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT)
+            except ssl.SSLCertVerificationError:
+                raise
+            except OSError as error:
+                raise ConnectionBroken(f"the connection broke: {error.strerror or error}") from error
+
+    def _wait(self, event: int) -> None:
+        self._check()
+        started = monotonic()
+        _ready(self._socket, event, self._patience.silence)
+        # A process that was stopped, or a machine that slept, has not waited for the server all that time.
+        self._account(min(monotonic() - started, 2 * _SLICE))
+
+    def _account(self, elapsed: float) -> None:
+        self._silent += elapsed
+        self._waited += elapsed
+        if self._unanswered is not None:
+            self._unanswered += elapsed
+        if max(self._silent, self._unanswered or 0.0) >= self._patience.silence:
+            raise TooSlow(f"the server was silent for {self._patience.silence:g} s")
+        if self._waited >= self._patience.window:
+            if self._received < self._patience.slowest * self._patience.window:
+                raise TooSlow(
+                    f"slower than {self._patience.slowest} bytes/s: {self._received} bytes in a minute"
+                )
+            self._waited, self._received = 0.0, 0
+
+
+def connect(targets: Sequence[Target], patience: Patience, check: Callable[[], None], shown: str) -> Stream:
+    """Connect to the first address that answers.
+
+    Raises:
+        HostUnreachable: None of them does.
+        TooSlow: None of them says yes or no in time.
+    """
+    share = patience.silence / len(targets)
+    reasons = []
+    for family, address in targets:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            reason = _connect(sock, address, share, check)
+            if not reason:
+                return Stream(sock, patience, check)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+        reasons.append(reason)
+    raised = TooSlow if set(reasons) == {errno.ETIMEDOUT} else HostUnreachable
+    raise raised(f"cannot connect to {shown}: {', '.join(map(os.strerror, dict.fromkeys(reasons)))}")
+
+
+def _connect(sock: socket.socket, address: object, seconds: float, check: Callable[[], None]) -> int:
+    """0 when connected, else the error's number."""
+    sock.setblocking(False)
+    reason = sock.connect_ex(address)  # type: ignore[arg-type]
+    deadline = monotonic() + seconds
+    while reason == errno.EINPROGRESS:
+        check()
+        if _ready(sock, select.POLLOUT, seconds):
+            return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if monotonic() >= deadline:
+            return errno.ETIMEDOUT
+    return reason
+
+
+def _ready(sock: socket.socket, event: int, seconds: float) -> bool:
+    """Whether it came, within one slice or the given seconds."""
+    poll = select.poll()
+    poll.register(sock, event)
+    return bool(poll.poll(min(_SLICE, seconds) * 1000))

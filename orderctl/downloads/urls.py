@@ -1,0 +1,109 @@
+"""URLs from strangers: read once, strictly, into what a request needs."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from orderctl.downloads.errors import UrlRefused
+
+_PORTS = {"http": 80, "https": 443}
+_MAX_SHOWN = 200
+# Everything that RFC 3986 lets stand in a path or query, and the percent sign of what is escaped already.
+_SAFE = "%/:?#[]@!$&'()*+,;=~"
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http or https URL.
+
+    Attributes:
+        host: In ASCII, without the brackets of an IPv6 address.
+        target: Path and query, as the request line has them.
+        authorization: Value of the header, from a ``user:password@`` in the URL. Goes to this origin only.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def authority(self) -> str:
+        """Value of the ``Host`` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Whom a password may be told."""
+        return self.scheme, self.host, self.port
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    @property
+    def shown(self) -> str:
+        """The URL for messages: without password and query, either of which may be a secret."""
+        text = f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
+        return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def parse(text: str) -> Url:
+    """Read a URL.
+
+    Raises:
+        UrlRefused: It is malformed, or neither http nor https.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        scheme = parts.scheme.lower()
+        if scheme not in _PORTS:
+            raise UrlRefused(f"only http and https URLs are downloaded, not {quote(scheme) or 'others'}:")
+        port = _PORTS[scheme] if parts.port is None else parts.port
+        return Url(scheme, _host(parts), port, _target(parts), _authorization(parts))
+    except ValueError as error:  # UnicodeError is one
+        raise UrlRefused(f"malformed URL: {error}") from None
+
+
+def follow(base: Url, location: str) -> Url:
+    """Where a redirect leads.
+
+    Args:
+        base: The URL that redirects.
+        location: The header's value as it came: bytes read as Latin-1, often UTF-8 in truth.
+
+    Raises:
+        UrlRefused: It leads to something that is no URL, neither http nor https, or from https to http.
+    """
+    try:
+        url = parse(urljoin(str(base), quote(location.encode("latin-1"), safe=_SAFE)))
+    except ValueError as error:
+        raise UrlRefused(f"malformed redirect: {error}") from None
+    if base.scheme == "https" and url.scheme == "http":
+        raise UrlRefused(f"{base.shown} redirects from https to http")
+    return url
+
+
+def _host(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise UrlRefused("malformed URL: there is no host in it")
+    host = parts.hostname
+    ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
+    if any(c <= " " or c in '/\\?#@%<>"^`{|}\x7f' for c in ascii_host):
+        raise UrlRefused("malformed URL: the host has forbidden characters")
+    return ascii_host
+
+
+def _target(parts: SplitResult) -> str:
+    query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+    return (quote(parts.path, safe=_SAFE.replace("?", "").replace("#", "")) or "/") + query
+
+
+def _authorization(parts: SplitResult) -> str | None:
+    if parts.username is None:
+        return None
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(credentials.encode()).decode()}"
