@@ -1,0 +1,131 @@
+"""Folders and files under the download directory, opened so that nothing planted there leads us astray.
+
+Every step from the download directory inwards is one ``openat`` with O_NOFOLLOW: a symbolic link, wherever
+it stands, is refused and never followed. The directory itself is the admin's and may be a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from orderctl.downloads import errors
+from orderctl.downloads.errors import LinkRefused
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: a planted FIFO must not hold us up
+
+
+class Folder:
+    """An open folder. Paths are relative to it, their components reduced names.
+
+    Args:
+        descriptor: Of the folder; closed with it.
+        shown: Its path, for messages.
+    """
+
+    def __init__(self, descriptor: int, shown: str) -> None:
+        self.descriptor = descriptor
+        self.shown = shown
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def enter(self, name: str) -> Folder:
+        """The folder of that name in this one, made where it is missing.
+
+        Raises:
+            LinkRefused: Something else stands there.
+        """
+        shown = f"{self.shown}/{name}"
+        with told(shown):
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=self.descriptor)
+                os.fsync(self.descriptor)
+            return Folder(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor), shown)
+
+    def open(self, name: str, flags: int) -> int | None:
+        """Descriptor of a regular file in it, None where there is nothing of that name.
+
+        Raises:
+            LinkRefused: It is a symbolic link, a device, a pipe or a folder, or a file with a second name
+                elsewhere.
+        """
+        shown = f"{self.shown}/{name}"
+        with told(shown):
+            try:
+                descriptor = os.open(name, flags | _SAFELY, 0o666, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                return None
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+                return descriptor
+            os.close(descriptor)
+            raise LinkRefused(f"{shown!r} is not a file of its own (a link, a pipe or a device)")
+
+    def status(self, name: str) -> os.stat_result | None:
+        """What stands under that name, links not followed; None for nothing."""
+        try:
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if there is one."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
+
+    def replace(self, source: str, target: str) -> None:
+        """Give a file its final name, for good: when this returns, a power failure does not undo it."""
+        os.rename(source, target, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        os.fsync(self.descriptor)
+
+    def names(self) -> list[str]:
+        """What is in it."""
+        return os.listdir(self.descriptor)  # noqa: PTH208 - a path would be walked anew
+
+    def free_bytes(self) -> int:
+        """What its file system still takes from us."""
+        system = os.statvfs(self.descriptor)
+        return system.f_bavail * system.f_frsize
+
+
+@contextmanager
+def opened(root: Path, relative: str) -> Iterator[Folder]:
+    """A folder under the download directory, made where it is missing.
+
+    Args:
+        root: The download directory; made where it is missing, too.
+        relative: Reduced names with ``/`` between them; empty for the directory itself.
+
+    Raises:
+        LinkRefused: A link or a file stands in the way.
+        NotPermitted: The operating system refuses.
+    """
+    with told(str(root)):
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Folder(os.open(root, _FOLDER), str(root))
+    for name in filter(None, relative.split("/")):
+        with folder as outer:
+            folder = outer.enter(name)
+    with folder:
+        yield folder
+
+
+@contextmanager
+def told(shown: str) -> Iterator[None]:
+    """Turn errors of the file system into ours, with the path."""
+    try:
+        yield
+    except OSError as error:
+        ours = errors.of_disk(error, shown)
+        if ours is None:
+            raise
+        raise ours from error
