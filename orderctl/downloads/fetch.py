@@ -1,0 +1,242 @@
+"""Fetches one file: resumed where that is safe, verified, and only then under its final name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orderctl.downloads import part as parts
+from orderctl.downloads.client import Answer, Client
+from orderctl.downloads.errors import (
+    BadAnswer,
+    ChecksumMismatch,
+    ConnectionBroken,
+    DiskFull,
+    NotAFile,
+    SizeMismatch,
+    StatusRefused,
+    TooLarge,
+)
+from orderctl.downloads.folder import Folder
+from orderctl.downloads.meter import Meter
+from orderctl.downloads.part import Part, Record
+from orderctl.downloads.protocol import Context, RemoteFile
+
+#: Large enough that calls cost nothing, small enough for the processor's cache.
+CHUNK = 256 * 1024
+#: Kept free on the disk, so that the embedded database beside the downloads can still say what happened.
+RESERVE = 32 * 2**20
+
+#: How often a broken connection is taken up again within one attempt.
+RECONNECTS = 10
+_WORTHWHILE = 4096  # bytes that a connection must have brought for that
+
+_OK, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _UNSATISFIABLE = 200, 206, 304, 400, 416
+_SNIFFED = 1024
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_HTML_NAME = re.compile(r"\.x?html?\Z", re.IGNORECASE)
+_HTML_START = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One file of a task, its folder open."""
+
+    context: Context
+    client: Client
+    folder: Folder
+    file: RemoteFile
+    index: int
+    meter: Meter
+    reserve: int = RESERVE
+
+    def run(self) -> None:
+        """Bring the file to its final name; return when it is there for good.
+
+        Raises:
+            DownloadError: It did not work. Nothing stands under the final name that was not verified.
+        """
+        self.meter.begin(self.index, self.file.name)
+        size = self._existing()
+        if size is None:
+            with parts.opened(self.folder, self._name, self.context.attempt) as part:
+                self._fill(part)
+                part.finish(self.context.check)
+                size = part.size
+            parts.sweep(self.folder, self._name)
+        self.meter.end(size)
+
+    @property
+    def _name(self) -> str:
+        return self.file.name.rpartition("/")[2]
+
+    def _existing(self) -> int | None:
+        """Size of the file when an earlier attempt has finished it, else None."""
+        descriptor = self.folder.open(self._name, os.O_RDONLY)
+        if descriptor is None:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if self.file.size not in {None, status.st_size}:
+                return None
+            if self.file.sha256:
+                same = parts.file_hash(descriptor, self.context.check) == self.file.sha256
+            else:
+                same = self._unchanged(
+                    parts.read_record(self.folder, self._name, status.st_ino), status.st_size
+                )
+            return status.st_size if same else None
+        finally:
+            os.close(descriptor)
+
+    def _unchanged(self, record: Record | None, size: int) -> bool:
+        """Whether the server still has the version that is here."""
+        if record is None or record.url != self.file.url or record.size != size:
+            return False
+        with self.client.get(self.file.url, {"If-None-Match": record.etag}) as answer:
+            return answer.status == _NOT_MODIFIED
+
+    def _fill(self, part: Part) -> None:
+        """Fill the part with the whole file, verified."""
+        if self.file.sha256:
+            part.hash(self.context.check)
+        if self._persistently(part, self._resume) and self._fault(part) is None:
+            return
+        # Nothing to resume, or pieces that do not fit together: once from scratch.
+        if not self._persistently(part, self._start):
+            raise ConnectionBroken(f"{self.file.name!r} changes while it is downloaded")
+        fault = self._fault(part)
+        if fault is not None:
+            part.restart()
+            raise fault
+
+    def _persistently(self, part: Part, step: Callable[[Part], bool]) -> bool:
+        """Take a step; where the connection breaks, resume as long as each connection brings something."""
+        for _ in range(RECONNECTS):
+            written = part.written
+            try:
+                return step(part)
+            except ConnectionBroken:
+                if part.written - written < _WORTHWHILE or self._resumable(part) is None:
+                    raise
+                step = self._resume
+        return step(part)
+
+    def _resume(self, part: Part) -> bool:
+        """Fetch what is missing of a part; False: start over."""
+        record = self._resumable(part)
+        if record is None or part.size == record.size:
+            return record is not None
+        wanted = {"Range": f"bytes={part.size}-", "If-Range": record.etag}
+        with self.client.get(self.file.url, wanted) as answer:
+            if answer.status in {_PARTIAL, _UNSATISFIABLE}:
+                fits = _continues(answer, record, part.size)
+                if fits:
+                    self._receive(answer, part, record.size)
+                return fits
+            return self._take(answer, part)
+
+    def _resumable(self, part: Part) -> Record | None:
+        """The part's record, if the part may be continued."""
+        record = part.record()
+        if record is None or not 0 < part.size <= record.size or self.file.size not in {None, record.size}:
+            return None
+        same = record.url == self.file.url and record.boot == parts.boot_id() != ""
+        return record if same or self.file.sha256 else None
+
+    def _start(self, part: Part) -> bool:
+        part.restart()
+        with self.client.get(self.file.url) as answer:
+            return self._take(answer, part)
+
+    def _take(self, answer: Answer, part: Part) -> bool:
+        """Fetch the whole file from an answer that has it."""
+        accept(answer, self.file, self.context.settings.download.max_bytes)
+        part.restart()
+        etag = answer.header("ETag")
+        if answer.length is not None and _STRONG_ETAG.match(etag):
+            part.note(self.file.url, etag, answer.length)
+        self._receive(answer, part, answer.length)
+        return True
+
+    def _receive(self, answer: Answer, part: Part, size: int | None) -> None:
+        self._require_room(part, size)
+        self.meter.begin(self.index, self.file.name, size=size, have=part.size)
+        limit = self.context.settings.download.max_bytes
+        buffer = memoryview(bytearray(CHUNK))
+        while count := answer.readinto(buffer):
+            self.context.check()
+            part.write(buffer[:count])
+            self.meter.advance(count)
+            if part.size > limit:
+                part.restart()
+                raise TooLarge(f"{answer.url.shown} is larger than download.max_bytes ({limit})")
+        if not answer.delimited and part.size < (self.file.size or 0):
+            raise ConnectionBroken(f"{answer.url.shown} ended after {part.size} of {self.file.size} bytes")
+
+    def _require_room(self, part: Part, size: int | None) -> None:
+        missing = (size or 0) - part.size
+        free = self.folder.free_bytes()
+        if missing + self.reserve > free:
+            part.restart()
+            raise DiskFull(
+                f"no space for {self.file.name!r}: it needs {missing} bytes, {free} are free on the disk"
+            )
+
+    def _fault(self, part: Part) -> BadAnswer | None:
+        """What is wrong with a file that has come to its end."""
+        name = self.file.name
+        if self.file.size not in {None, part.size}:
+            return SizeMismatch(f"{name!r} has {part.size} bytes instead of {self.file.size}")
+        if part.sha256 != self.file.sha256:
+            return ChecksumMismatch(f"{name!r} has the SHA-256 {part.sha256} instead of {self.file.sha256}")
+        if not _HTML_NAME.search(name) and _HTML_START.match(part.head(_SNIFFED)):
+            return NotAFile(f"{name!r} is an HTML page; a file was meant")
+        return None
+
+
+def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
+    """Refuse an answer from which the file cannot come.
+
+    Raises:
+        StatusRefused: It is an error of HTTP.
+        NotAFile: It is an HTML page.
+        TooLarge: It is larger than allowed.
+        SizeMismatch: It has another size than promised.
+        BadAnswer: It is encoded, or nothing would tell a whole file from a cut one.
+    """
+    shown = answer.url.shown
+    if answer.status >= _BAD_REQUEST:
+        raise StatusRefused(answer.status, shown)
+    if answer.status != _OK:
+        raise BadAnswer(f"HTTP {answer.status} from {shown} where 200 was due")
+    if answer.content_type in _HTML_TYPES and not _HTML_NAME.search(file.name):
+        raise NotAFile(f"{shown} is an HTML page; a file was meant")
+    if answer.header("Content-Encoding").lower() not in {"", "identity"} and not file.sha256:
+        raise BadAnswer(f"{shown} comes encoded, which was not asked for")
+    if not answer.delimited and file.size is None and file.sha256 is None:
+        raise BadAnswer(f"{shown} tells no length, so nobody can tell whether it is whole")
+    if answer.length is not None and answer.length > max_bytes:
+        raise TooLarge(f"{shown} has {answer.length} bytes, more than download.max_bytes ({max_bytes})")
+    if answer.length is not None and file.size not in {None, answer.length}:
+        raise SizeMismatch(f"{shown} has {answer.length} bytes instead of {file.size}")
+
+
+def _continues(answer: Answer, record: Record, offset: int) -> bool:
+    """Whether a partial answer is the rest of just this version of the file."""
+    found = _CONTENT_RANGE.match(answer.header("Content-Range"))
+    rest = (offset, record.size - 1, record.size)
+    return (
+        answer.status == _PARTIAL
+        and found is not None
+        and tuple(map(int, found.groups())) == rest
+        and answer.header("ETag") == record.etag
+        and answer.length in {None, record.size - offset}
+        and answer.delimited
+    )

@@ -1,0 +1,97 @@
+"""The http handler: a course is the URL of a file, or of a JSON manifest that lists its files."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from orderctl.downloads import folder, manifest, names
+from orderctl.downloads.client import Answer, Client
+from orderctl.downloads.errors import DiskFull, InvalidManifest
+from orderctl.downloads.fetch import RESERVE, Fetch, accept
+from orderctl.downloads.meter import Meter
+from orderctl.downloads.protocol import Context, Delivery, Enrollment, RemoteFile
+from orderctl.downloads.stream import Patience
+
+
+class HttpHandler:
+    """Fetches courses over HTTP.
+
+    Args:
+        window: Seconds over which ``download.min_bytes_per_second`` is measured.
+        reserve: Bytes to leave free on the disk.
+        tls: How servers are verified; against the system's authorities when None.
+    """
+
+    def __init__(
+        self, *, window: float = 60.0, reserve: int = RESERVE, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._window = window
+        self._reserve = reserve
+        self._tls = tls
+
+    def enroll(self, context: Context) -> Enrollment:
+        """Ask the server what is at the course's URL.
+
+        Raises:
+            DownloadError: Nothing that can be downloaded.
+        """
+        with self._client(context).get(context.course_url) as answer:
+            file = RemoteFile(_name(answer, context.course_url), context.course_url, answer.length)
+            accept(answer, file, context.settings.download.max_bytes)
+            title = context.title or file.name
+            if not _may_be_manifest(answer):
+                return Enrollment(title, (file,))
+            found = manifest.parse(answer.read(manifest.MAX_BYTES), str(answer.url), title=title)
+        if found is None and not file.name.lower().endswith(".json"):
+            raise InvalidManifest(f"{answer.url.shown} is JSON, but no manifest of files")
+        return found or Enrollment(title, (file,))
+
+    def download(self, context: Context, enrollment: Enrollment) -> Delivery:
+        """Fetch all files, each under its final name as soon as it is whole.
+
+        Raises:
+            DownloadError: One of them cannot be had; those before it stay for the next attempt.
+        """
+        root = context.settings.download_directory
+        client = self._client(context)
+        meter = Meter([file.size for file in enrollment.files], context.progress)
+        with folder.opened(root, context.folder_name) as opened:
+            self._require_room(context, enrollment, opened.free_bytes())
+        for index, file in enumerate(enrollment.files):
+            context.check()
+            inner = f"{context.folder_name}/{file.name.rpartition('/')[0]}"
+            with folder.opened(root, inner) as opened, folder.told(file.name):
+                Fetch(context, client, opened, file, index, meter, self._reserve).run()
+        return Delivery(context.folder_name, context.drive_link)
+
+    def _client(self, context: Context) -> Client:
+        download = context.settings.download
+        patience = Patience(download.timeout_seconds, download.min_bytes_per_second, self._window)
+        return Client(patience, context.check, allow_private=download.allow_private_hosts, tls=self._tls)
+
+    def _require_room(self, context: Context, enrollment: Enrollment, free: int) -> None:
+        missing = sum(_missing(context.folder, file) for file in enrollment.files)
+        if missing + self._reserve > free:
+            raise DiskFull(f"no space for the course: it needs {missing} bytes, {free} are free on the disk")
+
+
+def _name(answer: Answer, url: str) -> str:
+    return names.reduce_name(answer.filename) if answer.filename else names.of_url(url)
+
+
+def _may_be_manifest(answer: Answer) -> bool:
+    json_type = answer.content_type == "application/json" or answer.content_type.endswith("+json")
+    return json_type or answer.url.target.partition("?")[0].lower().endswith(".json")
+
+
+def _missing(inside: Path, file: RemoteFile) -> int:
+    """Bytes of a file that are not here yet, as far as its size is known."""
+    path = inside / file.name
+    have = 0
+    for candidate in (path, path.with_name(f".{path.name}.part")):
+        try:
+            have = max(have, candidate.lstat().st_size)
+        except OSError:
+            continue
+    return max(0, (file.size or 0) - have)
