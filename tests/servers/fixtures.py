@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from tests.servers.availability import UnavailableError, give_up
+from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 from tests.servers.process import Server, short_folder
@@ -49,6 +50,14 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(place))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def course_server() -> Iterator[CourseServer]:
+    """An HTTP server of courses, without any yet: see its ``add``, ``add_course``, ``fail``, ``hold``, ``rate``."""
+    server = CourseServer().start()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
