@@ -1,0 +1,73 @@
+"""What the tests of downloads share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from orderctl.downloads import Context
+from orderctl.downloads.http import HttpHandler
+from orderctl.settings import load
+
+
+@dataclass
+class Course:
+    """One task's downloads: makes contexts, keeps what they report.
+
+    Attributes:
+        settings: Beyond the defaults, by key.
+        checks: Called on every ``check``; may raise.
+    """
+
+    directory: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    reports: list[tuple[float, str, float | None]] = field(default_factory=list)
+    checks: Callable[[], None] = lambda: None
+    order_code: str = "DH1"
+    title: str | None = None
+
+    def _check(self) -> None:
+        self.checks()
+
+    @property
+    def folder(self) -> Path:
+        return self.directory / self.order_code / "7"
+
+    def context(self, url: str, attempt: int = 1) -> Context:
+        flags = {
+            "download.directory": str(self.directory),
+            "download.allow_private_hosts": "true",
+            "download.timeout_seconds": "10",
+        }
+        return Context(
+            task_id=7,
+            order_id=3,
+            order_code=self.order_code,
+            attempt=attempt,
+            title=self.title,
+            course_url=url,
+            settings=load(flags | self.settings, environ={}),
+            progress=lambda *report: self.reports.append(report),
+            check=self._check,
+        )
+
+    def run(self, url: str, attempt: int = 1, handler: HttpHandler | None = None):
+        """Enroll and download."""
+        handler = handler or HttpHandler(reserve=0)
+        context = self.context(url, attempt)
+        return handler.download(context, handler.enroll(context))
+
+    def files(self) -> dict[str, bytes]:
+        """What a customer would see: all files with their content, except those with a dot."""
+        found = (path for path in self.folder.rglob("[!.]*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+
+    def hidden(self) -> set[str]:
+        """Names of the files with a dot."""
+        return {path.name for path in self.folder.rglob(".*") if path.is_file()}
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    return Course(tmp_path / "downloads")

@@ -1,0 +1,173 @@
+"""The http handler against an honest server."""
+
+import hashlib
+
+import pytest
+
+from orderctl.downloads import Delivery, Enrollment, RemoteFile
+from orderctl.downloads.errors import ChecksumMismatch, HostUnreachable, StatusRefused
+from orderctl.downloads.http import HttpHandler
+from orderctl.states import ErrorType
+
+
+def test_enrolls_a_single_file(course, course_server):
+    url = course_server.add("/go/lesson 1.mp4", 5000)
+
+    enrollment = HttpHandler().enroll(course.context(f"{url}?token=x"))
+
+    file = RemoteFile("lesson 1.mp4", f"{url}?token=x", 5000)
+    assert enrollment == Enrollment("lesson 1.mp4", (file,))
+    assert enrollment.total_bytes == 5000
+    assert not course.directory.exists()
+
+
+def test_enrolls_a_manifest(course, course_server):
+    url = course_server.add_course("/go", {"a.mp4": 10, "b/c.pdf": 20}, title="Learn Go")
+
+    enrollment = HttpHandler().enroll(course.context(url))
+
+    assert enrollment.title == "Learn Go"
+    assert [(file.name, file.size) for file in enrollment.files] == [("a.mp4", 10), ("b/c.pdf", 20)]
+    assert enrollment.total_bytes == 30
+
+
+def test_downloads_a_single_file(course, course_server):
+    delivery = course.run(course_server.add("/go.mp4", 1_000_000))
+
+    assert delivery == Delivery("DH1/7", None)
+    assert course.files() == {"go.mp4": course_server.content("/go.mp4")}
+
+
+def test_downloads_every_file_of_a_manifest_into_its_folder(course, course_server):
+    url = course_server.add_course("/go", {"a.mp4": 300_000, "part 1/b.mp4": 0, "part 1/c.mp4": 1})
+
+    course.run(url)
+
+    assert course.files() == {
+        name: course_server.content(f"/go/{name}") for name in ("a.mp4", "part 1/b.mp4", "part 1/c.mp4")
+    }
+    assert not [name for name in course.hidden() if ".part" in name]
+
+
+def test_links_to_the_folder_with_odd_characters_in_the_order_code(course, course_server):
+    course.order_code = "DH/#1 ?é"
+    course.settings["download.public_url"] = "https://files.example/x/"
+
+    delivery = course.run(course_server.add("/a.bin", 1))
+
+    assert delivery == Delivery("DH_#1 _é/7", "https://files.example/x/DH_%231%20_%C3%A9/7/")
+    assert (course.directory / "DH_#1 _é" / "7" / "a.bin").is_file()
+
+
+def test_reports_percent_over_all_bytes(course, course_server):
+    course.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}))
+
+    percents = [percent for percent, _, _ in course.reports]
+    assert percents == sorted(percents)
+    assert percents[0] == 0
+    assert (75.0, "b") in [(percent, name) for percent, name, _ in course.reports]
+    assert course.reports[-1][:2] == (100.0, "b")
+    assert all(percent < 100 for percent in percents[:-1])
+
+
+def test_reports_percent_by_files_while_a_size_is_unknown(course, course_server):
+    course.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}, sizes=False))
+
+    assert (50.0, "b") in [(percent, name) for percent, name, _ in course.reports]
+
+
+def test_resumes_where_an_attempt_was_stopped(course, course_server):
+    url = course_server.add("/go.mp4", 2_000_000)
+    course_server.hold("/go.mp4", at=1_200_000)
+    stop_at(course, 1_000_000)
+    with pytest.raises(KeyboardInterrupt):
+        course.run(url)
+    course_server.release("/go.mp4")
+    course.checks = lambda: None
+
+    course.run(url, attempt=2)
+
+    assert course.files() == {"go.mp4": course_server.content("/go.mp4")}
+    last = course_server.requests[-1]
+    assert last.status == 206
+    assert int(last.headers["Range"].removeprefix("bytes=").removesuffix("-")) >= 1_000_000
+
+
+def test_leaves_what_an_earlier_attempt_has_finished(course, course_server):
+    for number, checksums in enumerate((True, False)):
+        url = course_server.add_course(f"/go{number}", {f"{number}.mp4": 500_000}, checksums=checksums)
+        course.run(url)
+        course_server.requests.clear()
+
+        course.run(url, attempt=2)
+
+        assert [request.status for request in course_server.requests] == [200] + [304] * (not checksums)
+
+
+def test_fetches_again_what_has_changed_on_the_server(course, course_server):
+    url = course_server.add("/a.bin", b"first")
+    course.run(url)
+    course_server.add("/a.bin", b"2cond")
+
+    course.run(url, attempt=2)
+
+    assert course.files() == {"a.bin": b"2cond"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [
+        (401, ErrorType.AUTHENTICATION),
+        (403, ErrorType.AUTHENTICATION),
+        (404, ErrorType.UNKNOWN),
+        (410, ErrorType.UNKNOWN),
+        (408, ErrorType.NETWORK),
+        (429, ErrorType.NETWORK),
+        (500, ErrorType.NETWORK),
+        (503, ErrorType.NETWORK),
+        (418, ErrorType.UNKNOWN),
+    ],
+)
+def test_classifies_a_status(course, course_server, status, error_type):
+    url = course_server.add("/a.bin", 10)
+    course_server.fail("/a.bin", status)
+
+    with pytest.raises(StatusRefused, match=f"HTTP {status} .*/a.bin") as caught:
+        course.run(f"{url}?token=secret")
+
+    assert caught.value.error_type is error_type
+    assert "secret" not in str(caught.value)
+    assert course.files() == {}
+
+
+def test_refuses_a_wrong_checksum(course, course_server):
+    url = course_server.add("/a.bin", b"right")
+    wrong = hashlib.sha256(b"wrong").hexdigest()
+    manifest = course_server.add_manifest("/m.json", {"files": [{"url": url, "sha256": wrong}]})
+
+    with pytest.raises(ChecksumMismatch, match=f"instead of {wrong}") as caught:
+        course.run(manifest)
+
+    assert caught.value.error_type is ErrorType.UNKNOWN
+    assert course.files() == {}
+    assert course.hidden() == set()
+
+
+def test_says_when_nobody_listens(course, course_server):
+    course_server.close()
+
+    with pytest.raises(HostUnreachable, match="Connection refused") as caught:
+        course.run(f"{course_server.url}/a.bin")
+
+    assert caught.value.error_type is ErrorType.NETWORK
+
+
+def stop_at(course, size):
+    """Interrupt the download once so many bytes are in its part."""
+
+    def check():
+        parts = [path.stat().st_size for path in course.directory.rglob("*.part")]
+        if max(parts, default=0) >= size:
+            raise KeyboardInterrupt
+
+    course.checks = check
