@@ -82,13 +82,16 @@ def _mysql_now(element: utc_now, _compiler: Any, **_: Any) -> str:
     return f"TIMESTAMPADD(MICROSECOND, {round(element.offset * 1e6)}, UTC_TIMESTAMP(6))"
 
 
-def connect(url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10) -> Engine:
+def connect(
+    url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10, answer_timeout: int | None = 60
+) -> Engine:
     """An engine for MySQL, MariaDB or SQLite. Nothing is connected yet.
 
     Args:
         url: As ``settings.database.url``: ``mysql+pymysql://``, ``mariadb+pymysql://`` or ``sqlite:///``.
         pool_size: Connections kept open.
         lock_wait_seconds: How long a statement waits for a row that somebody else holds.
+        answer_timeout: After how many seconds without an answer a server counts as lost; None: never.
 
     Raises:
         Misconfigured: When the URL is none.
@@ -105,8 +108,8 @@ def connect(url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10) -> Eng
             isolation_level="READ COMMITTED",
             connect_args={
                 "connect_timeout": 5,
-                "read_timeout": 60,
-                "write_timeout": 60,
+                "read_timeout": answer_timeout,
+                "write_timeout": answer_timeout,
                 "init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={lock_wait_seconds}",
             },
         )
