@@ -11,8 +11,8 @@ from tests.servers.test_servers import ask
 
 def fake_migration(url: str) -> None:
     auto = "" if url.startswith("sqlite") else " AUTO_INCREMENT"
-    ask(url, "CREATE TABLE alembic_version (version_num VARCHAR(32))")
-    ask(url, "INSERT INTO alembic_version VALUES ('0001')")
+    ask(url, "CREATE TABLE orderctl_version (version_num VARCHAR(32))")
+    ask(url, "INSERT INTO orderctl_version VALUES ('0001')")
     ask(url, f"CREATE TABLE orders (id INTEGER PRIMARY KEY{auto}, code VARCHAR(10))")
     ask(url, f"CREATE TABLE tasks (id INTEGER PRIMARY KEY{auto}, order_id INTEGER REFERENCES orders (id))")
     ask(url, "CREATE VIEW codes AS SELECT code FROM orders")
@@ -65,7 +65,7 @@ def test_migrated_database_is_emptied_rather_than_migrated_again(migrated: Migra
 
     assert migrated.renew() == url
     assert ask(url, "SELECT count(*) FROM orders UNION ALL SELECT count(*) FROM tasks") == [0, 0]
-    assert ask(url, "SELECT version_num FROM alembic_version") == ["0001"]
+    assert ask(url, "SELECT version_num FROM orderctl_version") == ["0001"]
     fill(url)
     assert ask(url, "SELECT max(id) FROM orders") == [2]
 
@@ -111,4 +111,4 @@ def test_migrated_file_is_copied(tmp_path: Path) -> None:
     url = file.copy(tmp_path / "second.db")
 
     assert ask(url, "SELECT count(*) FROM orders") == [0]
-    assert ask(url, "SELECT version_num FROM alembic_version") == ["0001"]
+    assert ask(url, "SELECT version_num FROM orderctl_version") == ["0001"]

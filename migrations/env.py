@@ -1,0 +1,14 @@
+"""How Alembic runs the revisions: on the connection, and with the plan, that it is given."""
+
+from alembic import context
+
+from orderctl.migrate.run import Run
+
+run: Run = context.config.attributes["run"]
+context.configure(
+    connection=run.connection,
+    version_table=run.VERSION_TABLE,
+    on_version_apply=run.record,
+    output_buffer=run.output,
+)
+context.run_migrations(plan=run.plan)

@@ -1,0 +1,233 @@
+"""Orders, tasks, audit log and outbox."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy import DateTime as SqliteDateTime
+from sqlalchemy.dialects.mysql import DATETIME
+
+from orderctl.migrate.plan import FOREIGN_KEY_PREFIX, Clock, Plan
+
+revision = "0001"
+down_revision = None
+
+# This describes the tables as they were at this revision: orderctl.schema goes on, this does not change.
+
+ORDER_STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
+PAYMENT_STATUSES = ("pending", "paid", "failed", "refunded")
+TASK_STATUSES = ("pending", "enrolled", "downloading", "completed", "failed", "cancelled")
+SEVERITIES = ("debug", "info", "warning", "error", "critical")
+CATEGORIES = ("payment", "task", "enrollment", "download", "email", "system", "security")
+SOURCES = ("orderctl_cli", "orderctl_worker", "orderctl_reconcile", "orderctl_relay")
+EVENTS = (
+    "payment_received",
+    "payment_mismatch",
+    "task_created",
+    "enrollment_success",
+    "download_started",
+    "download_completed",
+    "download_failed",
+    "task_retried",
+    "task_cancelled",
+    "task_recovered",
+    "order_completed",
+    "order_failed",
+    "order_cancelled",
+    "email_sent",
+    "email_failed",
+    "job_rejected",
+)
+STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES))
+
+REQUIRED = {"required": True}
+#: We write NULL into it.
+NULL = {"null": True}
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+Time = SqliteDateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+#: Codes and addresses compare byte by byte; utf8mb4_bin is known to MySQL and MariaDB alike.
+OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+
+
+def _text(length: int) -> String:
+    """Of our own character set also in a table whose default is another."""
+    mysql = String(length, collation="utf8mb4_bin")
+    return String(length).with_variant(mysql, "mysql", "mariadb")
+
+
+def _index(table: str, *columns: str, unique: bool = False) -> Index:
+    return Index(f"{'uq' if unique else 'ix'}_orderctl_{table}_{'_'.join(columns)}", *columns, unique=unique)
+
+
+def _key(table: str, column: str, target: str) -> ForeignKey:
+    return ForeignKey(target, name=f"{FOREIGN_KEY_PREFIX}{table}_{column}", ondelete="RESTRICT")
+
+
+metadata = MetaData()
+
+Table(
+    "orders",
+    metadata,
+    Column("id", BigId, primary_key=True, info=REQUIRED),
+    Column("order_code", _text(64), nullable=False, info=REQUIRED),
+    Column("user_email", _text(254), nullable=False, info=REQUIRED),
+    Column(
+        "order_status",
+        _text(16),
+        nullable=False,
+        server_default="pending",
+        info=REQUIRED | {"values": ORDER_STATUSES},
+    ),
+    Column(
+        "payment_status",
+        _text(16),
+        nullable=False,
+        server_default="pending",
+        info=REQUIRED | {"values": PAYMENT_STATUSES},
+    ),
+    Column("total_amount", Numeric(12, 2), nullable=False, server_default=text("0"), info=REQUIRED),
+    Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
+    Column("paid_at", Time),
+    Column("completed_at", Time),
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    _index("orders", "order_code", unique=True),
+    _index("orders", "payment_status", "created_at", "id"),
+    _index("orders", "created_at", "id"),
+    _index("orders", "payment_status", "order_status"),
+    _index("orders", "user_email", "id"),
+    **OPTIONS,
+)
+
+Table(
+    "download_tasks",
+    metadata,
+    Column("id", BigId, primary_key=True, info=REQUIRED),
+    Column("order_id", BigId, _key("download_tasks", "order_id", "orders.id"), nullable=False, info=REQUIRED),
+    Column("course_url", _text(2048), nullable=False, info=REQUIRED),
+    Column("title", _text(255), info=NULL),
+    Column(
+        "status",
+        _text(16),
+        nullable=False,
+        server_default="pending",
+        info=REQUIRED | {"values": TASK_STATUSES},
+    ),
+    Column("drive_link", _text(1024), info=NULL),
+    Column("error_log", Text, info=NULL),
+    Column("created_at", Time, nullable=False, server_default=Clock()),
+    Column("updated_at", Time, server_default=Clock()),
+    Column("managed", SmallInteger, nullable=False, server_default=text("0")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("max_attempts", Integer, nullable=False, server_default=text("3")),
+    Column("available_at", Time),
+    Column("lease_token", _text(36)),
+    Column("lease_until", Time),
+    Column("worker", _text(128)),
+    Column("error_type", _text(32)),
+    Column("error_fingerprint", _text(32)),
+    _index("download_tasks", "order_id", "status"),
+    _index("download_tasks", "status", "updated_at", "id"),
+    _index("download_tasks", "status", "lease_until"),
+    **OPTIONS,
+)
+
+Table(
+    "order_audit_logs",
+    metadata,
+    Column("id", BigId, primary_key=True, info=REQUIRED),
+    Column(
+        "order_id", BigId, _key("order_audit_logs", "order_id", "orders.id"), nullable=False, info=REQUIRED
+    ),
+    Column("task_id", BigId, _key("order_audit_logs", "task_id", "download_tasks.id"), info=NULL),
+    Column("event_type", _text(64), nullable=False, info=REQUIRED | {"values": EVENTS}),
+    Column("event_category", _text(32), nullable=False, server_default="system", info={"values": CATEGORIES}),
+    Column("severity", _text(16), nullable=False, server_default="info", info={"values": SEVERITIES}),
+    Column("message", Text, nullable=False, server_default=text("('')")),
+    Column("details", JSON, info=NULL),
+    Column("previous_status", _text(32), info=NULL | {"values": STATUSES}),
+    Column("new_status", _text(32), info=NULL | {"values": STATUSES}),
+    Column("source", _text(64), info={"values": SOURCES}),
+    Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
+    Column("dedup_key", _text(191)),
+    Column("actor", _text(128)),
+    _index("order_audit_logs", "order_id"),
+    _index("order_audit_logs", "task_id"),
+    _index("order_audit_logs", "severity", "created_at", "id"),
+    _index("order_audit_logs", "created_at", "id"),
+    _index("order_audit_logs", "dedup_key", unique=True),
+    info={"shared": True},
+    **OPTIONS,
+)
+
+Table(
+    "outbox",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", _text(32), nullable=False),
+    Column("dedup_key", _text(191), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=Clock()),
+    Column("due_at", Time, nullable=False, server_default=Clock()),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("lease_token", _text(36)),
+    Column("lease_until", Time),
+    Column("sent_at", Time),
+    Column("last_error", Text),
+    _index("outbox", "dedup_key", unique=True),
+    _index("outbox", "sent_at", "due_at"),
+    **OPTIONS,
+)
+
+Table(
+    "orderctl_migrations",
+    metadata,
+    Column("revision", _text(32), primary_key=True),
+    Column("applied_at", Time, nullable=False, server_default=Clock()),
+    Column("applied_by", _text(255), nullable=False),
+    Column("version", _text(32), nullable=False),
+    **OPTIONS,
+)
+
+# A subquery that walks an index: MAX, LATERAL and windows read every event.
+LATEST_EVENTS = """\
+SELECT o.id AS order_id, o.order_code, o.order_status, a.id AS event_id, a.task_id, a.event_type,
+ a.event_category, a.severity, a.message, a.details, a.previous_status, a.new_status, a.source, a.created_at
+ FROM orders o JOIN order_audit_logs a ON a.id = (SELECT l.id FROM order_audit_logs l
+ WHERE l.order_id = o.id ORDER BY l.order_id DESC, l.id DESC LIMIT 1)"""
+
+TIMELINE = """\
+SELECT a.id, a.created_at, a.severity, a.event_category, a.event_type, a.task_id, a.message,
+ a.previous_status, a.new_status, a.source, a.actor FROM order_audit_logs a
+ WHERE a.order_id = (SELECT o.id FROM orders o WHERE o.order_code = wanted_code) ORDER BY a.order_id, a.id"""
+
+SUMMARY = """\
+SELECT a.event_category, a.severity, COUNT(*) AS events, MAX(a.created_at) AS latest
+ FROM order_audit_logs a WHERE a.created_at >= since GROUP BY a.event_category, a.severity
+ ORDER BY a.event_category, a.severity"""
+
+
+def upgrade(plan: Plan) -> None:
+    """Want it all."""
+    plan.tables(metadata)
+    plan.view("v_order_latest_events", LATEST_EVENTS)
+    code = plan.collation("orders", "order_code")
+    plan.procedure("sp_order_timeline", f"IN wanted_code VARCHAR(255) {code}", TIMELINE)
+    plan.procedure("sp_audit_summary", "IN since DATETIME(6)", SUMMARY)

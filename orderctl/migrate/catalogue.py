@@ -1,0 +1,232 @@
+"""What a database has: tables, columns, indexes, foreign keys, views, procedures.
+
+Read from the server's own catalogue and not by SQLAlchemy's inspector, which warns of every column
+type of a stranger that it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+#: The kinds of column that can stand in for each other, by the first word of the type.
+_FAMILIES: Final = {
+    "number": "tinyint smallint mediumint int integer bigint decimal numeric float double real boolean bool",
+    "text": "char varchar tinytext text mediumtext longtext enum set json",
+    "time": "datetime timestamp",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it stands.
+
+    Attributes:
+        name: Its name.
+        type: Its type as the server writes it: ``int(10) unsigned``, ``enum('a','b')``.
+        nullable: Whether NULL is allowed.
+        required: Whether an INSERT has to name it: NOT NULL, without default, not counted up or computed.
+        collation: Of a text; None for other types.
+        definition: All that defines it, its name left out (MySQL and MariaDB).
+    """
+
+    name: str
+    type: str
+    nullable: bool = True
+    required: bool = False
+    collation: str | None = None
+    definition: str = ""
+
+    @property
+    def family(self) -> str:
+        """``number``, ``text``, ``time``, or the type's own first word."""
+        word = re.match(r"\w*", self.type.lower())
+        first = word.group() if word else ""
+        return next((family for family, words in _FAMILIES.items() if first in words.split()), first)
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index.
+
+    Attributes:
+        name: Its name.
+        columns: Its columns in order.
+        unique: Whether it is unique.
+        usable: Whether queries can walk it: whole columns, ascending, not hidden, no full text.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    unique: bool = False
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key of one column; ``on_delete`` as in ``CASCADE``."""
+
+    name: str
+    column: str
+    target: str
+    on_delete: str = "RESTRICT"
+
+
+@dataclass
+class Table:
+    """A table as it stands; ``engine`` and ``row_format`` are those of MySQL and MariaDB."""
+
+    name: str
+    engine: str = ""
+    row_format: str = ""
+    columns: dict[str, Column] = field(default_factory=dict)
+    indexes: list[Index] = field(default_factory=list)
+    foreign_keys: list[ForeignKey] = field(default_factory=list)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return next((index.columns for index in self.indexes if index.name == "PRIMARY"), ())
+
+
+@dataclass
+class Catalogue:
+    """All that a database has.
+
+    Attributes:
+        server: ``sqlite``, ``mysql`` or ``mariadb``.
+        database: Its name; empty on SQLite.
+        tables: Base tables by name.
+        views: Names of views.
+        procedures: Names of stored procedures.
+    """
+
+    server: str
+    database: str = ""
+    tables: dict[str, Table] = field(default_factory=dict)
+    views: set[str] = field(default_factory=set)
+    procedures: set[str] = field(default_factory=set)
+
+
+def read(connection: Connection, names: Iterable[str]) -> Catalogue:
+    """Read the catalogue.
+
+    Args:
+        connection: Of the database.
+        names: The tables to read in full, if they are there.
+    """
+    if connection.dialect.name == "sqlite":
+        return _read_sqlite(connection, names)
+    return _read_mysql(connection, tuple(names))
+
+
+def _read_sqlite(connection: Connection, names: Iterable[str]) -> Catalogue:
+    catalogue = Catalogue("sqlite")
+    for kind, name in connection.exec_driver_sql("SELECT type, name FROM sqlite_master").all():
+        if kind == "view":
+            catalogue.views.add(name)
+        elif kind == "table" and name in names:
+            catalogue.tables[name] = _read_sqlite_table(connection, name)
+    return catalogue
+
+
+def _read_sqlite_table(connection: Connection, name: str) -> Table:
+    table, key = Table(name), []
+    rows = connection.exec_driver_sql(f'PRAGMA table_xinfo("{name}")').all()
+    for _, column, type_, not_null, default, in_key, hidden in rows:
+        required = bool(not_null) and default is None and not in_key and not hidden
+        table.columns[column] = Column(column, type_.lower(), not not_null, required)
+        key += [(in_key, column)] if in_key else []
+    table.indexes.append(Index("PRIMARY", tuple(column for _, column in sorted(key)), unique=True))
+    for _, index, unique, _, partial in connection.exec_driver_sql(f'PRAGMA index_list("{name}")').all():
+        parts = connection.exec_driver_sql(f'PRAGMA index_xinfo("{index}")').all()
+        own = [part for part in parts if part[5]]
+        usable = not partial and all(part[2] is not None and not part[3] for part in own)
+        table.indexes.append(Index(index, tuple(part[2] or "" for part in own), bool(unique), usable))
+    for row in connection.exec_driver_sql(f'PRAGMA foreign_key_list("{name}")').all():
+        table.foreign_keys.append(ForeignKey("", row[3], row[2], row[6]))
+    return table
+
+
+def _read_mysql(connection: Connection, names: Sequence[str]) -> Catalogue:
+    is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
+    database = connection.exec_driver_sql("SELECT DATABASE()").scalar() or ""
+    catalogue = Catalogue("mariadb" if is_mariadb else "mysql", database)
+    statement = (
+        "SELECT table_name, table_type, engine, row_format FROM information_schema.tables"
+        " WHERE table_schema = DATABASE()"
+    )
+    for name, kind, engine, row_format in _rows(connection, statement):
+        if kind == "VIEW":
+            catalogue.views.add(name)
+        elif name in names:
+            catalogue.tables[name] = Table(name, engine or "", row_format or "")
+    statement = (
+        "SELECT routine_name FROM information_schema.routines"
+        " WHERE routine_schema = DATABASE() AND routine_type = 'PROCEDURE'"
+    )
+    catalogue.procedures |= {name for (name,) in _rows(connection, statement)}
+    _read_columns(connection, catalogue)
+    _read_indexes(connection, catalogue, "ignored = 'YES'" if is_mariadb else "is_visible = 'NO'")
+    _read_foreign_keys(connection, catalogue)
+    return catalogue
+
+
+def _rows(connection: Connection, statement: str) -> Sequence[Any]:
+    return connection.exec_driver_sql(statement).all()
+
+
+def _read_columns(connection: Connection, catalogue: Catalogue) -> None:
+    definitions = {name: _read_definitions(connection, name) for name in catalogue.tables}
+    statement = (
+        "SELECT table_name, column_name, column_type, is_nullable = 'YES',"
+        " is_nullable = 'NO' AND column_default IS NULL AND extra NOT REGEXP 'auto_increment|GENERATED',"
+        " collation_name FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"
+    )
+    for table, name, type_, nullable, required, collation in _rows(connection, statement):
+        if table in catalogue.tables:
+            definition = definitions[table].get(name, "")
+            column = Column(name, type_, bool(nullable), bool(required), collation, definition)
+            catalogue.tables[table].columns[name] = column
+
+
+def _read_definitions(connection: Connection, table: str) -> dict[str, str]:
+    text = connection.exec_driver_sql(f"SHOW CREATE TABLE `{table}`").one()[1]
+    found = re.findall(r"^\s+`((?:[^`]|``)+)` (.*?),?$", text, re.MULTILINE)
+    return {name.replace("``", "`"): definition for name, definition in found}
+
+
+def _read_indexes(connection: Connection, catalogue: Catalogue, hidden: str) -> None:
+    statement = (
+        "SELECT table_name, index_name, column_name, NOT non_unique, sub_part IS NULL AND"  # noqa: S608
+        f" column_name IS NOT NULL AND index_type = 'BTREE' AND collation = 'A' AND NOT ({hidden})"
+        " FROM information_schema.statistics WHERE table_schema = DATABASE()"
+        " ORDER BY table_name, index_name, seq_in_index"
+    )
+    parts: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for table, index, *part in _rows(connection, statement):
+        parts[table, index].append(part)
+    for (table, index), found in parts.items():
+        if table in catalogue.tables:
+            columns = tuple(part[0] or "" for part in found)
+            usable = all(part[2] for part in found)
+            catalogue.tables[table].indexes.append(Index(index, columns, bool(found[0][1]), usable))
+
+
+def _read_foreign_keys(connection: Connection, catalogue: Catalogue) -> None:
+    statement = (
+        "SELECT k.table_name, k.constraint_name, k.column_name, k.referenced_table_name, r.delete_rule"
+        " FROM information_schema.key_column_usage k"
+        " JOIN information_schema.referential_constraints r ON r.constraint_schema = k.table_schema"
+        " AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name"
+        " WHERE k.table_schema = DATABASE() AND k.ordinal_position = 1"
+    )
+    for table, *key in _rows(connection, statement):
+        if table in catalogue.tables:
+            catalogue.tables[table].foreign_keys.append(ForeignKey(*key))

@@ -1,0 +1,132 @@
+"""One migration at a time, and none that makes the shop wait.
+
+A statement that changes a table waits until every transaction that has touched the table ends, and
+whoever comes after it waits behind it. So it waits a second at most, lets the others pass, and tries
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from orderctl.errors import LockHeld
+
+_LOCK_WAIT_TIMEOUT: Final = 1205
+#: Not possible by this algorithm (or not without blocking); too many instant changes since the last rebuild.
+_NOT_SO: Final = {1845, 1846, 4092, 1235}
+_LONGEST_NAME: Final = 64
+_PAUSE_SECONDS: Final = 0.5
+
+
+@contextmanager
+def one_at_a_time(connection: Connection, timeout: float) -> Iterator[None]:
+    """Hold the lock of migrations on this database.
+
+    Args:
+        connection: Of MySQL or MariaDB; the lock is its own.
+        timeout: How many seconds to wait for somebody else.
+
+    Raises:
+        LockHeld: When somebody else holds it for longer. The message names who.
+    """
+    name = lock_name(connection.exec_driver_sql("SELECT DATABASE()").scalar() or "")
+    if not connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, timeout)).scalar():
+        holder = connection.exec_driver_sql("SELECT IS_USED_LOCK(%s)", (name,)).scalar()
+        raise LockHeld(
+            f"another migration of this database is running: {_describe(connection, holder)}",
+            hint="wait until it has ended, or give a longer --lock-timeout",
+        )
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def lock_name(database: str) -> str:
+    """The name of the lock: such names are the whole server's, and 64 characters at most."""
+    name = f"orderctl migrate {database}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"orderctl migrate {hashlib.sha256(database.encode()).hexdigest()[:32]}"
+
+
+def execute(connection: Connection, statements: tuple[str, ...], timeout: float) -> None:
+    """Run the first of the statements that the server can do, waiting for the table in short turns.
+
+    Args:
+        connection: Of MySQL or MariaDB, prepared by :func:`prepare`.
+        statements: To the same end, the best first.
+        timeout: How many seconds to wait for others' transactions.
+
+    Raises:
+        LockHeld: When others' transactions keep the table for longer.
+        DBAPIError: When the server refuses.
+    """
+    *better, last = statements
+    for statement in better:
+        try:
+            return _in_turns(connection, statement, timeout)
+        except DBAPIError as error:
+            if code_of(error) not in _NOT_SO:
+                raise
+    return _in_turns(connection, last, timeout)
+
+
+def prepare(connection: Connection) -> None:
+    """Have statements wait for tables in turns of a second."""
+    connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1")
+
+
+def _in_turns(connection: Connection, statement: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        except DBAPIError as error:
+            if code_of(error) != _LOCK_WAIT_TIMEOUT:
+                raise
+            if time.monotonic() + _PAUSE_SECONDS > deadline:
+                raise LockHeld(
+                    f"others' transactions keep the table for more than {timeout:g} s: {statement}"
+                    f"{_oldest_transactions(connection)}",
+                    hint="have them end, then run orderctl migrate up again: it goes on where it stopped",
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def code_of(error: DBAPIError) -> int | None:
+    """The server's number of an error."""
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _describe(connection: Connection, number: int | None) -> str:
+    statement = "SELECT user, host, time FROM information_schema.processlist WHERE id = %s"
+    row: Any = connection.exec_driver_sql(statement, (number,)).first() if number else None
+    return f"connection {number}" + (f" of {row[0]} from {row[1]}" if row else "")
+
+
+def _oldest_transactions(connection: Connection) -> str:
+    """The longest open transactions, where we may see them (the right PROCESS)."""
+    statement = (
+        "SELECT p.id, p.user, p.host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW())"
+        " FROM information_schema.innodb_trx t"
+        " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+        " WHERE p.id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 3"
+    )
+    try:
+        rows = connection.exec_driver_sql(statement).all()
+    except DBAPIError:
+        return ""
+    shown = [f"connection {row[0]} of {row[1]} from {row[2]}, open for {row[3]} s" for row in rows]
+    return f" (oldest transactions: {'; '.join(shown)})" if shown else ""

@@ -1,0 +1,104 @@
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, select, text
+
+from orderctl import database, migrate, schema
+from orderctl.errors import SubjectFailed
+
+
+def test_new_database_has_all_that_is_read(engine: Engine) -> None:
+    report = migrate.up(engine)
+
+    assert report.applied == ("0001",)
+    assert report.warnings == ()
+    with engine.connect() as connection:
+        for table in schema.TABLES:
+            assert connection.execute(select(table)).all() == []
+
+
+def test_second_run_does_nothing(engine: Engine) -> None:
+    migrate.up(engine)
+
+    report = migrate.up(engine)
+
+    assert report.up_to_date
+    assert migrate.status(engine).pending == ()
+    migrate.check(engine)
+
+
+def test_shop_inserts_only_what_it_knows(engine: Engine) -> None:
+    migrate.up(engine)
+
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO orders (order_code, user_email) VALUES ('DH1', 'a@example.com')")
+        )
+        connection.execute(text("INSERT INTO download_tasks (order_id, course_url) VALUES (1, 'http://x/')"))
+        event = "INSERT INTO order_audit_logs (order_id, event_type) VALUES (1, 'webhook_received')"
+        connection.execute(text(event))
+
+    with engine.connect() as connection:
+        order = connection.execute(select(schema.orders)).one()
+        task = connection.execute(select(schema.download_tasks)).one()
+        [event] = connection.execute(select(schema.order_audit_logs)).all()
+    assert (order.order_status, order.payment_status, order.round) == ("pending", "pending", 0)
+    assert (task.status, task.managed, task.attempt, task.max_attempts) == ("pending", 0, 0, 3)
+    assert (event.severity, event.event_category, event.message) == ("info", "system", "")
+    with database.reading(engine) as connection:
+        now = connection.execute(select(database.utc_now())).scalar_one()
+    for moment in (order.created_at, task.created_at, task.updated_at, event.created_at):
+        assert timedelta(0) <= now - moment < timedelta(minutes=1)
+
+
+def test_view_shows_the_latest_event_of_each_order(engine: Engine) -> None:
+    migrate.up(engine)
+    with engine.begin() as connection:
+        for code in ("DH1", "DH2"):
+            connection.execute(
+                text(f"INSERT INTO orders (order_code, user_email) VALUES ('{code}', 'a@b.c')")
+            )
+        for order, kind in ((1, "first"), (2, "other"), (1, "last")):
+            event = f"INSERT INTO order_audit_logs (order_id, event_type) VALUES ({order}, '{kind}')"
+            connection.execute(text(event))
+
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT order_code, event_type FROM v_order_latest_events ORDER BY 1"))
+
+        assert rows.all() == [("DH1", "last"), ("DH2", "other")]
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_procedures_answer_people_in_a_client(engine: Engine) -> None:
+    migrate.up(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO orders (order_code, user_email) VALUES ('DH1', 'a@example.com')")
+        )
+        for kind in ("first", "last"):
+            event = f"INSERT INTO order_audit_logs (order_id, event_type) VALUES (1, '{kind}')"
+            connection.execute(text(event))
+
+    with engine.connect() as connection:
+        timeline = connection.execute(text("CALL sp_order_timeline('DH1')")).mappings().all()
+        summary = connection.execute(text("CALL sp_audit_summary('2000-01-01')")).mappings().all()
+
+    assert [row["event_type"] for row in timeline] == ["first", "last"]
+    assert [(row["event_category"], row["severity"], row["events"]) for row in summary] == [
+        ("system", "info", 2)
+    ]
+
+
+def test_database_without_tables_is_behind(engine: Engine) -> None:
+    with pytest.raises(SubjectFailed, match="0001 is pending"):
+        migrate.check(engine)
+    assert "CREATE TABLE orders" in migrate.sql(engine)
+    assert migrate.status(engine).pending == ("0001",)
+
+
+def test_opening_the_database_imports_no_alembic() -> None:
+    script = "import sys, orderctl.database; raise SystemExit('alembic' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
