@@ -28,27 +28,31 @@ Data = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far a task is. ``speed`` in bytes/s, None when unknown; ``timestamp`` in ms since the epoch."""
+    """How far a task is.
+
+    ``speed`` in bytes/s, None when unknown; ``timestamp`` in ms since the epoch. A worker that knows its
+    attempt says so, with a ``seq`` that rises within it; others are ordered by their timestamps.
+    """
 
     task_id: int
     percent: float
     current_file: str
     speed: float | None
     timestamp: int
-    attempt: int = 0
-    seq: int = 0
+    attempt: int | None = None
+    seq: int | None = None
 
     def data(self) -> Data:
         """The payload."""
-        return {
+        data: Data = {
             "taskId": self.task_id,
             "percent": self.percent,
             "currentFile": self.current_file,
             "speed": self.speed,
             "timestamp": self.timestamp,
-            "attempt": self.attempt,
-            "seq": self.seq,
         }
+        optional = {"attempt": self.attempt, "seq": self.seq}
+        return data | {name: value for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
