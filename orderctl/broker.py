@@ -27,9 +27,9 @@ from redis.connection import ConnectionPool, parse_url
 from redis.retry import Retry
 
 from orderctl import embedded, messages
-from orderctl.channels import SNAPSHOT_TTL, Channel, order_progress, task_progress
+from orderctl.channels import SNAPSHOT_TTL, Channel, Kind, order_complete, order_progress, task_progress
 from orderctl.errors import InvalidMessage, Misconfigured, OrderctlError, RedisUnavailable
-from orderctl.messages import Data, TaskProgress
+from orderctl.messages import Completion, Data, StatusChange, TaskProgress
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -314,6 +314,21 @@ def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> i
     """
     with translating():
         return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
+
+
+def send(client: redis.Redis, message: StatusChange | Completion) -> int:
+    """Publish what a transaction left to tell, on the channel where it belongs.
+
+    Returns:
+        How many were listening.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    if isinstance(message, Completion):
+        return publish(client, order_complete(message.order_id), message.data())
+    return publish(client, Channel(message.scope, message.id, Kind.STATUS), message.data())
 
 
 def publish_progress(
