@@ -1,0 +1,357 @@
+"""Telling how far a download is: the SDK for workers that are not ours, and what our own worker uses.
+
+    from orderctl.progress import ProgressEmitter
+
+    emitter = ProgressEmitter()
+    emitter.emit_progress(task_id, order_id, percent=12.5, current_file="lesson 1.mp4", speed=2_000_000)
+
+Progress may get lost, a download may not: nothing here raises because of Redis, and nothing waits for it
+for longer than 0.2 s, nor often.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from orderctl import broker, clock, embedded
+from orderctl.channels import Scope, task_progress
+from orderctl.errors import DatabaseUnavailable
+from orderctl.messages import Completion, StatusChange, TaskProgress
+from orderctl.settings import Settings, load
+from orderctl.states import ENDED_TASK, TaskStatus
+
+if TYPE_CHECKING:
+    import redis
+    from sqlalchemy import Engine
+
+_log = logging.getLogger(__name__)
+
+#: An order's tasks but for the cancelled ones: a final percent, or None for one that may be at work.
+Siblings = Mapping[int, float | None]
+
+_FINAL: Final[dict[str, float]] = {TaskStatus.COMPLETED: 100.0, TaskStatus.FAILED: 0.0}
+#: How long what the database said of an order is believed, in seconds.
+_FRESH_SECONDS: Final = 5.0
+#: How long the first message of an order waits for the database, in seconds.
+_FIRST_WAIT_SECONDS: Final = 0.2
+#: After an error Redis is left alone for this many times as long as the error took: at most 2 % is lost.
+_PAUSE_FACTOR: Final = 50.0
+_MIN_PAUSE: Final = 1.0
+_MAX_PAUSE: Final = 60.0
+#: How many tasks and orders are remembered.
+_REMEMBERED: Final = 10_000
+_MAX_TEXT: Final = 1_000
+_DONE: Final = 100.0
+
+
+@dataclass(slots=True)
+class _Pace:
+    """What was sent of a task last."""
+
+    sent_at: float = -math.inf
+    percent: float = -1.0
+    stamp: int = 0
+
+
+class ProgressEmitter:
+    """Publishes progress and status, throttled. Threads may share one; a fork makes its own.
+
+    Args:
+        settings: Read from the environment and the files when None.
+        client: From :func:`orderctl.broker.hasty`; made from the settings when None.
+        siblings: Tells an order's tasks, by id: see :func:`orderctl.broker.publish_progress`. It is called
+            in a thread of its own, and its answer is believed for some seconds. None: asks the database.
+        attempt: The attempt that this emitter speaks for, which orders its messages before those of later
+            attempts. Workers that do not know theirs are ordered by time.
+
+    Attributes:
+        errors: How many messages were not sent for an error.
+
+    Raises:
+        Misconfigured: When a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        client: redis.Redis | None = None,
+        siblings: Callable[[int], Siblings] | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        self.errors = 0
+        self._settings = settings or load()
+        self._interval = self._settings.progress.interval_seconds
+        self._attempt = attempt
+        self._client = client
+        self._engine: Engine | None = None
+        self._siblings = _SiblingCache(siblings or self._read_siblings)
+        self._paces: dict[int, _Pace] = {}
+        self._lock = threading.Lock()
+        self._silent_until = -math.inf
+
+    def emit_progress(
+        self,
+        task_id: int,
+        order_id: int,
+        percent: float,
+        current_file: str = "",
+        speed: float | None = None,
+        *,
+        at_once: bool = False,
+    ) -> bool:
+        """Say how far a task is; call it as often as you like.
+
+        Of each task one message leaves in ``progress.interval_seconds``, and always the first one and the
+        first with 100 percent. A new file alone is no reason: there may be thousands of them.
+
+        Args:
+            task_id: The task.
+            order_id: Its order, whose percent is published with it.
+            percent: From 0 to 100; beyond that it is cut, and what is no number is not sent.
+            current_file: What is being downloaded.
+            speed: In bytes/s, None when unknown.
+            at_once: Send it whatever was sent before.
+
+        Returns:
+            Whether it was sent.
+        """
+        try:
+            now = time.monotonic()
+            pace = self._paces.get(task_id)
+            urgent = at_once or (percent >= _DONE and (pace is None or pace.percent < _DONE))
+            if not urgent and (now < self._silent_until or (pace and now - pace.sent_at < self._interval)):
+                return False
+            percent = _clean_percent(percent)
+            stamp = self._stamp(task_id, now, percent)
+            progress = TaskProgress(
+                int(task_id),
+                percent,
+                _clean_text(current_file),
+                _clean_speed(speed),
+                stamp,
+                self._attempt,
+                None if self._attempt is None else stamp,
+            )
+            siblings = self._siblings.find(int(order_id))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's worker passes, its download goes on
+            return self._count(error)
+        return self._send(lambda client: _publish(client, progress, int(order_id), siblings))
+
+    def emit_status_change(
+        self,
+        task_id: int,
+        order_id: int,
+        new_status: str,
+        previous_status: str | None,
+        error: str | None = None,
+    ) -> bool:
+        """Say that a task has moved. It is only said: the database is the caller's business.
+
+        Args:
+            task_id: The task.
+            order_id: Its order.
+            new_status: Such as ``downloading``.
+            previous_status: What it was before.
+            error: Why, on a failure.
+
+        Returns:
+            Whether it was sent.
+        """
+        try:
+            change = StatusChange(
+                Scope.TASK,
+                int(task_id),
+                _clean_text(new_status),
+                None if previous_status is None else _clean_text(previous_status),
+                self._stamp(task_id),
+                None if error is None else _clean_text(error),
+                attempt=self._attempt,
+            )
+            if change.new_status in ENDED_TASK:
+                self._siblings.forget(int(order_id))
+        except Exception as wrong:  # noqa: BLE001 - as above
+            return self._count(wrong)
+        return self._send(lambda client: broker.send(client, change))
+
+    def announce(self, messages: Iterable[StatusChange | Completion]) -> None:
+        """Publish what a committed transaction left to tell; after an error the rest is not tried."""
+        for message in messages:
+            if not self._send(partial(broker.send, message=message)):
+                return
+
+    def report_failure(self, task_id: int, order_id: int, exception: BaseException) -> None:
+        """The whole error bridge: the task fails in the database and the audit log, and it is published.
+
+        Args:
+            task_id: The task.
+            order_id: Its order.
+            exception: Why.
+
+        Raises:
+            TaskNotFound: When there is no such task.
+            DatabaseUnavailable: When the failure could not be stored.
+            NotMigrated: When the database lacks our tables.
+        """
+        from orderctl import database, failures  # noqa: PLC0415 - 300 ms that only a failure needs
+
+        failure = failures.describe(exception)
+        say_it = partial(self.emit_progress, task_id, order_id, 0, f"Failed: {failure.message}", at_once=True)
+        try:
+            finished = database.transact(self._database(), lambda c: failures.report(c, task_id, failure))
+        except DatabaseUnavailable:
+            say_it()
+            raise
+        if finished.messages:  # none when the task had ended before
+            self._siblings.forget(order_id)
+            say_it()
+            self.announce(finished.messages)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _stamp(self, task_id: int, now: float | None = None, percent: float | None = None) -> int:
+        """A timestamp in ms that is higher than the task's last one; notes what is sent."""
+        with self._lock:
+            pace = self._paces.pop(task_id, None) or _Pace()
+            self._paces[task_id] = pace
+            if len(self._paces) > _REMEMBERED:
+                del self._paces[next(iter(self._paces))]
+            if now is not None and percent is not None:
+                pace.sent_at, pace.percent = now, percent
+            pace.stamp = max(pace.stamp + 1, clock.milliseconds())
+            return pace.stamp
+
+    def _send(self, publish: Callable[[redis.Redis], Any]) -> bool:
+        began = time.monotonic()
+        try:
+            if self._client is None:
+                self._client = broker.hasty(broker.url(self._settings))
+            publish(self._client)
+        except Exception as error:  # noqa: BLE001 - as above
+            spent = time.monotonic() - began
+            self._silent_until = began + min(_MAX_PAUSE, max(_MIN_PAUSE, _PAUSE_FACTOR * spent))
+            return self._count(error)
+        return True
+
+    def _count(self, error: Exception) -> bool:
+        with self._lock:
+            self.errors += 1
+        _log.log(logging.WARNING if self.errors == 1 else logging.DEBUG, "progress was not sent: %s", error)
+        return False
+
+    def _database(self) -> Engine:
+        from orderctl import database  # noqa: PLC0415 - as above
+
+        if self._engine is None:
+            url = self._settings.database.url or embedded.database_url(self._settings.state_dir)
+            self._engine = database.connect(url, pool_size=1)
+        return self._engine
+
+    def _read_siblings(self, order_id: int) -> Siblings:
+        return read_siblings(self._database(), order_id)
+
+
+def read_siblings(engine: Engine, order_id: int) -> dict[int, float | None]:
+    """What the database says of an order's tasks, for the order's percent.
+
+    Raises:
+        DatabaseUnavailable: When there is no connection, or it was lost.
+        NotMigrated: When the database lacks our tables.
+    """
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+
+    from orderctl import database  # noqa: PLC0415
+    from orderctl.schema import download_tasks  # noqa: PLC0415
+
+    query = select(download_tasks.c.id, download_tasks.c.status).where(download_tasks.c.order_id == order_id)
+    with database.reading(engine) as connection:
+        rows = connection.execute(query).all()
+    return {row.id: _FINAL.get(row.status) for row in rows if row.status != TaskStatus.CANCELLED}
+
+
+class _SiblingCache:
+    """What was last heard of each order's tasks, asked for in the background.
+
+    The database may hang for a minute; a download does not wait for it.
+    """
+
+    def __init__(self, read: Callable[[int], Siblings]) -> None:
+        self._read = read
+        self._known: dict[int, Siblings] = {}
+        self._asked_at: dict[int, float] = {}
+        self._asking: dict[int, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def find(self, order_id: int) -> Siblings | None:
+        """The order's tasks, perhaps some seconds old; None when they are not known."""
+        now = time.monotonic()
+        with self._lock:
+            stale = now - self._asked_at.get(order_id, -math.inf) > _FRESH_SECONDS
+            thread = self._ask(order_id, now) if stale else None
+        if thread is not None and order_id not in self._known:
+            thread.join(_FIRST_WAIT_SECONDS)
+        return self._known.get(order_id)
+
+    def forget(self, order_id: int) -> None:
+        """Ask anew with the next message; a task of the order has ended."""
+        with self._lock:
+            self._asked_at.pop(order_id, None)
+
+    def _ask(self, order_id: int, now: float) -> threading.Thread | None:
+        if order_id in self._asking:
+            return None
+        if len(self._asked_at) >= _REMEMBERED:
+            self._asked_at.clear()
+            self._known.clear()
+        self._asked_at[order_id] = now
+        thread = threading.Thread(target=self._answer, args=(order_id,), name="siblings", daemon=True)
+        self._asking[order_id] = thread
+        thread.start()
+        return thread
+
+    def _answer(self, order_id: int) -> None:
+        try:
+            self._known[order_id] = dict(self._read(order_id))
+        except Exception as error:  # noqa: BLE001 - the order's percent is not worth a download
+            _log.debug("the tasks of order %d are not known: %s", order_id, error)
+        finally:
+            with self._lock:
+                del self._asking[order_id]
+
+
+def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Siblings | None) -> int:
+    """With the order's percent, unless nothing is known of its tasks."""
+    if siblings is None:
+        return broker.publish(client, task_progress(progress.task_id), progress.data())
+    return broker.publish_progress(client, progress, order_id, siblings)
+
+
+def _clean_percent(value: float) -> float:
+    percent = float(value)
+    if not math.isfinite(percent):
+        raise ValueError(f"{value} is no percent")
+    # What is not done yet is not rounded up to done.
+    return _DONE if percent >= _DONE else min(round(max(0.0, percent), 2), 99.99)
+
+
+def _clean_speed(value: float | None) -> float | None:
+    speed = math.nan if value is None else float(value)
+    return round(speed, 1) if math.isfinite(speed) and speed >= 0 else None
+
+
+def _clean_text(value: object) -> str:
+    """Text that every reader accepts: a file name's undecodable bytes are lone surrogates."""
+    text = "" if value is None else str(value)
+    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
