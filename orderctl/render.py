@@ -99,7 +99,7 @@ class View:
 
 PLAIN: Final = View(times="iso")
 _MARKDOWN_SPECIAL: Final = str.maketrans({"|": "\\|", "<": "&lt;", "\\": "\\\\", "`": "\\`", "*": "\\*"})
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _TSV_SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NOTHING: Final = "-"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -264,7 +264,7 @@ def _csv_line(values: Sequence[str]) -> str:
 def _spreadsheet(value: Any) -> str:
     text = sanitise.block(_field(value))
     # A program that opens the file would run a cell that begins like this.
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    return f"'{text}" if isinstance(value, str) and value.lstrip().startswith(_FORMULA) else text
 
 
 def _field(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 _GAP: Final = 2
 _NARROWEST: Final = 8
@@ -82,12 +82,9 @@ def layout(
 
 
 def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], style: str) -> str:
-    import tabulate  # noqa: PLC0415 - 40 ms that the other formats do not need
-
-    # tabulate counts letters unless wcwidth is installed; this is the one function that it takes from there.
-    tabulate.wcwidth = SimpleNamespace(wcswidth=_width_of)  # type: ignore[attr-defined]
+    tabulate = _import_tabulate()
     align = ["right" if flag else "left" for flag in right]
-    text = tabulate.tabulate(
+    text: str = tabulate.tabulate(
         rows,
         headers=heads,
         tablefmt=style,
@@ -96,6 +93,17 @@ def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], st
         preserve_whitespace=True,
     )
     return "\n".join(line.rstrip() for line in text.split("\n")) + "\n"
+
+
+def _import_tabulate() -> Any:
+    import tabulate  # noqa: PLC0415 - 40 ms that the other formats do not need
+
+    # It counts letters unless wcwidth is installed, of which it uses this one function; and it makes columns
+    # two wider than their headings.
+    shim: Any = tabulate
+    shim.wcwidth, shim.WIDE_CHARS_MODE = SimpleNamespace(wcswidth=_width_of), True
+    shim.MIN_PADDING = 0
+    return shim
 
 
 _width_of = width

@@ -90,7 +90,9 @@ TOPICS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
 @click.argument("topic", type=click.Choice(list(TOPICS)), required=False)
 @pass_app
 def cli(app: App, topic: str | None) -> None:
-    """Explain what the commands share; without a topic, list the topics.
+    """Explain exit codes, environment, output, times.
+
+    Without a topic, list the topics.
 
     Example:
         orderctl help exit-codes

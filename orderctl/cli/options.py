@@ -208,7 +208,7 @@ ORDER_STATUSES = Words(tuple(OrderStatus))
 PAYMENT_STATUSES = Words(tuple(PaymentStatus))
 TASK_STATUSES = Words(tuple(TaskStatus))
 CATEGORIES = Words(tuple(Category))
-ERROR_TYPES = Words(tuple(ErrorType))
+ERROR_TYPE = click.Choice([str(kind) for kind in ErrorType], case_sensitive=False)
 #: Mildest first; a command that takes one shows it and all that matter more.
 SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive=False)
 
@@ -246,7 +246,7 @@ class Selection:
 
     failed: bool = False
     order: str | None = None
-    error_type: tuple[str, ...] | None = None
+    error_type: str | None = None
     fingerprint: str | None = None
     max: int | None = None
     task_ids: tuple[int, ...] = ()
@@ -332,9 +332,7 @@ selection: Decorator[Any] = _gathered(
     Selection,
     click.Option(["--failed"], is_flag=True, help="All that failed, as far as nothing else narrows it."),
     click.Option(["--order"], metavar="ORDER", help="Of this order (id or code)."),
-    click.Option(
-        ["--error-type"], type=ERROR_TYPES, metavar="TYPE,...", help="That failed with this type of error."
-    ),
+    click.Option(["--error-type"], type=ERROR_TYPE, help="That failed with this type of error."),
     click.Option(
         ["--fingerprint"],
         metavar="HEX",

@@ -1,0 +1,66 @@
+"""Fixtures for tests of the command line: the real program, and the same in this process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderctl.cli.app import App
+from orderctl.cli.main import run
+
+#: The script that setuptools has made beside the interpreter.
+SCRIPT = Path(sys.executable).parent / "orderctl"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the program has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Ended]
+
+
+@pytest.fixture
+def orderctl(tmp_path: Path) -> Program:
+    """``orderctl(*arguments, input=None, env=None, **popen)`` runs the real program to its end."""
+
+    def call(
+        *arguments: str, input: str | None = None, env: dict[str, str] | None = None, **more: Any
+    ) -> Ended:
+        done = subprocess.run(
+            [str(SCRIPT), *arguments],
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            env=os.environ | (env or {}),
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+            **more,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def inside(capsys: pytest.CaptureFixture[str]) -> Program:
+    """``inside(*arguments, app=None)`` runs the program in this process: quick, without an interpreter's start."""
+
+    def call(*arguments: str, app: App | None = None) -> Ended:
+        capsys.readouterr()
+        status = run(arguments, app)
+        out, err = capsys.readouterr()
+        return Ended(status, out, err)
+
+    return call

@@ -1,0 +1,98 @@
+"""What commands work with."""
+
+import io
+import os
+import pwd
+import stat
+
+import pytest
+from sqlalchemy import text
+
+from orderctl.cli.app import App
+from tests.cli.conftest import Program
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_without_settings_the_database_is_a_file_of_this_user_alone(tmp_path):
+    app = App(flags={"state_dir": str(tmp_path / "a" / "state")})
+
+    app.transact(lambda connection: connection.execute(text("CREATE TABLE t (id INTEGER)")))
+
+    with app.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
+    assert (tmp_path / "a" / "state" / "orderctl.db").exists()
+    assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
+
+
+def test_a_configured_database_makes_no_state_folder(tmp_path):
+    app = App(flags={"state_dir": str(tmp_path / "state"), "database.url": "mysql://h/d"})
+
+    assert app.database_url == "mysql+pymysql://h/d"
+    assert app.engine.dialect.name == "mysql"
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_actor_comes_from_the_system_and_not_from_the_environment(monkeypatch):
+    for name in ("USER", "LOGNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "somebody-else")
+
+    assert App().actor == f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "colored"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm"}, False, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True),
+        ({"CLICOLOR_FORCE": "1"}, False, True),
+        ({"CLICOLOR_FORCE": "0"}, False, False),
+        ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, True, False),
+    ],
+)
+def test_colour(environ, terminal, colored):
+    assert App(environ=environ).colored(Terminal() if terminal else io.StringIO()) is colored
+
+
+def test_a_table_is_cut_on_a_terminal_only(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    app = App()
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert app.view.width == 40
+    app.output.format = "wide"
+    assert app.view.width is None
+    app.output.format = "table"
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert app.view.width is None
+
+
+def test_what_is_said_is_safe_and_silenced_by_quiet(capsys):
+    App().say("a\x1b[2J")
+    App(quiet=True).say("b")
+    App(quiet=True).warn("c")
+
+    assert capsys.readouterr() == ("", "a\\x1b[2J\nc\n")
+
+
+def test_a_narrow_character_set_gets_escapes(orderctl: Program):
+    ended = orderctl("config", "show", env={"PYTHONIOENCODING": "ascii", "ORDERCTL_DISPLAY_CURRENCY": "₫"})
+
+    assert ended.status == 0
+    assert "\\u20ab" in ended.out
+
+
+def test_the_program_runs_as_a_module():
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "orderctl", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith("orderctl ")

@@ -1,0 +1,80 @@
+"""Completion, as the shells ask for it."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from orderctl.cli.completion import SHELLS
+from orderctl.cli.main import COMMANDS
+from tests.cli.conftest import SCRIPT, Program
+
+
+def complete(orderctl: Program, line: str) -> list[str]:
+    words = line.split(" ")
+    ended = orderctl(
+        env={"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    )
+    assert ended.err == ""
+    return [item.partition(",")[2] for item in ended.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("orderctl conf", ["config"]),
+        ("orderctl config s", ["show"]),
+        ("orderctl config show -o j", ["json", "jsonl"]),
+        ("orderctl config show --fields key,v", ["key,value", "key,variable"]),
+        ("orderctl config show --time", ["--time-format"]),
+        ("orderctl help e", ["exit-codes", "environment"]),
+        ("orderctl nope ", []),
+        ("orderctl --database-url x --conf", ["--config"]),
+    ],
+)
+def test_tab_completes(line, found, orderctl: Program):
+    completed = complete(orderctl, line)
+
+    assert completed == found or (not found and set(completed) == set(COMMANDS))
+
+
+def test_tab_survives_a_broken_configuration(orderctl: Program):
+    env = {
+        "_ORDERCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": "orderctl c",
+        "COMP_CWORD": "1",
+        "ORDERCTL_CONFIG": "/nope",
+    }
+
+    ended = orderctl(env=env)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert "plain,config" in ended.out
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_one_that_the_shell_understands(shell, orderctl: Program, tmp_path):
+    ended = orderctl("completion", shell)
+    assert ended.status == 0
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    file = tmp_path / "script"
+    file.write_text(ended.out)
+
+    checked = subprocess.run([shell, "-n", str(file)], capture_output=True, check=False)
+
+    assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def test_bash_completes_with_the_script(tmp_path):
+    code = f"""
+        PATH={SCRIPT.parent}:$PATH
+        eval "$(orderctl completion bash)"
+        COMP_WORDS=(orderctl config s) COMP_CWORD=2
+        _orderctl_completion orderctl
+        echo "${{COMPREPLY[@]}}"
+    """
+
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert (done.stdout, done.stderr) == ("show\n", "")

@@ -1,0 +1,103 @@
+"""``orderctl config``."""
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+
+from orderctl import settings
+from orderctl.cli.config import template
+from tests.cli.conftest import Program
+
+SECRET = "a-secret-that-nobody-may-see-at-all"
+
+
+def test_show_tells_every_setting_with_its_origin_and_no_secret(orderctl: Program, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[database]\nurl = "mysql://shop:geheim@db/shop"\n[display]\ncurrency = "EUR"\n')
+    env = {"ORDERCTL_RELAY_PORT": "4000", "ORDERCTL_RELAY_TOKEN_SECRET": SECRET}
+
+    ended = orderctl(
+        "--config", str(file), "config", "show", "-o", "json", "--redis-url", "redis://r:6379/1", env=env
+    )
+
+    rows = {row["key"]: row for row in json.loads(ended.out)}
+    assert set(rows) == {"state_dir", *settings.declared()}
+    assert rows["relay.port"]["value"] == "4000"
+    assert rows["relay.port"]["origin"] == "environment ORDERCTL_RELAY_PORT"
+    assert rows["relay.port"]["variable"] == "ORDERCTL_RELAY_PORT"
+    assert rows["display.currency"]["origin"] == f"file {file}"
+    assert rows["redis.url"]["origin"] == "command line"
+    assert rows["mail.url"]["value"] is None
+    assert SECRET not in ended.out
+    assert "geheim" not in ended.out
+    assert ended.err == ""
+
+
+def test_check_is_content_with_what_is_right(orderctl: Program):
+    ended = orderctl("config", "check")
+
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err.endswith("settings are right.\n")
+    assert orderctl("config", "check", "-q").err == ""
+
+
+def test_check_names_what_is_wrong_and_where(orderctl: Program, home: Path):
+    file = home / "config" / "orderctl" / "config.toml"
+    file.parent.mkdir()
+    for content, told in (
+        (
+            "[relay]\nport = 99999\n",
+            f"setting relay.port (file {file}): needs a whole number from 0 to 65535",
+        ),
+        ("[relay]\nprot = 1\n", f"setting relay.prot (file {file}): there is no such setting"),
+        ("[relay\n", f"cannot read {file}"),
+    ):
+        file.write_text(content)
+
+        ended = orderctl("config", "check")
+
+        assert ended.status == 78
+        assert told in ended.err
+
+
+def test_check_warns_of_a_file_that_others_may_read(orderctl: Program, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("")
+    file.chmod(0o644)
+
+    ended = orderctl("--config", str(file), "config", "check", "-q")
+
+    assert ended.status == 0
+    assert ended.err == f"warning: {file} may hold secrets and others may read it: chmod 600 {file}\n"
+
+
+def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl: Program, home: Path):
+    file = home / "config" / "orderctl" / "config.toml"
+
+    first, second = orderctl("config", "init"), orderctl("config", "init")
+
+    assert first.status == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert orderctl("config", "check").status == 0
+    assert second.status == 4
+    assert second.err.startswith(f"orderctl: {file} is there already\n")
+    assert str(file) in orderctl("config", "path", "-o", "name").out
+
+
+def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
+    uncommented = "\n".join(
+        line.removeprefix("# ") if line.startswith("# ") and " = " in line and '""' not in line else line
+        for line in template().splitlines()
+        if "_file = " not in line
+    )
+
+    document = tomllib.loads(uncommented)
+
+    file = tmp_path / "c.toml"
+    file.write_text(uncommented)
+    loaded = settings.load(config=file, environ={"HOME": str(tmp_path)})
+    assert set(settings.SECTIONS) <= set(document)
+    assert all(item.name in template() for item in settings.declared().values())
+    assert loaded.worker == settings.Worker()
+    assert loaded.relay == settings.Relay()

@@ -1,0 +1,85 @@
+"""What the program imports, and when."""
+
+import os
+import subprocess
+import sys
+from pkgutil import walk_packages
+
+import pytest
+
+import orderctl.cli
+from orderctl.cli.main import COMMANDS
+
+HEAVY = (
+    "sqlalchemy",
+    "redis",
+    "rq",
+    "rich",
+    "tabulate",
+    "websockets",
+    "alembic",
+    "pymysql",
+    "prometheus_client",
+)
+COMMAND_MODULES = sorted(entry.module for entry in COMMANDS.values())
+
+#: Runs the program as its script does, then tells on stderr which modules it has.
+PROBE = """
+import atexit, os, sys
+atexit.register(lambda: os.write(2, "\\n".join(sorted(sys.modules)).encode()))
+from orderctl.cli.main import main
+sys.argv[1:] = {arguments!r}
+main()
+"""
+
+
+def imported(*arguments: str, **env: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=list(arguments))],
+        capture_output=True,
+        text=True,
+        env=os.environ | env,
+        check=False,
+    )
+    return set(done.stderr.splitlines())
+
+
+def completing(line: str) -> dict[str, str]:
+    words = len(line.split())
+    return {
+        "_ORDERCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(words if line.endswith(" ") else words - 1),
+    }
+
+
+def test_help_imports_neither_a_command_nor_a_store():
+    modules = imported("--help")
+
+    assert "orderctl.cli.main" in modules
+    assert not modules & {*HEAVY, *COMMAND_MODULES}
+
+
+@pytest.mark.parametrize("line", ["orderctl ", "orderctl o", "orderctl --"])
+def test_the_tab_key_imports_neither_a_command_nor_a_store(line):
+    modules = imported(**completing(line))
+
+    assert "click.shell_completion" in modules
+    assert not modules & {*HEAVY, *COMMAND_MODULES}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_tab_key_behind_a_command_imports_no_store(name):
+    modules = imported(**completing(f"orderctl {name} "))
+
+    assert COMMANDS[name].module in modules
+    assert not modules & {*HEAVY}
+
+
+def test_no_module_of_the_command_line_imports_a_store():
+    names = [module.name for module in walk_packages(orderctl.cli.__path__, "orderctl.cli.")]
+    code = f"import sys, importlib; [importlib.import_module(n) for n in {names!r}]; print('\\n'.join(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not set(done.stdout.splitlines()) & {*HEAVY}
