@@ -38,7 +38,9 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
             hint="add the order with the shop's own system, or give the column a default",
         )
     filled = {name: utc_now() for name in required if name not in values} | dict(values)
-    statement = bare_table(target.name, *(column(name) for name in filled)).insert().values(filled)
+    # Columns of ours keep their types; of theirs we know only the names.
+    columns = [column(name, target.c[name].type) if name in target.c else column(name) for name in filled]
+    statement = bare_table(target.name, *columns).insert().values(filled)
     return int(connection.execute(statement).lastrowid)
 
 

@@ -148,11 +148,12 @@ def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transi
     order = orders.lock(connection, claim.order_id)
     if audit.find_by_key(connection, claim.key("failed")) is not None:
         return Finished(())
+    previous = leases.status_of(connection, claim)
     again = retry_transient and failure.transient and claim.attempt < claim.max_attempts
     leases.write(connection, claim, **_row(failure, claim.attempt, again=again))
     return bridge(
         connection, order, claim.task_id, failure,
-        previous=TaskStatus.DOWNLOADING, attempt=claim.attempt, again=again,
+        previous=previous, attempt=claim.attempt, again=again,
         source=Source.WORKER, actor=claim.worker, dedup_key=claim.key("failed"),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ attempt's end is unique: it is how an outcome that got lost with the connection 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
@@ -142,6 +142,7 @@ def enrolled(
         LeaseLost: When the lease is somebody else's by now.
     """
     values = {"title": title} if title and not claim.title else {}
+    claim = replace(claim, title=claim.title or title)
     return _advance(
         connection,
         claim,
@@ -222,6 +223,7 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Finished:
         LeaseLost: When the lease is somebody else's by now.
     """
     orders.lock(connection, claim.order_id)
+    previous = status_of(connection, claim)
     if audit.find_by_key(connection, claim.key("released")) is not None:
         return Finished(())
     write(
@@ -236,7 +238,7 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Finished:
     _record(
         connection,
         claim,
-        TaskStatus.DOWNLOADING,
+        previous,
         TaskStatus.PENDING,
         "task_released",
         category=Category.TASK,
@@ -244,7 +246,16 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Finished:
         key="released",
         severity=Severity.INFO,
     )
-    return Finished((change_of(claim, TaskStatus.DOWNLOADING, TaskStatus.PENDING),))
+    return Finished((change_of(claim, previous, TaskStatus.PENDING),))
+
+
+def status_of(connection: Connection, claim: Claim) -> str:
+    """The task's present status."""
+    return str(
+        connection.execute(
+            select(download_tasks.c.status).where(download_tasks.c.id == claim.task_id)
+        ).scalar_one()
+    )
 
 
 def change_of(

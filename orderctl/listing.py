@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
@@ -173,11 +172,11 @@ def stats(connection: Connection, *, exact: bool = False) -> Stats:
     return Stats(order_counts, task_counts, capped)
 
 
-def _grouped(connection: Connection, query: Select[tuple[str, int]], known: Iterable[str]) -> dict[str, int]:
-    found = {str(status): number for status, number in connection.execute(query)}
+def _grouped(connection: Connection, query: Select[str, int], known: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {str(row[0]): row[1] for row in connection.execute(query).all()}
     return {str(status): found.pop(status, 0) for status in known} | found
 
 
-def _capped(connection: Connection, query: Select[tuple[int]]) -> int:
+def _capped(connection: Connection, query: Select[int]) -> int:
     some = query.limit(COUNT_LIMIT + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()

@@ -157,6 +157,18 @@ def find(connection: Connection, reference: str) -> Order:
     raise OrderNotFound(f"there is no order {reference!r}", hint="orderctl orders list")
 
 
+def get(connection: Connection, order_id: int) -> Order:
+    """The order of that id.
+
+    Raises:
+        OrderNotFound: When there is none.
+    """
+    found = select_orders(connection, orders.c.id == order_id)
+    if not found:
+        raise OrderNotFound(f"there is no order of id {order_id}", hint="orderctl orders list")
+    return found[0]
+
+
 def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:
     """The orders that meet a condition, newest first, with the numbers of their tasks."""
     newest_first = (orders.c.created_at.desc(), orders.c.id.desc())

@@ -59,7 +59,7 @@ def put(
         "attempts": 0,
     }
     try:
-        connection.execute(outbox.insert(), values)
+        connection.execute(outbox.insert().values(values))
     except IntegrityError as error:
         if not database.is_duplicate(error):
             raise

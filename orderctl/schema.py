@@ -7,6 +7,7 @@ names and columns are a contract, and they may have further columns that stand i
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -49,6 +50,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if value is None else value.replace(tzinfo=UTC)
 
 
+class Money(TypeDecorator[Decimal]):
+    """DECIMAL(12,2), exact also on SQLite, which has no decimals: there it is written as text and read back."""
+
+    impl = Numeric(12, 2)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Text on SQLite."""
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else Numeric(12, 2))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """To what the driver takes."""
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        """To two decimals."""
+        return value if value is None else Decimal(str(value)).quantize(_CENT)
+
+
+_CENT: Final = Decimal("0.01")
+
 metadata: Final = MetaData()
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -62,7 +84,7 @@ orders: Final = Table(
     Column("user_email", String(254), nullable=False),
     Column("order_status", String(16), nullable=False),
     Column("payment_status", String(16), nullable=False),
-    Column("total_amount", Numeric(12, 2), nullable=False),
+    Column("total_amount", Money, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("paid_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
