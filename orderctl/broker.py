@@ -27,7 +27,15 @@ from redis.connection import ConnectionPool, parse_url
 from redis.retry import Retry
 
 from orderctl import embedded, messages
-from orderctl.channels import SNAPSHOT_TTL, Channel, Kind, order_complete, order_progress, task_progress
+from orderctl.channels import (
+    SNAPSHOT_TTL,
+    Channel,
+    Kind,
+    order_complete,
+    order_progress,
+    sent_marker,
+    task_progress,
+)
 from orderctl.errors import InvalidMessage, Misconfigured, OrderctlError, RedisUnavailable
 from orderctl.messages import Completion, Data, StatusChange, TaskProgress
 from orderctl.settings import Settings
@@ -329,6 +337,30 @@ def send(client: redis.Redis, message: StatusChange | Completion) -> int:
     if isinstance(message, Completion):
         return publish(client, order_complete(message.order_id), message.data())
     return publish(client, Channel(message.scope, message.id, Kind.STATUS), message.data())
+
+
+# The marker outlives any pause between two tries of one sender.
+_PUBLISH_ONCE: Final = _Script("""
+if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', 86400) then return 0 end
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+""")
+
+
+def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping[str, Any]) -> bool:
+    """Send and keep a message unless one of that name was sent in the last day.
+
+    Returns:
+        Whether it was sent now.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    keys = [str(channel), sent_marker(name)]
+    with translating():
+        return bool(_PUBLISH_ONCE.run(client, keys, [messages.encode(data), SNAPSHOT_TTL]))
 
 
 def publish_progress(

@@ -16,6 +16,12 @@ SNAPSHOT_TTL = 3600
 PATTERNS = ("task:*", "order:*")
 #: The capped list of jobs that the worker set aside, newest first.
 REJECTED_JOBS = "orderctl:rejected-jobs"
+#: Prefix of the keys that say that a message was sent.
+SENT_PREFIX = "orderctl:sent:"
+#: Prefix of the keys that tell workers of a queue to pause.
+PAUSED_PREFIX = "orderctl:paused:"
+#: Prefix of the keys that tell a supervisor to stop.
+STOP_PREFIX = "orderctl:stop:"
 #: Prefix of the keys in which supervisors announce themselves.
 SUPERVISOR_PREFIX = "orderctl:supervisor:"
 
@@ -89,3 +95,23 @@ def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
         (Kind.PROGRESS, Kind.STATUS, Kind.COMPLETE) if scope is Scope.ORDER else (Kind.PROGRESS, Kind.STATUS)
     )
     return tuple(Channel(scope, subject_id, kind) for kind in kinds)
+
+
+def sent_marker(name: str) -> str:
+    """The key that says that the message of that name was sent."""
+    return SENT_PREFIX + name
+
+
+def paused(queue: str) -> str:
+    """The key that tells the workers of a queue to pause."""
+    return PAUSED_PREFIX + queue
+
+
+def supervisor(name: str) -> str:
+    """The key in which a supervisor announces itself."""
+    return SUPERVISOR_PREFIX + name
+
+
+def stop(name: str) -> str:
+    """The key that tells a supervisor to stop."""
+    return STOP_PREFIX + name
