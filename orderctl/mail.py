@@ -1,0 +1,165 @@
+"""Mails: what they say, and how they leave.
+
+SMTP cannot promise exactly-once: between the server's 250 and our note of it lies a window of
+milliseconds in which a crash makes the mail leave twice. The Message-ID is the same both times, so that a
+receiver can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from html import escape
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import Connection, func, select
+
+from orderctl import orders, tasks
+from orderctl.schema import order_audit_logs
+from orderctl.settings import Mail
+from orderctl.states import TaskStatus
+from orderctl.tasks import Task
+
+_TIMEOUT: Final = 20.0
+_DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail before it is one: plain paragraphs and a table of rows."""
+
+    recipient: str
+    subject: str
+    paragraphs: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def summary(connection: Connection, order_id: int) -> Letter:
+    """What the customer is told at the end of an order: each course, and where it is."""
+    order = orders.get(connection, order_id)
+    courses = [
+        task for task in tasks.of_orders(connection, [order.id]) if task.status != TaskStatus.CANCELLED
+    ]
+    rows = tuple(_course(task) for task in courses)
+    text = (
+        f"{order.completed_tasks} of {order.total_tasks} courses of your order {order.order_code} are ready."
+    )
+    apology = ("We are looking into the courses that failed.",) if order.failed_tasks else ()
+    return Letter(order.user_email, f"Order {order.order_code}: {order.order_status}", (text, *apology), rows)
+
+
+def _course(task: Task) -> tuple[str, ...]:
+    return (task.title or task.course_url, str(task.status), task.drive_link or "")
+
+
+def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
+    """What the admin is told of a failure that people have to mend, with how often it happened."""
+    log = order_audit_logs.c
+    fingerprint = log.details["fingerprint"].as_string()
+    query = select(func.count()).where(
+        log.order_id == payload["orderId"], log.event_type == "download_failed"
+    )
+    count = connection.execute(query.where(fingerprint == payload["fingerprint"])).scalar_one()
+    order = orders.get(connection, payload["orderId"])
+    rows = (
+        ("order", order.order_code),
+        ("task", str(payload["taskId"])),
+        ("error", str(payload["message"])),
+        ("fingerprint", str(payload["fingerprint"])),
+        ("times in this order", str(count)),
+        ("retry", f"orderctl tasks retry --fingerprint {payload['fingerprint']}"),
+    )
+    subject = f"{payload['errorType']}: order {order.order_code}, task {payload['taskId']}"
+    return Letter(recipient, subject, ("A download failed for a reason that needs you.",), rows)
+
+
+def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> EmailMessage:
+    """The message, as text and as HTML.
+
+    Args:
+        letter: What it says.
+        settings: For the sender.
+        dedup_key: Makes the Message-ID, the same at every try.
+        date: When it was caused.
+    """
+    sender = settings.sender or f"orderctl@{urlsplit(settings.url or '').hostname}"
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = letter.recipient
+    message["Subject"] = " ".join(letter.subject.split())
+    message["Date"] = format_datetime(date)
+    message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_text(letter))
+    message.add_alternative(_html(letter), subtype="html")
+    return message
+
+
+def _text(letter: Letter) -> str:
+    rows = ["  ".join(cell for cell in row if cell) for row in letter.rows]
+    return "\n\n".join([*letter.paragraphs, "\n".join(rows)]).strip() + "\n"
+
+
+def _html(letter: Letter) -> str:
+    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in letter.paragraphs)
+    rows = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in letter.rows)
+    return f"<!doctype html><html><body>{paragraphs}<table>{rows}</table></body></html>"
+
+
+def _cell(text: str) -> str:
+    if text.startswith(("http://", "https://")):
+        return f'<a href="{escape(text, quote=True)}">{escape(text)}</a>'
+    return escape(text)
+
+
+def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) -> bool:
+    """Hand a message to the SMTP server.
+
+    Args:
+        message: From :func:`compose`.
+        settings: ``url`` says where and as whom.
+        still_ours: Asked right before the body leaves, the last moment at which it can be kept back.
+
+    Returns:
+        False when it was kept back.
+
+    Raises:
+        OSError: When the server does not take it (smtplib's errors are OSErrors).
+    """
+    url = urlsplit(settings.url or "")
+    host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
+    context = ssl.create_default_context()
+    if url.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
+    else:
+        server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
+    with server:
+        server.ehlo()
+        if url.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls(context=context)
+            server.ehlo()
+        if url.username:
+            server.login(unquote(url.username), unquote(url.password or ""))
+        return _transfer(server, message, still_ours)
+
+
+def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[[], bool]) -> bool:
+    sender, recipient = parseaddr(message["From"])[1], parseaddr(message["To"])[1]
+    for code, answer in (server.mail(sender), server.rcpt(recipient)):
+        if code not in {250, 251}:
+            raise smtplib.SMTPResponseException(code, answer)
+    if not still_ours():
+        return False
+    code, answer = server.data(message.as_bytes(policy=SMTP))
+    if code != 250:  # noqa: PLR2004 - RFC 5321, 4.2.3: requested mail action okay
+        raise smtplib.SMTPResponseException(code, answer)
+    return True

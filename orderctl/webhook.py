@@ -1,0 +1,57 @@
+"""The signed POST to whoever wants to be told that an order ended or a task failed for good."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from orderctl.settings import Notify
+
+_TIMEOUT: Final = 10.0
+_ACCEPTED: Final = range(200, 300)
+
+
+class WebhookRefused(OSError):
+    """The receiver answered with something other than 2xx."""
+
+
+def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
+    """Send one event. Redirects are not followed: the body is for the configured receiver alone.
+
+    The body is JSON; ``X-Orderctl-Signature: sha256=HEX`` is its HMAC-SHA256 under the configured secret,
+    and ``X-Orderctl-Delivery`` is the same at every try.
+
+    Args:
+        settings: The URL and the secret.
+        payload: The event.
+        dedup_key: Names the delivery.
+
+    Raises:
+        OSError: When it was not accepted.
+    """
+    body = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "orderctl", "X-Orderctl-Delivery": dedup_key}
+    if settings.webhook_secret:
+        headers["X-Orderctl-Signature"] = f"sha256={sign(body, settings.webhook_secret)}"
+    url = urlsplit(settings.webhook_url or "")
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT)
+    try:
+        connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise WebhookRefused(f"no HTTP answer: {error!r}") from error
+    finally:
+        connection.close()
+    if status not in _ACCEPTED:
+        raise WebhookRefused(f"HTTP {status}")
+
+
+def sign(body: bytes, secret: str) -> str:
+    """The signature of a body in hexadecimal."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
