@@ -1,0 +1,89 @@
+"""The RQ queue: a doorbell that wakes a worker, never the truth about what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import redis
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from orderctl import broker
+
+#: The only function that our workers run.
+FUNCTION: Final = "orderctl.jobs.run_task"
+#: A queue longer than this is not read to see what stands in it: ringing twice does no harm.
+_LONG_QUEUE: Final = 50_000
+
+
+def job_id(task_id: int, attempt: int) -> str:
+    """The job that rings for a task which has had so many attempts."""
+    return f"task-{task_id}-{attempt}"
+
+
+def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> list[int]:
+    """Wake a worker for each of these tasks that has no job in the queue.
+
+    Args:
+        client: A Redis client.
+        queue_name: The RQ queue.
+        bells: Task ids, each with the number of attempts it has had.
+
+    Returns:
+        The ids of the tasks that were rung for.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer. What was not rung is rung by reconcile later.
+    """
+    with broker.translating():
+        queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+        waiting = _waiting(queue)
+        return [task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting)]
+
+
+def silent(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> set[int]:
+    """Those of the given tasks that have no job in the queue; nothing is changed.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+        return {
+            task_id for task_id, attempt in bells if client.lpos(queue.key, job_id(task_id, attempt)) is None
+        }
+
+
+def _waiting(queue: Queue) -> frozenset[str]:
+    return frozenset(queue.get_job_ids()) if queue.count <= _LONG_QUEUE else frozenset()
+
+
+def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> bool:
+    name = job_id(task_id, attempt)
+    if name in waiting:
+        return False
+    try:
+        _enqueue(queue, task_id, name)
+    except DuplicateJobError:
+        # Its hash is there but it stands in no list: the worker that took it died, or is about to claim.
+        # One ring too many only finds the task taken; one too few would lose it.
+        if queue.connection.lpos(queue.key, name) is not None:
+            return False
+        queue.connection.delete(Job.key_for(name))
+        _enqueue(queue, task_id, name)
+    return True
+
+
+def _enqueue(queue: Queue, task_id: int, name: str) -> None:
+    queue.enqueue(
+        FUNCTION,
+        task_id,
+        job_id=name,
+        unique=True,
+        result_ttl=0,
+        failure_ttl=0,  # else a failed job's hash blocks its id for a year
+        job_timeout=-1,  # else a download ends after 180 s
+    )
