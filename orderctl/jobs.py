@@ -1,0 +1,41 @@
+"""What RQ calls in the work-horse. It calls by name, with the task's id alone: the rest stands ready here."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from orderctl import attempt, broker, database, delivery, embedded
+from orderctl.downloads import registry
+from orderctl.pulse import StopRequest
+from orderctl.settings import Settings, load
+
+
+@dataclass(slots=True)
+class _Place:
+    settings: Settings | None = None
+    worker: str = "rq"
+
+
+_place = _Place()
+
+
+def prepare(settings: Settings, worker: str) -> None:
+    """Say, in the worker before it forks, with which settings and under which name its jobs run."""
+    _place.settings = settings
+    _place.worker = worker
+
+
+def run_task(task_id: int) -> None:
+    """Carry out one task, if it is waiting; the only function that our workers run."""
+    settings = _place.settings or load()
+    engine = database.connect(settings.database.url or embedded.database_url(settings.state_dir), pool_size=2)
+    client = broker.hasty(broker.url(settings))
+    handler = registry.load(settings.worker.handler)
+    stop = StopRequest()
+    signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
+    bench = attempt.Bench(settings, engine, _place.worker, handler, client, stop)
+    finished = attempt.run(bench, task_id)
+    if finished is not None and finished.ended is not None:
+        # The courier would send it within a second; dashboards like it at once.
+        delivery.send_completions(engine, client)

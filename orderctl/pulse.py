@@ -1,0 +1,100 @@
+"""The heartbeat of a claim: keeps the lease while an attempt runs, and knows when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from orderctl import clock
+from orderctl.errors import DatabaseUnavailable, LeaseLost, OrderctlError
+
+_log = logging.getLogger(__name__)
+
+
+class Stopping(OrderctlError):
+    """The worker is to stop and give its task back."""
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """Whether the worker is to stop; a signal handler sets it."""
+
+    made: bool = False
+
+
+class Pulse:
+    """Beats in a thread of its own; ``check`` tells the attempt whether it may go on.
+
+    Args:
+        beat: Extends the lease in the database; raises LeaseLost when it is somebody else's.
+        lease_seconds: How long one beat holds.
+        stop: Ends the attempt at its next check once it is made.
+    """
+
+    def __init__(self, beat: Callable[[], None], lease_seconds: float, stop: StopRequest) -> None:
+        self._beat = beat
+        self._lease = lease_seconds
+        self._last = clock.elapsed()
+        self._beating = threading.Lock()
+        self._over = threading.Event()
+        self._lost = False
+        self._stop = stop
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease is known to be somebody else's."""
+        return self._lost
+
+    def check(self) -> None:
+        """Let the attempt go on, or end it.
+
+        After a silence longer than the lease (the process was stopped, the database was away) it first asks
+        the database, for as long as that takes: somebody else may have the task by now.
+
+        Raises:
+            LeaseLost: When the lease is somebody else's.
+            Stopping: When the worker is to stop.
+        """
+        while not self._lost and clock.elapsed() - self._last > self._lease:
+            self._beat_once()
+            if self._stop.made:
+                break
+            self._over.wait(0.2)
+        if self._lost:
+            raise LeaseLost
+        if self._stop.made:
+            raise Stopping
+
+    def _run(self) -> None:
+        while not self._over.wait(self._lease / 4) and not self._lost:
+            self._beat_once()
+
+    def _beat_once(self) -> None:
+        with self._beating:
+            began = clock.elapsed()
+            try:
+                self._beat()
+            except LeaseLost:
+                self._lost = True
+            except DatabaseUnavailable as error:
+                _log.warning("heartbeat: %s", error)
+            except Exception:  # noqa: BLE001
+                # A heartbeat that dies silently would let two workers run one task.
+                _log.exception("heartbeat")
+            else:
+                self._last = began

@@ -1,0 +1,154 @@
+"""The RQ worker: takes jobs of ours off the queue and runs each in a work-horse that dies with it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from types import FrameType
+from typing import Any, Self
+
+import redis
+from rq import Queue, Worker
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from sqlalchemy import Connection, Engine
+
+from orderctl import allowlist, audit, broker, channels, database, embedded, jobs, offspring, tasks
+from orderctl.allowlist import Rejected
+from orderctl.errors import OrderctlError
+from orderctl.settings import Settings
+from orderctl.states import Category, Severity, Source
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 1.0
+
+
+class GuardedQueue(Queue):
+    """A queue that hands out jobs of ours alone and sets everything else aside."""
+
+    #: Told of each job that was set aside.
+    on_rejected: Any = staticmethod(lambda _rejected: None)
+
+    @classmethod
+    def dequeue_any(  # type: ignore[override]  # it names what it ignores
+        cls,
+        queues: Any,
+        timeout: int | None,
+        connection: redis.Redis,
+        **_: Any,
+    ) -> tuple[Job, Self] | None:
+        """As RQ's, but looks at each job's hash before anything in it is unpacked."""
+        (queue,) = queues
+        while True:
+            popped = cls.lmove(connection, queue.key, timeout)
+            if popped is None:
+                return None
+            job = cls._admit(connection, queue, popped[1].decode("utf-8", "replace"))
+            if job is not None:
+                return job, queue
+
+    @classmethod
+    def _admit(cls, connection: redis.Redis, queue: Self, job_id: str) -> Job | None:
+        fields: Any = connection.hgetall(Job.key_for(job_id))
+        if not fields:  # a job that is gone; its task is rung for again if it is still waiting
+            queue.intermediate_queue.remove(job_id)
+            return None
+        fault = allowlist.find_fault(job_id, fields)
+        try:
+            job = None if fault else Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+        except Exception as error:  # noqa: BLE001 - whatever RQ makes of a stranger's hash
+            fault, job = f"it cannot be read: {error!r:.200}", None
+        if job is None:
+            queue.intermediate_queue.remove(job_id)
+            cls.on_rejected(allowlist.set_aside(connection, queue.key, job_id, fault or "it is gone"))
+            return None
+        # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
+        job.timeout, job.result_ttl, job.failure_ttl = -1, 0, 0
+        return job
+
+
+class DownloadWorker(Worker):
+    """An RQ worker that takes no commands from Redis, pauses per queue, and drains on signals."""
+
+    queue_class = GuardedQueue
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        client = broker.patient(broker.url(settings), name=name)
+        GuardedQueue.on_rejected = self.note_rejected
+        super().__init__([settings.worker.queue], name=name, connection=client, serializer=JSONSerializer)
+        jobs.prepare(settings, name)
+
+    def subscribe(self) -> None:
+        """Nothing: whoever reaches Redis could otherwise stop or kill our jobs."""
+
+    def unsubscribe(self) -> None:
+        """Nothing, as there is no subscription."""
+
+    def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
+        """Wait while this queue is paused; RQ's own switch would pause every worker on this Redis."""
+        while not self._stop_requested and self.connection.exists(
+            channels.paused(self.settings.worker.queue)
+        ):
+            self.heartbeat()
+            if burst:
+                raise StopRequested
+            time.sleep(_PAUSE_SECONDS)
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """As RQ's, in a process that dies with the worker."""
+        offspring.die_with(self.pid or 0)
+        super().main_work_horse(job, queue)
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Have the work-horse give its task back, and go on waiting for it."""
+        if self.horse_pid:
+            self.kill_horse(signal.SIGTERM)
+
+    def note_rejected(self, rejected: Rejected) -> None:
+        """Log a job that was set aside, and audit it where it names one of our tasks."""
+        _log.warning("job %r was set aside: %s", rejected.job_id, rejected.reason)
+        if rejected.task_id is None:
+            return
+        engine = open_database(self.settings)
+        try:
+            database.transact(engine, lambda connection: _audit(connection, rejected))
+        except OrderctlError as error:
+            _log.warning("job %r is not in the audit log: %s", rejected.job_id, error)
+        finally:
+            engine.dispose()
+
+
+def open_database(settings: Settings) -> Engine:
+    """The database of these settings."""
+    url = settings.database.url or embedded.database_url(settings.state_dir)
+    return database.connect(url, pool_size=settings.database.pool_size)
+
+
+def _audit(connection: Connection, rejected: Rejected) -> None:
+    task = tasks.find(connection, rejected.task_id or 0)
+    audit.record(
+        connection,
+        task.order_id,
+        "job_rejected",
+        Category.SECURITY,
+        f"A job in the queue that names this task was set aside: {rejected.reason}",
+        severity=Severity.WARNING,
+        task_id=task.id,
+        details={"jobId": rejected.job_id, "reason": rejected.reason},
+        source=Source.WORKER,
+    )
+
+
+def work(settings: Settings, name: str, *, burst: bool = False) -> None:
+    """Run jobs until told to stop; in burst mode until the queue is empty.
+
+    Args:
+        settings: All settings.
+        name: The worker's name, unique over all hosts.
+        burst: End when there is nothing left.
+    """
+    DownloadWorker(settings, name).work(burst=burst, logging_level="WARNING")
