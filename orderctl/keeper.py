@@ -1,0 +1,101 @@
+"""What a supervisor's two helpers do: the keeper reconciles each second, the courier sends the outbox."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+from sqlalchemy import Engine
+
+from orderctl import __version__, broker, channels, clock, database, delivery, embedded, reconcile
+from orderctl.errors import OrderctlError
+from orderctl.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+#: Time between two rounds, in seconds.
+PERIOD = 1.0
+#: How long a supervisor is believed to live without a sign, in seconds.
+_SIGN_SECONDS = 10
+
+
+def keep(settings: Settings, supervisor: str) -> None:
+    """Reconcile each second, announce the supervisor, and have it stop when it is told to.
+
+    Args:
+        settings: All settings.
+        supervisor: Its name; it is the parent of this process.
+    """
+    engine = _open(settings)
+    born = clock.milliseconds()
+    queue = settings.worker.queue
+
+    def turn(client: redis.Redis) -> None:
+        _announce(client, settings, supervisor, born)
+        if client.getdel(channels.stop(supervisor)):
+            _log.warning("told to stop by `orderctl worker stop`")
+            os.kill(os.getppid(), signal.SIGTERM)
+        paused = client.exists(channels.paused(queue))
+        found = reconcile.recover(engine, client)
+        if not paused:
+            found += reconcile.ring(engine, client, settings)
+        for finding in found:
+            _log.info("%s", finding.text)
+
+    _repeat(settings, turn)
+
+
+def send(settings: Settings) -> None:
+    """Send what stands in the outbox, each second."""
+    engine = _open(settings)
+    _repeat(settings, lambda client: _send(engine, client, settings))
+
+
+def _send(engine: Engine, client: redis.Redis, settings: Settings) -> None:
+    delivery.send_due(engine, client, settings)
+
+
+def _open(settings: Settings) -> Engine:
+    url = settings.database.url or embedded.database_url(settings.state_dir)
+    return database.connect(url, pool_size=1)
+
+
+def _repeat(settings: Settings, turn: Callable[[redis.Redis], None]) -> None:
+    """Take a turn each second until SIGTERM; trouble is logged once and tried again."""
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    trouble = ""
+    while not over.is_set():
+        began = clock.elapsed()
+        try:
+            # With the embedded server this starts it again after it died.
+            with contextlib.closing(broker.brisk(broker.url(settings))) as client, broker.translating():
+                turn(client)
+            trouble = ""
+        except OrderctlError as error:
+            if str(error) != trouble:
+                _log.warning("%s", error)
+            trouble = str(error)
+        over.wait(max(0.05, PERIOD - (clock.elapsed() - began)))
+
+
+def _announce(client: redis.Redis, settings: Settings, supervisor: str, born: int) -> None:
+    sign = {
+        "name": supervisor,
+        "host": socket.gethostname(),
+        "pid": os.getppid(),
+        "queue": settings.worker.queue,
+        "concurrency": settings.worker.concurrency,
+        "version": __version__,
+        "started": born,
+        "seen": time.time_ns() // 1_000_000,
+    }
+    client.set(channels.supervisor(supervisor), json.dumps(sign), ex=_SIGN_SECONDS)

@@ -1,0 +1,306 @@
+"""Brings the three stores back together: expired leases, doorbells that did not ring, orders not ended.
+
+Idempotent, and safe from cron and from every supervisor at once: each mend is a compare-and-set.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+import redis
+from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
+
+from orderctl import announce, audit, clock, database, doorbell, failures, orders
+from orderctl.channels import Scope
+from orderctl.leases import Finished
+from orderctl.messages import StatusChange
+from orderctl.schema import download_tasks, outbox
+from orderctl.schema import orders as orders_table
+from orderctl.settings import Settings
+from orderctl.states import (
+    ENDED_TASK,
+    UNFINISHED,
+    WAITING,
+    Category,
+    OrderStatus,
+    PaymentStatus,
+    Severity,
+    Source,
+    TaskStatus,
+)
+
+_log = logging.getLogger(__name__)
+
+#: How many of a kind are mended in one go.
+_BATCH: Final = 500
+#: An outbox entry that is due for longer than this is told.
+_LATE_SECONDS: Final = 60
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    EXPIRED_LEASE = "expired-lease"  #: A task's worker was lost.
+    NOT_RUNG = "not-rung"  #: A due task has no job in the queue.
+    NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, the order has not.
+    NO_TASKS = "no-tasks"  #: A paid order has no task at all.
+    NOT_SENT = "not-sent"  #: Something in the outbox is late.
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, or was."""
+
+    kind: Kind
+    order_id: int | None
+    task_id: int | None
+    text: str
+    mended: bool = False
+
+
+def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = False) -> list[Finding]:
+    """Mend what can be mended.
+
+    Args:
+        engine: The database.
+        client: Redis.
+        settings: Whose tasks are ours, and the queue.
+        fix: Mend orders, too; without it only what every supervisor mends each second.
+
+    Returns:
+        What was found; ``mended`` tells whether it is well now.
+
+    Raises:
+        DatabaseUnavailable: When the database does not answer.
+        RedisUnavailable: When Redis does not answer; leases have been mended by then.
+    """
+    found = recover(engine, client)
+    if fix:
+        found += end_orders(engine, client) + _read(engine, _without_tasks)
+    return found + ring(engine, client, settings)
+
+
+def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
+    """What is wrong now; nothing is changed.
+
+    Raises:
+        DatabaseUnavailable: When the database does not answer.
+        RedisUnavailable: When Redis does not answer.
+    """
+    with database.reading(engine) as connection:
+        expired = [_expired_finding(row.id, row.order_id, row.worker) for row in _expired(connection)]
+        due = _due(connection, settings)
+        orders_found = [*_unended_findings(connection), *_without_tasks(connection), *_late(connection)]
+    silent = doorbell.silent(
+        client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
+    )
+    unrung = [_unrung_finding(task_id, order_id) for task_id, order_id, _ in due if task_id in silent]
+    return [*expired, *unrung, *orders_found]
+
+
+def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
+    """Put tasks whose worker was lost back to waiting, or end them when no attempt is left."""
+    with database.reading(engine) as connection:
+        rows = _expired(connection)
+    found = []
+    for row in rows:
+        finished = database.transact(
+            engine,
+            partial(_recover, task_id=row.id, token=row.lease_token),
+        )
+        if finished is not None:
+            announce.changes(client, finished.messages)
+            found.append(_expired_finding(row.id, row.order_id, row.worker, mended=True))
+    if found:
+        _log.warning("%d tasks of lost workers were taken back", len(found))
+    return found
+
+
+def _expired(connection: Connection) -> Sequence[Any]:
+    task = download_tasks.c
+    query = (
+        select(task.id, task.order_id, task.worker, task.lease_token)
+        .where(*_expired_conditions())
+        .limit(_BATCH)
+    )
+    return connection.execute(query).all()
+
+
+def _expired_conditions() -> list[ColumnElement[bool]]:
+    task = download_tasks.c
+    over = task.lease_until < database.utc_now()
+    return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None)]
+
+
+def _recover(connection: Connection, task_id: int, token: str) -> Finished | None:
+    task = download_tasks.c
+    order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar_one()
+    order = orders.lock(connection, order_id)
+    mine = [task.id == task_id, task.lease_token == token, *_expired_conditions()]
+    row = connection.execute(
+        select(task.status, task.attempt, task.max_attempts, task.worker).where(*mine).with_for_update()
+    ).first()
+    if row is None:
+        return None
+    if row.attempt >= row.max_attempts:
+        return _give_up(connection, order, task_id, row)
+    values = {"status": TaskStatus.PENDING.value, "available_at": database.utc_now()}
+    _free(connection, task_id, values)
+    audit.record(
+        connection,
+        order_id,
+        "task_recovered",
+        Category.SYSTEM,
+        f"Worker {row.worker} was lost; the task waits for another",
+        severity=Severity.WARNING,
+        task_id=task_id,
+        details={"attempt": row.attempt, "worker": row.worker},
+        previous_status=row.status,
+        new_status=TaskStatus.PENDING,
+        source=Source.RECONCILE,
+        dedup_key=f"task:{task_id}:attempt:{row.attempt}:recovered",
+    )
+    change = StatusChange(
+        Scope.TASK, task_id, TaskStatus.PENDING, row.status, clock.milliseconds(), attempt=row.attempt
+    )
+    return Finished((change,))
+
+
+def _give_up(connection: Connection, order: orders.Locked, task_id: int, row: Any) -> Finished:
+    failure = failures.lost_worker(row.worker)
+    values = {
+        "status": TaskStatus.FAILED.value,
+        "error_type": failure.error_type.value,
+        "error_log": f"{failure.error_type}: {failure.message}",
+        "error_fingerprint": failure.fingerprint,
+    }
+    _free(connection, task_id, values)
+    return failures.bridge(
+        connection, order, task_id, failure,
+        previous=row.status, attempt=row.attempt, again=False,
+        source=Source.RECONCILE, actor=None, dedup_key=f"task:{task_id}:attempt:{row.attempt}:lost",
+    )  # fmt: skip
+
+
+def _free(connection: Connection, task_id: int, values: Mapping[str, object]) -> None:
+    free = {"lease_token": None, "lease_until": None, "updated_at": database.utc_now()}
+    connection.execute(
+        update(download_tasks).where(download_tasks.c.id == task_id).values({**values, **free})
+    )
+
+
+def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
+    """Ring for tasks that are due and have no job in the queue."""
+    with database.reading(engine) as connection:
+        due = _due(connection, settings)
+    if not due:
+        return []
+    rung = set(
+        doorbell.ring(client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due])
+    )
+    return [
+        _unrung_finding(task_id, order_id, mended=True) for task_id, order_id, _ in due if task_id in rung
+    ]
+
+
+def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int]]:
+    """Ids of the tasks that a worker may claim now, with their order and number of attempts.
+
+    It begins at the paid orders that have not ended, of which there are few, and not at the waiting tasks,
+    of which unpaid orders may hold many.
+    """
+    o, task = orders_table.c, download_tasks.c
+    query = (
+        select(task.id, task.order_id, task.attempt)
+        .join(orders_table, o.id == task.order_id)
+        .where(
+            o.payment_status == PaymentStatus.PAID,
+            o.order_status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)),
+            task.status.in_(WAITING),
+            task.lease_token.is_(None),
+            or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
+        )
+        .order_by(task.id)
+        .limit(_BATCH)
+    )
+    if settings.worker.take != "all":
+        query = query.where(task.managed == 1)
+    return [(row.id, row.order_id, row.attempt) for row in connection.execute(query)]
+
+
+def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
+    """End paid orders of which every task has ended."""
+    with database.reading(engine) as connection:
+        unended = _unended_findings(connection)
+    found = []
+    for finding in unended:
+        ended = database.transact(engine, partial(_end, order_id=finding.order_id or 0))
+        if ended is not None:
+            announce.changes(client, ended.messages)
+            found.append(Finding(finding.kind, finding.order_id, None, finding.text, mended=True))
+    return found
+
+
+def _end(connection: Connection, order_id: int) -> orders.Ended | None:
+    return orders.end_if_done(connection, orders.lock(connection, order_id), source=Source.RECONCILE)
+
+
+def _unended_findings(connection: Connection) -> list[Finding]:
+    some, open_task = _tasks_of_order(), _tasks_of_order(ended=False)
+    rows = _paid_and_open(connection, some.exists(), ~open_task.exists())
+    return [
+        Finding(Kind.NOT_ENDED, row.id, None, f"order {row.order_code}: every task has ended") for row in rows
+    ]
+
+
+def _without_tasks(connection: Connection) -> list[Finding]:
+    rows = _paid_and_open(connection, ~_tasks_of_order().exists())
+    return [
+        Finding(Kind.NO_TASKS, row.id, None, f"order {row.order_code} is paid and has no tasks")
+        for row in rows
+    ]
+
+
+def _tasks_of_order(*, ended: bool | None = None) -> Select[Any]:
+    task = download_tasks.c
+    query = select(task.id).where(task.order_id == orders_table.c.id).correlate(orders_table)
+    return query if ended is None else query.where(task.status.not_in(ENDED_TASK))
+
+
+def _paid_and_open(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[Any]:
+    o = orders_table.c
+    query = select(o.id, o.order_code).where(
+        o.payment_status == PaymentStatus.PAID,
+        o.order_status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)),
+        *conditions,
+    )
+    return connection.execute(query.order_by(o.id).limit(_BATCH)).all()
+
+
+def _late(connection: Connection) -> list[Finding]:
+    box = outbox.c
+    query = select(box.dedup_key, box.last_error).where(
+        box.sent_at.is_(None), box.due_at < database.utc_now(-_LATE_SECONDS)
+    )
+    rows = connection.execute(query.order_by(box.due_at).limit(_BATCH))
+    return [
+        Finding(Kind.NOT_SENT, None, None, f"{row.dedup_key}: {row.last_error or 'is late'}") for row in rows
+    ]
+
+
+def _expired_finding(task_id: int, order_id: int, worker: str | None, *, mended: bool = False) -> Finding:
+    return Finding(Kind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", mended)
+
+
+def _unrung_finding(task_id: int, order_id: int, *, mended: bool = False) -> Finding:
+    return Finding(Kind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and no worker was woken", mended)
+
+
+def _read(engine: Engine, query: Callable[[Connection], list[Finding]]) -> list[Finding]:
+    with database.reading(engine) as connection:
+        return query(connection)
