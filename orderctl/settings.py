@@ -15,14 +15,12 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orderctl import readers
+from orderctl import environment, readers
 from orderctl.errors import Misconfigured
 
 T = TypeVar("T")
 
 SYSTEM_FILE = Path("/etc/orderctl/config.toml")
-ENVIRONMENT_PREFIX = "ORDERCTL_"
-COMPLETION_VARIABLE = "_ORDERCTL_COMPLETE"
 MASK = "********"
 
 
@@ -177,37 +175,6 @@ class Settings:
         return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Ambient:
-    """What the environment says about this terminal and this start; it is no setting, and stands in no file.
-
-    Attributes:
-        debug: ORDERCTL_DEBUG: unexpected errors come with their traceback.
-        no_color: NO_COLOR (https://no-color.org).
-        force_color: CLICOLOR_FORCE: colour even where the output is no terminal.
-        terminal: TERM.
-        completion: What the shell's completion script asks for, such as ``bash_complete``.
-    """
-
-    debug: bool = False
-    no_color: bool = False
-    force_color: bool = False
-    terminal: str = ""
-    completion: str = ""
-
-
-def ambient(environ: Mapping[str, str] | None = None) -> Ambient:
-    """Read the conventions that are no settings; from the process's own environment when None."""
-    environ = os.environ if environ is None else environ
-    return Ambient(
-        debug=environ.get("ORDERCTL_DEBUG", "0") not in {"", "0"},
-        no_color=bool(environ.get("NO_COLOR")),
-        force_color=environ.get("CLICOLOR_FORCE", "0") not in {"", "0"},
-        terminal=environ.get("TERM", ""),
-        completion=environ.get(COMPLETION_VARIABLE, ""),
-    )
-
-
 SECTIONS: dict[str, type] = {
     "database": Database,
     "redis": Redis,
@@ -241,11 +208,6 @@ def read(key: str, value: object) -> Any:
     return (readers.path if key == "state_dir" else declared()[key].metadata["read"])(value)
 
 
-def variable(key: str) -> str:
-    """The environment variable of a key."""
-    return ENVIRONMENT_PREFIX + key.replace(".", "_").upper()
-
-
 def user_file() -> Path:
     """The user's own configuration file."""
     from platformdirs import user_config_path  # noqa: PLC0415 - 5 ms that only half of the starts need
@@ -276,7 +238,7 @@ def load(
             the key, its origin and what is allowed.
     """
     environ = os.environ if environ is None else environ
-    config_variable = environ.get("ORDERCTL_CONFIG")
+    config_variable = environ.get(environment.CONFIG)
     config = config or (Path(config_variable) if config_variable else None)
     found: dict[str, tuple[Any, str]] = {}
     for path in files(config):
@@ -353,7 +315,7 @@ def _known() -> set[str]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    names = {variable(key): key for key in _known()}
+    names = {environment.variable(key): key for key in _known()}
     present = {names[name]: (environ[name], f"environment {name}") for name in names if environ.get(name)}
     for key in [key for key in present if key.endswith("_file")]:
         # The environment's secret file goes over a plain value from a TOML file.

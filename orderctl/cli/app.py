@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from orderctl.environment import Ambient, ambient
 from orderctl.errors import InvalidInput, OrderctlError
-from orderctl.settings import Ambient, Settings, ambient, load
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
     from orderctl.render import Column, Format, View
+    from orderctl.settings import Settings
 
 T = TypeVar("T")
 
 _ACTOR_LENGTH = 128
 
 
-@dataclass
 class Output:
     """How a command shows its rows.
 
@@ -43,13 +41,13 @@ class Output:
         times: From ``--time-format``.
     """
 
-    columns: Sequence[Column] = ()
-    format: str = "table"
-    fields: tuple[str, ...] = ()
-    times: str = "relative"
+    def __init__(self) -> None:
+        self.columns: Sequence[Column] = ()
+        self.format = "table"
+        self.fields: tuple[str, ...] = ()
+        self.times = "relative"
 
 
-@dataclass
 class App:
     """The application.
 
@@ -62,16 +60,25 @@ class App:
         environ: The environment; the process's own when None.
     """
 
-    flags: dict[str, str] = field(default_factory=dict)
-    config: Path | None = None
-    quiet: bool = False
-    verbosity: int = 0
-    output: Output = field(default_factory=Output)
-    environ: Mapping[str, str] | None = None
+    def __init__(
+        self,
+        *,
+        flags: dict[str, str] | None = None,
+        quiet: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.flags = {} if flags is None else flags
+        self.config: Path | None = None
+        self.quiet = quiet
+        self.verbosity = 0
+        self.output = Output()
+        self.environ = environ
 
     @functools.cached_property
     def settings(self) -> Settings:
         """All settings, read at the first use."""
+        from orderctl.settings import load
+
         return load(self.flags, config=self.config, environ=self.environ)
 
     @functools.cached_property
@@ -159,6 +166,8 @@ class App:
     @property
     def view(self) -> View:
         """How rows look on this terminal."""
+        import shutil
+
         from orderctl.render import View
 
         cuts = self.out.isatty() and self.output.format == "table"

@@ -12,7 +12,7 @@ from typing import Final, TextIO
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
-from orderctl import sanitise, settings
+from orderctl import environment
 from orderctl.errors import ExitStatus, OrderctlError
 
 #: Writing to stdout or stderr has failed, where no file is named.
@@ -93,7 +93,7 @@ def _tell_system(error: OSError) -> int:
 
 
 def _tell_unexpected(error: BaseException) -> int:
-    if settings.ambient().debug:
+    if environment.ambient().debug:
         import traceback
 
         _line("".join(traceback.format_exception(error)))
@@ -124,6 +124,8 @@ _TELLERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = (
 
 
 def _say(message: str, hint: str | None = None) -> None:
+    from orderctl import sanitise
+
     _line(f"orderctl: {sanitise.line(message)}")
     if hint:
         _line(f"hint: {sanitise.line(hint)}")

@@ -6,7 +6,7 @@ import click
 
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
-from orderctl.settings import COMPLETION_VARIABLE
+from orderctl.environment import COMPLETION
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -20,7 +20,7 @@ def script(shell: str) -> str:
     found = get_completion_class(shell)
     if found is None:
         raise ValueError(f"no completion for {shell}")
-    maker = found(root, {}, PROGRAM, COMPLETION_VARIABLE)
+    maker = found(root, {}, PROGRAM, COMPLETION)
     # Not maker.source(): for bash that starts a bash and warns about its version on stderr.
     return (maker.source_template % maker.source_vars()).strip() + "\n"
 

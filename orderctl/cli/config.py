@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl import settings
+from orderctl import environment, settings
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -54,7 +54,7 @@ def show(app: App) -> None:
             "value": None if value == "-" else value,
             "origin": origin,
             "about": declared[key].metadata["about"] if key in declared else "folder of the embedded stores",
-            "variable": settings.variable(key),
+            "variable": environment.variable(key),
         }
         for key, value, origin in app.settings.shown()
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from orderctl import settings
+from orderctl import environment, settings
 from orderctl.cli import times
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
@@ -61,15 +61,15 @@ def exit_codes() -> str:
     return "".join(f"{status:>5}  {text}\n" for status, text in EXIT_CODES.items())
 
 
-def environment() -> str:
+def variables() -> str:
     """The environment variables as a table."""
     lines = ["Every setting has a variable; a list has commas, a yes-or-no is 1, 0, true or false.\n"]
     rows = [("ORDERCTL_CONFIG", "a further configuration file")]
-    rows.append((settings.variable("state_dir"), "folder of the embedded database, Redis and downloads"))
+    rows.append((environment.variable("state_dir"), "folder of the embedded database, Redis and downloads"))
     for key, item in settings.declared().items():
-        rows.append((settings.variable(key), item.metadata["about"]))
+        rows.append((environment.variable(key), item.metadata["about"]))
         if item.metadata["secret"]:
-            rows.append((settings.variable(f"{key}_file"), "a file that has it"))
+            rows.append((environment.variable(f"{key}_file"), "a file that has it"))
     rows += [
         ("ORDERCTL_DEBUG", "1: show the traceback of an internal error"),
         ("NO_COLOR, CLICOLOR_FORCE", "never, or always, colour"),
@@ -80,7 +80,7 @@ def environment() -> str:
 
 TOPICS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "exit-codes": ("what the exit codes mean", exit_codes),
-    "environment": ("the environment variables", environment),
+    "environment": ("the environment variables", variables),
     "output": ("formats, fields, colours", lambda: OUTPUT),
     "times": ("how times and lengths of time are written", lambda: TIMES),
 }

@@ -9,7 +9,7 @@ from typing import Final, NoReturn, TextIO
 
 import click
 
-from orderctl import __version__, settings
+from orderctl import __version__, environment
 from orderctl.cli import shared
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
 def main() -> NoReturn:
     """The program ``orderctl``."""
     _prepare_streams()
-    if asked := settings.ambient().completion:
+    if asked := environment.ambient().completion:
         sys.exit(_complete(asked))
     sys.exit(run())
 
@@ -83,6 +83,6 @@ def _complete(asked: str) -> int:
     from click.shell_completion import shell_complete
 
     try:
-        return shell_complete(root, {}, PROGRAM, settings.COMPLETION_VARIABLE, asked)
+        return shell_complete(root, {}, PROGRAM, environment.COMPLETION, asked)
     except Exception:  # noqa: BLE001 - a traceback in the middle of somebody's typing helps nobody
         return 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from orderctl import settings
+from orderctl import environment
 from orderctl.cli.app import App
 from orderctl.errors import InvalidInput
 
@@ -65,7 +64,7 @@ def setting(key: str, *names: str, help: str, metavar: str | None = None, **extr
         expose_value=False,
         metavar=metavar or key.rpartition(".")[2].rpartition("_")[2].upper(),
         callback=_override(key),
-        help=f"{help}  [env: {settings.variable(key)}]",
+        help=f"{help}  [env: {environment.variable(key)}]",
         **extra,
     )
 
@@ -74,10 +73,12 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
     def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is None or ctx.resilient_parsing:
             return
+        from orderctl import settings
+
         if settings.is_secret(key) and _has_password(value):
             raise InvalidInput(
                 f"{param.opts[0]}: whoever lists this machine's processes would read the password",
-                hint=f"set {settings.variable(key)}, or {key}_file in the configuration",
+                hint=f"set {environment.variable(key)}, or {key}_file in the configuration",
             )
         try:
             settings.read(key, value)
@@ -89,6 +90,8 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
 
 
 def _has_password(url: str) -> bool:
+    from urllib.parse import urlsplit
+
     try:
         return urlsplit(url).password is not None
     except ValueError:

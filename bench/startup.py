@@ -1,0 +1,57 @@
+"""How long orderctl takes to start, as ratios to what it cannot do without (all in one run).
+
+Usage: python bench/startup.py [ROUNDS]
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SCRIPT = str(Path(sys.executable).parent / "orderctl")
+TAB = {"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": "orderctl ", "COMP_CWORD": "1"}
+
+#: Name, command, environment, the name of what it is compared with, and the ratio to reach.
+CASES = [
+    ("import click", [sys.executable, "-c", "import click"], {}, None, None),
+    (
+        "import click, sqlalchemy, tabulate",
+        [sys.executable, "-c", "import click, sqlalchemy, tabulate"],
+        {},
+        None,
+        None,
+    ),
+    ("orderctl --help", [SCRIPT, "--help"], {}, "import click", 1.35),
+    ("orderctl <TAB>", [SCRIPT], TAB, "import click", 1.35),
+    ("orderctl config show", [SCRIPT, "config", "show", "-o", "json"], {}, "import click", None),
+]
+
+
+def once(command: list[str], env: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, env=os.environ | env, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    # Round by round, so that a busy moment of the machine hits every case alike.
+    measured = {name: [] for name, *_ in CASES}
+    for _ in range(rounds + 1):
+        for name, command, env, _, _ in CASES:
+            measured[name].append(once(command, env))
+    middle = {name: statistics.median(values[1:]) for name, values in measured.items()}
+    for name, _, _, base, goal in CASES:
+        ratio = f"{middle[name] / middle[base]:5.2f}x of {base}" if base else ""
+        reached = (
+            f"  (goal {goal}x: {'reached' if middle[name] <= goal * middle[base] else 'MISSED'})"
+            if goal
+            else ""
+        )
+        print(f"{name:<36} {middle[name] * 1000:7.1f} ms  {ratio}{reached}")
+
+
+if __name__ == "__main__":
+    main()
