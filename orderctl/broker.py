@@ -268,10 +268,14 @@ class _Script:
         object.__setattr__(self, "digest", hashlib.sha1(self.source.encode()).hexdigest())  # noqa: S324
 
     def run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
+        command: tuple[Any, ...] = ("EVALSHA", self.digest, len(keys), *keys, *arguments)
         try:
-            return client.evalsha(self.digest, len(keys), *keys, *arguments)
+            return client.execute_command(*command)  # type: ignore[no-untyped-call]
         except exceptions.NoScriptError:
-            return client.eval(self.source, len(keys), *keys, *arguments)
+            with translating():
+                return client.execute_command("EVAL", self.source, *command[2:])  # type: ignore[no-untyped-call]
+        except exceptions.RedisError as error:
+            raise translate(error) from error
 
 
 # Published before it is kept: a full Redis takes no keys, but still passes messages on.
@@ -320,8 +324,7 @@ def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> i
         RedisUnavailable: When Redis does not answer, or takes no changes.
         Misconfigured: When it refuses us.
     """
-    with translating():
-        return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
+    return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
 
 
 def send(client: redis.Redis, message: StatusChange | Completion) -> int:
@@ -385,9 +388,9 @@ def publish_progress(
         RedisUnavailable: When Redis does not answer, or takes no changes.
         Misconfigured: When it refuses us.
     """
-    others = {task_id: percent for task_id, percent in siblings.items() if task_id != progress.task_id}
-    final = [percent for percent in others.values() if percent is not None]
-    live = [str(task_progress(task_id)) for task_id, percent in others.items() if percent is None]
+    others = [task_id for task_id in siblings if task_id != progress.task_id]
+    final = [percent for task_id in others if (percent := siblings[task_id]) is not None]
+    live = [str(task_progress(task_id)) for task_id in others if siblings[task_id] is None]
     head = messages.encode({"orderId": order_id, "currentFile": progress.current_file})
     keys = [str(task_progress(progress.task_id)), str(order_progress(order_id)), *live]
     arguments = [
@@ -398,8 +401,7 @@ def publish_progress(
         sum(final),
         len(final),
     ]
-    with translating():
-        return int(_PUBLISH_PROGRESS.run(client, keys, arguments))
+    return int(_PUBLISH_PROGRESS.run(client, keys, arguments))
 
 
 def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel, Data]:
