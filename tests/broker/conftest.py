@@ -1,0 +1,101 @@
+"""Redis as the broker's tests need it: broken, strange and watched."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orderctl import embedded
+from tests.servers.redis import RedisServer, find_redis
+
+Condition = Callable[[], object]
+
+
+def eventually(condition: Condition, what: str, seconds: float = 20) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+class Imposter:
+    """A TCP server that says what a test wants said, and keeps what it was told.
+
+    Args:
+        answer: Called with each command line by line; None closes the connection.
+    """
+
+    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
+        self.answer = answer
+        self.heard: list[bytes] = []
+        self.connections = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._talk, args=(client,), daemon=True).start()
+
+    def _talk(self, client: socket.socket) -> None:
+        with client:
+            while told := client.recv(65536):
+                self.heard.append(told)
+                answer = self.answer(told)
+                if answer is None:
+                    return
+                client.sendall(answer)
+
+
+@pytest.fixture
+def imposter() -> Iterator[Callable[..., Imposter]]:
+    """``imposter(answer)`` starts a server that only looks like Redis."""
+    made: list[Imposter] = []
+
+    def make(answer: Callable[[bytes], bytes | None]) -> Imposter:
+        made.append(Imposter(answer))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+class ClusterServer(RedisServer):
+    """A node of a Redis Cluster."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-enabled", "yes"]
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisServer]:
+    server = ClusterServer(find_redis())
+    try:
+        server.databases = 1
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def state_dir(home: Path) -> Iterator[Path]:
+    """A state folder; an embedded server in it ends with the test."""
+    folder = home / "st"
+    yield folder
+    embedded.stop(folder)
