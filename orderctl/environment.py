@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 PREFIX: Final = "ORDERCTL_"
 #: The configuration file that is read after the usual ones.
 CONFIG: Final = "ORDERCTL_CONFIG"
+#: Set to 1: no configuration file is read but that one.
+ALONE: Final = "ORDERCTL_CONFIG_ALONE"
 #: What a shell's completion script asks for.
 COMPLETION: Final = "_ORDERCTL_COMPLETE"
 
@@ -20,6 +22,12 @@ COMPLETION: Final = "_ORDERCTL_COMPLETE"
 def variable(key: str) -> str:
     """The environment variable of a setting."""
     return PREFIX + key.replace(".", "_").upper()
+
+
+def clean() -> dict[str, str]:
+    """The environment for a process that is to see no setting of this machine, neither here nor in a file."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**others, ALONE: "1"}
 
 
 class Ambient(NamedTuple):

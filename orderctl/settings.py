@@ -215,8 +215,15 @@ def user_file() -> Path:
     return user_config_path("orderctl", appauthor=False) / "config.toml"
 
 
-def files(config: Path | None) -> list[Path]:
-    """The configuration files that are read, later ones over earlier ones."""
+def files(config: Path | None, *, alone: bool = False) -> list[Path]:
+    """The configuration files that are read, later ones over earlier ones.
+
+    Args:
+        config: A further file.
+        alone: Read no other one.
+    """
+    if alone:
+        return [] if config is None else [config]
     return [path for path in (SYSTEM_FILE, user_file(), config) if path is not None]
 
 
@@ -241,7 +248,8 @@ def load(
     config_variable = environ.get(environment.CONFIG)
     config = config or (Path(config_variable) if config_variable else None)
     found: dict[str, tuple[Any, str]] = {}
-    for path in files(config):
+    alone = environ.get(environment.ALONE, "0") not in {"", "0"}
+    for path in files(config, alone=alone):
         found |= _from_file(path, required=path == config)
     found |= _from_environment(environ)
     found |= {key: (value, "command line") for key, value in (flags or {}).items()}

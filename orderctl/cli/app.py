@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
+    import redis
     from sqlalchemy import Connection, Engine
 
     from orderctl.render import Column, Format, View
@@ -88,17 +89,12 @@ class App:
 
     # --- The stores
 
-    @functools.cached_property
-    def state_dir(self) -> Path:
-        """The state folder; made, for this user only, if need be."""
-        folder = self.settings.state_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
-
     @property
     def database_url(self) -> str:
         """Where the database is: the setting, else a file in the state folder."""
-        return self.settings.database.url or f"sqlite:///{self.state_dir / 'orderctl.db'}"
+        from orderctl import embedded
+
+        return self.settings.database.url or embedded.database_url(self.settings.state_dir)
 
     @functools.cached_property
     def engine(self) -> Engine:
@@ -118,6 +114,26 @@ class App:
         from orderctl import database
 
         return database.reading(self.engine)
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis is; without a setting the embedded one, started if need be."""
+        from orderctl import broker
+
+        return broker.url(self.settings)
+
+    @functools.cached_property
+    def redis(self) -> redis.Redis:
+        """A client that fails within three seconds."""
+        from orderctl import broker
+
+        return broker.brisk(self.redis_url)
+
+    def close(self) -> None:
+        """Close the stores; the next use opens them again."""
+        for name, end in (("engine", "dispose"), ("redis", "close")):
+            if name in self.__dict__:
+                getattr(self.__dict__.pop(name), end)()
 
     @functools.cached_property
     def actor(self) -> str:
@@ -232,6 +248,17 @@ class App:
         """Write data; it leaves at once."""
         self.out.write(text)
         self.out.flush()
+
+    def log(self) -> None:
+        """Have the log of a long-running command go to stderr."""
+        import logging
+
+        level = logging.WARNING if self.quiet else logging.DEBUG if self.verbosity else logging.INFO
+        logging.basicConfig(
+            level=level, stream=self.err, format="%(asctime)s %(levelname)s %(message)s", force=True
+        )
+        for name in ("rq.worker", "rq.job", "rq.queue", "rq.scripts"):
+            logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
     def say(self, text: str) -> None:
         """Tell the user something that is no data; quiet with ``-q``."""
