@@ -1,0 +1,57 @@
+"""``orderctl embedded``: the private Redis of the embedded default."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.errors import ExitStatus
+from orderctl.render import Column
+
+STATUS: Final = (Column("running"), Column("answers"), Column("pid"), Column("folder"), Column("socket"))
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Look at and stop the private Redis that runs where no redis.url is set.
+
+    Example:
+        orderctl embedded status
+        orderctl embedded stop
+    """
+
+
+@cli.command()
+@options.output(STATUS)
+@pass_app
+def status(app: App) -> ExitStatus:
+    """Tell whether the private Redis runs; exit 1 when it does not.
+
+    Example:
+        orderctl embedded status
+        orderctl embedded status -o json
+    """
+    from orderctl import embedded
+
+    found = embedded.status(app.settings.state_dir)
+    app.render_one(found)
+    return ExitStatus.DONE if found.answers else ExitStatus.FAILED
+
+
+@cli.command()
+@pass_app
+def stop(app: App) -> None:
+    """Stop the private Redis; the next command that needs it starts it again, with its data.
+
+    Example:
+        orderctl embedded stop
+        orderctl --state-dir /srv/orderctl embedded stop
+    """
+    from orderctl import embedded
+
+    stopped = embedded.stop(app.settings.state_dir)
+    app.say("stopped." if stopped else "it was not running.")

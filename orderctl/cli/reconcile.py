@@ -1,0 +1,54 @@
+"""``orderctl reconcile``: bring database, Redis and queue back together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Command
+from orderctl.errors import ExitStatus, InvalidInput
+from orderctl.render import Column
+
+FINDINGS: Final = (
+    Column("kind", keep=True),
+    Column("order_id", "ORDER", right=True),
+    Column("task_id", "TASK", right=True),
+    Column("text", "FINDING"),
+    Column(
+        "mended", show=lambda mended: "yes" if mended else "no", style=lambda ok: "green" if ok else "red"
+    ),
+)
+
+
+@click.command(cls=Command)
+@click.option("--fix", is_flag=True, help="End orders, too, of which every task has ended.")
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is wrong.")
+@options.output(FINDINGS)
+@pass_app
+def cli(app: App, fix: bool, check: bool) -> ExitStatus:  # noqa: FBT001
+    """Mend what crashes and outages have left: lost workers, tasks nobody was woken for, unsent messages.
+
+    Idempotent and safe from cron; every supervisor does it each second. Exit 0 when all is well after it.
+
+    Example:
+        */5 * * * * orderctl reconcile --quiet
+        orderctl reconcile --check
+    """
+    from orderctl import delivery, reconcile
+
+    if fix and check:
+        raise InvalidInput("--fix changes and --check does not: give one of them")
+    if check:
+        found = reconcile.check(app.engine, app.redis, app.settings)
+        app.render(found)
+        return ExitStatus.FAILED if found else ExitStatus.DONE
+    found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
+    report = delivery.send_due(app.engine, app.redis, app.settings)
+    if found or not app.quiet:
+        app.render(found)
+    if report.sent or report.postponed:
+        app.say(f"outbox: {len(report.sent)} sent, {len(report.postponed)} put off")
+    return ExitStatus.DONE if all(finding.mended for finding in found) else ExitStatus.FAILED

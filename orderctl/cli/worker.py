@@ -1,0 +1,176 @@
+"""``orderctl worker``: the processes that carry the tasks out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.render import Column, Where
+
+SUPERVISORS: Final = (
+    Column("name", keep=True),
+    Column(
+        "alive",
+        show=lambda alive: "yes" if alive else "no sign",
+        style=lambda alive: None if alive else "red",
+    ),
+    Column("queue"),
+    Column("concurrency", "WORKERS", right=True),
+    Column("tasks", show=lambda tasks: " ".join(map(str, tasks)) or "-"),
+    Column("started"),
+    Column("host", where=Where.WIDE),
+    Column("pid", where=Where.WIDE, right=True),
+    Column("version", where=Where.WIDE),
+)
+REJECTED: Final = (
+    Column("job_id", keep=True),
+    Column("queue"),
+    Column("reason"),
+    Column("at", get=lambda job: _moment(job.at)),
+)
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Run, list, pause and stop workers.
+
+    Example:
+        orderctl worker start --concurrency 2
+        orderctl worker list
+    """
+
+
+@cli.command()
+@options.setting("worker.concurrency", "--concurrency", help="Workers of this supervisor.")
+@options.setting("worker.queue", "--queue", help="Queue that wakes them.")
+@options.setting("worker.handler", "--handler", help="What fetches the courses.")
+@options.setting("worker.take", "--take", help="'managed' tasks only, or 'all'.")
+@options.setting("worker.lease_seconds", "--lease", help="How long a claim holds without a heartbeat.")
+@options.setting(
+    "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for downloads."
+)
+@click.option("--burst", is_flag=True, help="Do what is due, then end.")
+@pass_app
+def start(app: App, burst: bool) -> None:  # noqa: FBT001
+    """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains, the second ends.
+
+    Draining lets running downloads finish; past --drain-timeout they are given back, and another worker
+    takes them at once. Nothing is lost by kill -9 either: it only takes as long as the lease.
+
+    Example:
+        orderctl worker start --concurrency 2
+        orderctl worker start --burst
+    """
+    from orderctl import delivery, reconcile
+    from orderctl.supervisor import Supervisor
+
+    app.log()
+    _check_ground(app)
+    if burst:
+        reconcile.run(app.engine, app.redis, app.settings)
+    app.close()
+    supervisor = Supervisor(app.settings, burst=burst)
+    app.say(
+        f"supervisor {supervisor.name}: {app.settings.worker.concurrency} workers on {app.settings.worker.queue}"
+    )
+    supervisor.run()
+    if burst:
+        delivery.send_due(app.engine, app.redis, app.settings)
+
+
+def _check_ground(app: App) -> None:
+    """Find out before the first fork that something is missing, and not in every child after it."""
+    from orderctl import broker, tasks
+    from orderctl.downloads import registry
+
+    registry.load(app.settings.worker.handler)
+    with app.reading() as connection:
+        tasks.select_tasks(connection, tasks.Selection(), limit=1)
+    broker.ping(app.redis)
+
+
+@cli.command("list")
+@click.option("--rejected", is_flag=True, help="List the jobs that were set aside instead.")
+@options.output(SUPERVISORS)
+@pass_app
+def list_(app: App, rejected: bool) -> None:  # noqa: FBT001
+    """List supervisors, what their workers are at, and jobs that were set aside.
+
+    Example:
+        orderctl worker list
+        orderctl worker list --rejected
+    """
+    from orderctl import allowlist, broker, workers
+
+    with broker.translating():
+        aside = allowlist.rejected(app.redis)
+    if rejected:
+        app.render(aside, REJECTED)
+        return
+    with app.reading() as connection:
+        app.render(workers.find_all(connection, app.redis))
+    if workers.is_paused(app.redis, app.settings.worker.queue):
+        app.say(f"queue {app.settings.worker.queue} is paused: orderctl worker resume")
+    if aside:
+        app.say(f"{len(aside)} jobs were set aside: orderctl worker list --rejected")
+
+
+@cli.command()
+@click.argument("name")
+@options.consent
+@pass_app
+def stop(app: App, name: str, consent: options.Consent) -> None:
+    """Have a supervisor on any host drain and end.
+
+    Example:
+        orderctl worker stop web1-4711-a3f9
+        orderctl worker stop web1-4711-a3f9 --yes
+    """
+    from orderctl import workers
+
+    consent.ask(app, f"Stop supervisor {name}?")
+    if not consent.dry_run:
+        workers.stop(app.redis, name)
+    app.say(f"{name} is told to stop; orderctl worker list shows when it has.")
+
+
+@cli.command()
+@options.setting("worker.queue", "--queue", help="Queue to pause.")
+@pass_app
+def pause(app: App) -> None:
+    """Have the workers of a queue take no new tasks; running downloads go on.
+
+    Example:
+        orderctl worker pause
+        orderctl worker pause --queue downloads
+    """
+    from orderctl import workers
+
+    workers.pause(app.redis, app.settings.worker.queue)
+    app.say(f"queue {app.settings.worker.queue} is paused; orderctl worker resume ends that.")
+
+
+@cli.command()
+@options.setting("worker.queue", "--queue", help="Queue to resume.")
+@pass_app
+def resume(app: App) -> None:
+    """Have the workers of a paused queue take tasks again.
+
+    Example:
+        orderctl worker resume
+        orderctl worker resume --queue downloads
+    """
+    from orderctl import workers
+
+    was = workers.resume(app.redis, app.settings.worker.queue)
+    app.say(f"queue {app.settings.worker.queue} {'is running again' if was else 'was not paused'}.")
+
+
+def _moment(milliseconds: int) -> object:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,113 @@
+"""Who is at work: what the supervisors say of themselves in Redis, and what the database says of their tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from sqlalchemy import Connection, select
+
+from orderctl import broker, channels, database
+from orderctl.errors import NotFound
+from orderctl.schema import download_tasks
+from orderctl.states import UNFINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """A supervisor that gave a sign of life in the last ten seconds, or whose tasks still have a lease.
+
+    Attributes:
+        alive: False when only the database knows of it.
+        tasks: Ids of the tasks that its workers hold.
+    """
+
+    name: str
+    alive: bool
+    host: str | None
+    pid: int | None
+    queue: str | None
+    concurrency: int | None
+    version: str | None
+    started: datetime | None
+    tasks: tuple[int, ...]
+
+
+def find_all(connection: Connection, client: redis.Redis) -> list[Supervisor]:
+    """Every supervisor that Redis or the database knows of.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    held = _held(connection)
+    signs = {sign["name"]: sign for sign in _signs(client)}
+    return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
+
+
+def pause(client: redis.Redis, queue: str) -> None:
+    """Have the workers of a queue take no new tasks; what runs goes on."""
+    with broker.translating():
+        client.set(channels.paused(queue), 1)
+
+
+def resume(client: redis.Redis, queue: str) -> bool:
+    """Have them take tasks again; False when they were not paused."""
+    with broker.translating():
+        return bool(client.delete(channels.paused(queue)))
+
+
+def is_paused(client: redis.Redis, queue: str) -> bool:
+    """Whether the workers of a queue are paused."""
+    with broker.translating():
+        return bool(client.exists(channels.paused(queue)))
+
+
+def stop(client: redis.Redis, name: str) -> None:
+    """Have a supervisor drain and end, within about a second of its own clock.
+
+    Raises:
+        NotFound: When no supervisor of that name is alive.
+    """
+    with broker.translating():
+        if not client.exists(channels.supervisor(name)):
+            raise NotFound(f"there is no supervisor {name!r}", hint="orderctl worker list")
+        client.set(channels.stop(name), 1, ex=60)
+
+
+def _held(connection: Connection) -> dict[str, list[int]]:
+    """Tasks with a lease that holds, by the supervisor whose worker holds it."""
+    task = download_tasks.c
+    query = select(task.id, task.worker).where(
+        task.status.in_(UNFINISHED), task.lease_until >= database.utc_now(), task.worker.is_not(None)
+    )
+    held: dict[str, list[int]] = {}
+    for task_id, worker in connection.execute(query.order_by(task.id)).all():
+        held.setdefault(worker.rpartition(".worker-")[0] or worker, []).append(task_id)
+    return held
+
+
+def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:
+    with broker.translating():
+        keys = list(client.scan_iter(match=channels.supervisor("*"), count=1000))
+        values: Any = client.mget(keys) if keys else []
+    return [json.loads(value) for value in values if value is not None]
+
+
+def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> Supervisor:
+    sign = sign or {}
+    started = sign.get("started")
+    return Supervisor(
+        name=name,
+        alive=bool(sign),
+        host=sign.get("host"),
+        pid=sign.get("pid"),
+        queue=sign.get("queue"),
+        concurrency=sign.get("concurrency"),
+        version=sign.get("version"),
+        started=None if started is None else datetime.fromtimestamp(started / 1000, UTC),
+        tasks=tuple(tasks),
+    )
