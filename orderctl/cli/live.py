@@ -1,0 +1,101 @@
+"""Live bars for ``orderctl tail``; the only user of rich's progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from orderctl import render, sanitise
+from orderctl.channels import Kind, Scope
+from orderctl.follow import End, Update
+from orderctl.states import ENDED_TASK
+
+if TYPE_CHECKING:
+    from orderctl.cli.app import App
+
+#: Most bars on the screen at once; the oldest that has ended gives way.
+_MOST_BARS: Final = 30
+
+
+class _Plain(ProgressColumn):
+    """A text field of a bar, without markup: file names come from strangers."""
+
+    def __init__(self, field: str, style: str = "") -> None:
+        super().__init__()
+        self._field = field
+        self._style = style
+
+    def render(self, task: Task) -> Text:
+        """The field's text, cut where the terminal ends."""
+        return Text(
+            str(task.fields.get(self._field, "")), style=self._style, overflow="ellipsis", no_wrap=True
+        )
+
+
+def draw(app: App, events: Iterable[Update | End]) -> None:
+    """Draw the events as bars until they end."""
+    console = Console(file=app.out, no_color=not app.colored(app.out), highlight=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>5.1f} %"),
+        _Plain("speed", "cyan"),
+        _Plain("state"),
+    )
+    with Progress(*columns, console=console, expand=True, refresh_per_second=8) as progress:
+        bars = _Bars(progress)
+        for event in events:
+            bars.show(event)
+
+
+class _Bars:
+    """One bar for each order or task that was heard of."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[tuple[Scope, int], TaskID] = {}
+        self._ended: list[tuple[Scope, int]] = []
+
+    def show(self, event: Update | End) -> None:
+        """Draw one event."""
+        if isinstance(event, End):
+            self._end(event)
+            return
+        data, channel = event.data, event.channel
+        subject = (channel.scope, channel.id)
+        if channel.kind is Kind.PROGRESS:
+            speed = f"{render.size(data['speed'])}/s" if data.get("speed") else ""
+            self._set(subject, data["percent"], speed=speed, state=data.get("currentFile") or "")
+        elif channel.kind is Kind.STATUS:
+            self._status(subject, str(data["newStatus"]), str(data.get("error") or ""))
+        else:
+            counts = f"complete: {data['completedTasks']} of {data['totalTasks']}"
+            self._set(subject, None, state=counts)
+
+    def _status(self, subject: tuple[Scope, int], status: str, error: str) -> None:
+        percent = 100.0 if status == "completed" else None
+        self._set(subject, percent, speed="", state=f"{status} {error}".strip())
+        if status in ENDED_TASK:
+            self._ended.append(subject)
+
+    def _end(self, event: End) -> None:
+        percent = 100.0 if event.status == "completed" else None
+        state = f"{event.status}: {event.detail}" if event.detail else event.status
+        self._set((event.scope, event.id), percent, speed="", state=state)
+
+    def _set(self, subject: tuple[Scope, int], percent: float | None, **fields: str) -> None:
+        clean = {name: sanitise.line(text) for name, text in fields.items()}
+        if subject not in self._bars:
+            self._make_room()
+            self._bars[subject] = self._progress.add_task(f"{subject[0]} {subject[1]}", total=100)
+        self._progress.update(self._bars[subject], completed=percent, **clean)  # type: ignore[arg-type]
+
+    def _make_room(self) -> None:
+        if len(self._bars) >= _MOST_BARS and self._ended:
+            bar = self._bars.pop(self._ended.pop(0), None)
+            if bar is not None:
+                self._progress.remove_task(bar)

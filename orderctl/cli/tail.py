@@ -1,0 +1,221 @@
+"""``orderctl tail``: live bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orderctl import channels, render
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.errors import ExitStatus, InvalidInput
+from orderctl.render import Column, Format
+
+if TYPE_CHECKING:
+    from orderctl.follow import End, Patience, Remark, Update
+
+LINES: Final = (
+    Column("scope"),
+    Column("id", right=True),
+    Column("type"),
+    Column("snapshot"),
+    Column("data"),
+)
+_FAILED: Final = {"failed", "cancelled"}
+
+waiting = [
+    click.option("--timeout", type=options.SPAN, metavar="TIME", help="Give up after that time; exit 124."),
+    click.option(
+        "--stall-timeout", type=options.SPAN, metavar="TIME", help="Give up after so long without a word."
+    ),
+]
+
+
+def _patient(function: Any) -> Any:
+    for option in reversed(waiting):
+        function = option(function)
+    return function
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Watch a task, an order or everything live; ends when the subject ends.
+
+    On a terminal it draws bars; elsewhere, and with -o json, it writes a line for each message.
+
+    Example:
+        orderctl tail task 456
+        orderctl tail order DH123456 --exit-status
+    """
+
+
+@cli.command()
+@click.argument("task_id", metavar="ID", type=click.IntRange(min=1))
+@click.option("--exit-status", is_flag=True, help="Exit 1 when the task failed or was cancelled.")
+@_patient
+@options.output(LINES)
+@pass_app
+def task(
+    app: App,
+    task_id: int,
+    exit_status: bool,
+    timeout: timedelta | None,
+    stall_timeout: timedelta | None,
+) -> ExitStatus:
+    """Watch one task until it ends.
+
+    Example:
+        orderctl tail task 456
+        orderctl tail task 456 -o jsonl --timeout 10m
+    """
+    from orderctl import follow
+
+    subject = follow.find_task(app.engine, task_id)
+    return _show(
+        app, follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout)), exit_status
+    )
+
+
+@cli.command()
+@click.argument("order", metavar="ORDER")
+@click.option("--exit-status", is_flag=True, help="Exit 1 when the order failed or was cancelled.")
+@_patient
+@options.output(LINES)
+@pass_app
+def order(
+    app: App,
+    order: str,
+    exit_status: bool,
+    timeout: timedelta | None,
+    stall_timeout: timedelta | None,
+) -> ExitStatus:
+    """Watch an order, by code or id, and its tasks until it ends.
+
+    Example:
+        orderctl tail order DH123456
+        orderctl tail order DH123456 --exit-status --stall-timeout 5m
+    """
+    from orderctl import follow
+
+    subject = follow.find_order(app.engine, order)
+    return _show(
+        app, follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout)), exit_status
+    )
+
+
+@cli.command("all")
+@_patient
+@options.output(LINES)
+@pass_app
+def all_(app: App, timeout: timedelta | None, stall_timeout: timedelta | None) -> ExitStatus:
+    """Watch every order and task until Ctrl-C.
+
+    Example:
+        orderctl tail all
+        orderctl tail all -o jsonl | jq .data.percent
+    """
+    from orderctl import follow
+
+    patience = _patience(timeout, stall_timeout)
+    return _show(app, follow.watch_patterns(app.redis_url, channels.PATTERNS, patience), exit_status=False)
+
+
+@cli.command()
+@click.argument("pattern")
+@_patient
+@options.output(LINES)
+@pass_app
+def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: timedelta | None) -> ExitStatus:
+    """Watch the channels that a pattern names, as {scope}:{id}:{type}, until Ctrl-C.
+
+    Example:
+        orderctl tail pattern 'task:*:progress'
+        orderctl tail pattern 'order:*:complete' -o jsonl
+    """
+    from orderctl import follow
+
+    if not pattern.startswith(("task:", "order:", "*")):
+        raise InvalidInput(
+            f"{pattern!r} names no channel of ours", hint="such as 'task:*:progress' or 'order:7:*'"
+        )
+    return _show(
+        app, follow.watch_patterns(app.redis_url, [pattern], _patience(timeout, stall_timeout)), False
+    )
+
+
+def _patience(timeout: timedelta | None, stall_timeout: timedelta | None) -> Patience:
+    from orderctl.follow import Patience
+
+    return Patience(_seconds(timeout), _seconds(stall_timeout))
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
+
+
+def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) -> ExitStatus:  # noqa: FBT001
+    """Draw the events as the output wants them, and tell how the subject ended."""
+    from orderctl.follow import End, Remark
+
+    ends: list[End] = []
+
+    def noted() -> Iterator[Update | End]:
+        for event in events:
+            if isinstance(event, Remark):
+                app.say(event.text)
+                continue
+            if isinstance(event, End):
+                ends.append(event)
+            yield event
+
+    if app.format is not Format.TABLE:
+        app.render(_record(event) for event in noted())
+    elif app.out.isatty() and app.ambient.terminal != "dumb":
+        from orderctl.cli import live
+
+        live.draw(app, noted())
+    else:
+        for event in noted():
+            app.write(f"{line(event)}\n")
+    failed = any(end.status in _FAILED for end in ends)
+    return ExitStatus.FAILED if exit_status and failed else ExitStatus.DONE
+
+
+def _record(event: Update | End) -> dict[str, Any]:
+    from orderctl.follow import End
+
+    if isinstance(event, End):
+        data = {"status": event.status, "detail": event.detail}
+        return {"scope": event.scope, "id": event.id, "type": "end", "snapshot": False, "data": data}
+    channel = event.channel
+    return {
+        "scope": channel.scope,
+        "id": channel.id,
+        "type": channel.kind,
+        "snapshot": event.snapshot,
+        "data": event.data,
+    }
+
+
+def line(event: Update | End) -> str:
+    """One event as one line for people."""
+    from orderctl import sanitise
+    from orderctl.follow import End
+
+    if isinstance(event, End):
+        detail = f": {event.detail}" if event.detail else ""
+        return sanitise.line(f"{event.scope} {event.id} {event.status}{detail}")
+    data, channel = event.data, event.channel
+    subject = f"{channel.scope} {channel.id}"
+    if channel.kind is channels.Kind.PROGRESS:
+        speed = data.get("speed")
+        rate = f"  {render.size(speed)}/s" if speed else ""
+        return sanitise.line(f"{subject}  {data['percent']:5.1f} %  {data.get('currentFile') or ''}{rate}")
+    if channel.kind is channels.Kind.STATUS:
+        error = f": {data['error']}" if data.get("error") else ""
+        return sanitise.line(f"{subject}  {data.get('previousStatus') or '-'} -> {data['newStatus']}{error}")
+    return sanitise.line(f"{subject}  complete: {data['completedTasks']} of {data['totalTasks']} tasks")
