@@ -1,4 +1,4 @@
-"""``python -m orderctl``: the same program where its script is not on the PATH."""
+"""``python -m orderctl``."""
 
 from orderctl.cli.main import main
 

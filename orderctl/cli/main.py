@@ -19,6 +19,11 @@ PROGRAM: Final = "orderctl"
 
 #: The commands; a module is imported when its command is called. Only what exists stands here.
 COMMANDS: Final[dict[str, Entry]] = {
+    "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
+    "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
+    "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),
+    "embedded": Entry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
+    "demo": Entry("orderctl.cli.demo", "Show the whole thing on a temporary shop.", "Setting up"),
     "config": Entry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),
     "completion": Entry("orderctl.cli.completion", "Print the completion script of a shell.", "Setting up"),
     "help": Entry("orderctl.cli.help", "Explain exit codes, environment, output, times.", "Setting up"),

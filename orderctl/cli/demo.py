@@ -1,0 +1,109 @@
+"""``orderctl demo``: the whole thing on a temporary shop, by the commands that everybody uses."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Command
+from orderctl.errors import ExitStatus, SubjectFailed
+
+if TYPE_CHECKING:
+    from orderctl.demo import Shop
+
+
+@click.command(cls=Command)
+@click.option("--keep", is_flag=True, help="Leave the shop running afterwards, until Ctrl-C.")
+@pass_app
+def cli(app: App, keep: bool) -> None:  # noqa: FBT001
+    """Show the whole thing: four paid orders, downloads, a failure, its retry, the audit trail.
+
+    Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
+    and nothing is left when it ends, after about 20 seconds.
+
+    Example:
+        orderctl demo
+        orderctl demo --keep
+    """
+    from orderctl.demo import Shop
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    shop = Shop()
+    try:
+        _tour(app, shop)
+        if keep:
+            _wait(app, shop)
+    finally:
+        shop.close()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _tour(app: App, shop: Shop) -> None:
+    from orderctl.demo import ORDERS
+
+    port = _free_port()
+    _run(app, shop, "migrate", "up", "--quiet")
+    # Forked before the course server has a thread.
+    _start(app, shop, "worker", "start", "--concurrency", "3")
+    _start(app, shop, "relay", "start", "--port", str(port))
+    shop.courses.start()
+    for code, courses in ORDERS.items():
+        options = [
+            word for course in courses for word in ("--course", f"{shop.courses.url}/{course}/course.json")
+        ]
+        customer = ("--email", "customer@example.com", "--amount", "300000")
+        _run(app, shop, "orders", "add", "--code", code, *customer, *options, "--quiet", "-o", "name")
+    for number, code in enumerate(ORDERS, 1):
+        bank = ("--bank", "ACB", "--transaction", f"FT2601{number}")
+        _run(app, shop, "orders", "pay", code, "--amount", "300000", *bank)
+    for code in ORDERS:
+        _run(app, shop, "tail", "order", code)
+    _run(app, shop, "orders", "list", "--paid")
+    _run(app, shop, "tasks", "list", "--failed")
+    app.write("\n# The course's server is mended; the failed task gets another try.\n")
+    shop.courses.mend()
+    _run(app, shop, "tasks", "retry", "--failed", "--yes", "--reason", "server mended")
+    _run(app, shop, "tail", "order", "DEMO-3", "--exit-status")
+    _run(app, shop, "orders", "show", "DEMO-3")
+    _run(app, shop, "logs", "show", "DEMO-3")
+    _run(app, shop, "orders", "stats")
+    app.write(f"\nThe dashboard was at http://127.0.0.1:{port}/ ; orderctl demo --keep leaves it there.\n")
+
+
+def _run(app: App, shop: Shop, *arguments: str) -> None:
+    """Show a command and run it; its output goes where ours goes.
+
+    Raises:
+        SubjectFailed: When it fails, and the demo with it.
+    """
+    app.write(f"\n$ orderctl {shlex.join(arguments)}\n")
+    code = subprocess.run(shop.command(*arguments), env=shop.environ(), check=False).returncode  # noqa: S603
+    if code != ExitStatus.DONE:
+        raise SubjectFailed(f"the demo's command ended with exit code {code}")
+
+
+def _start(app: App, shop: Shop, *arguments: str) -> None:
+    app.write(f"\n$ orderctl {shlex.join(arguments)} &\n")
+    shop.start(*arguments)
+
+
+def _wait(app: App, shop: Shop) -> None:
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in shop.overrides.items())
+    app.write(f"\nThe shop goes on until Ctrl-C. From another terminal:\n\n{exports}\norderctl orders list\n")
+    signal.pause()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,156 @@
+"""A temporary shop for ``orderctl demo``: a state folder, a course server on loopback, four orders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from orderctl import embedded, environment, offspring
+
+_FILE_BYTES: Final = 3_000_000
+_BYTES_PER_SECOND: Final = 2_000_000
+_CHUNK: Final = 64 * 1024
+#: Answers 404 until it is mended.
+BROKEN: Final = "statistics"
+ORDERS: Final[dict[str, tuple[str, ...]]] = {
+    "DEMO-1": ("algebra", "geometry"),
+    "DEMO-2": ("chemistry",),
+    "DEMO-3": ("biology", BROKEN),
+    "DEMO-4": ("history",),
+}
+
+
+class CourseServer:
+    """Serves courses of two files each, slowly enough to watch."""
+
+    def __init__(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _CourseHandler)
+        _CourseHandler.broken = {BROKEN}
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def mend(self) -> None:
+        """Put the broken course right."""
+        _CourseHandler.broken = set()
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+
+
+def _content(path: str) -> bytes:
+    block = hashlib.sha256(path.encode()).digest()
+    return (block * (_FILE_BYTES // len(block) + 1))[:_FILE_BYTES]
+
+
+class _CourseHandler(BaseHTTPRequestHandler):
+    broken: ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        """Answer with the manifest of a course, or with a file of it."""
+        _, _, course_file = self.path.partition("/")
+        course, _, name = course_file.partition("/")
+        if course in self.broken:
+            self.send_error(404)
+        elif name == "course.json":
+            self._answer(json.dumps(self._manifest(course)).encode(), "application/json")
+        else:
+            self._answer(_content(self.path), "video/mp4")
+
+    def _manifest(self, course: str) -> dict[str, Any]:
+        files = []
+        for name in ("lesson-1.mp4", "lesson-2.mp4"):
+            digest = hashlib.sha256(_content(f"/{course}/{name}")).hexdigest()
+            files.append({"name": name, "url": name, "size": _FILE_BYTES, "sha256": digest})
+        return {"title": course.capitalize(), "files": files}
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        for start in range(0, len(body), _CHUNK):
+            self.wfile.write(body[start : start + _CHUNK])
+            if len(body) > _CHUNK:
+                time.sleep(_CHUNK / _BYTES_PER_SECOND)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the terminal belongs to the demo."""
+
+
+@dataclass
+class Shop:
+    """The temporary shop; close it and nothing is left."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="orderctl-demo-")))
+    courses: CourseServer = field(default_factory=CourseServer)
+    _background: list[int] = field(default_factory=list)
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """The settings of this shop, by environment variable."""
+        keys = {
+            "state_dir": str(self.folder),
+            "database.url": embedded.database_url(self.folder),
+            "redis.url": embedded.ensure(self.folder),
+            "download.allow_private_hosts": "1",
+            "progress.interval_seconds": "0.3",
+        }
+        return {environment.variable(key): value for key, value in keys.items()}
+
+    def environ(self) -> dict[str, str]:
+        """The environment in which its commands run: these settings and no others of this machine's."""
+        return environment.clean() | dict(self.overrides)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of an orderctl of this very installation."""
+        return [sys.executable, "-m", "orderctl", *arguments]
+
+    def start(self, *arguments: str) -> None:
+        """Run a command in the background, until this process ends at the latest.
+
+        Its output goes into a file of the shop's folder: the terminal belongs to the demo.
+        """
+        argv, environ, parent = self.command(*arguments), self.environ(), os.getpid()
+        log = os.open(self.folder / f"{arguments[0]}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                offspring.die_with(parent)
+                os.setpgid(0, 0)  # Ctrl-C reaches the demo, which then ends this one in order
+                os.dup2(log, 1)
+                os.dup2(log, 2)
+                os.execve(argv[0], argv, environ)  # noqa: S606
+            finally:
+                os._exit(127)
+        os.close(log)
+        self._background.append(pid)
+
+    def close(self) -> None:
+        """End and remove everything."""
+        for pid in self._background:
+            os.kill(pid, signal.SIGTERM)
+        for pid in self._background:
+            os.waitpid(pid, 0)
+        self._background.clear()
+        self.courses.close()
+        embedded.stop(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
