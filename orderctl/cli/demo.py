@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.option("--keep", is_flag=True, help="Leave the shop running afterwards, until Ctrl-C.")
 @pass_app
-def cli(app: App, keep: bool) -> None:  # noqa: FBT001
+def cli(app: App, keep: bool) -> None:
     """Show the whole thing: four paid orders, downloads, a failure, its retry, the audit trail.
 
     Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,

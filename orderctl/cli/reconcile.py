@@ -28,7 +28,7 @@ FINDINGS: Final = (
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is wrong.")
 @options.output(FINDINGS)
 @pass_app
-def cli(app: App, fix: bool, check: bool) -> ExitStatus:  # noqa: FBT001
+def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     """Mend what crashes and outages have left: lost workers, tasks nobody was woken for, unsent messages.
 
     Idempotent and safe from cron; every supervisor does it each second. Exit 0 when all is well after it.

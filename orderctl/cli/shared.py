@@ -103,7 +103,7 @@ def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
         ctx.ensure_object(App).config = value
 
 
-def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(App).quiet = True
 

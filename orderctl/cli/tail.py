@@ -157,7 +157,7 @@ def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else span.total_seconds()
 
 
-def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) -> ExitStatus:  # noqa: FBT001
+def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) -> ExitStatus:
     """Draw the events as the output wants them, and tell how the subject ended."""
     from orderctl.follow import End, Remark
 

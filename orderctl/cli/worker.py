@@ -55,7 +55,7 @@ def cli() -> None:
 )
 @click.option("--burst", is_flag=True, help="Do what is due, then end.")
 @pass_app
-def start(app: App, burst: bool) -> None:  # noqa: FBT001
+def start(app: App, burst: bool) -> None:
     """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains, the second ends.
 
     Draining lets running downloads finish; past --drain-timeout they are given back, and another worker
@@ -97,7 +97,7 @@ def _check_ground(app: App) -> None:
 @click.option("--rejected", is_flag=True, help="List the jobs that were set aside instead.")
 @options.output(SUPERVISORS)
 @pass_app
-def list_(app: App, rejected: bool) -> None:  # noqa: FBT001
+def list_(app: App, rejected: bool) -> None:
     """List supervisors, what their workers are at, and jobs that were set aside.
 
     Example:
