@@ -98,6 +98,13 @@ class DownloadWorker(Worker):
                 raise StopRequested
             time.sleep(_PAUSE_SECONDS)
 
+    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
+        """As RQ's, but an outage of Redis does not end the worker, and with it the download that runs."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except redis.RedisError as error:
+            _log.warning("the worker's sign of life did not reach Redis: %s", error)
+
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """As RQ's, in a process that dies with the worker."""
         offspring.die_with(self.pid or 0)
