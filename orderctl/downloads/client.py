@@ -50,7 +50,11 @@ class Answer:
     @property
     def filename(self) -> str:
         """What the server calls it, empty when it does not say."""
-        return self._response.headers.get_filename() or ""
+        name = self._response.headers.get_filename() or ""
+        try:
+            return name.encode("latin-1").decode()  # headers are read as Latin-1 and often are UTF-8
+        except UnicodeError:
+            return name
 
     def header(self, name: str) -> str:
         """Value of a header, empty when it is absent."""
@@ -132,10 +136,10 @@ class Client:
             DownloadError: Anything that keeps us from an answer that is no redirect.
         """
         url = urls.parse(text)
-        authorized = url.origin, url.authorization
+        origin, authorization = url.origin, url.authorization
         for _ in range(MAX_REDIRECTS + 1):
-            password = authorized[1] if url.origin == authorized[0] else None
-            with self._request(url, headers or {}, password) as answer:
+            told = authorization if url.origin == origin else None
+            with self._request(url, headers or {}, told) as answer:
                 location = answer.header("Location")
                 if answer.status not in _REDIRECTS or not location:
                     yield answer
@@ -144,13 +148,13 @@ class Client:
         raise UrlRefused(f"{urls.parse(text).shown} redirects more than {MAX_REDIRECTS} times")
 
     @contextmanager
-    def _request(self, url: Url, headers: Mapping[str, str], password: str | None) -> Iterator[Answer]:
+    def _request(self, url: Url, headers: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
         targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
         connection = stream.connect(targets, self._patience, self._check, url.authority)
         try:
             if url.scheme == "https":
                 connection.encrypt(self._tls_context(), url.host)
-            connection.send(_head(url, headers, password))
+            connection.send(_head(url, headers, authorization))
             connection.budget = _OVERHEAD
             with _spoken(url):
                 response = _begin(connection)
@@ -180,7 +184,7 @@ def _begin(connection: Stream) -> HTTPResponse:
     return response
 
 
-def _head(url: Url, headers: Mapping[str, str], password: str | None) -> bytes:
+def _head(url: Url, headers: Mapping[str, str], authorization: str | None) -> bytes:
     lines = {
         "Host": url.authority,
         "User-Agent": f"orderctl/{orderctl.__version__}",
@@ -189,8 +193,8 @@ def _head(url: Url, headers: Mapping[str, str], password: str | None) -> bytes:
         "Connection": "close",
         **headers,
     }
-    if password:
-        lines["Authorization"] = password
+    if authorization:
+        lines["Authorization"] = authorization
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"GET {url.target} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
 

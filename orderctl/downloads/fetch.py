@@ -40,7 +40,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECA
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _HTML_NAME = re.compile(r"\.x?html?\Z", re.IGNORECASE)
 _HTML_START = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
+    rb"(?:\xef\xbb\xbf)?(?>\s*<!--.*?-->)*+\s*<(!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -69,7 +69,6 @@ class Fetch:
                 self._fill(part)
                 part.finish(self.context.check)
                 size = part.size
-            parts.sweep(self.folder, self._name)
         self.meter.end(size)
 
     @property
@@ -97,7 +96,7 @@ class Fetch:
 
     def _unchanged(self, record: Record | None, size: int) -> bool:
         """Whether the server still has the version that is here."""
-        if record is None or record.url != self.file.url or record.size != size:
+        if record is None or record.source != parts.source_of(self.file.url) or record.size != size:
             return False
         with self.client.get(self.file.url, {"If-None-Match": record.etag}) as answer:
             return answer.status == _NOT_MODIFIED
@@ -147,7 +146,7 @@ class Fetch:
         record = part.record()
         if record is None or not 0 < part.size <= record.size or self.file.size not in {None, record.size}:
             return None
-        same = record.url == self.file.url and record.boot == parts.boot_id() != ""
+        same = record.source == parts.source_of(self.file.url) and record.boot == parts.boot_id() != ""
         return record if same or self.file.sha256 else None
 
     def _start(self, part: Part) -> bool:
@@ -237,6 +236,5 @@ def _continues(answer: Answer, record: Record, offset: int) -> bool:
         and found is not None
         and tuple(map(int, found.groups())) == rest
         and answer.header("ETag") == record.etag
-        and answer.length in {None, record.size - offset}
-        and answer.delimited
+        and answer.length == record.size - offset
     )

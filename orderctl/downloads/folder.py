@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,9 +93,9 @@ class Folder:
         return os.listdir(self.descriptor)  # noqa: PTH208 - a path would be walked anew
 
     def free_bytes(self) -> int:
-        """What its file system still takes from us."""
+        """What its file system still takes from us; a network's that does not tell takes anything."""
         system = os.statvfs(self.descriptor)
-        return system.f_bavail * system.f_frsize
+        return system.f_bavail * system.f_frsize if system.f_blocks else sys.maxsize
 
 
 @contextmanager

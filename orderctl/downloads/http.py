@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from orderctl.downloads import folder, manifest, names
+from orderctl.downloads import folder, manifest, names, part
 from orderctl.downloads.client import Answer, Client
 from orderctl.downloads.errors import DiskFull, InvalidManifest
 from orderctl.downloads.fetch import RESERVE, Fetch, accept
@@ -58,11 +58,16 @@ class HttpHandler:
         meter = Meter([file.size for file in enrollment.files], context.progress)
         with folder.opened(root, context.folder_name) as opened:
             self._require_room(context, enrollment, opened.free_bytes())
+        finished: dict[str, set[str]] = {}
         for index, file in enumerate(enrollment.files):
             context.check()
-            inner = f"{context.folder_name}/{file.name.rpartition('/')[0]}"
-            with folder.opened(root, inner) as opened, folder.told(file.name):
+            outer, _, name = f"{context.folder_name}/{file.name}".rpartition("/")
+            with folder.opened(root, outer) as opened, folder.told(file.name):
                 Fetch(context, client, opened, file, index, meter, self._reserve).run()
+            finished.setdefault(outer, set()).add(name)
+        for outer, names_there in finished.items():
+            with folder.opened(root, outer) as opened:
+                part.sweep(opened, names_there)
         return Delivery(context.folder_name, context.drive_link)
 
     def _client(self, context: Context) -> Client:

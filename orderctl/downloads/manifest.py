@@ -7,8 +7,8 @@ import re
 from typing import Any
 from urllib.parse import urljoin
 
-from orderctl.downloads import names
-from orderctl.downloads.errors import InvalidManifest
+from orderctl.downloads import names, urls
+from orderctl.downloads.errors import InvalidManifest, UrlRefused
 from orderctl.downloads.protocol import Enrollment, RemoteFile
 
 #: A longer manifest is none.
@@ -72,12 +72,13 @@ def _file(entry: object, base: str, where: str) -> RemoteFile:
 
 
 def _url(value: object, base: str, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidManifest(f"{where}.url in the manifest is not a text")
     try:
-        url = urljoin(base, value) if isinstance(value, str) and value else ""
-    except ValueError:
-        url = ""
-    if not url.lower().startswith(("http://", "https://")):
-        raise InvalidManifest(f"{where}.url in the manifest is not an http or https URL")
+        url = urljoin(base, value)
+        urls.parse(url)
+    except (UrlRefused, ValueError) as error:
+        raise InvalidManifest(f"{where}.url in the manifest: {error}") from None
     return url
 
 

@@ -14,16 +14,18 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orderctl.downloads.errors import DiskFull, NotPermitted
+from orderctl.downloads.errors import DiskFull, DownloadError, NotPermitted
 from orderctl.downloads.folder import Folder, told
 
 _BLOCK = 1 << 20
 _MAX_RECORD = 16 * 1024
+_PART = re.compile(r"\.(.+)\.part(-\d+)?\Z", re.DOTALL | re.ASCII)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -32,6 +34,7 @@ class Record:
     """Where the bytes of a file came from.
 
     Attributes:
+        source: Digest of the URL. Not the URL: that may hold a secret, and customers see the folder.
         etag: A strong one.
         size: Of the whole file.
         inode: Of the file that the record speaks of.
@@ -39,7 +42,7 @@ class Record:
             middle of a file, so a part is resumed only under the boot that wrote it, or against a checksum.
     """
 
-    url: str
+    source: str
     etag: str
     size: int
     inode: int
@@ -116,7 +119,7 @@ class Part:
 
     def note(self, url: str, etag: str, size: int) -> None:
         """Keep where the bytes come from, for a later attempt."""
-        record = Record(url, etag, size, os.fstat(self._descriptor).st_ino, boot_id())
+        record = Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id())
         name = _record_name(self.final)
         with told(name):
             self._folder.remove(name)
@@ -135,7 +138,7 @@ class Part:
         try:
             with told(self.final):
                 os.fsync(self._descriptor)
-        except BaseException:
+        except (OSError, DownloadError):
             # The kernel reports a failed write-back once and then calls the pages clean.
             self.restart()
             raise
@@ -171,10 +174,11 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
     raise NotPermitted(f"another process downloads {final!r} into {folder.shown!r}")
 
 
-def sweep(folder: Folder, final: str) -> None:
-    """Remove the parts that others left of a finished file, except those that are still held."""
+def sweep(folder: Folder, finished: Container[str]) -> None:
+    """Remove what others left of files that are finished now, except parts that are still held."""
     for name in folder.names():
-        if name == f".{final}.part" or name.startswith(f".{final}.part-"):
+        found = _PART.match(name)
+        if found and found[1] in finished:
             with suppress(OSError, NotPermitted):
                 descriptor = _lock(folder, name, flags=os.O_RDWR)
                 if descriptor is not None:
@@ -200,6 +204,11 @@ def file_hash(descriptor: int, check: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     _hash(descriptor, digest, check)
     return digest.hexdigest()
+
+
+def source_of(url: str) -> str:
+    """What a record keeps of a URL."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def boot_id() -> str:

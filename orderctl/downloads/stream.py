@@ -154,18 +154,21 @@ def connect(targets: Sequence[Target], patience: Patience, check: Callable[[], N
         TooSlow: None of them says yes or no in time.
     """
     share = patience.silence / len(targets)
-    reasons = []
+    reasons: list[int] = []
     for family, address in targets:
-        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            reason = _connect(sock, address, share, check)
-            if not reason:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # the name has an IPv6 address, this machine has no IPv6
+            reasons.append(error.errno or 0)
+            continue
+        try:
+            reasons.append(_connect(sock, address, share, check))
+            if not reasons[-1]:
                 return Stream(sock, patience, check)
         except BaseException:
             sock.close()
             raise
         sock.close()
-        reasons.append(reason)
     raised = TooSlow if set(reasons) == {errno.ETIMEDOUT} else HostUnreachable
     raise raised(f"cannot connect to {shown}: {', '.join(map(os.strerror, dict.fromkeys(reasons)))}")
 

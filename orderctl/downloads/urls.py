@@ -21,14 +21,14 @@ class Url:
     Attributes:
         host: In ASCII, without the brackets of an IPv6 address.
         target: Path and query, as the request line has them.
-        authorization: Value of the header, from a ``user:password@`` in the URL. Goes to this origin only.
+        userinfo: ``user:password`` as the URL has it; goes to this origin only.
     """
 
     scheme: str
     host: str
     port: int
     target: str
-    authorization: str | None = field(default=None, repr=False)
+    userinfo: str | None = field(default=None, repr=False)
 
     @property
     def authority(self) -> str:
@@ -41,8 +41,17 @@ class Url:
         """Whom a password may be told."""
         return self.scheme, self.host, self.port
 
+    @property
+    def authorization(self) -> str | None:
+        """Value of the ``Authorization`` header, if there is to be one."""
+        if self.userinfo is None:
+            return None
+        user, _, password = self.userinfo.partition(":")
+        return f"Basic {b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode()}"
+
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.target}"
+        userinfo = "" if self.userinfo is None else f"{self.userinfo}@"
+        return f"{self.scheme}://{userinfo}{self.authority}{self.target}"
 
     @property
     def shown(self) -> str:
@@ -63,7 +72,7 @@ def parse(text: str) -> Url:
         if scheme not in _PORTS:
             raise UrlRefused(f"only http and https URLs are downloaded, not {quote(scheme) or 'others'}:")
         port = _PORTS[scheme] if parts.port is None else parts.port
-        return Url(scheme, _host(parts), port, _target(parts), _authorization(parts))
+        return Url(scheme, _host(parts), port, _target(parts), _userinfo(parts))
     except ValueError as error:  # UnicodeError is one
         raise UrlRefused(f"malformed URL: {error}") from None
 
@@ -102,8 +111,6 @@ def _target(parts: SplitResult) -> str:
     return (quote(parts.path, safe=_SAFE.replace("?", "").replace("#", "")) or "/") + query
 
 
-def _authorization(parts: SplitResult) -> str | None:
-    if parts.username is None:
-        return None
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {b64encode(credentials.encode()).decode()}"
+def _userinfo(parts: SplitResult) -> str | None:
+    userinfo, at, _ = parts.netloc.rpartition("@")
+    return quote(userinfo, safe="%:!$&'()*+,;=~") if at else None
