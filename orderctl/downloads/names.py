@@ -19,7 +19,7 @@ MAX_DEPTH = 8
 _MAX_SUFFIX = 20
 _NAMELESS = "file"
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\.|\Z)", re.IGNORECASE)
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORECASE)
 
 
 def reduce_name(text: str) -> str:
@@ -57,17 +57,25 @@ class _Taken:
     def __init__(self) -> None:
         self._files: set[str] = set()
         self._folders: set[str] = set()
+        self._renamed: dict[str, str] = {}
         self._next: dict[str, Iterator[int]] = {}
 
     def take(self, path: str) -> str:
         *folders, name = path.split("/")
         prefix = ""
         for folder in folders:
-            prefix += self._first_free(prefix, folder, (self._files,)) + "/"
-            self._folders.add(_key(prefix[:-1]))
+            prefix = self._enter(prefix, folder)
         chosen = prefix + self._first_free(prefix, name, (self._files, self._folders))
         self._files.add(_key(chosen))
         return chosen
+
+    def _enter(self, prefix: str, folder: str) -> str:
+        """The prefix of a folder's files; the same for all of them, also where it had to be renamed."""
+        wanted = _key(prefix + folder)
+        if wanted not in self._renamed:
+            self._renamed[wanted] = prefix + self._first_free(prefix, folder, (self._files,))
+            self._folders.add(_key(self._renamed[wanted]))
+        return self._renamed[wanted] + "/"
 
     def _first_free(self, prefix: str, name: str, occupied: tuple[set[str], ...]) -> str:
         numbers = self._next.setdefault(_key(prefix + name), count(2))
@@ -82,6 +90,8 @@ def _key(path: str) -> str:
 
 
 def _reduce_character(character: str) -> str:
+    if character.isspace():
+        return " "
     category = unicodedata.category(character)
     if category == "Cf":  # invisible: bidi controls, zero-width joiners, soft hyphens
         return ""
@@ -100,4 +110,6 @@ def _cut(name: str, number: str = "") -> str:
         stem, dot, suffix = name, "", ""
     suffix = dot + suffix
     room = MAX_BYTES - len((number + suffix).encode())
-    return _trim(stem.encode()[:room].decode(errors="ignore").rstrip(". ") + number + suffix)
+    if len(stem.encode()) > room:
+        stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
+    return _trim(stem + number + suffix)

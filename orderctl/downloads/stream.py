@@ -78,6 +78,8 @@ class Stream(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         count = self._try(partial(self._socket.recv_into, buffer))
+        if not count and self._unanswered is not None:
+            raise ConnectionBroken("the connection ended too early")
         self._silent = 0.0
         self._received += count
         self.budget -= count

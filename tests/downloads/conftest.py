@@ -1,14 +1,15 @@
 """What the tests of downloads share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from orderctl.downloads import Context
+from orderctl.downloads import Context, Enrollment, RemoteFile
 from orderctl.downloads.http import HttpHandler
 from orderctl.settings import load
+from tests.downloads.liar import Liar
 
 
 @dataclass
@@ -71,3 +72,22 @@ class Course:
 @pytest.fixture
 def course(tmp_path: Path) -> Course:
     return Course(tmp_path / "downloads")
+
+
+@pytest.fixture
+def liar() -> Iterator[Callable[..., Liar]]:
+    """``liar(script)`` starts a server that answers what the script says."""
+    liars = []
+
+    def start(script, **options):
+        liars.append(Liar(script, **options).start())
+        return liars[-1]
+
+    yield start
+    for server in liars:
+        server.close()
+
+
+def one_file(url: str, **known) -> Enrollment:
+    """The enrollment of one file, without asking the server."""
+    return Enrollment("A course", (RemoteFile("a.bin", url, **known),))

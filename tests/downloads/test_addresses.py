@@ -1,0 +1,119 @@
+"""Addresses to which we connect."""
+
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from orderctl.downloads import addresses
+from orderctl.downloads.errors import AddressRefused, HostUnreachable
+from orderctl.downloads.http import HttpHandler
+from tests.downloads.conftest import one_file
+from tests.downloads.liar import answer
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.255.255.255", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+        "100.64.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1", "64:ff9b:1::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
+        "2001:0:4136:e378:8000:63bf:80ff:fffe", "::127.0.0.1",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public(address):
+    assert not addresses.is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
+def test_a_public_address(address):
+    assert addresses.is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0x7f.1", "0"])
+def test_refuses_every_spelling_of_this_machine(course, host):
+    course.settings["download.allow_private_hosts"] = "false"
+
+    with pytest.raises(AddressRefused, match="not public") as caught:
+        course.run(f"http://{host}:1/a.bin")
+
+    assert "download.allow_private_hosts" in caught.value.hint
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    """Host names and the addresses that they have, one list for each time that they are asked for."""
+    known = {}
+    ask = socket.getaddrinfo
+
+    def resolve(host, port, **options):
+        if host not in known:
+            return ask(host, port, **options)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known[host].pop(0)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
+
+
+@pytest.fixture
+def public(monkeypatch):
+    """Take 127.0.0.1 for an address of the public internet, and nothing else."""
+    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
+
+
+@pytest.mark.usefixtures("public")
+def test_refuses_a_redirect_into_a_private_network(course, liar):
+    course.settings["download.allow_private_hosts"] = "false"
+    inside = liar(lambda _asked: answer(b"secret"), host="127.0.0.2")
+    outside = liar(lambda _asked: answer(b"", f"Location: {inside.url}/", status="302 Found"))
+
+    with pytest.raises(AddressRefused, match=r"127\.0\.0\.2"):
+        course.run(f"{outside.url}/a.bin")
+
+    assert inside.asked == []
+    assert len(outside.asked) == 1
+
+
+@pytest.mark.usefixtures("public")
+def test_refuses_a_host_with_a_private_address_among_public_ones(course, resolver):
+    course.settings["download.allow_private_hosts"] = "false"
+    resolver["mixed.example"] = [["127.0.0.1", "127.0.0.2"]]
+
+    with pytest.raises(AddressRefused):
+        course.run("http://mixed.example:1/a.bin")
+
+
+@pytest.mark.usefixtures("public")
+def test_connects_to_the_address_that_was_checked(course, liar, resolver):
+    course.settings["download.allow_private_hosts"] = "false"
+    server = liar(lambda _asked: answer(b"right"))
+    resolver["rebind.example"] = [["127.0.0.1"], ["127.0.0.2"]]
+    url = server.url.replace("127.0.0.1", "rebind.example") + "/a.bin"
+    context = course.context(url)
+
+    HttpHandler(reserve=0).download(context, one_file(url))
+
+    assert course.files() == {"a.bin": b"right"}
+    assert server.asked[0].headers["host"].startswith("rebind.example:")
+    assert resolver["rebind.example"] == [["127.0.0.2"]]
+
+
+def test_tries_the_next_address(course, liar, resolver):
+    server = liar(lambda _asked: answer(b"right"))
+    resolver["two.example"] = [["127.0.0.9", "127.0.0.1"]]
+    url = server.url.replace("127.0.0.1", "two.example") + "/a.bin"
+
+    HttpHandler(reserve=0).download(course.context(url), one_file(url))
+
+    assert course.files() == {"a.bin": b"right"}
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example"])
+def test_an_unknown_host_is_unreachable(course, host):
+    with pytest.raises(HostUnreachable, match="cannot resolve"):
+        course.run(f"http://{host}/a.bin")

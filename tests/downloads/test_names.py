@@ -1,0 +1,133 @@
+"""Names from strangers."""
+
+import os
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from orderctl.downloads import names
+
+NASTY = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from(["/", "\\", ".", " ", "\0", "\n", "\u202e", "\u200d", "\ud800", "\u0301", "ﬃ", ":"]),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("given_name", "reduced"),
+    [
+        ("lesson 1.mp4", "lesson 1.mp4"),
+        ("Bài giảng - phần 1.mp4", "Bài giảng - phần 1.mp4"),
+        ("e\u0301.txt", "é.txt"),
+        ("", "file"),
+        (".", "file"),
+        ("..", "file"),
+        ("...", "file"),
+        (".htaccess", "htaccess"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("a\0b\nc", "a_b c"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ('<a>:"b"|?*', "_a___b____"),
+        ("  a \t b  ", "a b"),
+        ("ends with dots. . .", "ends with dots"),
+        ("NUL", "_NUL"),
+        ("con.txt", "_con.txt"),
+        ("console.txt", "console.txt"),
+        ("\ud800", "_"),
+        ("x" * 300 + ".mp4", "x" * 196 + ".mp4"),
+        ("x." + "y" * 300, "x." + "y" * 198),
+        ("é" * 150, "é" * 100),
+    ],
+)  # fmt: skip
+def test_reduces_a_name(given_name, reduced):
+    assert names.reduce_name(given_name) == reduced
+
+
+@pytest.mark.parametrize(
+    ("given_path", "reduced"),
+    [
+        ("part 1/lesson.mp4", "part 1/lesson.mp4"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("/etc/passwd", "etc/passwd"),
+        ("C:\\Windows\\system.ini", "C_/Windows/system.ini"),
+        ("a/./b//../c", "a/b/c"),
+        ("/", "file"),
+        ("1/2/3/4/5/6/7/8/9", "2/3/4/5/6/7/8/9"),
+    ],
+)
+def test_reduces_a_path(given_path, reduced):
+    assert names.reduce_path(given_path) == reduced
+
+
+@given(NASTY)
+@example("e\u200d\u0301")
+@example("." + "x" * 199 + " .mp4")
+@example("x" * 199 + "é")
+@example("con" + " " * 300 + ".txt")
+@example("\u200dcon")
+def test_a_reduced_name_is_safe_and_stays_as_it_is(text):
+    name = names.reduce_name(text)
+
+    assert name
+    assert not name.startswith(".")
+    assert name == name.strip(". ")
+    assert 0 < len(name.encode()) <= names.MAX_BYTES
+    assert name == os.path.basename(name)  # noqa: PTH119 - the point is the text
+    assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"} for c in name)
+    assert names.reduce_name(name) == name
+
+
+@given(NASTY)
+def test_a_reduced_path_stays_inside(text):
+    path = PurePosixPath(names.reduce_path(text))
+
+    assert not path.is_absolute()
+    assert 1 <= len(path.parts) <= names.MAX_DEPTH
+    assert str(path) == names.reduce_path(str(path))
+
+
+@given(
+    st.lists(
+        st.one_of(NASTY, st.sampled_from(["a", "A", "a/b", "a (2)", "a (2)/b", "a/b/c", "é", "e\u0301"]))
+    )
+)
+def test_distinct_paths_never_meet(texts):
+    paths = names.distinct(map(names.reduce_path, texts))
+
+    assert len(paths) == len(texts)
+    keys = [unicodedata.normalize("NFC", path.casefold()) for path in paths]
+    assert len(set(keys)) == len(keys)
+    folders = {str(parent) for key in keys for parent in PurePosixPath(key).parents}
+    assert not folders & set(keys)
+    assert all(part == names.reduce_name(part) for path in paths for part in path.split("/"))
+
+
+def test_distinct_paths_change_only_where_they_must():
+    given_paths = ["a.txt", "A.txt", "b", "b/c", "a.txt", "b/c", "x" * 196 + ".mp4", "x" * 196 + ".mp4"]
+
+    assert names.distinct(given_paths) == [
+        "a.txt", "A (2).txt", "b", "b (2)/c", "a (3).txt", "b (2)/c (2)",
+        "x" * 196 + ".mp4", "x" * 192 + " (2).mp4",
+    ]  # fmt: skip
+
+
+def test_ten_thousand_equal_names_do_not_take_forever():
+    assert len(set(names.distinct(["a.txt"] * 10_000))) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://host/a/l%C3%A9on%201.mp4?x=/y.mp3#z", "léon 1.mp4"),
+        ("https://host/a/", "a"),
+        ("https://host", "file"),
+        ("https://host/%2e%2e%2fetc%00", "_etc_"),
+    ],
+)
+def test_takes_a_name_from_a_url(url, name):
+    assert names.of_url(url) == name
