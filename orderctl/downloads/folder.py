@@ -43,9 +43,11 @@ class Folder:
         """The folder of that name in this one, made where it is missing.
 
         Raises:
-            LinkRefused: Something else stands there.
+            LinkRefused: Something else stands there, or the name leads out.
         """
         shown = f"{self.shown}/{name}"
+        if name in {".", ".."}:
+            raise LinkRefused(f"{shown!r} leads out of the folder")
         with told(shown):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=self.descriptor)

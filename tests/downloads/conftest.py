@@ -88,6 +88,6 @@ def liar() -> Iterator[Callable[..., Liar]]:
         server.close()
 
 
-def one_file(url: str, **known) -> Enrollment:
+def one_file(url: str, name: str = "a.bin", **known) -> Enrollment:
     """The enrollment of one file, without asking the server."""
-    return Enrollment("A course", (RemoteFile("a.bin", url, **known),))
+    return Enrollment("A course", (RemoteFile(name, url, **known),))

@@ -1,0 +1,204 @@
+"""The growing file: who holds it, what an attempt leaves to the next, what a dead one leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from orderctl.downloads import part
+from orderctl.errors import LeaseLost
+from tests.downloads.liar import answer
+
+
+def test_a_part_that_is_held_is_left_alone(course, course_server):
+    url = course_server.add("/a.bin", 1_000_000)
+    course_server.hold("/a.bin", at=500_000)
+    held = []
+
+    def successor():
+        """The first attempt was taken for dead; the second comes while it still holds its part."""
+        parts = list(course.directory.rglob(".a.bin.part"))
+        if held or not parts or not parts[0].stat().st_size:
+            return
+        held.append(parts[0].read_bytes())
+        course_server.release("/a.bin")
+        course.run(url, attempt=2)
+        assert parts[0].read_bytes() == held[0]
+        raise LeaseLost
+
+    course.checks = successor
+
+    with pytest.raises(LeaseLost):
+        course.run(url, attempt=1)
+
+    assert course.files() == {"a.bin": course_server.content("/a.bin")}
+    assert course.hidden() == {".a.bin.part", ".a.bin.etag"}
+    course.checks = lambda: None
+    course.run(url, attempt=3)
+    assert course.hidden() == {".a.bin.etag"}
+
+
+def test_nothing_appears_once_the_lease_is_lost(course, course_server):
+    url = course_server.add("/a.bin", 100_000)
+
+    def check():
+        parts = list(course.directory.rglob(".a.bin.part"))
+        if parts and parts[0].stat().st_size == 100_000:
+            raise LeaseLost
+
+    course.checks = check
+
+    with pytest.raises(LeaseLost):
+        course.run(url)
+
+    assert course.files() == {}
+
+
+def test_a_part_of_another_boot_is_resumed_only_against_a_checksum(course, course_server, monkeypatch):
+    for checksums, status in ((False, 200), (True, 206)):
+        monkeypatch.undo()
+        path = f"/{checksums}"
+        url = course_server.add_course(path, {"a.bin": 500_000}, checksums=checksums)
+        interrupt(course, course_server, url, f"{path}/a.bin")
+        monkeypatch.setattr(part, "boot_id", lambda: "another")
+
+        course.run(url, attempt=2)
+
+        assert course_server.requests[-1].status == status
+        assert course.files() == {"a.bin": course_server.content(f"{path}/a.bin")}
+        (course.folder / "a.bin").unlink()
+
+
+def test_a_record_of_another_file_counts_for_nothing(course, course_server):
+    url = course_server.add("/a.bin", 500_000)
+    interrupt(course, course_server, url, "/a.bin")
+    planted = course.folder / ".a.bin.part"
+    planted.rename(course.folder / "moved")
+    planted.write_bytes(b"\0" * 400_000)
+
+    course.run(url, attempt=2)
+
+    assert course.files().pop("a.bin") == course_server.content("/a.bin")
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"etag": 1}', b'{"a": 1}', b"\xff" * 100_000])
+def test_a_damaged_record_counts_for_nothing(course, course_server, junk):
+    url = course_server.add("/a.bin", 500_000)
+    interrupt(course, course_server, url, "/a.bin")
+    (course.folder / ".a.bin.etag").write_bytes(junk)
+
+    course.run(url, attempt=2)
+
+    assert course.files() == {"a.bin": course_server.content("/a.bin")}
+    assert course_server.requests[-1].status == 200
+
+
+def test_records_keep_no_secrets(course, course_server):
+    course.run(course_server.add("/a.bin", 500_000) + "?token=hunter2")
+
+    assert "hunter2" not in (course.folder / ".a.bin.etag").read_text()
+
+
+def test_a_killed_download_is_resumed(course, course_server):
+    url = course_server.add_course("/go", {"a.bin": 3_000_000, "b.bin": 3_000_000})
+    wait = course_server.hold("/go/b.bin", at=2_000_000)
+    process = subprocess.Popen(command(course, url))
+    try:
+        wait()
+        await_size(course.folder / ".b.bin.part", 2_000_000)
+    finally:
+        process.kill()
+        process.wait()
+    course_server.release("/go/b.bin")
+    assert course.files() == {"a.bin": course_server.content("/go/a.bin")}
+
+    course.run(url, attempt=2)
+
+    assert set(course.files()) == {"a.bin", "b.bin"}
+    assert course.files()["b.bin"] == course_server.content("/go/b.bin")
+    assert course_server.requests[-1].headers["Range"] == "bytes=2000000-"
+
+
+def test_memory_does_not_grow_with_the_file(course, liar):
+    block = os.urandom(1 << 20)
+
+    def serve(asked):
+        size = int(asked.path.strip("/"))
+        yield answer(length=size << 20)
+        for _ in range(size):
+            yield block
+
+    server = liar(serve)
+    peaks = [
+        int(subprocess.run(command(course, f"{server.url}/{size}"), check=True, capture_output=True).stdout)
+        for size in (4, 256)
+    ]
+
+    assert peaks[1] - peaks[0] < 4 * 1024
+
+
+def test_the_file_and_its_folder_are_synced_around_the_rename(course, course_server, monkeypatch):
+    steps = []
+    sync, rename = os.fsync, os.rename
+
+    def note_sync(descriptor):
+        steps.append(
+            "sync " + str(Path(f"/proc/self/fd/{descriptor}").readlink()).removeprefix(str(course.folder))
+        )
+        sync(descriptor)
+
+    def note_rename(source, target, **options):
+        steps.append(f"rename {source} {target}")
+        rename(source, target, **options)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", note_rename)
+
+    course.run(course_server.add("/a.bin", 500_000))
+
+    assert steps[-3:] == ["sync /.a.bin.part", "rename .a.bin.part a.bin", "sync "]
+
+
+def interrupt(course, course_server, url, path):
+    """Let an attempt fetch a part of the file and end."""
+    course_server.hold(path, at=300_000)
+
+    def check():
+        parts = list(course.directory.rglob(".a.bin.part"))
+        if parts and parts[0].stat().st_size >= 300_000:
+            raise KeyboardInterrupt
+
+    course.checks = check
+    with pytest.raises(KeyboardInterrupt):
+        course.run(url)
+    course.checks = lambda: None
+    course_server.release(path)
+
+
+def command(course, url):
+    """Run the handler in a process of its own; it prints its peak memory in KiB."""
+    code = """
+import resource, sys
+from orderctl.downloads import Context
+from orderctl.downloads.http import HttpHandler
+from orderctl.settings import load
+
+url, folder = sys.argv[1:]
+flags = {"download.directory": folder, "download.allow_private_hosts": "true"}
+context = Context(7, 3, "DH1", 1, None, url, load(flags), lambda *_: None, lambda: None)
+handler = HttpHandler(reserve=0)
+handler.download(context, handler.enroll(context))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    return [sys.executable, "-c", code, url, str(course.directory)]
+
+
+def await_size(path, size):
+    """Wait until a file has that many bytes."""
+    deadline = monotonic() + 30
+    while not path.exists() or path.stat().st_size < size:
+        assert monotonic() < deadline
+        sleep(0.005)

@@ -1,0 +1,135 @@
+"""What stands, or is planted, where the files go."""
+
+import errno
+import os
+import re
+
+import pytest
+
+from orderctl.downloads.errors import BadAnswer, LinkRefused, NotPermitted
+from orderctl.downloads.http import HttpHandler
+from orderctl.states import ErrorType
+from tests.downloads.conftest import one_file
+from tests.downloads.liar import answer
+
+NASTY_NAMES = [
+    "../escaped", "../../../../escaped", "/escaped", "a/../../../escaped", "..\\..\\escaped", "C:\\escaped",
+    "nul\0byte", "\n", ".", "..", "....//escaped", "x" * 300, "x" * 300, "é" * 300 + ".mp4", "%2e%2e%2fescaped",
+    ".bashrc", "..part", "a.part", ".a.part", ".a.etag", "a", "a/b", "A", "con", "-rf", "~root", "\u202egpj.exe",
+]  # fmt: skip
+
+
+def test_nothing_leaves_the_folder_whatever_its_name(course, course_server, tmp_path):
+    (tmp_path / "beside").write_text("mine")
+    entries = [
+        {"name": name, "url": course_server.add(f"/{number}", f"file {number}".encode())}
+        for number, name in enumerate(NASTY_NAMES)
+    ]
+    course.run(course_server.add_manifest("/m.json", {"files": entries}))
+
+    assert sorted(course.files().values()) == sorted(f"file {n}".encode() for n in range(len(NASTY_NAMES)))
+    outside = {path for path in tmp_path.rglob("*") if path.is_file() and course.folder not in path.parents}
+    assert outside == {tmp_path / "beside"}
+
+
+def test_an_order_code_does_not_leave_the_directory(course, course_server, tmp_path):
+    course.order_code = "../../.."
+
+    delivery = course.run(course_server.add("/a.bin", b"x"))
+
+    assert (course.directory / delivery.folder_name / "a.bin").read_bytes() == b"x"
+    assert {path.name for path in tmp_path.iterdir()} == {"downloads"}
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A folder of somebody else with a file in it, neither of which may change."""
+    place = tmp_path / "outside"
+    place.mkdir()
+    (place / "precious").write_bytes(b"precious")
+    yield place
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == {"precious": b"precious"}
+
+
+PLANTED = {
+    "order's folder": lambda place, outside: place.parent.symlink_to(outside),
+    "task's folder": lambda place, outside: parents(place).symlink_to(outside),
+    "inner folder": lambda place, outside: (parents(place / "in")).symlink_to(outside),
+    "part": lambda place, outside: parents(place / "in/.a.bin.part").symlink_to(outside / "precious"),
+    "dangling part": lambda place, outside: parents(place / "in/.a.bin.part").symlink_to(outside / "new"),
+    "file": lambda place, outside: parents(place / "in/a.bin").symlink_to(outside / "precious"),
+    "record": lambda place, outside: parents(place / "in/.a.bin.etag").symlink_to(outside / "precious"),
+    "hard link": lambda place, outside: parents(place / "in/.a.bin.part").hardlink_to(outside / "precious"),
+    "pipe": lambda place, _outside: os.mkfifo(parents(place / "in/.a.bin.part")),
+    "folder": lambda place, _outside: (place / "in/.a.bin.part").mkdir(parents=True),
+    "folder for the file": lambda place, _outside: (place / "in/a.bin").mkdir(parents=True),
+    "file for a folder": lambda place, _outside: parents(place / "in").touch(),
+}
+
+
+def parents(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_refuses_what_is_planted_in_the_target(course, course_server, outside, plant):
+    course.directory.mkdir()
+    plant(course.folder, outside)
+
+    with pytest.raises(LinkRefused) as caught:
+        course.run(course_server.add_course("/go", {"in/a.bin": 100_000}))
+
+    assert caught.value.error_type is ErrorType.PERMISSION
+
+
+def test_a_dot_dot_in_an_enrollment_of_a_stranger_is_refused(course, course_server):
+    context = course.context(course_server.add("/a.bin", 1))
+    enrollment = one_file(context.course_url, name="../../a.bin")
+
+    with pytest.raises(LinkRefused):
+        HttpHandler(reserve=0).download(context, enrollment)
+
+    assert list(course.directory.rglob("a.bin")) == []
+
+
+def test_the_download_directory_itself_may_be_a_link(course, course_server, tmp_path):
+    (tmp_path / "large disk").mkdir()
+    course.directory.symlink_to(tmp_path / "large disk")
+
+    course.run(course_server.add("/a.bin", b"x"))
+
+    assert course.files() == {"a.bin": b"x"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(course, course_server):
+    course.directory.mkdir(mode=0o500)
+
+    with pytest.raises(NotPermitted) as caught:
+        course.run(course_server.add("/a.bin", 1))
+
+    assert caught.value.error_type is ErrorType.PERMISSION
+
+
+def test_a_directory_that_cannot_be_made(course, course_server, monkeypatch):
+    def refuse(*_args, **_options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+
+    with pytest.raises(NotPermitted, match="permission denied") as caught:
+        course.run(course_server.add("/a.bin", 1))
+
+    assert caught.value.error_type is ErrorType.PERMISSION
+
+
+def test_messages_about_different_files_have_the_same_words_around_the_name(course, liar):
+    """The fingerprint of a failure leaves out what is in quotes, so one cause is one alert."""
+    texts = set()
+    for name in ("lesson 1.mp4", "it's lesson 2.mp4"):
+        server = liar(lambda _asked: answer(b"<html>"))
+        with pytest.raises(BadAnswer) as caught:
+            course.run(f"{server.url}/{name}")
+        texts.add(re.sub(r"'[^']*'|\"[^\"]*\"", "#", str(caught.value)))
+    assert len(texts) == 1

@@ -1,0 +1,110 @@
+"""Where the room ends."""
+
+import errno
+import os
+import resource
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from orderctl.downloads.errors import DiskFull
+from orderctl.downloads.http import HttpHandler
+from orderctl.states import ErrorType
+from tests.downloads.conftest import one_file
+from tests.downloads.liar import answer, chunked
+
+
+def test_too_little_room_is_told_before_a_byte_is_fetched(course, course_server):
+    url = course_server.add_course("/go", {"a.bin": 1000})
+
+    with pytest.raises(DiskFull, match="needs 1000 bytes") as caught:
+        course.run(url, handler=HttpHandler(reserve=2**62))
+
+    assert caught.value.error_type is ErrorType.DISK_SPACE
+    assert [request.path for request in course_server.requests] == ["/go/course.json"]
+
+
+def test_too_little_room_is_told_before_the_body_where_only_the_server_knows_the_size(
+    course, liar, small_disk
+):
+    course.directory = small_disk(1 << 20)
+    server = liar(lambda _asked: answer(b"x" * 100, length=2 << 20))
+    context = course.context(f"{server.url}/a.bin")
+
+    with pytest.raises(DiskFull, match=f"needs {2 << 20} bytes"):
+        HttpHandler(reserve=0).download(context, one_file(context.course_url))
+
+
+def test_a_disk_that_fills_up_is_left_with_its_room(course, liar, small_disk):
+    course.directory = small_disk(1 << 20)
+    server = liar(lambda _asked: chunked(*[b"x" * 65536] * 32))
+
+    with pytest.raises(DiskFull, match="no space left") as caught:
+        course.run(f"{server.url}/a.bin")
+
+    assert caught.value.error_type is ErrorType.DISK_SPACE
+    assert course.files() == {}
+    assert course.hidden() == set()
+    space = os.statvfs(course.directory)
+    assert space.f_bfree >= 0.9 * space.f_blocks
+
+
+def test_a_file_beyond_the_limit_of_the_process_is_no_file(course, course_server):
+    url = course_server.add("/a.bin", 500_000)
+
+    with limited(resource.RLIMIT_FSIZE, 300_000), pytest.raises(DiskFull):
+        course.run(url)
+
+    assert course.files() == {}
+    assert course.hidden() == set()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_fails_at_the_last_sync_leaves_no_file_and_no_part(
+    course, course_server, monkeypatch, number
+):
+    url = course_server.add("/a.bin", 500_000)
+    sync = os.fsync
+
+    def fail(descriptor):
+        if os.fstat(descriptor).st_size == 500_000:
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+    with pytest.raises(OSError if number == errno.EIO else DiskFull):
+        course.run(url)
+
+    assert course.files() == {}
+    assert course.hidden() == set()
+
+
+@contextmanager
+def limited(kind, soft):
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """``small_disk(bytes)`` mounts a file system of that size, where that is allowed."""
+    mounted = []
+
+    def mount(size):
+        place = tmp_path / "small"
+        place.mkdir()
+        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(options, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a small tmpfs needs root")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
