@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Self
 
+_TLS = b"\x16\x03"  # how a TLS client begins
 #: Bytes to send, one by one or at once; may wait in between.
 Script = Callable[["Asked"], bytes | Iterator[bytes]]
 
@@ -82,14 +83,14 @@ class Liar:
 
     def _answer(self, connection: socket.socket) -> None:
         head = b""
-        while b"\r\n\r\n" not in head:
+        while b"\r\n\r\n" not in head and not head.startswith(_TLS):
             piece = connection.recv(65536)
             if not piece:
                 return
             head += piece
         request, *lines = head.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        asked = Asked(request.split(" ")[1], headers, len(self.asked))
+        asked = Asked(request.partition(" ")[2].split(" ")[0], headers, len(self.asked))
         self.asked.append(asked)
         said = self.script(asked)
         for piece in [said] if isinstance(said, bytes) else said:

@@ -5,9 +5,16 @@ import hashlib
 import pytest
 
 from orderctl.downloads import Delivery, Enrollment, RemoteFile
-from orderctl.downloads.errors import ChecksumMismatch, HostUnreachable, StatusRefused
+from orderctl.downloads.errors import (
+    ChecksumMismatch,
+    HostUnreachable,
+    InvalidManifest,
+    StatusRefused,
+    TooLarge,
+)
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
+from tests.downloads.liar import answer
 
 
 def test_enrolls_a_single_file(course, course_server):
@@ -171,3 +178,54 @@ def stop_at(course, size):
             raise KeyboardInterrupt
 
     course.checks = check
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('attachment; filename="lesson 1.mp4"', "lesson 1.mp4"),
+        ("attachment; filename*=UTF-8''b%C3%A0i%201.mp4", "bài 1.mp4"),
+        ('attachment; filename="bài 1.mp4"', "bài 1.mp4"),
+        ('attachment; filename="../../etc/passwd"', "_.._etc_passwd"),
+        ("attachment; filename*=nonsense''x%FFy", "x\u00ffy"),
+        ("attachment", "download"),
+        ("\x01;;=;filename", "download"),
+    ],
+)
+def test_takes_the_name_that_the_server_gives(course, liar, disposition, name):
+    server = liar(lambda _asked: answer(b"x", f"Content-Disposition: {disposition}"))
+
+    course.run(f"{server.url}/download?id=5")
+
+    assert course.files() == {name: b"x"}
+
+
+def test_json_that_is_no_manifest_is_a_file_only_where_its_name_says_so(course, liar):
+    server = liar(lambda _asked: answer(b'{"error": "no"}', "Content-Type: application/json"))
+
+    course.run(f"{server.url}/data.json")
+
+    assert course.files() == {"data.json": b'{"error": "no"}'}
+    with pytest.raises(InvalidManifest, match="no manifest"):
+        course.run(f"{server.url}/lesson.mp4")
+
+
+def test_a_manifest_of_any_json_type_or_name(course, liar):
+    body = b'{"files": [{"url": "a.bin"}]}'
+    for path, content_type in (
+        ("/m.json", "text/plain"),
+        ("/m", "application/vnd.course+json; charset=utf-8"),
+    ):
+        server = liar(lambda _asked, content_type=content_type: answer(body, f"Content-Type: {content_type}"))
+        context = course.context(server.url + path)
+
+        enrollment = HttpHandler().enroll(context)
+
+        assert [file.url for file in enrollment.files] == [f"{server.url}/a.bin"]
+
+
+def test_a_manifest_that_is_too_large_is_refused(course, liar):
+    server = liar(lambda _asked: answer(b"[" * (9 * 2**20), "Content-Type: application/json"))
+
+    with pytest.raises(TooLarge):
+        HttpHandler().enroll(course.context(f"{server.url}/m.json"))
