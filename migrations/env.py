@@ -11,4 +11,4 @@ context.configure(
     on_version_apply=run.record,
     output_buffer=run.output,
 )
-context.run_migrations(plan=run.plan)
+context.run_migrations(plan=context.config.attributes["plan"])

@@ -20,7 +20,9 @@ from sqlalchemy import (
 from sqlalchemy import DateTime as SqliteDateTime
 from sqlalchemy.dialects.mysql import DATETIME
 
-from orderctl.migrate.plan import FOREIGN_KEY_PREFIX, Clock, Plan
+from orderctl.migrate.ddl import Clock
+from orderctl.migrate.fitting import FOREIGN_KEY_PREFIX
+from orderctl.migrate.plan import Plan
 
 revision = "0001"
 down_revision = None
@@ -47,6 +49,8 @@ EVENTS = (
     "order_completed",
     "order_failed",
     "order_cancelled",
+    "order_reopened",
+    "task_released",
     "email_sent",
     "email_failed",
     "job_rejected",
@@ -73,6 +77,11 @@ def _text(length: int) -> String:
     return String(length).with_variant(mysql, "mysql", "mariadb")
 
 
+def _allows(length: int, values: tuple[str, ...]) -> dict[str, Any]:
+    """We write only these into it; where somebody's column is too narrow for them it becomes this wide."""
+    return {"values": values, "length": length}
+
+
 def _index(table: str, *columns: str, unique: bool = False) -> Index:
     return Index(f"{'uq' if unique else 'ix'}_orderctl_{table}_{'_'.join(columns)}", *columns, unique=unique)
 
@@ -94,14 +103,14 @@ Table(
         _text(16),
         nullable=False,
         server_default="pending",
-        info=REQUIRED | {"values": ORDER_STATUSES},
+        info=REQUIRED | _allows(16, ORDER_STATUSES),
     ),
     Column(
         "payment_status",
         _text(16),
         nullable=False,
         server_default="pending",
-        info=REQUIRED | {"values": PAYMENT_STATUSES},
+        info=REQUIRED | _allows(16, PAYMENT_STATUSES),
     ),
     Column("total_amount", Numeric(12, 2), nullable=False, server_default=text("0"), info=REQUIRED),
     Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
@@ -128,7 +137,7 @@ Table(
         _text(16),
         nullable=False,
         server_default="pending",
-        info=REQUIRED | {"values": TASK_STATUSES},
+        info=REQUIRED | _allows(16, TASK_STATUSES),
     ),
     Column("drive_link", _text(1024), info=NULL),
     Column("error_log", Text, info=NULL),
@@ -157,14 +166,16 @@ Table(
         "order_id", BigId, _key("order_audit_logs", "order_id", "orders.id"), nullable=False, info=REQUIRED
     ),
     Column("task_id", BigId, _key("order_audit_logs", "task_id", "download_tasks.id"), info=NULL),
-    Column("event_type", _text(64), nullable=False, info=REQUIRED | {"values": EVENTS}),
-    Column("event_category", _text(32), nullable=False, server_default="system", info={"values": CATEGORIES}),
-    Column("severity", _text(16), nullable=False, server_default="info", info={"values": SEVERITIES}),
+    Column("event_type", _text(64), nullable=False, info=REQUIRED | _allows(64, EVENTS)),
+    Column(
+        "event_category", _text(32), nullable=False, server_default="system", info=_allows(32, CATEGORIES)
+    ),
+    Column("severity", _text(16), nullable=False, server_default="info", info=_allows(16, SEVERITIES)),
     Column("message", Text, nullable=False, server_default=text("('')")),
     Column("details", JSON, info=NULL),
-    Column("previous_status", _text(32), info=NULL | {"values": STATUSES}),
-    Column("new_status", _text(32), info=NULL | {"values": STATUSES}),
-    Column("source", _text(64), info={"values": SOURCES}),
+    Column("previous_status", _text(32), info=NULL | _allows(32, STATUSES)),
+    Column("new_status", _text(32), info=NULL | _allows(32, STATUSES)),
+    Column("source", _text(64), info=_allows(64, SOURCES)),
     Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
     Column("dedup_key", _text(191)),
     Column("actor", _text(128)),

@@ -5,22 +5,22 @@ Nothing is ever taken away and no row is rewritten, so there is no way down.
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import database
-from orderctl.errors import LockHeld, Misconfigured, NotMigrated, SubjectFailed
+from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
-from orderctl.migrate.plan import Step
-from orderctl.migrate.run import HISTORY_TABLE, OnStep, Run, applied, missing, scripts
+from orderctl.migrate import survey as surveys
+from orderctl.migrate.ddl import Step
+from orderctl.migrate.plan import Emit
+from orderctl.migrate.run import Run
+from orderctl.migrate.survey import Survey
 from orderctl.schema import UtcDateTime
 
 __all__ = ["Report", "Revision", "Status", "Step", "check", "history", "sql", "status", "up"]
@@ -83,7 +83,7 @@ class Status:
 
 
 def up(
-    engine: Engine, *, lock_timeout: float = 10, actor: str | None = None, on_step: OnStep | None = None
+    engine: Engine, *, lock_timeout: float = 10, actor: str | None = None, on_step: Emit | None = None
 ) -> Report:
     """Bring the database to the newest revision, and mend what is missing of older ones.
 
@@ -92,7 +92,7 @@ def up(
     Args:
         engine: Of the database.
         lock_timeout: How many seconds to wait for another migration, and for others' transactions.
-        actor: By whom, for :func:`status`; the user and host of this process when None.
+        actor: By whom, for :func:`status`; the database's own account when None.
         on_step: Called with each step before it runs.
 
     Raises:
@@ -101,9 +101,14 @@ def up(
             lacks rights. Nothing has been changed.
         DatabaseUnavailable: There is no connection, or it was lost.
     """
-    who = actor or f"{getpass.getuser()}@{socket.gethostname()}"
     with _writing(engine, lock_timeout) as connection:
-        return _up(Run(connection, actor=who, timeout=lock_timeout, on_step=on_step))
+        found = surveys.make(connection)
+        found.refuse_obstacles()
+        run = Run(
+            connection, actor=actor, timeout=lock_timeout, on_step=on_step, leave_out=tuple(found.refused)
+        )
+        _carry_out(found, run)
+        return Report(tuple(found.pending), tuple(run.done), (*found.warnings, *run.warnings))
 
 
 def status(engine: Engine) -> Status:
@@ -116,12 +121,26 @@ def status(engine: Engine) -> Status:
         DatabaseUnavailable: There is no connection, or it was lost.
     """
     with database.reading(engine) as connection:
-        return _status(connection)
+        found = surveys.make(connection)
+        recorded = _recorded(connection) if found.applied else {}
+    revisions = (
+        Revision(
+            script.revision, script.doc, script.revision in found.applied, *recorded.get(script.revision, ())
+        )
+        for script in found.scripts
+    )
+    return Status(
+        revisions=tuple(revisions),
+        drift=tuple(step.what for step in found.missing if not step.optional),
+        wanting=tuple(step.what for step in found.missing if step.optional),
+        obstacles=tuple(found.obstacles),
+        warnings=tuple(found.warnings),
+    )
 
 
 def history() -> tuple[Revision, ...]:
     """The revisions that this version of orderctl knows, the oldest first; needs no database."""
-    return tuple(Revision(script.revision, script.doc) for script in scripts())
+    return tuple(Revision(script.revision, script.doc) for script in surveys.scripts())
 
 
 def check(engine: Engine) -> None:
@@ -152,113 +171,51 @@ def sql(engine: Engine) -> str:
         DatabaseUnavailable: There is no connection, or it was lost.
     """
     with database.reading(engine) as connection:
-        return _sql(connection)
+        found = surveys.make(connection)
+        found.refuse_obstacles()
+        run = Run(connection, leave_out=tuple(found.refused))
+        for step in found.missing:
+            run.write(step)
+        if found.pending:
+            run.write_upgrade(found.applied[-1] if found.applied else None)
+        return run.output.getvalue()
 
 
-def _up(run: Run) -> Report:
-    before = _status(run.connection)
-    if before.obstacles:
-        raise Misconfigured(f"nothing was changed: {'; '.join(before.obstacles)}")
-    old, plan = missing(run, [script for script in scripts() if script.revision not in before.pending])
-    for step in old:
+def _carry_out(found: Survey, run: Run) -> None:
+    if run.connection.dialect.name != "sqlite":
+        altered = {name for step in found.steps for right, name in step.needs if right == "ALTER"}
+        locks.probe(run.connection, altered, run.timeout)
+    for step in found.missing:
         run.execute(step)
-    run.plan = run.planned(run.execute)
-    if before.pending:
+    if found.pending:
         run.upgrade()
     run.connection.commit()
-    warnings = dict.fromkeys((*plan.warnings, *run.plan.warnings, *run.warnings))
-    return Report(before.pending, tuple(run.done), tuple(warnings))
 
 
-def _status(connection: Connection) -> Status:
-    run, known = Run(connection), scripts()
-    done = _applied(connection, [script.revision for script in known])
-    old, _ = missing(run, [script for script in known if script.revision in done])
-    _, plan = missing(run, known)
-    recorded = _recorded(connection) if done else {}
-    revisions = (
-        recorded.get(script.revision, Revision(script.revision, script.doc, script.revision in done))
-        for script in known
+def _recorded(connection: Connection) -> dict[str, tuple[datetime, str, str]]:
+    source = table(
+        surveys.HISTORY_TABLE,
+        column("revision"),
+        column("applied_at", UtcDateTime()),
+        column("applied_by"),
+        column("version"),
     )
-    return Status(
-        revisions=tuple(revisions),
-        drift=tuple(step.what for step in old if not step.optional),
-        wanting=tuple(step.what for step in old if step.optional),
-        obstacles=tuple(plan.obstacles),
-        warnings=tuple(plan.warnings),
-    )
-
-
-def _applied(connection: Connection, known: list[str]) -> list[str]:
-    """The revisions up to the one that is noted as the last."""
-    current = applied(connection)
-    if unknown := [revision for revision in current if revision not in known]:
-        raise Misconfigured(
-            f"the database is at revision {unknown[0]}, which this version of orderctl does not know",
-            hint="use the orderctl that migrated it, or a newer one",
-        )
-    return known[: known.index(current[0]) + 1] if current else []
-
-
-def _recorded(connection: Connection) -> dict[str, Revision]:
-    names = ("revision", "applied_at", "applied_by", "version")
-    source = table(HISTORY_TABLE, *(column(name) for name in names), column("applied_at", UtcDateTime))
-    about = {script.revision: script.doc for script in scripts()}
-    try:
-        rows = connection.execute(select(*(source.c[name] for name in names))).all()
-    except DBAPIError as error:
-        if isinstance(database.translate(error), NotMigrated):
-            return {}
-        raise
-    return {row[0]: Revision(row[0], about.get(row[0], ""), True, *row[1:]) for row in rows}
-
-
-def _sql(connection: Connection) -> str:
-    before = _status(connection)
-    if before.obstacles:
-        raise Misconfigured("; ".join(before.obstacles))
-    run, known = Run(connection), scripts()
-    done = [script for script in known if script.revision not in before.pending]
-    for step in missing(run, done)[0]:
-        run.write(step)
-    run.plan = run.planned(run.write)
-    if before.pending:
-        run.write_upgrade(done[-1].revision if done else None)
-    return run.output.getvalue()
+    return {row[0]: (row[1], row[2], row[3]) for row in connection.execute(select(source))}
 
 
 @contextmanager
 def _writing(engine: Engine, timeout: float) -> Iterator[Connection]:
     try:
         if engine.dialect.name == "sqlite":
-            with engine.connect() as connection, _sqlite_lock(connection, timeout):
+            with engine.connect() as connection, locks.sqlite(connection, timeout):
                 yield connection
             return
         # An engine of its own: a long index must not be cut by a timeout, nor the session be used again.
         own = database.connect(engine.url.render_as_string(hide_password=False), answer_timeout=None)
         try:
-            with own.connect() as connection, locks.one_at_a_time(connection, timeout):
-                locks.prepare(connection)
+            with own.connect() as connection, locks.mysql(connection, timeout):
                 yield connection
         finally:
             own.dispose()
     except DBAPIError as error:
         raise database.translate(error) from error
-
-
-@contextmanager
-def _sqlite_lock(connection: Connection, timeout: float) -> Iterator[None]:
-    driver: Any = connection.connection.driver_connection
-    [(before,)] = driver.execute("PRAGMA busy_timeout").fetchall()
-    driver.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
-    try:
-        connection.begin()
-        if not driver.in_transaction:
-            driver.execute("BEGIN IMMEDIATE")
-        yield
-    except DBAPIError as error:
-        if "database is locked" in str(error.orig):
-            raise LockHeld("the database is being written by somebody else for too long") from error
-        raise
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {before}")

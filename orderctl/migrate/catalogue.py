@@ -77,6 +77,22 @@ class ForeignKey:
     on_delete: str = "RESTRICT"
 
 
+@dataclass(frozen=True)
+class Check:
+    """A check constraint; ``clause`` is what it says between its outermost brackets."""
+
+    name: str
+    clause: str
+
+    def allows(self, column: str) -> set[str] | None:
+        """The values to which it restricts a column; None when it is not of this kind."""
+        clause = self.clause.replace("\\'", "'").strip("( )")
+        restriction = re.match(
+            rf"[`\"\[]?{re.escape(column)}[`\"\]]?\s+in\s*\(([^()]*)$", clause, re.IGNORECASE
+        )
+        return set(re.findall(r"'((?:[^']|'')*)'", restriction.group(1))) if restriction else None
+
+
 @dataclass
 class Table:
     """A table as it stands; ``engine`` and ``row_format`` are those of MySQL and MariaDB."""
@@ -87,6 +103,7 @@ class Table:
     columns: dict[str, Column] = field(default_factory=dict)
     indexes: list[Index] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -150,6 +167,9 @@ def _read_sqlite_table(connection: Connection, name: str) -> Table:
         table.indexes.append(Index(index, tuple(part[2] or "" for part in own), bool(unique), usable))
     for row in connection.exec_driver_sql(f'PRAGMA foreign_key_list("{name}")').all():
         table.foreign_keys.append(ForeignKey("", row[3], row[2], row[6]))
+    text = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).scalar() or ""
+    clauses = re.findall(r"CHECK\s*\(([^()]*\([^()]*\))\s*\)", text, re.IGNORECASE)
+    table.checks += [Check(f"({clause.strip()})", clause) for clause in clauses]
     return table
 
 
@@ -174,6 +194,7 @@ def _read_mysql(connection: Connection, names: Sequence[str]) -> Catalogue:
     _read_columns(connection, catalogue)
     _read_indexes(connection, catalogue, "ignored = 'YES'" if is_mariadb else "is_visible = 'NO'")
     _read_foreign_keys(connection, catalogue)
+    _read_checks(connection, catalogue)
     return catalogue
 
 
@@ -230,3 +251,16 @@ def _read_foreign_keys(connection: Connection, catalogue: Catalogue) -> None:
     for table, *key in _rows(connection, statement):
         if table in catalogue.tables:
             catalogue.tables[table].foreign_keys.append(ForeignKey(*key))
+
+
+def _read_checks(connection: Connection, catalogue: Catalogue) -> None:
+    own = "AND t.table_name = c.table_name" if catalogue.server == "mariadb" else "AND t.enforced = 'YES'"
+    statement = (
+        "SELECT t.table_name, c.constraint_name, c.check_clause FROM information_schema.check_constraints c"  # noqa: S608
+        " JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema"
+        f" AND t.constraint_name = c.constraint_name {own}"
+        " WHERE c.constraint_schema = DATABASE() AND t.constraint_type = 'CHECK'"
+    )
+    for table, name, clause in _rows(connection, statement):
+        if table in catalogue.tables:
+            catalogue.tables[table].checks.append(Check(name, clause))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from sqlite3 import OperationalError
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -21,13 +22,44 @@ from orderctl.errors import LockHeld
 _LOCK_WAIT_TIMEOUT: Final = 1205
 #: Not possible by this algorithm (or not without blocking); too many instant changes since the last rebuild.
 _NOT_SO: Final = {1845, 1846, 4092, 1235}
+_NO_RIGHT: Final = {1044, 1142}
 _LONGEST_NAME: Final = 64
 _PAUSE_SECONDS: Final = 0.5
 
 
 @contextmanager
-def one_at_a_time(connection: Connection, timeout: float) -> Iterator[None]:
-    """Hold the lock of migrations on this database.
+def sqlite(connection: Connection, timeout: float) -> Iterator[None]:
+    """Have SQLite's only write lock, in one transaction.
+
+    Args:
+        connection: Of SQLite, no transaction begun.
+        timeout: How many seconds to wait for somebody else.
+
+    Raises:
+        LockHeld: When somebody else has it for longer.
+    """
+    driver: Any = connection.connection.driver_connection
+    [(before,)] = driver.execute("PRAGMA busy_timeout").fetchall()
+    driver.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
+    try:
+        connection.begin()
+        if not driver.in_transaction:  # an engine that does not come from orderctl.database
+            driver.execute("BEGIN IMMEDIATE")
+        yield
+    except (DBAPIError, OperationalError) as error:
+        if "locked" in str(error):
+            raise LockHeld(
+                f"somebody else has been writing into the database for more than {timeout:g} s",
+                hint="wait until they have ended, or give a longer --lock-timeout",
+            ) from error
+        raise
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {before}")
+
+
+@contextmanager
+def mysql(connection: Connection, timeout: float) -> Iterator[None]:
+    """Hold the lock of migrations on this database; statements wait for tables in turns of a second.
 
     Args:
         connection: Of MySQL or MariaDB; the lock is its own.
@@ -37,17 +69,14 @@ def one_at_a_time(connection: Connection, timeout: float) -> Iterator[None]:
         LockHeld: When somebody else holds it for longer. The message names who.
     """
     name = lock_name(connection.exec_driver_sql("SELECT DATABASE()").scalar() or "")
+    connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1")
     if not connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, timeout)).scalar():
         holder = connection.exec_driver_sql("SELECT IS_USED_LOCK(%s)", (name,)).scalar()
         raise LockHeld(
             f"another migration of this database is running: {_describe(connection, holder)}",
             hint="wait until it has ended, or give a longer --lock-timeout",
         )
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
+    yield  # the end of the connection gives it back, however that comes
 
 
 def lock_name(database: str) -> str:
@@ -62,7 +91,7 @@ def execute(connection: Connection, statements: tuple[str, ...], timeout: float)
     """Run the first of the statements that the server can do, waiting for the table in short turns.
 
     Args:
-        connection: Of MySQL or MariaDB, prepared by :func:`prepare`.
+        connection: Of MySQL or MariaDB, inside :func:`mysql`.
         statements: To the same end, the best first.
         timeout: How many seconds to wait for others' transactions.
 
@@ -80,9 +109,28 @@ def execute(connection: Connection, statements: tuple[str, ...], timeout: float)
     return _in_turns(connection, last, timeout)
 
 
-def prepare(connection: Connection) -> None:
-    """Have statements wait for tables in turns of a second."""
-    connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1")
+def probe(connection: Connection, tables: Collection[str], timeout: float) -> None:
+    """Make sure that no transaction keeps one of the tables, before anything is changed.
+
+    Args:
+        connection: Of MySQL or MariaDB, inside :func:`mysql`.
+        tables: Names of tables; those that are not there are left out.
+        timeout: How many seconds to wait.
+
+    Raises:
+        LockHeld: When others' transactions keep a table for longer.
+    """
+    there = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+    present = sorted(set(connection.exec_driver_sql(there).scalars()) & set(tables))
+    if not present:
+        return
+    try:
+        _in_turns(connection, f"LOCK TABLES {', '.join(f'{name} WRITE' for name in present)}", timeout)
+    except DBAPIError as error:
+        if code_of(error) not in _NO_RIGHT:  # then each statement has to see for itself
+            raise
+    else:
+        connection.exec_driver_sql("UNLOCK TABLES")
 
 
 def _in_turns(connection: Connection, statement: str, timeout: float) -> None:

@@ -1,0 +1,99 @@
+"""What the account may do on MySQL and MariaDB, so that nothing is begun that cannot be ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from orderctl.migrate.ddl import Step
+
+_GRANT: Final = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>\S+) TO ")
+_NAME: Final = r"`((?:[^`]|``)*)`|(\*)"
+
+Need = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One line of ``SHOW GRANTS``; ``*`` stands for every database or table."""
+
+    privileges: frozenset[str]
+    database: str
+    table: str
+
+    def covers(self, privilege: str, database: str, table: str) -> bool:
+        """Whether it gives a right on a table (or, with an empty name, on the whole database)."""
+        return (
+            bool(self.privileges & {privilege, "ALL PRIVILEGES", "ALL"})
+            and (self.database == "*" or bool(re.fullmatch(_pattern(self.database), database)))
+            and self.table in {"*", table}
+        )
+
+
+@dataclass(frozen=True)
+class Rights:
+    """All grants of an account, those of its active roles among them."""
+
+    account: str
+    database: str
+    grants: tuple[Grant, ...]
+    is_mariadb: bool = False
+
+    def lacking(self, needs: Iterable[Need]) -> list[Need]:
+        """Which of the rights the account does not have."""
+        return [need for need in dict.fromkeys(needs) if not self._has(need)]
+
+    def lacking_for(self, step: Step) -> list[Need]:
+        """Which of a step's rights the account does not have."""
+        return self.lacking(step.needs)
+
+    def remedy(self, needs: Iterable[Need]) -> str:
+        """The GRANT that gives what is lacking."""
+        user, _, host = self.account.rpartition("@")
+        privileges = ", ".join(sorted({privilege for privilege, _ in needs}))
+        return f"GRANT {privileges} ON `{self.database}`.* TO '{user}'@'{host}'"
+
+    def _has(self, need: Need) -> bool:
+        privilege, table = need
+        if privilege == "REFERENCES" and self.is_mariadb:
+            return True  # it does not ask for it
+        return any(grant.covers(privilege, self.database, table) for grant in self.grants)
+
+
+def read(connection: Connection) -> Rights:
+    """Read the account's rights.
+
+    Args:
+        connection: Of MySQL or MariaDB.
+    """
+    account, database = connection.exec_driver_sql("SELECT CURRENT_USER(), DATABASE()").one()
+    lines = connection.exec_driver_sql("SHOW GRANTS").scalars().all()
+    grants = tuple(grant for line in lines if (grant := parse(line)))
+    return Rights(account, database, grants, bool(getattr(connection.dialect, "is_mariadb", False)))
+
+
+def parse(line: str) -> Grant | None:
+    """One line of ``SHOW GRANTS``; None for a line that grants nothing on tables (roles, proxies)."""
+    found = _GRANT.match(line)
+    names = re.fullmatch(rf"(?:{_NAME})\.(?:{_NAME})", found["scope"]) if found else None
+    if not found or not names:
+        return None
+    privileges = re.sub(r" \([^)]*\)", "", found["privileges"])  # of single columns: as of the table
+    database, table = (names[1] or names[2], names[3] or names[4])
+    return Grant(frozenset(privileges.split(", ")), database.replace("``", "`"), table.replace("``", "`"))
+
+
+def describe(needs: Iterable[Need]) -> str:
+    """The rights for people: ``ALTER on orders, CREATE VIEW``."""
+    return ", ".join(f"{privilege} on {table}" if table else privilege for privilege, table in needs)
+
+
+def _pattern(database: str) -> str:
+    r"""The regular expression of a database's name in a grant, where ``_`` and ``%`` are wild unless ``\_``."""
+    parts = re.findall(r"\\[_%]|.", database)
+    wild = {"_": ".", "%": ".*"}
+    return "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
