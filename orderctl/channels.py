@@ -97,6 +97,11 @@ def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
     return tuple(Channel(scope, subject_id, kind) for kind in kinds)
 
 
+def room(scope: Scope, subject_id: int) -> bytes:
+    """Where the relay gathers the listeners of one order or task: its channels' names up to the type."""
+    return f"{scope}:{subject_id}".encode()
+
+
 def sent_marker(name: str) -> str:
     """The key that says that the message of that name was sent."""
     return SENT_PREFIX + name

@@ -1,0 +1,69 @@
+"""The plain protocol on ``/ws``: one JSON object in a text frame, both ways. No I/O here.
+
+client   {"event": "subscribe:task", "data": {"taskId": 456}, "id": 1}
+server   {"event": "ack", "id": 1, "data": {...}}
+         {"event": "error", "id": 1, "error": "taskId needs a whole number above 0"}
+         {"event": "progress", "data": {"scope": "task", "id": 456, "type": "progress", "data": {...}}}
+
+Each call is answered, with its ``id`` where it has one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from orderctl.relay.calls import MAX_NAME, Call, InvalidFrame, parse_json
+
+#: Longest ``id`` of a call that is repeated, in characters.
+_MAX_ID: Final = 64
+
+
+def decode(text: str) -> Call:
+    """Read a client's frame.
+
+    Raises:
+        InvalidFrame: When it is not a JSON object with ``event``, or its ``id`` is neither text nor number.
+    """
+    frame = parse_json(text)
+    if not isinstance(frame, dict):
+        raise InvalidFrame("a frame is a JSON object")
+    event = frame.get("event")
+    if not isinstance(event, str) or not 0 < len(event) <= MAX_NAME:
+        raise InvalidFrame(f"event needs a text of at most {MAX_NAME} characters")
+    return Call(event, frame.get("data"), _read_id(frame.get("id")))
+
+
+def _read_id(value: object) -> int | str | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    if value is not None and not whole and not (isinstance(value, str) and len(value) <= _MAX_ID):
+        raise InvalidFrame("id needs a whole number or a short text")
+    return value  # type: ignore[return-value]
+
+
+def message(kind: bytes, envelope: bytes) -> bytes:
+    """A publication: the envelope is JSON already."""
+    return b'{"event":"%b","data":%b}' % (kind, envelope)
+
+
+def event(name: str, data: Any = None) -> bytes:
+    """An event of the relay itself, such as ``relay:degraded``."""
+    return _dump({"event": name, "data": data})
+
+
+def acknowledgement(call_id: int | str | None, data: Any = None) -> bytes:
+    """The answer to a call that was carried out."""
+    return _dump({"event": "ack", **_repeat(call_id), "data": data})
+
+
+def error(call_id: int | str | None, text: str) -> bytes:
+    """The answer to a call that was not."""
+    return _dump({"event": "error", **_repeat(call_id), "error": text})
+
+
+def _repeat(call_id: int | str | None) -> dict[str, int | str]:
+    return {} if call_id is None else {"id": call_id}
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
