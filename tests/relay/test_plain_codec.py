@@ -105,7 +105,9 @@ def test_other_events_are_unknown(event: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [None, 1, [], {}, {"orderId": 1}]
-    + [{"taskId": value} for value in (0, -1, 1.0, True, None, "", "x", "-1", "\uff11", "9" * 20, 2**63, [1])],
+    + [
+        {"taskId": value} for value in (0, -1, 1.0, True, None, "", "x", "-1", "\uff11", "9" * 20, 2**63, [1])
+    ],
     ids=repr,
 )
 def test_an_id_is_a_whole_number_above_0(data: object) -> None:

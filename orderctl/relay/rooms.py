@@ -1,0 +1,102 @@
+"""Rooms, their members, and a message on its way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from orderctl import channels, messages
+from orderctl.channels import Channel
+from orderctl.relay import frames, plain, socketio
+from orderctl.relay.calls import Subject
+
+
+class Dialect(IntEnum):
+    """How a member wants its frames."""
+
+    PLAIN = 0
+    SOCKETIO = 1
+
+
+_ENCODE: Final = (plain.message, socketio.message)
+
+
+class Message:
+    """One publication on its way: validated, and encoded when the first member of a dialect needs it."""
+
+    __slots__ = ("_frames", "data", "envelope", "kind", "number")
+
+    def __init__(self, kind: bytes, data: messages.Data, envelope: bytes, number: int) -> None:
+        self.kind = kind
+        self.data = data
+        self.envelope = envelope
+        self.number = number
+        self._frames: list[bytes | None] = [None, None]
+
+    def frame(self, dialect: Dialect) -> bytes:
+        """The WebSocket frame for members of that dialect."""
+        frame = self._frames[dialect]
+        if frame is None:
+            frame = self._frames[dialect] = frames.text(_ENCODE[dialect](self.kind, self.envelope))
+        return frame
+
+
+class Room:
+    """The listeners of one order or task."""
+
+    __slots__ = ("_heads", "channels", "last", "members", "subject")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.channels = {str(c.kind).encode(): c for c in channels.of_subject(subject.scope, subject.id)}
+        self.members: tuple[dict[Member, None], dict[Member, None]] = ({}, {})
+        self.last: dict[bytes, Message] = {}
+        self._heads = {kind: _head(channel) for kind, channel in self.channels.items()}
+
+    def read(self, kind: bytes, payload: bytes, number: int) -> Message:
+        """Validate a payload of one of this room's channels.
+
+        Raises:
+            InvalidMessage: When it is none.
+        """
+        data, raw = messages.validate(self.channels[kind], payload)
+        return Message(kind, data, b"%b%b}" % (self._heads[kind], raw), number)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody listens."""
+        return not self.members[0] and not self.members[1]
+
+
+def _head(channel: Channel) -> bytes:
+    return b'{"scope":"%b","id":%d,"type":"%b","data":' % (
+        channel.scope.encode(),
+        channel.id,
+        channel.kind.encode(),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One connection, as the hub sees it.
+
+    Attributes:
+        dialect: How it wants its frames.
+        write: Takes bytes for the wire; never blocks.
+        changed: Called when a room was entered or left for good.
+        rooms: Its rooms, each with the number of the last publication that it did not hear.
+        leaving: Rooms that it asked to leave, each with the time at which it does.
+    """
+
+    dialect: Dialect
+    write: Callable[[bytes], object]
+    changed: Callable[[], object] = lambda: None
+    rooms: dict[Room, int] = field(default_factory=dict)
+    leaving: dict[Room, float] = field(default_factory=dict)
+    held: dict[object, bytes] = field(default_factory=dict)
+    held_bytes: int = 0
+    over_since: float | None = None
+    drained_at: float = 0.0
+    buffered: int = 0
