@@ -220,6 +220,16 @@ def test_junk_is_counted_and_the_next_message_arrives(
     assert plain.percents == [1]
 
 
+def test_progress_of_an_earlier_attempt_is_dropped_and_its_status_is_not(hub: Hub, plain: Socket) -> None:
+    join(hub, plain)
+
+    publish(hub, progress(50, seq=5), progress(40, seq=4), progress(50, seq=5), progress(60))
+    publish(hub, status("b", timestamp=2), status("a", timestamp=1), channel=b"task:456:status")
+
+    assert plain.percents == [50, 50, 60, "b", "a"]
+    assert hub.counts.overtaken == 1
+
+
 def test_a_closed_member_hurts_nobody(hub: Hub, plain: Socket) -> None:
     closed = Socket(hub, Dialect.PLAIN)
     join(hub, closed)
@@ -441,7 +451,7 @@ class TestSlowMembers:
 
         assert len(slow.writes) == 1
 
-    def test_nothing_drained_for_10_seconds_is_a_stall(self, hub: Hub, clock: FakeClock) -> None:
+    def test_nothing_drained_for_a_while_is_a_stall(self, hub: Hub, clock: FakeClock) -> None:
         slow = Socket(hub, Dialect.PLAIN, room_for=1)
         join(hub, slow)
         publish(hub, progress(1))
@@ -454,7 +464,7 @@ class TestSlowMembers:
         clock.pass_time(1)
         assert hub.is_stalled(slow.member, 99)
 
-    def test_more_than_1_mib_for_10_seconds_is_a_stall_even_while_it_trickles(
+    def test_more_than_1_mib_for_a_while_is_a_stall_even_while_it_trickles(
         self, hub: Hub, clock: FakeClock
     ) -> None:
         slow = Socket(hub, Dialect.PLAIN, room_for=1)

@@ -1,0 +1,236 @@
+"""What one client may say, and what it is answered; without its socket.
+
+A client is opened, receives texts, and is gone. It closes itself through its :class:`Line`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+from orderctl.errors import OrderctlError
+from orderctl.relay import frames, plain, socketio
+from orderctl.relay.access import Access, Unauthorized
+from orderctl.relay.calls import SUBSCRIBE, Call, InvalidFrame, Subject, action_of
+from orderctl.relay.exchange import Exchange
+from orderctl.relay.line import NORMAL, POLICY_VIOLATION, Line
+from orderctl.relay.rooms import Dialect, Member
+
+AUTH: Final = "auth"
+
+Verify = Callable[[str], Access]
+
+
+class Client:
+    """One connection of either dialect.
+
+    Args:
+        exchange: Where it listens.
+        line: Its connection.
+        verify: Reads a token.
+        access: What it may hear, where that is known already.
+    """
+
+    dialect: Dialect
+
+    def __init__(self, exchange: Exchange, line: Line, verify: Verify, access: Access | None) -> None:
+        self.exchange = exchange
+        self.line = line
+        self.access = access
+        self.member = Member(self.dialect, line.write)
+        self._verify = verify
+        self._asked: set[Subject] = set()
+
+    def open(self) -> None:
+        """The connection is there."""
+        self.exchange.enter(self.member, self.line)
+
+    def receive(self, text: str) -> None:
+        """The client has sent a text frame."""
+        raise NotImplementedError
+
+    def gone(self) -> None:
+        """The connection is no more."""
+        self.exchange.leave(self.member)
+
+    def ping(self) -> bytes:
+        """The frame that asks whether it lives."""
+        raise NotImplementedError
+
+    def send(self, payload: bytes) -> None:
+        """Send a text frame."""
+        if self.member in self.exchange.members:
+            self.exchange.hub.send(self.member, frames.text(payload))
+
+    def _act(self, call: Call, access: Access) -> None:
+        """Carry out a subscription or its end, and answer."""
+        action, subject = action_of(call)
+        if action != SUBSCRIBE:
+            self._asked.discard(subject)
+            self.exchange.hub.quit(self.member, subject)
+            self.answer(call, subject)
+            return
+        allowed = self.exchange.allows(access, subject)
+        if allowed is None:
+            self._asked.add(subject)
+            self.line.spawn(self._ask(call, access, subject))
+        else:
+            self._subscribe(call, subject, allowed=allowed)
+
+    def _subscribe(self, call: Call, subject: Subject, *, allowed: bool) -> None:
+        if not allowed:
+            raise Unauthorized(f"the token does not allow {subject.scope} {subject.id}")
+        self.exchange.subscribe(self.member, subject)
+        self.answer(call, subject)
+
+    async def _ask(self, call: Call, access: Access, subject: Subject) -> None:
+        try:
+            allowed = await self.exchange.ask_whether_allowed(access, subject)
+            if subject in self._asked:  # it may have changed its mind meanwhile
+                self._asked.discard(subject)
+                self._subscribe(call, subject, allowed=allowed)
+        except OrderctlError as error:
+            self.refuse(call, str(error))
+
+    def answer(self, call: Call, subject: Subject) -> None:
+        """Tell that the call was carried out."""
+        raise NotImplementedError
+
+    def refuse(self, call: Call, why: str) -> None:
+        """Tell that the call was not carried out."""
+        raise NotImplementedError
+
+
+class PlainClient(Client):
+    """A client of ``/ws``."""
+
+    dialect = Dialect.PLAIN
+
+    def open(self) -> None:
+        """Nothing is said; the client begins."""
+        super().open()
+        if self.access is not None:
+            self.line.authorized(self.access)
+
+    def receive(self, text: str) -> None:
+        """Carry out a call; each is answered."""
+        try:
+            call = plain.decode(text)
+        except InvalidFrame as error:
+            self.send(plain.error(None, str(error)))
+            return
+        try:
+            self._carry_out(call)
+        except OrderctlError as error:
+            self.refuse(call, str(error))
+
+    def _carry_out(self, call: Call) -> None:
+        if call.event == AUTH:
+            self._authenticate(call)
+        elif self.access is None:
+            raise Unauthorized('send {"event":"auth","data":{"token":"..."}} first')
+        else:
+            self._act(call, self.access)
+
+    def _authenticate(self, call: Call) -> None:
+        token = call.data.get("token") if isinstance(call.data, dict) else None
+        if not isinstance(token, str):
+            raise Unauthorized("auth needs {token: text}")
+        self.access = self._verify(token)
+        self.line.authorized(self.access)
+        self.send(plain.acknowledgement(call.id))
+
+    def ping(self) -> bytes:
+        """A ping of WebSocket."""
+        return frames.PING
+
+    def answer(self, call: Call, subject: Subject) -> None:
+        """``ack`` with the subject."""
+        self.send(plain.acknowledgement(call.id, {"scope": subject.scope, "id": subject.id}))
+
+    def refuse(self, call: Call, why: str) -> None:
+        """``error`` with the reason."""
+        self.send(plain.error(call.id, why))
+
+
+class SocketIoClient(Client):
+    """A client of ``/socket.io/``."""
+
+    dialect = Dialect.SOCKETIO
+
+    def __init__(self, exchange: Exchange, line: Line, verify: Verify, access: Access | None) -> None:
+        super().__init__(exchange, line, verify, access)
+        self._connected: Access | None = None
+
+    def open(self) -> None:
+        """Engine.IO's server speaks first."""
+        super().open()
+        self.send(socketio.handshake(secrets.token_urlsafe(15)))
+
+    def receive(self, text: str) -> None:
+        """Take a packet; what is none ends the connection, as Socket.IO's own server does."""
+        try:
+            packet = socketio.decode(text)
+        except InvalidFrame as error:
+            self.line.hang_up(POLICY_VIOLATION, str(error))
+            return
+        match packet:
+            case socketio.Connect():
+                self._connect(packet)
+            case socketio.Event(namespace=socketio.ROOT, call=call) if self._connected:
+                self._take(call, self._connected)
+            case socketio.Event():
+                self.line.hang_up(POLICY_VIOLATION, "connect first")
+            case socketio.Disconnect(namespace=socketio.ROOT) | socketio.Close():
+                self.line.hang_up(NORMAL, "")
+            case _:
+                pass
+
+    def _connect(self, packet: socketio.Connect) -> None:
+        if packet.namespace != socketio.ROOT:
+            self.send(socketio.refused(packet.namespace, "Invalid namespace"))
+            return
+        if self._connected:
+            return
+        try:
+            access = self._read_access(packet.auth)
+        except Unauthorized as error:
+            self.send(socketio.refused(packet.namespace, str(error)))
+            return
+        self._connected = access
+        self.line.authorized(access)
+        self.send(socketio.connected(secrets.token_urlsafe(15), secrets.token_urlsafe(24)))
+
+    def _read_access(self, auth: dict[str, Any]) -> Access:
+        token = auth.get("token")
+        if isinstance(token, str) and token:
+            return self._verify(token)
+        if self.access is None:
+            raise Unauthorized("auth needs {token: text}")
+        return self.access
+
+    def _take(self, call: Call, access: Access) -> None:
+        try:
+            self._act(call, access)
+        except OrderctlError as error:
+            self.refuse(call, str(error))
+
+    def ping(self) -> bytes:
+        """A ping of Engine.IO."""
+        return _SOCKETIO_PING
+
+    def answer(self, call: Call, subject: Subject) -> None:
+        """Acknowledge, where that was asked for."""
+        self._acknowledge(call, {"ok": True, "scope": subject.scope, "id": subject.id})
+
+    def refuse(self, call: Call, why: str) -> None:
+        """Acknowledge with the reason, where that was asked for."""
+        self._acknowledge(call, {"ok": False, "error": why})
+
+    def _acknowledge(self, call: Call, result: dict[str, Any]) -> None:
+        if isinstance(call.id, int):
+            self.send(socketio.acknowledgement(call.id, result))
+
+
+_SOCKETIO_PING: Final = frames.text(socketio.PING)

@@ -1,0 +1,283 @@
+"""What comes from Redis: one connection that hears every publication and answers questions.
+
+It speaks RESP3 (Redis 6, Valkey), where a subscribed connection may also ask: an answer then stands in the
+stream exactly where the store was when it gave it, so a snapshot read here can neither miss nor overtake a
+publication. Publications are handed on as they are parsed and flushed once at the end of each read; a
+coroutine for each, as redis-py has it, would cost more than all the rest of the relay's work on them.
+
+The feed is patient: it connects again for ever, and sends nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import hiredis
+
+from orderctl.channels import PATTERNS
+from orderctl.errors import Misconfigured, RedisUnavailable
+
+#: Longest wait for a connection, and for a sign of life of an established one, in seconds.
+CONNECT_TIMEOUT: Final = 3.0
+SILENCE: Final = 4.0
+_PING_EVERY: Final = 1.0
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 2.0
+#: Answers to a connect that no waiting mends.
+_REFUSALS: Final = (
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "ERR invalid username",
+    "ERR AUTH",
+    "ERR DB index",
+    "NOPROTO",
+)
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def publish(self, channel: bytes, payload: bytes) -> None:
+        """A publication came."""
+
+    def flush(self) -> None:
+        """The read ends here."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection: RESP3 in, publications and answers out.
+
+    Args:
+        listener: Told of publications.
+        lost: Called when the connection is over.
+    """
+
+    def __init__(self, listener: Listener, lost: Callable[[], None]) -> None:
+        self._listener = listener
+        self._lost = lost
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._transport: asyncio.Transport
+        self.heard_at = time.monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is what create_connection gives
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody answers any more."""
+        while self._asked:
+            waiting = self._asked.popleft()
+            if not waiting.done():
+                waiting.set_exception(RedisUnavailable(f"the connection to Redis is lost: {exc or 'closed'}"))
+                waiting.exception()  # whoever asked may have gone; that is no news
+        self._lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what is complete."""
+        self.heard_at = time.monotonic()
+        publish = self._listener.publish
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (item := reader.gets()) is not _MORE:
+                if type(item) is hiredis.PushNotification:
+                    if item[0] == b"pmessage":
+                        publish(item[2], item[3])
+                    elif item[0] == b"psubscribe":
+                        self._answer(item[1])
+                else:
+                    self._answer(item)
+        except hiredis.ProtocolError:
+            self._transport.abort()
+        self._listener.flush()
+
+    def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
+        """Send a command; its answer, or ReplyError, becomes the future's result."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._transport.is_closing():
+            future.set_exception(RedisUnavailable())
+            return future
+        self._asked.append(future)
+        self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+        return future
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def _answer(self, item: Any) -> None:
+        if not self._asked:
+            return
+        future = self._asked.popleft()
+        if future.done():
+            return
+        if isinstance(item, hiredis.ReplyError):
+            future.set_exception(RedisUnavailable(f"Redis refuses: {item}"))
+        else:
+            future.set_result(item)
+
+
+_MORE: Final = object()
+
+
+class Feed:
+    """The way to Redis, up or down.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        listener: Told of publications.
+        went_up: Awaited after each (re)connect, when the subscriptions are acknowledged.
+        went_down: Called when the connection is lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        listener: Listener,
+        *,
+        went_up: Callable[[], Awaitable[None]],
+        went_down: Callable[[str], None],
+    ) -> None:
+        self._url = url
+        self._listener = listener
+        self._went_up = went_up
+        self._went_down = went_down
+        self._wire: Wire | None = None
+        #: Round trip of the last ping, in seconds.
+        self.lag = 0.0
+        self.reconnects = 0
+        self.connected_once = False
+
+    @property
+    def up(self) -> bool:
+        """Whether publications arrive."""
+        return self._wire is not None
+
+    def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
+        """Send a command and await its answer.
+
+        Raises:
+            RedisUnavailable: When there is no connection, or it was lost before the answer came.
+        """
+        if self._wire is None:
+            raise RedisUnavailable
+        return self._wire.ask(*command)
+
+    async def run(self) -> None:
+        """Keep connected, for ever.
+
+        Raises:
+            Misconfigured: When the first answer is a refusal: a wrong password, a cluster, too old. Later
+                refusals are outages.
+        """
+        wait = _FIRST_WAIT
+        while True:
+            lost = asyncio.Event()
+            try:
+                wire = await self._connect(lost)
+            except (OSError, RedisUnavailable) as error:
+                self._went_down(str(error) or "no answer")
+            except Misconfigured as error:
+                if not self.connected_once:
+                    raise
+                self._went_down(str(error))
+            else:
+                wait = _FIRST_WAIT
+                await self._stay(wire, lost)
+                self.reconnects += 1
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _stay(self, wire: Wire, lost: asyncio.Event) -> None:
+        self._wire = wire
+        self.connected_once = True
+        try:
+            await self._went_up()
+            await self._watch(wire, lost)
+        except (RedisUnavailable, TimeoutError):
+            pass
+        finally:
+            self._wire = None
+            wire.drop()
+        self._went_down("the connection is lost")
+
+    async def _watch(self, wire: Wire, lost: asyncio.Event) -> None:
+        while not lost.is_set():
+            started = time.monotonic()
+            answer = wire.ask("PING")
+            while not answer.done():
+                await asyncio.wait([answer], timeout=_PING_EVERY)
+                if not answer.done() and time.monotonic() - max(started, wire.heard_at) > SILENCE:
+                    return
+            answer.result()
+            self.lag = time.monotonic() - started
+            try:
+                async with asyncio.timeout(_PING_EVERY):
+                    await lost.wait()
+            except TimeoutError:
+                continue
+
+    async def _connect(self, lost: asyncio.Event) -> Wire:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            wire, options = await self._open(lost)
+            try:
+                await self._greet(wire, options)
+                await asyncio.gather(*[wire.ask("PSUBSCRIBE", pattern) for pattern in PATTERNS])
+            except BaseException:
+                wire.drop()
+                raise
+        return wire
+
+    async def _open(self, lost: asyncio.Event) -> tuple[Wire, dict[str, Any]]:
+        from redis.asyncio.connection import SSLConnection  # noqa: PLC0415 - 170 ms
+
+        from orderctl.broker import endpoint  # noqa: PLC0415 - as above
+
+        options = endpoint(self._url)
+        loop = asyncio.get_running_loop()
+
+        def make() -> Wire:
+            return Wire(self._listener, lost.set)
+
+        if "path" in options:
+            _, wire = await loop.create_unix_connection(make, options["path"])
+            return wire, options
+        tls: ssl.SSLContext | None = None
+        if "connection_class" in options:  # rediss://
+            del options["connection_class"]
+            tls = SSLConnection(**options).ssl_context.get()
+        host, port = options.get("host", "localhost"), options.get("port", 6379)
+        _, wire = await loop.create_connection(make, host, port, ssl=tls)
+        return wire, options
+
+    async def _greet(self, wire: Wire, options: dict[str, Any]) -> None:
+        try:
+            greeting = await wire.ask("HELLO", 3, *_credentials(options), "SETNAME", "orderctl-relay")
+            if options.get("db"):
+                await wire.ask("SELECT", options["db"])
+        except RedisUnavailable as error:
+            text = str(error).removeprefix("Redis refuses: ")
+            if text.startswith(_REFUSALS) or "unknown command" in text:
+                raise Misconfigured(
+                    f"setting redis.url: {text}", hint="Redis 6 or Valkey is needed"
+                ) from None
+            raise
+        if greeting.get(b"mode") == b"cluster":
+            raise Misconfigured(
+                "setting redis.url: Redis Cluster is not supported", hint="name a single server"
+            )
+
+
+def _credentials(options: dict[str, Any]) -> list[str]:
+    if "password" not in options:
+        return []
+    return ["AUTH", options.get("username", "default"), options["password"]]

@@ -1,0 +1,102 @@
+"""What ``/metrics`` tells, in Prometheus' text format. The counters are plain numbers until somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from orderctl.relay.exchange import Exchange
+from orderctl.relay.rooms import Dialect
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the server counts itself.
+
+    Attributes:
+        connections: Open ones.
+        accepted: Connections so far.
+        refused: Connections that were refused, by reason.
+        cut: Connections that were cut, by reason.
+        frames: Frames that clients have sent.
+        loop_lag: How late the event loop was at the last tick, in seconds.
+        worst_loop_lag: At worst, since the last time somebody asked.
+    """
+
+    connections: int = 0
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+    frames: int = 0
+    loop_lag: float = 0.0
+    worst_loop_lag: float = 0.0
+
+
+class _Collector:
+    def __init__(self, exchange: Exchange, tally: Tally) -> None:
+        self._exchange = exchange
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._gauges()
+        yield from self._counters()
+
+    def _gauges(self) -> Iterator[Metric]:
+        exchange, tally = self._exchange, self._tally
+        clients = GaugeMetricFamily("orderctl_relay_clients", "Connected clients.", labels=["protocol"])
+        for dialect in Dialect:
+            number = sum(member.dialect is dialect for member in exchange.members)
+            clients.add_metric([dialect.name.lower()], number)
+        yield clients
+        worst, tally.worst_loop_lag = tally.worst_loop_lag, 0.0
+        for name, text, value in (
+            ("connections", "Open connections, probes included.", tally.connections),
+            ("subscriptions", "Subscriptions of all clients.", exchange.hub.counts.subscriptions),
+            ("rooms", "Orders and tasks that somebody listens to.", len(exchange.hub.rooms)),
+            ("paused_clients", "Clients that do not read.", len(exchange.hub.paused)),
+            ("redis_up", "Whether Redis answers.", int(exchange.feed.up)),
+            ("redis_lag_seconds", "Round trip to Redis.", exchange.feed.lag),
+            ("event_loop_lag_seconds", "How late the event loop was at its last tick.", tally.loop_lag),
+            ("event_loop_lag_max_seconds", "How late it was at worst since the last scrape.", worst),
+        ):
+            yield GaugeMetricFamily(f"orderctl_relay_{name}", text, value=value)
+
+    def _counters(self) -> Iterator[Metric]:
+        counts, tally = self._exchange.hub.counts, self._tally
+        for name, text, value in (
+            ("publications", "Messages that came from Redis.", counts.publications),
+            ("frames_sent", "Messages that went to clients.", counts.frames),
+            ("bytes_sent", "Their bytes.", counts.bytes),
+            ("frames_received", "Frames of clients.", tally.frames),
+            ("accepted_connections", "Connections so far.", tally.accepted),
+            ("redis_reconnects", "Connections to Redis that were lost.", self._exchange.feed.reconnects),
+        ):
+            yield CounterMetricFamily(f"orderctl_relay_{name}", text, value=value)
+        dropped = {
+            "invalid": counts.invalid,
+            "overtaken": counts.overtaken,
+            "coalesced": counts.coalesced,
+        }
+        yield _labelled("dropped", "Messages that were not passed on.", dropped)
+        yield _labelled("refused_connections", "Connections that were refused.", tally.refused)
+        yield _labelled("cut_connections", "Connections that the relay ended.", tally.cut)
+
+
+def _labelled(name: str, text: str, values: dict[str, int] | Counter[str]) -> Metric:
+    family = CounterMetricFamily(f"orderctl_relay_{name}", text, labels=["reason"])
+    for reason, value in values.items():
+        family.add_metric([reason], value)
+    return family
+
+
+def exposition(exchange: Exchange, tally: Tally) -> Callable[[], bytes]:
+    """A function that writes all metrics down as they are at that moment."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(exchange, tally))
+    return lambda: generate_latest(registry)

@@ -1,0 +1,195 @@
+"""Which path is what, and who may have it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from orderctl.errors import OrderctlError
+from orderctl.relay import metrics
+from orderctl.relay.access import COOKIE, EVERYBODY, Access, Gate, Unauthorized
+from orderctl.relay.rooms import Dialect
+from orderctl.relay.tokens import verify
+from orderctl.relay.web import SECURITY_HEADERS, Pages, Reply, Request, in_json
+
+API: Final = "/api/"
+#: Sent along with a POST by our own page; no form and no stranger's page can send it unasked.
+ACTION_HEADER: Final = "X-Orderctl-Action"
+
+_WEBSOCKETS: Final = {"/ws": Dialect.PLAIN, "/socket.io/": Dialect.SOCKETIO, "/socket.io": Dialect.SOCKETIO}
+_EIO: Final = "4"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Go on as WebSocket.
+
+    Attributes:
+        dialect: Which protocol.
+        access: What the client may hear; None while it has not said who it is.
+    """
+
+    dialect: Dialect
+    access: Access | None
+
+
+class Api(Protocol):
+    """What answers below ``/api/``."""
+
+    async def answer(self, request: Request, access: Access) -> Reply:
+        """Answer a request that came in."""
+
+    def empty(self, request: Request, status: int, error: str) -> Reply:
+        """An error in the shape of what was asked for: the shop's dashboard dies without ``data``."""
+
+
+class Site:
+    """Answers requests.
+
+    Args:
+        gate: Checks ``Host`` and ``Origin``.
+        secret: Signs tokens; None: everybody may do everything.
+        pages: Our own page.
+        api: What answers below ``/api/``.
+        healthy: Whether everything is there that the relay needs.
+        exposition: Writes the metrics.
+        actions: Whether POST is answered at all.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        secret: str | None,
+        pages: Pages,
+        api: Api,
+        *,
+        healthy: Callable[[], bool],
+        exposition: Callable[[], bytes],
+        actions: bool,
+    ) -> None:
+        self._gate = gate
+        self._secret = secret
+        self._pages = pages
+        self._api = api
+        self._probes = {"/healthz": self._health, "/metrics": self._metrics}
+        self._healthy = healthy
+        self._exposition = exposition
+        self._actions = actions
+        #: A session is begun and ended by POST, where there is a secret.
+        self._methods = ("GET", "HEAD", "OPTIONS", *(["POST"] if actions or secret else []))
+
+    async def answer(self, request: Request) -> Reply | Upgrade:
+        """Answer a request, or let it go on as WebSocket."""
+        found = self._refuse(request) or await self._route(request)
+        if isinstance(found, Upgrade):
+            return found
+        headers = {**SECURITY_HEADERS, **found.headers, **self._cross_origin(request)}
+        return dataclasses.replace(found, headers=headers)
+
+    def verify(self, token: str) -> Access:
+        """What a token grants.
+
+        Raises:
+            Unauthorized: When it is none of ours.
+        """
+        return EVERYBODY if self._secret is None else verify(self._secret, token)
+
+    def identify(self, request: Request) -> Access | None:
+        """Who asks, by header or cookie; None when the request does not say.
+
+        Raises:
+            Unauthorized: When it says something wrong.
+        """
+        if self._secret is None:
+            return EVERYBODY
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self.verify(token.strip())
+        cookie = request.cookie(COOKIE)
+        return self.verify(cookie) if cookie else None
+
+    def _refuse(self, request: Request) -> Reply | None:
+        host, origin = request.headers.get("host"), request.headers.get("origin")
+        if not self._gate.knows(host):
+            return self._error(request, 421, "this host is not served here: see the setting relay.hosts")
+        if not self._gate.admits(origin, host):
+            return self._error(request, 403, "this origin may not connect: see the setting relay.origins")
+        if request.method == "OPTIONS":
+            return Reply(204, headers={"Allow": ", ".join(self._methods)})
+        if request.method not in self._methods:
+            reply = self._error(request, 405, f"{request.method} is not supported")
+            return dataclasses.replace(reply, headers={**reply.headers, "Allow": ", ".join(self._methods)})
+        return None
+
+    def _error(self, request: Request, status: int, error: str) -> Reply:
+        if request.path.startswith(API):
+            return self._api.empty(request, status, error)
+        return in_json(status, {"error": error})
+
+    async def _route(self, request: Request) -> Reply | Upgrade:
+        try:
+            access = self.identify(request)
+        except Unauthorized as error:
+            reply = self._error(request, 401, str(error))
+            return dataclasses.replace(reply, headers={**reply.headers, "WWW-Authenticate": "Bearer"})
+        if request.path in _WEBSOCKETS:
+            return self._upgrade(request, access)
+        if request.path.startswith(API):
+            return await self._answer_api(request, access)
+        if request.method == "POST":
+            return in_json(405, {"error": "POST is not supported here"}, Allow="GET, HEAD, OPTIONS")
+        if request.path in self._probes:
+            return self._probes[request.path](access)
+        return self._pages.find(request) or in_json(404, {"error": "there is no such page"})
+
+    def _upgrade(self, request: Request, access: Access | None) -> Reply | Upgrade:
+        dialect = _WEBSOCKETS[request.path]
+        if dialect is Dialect.SOCKETIO:
+            if request.query.get("transport") != "websocket":
+                return in_json(400, {"code": 0, "message": 'use transports: ["websocket"]'})
+            if request.query.get("EIO") != _EIO:
+                return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
+        if not request.wants_websocket:
+            return in_json(426, {"error": "this is a WebSocket"}, Upgrade="websocket")
+        return Upgrade(dialect, access)
+
+    async def _answer_api(self, request: Request, access: Access | None) -> Reply:
+        if access is None:
+            reply = self._api.empty(request, 401, "a token is needed")
+            return dataclasses.replace(reply, headers={**reply.headers, "WWW-Authenticate": "Bearer"})
+        if request.method == "POST" and not request.headers.get(ACTION_HEADER.lower()):
+            return self._api.empty(request, 403, f"the header {ACTION_HEADER} is missing")
+        try:
+            return await self._api.answer(request, access)
+        except OrderctlError as error:
+            return self._api.empty(request, 500, str(error))
+
+    def _health(self, _access: Access | None) -> Reply:
+        if self._healthy():
+            return in_json(200, {"status": "ok"})
+        return in_json(503, {"status": "degraded", "error": "Redis does not answer"})
+
+    def _metrics(self, access: Access | None) -> Reply:
+        if access is None or not access.admin:
+            return in_json(401, {"error": "a token of scope admin is needed"}, WWW_Authenticate="Bearer")
+        return Reply(200, self._exposition(), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
+
+    def _cross_origin(self, request: Request) -> dict[str, str]:
+        origin = request.headers.get("origin")
+        if origin is None or not self._gate.lists(origin):
+            return {"Vary": "Origin"}
+        allowed = {
+            "Vary": "Origin",
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
+        if request.method == "OPTIONS":
+            allowed |= {
+                "Access-Control-Allow-Methods": ", ".join(self._methods),
+                "Access-Control-Allow-Headers": f"Authorization, Content-Type, {ACTION_HEADER}",
+                "Access-Control-Max-Age": "600",
+            }
+        return allowed
