@@ -91,6 +91,8 @@ def subscribe(
         Misconfigured: When Redis refuses us.
     """
     listener = _Listener(url, subscribed, patterns)
+    if not listener.subscribed and not listener.patterns:
+        raise ValueError("there is nothing to listen to")
     try:
         yield from listener.catch_up(again=False)
         while True:

@@ -1,0 +1,315 @@
+"""Listening: nothing is lost that the snapshots can tell, nothing comes twice."""
+
+import itertools
+import os
+import signal
+import threading
+
+import pytest
+import redis
+
+from orderctl import broker
+from orderctl.channels import Scope, order_progress, task_progress, task_status
+from orderctl.errors import Misconfigured, RedisUnavailable
+from orderctl.messages import StatusChange, TaskProgress
+from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
+from tests.broker.conftest import eventually
+
+
+def progress(percent, task_id=1, attempt=1, timestamp=1_700_000_000_000):
+    return TaskProgress(task_id, percent, "a", None, timestamp, attempt, int(percent)).data()
+
+
+def status(new, timestamp=5, attempt=None):
+    return StatusChange(Scope.TASK, 1, new, None, timestamp, attempt=attempt).data()
+
+
+@pytest.fixture
+def client(redis_url):
+    return broker.hasty(redis_url)
+
+
+def until(events, kind):
+    """The events up to the first of a kind, Idle left out."""
+    seen = []
+    for event in events:
+        if not isinstance(event, Idle):
+            seen.append(event)
+        if isinstance(event, kind):
+            return seen
+    raise AssertionError(f"it ended after {seen}")
+
+
+def percents(events):
+    return [event.data["percent"] for event in events if isinstance(event, Message)]
+
+
+def test_first_the_snapshots_then_what_comes(client, redis_url):
+    broker.publish(client, task_progress(1), progress(10))
+    events = subscribe(redis_url, [task_progress(1), task_progress(2)])
+
+    assert next(events) == Subscribed(again=False)
+    assert next(events) == Message(task_progress(1), progress(10), snapshot=True)
+    broker.publish(client, task_progress(2), progress(20, task_id=2))
+    broker.publish(client, task_progress(3), progress(30, task_id=3))
+    broker.publish(client, task_progress(1), progress(40))
+    assert until(events, Message) == [Message(task_progress(2), progress(20, task_id=2))]
+    assert until(events, Message) == [Message(task_progress(1), progress(40))]
+
+
+def test_patterns_have_snapshots_too_oldest_first(client, redis_url):
+    broker.publish(client, task_progress(2), progress(20, task_id=2, timestamp=8))
+    broker.publish(client, task_progress(1), progress(10, timestamp=9))
+    broker.publish(client, task_status(1), status("downloading"))
+    client.set("task:x:progress", "not ours")
+    client.lpush("task:7:progress", "not ours")
+
+    events = subscribe(redis_url, patterns=["task:*:progress"], tick=0.05)
+
+    assert until(events, Idle)[1:] == [
+        Message(task_progress(2), progress(20, task_id=2, timestamp=8), snapshot=True),
+        Message(task_progress(1), progress(10, timestamp=9), snapshot=True),
+    ]
+    broker.publish(client, task_progress(3), progress(30, task_id=3))
+    assert percents(until(events, Message)) == [30]
+
+
+def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
+    events = subscribe(
+        redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"], tick=0.05, silence=60
+    )
+    until(events, Subscribed)
+
+    broker.publish(client, task_progress(1), progress(10))
+
+    assert percents(itertools.takewhile(lambda event: not isinstance(event, Idle), events)) == [10]
+
+
+def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
+    """Whenever one begins to listen: a snapshot, then every message after it."""
+    stop = threading.Event()
+
+    def publish():
+        for number in itertools.count(1):
+            broker.publish(client, task_progress(1), progress(number % 100, attempt=number // 100))
+            if stop.is_set():
+                return
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    try:
+        for _ in range(20):
+            events = subscribe(redis_url, [task_progress(1)])
+            heard = [event for event in itertools.islice(events, 60) if isinstance(event, Message)]
+            events.close()
+            numbers = [event.data["attempt"] * 100 + event.data["percent"] for event in heard]
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    finally:
+        stop.set()
+        publishing.join()
+
+
+def test_messages_during_the_subscription_come_after_the_snapshot(client, redis_url, monkeypatch):
+    """Published between the acknowledgement and the reading of the snapshots: old ones are dropped."""
+    read = broker.snapshots
+
+    def publish_then_read(*arguments):
+        for percent in (10, 20, 30):
+            broker.publish(client, task_progress(1), progress(percent))
+        found = read(*arguments)
+        broker.publish(client, task_progress(1), progress(40))
+        return found
+
+    monkeypatch.setattr(broker, "snapshots", publish_then_read)
+    events = subscribe(redis_url, [task_progress(1)], tick=0.05)
+
+    heard = until(events, Idle)
+
+    assert percents(heard) == [30, 40]
+    assert [event.snapshot for event in heard[1:]] == [True, False]
+
+
+def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
+    server = own_redis()
+    events = subscribe(server.url, [task_progress(1)], tick=0.05)
+    until(events, Subscribed)
+    server.kill()
+    (lost,) = until(events, Reconnecting)
+    server.start()
+    with broker.brisk(server.url) as client:
+        broker.publish(client, task_progress(1), progress(10))
+        broker.publish(client, task_progress(1), progress(20))
+
+    assert isinstance(lost.error, RedisUnavailable)
+    assert until(events, Message) == [
+        Subscribed(again=True),
+        Message(task_progress(1), progress(20), snapshot=True),
+    ]
+    with broker.brisk(server.url) as client:
+        broker.publish(client, task_progress(1), progress(30))
+    assert until(events, Message) == [Message(task_progress(1), progress(30))]
+
+
+def test_after_a_break_nothing_comes_twice(own_redis):
+    server = own_redis()
+    with broker.brisk(server.url) as client:
+        events = subscribe(server.url, patterns=["task:*"], tick=0.05, silence=60)
+        until(events, Subscribed)
+        broker.publish(client, task_progress(1), progress(10))
+        broker.publish(client, task_progress(2), progress(20, task_id=2))
+        until(events, Message)
+        until(events, Message)
+
+        client.client_kill_filter(_type="pubsub")
+        until(events, Reconnecting)
+        broker.publish(client, task_progress(2), progress(30, task_id=2))
+
+        assert percents(until(events, Message)) == [30]
+
+
+def test_while_redis_is_away_the_caller_can_look_at_the_clock(own_redis):
+    server = own_redis()
+    events = subscribe(server.url, [task_progress(1)], tick=0.05)
+    until(events, Subscribed)
+    server.kill()
+    until(events, Reconnecting)
+
+    assert [type(event) for event in itertools.islice(events, 20)] == [Idle] * 20
+
+
+def test_a_server_that_hangs_is_noticed(own_redis):
+    server = own_redis()
+    events = subscribe(server.url, [task_progress(1)], tick=0.05, silence=0.2)
+    until(events, Subscribed)
+    server.pause()
+
+    (lost,) = until(events, Reconnecting)
+    server.resume()
+
+    assert "stopped answering" in str(lost.error)
+    assert until(events, Subscribed) == [Subscribed(again=True)]
+
+
+def test_a_quiet_server_is_not_taken_for_a_hung_one(redis_url):
+    events = subscribe(redis_url, [task_progress(1)], tick=0.02, silence=0.05)
+    next(events)
+
+    assert {type(event) for event in itertools.islice(events, 50)} == {Idle}
+
+
+def test_a_caller_that_takes_its_time_misses_nothing(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)], tick=0.02, silence=0.05)
+    next(events)
+    for percent in range(1, 100):
+        broker.publish(client, task_progress(1), progress(percent))
+    threading.Event().wait(0.3)  # longer than the server may be silent
+
+    heard = [until(events, Message)[-1] for _ in range(99)]
+
+    assert percents(heard) == list(range(1, 100))
+
+
+def test_a_worker_that_lost_its_lease_is_not_heard(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)])
+    next(events)
+
+    broker.publish(client, task_progress(1), progress(10, attempt=2))
+    broker.publish(client, task_progress(1), progress(90, attempt=1))
+    broker.publish(client, task_progress(1), progress(5, attempt=2))
+    broker.publish(client, task_progress(1), progress(20, attempt=2))
+
+    assert percents([next(events), next(events)]) == [10, 20]
+
+
+def test_clocks_that_differ_lose_no_status(client, redis_url):
+    events = subscribe(redis_url, [task_status(1)])
+    next(events)
+
+    moves = [status("pending", 9), status("enrolled", 4), status("downloading", 4), status("completed", 4)]
+    for move in moves:
+        broker.publish(client, task_status(1), move)
+
+    assert [next(events).data for _ in moves] == moves
+
+
+def test_junk_is_dropped_and_does_not_keep_the_caller_from_the_clock(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)], ["task:*"], tick=0.05)
+    next(events)
+    stop = threading.Event()
+
+    def pour():
+        while not stop.is_set():
+            client.publish("task:1:progress", "junk")
+            client.publish("task:zero:progress", "{}")
+            client.publish(b"task:\xff", b"\xff")
+
+    pouring = threading.Thread(target=pour)
+    pouring.start()
+    try:
+        assert {type(event) for event in itertools.islice(events, 5)} == {Idle}
+    finally:
+        stop.set()
+        pouring.join()
+
+
+def test_a_whole_envelope_is_read(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)])
+    next(events)
+
+    data = progress(10)
+    broker.publish(client, task_progress(1), {"scope": "task", "id": 1, "type": "progress", "data": data})
+
+    assert next(events) == Message(task_progress(1), data)
+
+
+def test_without_redis_there_is_no_beginning():
+    with pytest.raises(RedisUnavailable):
+        next(subscribe("redis://127.0.0.1:1", [task_progress(1)]))
+
+
+def test_a_password_that_changed_ends_it(own_redis):
+    server = own_redis()
+    events = subscribe(server.url, [task_progress(1)], tick=0.05)
+    next(events)
+    with redis.Redis(port=server.port) as admin:
+        admin.config_set("requirepass", "new")
+        admin.client_kill_filter(_type="pubsub")
+
+    with pytest.raises(Misconfigured, match="refuses us"):
+        until(events, Subscribed)
+
+
+def test_a_cluster_is_refused(cluster):
+    with pytest.raises(Misconfigured, match="Redis Cluster"):
+        next(subscribe(cluster.url, [order_progress(1)]))
+
+
+def test_nothing_to_listen_to_is_a_mistake(redis_url):
+    with pytest.raises(ValueError, match="nothing"):
+        next(subscribe(redis_url))
+
+
+def test_the_end_leaves_no_connection(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)], ["order:*"])
+    next(events)
+
+    events.close()
+
+    eventually(
+        lambda: not [c for c in client.client_list() if c["name"] == "orderctl-listener"], "the disconnection"
+    )
+
+
+def test_ctrl_c_ends_it_at_once(client, redis_url):
+    events = subscribe(redis_url, [task_progress(1)], tick=600, silence=600)
+    next(events)
+
+    def interrupt():
+        eventually(lambda: client.pubsub_numsub("task:1:progress")[0][1], "the subscription")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+
+    eventually(lambda: not client.pubsub_numsub("task:1:progress")[0][1], "the disconnection")
