@@ -1,0 +1,533 @@
+"""The emitter: what leaves, and that a download never pays for Redis' or the database's troubles."""
+
+import itertools
+import math
+import threading
+from decimal import Decimal
+
+import pytest
+import redis
+from sqlalchemy import select
+
+from orderctl import broker, database, orders, settings
+from orderctl.channels import order_complete, order_progress, order_status, task_progress, task_status
+from orderctl.errors import DatabaseUnavailable, Misconfigured, TaskNotFound
+from orderctl.messages import Completion
+from orderctl.orders import NewCourse, NewOrder
+from orderctl.progress import ProgressEmitter, read_siblings
+from orderctl.schema import download_tasks, order_audit_logs, outbox
+from orderctl.states import Source
+from tests.broker.conftest import eventually
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def emitters(home):
+    """``emitters(redis_url, interval=3600, **more)`` makes an emitter that knows its order has two tasks."""
+    made = []
+
+    def make(url, *, interval=3600, database_url=None, **more):
+        flags = {"redis.url": url, "progress.interval_seconds": str(interval)}
+        flags["database.url"] = database_url or f"sqlite:///{home}/none.db"
+        if database_url is None:
+            more.setdefault("siblings", lambda _: {1: None, 2: None})
+        made.append(ProgressEmitter(settings.load(flags), **more))
+        return made[-1]
+
+    yield make
+    for emitter in made:
+        emitter.close()
+
+
+@pytest.fixture
+def listener(redis_url):
+    with redis.Redis.from_url(redis_url) as connection, connection.pubsub() as pubsub:
+        pubsub.psubscribe("task:*", "order:*")
+        while pubsub.get_message(timeout=0.2):
+            pass
+        yield pubsub
+
+
+@pytest.fixture
+def client(redis_url):
+    return broker.brisk(redis_url)
+
+
+@pytest.fixture
+def shop(migrated_url):
+    """An order of three tasks in a database."""
+    engine = database.connect(migrated_url)
+    courses = [NewCourse(f"http://localhost/{number}") for number in range(3)]
+    new = NewOrder("DH1", "customer@example.com", Decimal(300), courses)
+    order_id = database.transact(
+        engine, lambda c: orders.add(c, new, actor="test", source=Source.CLI, max_attempts=3)
+    )
+    yield Shop(engine, migrated_url, order_id)
+    engine.dispose()
+
+
+class Shop:
+    def __init__(self, engine, url, order_id):
+        self.engine, self.url, self.order_id = engine, url, order_id
+        self.task_ids = [
+            row.id for row in self.query(select(download_tasks.c.id).order_by(download_tasks.c.id))
+        ]
+
+    def query(self, query):
+        with database.reading(self.engine) as connection:
+            return connection.execute(query).all()
+
+    def move(self, task_id, status):
+        change = download_tasks.update().where(download_tasks.c.id == task_id).values(status=status)
+        database.transact(self.engine, lambda connection: connection.execute(change))
+
+
+def last(client, channel):
+    return broker.snapshots(client, [channel]).get(channel)
+
+
+def hear(listener):
+    """The channels of what was published so far."""
+    names = []
+    while message := listener.get_message(timeout=0.2):
+        names.append(message["channel"].decode())
+    return names
+
+
+def fail(message):
+    raise ConnectionError(message)
+
+
+def test_progress_of_the_task_and_its_order(emitters, redis_url, client):
+    emitter = emitters(redis_url, attempt=3)
+
+    assert emitter.emit_progress(1, 9, 40.0, "lesson 1.mp4", 2_000_000)
+
+    task = last(client, task_progress(1))
+    assert {name: task[name] for name in ("taskId", "percent", "currentFile", "speed", "attempt")} == {
+        "taskId": 1,
+        "percent": 40.0,
+        "currentFile": "lesson 1.mp4",
+        "speed": 2_000_000,
+        "attempt": 3,
+    }
+    assert last(client, order_progress(9))["percent"] == 20
+    assert emitter.errors == 0
+
+
+def test_it_needs_no_arguments(redis_url, client, monkeypatch):
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+
+    emitter = ProgressEmitter()
+
+    assert emitter.emit_progress(1, 9, 40.0, "lesson 1.mp4", None)
+    assert last(client, task_progress(1))["percent"] == 40
+    emitter.close()
+
+
+def test_a_wrong_setting_is_said_at_once(monkeypatch):
+    monkeypatch.setenv("ORDERCTL_PROGRESS_INTERVAL_SECONDS", "soon")
+
+    with pytest.raises(Misconfigured):
+        ProgressEmitter()
+
+
+def test_first_and_last_always_leave_and_little_between(emitters, redis_url, listener):
+    emitter = emitters(redis_url)
+
+    sent = [percent for percent in range(101) if emitter.emit_progress(1, 9, percent, f"{percent}.mp4", None)]
+
+    assert sent == [0, 100]
+    assert hear(listener).count("task:1:progress") == 2
+
+
+def test_the_end_is_said_once(emitters, redis_url):
+    emitter = emitters(redis_url)
+
+    assert [emitter.emit_progress(1, 9, 100, "a", None) for _ in range(5)] == [True] + [False] * 4
+
+
+def test_after_the_interval_the_next_one_leaves(emitters, redis_url):
+    emitter = emitters(redis_url, interval=0.05)
+    emitter.emit_progress(1, 9, 1, "a", None)
+
+    eventually(lambda: emitter.emit_progress(1, 9, 2, "a", None), "the next one")
+
+
+def test_without_an_interval_all_leave(emitters, redis_url):
+    emitter = emitters(redis_url, interval=0)
+
+    assert all(emitter.emit_progress(1, 9, percent, "a", None) for percent in range(20))
+
+
+def test_each_task_has_its_own_pace(emitters, redis_url):
+    emitter = emitters(redis_url)
+
+    assert [emitter.emit_progress(task_id, 9, 5, "a", None) for task_id in (1, 2, 1, 2)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_what_has_to_leave_at_once_does(emitters, redis_url):
+    emitter = emitters(redis_url)
+    emitter.emit_progress(1, 9, 50, "a", None)
+
+    assert emitter.emit_progress(1, 9, 0, "Failed: no such file", None, at_once=True)
+
+
+def test_messages_of_a_task_are_in_order(emitters, redis_url, client):
+    emitter = emitters(redis_url, interval=0, attempt=1)
+    seen = []
+    for percent in range(50):
+        emitter.emit_progress(1, 9, percent, "a", None)
+        seen.append(last(client, task_progress(1)))
+
+    for key in ("seq", "timestamp"):
+        assert all(one[key] < next_[key] for one, next_ in itertools.pairwise(seen))
+
+
+def test_a_new_emitter_goes_on_where_another_ended(emitters, redis_url, client):
+    """The work-horse of an attempt dies; whoever finds it speaks for the same attempt."""
+    seen = []
+    for percent in range(3):
+        emitters(redis_url, attempt=2).emit_progress(1, 9, percent, "a", None)
+        seen.append(last(client, task_progress(1)))
+        threading.Event().wait(0.002)
+
+    assert all(one["seq"] < next_["seq"] for one, next_ in itertools.pairwise(seen))
+
+
+def test_who_does_not_know_the_attempt_leaves_it_out(emitters, redis_url, client):
+    emitters(redis_url).emit_progress(1, 9, 5, "a", None)
+
+    assert not {"attempt", "seq"} & set(last(client, task_progress(1)))
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (-5, 0),
+        (-0.001, 0),
+        (33.333333, 33.33),
+        (99.999, 99.99),
+        (100.0001, 100),
+        (1e308, 100),
+        (Decimal("12.5"), 12.5),
+        (True, 1),
+    ],
+)
+def test_a_percent_is_cut_to_size(emitters, redis_url, client, given, sent):
+    assert emitters(redis_url).emit_progress(1, 9, given, "a", None)
+
+    assert last(client, task_progress(1))["percent"] == sent
+
+
+@pytest.mark.parametrize("percent", [math.nan, math.inf, -math.inf, None, "half", [], object()])
+def test_what_is_no_percent_is_counted_and_not_sent(emitters, redis_url, client, percent):
+    emitter = emitters(redis_url)
+
+    assert not emitter.emit_progress(1, 9, percent, "a", None)
+
+    assert emitter.errors == 1
+    assert last(client, task_progress(1)) is None
+
+
+@pytest.mark.parametrize("task_id", [None, "first", [], math.nan])
+def test_what_is_no_task_is_counted_and_not_sent(emitters, redis_url, task_id):
+    emitter = emitters(redis_url)
+
+    assert not emitter.emit_progress(task_id, 9, 5, "a", None)
+    assert not emitter.emit_status_change(task_id, 9, "completed", None)
+    assert emitter.errors == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [(1234.56, 1234.6), (0, 0), (-1, None), (math.nan, None), (math.inf, None), (None, None)],
+)
+def test_a_speed_is_a_number_or_unknown(emitters, redis_url, client, given, sent):
+    emitters(redis_url).emit_progress(1, 9, 5, "a", given)
+
+    assert last(client, task_progress(1))["speed"] == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("Bài 1.mp4", "Bài 1.mp4"),
+        ("caf\udce9.mp4", "caf?.mp4"),  # a byte that is no UTF-8, as os.fsdecode has it
+        (None, ""),
+        (7, "7"),
+        ("a" * 100_000, "a" * 1000),
+        ("日" * 100_000, "日" * 1000),
+    ],
+)
+def test_a_file_name_arrives_whatever_it_is(emitters, redis_url, client, given, sent):
+    assert emitters(redis_url).emit_progress(1, 9, 5, given, None)
+
+    assert last(client, task_progress(1))["currentFile"] == sent
+
+
+def test_a_move_is_said_at_once(emitters, redis_url, client):
+    emitter = emitters(redis_url, attempt=2)
+
+    for new, previous in itertools.pairwise(["failed", "downloading", "enrolled"]):
+        assert emitter.emit_status_change(1, 9, new, previous, "disk full" if new == "failed" else None)
+        found = last(client, task_status(1))
+        assert (found["newStatus"], found["previousStatus"], found["attempt"]) == (new, previous, 2)
+        assert found.get("error") == ("disk full" if new == "failed" else None)
+
+
+def test_what_a_transaction_left_to_tell_is_told(emitters, redis_url, client):
+    emitters(redis_url).announce([Completion(9, 3, 2, 1, 5)])
+
+    assert last(client, order_complete(9))["completedTasks"] == 2
+
+
+def test_a_dead_redis_costs_nothing_but_the_count(emitters):
+    emitter = emitters(NOBODY, interval=0)
+
+    sent = [emitter.emit_progress(1, 9, percent / 100, "a", None) for percent in range(5000)]
+
+    assert not any(sent)
+    assert 1 <= emitter.errors < 10  # it is not asked each time
+
+
+def test_a_hung_redis_is_left_alone_for_a_while(emitters, imposter):
+    server = imposter(lambda _: b"")
+    emitter = emitters(server.url, interval=0)
+
+    for percent in range(5000):
+        emitter.emit_progress(1, 9, percent / 100, "a", None)
+
+    assert server.connections == 1
+    assert emitter.errors == 1
+
+
+def test_the_end_is_tried_even_so(emitters, own_redis):
+    server = own_redis()
+    emitter = emitters(server.url)
+    server.kill()
+    assert not emitter.emit_progress(1, 9, 5, "a", None)
+    server.start()
+
+    assert not emitter.emit_progress(2, 9, 5, "a", None)
+    assert emitter.emit_progress(1, 9, 100, "a", None)
+    assert emitter.emit_status_change(1, 9, "completed", "downloading")
+
+
+def test_it_recovers_by_itself(emitters, own_redis):
+    server = own_redis()
+    emitter = emitters(server.url, interval=0)
+    server.kill()
+    emitter.emit_progress(1, 9, 5, "a", None)
+    server.start()
+
+    eventually(lambda: emitter.emit_progress(1, 9, 6, "a", None), "its recovery")
+
+
+def test_a_failure_to_announce_is_not_paid_for_again(emitters, imposter):
+    server = imposter(lambda _: b"")
+    emitter = emitters(server.url)
+
+    emitter.announce([Completion(number, 1, 1, 0, 5) for number in range(1, 100)])
+
+    assert server.connections == 1
+
+
+def test_a_wrong_password_does_not_end_a_download(emitters, own_redis):
+    server = own_redis()
+    with redis.Redis(port=server.port) as admin:
+        admin.config_set("requirepass", "secret")
+    emitter = emitters(server.url)
+
+    assert not emitter.emit_progress(1, 9, 5, "a", None)
+    assert emitter.errors == 1
+
+
+def test_only_the_first_error_is_a_warning(emitters, caplog):
+    emitter = emitters(NOBODY)
+    for task_id in range(1, 5):
+        emitter.emit_progress(task_id, 9, 5, "a", None, at_once=True)
+
+    assert [record.levelname for record in caplog.records if "progress was not sent" in record.message] == [
+        "WARNING"
+    ]
+
+
+def test_a_database_that_hangs_holds_up_nobody(emitters, redis_url, client):
+    asked, answer = threading.Event(), threading.Event()
+
+    def siblings(_):
+        asked.set()
+        answer.wait(60)
+        return {1: None, 2: 100.0}
+
+    emitter = emitters(redis_url, interval=0, siblings=siblings)
+
+    assert emitter.emit_progress(1, 9, 50, "a", None)
+    assert asked.is_set()
+    assert last(client, task_progress(1))["percent"] == 50
+    assert last(client, order_progress(9)) is None, "nothing is known of the order"
+    answer.set()
+
+    def order_is_known():
+        emitter.emit_progress(1, 9, 50, "a", None)
+        return last(client, order_progress(9))
+
+    eventually(order_is_known, "the order's progress")
+    assert last(client, order_progress(9))["percent"] == 75
+
+
+def test_a_database_in_trouble_is_not_asked_each_time(emitters, redis_url):
+    asked = []
+
+    def siblings(order_id):
+        asked.append(order_id)
+        raise DatabaseUnavailable
+
+    emitter = emitters(redis_url, interval=0, siblings=siblings)
+
+    assert all(emitter.emit_progress(1, 9, percent, "a", None) for percent in range(50))
+    assert asked == [9]
+    assert emitter.errors == 0
+
+
+def test_the_end_of_a_task_asks_the_database_anew(emitters, redis_url, client):
+    known = [{1: None, 2: None}, {1: None, 2: 100.0}]
+    emitter = emitters(redis_url, interval=0, siblings=lambda _: known[0])
+    emitter.emit_progress(1, 9, 50, "a", None)
+    assert last(client, order_progress(9))["percent"] == 25
+
+    known.pop(0)
+    emitter.emit_status_change(2, 9, "completed", "downloading")
+
+    def order_percent():
+        emitter.emit_progress(1, 9, 50, "a", None)
+        return last(client, order_progress(9))["percent"]
+
+    eventually(lambda: order_percent() == 75, "the new mean")
+
+
+def test_threads_share_one(emitters, redis_url, client):
+    emitter = emitters(redis_url, interval=0)
+
+    def work(task_id):
+        for percent in range(101):
+            emitter.emit_progress(task_id, 9, percent, "a", None)
+
+    working = [threading.Thread(target=work, args=[task_id]) for task_id in range(1, 9)]
+    for thread in working:
+        thread.start()
+    for thread in working:
+        thread.join()
+
+    assert emitter.errors == 0
+    assert [last(client, task_progress(task_id))["percent"] for task_id in range(1, 9)] == [100] * 8
+
+
+def test_many_tasks_are_forgotten_again(emitters):
+    emitter = emitters(NOBODY)
+
+    for task_id in range(1, 20_001):
+        emitter.emit_progress(task_id, task_id, 5, "a", None)
+        emitter._silent_until = math.inf  # one attempt is enough
+        emitter._stamp(task_id)
+
+    assert len(emitter._paces) <= 10_000
+
+
+def test_what_the_database_says_of_an_orders_tasks(shop):
+    one, two, three = shop.task_ids
+    assert read_siblings(shop.engine, shop.order_id) == {one: None, two: None, three: None}
+
+    for task_id, status in zip(shop.task_ids, ["completed", "failed", "cancelled"], strict=True):
+        shop.move(task_id, status)
+
+    assert read_siblings(shop.engine, shop.order_id) == {one: 100.0, two: 0.0}
+
+
+def test_an_orders_percent_comes_from_the_database_and_the_snapshots(emitters, redis_url, client, shop):
+    one, two, three = shop.task_ids
+    shop.move(one, "completed")
+    broker.publish(client, task_progress(two), {"percent": 80, "currentFile": "b", "timestamp": 1})
+
+    emitters(redis_url, database_url=shop.url).emit_progress(three, shop.order_id, 30, "c", None)
+
+    eventually(lambda: last(client, order_progress(shop.order_id)), "the order's progress")
+    assert last(client, order_progress(shop.order_id))["percent"] == 70
+
+
+def test_a_failure_is_stored_and_published(emitters, redis_url, client, shop):
+    task_id = shop.task_ids[0]
+    shop.move(task_id, "downloading")
+    emitter = emitters(redis_url, database_url=shop.url)
+
+    try:
+        fail("the network is down")
+    except ConnectionError as error:
+        emitter.report_failure(task_id, shop.order_id, error)
+
+    (row,) = shop.query(select(download_tasks).where(download_tasks.c.id == task_id))
+    assert (row.status, row.error_type) == ("failed", "NETWORK")
+    assert "the network is down" in row.error_log
+    events = shop.query(select(order_audit_logs).where(order_audit_logs.c.event_type == "download_failed"))
+    assert [(event.task_id, event.severity, event.source) for event in events] == [
+        (task_id, "error", "orderctl_worker")
+    ]
+    assert "in fail" in events[0].details["stack_trace"]
+    progress, status = last(client, task_progress(task_id)), last(client, task_status(task_id))
+    assert (progress["percent"], progress["currentFile"]) == (0, "Failed: the network is down")
+    assert (status["newStatus"], status["previousStatus"]) == ("failed", "downloading")
+    assert (status["error"], status["errorType"]) == ("the network is down", "NETWORK")
+
+
+def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop):
+    emitter = emitters(redis_url, database_url=shop.url)
+
+    for task_id in shop.task_ids:
+        emitter.report_failure(task_id, shop.order_id, OSError(28, "No space left on device"))
+
+    assert last(client, order_status(shop.order_id))["newStatus"] == "failed"
+    kinds = [row.kind for row in shop.query(select(outbox))]
+    assert (kinds.count("alert"), kinds.count("completion")) == (1, 1)
+
+
+def test_a_failure_of_a_task_that_has_ended_changes_nothing(emitters, redis_url, client, shop):
+    task_id = shop.task_ids[0]
+    shop.move(task_id, "completed")
+
+    emitters(redis_url, database_url=shop.url).report_failure(task_id, shop.order_id, ValueError("late"))
+
+    assert shop.query(select(download_tasks.c.status).where(download_tasks.c.id == task_id)) == [
+        ("completed",)
+    ]
+    assert last(client, task_progress(task_id)) is None
+
+
+def test_a_failure_is_stored_when_redis_is_dead(emitters, shop):
+    task_id = shop.task_ids[0]
+
+    emitters(NOBODY, database_url=shop.url).report_failure(task_id, shop.order_id, ValueError("broken"))
+
+    assert shop.query(select(download_tasks.c.status).where(download_tasks.c.id == task_id)) == [("failed",)]
+
+
+def test_a_failure_that_cannot_be_stored_is_published_and_raised(emitters, redis_url, client):
+    emitter = emitters(redis_url, database_url="mysql://nobody@127.0.0.1:1/shop")
+
+    with pytest.raises(DatabaseUnavailable):
+        emitter.report_failure(1, 9, ValueError("broken"))
+
+    assert last(client, task_progress(1))["currentFile"] == "Failed: broken"
+    assert last(client, task_status(1)) is None
+
+
+@pytest.mark.databases("sqlite")
+def test_a_failure_of_no_task_is_said_so(emitters, redis_url, shop):
+    with pytest.raises(TaskNotFound):
+        emitters(redis_url, database_url=shop.url).report_failure(4711, shop.order_id, ValueError("broken"))
