@@ -1,0 +1,147 @@
+"""A shop's database for tests: short ways to orders, payments, claims and what became of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, select, text, update
+
+from orderctl import audit, database, leases, orders, payments, tasks
+from orderctl.leases import Claim
+from orderctl.orders import NewCourse, NewOrder, Order
+from orderctl.schema import download_tasks, order_audit_logs, outbox
+from orderctl.states import Category, Severity, Source
+from orderctl.tasks import Task
+
+T = TypeVar("T")
+
+COURSE = "http://courses.example/one"
+
+
+@dataclass
+class Shop:
+    """The verbs of the domain, each in a transaction of its own, with arguments that tests rarely care for."""
+
+    engine: Engine
+    codes: list[str] = field(default_factory=list)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        return database.transact(self.engine, work)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        with database.reading(self.engine) as connection:
+            return query(connection)
+
+    def execute(self, statement: str, **values: Any) -> None:
+        """As the shop's own system would, in plain SQL."""
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def add(
+        self,
+        code: str = "DH1",
+        courses: int | list[str] = 1,
+        *,
+        email: str = "customer@example.com",
+        amount: str = "300000",
+        max_attempts: int = 3,
+    ) -> int:
+        urls = courses if isinstance(courses, list) else [f"{COURSE}/{number}" for number in range(courses)]
+        new = NewOrder(code, email, Decimal(amount), [NewCourse(url) for url in urls])
+        return self.transact(lambda c: orders.add(c, new, max_attempts=max_attempts, actor="tester"))
+
+    def pay(
+        self, code: str = "DH1", amount: str | None = None, *, transaction: str | None = None
+    ) -> payments.Result:
+        amount = str(self.read(lambda c: orders.find(c, code)).total_amount) if amount is None else amount
+        payment = payments.Payment(code, Decimal(amount), "ACB", transaction)
+        return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
+
+    def paid(self, code: str = "DH1", courses: int | list[str] = 1, **more: Any) -> list[int]:
+        """Add and pay an order; returns the ids of its tasks."""
+        order_id = self.add(code, courses, **more)
+        self.pay(code)
+        return [task.id for task in self.tasks(order_id)]
+
+    def order(self, reference: str | int = "DH1") -> Order:
+        return self.read(lambda c: orders.find(c, str(reference)))
+
+    def task(self, task_id: int) -> Task:
+        return self.read(lambda c: tasks.find(c, task_id))
+
+    def tasks(self, order_id: int) -> list[Task]:
+        return self.read(lambda c: tasks.of_orders(c, [order_id]))
+
+    def task_row(self, task_id: int) -> Row[Any]:
+        """All columns, also those that no query of ours shows."""
+        query = select(download_tasks).where(download_tasks.c.id == task_id)
+        return self.read(lambda c: c.execute(query).one())
+
+    def claim(self, task_id: int, *, worker: str = "worker", **more: Any) -> Claim | None:
+        more = {"lease_seconds": 30} | more
+        return self.transact(lambda c: leases.claim(c, task_id, worker=worker, **more))
+
+    def claimed(self, task_id: int, *, worker: str = "worker") -> Claim:
+        claim = self.claim(task_id, worker=worker)
+        assert claim is not None
+        return claim
+
+    def start(self, claim: Claim) -> None:
+        """Take a claimed task up to downloading."""
+        self.transact(lambda c: leases.enrolled(c, claim, title=None, details={}))
+        self.transact(lambda c: leases.started(c, claim))
+
+    def complete(self, claim: Claim) -> leases.Finished:
+        return self.transact(
+            lambda c: leases.complete(c, claim, folder_name="f", drive_link=None, details={})
+        )
+
+    def carry_out(self, task_id: int) -> leases.Finished:
+        """Claim, start and complete a task."""
+        claim = self.claimed(task_id)
+        self.start(claim)
+        return self.complete(claim)
+
+    def expire(self, task_id: int) -> None:
+        """Let a lease end, as if its worker had not been heard of for an hour."""
+        late = {"lease_until": database.utc_now(-3600)}
+        self.transact(lambda c: c.execute(update(download_tasks).where(_is(task_id)).values(late)))
+
+    def make_due(self, task_id: int) -> None:
+        """End the pause before a task's next attempt."""
+        due = {"available_at": database.utc_now(-1)}
+        self.transact(lambda c: c.execute(update(download_tasks).where(_is(task_id)).values(due)))
+
+    def record(
+        self, order_id: int, event_type: str = "note", severity: Severity = Severity.INFO, **more: Any
+    ) -> bool:
+        arguments: dict[str, Any] = {"message": event_type, "source": Source.CLI} | more
+        category = arguments.pop("category", Category.SYSTEM)
+        message = arguments.pop("message")
+        return self.transact(
+            lambda c: audit.record(c, order_id, event_type, category, message, severity=severity, **arguments)
+        )
+
+    def events(self, order_id: int, **wanted: Any) -> list[audit.Event]:
+        """Oldest first."""
+        search = audit.Search(oldest_first=True, **wanted)
+        return self.read(lambda c: audit.search(c, order_id, search, limit=100_000))
+
+    def event_types(self, order_id: int, **wanted: Any) -> list[str]:
+        return [event.event_type for event in self.events(order_id, **wanted)]
+
+    def event(self, order_id: int, event_type: str) -> audit.Event:
+        """The one event of that type."""
+        [event] = [event for event in self.events(order_id) if event.event_type == event_type]
+        return event
+
+    def log_size(self) -> int:
+        return len(self.read(lambda c: c.execute(select(order_audit_logs.c.id)).all()))
+
+    def outbox(self) -> list[Row[Any]]:
+        return list(self.read(lambda c: c.execute(select(outbox).order_by(outbox.c.id)).all()))
+
+
+def _is(task_id: int) -> Any:
+    return download_tasks.c.id == task_id
