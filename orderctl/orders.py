@@ -318,6 +318,8 @@ def end_if_done(
 ) -> Ended | None:
     """End an order whose tasks have all ended: status, audit event, completion message, mail, webhook.
 
+    All but the status are written once for each round: somebody else may set the status back.
+
     Args:
         connection: In the transaction that moved the task, which locked the order first.
         order: From :func:`lock` in this transaction.
@@ -334,8 +336,7 @@ def end_if_done(
         return None
     completion = _completion(order.id, counts)
     key = f"order:{order.id}:round:{current.round}"
-    if not _record_end(connection, current, status, completion, key, source=source, actor=actor):
-        return None
+    _record_end(connection, current, status, completion, key, source=source, actor=actor)
     change = _move(connection, current, status, completed_at=database.utc_now())
     outbox.put_order_end(connection, key, current.id, completion, status)
     return Ended(status, (change,), completion)
@@ -350,13 +351,13 @@ def _record_end(
     *,
     source: Source,
     actor: str | None,
-) -> bool:
+) -> None:
     counts = {
         "completedCount": completion.completed_tasks,
         "failedCount": completion.failed_tasks,
         "totalCount": completion.total_tasks,
     }
-    return audit.record(
+    audit.record(
         connection,
         order.id,
         f"order_{status}",

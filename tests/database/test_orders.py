@@ -149,6 +149,19 @@ def test_an_order_ends_once(shop: Shop) -> None:
     assert [row.kind for row in shop.outbox()] == ["completion", "summary", "webhook"]
 
 
+def test_an_order_whose_status_somebody_reset_ends_without_a_second_event(shop: Shop) -> None:
+    [task_id] = shop.paid("DH1")
+    shop.carry_out(task_id)
+    order_id = shop.order().id
+    shop.execute("UPDATE orders SET order_status = 'processing'")
+
+    shop.transact(lambda c: orders.end_if_done(c, orders.lock(c, order_id), source=Source.RECONCILE))
+
+    assert shop.event_types(order_id).count("order_completed") == 1
+    assert len(shop.outbox()) == 3
+    assert shop.order().order_status == "completed"
+
+
 def test_an_order_without_tasks_does_not_end(shop: Shop) -> None:
     shop.execute(
         "INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')"
