@@ -91,7 +91,7 @@ def claim(
         return None
     return Claim(
         task_id, order_id, order.order_code, row.course_url, row.title, row.attempt + 1, row.max_attempts,
-        str(row.status), worker, token, orders.begin(connection, order),
+        str(row.status), worker, token, orders.begin(connection, order, worker=worker),
     )  # fmt: skip
 
 

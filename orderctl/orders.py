@@ -286,11 +286,11 @@ def lock(connection: Connection, order_id: int) -> Locked:
     return Locked(*row)
 
 
-def begin(connection: Connection, order: Locked) -> tuple[StatusChange, ...]:
-    """Make a pending order ``processing``, when its first task is claimed."""
-    if order.order_status != OrderStatus.PENDING:
-        return ()
-    return (_move(connection, order, OrderStatus.PROCESSING),)
+def begin(connection: Connection, order: Locked, *, worker: str) -> tuple[StatusChange, ...]:
+    """Make an order ``processing``, when its first task is claimed, or one that came after its end."""
+    if order.order_status == OrderStatus.PENDING:
+        return (_move(connection, order, OrderStatus.PROCESSING),)
+    return reopen(connection, order, actor=worker, source=Source.WORKER)
 
 
 def reopen(connection: Connection, order: Locked, *, actor: str, source: Source) -> tuple[StatusChange, ...]:

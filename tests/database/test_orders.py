@@ -7,6 +7,7 @@ from orderctl import orders
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
 from orderctl.orders import NewCourse, NewOrder
+from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import Source
 from tests.shop import COURSE, Shop
@@ -196,3 +197,20 @@ def test_shows_statuses_that_others_invented(shop: Shop) -> None:
 def test_locking_an_order_that_is_gone(shop: Shop) -> None:
     with pytest.raises(OrderNotFound):
         shop.transact(lambda c: orders.lock(c, 7))
+
+
+def test_a_task_that_came_later_opens_the_order_again(shop: Shop) -> None:
+    [task_id] = shop.paid("DH1")
+    shop.carry_out(task_id)
+    order_id = shop.order().id
+    late = NewCourse(f"{COURSE}/late")
+    late_id = shop.transact(
+        lambda c: orders.add_task(c, order_id, late, max_attempts=3, actor="tester", source=Source.CLI)
+    )
+
+    [change] = shop.claimed(late_id).messages
+    assert (change.previous_status, change.new_status) == ("completed", "processing")
+    assert (shop.order().round, shop.order().completed_at) == (1, None)
+    shop.transact(lambda c: c.execute(update(download_tasks).values(status="completed")))
+    shop.transact(lambda c: orders.end_if_done(c, orders.lock(c, order_id), source=Source.WORKER))
+    assert shop.event_types(order_id).count("order_completed") == 2
