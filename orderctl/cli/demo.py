@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.option("--keep", is_flag=True, help="Leave the shop running afterwards, until Ctrl-C.")
 @pass_app
 def cli(app: App, keep: bool) -> None:
-    """Show the whole thing: four paid orders, downloads, a failure, its retry, the audit trail.
+    """Show the whole thing on a temporary shop.
 
-    Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
+    Four paid orders, downloads, a failure, its retry, the audit trail. Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
     and nothing is left when it ends, after about 20 seconds.
 
     Example:

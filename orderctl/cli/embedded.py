@@ -17,7 +17,9 @@ STATUS: Final = (Column("running"), Column("answers"), Column("pid"), Column("fo
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Look at and stop the private Redis that runs where no redis.url is set.
+    """Look at and stop the private Redis.
+
+    It runs where no redis.url is set.
 
     Example:
         orderctl embedded status
@@ -49,7 +51,7 @@ def stop(app: App) -> None:
 
     Example:
         orderctl embedded stop
-        orderctl --state-dir /srv/orderctl embedded stop
+        orderctl embedded stop --quiet
     """
     from orderctl import embedded
 

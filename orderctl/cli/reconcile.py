@@ -29,13 +29,13 @@ FINDINGS: Final = (
 @options.output(FINDINGS)
 @pass_app
 def cli(app: App, fix: bool, check: bool) -> ExitStatus:
-    """Mend what crashes and outages have left: lost workers, tasks nobody was woken for, unsent messages.
+    """Mend what crashes and outages have left.
 
-    Idempotent and safe from cron; every supervisor does it each second. Exit 0 when all is well after it.
+    Lost workers, tasks nobody was woken for, unsent messages. Idempotent and safe from cron; every supervisor does it each second. Exit 0 when all is well after it.
 
     Example:
-        */5 * * * * orderctl reconcile --quiet
         orderctl reconcile --check
+        orderctl reconcile --quiet    # from cron, every five minutes
     """
     from orderctl import delivery, reconcile
 

@@ -43,9 +43,9 @@ def _patient(function: Any) -> Any:
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Watch a task, an order or everything live; ends when the subject ends.
+    """Watch a task, an order or everything live.
 
-    On a terminal it draws bars; elsewhere, and with -o json, it writes a line for each message.
+    It ends when its subject ends.     On a terminal it draws bars; elsewhere, and with -o json, it writes a line for each message.
 
     Example:
         orderctl tail task 456
@@ -175,9 +175,9 @@ def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) 
     if app.format is not Format.TABLE:
         app.render(_record(event) for event in noted())
     elif app.out.isatty() and app.ambient.terminal != "dumb":
-        from orderctl.cli import live
+        from orderctl import bars
 
-        live.draw(app, noted())
+        bars.draw(app.out, noted(), color=app.colored(app.out))
     else:
         for event in noted():
             app.write(f"{line(event)}\n")

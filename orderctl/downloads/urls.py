@@ -73,7 +73,9 @@ def parse(text: str) -> Url:
             raise UrlRefused(f"only http and https URLs are downloaded, not {quote(scheme) or 'others'}:")
         port = _PORTS[scheme] if parts.port is None else parts.port
         if "\\" in parts.netloc:
-            raise UrlRefused("malformed URL: a backslash in it; browsers and we would not agree what it means")
+            raise UrlRefused(
+                "malformed URL: a backslash in it; browsers and we would not agree what it means"
+            )
         return Url(scheme, _host(parts), port, _target(parts), _userinfo(parts))
     except ValueError as error:  # UnicodeError is one
         raise UrlRefused(f"malformed URL: {error}") from None

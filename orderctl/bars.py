@@ -1,9 +1,9 @@
-"""Live bars for ``orderctl tail``; the only user of rich's progress."""
+"""Live bars on a terminal; the only user of rich's progress."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -13,9 +13,6 @@ from orderctl import render, sanitise
 from orderctl.channels import Kind, Scope
 from orderctl.follow import End, Update
 from orderctl.states import ENDED_TASK
-
-if TYPE_CHECKING:
-    from orderctl.cli.app import App
 
 #: Most bars on the screen at once; the oldest that has ended gives way.
 _MOST_BARS: Final = 30
@@ -36,9 +33,15 @@ class _Plain(ProgressColumn):
         )
 
 
-def draw(app: App, events: Iterable[Update | End]) -> None:
-    """Draw the events as bars until they end."""
-    console = Console(file=app.out, no_color=not app.colored(app.out), highlight=False)
+def draw(stream: TextIO, events: Iterable[Update | End], *, color: bool) -> None:
+    """Draw the events as bars until they end.
+
+    Args:
+        stream: A terminal.
+        events: From ``follow``.
+        color: Whether to use colours.
+    """
+    console = Console(file=stream, no_color=not color, highlight=False)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
