@@ -1,0 +1,188 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from orderctl import payments
+from orderctl.errors import Conflict, InvalidInput, OrderNotFound
+from orderctl.payments import Outcome, Payment
+from tests.shop import Shop
+
+
+def test_payment_marks_the_order_paid(shop: Shop) -> None:
+    order_id = shop.add("DH1", amount="300000")
+
+    result = shop.pay("DH1", "300000", transaction="FT26014")
+
+    assert (result.outcome, result.order_id) == (Outcome.PAID, order_id)
+    order = shop.order()
+    assert (order.payment_status, order.order_status) == ("paid", "pending")
+    assert order.paid_at is not None
+    event = shop.event(order_id, "payment_received")
+    assert event.details == {"amount": 300000, "bank": "ACB", "transactionId": "FT26014"}
+    assert (event.event_category, event.previous_status, event.new_status) == ("payment", "pending", "paid")
+
+
+@pytest.mark.parametrize("transaction", ["FT26014", None])
+def test_the_same_payment_again_changes_nothing(shop: Shop, transaction: str | None) -> None:
+    shop.add("DH1")
+    shop.pay("DH1", transaction=transaction)
+    paid_at, size = shop.order().paid_at, shop.log_size()
+
+    assert shop.pay("DH1", transaction=transaction).outcome is Outcome.REPEATED
+
+    assert (shop.order().paid_at, shop.log_size()) == (paid_at, size)
+
+
+def test_twenty_tellings_at_once_count_once(shop: Shop) -> None:
+    shop.add("DH1")
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [
+            result.outcome for result in pool.map(lambda _: shop.pay("DH1", transaction="T1"), range(20))
+        ]
+
+    assert outcomes.count(Outcome.PAID) == 1
+    assert outcomes.count(Outcome.REPEATED) == 19
+    assert shop.event_types(shop.order().id).count("payment_received") == 1
+
+
+def test_another_transaction_cannot_pay_again(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.pay("DH1", transaction="T1")
+
+    with pytest.raises(Conflict, match="another transaction"):
+        shop.pay("DH1", transaction="T2")
+
+    assert shop.event_types(shop.order().id).count("payment_received") == 1
+
+
+def test_a_transaction_pays_one_order(shop: Shop) -> None:
+    first = shop.add("DH1")
+    shop.add("DH2")
+    shop.pay("DH1", transaction="T1")
+
+    with pytest.raises(Conflict, match=f"another order, of id {first}"):
+        shop.pay("DH2", transaction="T1")
+
+    assert shop.order("DH2").payment_status == "pending"
+
+
+def test_transactions_differ_by_case(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.pay("DH1", transaction="ft1")
+    shop.add("DH2")
+
+    assert shop.pay("DH2", transaction="FT1").outcome is Outcome.PAID
+
+
+def test_wrong_amount_pays_nothing_and_is_told_once(shop: Shop) -> None:
+    order_id = shop.add("DH1", amount="300000")
+
+    for _ in range(2):
+        result = shop.pay("DH1", "299999.5", transaction="T1")
+        assert (result.outcome, result.expected) == (Outcome.MISMATCH, Decimal(300000))
+
+    assert shop.order().payment_status == "pending"
+    event = shop.event(order_id, "payment_mismatch")
+    assert event.severity == "warning"
+    assert event.details == {
+        "amount": 299999.5,
+        "bank": "ACB",
+        "transactionId": "T1",
+        "expected": 300000,
+    }
+    assert shop.pay("DH1", "300000", transaction="T1").outcome is Outcome.PAID
+
+
+def test_cancelled_and_refunded_orders_take_no_money(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET order_status = 'cancelled'")
+    with pytest.raises(Conflict, match="cancelled"):
+        shop.pay("DH1")
+
+    shop.execute("UPDATE orders SET order_status = 'pending', payment_status = 'refunded'")
+    with pytest.raises(Conflict, match="refunded"):
+        shop.pay("DH1")
+
+
+def test_order_of_a_failed_payment_can_be_paid(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET payment_status = 'failed'")
+
+    assert shop.pay("DH1").outcome is Outcome.PAID
+    assert shop.event(shop.order().id, "payment_received").previous_status == "failed"
+
+
+def test_unknown_order_cannot_be_paid(shop: Shop) -> None:
+    with pytest.raises(OrderNotFound):
+        shop.pay("DH9", "1")
+
+
+@pytest.mark.parametrize("stored", ["T1", 26014], ids=["text", "number"])
+def test_payment_that_the_shop_wrote_down_itself_is_known(shop: Shop, stored: str | int) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET payment_status = 'paid'")
+    shop.execute(
+        "INSERT INTO order_audit_logs (order_id, event_type, details, source)"
+        " VALUES (1, 'payment_received', :details, 'webhook_handler')",
+        details=json.dumps({"transactionId": stored}),
+    )
+
+    assert shop.pay("DH1", transaction=str(stored)).outcome is Outcome.REPEATED
+    with pytest.raises(Conflict):
+        shop.pay("DH1", transaction="T2")
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"amount": Decimal("NaN")},
+        {"amount": Decimal(-1)},
+        {"amount": Decimal("0.001")},
+        {"bank": ""},
+        {"bank": "x" * 121},
+        {"transaction": " "},
+        {"transaction": "T\n1"},
+        {"transaction": "mã"},
+        {"transaction": "x" * 121},
+    ],
+    ids=str,
+)
+def test_refuses_a_payment_that_is_none(shop: Shop, wrong: dict[str, object]) -> None:
+    shop.add("DH1")
+    right = {"order_code": "DH1", "amount": Decimal(300000), "bank": "ACB", "transaction": "T1"}
+
+    with pytest.raises(InvalidInput):
+        shop.transact(lambda c: payments.receive(c, Payment(**(right | wrong)), actor="tester"))  # type: ignore[arg-type]
+
+    assert shop.order().payment_status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            '{"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "transactionId": "FT1"}',
+            Payment("DH1", Decimal(300000), "ACB", "FT1"),
+        ),
+        ('{"code": " DH1 ", "transferAmount": "0.10"}', Payment("DH1", Decimal("0.10"))),
+        (
+            '{"code": "DH1", "transferAmount": 0.1, "id": 92704, "more": {"a": [1]}}',
+            Payment("DH1", Decimal("0.1"), None, "92704"),
+        ),
+        (
+            '{"code": "DH1", "transferAmount": 1, "id": 9, "referenceCode": "MB1"}',
+            Payment("DH1", Decimal(1), None, "MB1"),
+        ),
+        (
+            '{"code": "DH1", "transferAmount": 1, "bankName": null, "transactionId": null}',
+            Payment("DH1", Decimal(1)),
+        ),
+    ],
+    ids=["whole", "text", "fraction", "reference", "null"],
+)
+def test_reads_the_webhook_of_a_bank(document: str, expected: Payment) -> None:
+    assert payments.from_webhook(document) == expected
