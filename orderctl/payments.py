@@ -39,18 +39,19 @@ class Payment:
         return {"amount": float(self.amount), "bank": self.bank, "transactionId": self.transaction}
 
     def checked(self) -> Payment:
-        """This payment.
+        """This payment, without blanks around its words: some databases do not tell them apart.
 
         Raises:
             InvalidInput: When a field is out of range.
         """
         orders.check_amount(self.amount)
-        for name, text in (("bank", self.bank), ("transaction", self.transaction)):
-            if text is not None and (not text.strip() or len(text) > _MAX_TEXT or not text.isprintable()):
+        bank, transaction = _stripped(self.bank), _stripped(self.transaction)
+        for name, text in (("bank", bank), ("transaction", transaction)):
+            if text is not None and (not text or len(text) > _MAX_TEXT or not text.isprintable()):
                 raise InvalidInput(f"{text!r} is no {name}: 1 to {_MAX_TEXT} printable characters")
-        if self.transaction is not None and not self.transaction.isascii():
-            raise InvalidInput(f"{self.transaction!r} is no transaction: ASCII characters only")
-        return self
+        if transaction is not None and not transaction.isascii():
+            raise InvalidInput(f"{transaction!r} is no transaction: ASCII characters only")
+        return Payment(self.order_code.strip(), self.amount, bank, transaction)
 
 
 class Outcome(Enum):
@@ -107,6 +108,10 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _amount(value: object) -> Decimal:
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip()
+
+
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise InvalidInput("the payment's transferAmount is missing or no number")
     try:

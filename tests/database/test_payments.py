@@ -77,6 +77,13 @@ def test_transactions_differ_by_case(shop: Shop) -> None:
     assert shop.pay("DH2", transaction="FT1").outcome is Outcome.PAID
 
 
+def test_blanks_around_a_transaction_do_not_matter(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.pay("DH1", transaction="T1")
+
+    assert shop.pay(" DH1 ", "300000", transaction=" T1 ").outcome is Outcome.REPEATED
+
+
 def test_wrong_amount_pays_nothing_and_is_told_once(shop: Shop) -> None:
     order_id = shop.add("DH1", amount="300000")
 
