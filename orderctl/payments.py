@@ -88,13 +88,21 @@ def from_webhook(document: str) -> Payment:
         raise InvalidInput(f"the payment is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidInput("the payment is not a JSON object")
-    transaction = next((fields[name] for name in _TRANSACTIONS if fields.get(name) is not None), None)
     return Payment(
         order_code=_text(fields, "code"),
         amount=_amount(fields.get("transferAmount")),
         bank=_text(fields, "bankName") if fields.get("bankName") is not None else None,
-        transaction=None if transaction is None else str(transaction),
+        transaction=_transaction(fields),
     ).checked()
+
+
+def _transaction(fields: Mapping[str, Any]) -> str | None:
+    name = next((name for name in _TRANSACTIONS if fields.get(name) is not None), None)
+    if name is None:
+        return None
+    if isinstance(fields[name], bool) or not isinstance(fields[name], int | str):
+        raise InvalidInput(f"the payment's {name} is no text and no number")
+    return str(fields[name])
 
 
 _TRANSACTIONS = ("transactionId", "referenceCode", "id")

@@ -193,3 +193,34 @@ def test_refuses_a_payment_that_is_none(shop: Shop, wrong: dict[str, object]) ->
 )
 def test_reads_the_webhook_of_a_bank(document: str, expected: Payment) -> None:
     assert payments.from_webhook(document) == expected
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "code=DH1",
+        "[]",
+        "null",
+        "{}",
+        '{"code": "DH1"}',
+        '{"code": 1, "transferAmount": 1}',
+        '{"code": "", "transferAmount": 1}',
+        '{"code": "DH1", "transferAmount": true}',
+        '{"code": "DH1", "transferAmount": null}',
+        '{"code": "DH1", "transferAmount": "much"}',
+        '{"code": "DH1", "transferAmount": NaN}',
+        '{"code": "DH1", "transferAmount": 1e400}',
+        '{"code": "DH1", "transferAmount": -1}',
+        '{"code": "DH1", "transferAmount": 1, "bankName": 7}',
+        '{"code": "DH1", "transferAmount": 1, "transactionId": true}',
+        '{"code": "DH1", "transferAmount": 1, "transactionId": {"a": 1}}',
+        '{"code": "DH1", "transferAmount": 1, "transactionId": ""}',
+        '{"code": "DH1", "transferAmount": 1' + "0" * 5000 + "}",
+        "[" * 100_000,
+    ],
+    ids=lambda document: document[:60],
+)
+def test_refuses_a_webhook_that_is_none(document: str) -> None:
+    with pytest.raises(InvalidInput):
+        payments.from_webhook(document)
