@@ -108,6 +108,10 @@ def _transaction(fields: Mapping[str, Any]) -> str | None:
 _TRANSACTIONS = ("transactionId", "referenceCode", "id")
 
 
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip()
+
+
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value.strip():
@@ -116,10 +120,6 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _amount(value: object) -> Decimal:
-def _stripped(text: str | None) -> str | None:
-    return None if text is None else text.strip()
-
-
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise InvalidInput("the payment's transferAmount is missing or no number")
     try:
@@ -185,6 +185,10 @@ def _refuse(connection: Connection, order: orders.Locked, payment: Payment) -> N
         raise Conflict(
             f"order {order.order_code} is {state}", hint=f"orderctl orders show {order.order_code}"
         )
+    _refuse_used(connection, payment)
+
+
+def _refuse_used(connection: Connection, payment: Payment) -> None:
     known = audit.find_by_key(connection, payment.key)
     if known is not None:
         raise Conflict(f"transaction {payment.transaction} has paid another order, of id {known.order_id}")
@@ -193,7 +197,7 @@ def _refuse(connection: Connection, order: orders.Locked, payment: Payment) -> N
 def _record_payment(
     connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
 ) -> None:
-    audit.record(
+    recorded = audit.record(
         connection,
         order.id,
         "payment_received",
@@ -206,6 +210,8 @@ def _record_payment(
         actor=actor,
         dedup_key=payment.key,
     )
+    if not recorded:  # another order was paid by it since we looked
+        _refuse_used(connection, payment)
 
 
 def _record_mismatch(

@@ -1,4 +1,5 @@
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -67,6 +68,28 @@ def test_a_transaction_pays_one_order(shop: Shop) -> None:
         shop.pay("DH2", transaction="T1")
 
     assert shop.order("DH2").payment_status == "pending"
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_a_transaction_pays_one_of_two_orders_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    checked, refuse = threading.Event(), payments._refuse
+
+    def refuse_and_tell(connection, order, payment):
+        refuse(connection, order, payment)
+        checked.set()
+
+    with ThreadPoolExecutor(1) as pool, shop.engine.begin() as first:
+        payments.receive(first, Payment("DH1", Decimal(300000), transaction="T1"), actor="tester")
+        monkeypatch.setattr(payments, "_refuse", refuse_and_tell)
+        second = pool.submit(shop.pay, "DH2", transaction="T1")
+        assert checked.wait(10)
+        first.commit()
+
+        with pytest.raises(Conflict, match="another order"):
+            second.result()
+    assert (shop.order("DH1").payment_status, shop.order("DH2").payment_status) == ("paid", "pending")
 
 
 def test_transactions_differ_by_case(shop: Shop) -> None:
