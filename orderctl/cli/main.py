@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
     "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
     "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),
+    "migrate": Entry("orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"),
     "embedded": Entry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
     "demo": Entry("orderctl.cli.demo", "Show the whole thing on a temporary shop.", "Setting up"),
     "config": Entry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),

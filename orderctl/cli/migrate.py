@@ -1,0 +1,140 @@
+"""``orderctl migrate``: create our tables, or move into those of a shop."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.errors import ExitStatus
+from orderctl.render import Column
+
+REVISIONS: Final = (
+    Column("id", "REVISION", keep=True),
+    Column("about", "WHAT IT ADDS"),
+    Column("is_applied", "APPLIED", show=lambda applied: "yes" if applied else "pending"),
+    Column("applied_at", "WHEN"),
+    Column("applied_by", "BY"),
+    Column("version"),
+)
+KNOWN: Final = (Column("id", "REVISION", keep=True), Column("about", "WHAT IT ADDS"))
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Create the tables, or move into a shop's.
+
+    Nothing is ever taken away and no row is rewritten; safe on a database in use, and to run again.
+
+    Example:
+        orderctl migrate up
+        orderctl migrate status
+    """
+
+
+@cli.command()
+@click.option(
+    "--lock-timeout",
+    type=options.SPAN,
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to wait for another migration, and for others' transactions.",
+)
+@pass_app
+def up(app: App, lock_timeout: timedelta) -> None:
+    """Bring the database to the newest revision.
+
+    What is missing of older ones is added again. Without the right to create views or procedures these are
+    left out with a warning; without an essential right nothing is changed.
+
+    Example:
+        orderctl migrate up
+        orderctl migrate up --lock-timeout 1m
+    """
+    from orderctl import migrate
+
+    report = migrate.up(
+        app.engine,
+        lock_timeout=lock_timeout.total_seconds(),
+        actor=app.actor,
+        on_step=lambda step: app.say(f"adding {step.what}"),
+    )
+    for warning in report.warnings:
+        app.warn(f"warning: {warning}")
+    app.say(
+        "the database is up to date; nothing to do." if report.up_to_date else "the database is up to date."
+    )
+
+
+@cli.command()
+@options.output(REVISIONS)
+@pass_app
+def status(app: App) -> ExitStatus:
+    """Show which revisions are applied, and what somebody took away again.
+
+    Exit 1 when orderctl migrate up has something to do.
+
+    Example:
+        orderctl migrate status
+        orderctl migrate status -o json
+    """
+    from orderctl import migrate
+
+    found = migrate.status(app.engine)
+    app.render(found.revisions)
+    for what in found.drift:
+        app.warn(f"missing: {what}; orderctl migrate up adds it again")
+    for what in found.wanting:
+        app.warn(f"missing, not essential: {what}")
+    for text in (*found.obstacles, *found.warnings):
+        app.warn(f"warning: {text}")
+    return ExitStatus.FAILED if found.pending or found.drift else ExitStatus.DONE
+
+
+@cli.command()
+@options.output(KNOWN)
+@pass_app
+def history(app: App) -> None:
+    """List the revisions that this version knows; needs no database.
+
+    Example:
+        orderctl migrate history
+        orderctl migrate history -o json
+    """
+    from orderctl import migrate
+
+    app.render(migrate.history())
+
+
+@cli.command()
+@pass_app
+def check(app: App) -> None:
+    """Exit 1 when the database is behind, and say with what.
+
+    Example:
+        orderctl migrate check
+        orderctl migrate check --quiet
+    """
+    from orderctl import migrate
+
+    migrate.check(app.engine)
+    app.say("the database is up to date.")
+
+
+@cli.command()
+@pass_app
+def sql(app: App) -> None:
+    """Print the SQL that up would run on this very database; nothing is changed.
+
+    Example:
+        orderctl migrate sql > upgrade.sql
+        orderctl migrate sql | mysql --user admin shop
+    """
+    from orderctl import migrate
+
+    app.write(migrate.sql(app.engine))
