@@ -100,7 +100,7 @@ def _carry_out(bench: Bench, claim: Claim, pulse: Pulse, emitter: ProgressEmitte
     """Run the handler and write down how it ended; LeaseLost when it is not ours to write."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     try:
-        delivery, details = _handle(bench, claim, pulse, say)
+        done, delivery, details = _handle(bench, claim, pulse, say)
     except LeaseLost:
         raise
     except Stopping:
@@ -115,12 +115,12 @@ def _carry_out(bench: Bench, claim: Claim, pulse: Pulse, emitter: ProgressEmitte
         bench,
         pulse,
         lambda c: leases.complete(
-            c, claim, folder_name=delivery.folder_name, drive_link=delivery.drive_link, details=details
+            c, done, folder_name=delivery.folder_name, drive_link=delivery.drive_link, details=details
         ),
     )
 
 
-def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Delivery, dict[str, int]]:
+def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Claim, Delivery, dict[str, int]]:
     context = _context(bench, claim, pulse, say)
     pulse.check()
     enrollment = bench.handler.enroll(context)
@@ -135,7 +135,7 @@ def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Deliver
     say(0)
     delivery = bench.handler.download(context, enrollment)
     say(100)
-    return delivery, found
+    return titled, delivery, found
 
 
 def _context(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> Context:

@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Final
 from orderctl import embedded, environment, offspring
 
 _FILE_BYTES: Final = 3_000_000
-_BYTES_PER_SECOND: Final = 2_000_000
-_CHUNK: Final = 64 * 1024
+_BYTES_PER_SECOND: Final = 1_000_000
+_CHUNK: Final = 32 * 1024
 #: Answers 404 until it is mended.
 BROKEN: Final = "statistics"
 ORDERS: Final[dict[str, tuple[str, ...]]] = {
