@@ -51,6 +51,7 @@ class Column:
         header: Heading for people; the name in capitals when None.
         get: From a row to the value; the attribute or the key of that name when None.
         show: From the value to text for people, where the usual way will not do.
+        instead: From the row to what people see where there is no value.
         style: From the value to a colour (``red``, ``green``, ``yellow``, ``blue``, ``dim``), or None.
         right: Whether the column is aligned to the right.
         where: Where the column is shown unless ``--fields`` names it.
@@ -61,6 +62,7 @@ class Column:
     header: str | None = None
     get: Callable[[Any], Any] | None = None
     show: Callable[[Any], str] | None = None
+    instead: Callable[[Any], Any] | None = None
     style: Callable[[Any], str | None] | None = None
     right: bool = False
     where: Where = Where.TABLE
@@ -205,15 +207,18 @@ def human(value: Any, view: View = PLAIN) -> str:
     return sanitise.line(str(value))
 
 
-def _cell(column: Column, row: Any, view: View) -> Cell:
+def cell(column: Column, row: Any, view: View) -> Cell:
+    """A row's value in a column, for people."""
     value = column.value(row)
+    if value is None and column.instead is not None:
+        value = column.instead(row)
     text = human(value, view) if column.show is None or value is None else sanitise.line(column.show(value))
     style = column.style(value) if column.style and view.color else None
     return Cell(text, style)
 
 
 def _table(items: Iterable[Any], columns: Sequence[Column], view: View) -> Iterator[str]:
-    cells = [[_cell(column, row, view) for column in columns] for row in items]
+    cells = [[cell(column, row, view) for column in columns] for row in items]
     if cells:
         heads = [column.heading for column in columns]
         yield layout(
@@ -228,7 +233,7 @@ def _table(items: Iterable[Any], columns: Sequence[Column], view: View) -> Itera
 
 def _markdown(items: Iterable[Any], columns: Sequence[Column], view: View) -> Iterator[str]:
     cells = [
-        [Cell(_cell(column, row, view).text.translate(_MARKDOWN_SPECIAL)) for column in columns]
+        [Cell(cell(column, row, view).text.translate(_MARKDOWN_SPECIAL)) for column in columns]
         for row in items
     ]
     heads = [column.heading for column in columns]
@@ -314,8 +319,8 @@ def card(item: Any, columns: Sequence[Column], view: View) -> str:
     wide = max((len(column.name) for column in columns), default=0)
     lines = []
     for column in columns:
-        cell = _cell(column, item, view)
-        lines.append(f"{column.name.ljust(wide)}  {paint(cell.text, cell.style)}\n")
+        shown = cell(column, item, view)
+        lines.append(f"{column.name.ljust(wide)}  {paint(shown.text, shown.style)}\n")
     return "".join(lines)
 
 

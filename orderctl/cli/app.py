@@ -209,6 +209,18 @@ class App:
         for piece in render.rows(rows, self._chosen(columns), self.format, self.view):
             self.write(piece)
 
+    def rendered(self, rows: Iterable[Any]) -> str:
+        """As :meth:`render`, but only the text."""
+        from orderctl import render
+
+        return "".join(render.rows(rows, self._chosen(None), self.format, self.view))
+
+    def write_document(self, value: Any) -> None:
+        """Write a value as one JSON document, whatever ``-o`` says."""
+        from orderctl import render
+
+        self.write(render.document(value) + "\n")
+
     def render_one(self, item: Any, human: Callable[[View], str] | None = None) -> None:
         """Show one thing: an object in JSON, else as ``human`` draws it, else a line for each field.
 
@@ -229,6 +241,11 @@ class App:
             self.write(render.card(item, chosen, self.view))
 
     @property
+    def columns(self) -> Sequence[Column]:
+        """The columns that are shown: those of ``--fields``, else those of the format."""
+        return self._chosen(None)
+
+    @property
     def format(self) -> Format:
         """The format from ``-o``."""
         from orderctl.render import Format
@@ -242,7 +259,12 @@ class App:
         if not self.output.fields:
             return render.shown_in(offered, self.format)
         named = {column.name: column for column in offered}
-        return [named[name] for name in self.output.fields if name in named]
+        chosen = [named[name] for name in self.output.fields if name in named]
+        if not chosen:
+            raise InvalidInput(
+                f"these rows have no {', '.join(self.output.fields)}", hint=f"they have {', '.join(named)}"
+            )
+        return chosen
 
     def write(self, text: str) -> None:
         """Write data; it leaves at once."""

@@ -50,11 +50,18 @@ def _attach(function: Any, *params: click.Parameter) -> None:
 # --- Output
 
 
-def output(columns: Sequence[Column]) -> Decorator[Any]:
-    """``-o``, ``--fields`` and ``--time-format`` for a command that shows rows of these columns."""
+def output(columns: Sequence[Column], *others: Sequence[Column], times: str = "relative") -> Decorator[Any]:
+    """``-o``, ``--fields`` and ``--time-format`` for a command that shows rows.
+
+    Args:
+        columns: The columns of its rows.
+        others: Columns of other rows that it shows instead when asked to.
+        times: How it shows times to people unless told.
+    """
+    names = list(dict.fromkeys(column.name for offered in (columns, *others) for column in offered))
 
     def decorate(function: F) -> F:
-        _attach(function, _format_option(columns), _fields_option(columns), _times_option())
+        _attach(function, _format_option(columns), _fields_option(names), _times_option(times))
         return function
 
     return decorate
@@ -75,9 +82,7 @@ def _format_option(columns: Sequence[Column]) -> click.Option:
     )
 
 
-def _fields_option(columns: Sequence[Column]) -> click.Option:
-    names = [column.name for column in columns]
-
+def _fields_option(names: Sequence[str]) -> click.Option:
     def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is None or ctx.resilient_parsing:
             return
@@ -107,14 +112,14 @@ def _fields_option(columns: Sequence[Column]) -> click.Option:
     )
 
 
-def _times_option() -> click.Option:
+def _times_option(default: str) -> click.Option:
     def store(ctx: click.Context, _param: click.Parameter, value: str) -> None:
         ctx.ensure_object(App).output.times = value
 
     return click.Option(
         ["--time-format"],
         type=click.Choice(["relative", "iso", "local"]),
-        default="relative",
+        default=default,
         expose_value=False,
         callback=store,
         help="Times in tables; data always has UTC.",
@@ -338,7 +343,7 @@ selection: Decorator[Any] = _gathered(
         metavar="HEX",
         help="That failed with this very error (see tasks list --group-by error).",
     ),
-    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most so many, oldest first."),
+    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most so many, newest first."),
 )
 
 consent: Decorator[Any] = _gathered(

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from orderctl.cli.app import App
 from orderctl.cli.main import run
+from tests.cli.shop import Shop, opened
 
 #: The script that setuptools has made beside the interpreter.
 SCRIPT = Path(sys.executable).parent / "orderctl"
@@ -64,3 +65,12 @@ def inside(capsys: pytest.CaptureFixture[str]) -> Program:
         return Ended(status, out, err)
 
     return call
+
+
+@pytest.fixture
+def shop(migrated_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A migrated database, an empty Redis, and settings that name them."""
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", migrated_url)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+    with opened(migrated_url) as made:
+        yield made

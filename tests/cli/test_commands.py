@@ -1,6 +1,7 @@
 """What holds for every command."""
 
 import shlex
+from itertools import takewhile
 
 import click
 import pytest
@@ -71,7 +72,7 @@ def test_the_examples_in_help_parse(subtests):
 
 
 def _parse(line: str) -> None:
-    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)
+    words = list(takewhile(lambda word: word not in {"|", "||", ">", "<"}, shlex.split(line, comments=True)))
     if not words or words[0] != PROGRAM:
         return
     command, rest = root, words[1:]

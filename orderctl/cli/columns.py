@@ -1,0 +1,105 @@
+"""The columns of orders, tasks and events: their keys are a promise to whoever reads the JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from orderctl import render
+from orderctl.render import Column, Where
+
+_STATUS_STYLES: Final = {
+    "completed": "green",
+    "paid": "green",
+    "failed": "red",
+    "processing": "blue",
+    "downloading": "blue",
+    "enrolled": "blue",
+    "cancelled": "dim",
+    "refunded": "dim",
+}
+_SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
+
+
+def status_style(status: Any) -> str | None:
+    """The colour of a status."""
+    return _STATUS_STYLES.get(str(status))
+
+
+def severity_style(severity: Any) -> str | None:
+    """The colour of a severity."""
+    return _SEVERITY_STYLES.get(str(severity))
+
+
+def _percent(value: Any) -> str:
+    return f"{value:g} %"
+
+
+ORDERS: Final = (
+    Column("order_code", "CODE", keep=True),
+    Column("id", where=Where.WIDE, right=True),
+    Column("order_status", "STATUS", style=status_style),
+    Column("payment_status", "PAYMENT", style=status_style),
+    Column("total_amount", "AMOUNT", show=render.amount, right=True),
+    Column("user_email", "CUSTOMER"),
+    Column("total_tasks", "TASKS", right=True),
+    Column("completed_tasks", "DONE", right=True),
+    Column("failed_tasks", "FAILED", right=True, style=lambda count: "red" if count else None),
+    Column("progress_percentage", "PROGRESS", show=_percent, right=True),
+    Column("created_at", "CREATED"),
+    Column("paid_at", where=Where.WIDE),
+    Column("completed_at", where=Where.WIDE),
+)
+
+TASKS: Final = (
+    Column("id", keep=True, right=True),
+    Column("order_id", where=Where.WIDE, right=True),
+    Column("order_code", "ORDER", keep=True),
+    Column("title", instead=lambda task: task.course_url),
+    Column("course_url", where=Where.WIDE),
+    Column("status", style=status_style),
+    Column("attempt", "TRIES", right=True),
+    Column("max_attempts", where=Where.WIDE, right=True),
+    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),
+    Column("error_log", "REASON"),
+    Column("error_fingerprint", "FINGERPRINT", where=Where.WIDE),
+    Column("drive_link", where=Where.WIDE),
+    Column("worker", where=Where.WIDE),
+    Column("updated_at", "UPDATED"),
+)
+
+ERROR_GROUPS: Final = (
+    Column("fingerprint", keep=True),
+    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),
+    Column("count", "TASKS", right=True),
+    Column("latest_task_id", "LATEST", right=True),
+    Column("example"),
+)
+
+EVENTS: Final = (
+    Column("id", where=Where.WIDE, right=True),
+    Column("created_at", "TIME", keep=True),
+    Column("severity", style=severity_style),
+    Column("event_type", "EVENT"),
+    Column("order_id", where=Where.DATA, right=True),
+    Column("task_id", "TASK", right=True),
+    Column("message"),
+    Column("event_category", "CATEGORY", where=Where.WIDE),
+    Column("previous_status", "FROM", where=Where.WIDE),
+    Column("new_status", "TO", where=Where.WIDE),
+    Column("source", where=Where.WIDE),
+    Column("actor", where=Where.WIDE),
+    Column("details", where=Where.DATA),
+    Column("task_title", where=Where.DATA),
+    Column("course_url", where=Where.DATA),
+)
+
+#: Errors of all orders: as events, with the order that each is about.
+ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", keep=True), *EVENTS[2:])
+
+ORDER_DETAIL: Final = (
+    *ORDERS,
+    Column("tasks", get=lambda found: [render.record(task, TASKS) for task in found.tasks], where=Where.DATA),
+    Column(
+        "events", get=lambda found: [render.record(event, EVENTS) for event in found.events], where=Where.DATA
+    ),
+)

@@ -1,0 +1,125 @@
+"""An order with all that hangs below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from orderctl import render
+from orderctl.cli.columns import severity_style, status_style
+from orderctl.render import Branch, View
+from orderctl.tables import paint
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from orderctl.audit import Event
+    from orderctl.orders import Order
+    from orderctl.tasks import Task
+
+_MOST_EVENTS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """An order, its tasks, and its events, oldest first; it has the order's own attributes, too.
+
+    Attributes:
+        cut: Whether there are older events.
+    """
+
+    order: Order
+    tasks: Sequence[Task]
+    events: Sequence[Event]
+    cut: bool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.order, name)
+
+
+@dataclass(frozen=True)
+class TaskWithEvents:
+    """A task and its events, oldest first; it has the task's own attributes, too."""
+
+    task: Task
+    events: Sequence[Event]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+def find(connection: Connection, reference: str) -> Hierarchy:
+    """The order of that code or id.
+
+    Raises:
+        OrderNotFound: When there is none.
+    """
+    from orderctl import audit, orders, tasks
+
+    order = orders.find(connection, reference)
+    newest = audit.search(connection, order.id, limit=_MOST_EVENTS + 1)
+    events = newest[:_MOST_EVENTS][::-1]
+    cut = len(newest) > _MOST_EVENTS
+    return Hierarchy(order, tasks.of_orders(connection, [order.id]), events, cut=cut)
+
+
+def draw(found: Hierarchy, view: View) -> str:
+    """As a tree: the order, its tasks with their events, then its own events."""
+    below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
+    known = {task.id for task in found.tasks}
+    own = [event for event in found.events if event.task_id not in known]
+    return render.tree(Branch(_order_line(found.order, view), (*below, *_events(own, view))))
+
+
+def draw_task(task: Task, events: Sequence[Event], view: View) -> str:
+    """A task with its events, as a tree."""
+    return render.tree(_task(task, events, view))
+
+
+def _order_line(order: Order, view: View) -> str:
+    parts = [
+        paint(render.human(order.order_code), "bold" if view.color else None),
+        _status(order.order_status, view),
+        _status(order.payment_status, view),
+        render.amount(order.total_amount),
+        render.human(order.user_email),
+        f"{order.completed_tasks} of {order.total_tasks} tasks ({order.progress_percentage} %)",
+        f"created {render.moment(order.created_at, view)}",
+    ]
+    return "  ".join(parts)
+
+
+def _task(task: Task, events: Sequence[Event], view: View) -> Branch:
+    parts = [f"task {task.id}", _status(task.status, view), render.human(task.title or task.course_url)]
+    if task.attempt:
+        parts.append(f"attempt {task.attempt} of {task.max_attempts}")
+    if task.worker and task.lease_until:
+        parts.append(f"on {render.human(task.worker)}")
+    lines = ["  ".join(parts)]
+    if task.error_type or task.error_log:
+        lines.append(paint(f"{render.human(task.error_type)}: {render.human(task.error_log)}", _red(view)))
+    if task.drive_link:
+        lines.append(render.human(task.drive_link))
+    return Branch("\n".join(lines), _events(events, view))
+
+
+def _events(events: Sequence[Event], view: View) -> tuple[Branch, ...]:
+    return tuple(Branch(_event_line(event, view)) for event in events)
+
+
+def _event_line(event: Event, view: View) -> str:
+    kind = paint(render.human(event.event_type), severity_style(event.severity) if view.color else None)
+    return f"{render.moment(event.created_at, view)}  {kind}  {render.human(event.message)}"
+
+
+def _events_of(found: Hierarchy, task_id: int) -> list[Event]:
+    return [event for event in found.events if event.task_id == task_id]
+
+
+def _status(status: str, view: View) -> str:
+    return paint(render.human(status), status_style(status) if view.color else None)
+
+
+def _red(view: View) -> str | None:
+    return "red" if view.color else None

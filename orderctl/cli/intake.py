@@ -1,0 +1,132 @@
+"""Orders and payments out of options and JSON documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, TextIO
+
+from orderctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from orderctl.orders import NewCourse, NewOrder
+    from orderctl.payments import Payment
+
+_SHAPE = '{"order_code": "DH1", "user_email": "a@b.c", "total_amount": 300000, "courses": ["https://..."]}'
+
+
+def one_order(
+    code: str | None, email: str | None, amount: Decimal | None, courses: Sequence[str]
+) -> NewOrder:
+    """The order that the options tell.
+
+    Raises:
+        InvalidInput: When one is missing.
+    """
+    from orderctl.orders import NewCourse, NewOrder
+
+    given = {"--code": code, "--email": email, "--amount": amount, "--course": courses or None}
+    missing = [name for name, value in given.items() if value is None]
+    if code is None or email is None or amount is None or missing:
+        raise InvalidInput(f"missing: {', '.join(missing)}", hint="give them, or --json FILE")
+    return NewOrder(code, email, amount, [NewCourse(url) for url in courses])
+
+
+def read_orders(document: TextIO) -> list[NewOrder]:
+    """The orders in a JSON document: one object, or a list of them.
+
+    Raises:
+        InvalidInput: When it is something else.
+    """
+    found = _parse(document)
+    items = found if isinstance(found, list) else [found]
+    if not items:
+        raise InvalidInput("there are no orders in it")
+    return [_order(item) for item in items]
+
+
+def one_payment(
+    code: str | None, amount: Decimal | None, bank: str | None, transaction: str | None
+) -> Payment:
+    """The payment that the options tell.
+
+    Raises:
+        InvalidInput: When the order or the amount is missing.
+    """
+    from orderctl.payments import Payment
+
+    if code is None or amount is None:
+        raise InvalidInput("missing: the order's code and --amount", hint="give them, or --json -")
+    return Payment(code, amount, bank, transaction)
+
+
+def read_payment(document: TextIO) -> Payment:
+    """The payment that a bank's webhook tells.
+
+    Raises:
+        InvalidInput: When it does not.
+    """
+    from orderctl import payments
+
+    return payments.from_webhook(_text(document))
+
+
+def _text(document: TextIO) -> str:
+    try:
+        return document.read()
+    except UnicodeDecodeError:
+        raise InvalidInput("the document is not UTF-8") from None
+
+
+def _parse(document: TextIO) -> Any:
+    try:
+        return json.loads(_text(document), parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the document is not JSON: {error}", hint=f"such as {_SHAPE}") from None
+
+
+def _order(item: Any) -> NewOrder:
+    from orderctl.orders import NewOrder
+
+    if not isinstance(item, Mapping):
+        raise InvalidInput("an order is not a JSON object", hint=f"such as {_SHAPE}")
+    courses = item.get("courses")
+    if not isinstance(courses, list):
+        raise InvalidInput("an order's courses are missing or no list", hint=f"such as {_SHAPE}")
+    return NewOrder(
+        _field(item, "order_code"),
+        _field(item, "user_email"),
+        _amount(item),
+        [_course(one) for one in courses],
+    )
+
+
+def _course(item: Any) -> NewCourse:
+    from orderctl.orders import NewCourse
+
+    if isinstance(item, str):
+        return NewCourse(item)
+    if not isinstance(item, Mapping):
+        raise InvalidInput("a course is neither a URL nor an object with url and title")
+    title = item.get("title")
+    if title is not None and not isinstance(title, str):
+        raise InvalidInput("a course's title is no text")
+    return NewCourse(_field(item, "url"), title)
+
+
+def _field(item: Mapping[str, Any], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} is missing or no text", hint=f"such as {_SHAPE}")
+    return value
+
+
+def _amount(item: Mapping[str, Any]) -> Decimal:
+    value = item.get("total_amount")
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise InvalidInput("total_amount is missing or no number", hint=f"such as {_SHAPE}")
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise InvalidInput(f"total_amount {value!r} is no number") from None

@@ -1,0 +1,332 @@
+"""``orderctl orders``: list, show, add, pay, wait for, count."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import click
+
+from orderctl import render
+from orderctl.cli import bell, options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
+from orderctl.cli.lazy import Group
+from orderctl.errors import SubjectFailed
+from orderctl.render import Column, Format
+from orderctl.states import ENDED_ORDER, OrderStatus
+
+if TYPE_CHECKING:
+    from orderctl.listing import Filter
+    from orderctl.payments import Payment, Result
+
+STATS: Final = (
+    Column("scope"),
+    Column("status"),
+    Column("count", right=True),
+)
+_WATCH_SECONDS: Final = 2.0
+
+
+class Amount(click.ParamType[Decimal]):
+    """Money."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """To an exact number; ``300,000`` and ``300_000`` are 300000."""
+        try:
+            return Decimal(str(value).replace(",", "").replace("_", ""))
+        except InvalidOperation:
+            self.fail(f"needs an amount such as 300000 or 12.50, not {value!r}", param, ctx)
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """List, show, add and pay orders.
+
+    ORDER is an order's code or its id.
+
+    Example:
+        orderctl orders list --paid
+        orderctl orders show DH123456
+    """
+
+
+@cli.command("list")
+@click.option("--paid", is_flag=True, help="Only those whose money came in.")
+@click.option("--status", type=options.ORDER_STATUSES, help="Only those of these statuses.")
+@click.option(
+    "--stale",
+    type=options.SPAN,
+    metavar="TIME",
+    help="Only paid, unfinished ones without a move for so long.",
+)
+@click.option("--email", metavar="EMAIL", help="Only those of this customer.")
+@click.option("--watch", is_flag=True, help="Show them anew every two seconds (on a terminal).")
+@options.period
+@options.paging
+@options.output(ORDERS)
+@pass_app
+def list_(
+    app: App,
+    *,
+    paid: bool,
+    status: tuple[str, ...] | None,
+    stale: timedelta | None,
+    email: str | None,
+    watch: bool,
+    period: options.Period,
+    page: options.Page,
+) -> None:
+    """List orders, newest first.
+
+    Example:
+        orderctl orders list --paid --status processing,failed
+        orderctl orders list --stale 10m
+        orderctl orders list --paid --since yesterday -o json
+    """
+    from orderctl.listing import Filter
+
+    stale_seconds = None if stale is None else stale.total_seconds()
+    wanted = Filter(paid, status, stale_seconds, email, period.since, period.until)
+    if watch:
+        _watch(app, wanted, page)
+    else:
+        _list(app, wanted, page)
+
+
+def _list(app: App, wanted: Filter, page: options.Page) -> None:
+    from orderctl import listing
+
+    with app.reading() as connection:
+        found = listing.page(connection, wanted, limit=page.limit, after=page.after)
+    app.render(found.orders)
+    if found.cursor:
+        app.say(f"more: --after {found.cursor}")
+
+
+def _watch(app: App, wanted: Filter, page: options.Page) -> None:
+    from orderctl import listing
+    from orderctl.cli import watch
+
+    def draw() -> str:
+        with app.reading() as connection:
+            return app.rendered(listing.page(connection, wanted, limit=page.limit, after=page.after).orders)
+
+    watch.watch(app, draw, seconds=_WATCH_SECONDS)
+
+
+@cli.command()
+@click.argument("order")
+@click.option("--timeline", is_flag=True, help="Only its events, oldest first.")
+@options.output(ORDER_DETAIL, EVENTS)
+@pass_app
+def show(app: App, order: str, *, timeline: bool) -> None:
+    """Show an order with its tasks and its events.
+
+    Example:
+        orderctl orders show DH123456
+        orderctl orders show DH123456 --timeline
+        orderctl orders show DH123456 -o json
+    """
+    from orderctl.cli import hierarchy
+
+    with app.reading() as connection:
+        found = hierarchy.find(connection, order)
+    if timeline:
+        app.render(found.events, EVENTS)
+    else:
+        app.render_one(found, human=lambda view: hierarchy.draw(found, view))
+    if found.cut:
+        app.say(f"only the newest {len(found.events)} events: orderctl logs show {found.order_code}")
+
+
+@cli.command()
+@click.option("--exact", is_flag=True, help="Count to the end instead of stopping at 10,000.")
+@click.option(
+    "--fail-if", "conditions", multiple=True, metavar="CONDITION", help="Exit 1 when so, such as 'failed>5'."
+)
+@options.output(STATS)
+@pass_app
+def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
+    """Count paid orders and their tasks by status.
+
+    A CONDITION compares the number of orders of a status, or 'total', with a number; 'tasks.failed>5'
+    compares that of tasks.
+
+    Example:
+        orderctl orders stats
+        orderctl orders stats --fail-if 'failed>5' --fail-if 'tasks.pending>100'
+    """
+    from orderctl import listing
+    from orderctl.cli.conditions import Condition
+
+    wanted = [Condition.parse(text) for text in conditions]
+    exact = exact or any(condition.number >= listing.COUNT_LIMIT for condition in wanted)
+    with app.reading() as connection:
+        found = listing.stats(connection, exact=exact)
+    counts = {"orders": found.orders, "tasks": found.tasks}
+    _show_stats(app, counts, found.capped)
+    met = [condition.text for condition in wanted if condition.holds(counts)]
+    if met:
+        raise SubjectFailed(f"it is so: {', '.join(met)}")
+
+
+def _show_stats(app: App, counts: dict[str, dict[str, int]], capped: bool) -> None:
+    from orderctl.listing import COUNT_LIMIT
+
+    if app.format is Format.JSON:
+        limited = {
+            scope: {
+                status: min(number, COUNT_LIMIT) if capped else number for status, number in group.items()
+            }
+            for scope, group in counts.items()
+        }
+        app.write_document({**limited, "capped": capped})
+        return
+    app.render(
+        {
+            "scope": scope,
+            "status": status,
+            "count": f"{COUNT_LIMIT}+" if capped and number > COUNT_LIMIT else number,
+        }
+        for scope, group in counts.items()
+        for status, number in group.items()
+    )
+
+
+@cli.command()
+@click.argument("order")
+@click.option(
+    "--for", "statuses", type=options.ORDER_STATUSES, help="Statuses to wait for; else for its end."
+)
+@click.option("--timeout", type=options.SPAN, metavar="TIME", help="Give up after that time; exit 124.")
+@options.output(ORDERS)
+@pass_app
+def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: timedelta | None) -> None:
+    """Wait until an order has ended; exit 1 when it failed or was cancelled.
+
+    Example:
+        orderctl orders wait DH123456 --timeout 30m
+        orderctl orders wait DH123456 --for processing,completed
+    """
+    from orderctl.cli import waiting
+
+    found = waiting.for_order(app, order, statuses or tuple(map(str, ENDED_ORDER)), timeout)
+    app.render([found])
+    wanted = statuses or (OrderStatus.COMPLETED,)
+    if found.order_status not in wanted:
+        raise SubjectFailed(
+            f"order {found.order_code} is {found.order_status}",
+            hint=f"orderctl orders show {found.order_code}",
+        )
+
+
+@cli.command()
+@click.option("--code", metavar="CODE", help="The order's code.")
+@click.option("--email", metavar="EMAIL", help="The customer.")
+@click.option("--amount", type=Amount(), metavar="N", help="What it costs.")
+@click.option(
+    "--course", "courses", multiple=True, metavar="URL", help="A course to download; may be given again."
+)
+@click.option(
+    "--json",
+    "document",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Read orders from a file, or - for stdin.",
+)
+@options.output(ORDERS)
+@pass_app
+def add(
+    app: App,
+    *,
+    code: str | None,
+    email: str | None,
+    amount: Decimal | None,
+    courses: tuple[str, ...],
+    document: TextIO | None,
+) -> None:
+    """Add an order with its tasks.
+
+    With --json: an object, or a list of them, with order_code, user_email, total_amount and courses, each
+    a URL or an object with url and title. All are added, or none.
+
+    Example:
+        orderctl orders add --code DH123456 --email customer@example.com --amount 300000 --course https://example.com/a.zip
+        orderctl orders add --json - < orders.json
+    """
+    from orderctl import orders
+    from orderctl.cli import intake
+
+    new = intake.read_orders(document) if document else [intake.one_order(code, email, amount, courses)]
+    attempts = app.settings.worker.max_attempts
+
+    def work(connection: Any) -> list[orders.Order]:
+        ids = [orders.add(connection, order, max_attempts=attempts, actor=app.actor) for order in new]
+        return [orders.get(connection, order_id) for order_id in ids]
+
+    added = app.transact(work)
+    app.render(added)
+    for order in added[:1]:
+        app.say(f"next: orderctl orders pay {order.order_code} --amount {order.total_amount.normalize():f}")
+
+
+@cli.command()
+@click.argument("code", required=False)
+@click.option("--amount", type=Amount(), metavar="N", help="What came in.")
+@click.option("--bank", metavar="BANK", help="Through which bank.")
+@click.option("--transaction", metavar="ID", help="The bank's id of it: the same one counts once.")
+@click.option(
+    "--json",
+    "document",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Read the bank's webhook from a file, or - for stdin.",
+)
+@pass_app
+def pay(
+    app: App,
+    code: str | None,
+    *,
+    amount: Decimal | None,
+    bank: str | None,
+    transaction: str | None,
+    document: TextIO | None,
+) -> None:
+    """Note that the money for an order came in, and wake the workers.
+
+    The same payment may be told again and again. A wrong amount pays nothing and exits 1.
+
+    Example:
+        orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014
+        echo '{"code":"DH123456","transferAmount":300000,"bankName":"ACB","id":7}' | orderctl orders pay --json -
+    """
+    from orderctl import payments
+    from orderctl.cli import intake
+
+    payment = (
+        intake.read_payment(document) if document else intake.one_payment(code, amount, bank, transaction)
+    )
+    result = app.transact(lambda connection: payments.receive(connection, payment, actor=app.actor))
+    _tell_payment(app, payment, result)
+
+
+def _tell_payment(app: App, payment: Payment, result: Result) -> None:
+    from orderctl import tasks
+    from orderctl.payments import Outcome
+
+    if result.outcome is Outcome.MISMATCH:
+        raise SubjectFailed(
+            f"order {payment.order_code} costs {render.amount(result.expected)} and {render.amount(payment.amount)} came in: nothing is paid",
+            hint=f"orderctl logs show {payment.order_code} --category payment",
+        )
+    if result.outcome is Outcome.REPEATED:
+        app.say(f"This payment of order {payment.order_code} was known already.")
+        return
+    with app.reading() as connection:
+        waiting = tasks.of_orders(connection, [result.order_id])
+    bell.ring(app, waiting)
+    app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {payment.order_code}")

@@ -1,0 +1,113 @@
+"""A shop with a few orders, as tests of commands want it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+from sqlalchemy import Connection, Engine, update
+
+from orderctl import audit, database, orders, payments, schema, tasks
+from orderctl.orders import NewCourse, NewOrder
+from orderctl.payments import Payment
+from orderctl.states import Category, Severity, Source
+
+URL = "https://example.com/{}.zip"
+
+
+class Shop:
+    """Writes into a database what happens elsewhere in real life."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine: Engine = database.connect(url)
+
+    def order(
+        self, code: str, *, courses: int = 2, paid: bool = True, amount: int = 300_000, email: str = "a@b.vn"
+    ) -> int:
+        """Add an order, pay it, and return its id."""
+        titles = [
+            NewCourse(URL.format(f"{code}-{number}"), f"Course {number}") for number in range(1, courses + 1)
+        ]
+        new = NewOrder(code, email, Decimal(amount), titles)
+        order_id = self.do(lambda connection: orders.add(connection, new, max_attempts=3, actor="test"))
+        if paid:
+            payment = Payment(code, Decimal(amount), "ACB", f"T-{code}")
+            self.do(lambda connection: payments.receive(connection, payment, actor="test"))
+        return order_id
+
+    def fail(
+        self,
+        task_id: int,
+        kind: str = "NETWORK",
+        log: str = "connection refused",
+        fingerprint: str = "abc123",
+    ) -> None:
+        """Let a task have failed."""
+        values = {
+            "status": "failed",
+            "error_type": kind,
+            "error_log": log,
+            "error_fingerprint": fingerprint,
+            "attempt": 3,
+        }
+        self._set(task_id, **values)
+
+    def complete(self, *task_ids: int) -> None:
+        """Let tasks have completed, and their order have ended if it has."""
+        for task_id in task_ids:
+            self._set(task_id, status="completed", attempt=1)
+            self.do(lambda connection, task_id=task_id: self._end(connection, task_id))
+
+    def event(
+        self, order_id: int, message: str, severity: Severity = Severity.INFO, task_id: int | None = None
+    ) -> None:
+        """Write an event."""
+        self.do(
+            lambda connection: audit.record(
+                connection,
+                order_id,
+                "test_event",
+                Category.SYSTEM,
+                message,
+                source=Source.CLI,
+                severity=severity,
+                task_id=task_id,
+            )
+        )
+
+    def task(self, task_id: int) -> tasks.Task:
+        """A task as it stands."""
+        with database.reading(self.engine) as connection:
+            return tasks.find(connection, task_id)
+
+    def find(self, code: str) -> orders.Order:
+        """An order as it stands."""
+        with database.reading(self.engine) as connection:
+            return orders.find(connection, code)
+
+    def events(self, code: str) -> list[audit.Event]:
+        """The events of an order, oldest first."""
+        with database.reading(self.engine) as connection:
+            return audit.search(connection, orders.find(connection, code).id)[::-1]
+
+    def do(self, work):
+        """Run work in a transaction."""
+        return database.transact(self.engine, work)
+
+    def _set(self, task_id: int, **values: object) -> None:
+        task = schema.download_tasks
+        self.do(
+            lambda connection: connection.execute(update(task).where(task.c.id == task_id).values(values))
+        )
+
+    def _end(self, connection: Connection, task_id: int) -> None:
+        order = orders.lock(connection, tasks.find(connection, task_id).order_id)
+        orders.end_if_done(connection, order, source=Source.WORKER)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Shop]:
+    """A shop on this database."""
+    shop = Shop(url)
+    yield shop
+    shop.engine.dispose()

@@ -1,0 +1,295 @@
+"""``orderctl orders``."""
+
+import json
+import threading
+from decimal import Decimal
+
+import pytest
+import redis
+
+from orderctl.cli.conditions import Condition
+from orderctl.errors import InvalidInput
+from tests.cli.conftest import Program
+from tests.cli.shop import Shop
+
+URL = "https://example.com/a.zip"
+ONE_KIND = pytest.mark.databases("sqlite")
+
+
+def queued(url: str) -> set[str]:
+    return {name.decode() for name in redis.from_url(url).lrange("rq:queue:downloads", 0, -1)}
+
+
+def test_an_order_is_added_paid_and_shown(shop: Shop, inside: Program, redis_url):
+    added = inside(
+        "orders",
+        "add",
+        "--code",
+        "DH1",
+        "--email",
+        "A@B.VN",
+        "--amount",
+        "300,000",
+        "--course",
+        URL,
+        "--course",
+        URL + "?2",
+    )
+    paid = inside("orders", "pay", "DH1", "--amount", "300000", "--bank", "ACB", "--transaction", "FT1")
+    shown = json.loads(inside("orders", "show", "DH1", "-o", "json").out)
+
+    assert (added.status, paid.status) == (0, 0)
+    assert "next: orderctl orders pay DH1 --amount 300000\n" in added.err
+    assert paid.out == ""
+    assert shown["payment_status"] == "paid"
+    assert shown["total_amount"] == 300000
+    assert shown["user_email"] == "a@b.vn"
+    assert [task["status"] for task in shown["tasks"]] == ["pending", "pending"]
+    assert [event["event_type"] for event in shown["events"]] == [
+        "task_created",
+        "task_created",
+        "payment_received",
+    ]
+    assert shown["events"][2]["details"] == {"amount": 300000, "bank": "ACB", "transactionId": "FT1"}
+    assert queued(redis_url) == {f"task-{task['id']}-0" for task in shown["tasks"]}
+
+
+def test_the_list_has_the_promised_keys_and_is_quiet(shop: Shop, inside: Program):
+    shop.order("DH1", paid=False)
+    shop.order("DH2")
+
+    ended = inside("orders", "list", "-o", "json")
+
+    rows = json.loads(ended.out)
+    assert ended.err == ""
+    assert [row["order_code"] for row in rows] == ["DH2", "DH1"]
+    assert {
+        "id", "order_code", "user_email", "order_status", "payment_status", "total_amount", "created_at",
+        "total_tasks", "completed_tasks", "failed_tasks", "progress_percentage",
+    } <= set(rows[0])  # fmt: skip
+    assert rows[0]["created_at"].endswith("Z")
+
+
+@ONE_KIND
+def test_pages_follow_their_cursor(shop: Shop, inside: Program):
+    for number in range(5):
+        shop.order(f"DH{number}", courses=1)
+
+    seen, after = [], []
+    while True:
+        ended = inside("orders", "list", "-L", "2", "-o", "name", *after)
+        seen += ended.out.split()
+        if not ended.err:
+            break
+        after = ended.err.removeprefix("more: ").split()
+
+    assert seen == ["DH4", "DH3", "DH2", "DH1", "DH0"]
+
+
+@ONE_KIND
+def test_the_list_is_narrowed(shop: Shop, inside: Program):
+    shop.order("NEW", paid=False)
+    shop.order("DONE", courses=1, email="else@b.vn")
+    shop.complete(3)
+
+    def names(*options: str) -> list[str]:
+        return inside("orders", "list", "-o", "name", *options).out.split()
+
+    assert names("--paid") == ["DONE"]
+    assert names("--email", "ELSE@b.vn") == ["DONE"]
+    assert names("--status", "pending,failed") == ["NEW"]
+    assert names("--since", "1h") == ["DONE", "NEW"]
+    assert names("--until", "1h") == []
+    assert names("--stale", "1h") == []
+
+
+@ONE_KIND
+def test_watching_needs_a_terminal(shop: Shop, inside: Program):
+    ended = inside("orders", "list", "--watch")
+
+    assert ended.status == 2
+    assert "needs a terminal" in ended.err
+
+
+@ONE_KIND
+def test_the_hierarchy_is_drawn(shop: Shop, inside: Program):
+    shop.order("DH1")
+    shop.fail(2, log="evil \x1b[2J log")
+
+    out = inside("orders", "show", "DH1").out
+
+    assert out.startswith("DH1  pending  paid  300,000  a@b.vn  0 of 2 tasks (0 %)")
+    assert "├─ task 1  pending  Course 1\n│  └─ " in out
+    assert "├─ task 2  failed  Course 2  attempt 3 of 3\n│  NETWORK: evil \\x1b[2J log\n" in out
+    assert out.splitlines()[-1].startswith("└─ ")
+    assert "payment_received" in out.splitlines()[-1]
+
+
+@ONE_KIND
+def test_the_timeline_has_the_events_oldest_first(shop: Shop, inside: Program):
+    shop.order("DH1", courses=1)
+
+    lines = inside(
+        "orders", "show", "DH1", "--timeline", "-o", "csv", "--fields", "event_type"
+    ).out.splitlines()
+
+    assert lines == ["event_type", "task_created", "payment_received"]
+
+
+@ONE_KIND
+def test_an_order_is_found_by_code_before_id(shop: Shop, inside: Program):
+    shop.order("2")
+    shop.order("DH2")
+
+    assert json.loads(inside("orders", "show", "2", "-o", "json").out)["order_code"] == "2"
+    assert json.loads(inside("orders", "show", "1", "-o", "json").out)["order_code"] == "2"
+
+
+def test_stats_count(shop: Shop, inside: Program):
+    shop.order("DH1")
+    shop.order("DH2", courses=1)
+    shop.complete(3)
+
+    counted = json.loads(inside("orders", "stats", "-o", "json").out)
+    exact = json.loads(inside("orders", "stats", "--exact", "-o", "json").out)
+    rows = [json.loads(line) for line in inside("orders", "stats", "-o", "jsonl").out.splitlines()]
+
+    assert counted == exact
+    assert counted["orders"]["completed"] == 1
+    assert counted["tasks"] == {
+        "pending": 2,
+        "enrolled": 0,
+        "downloading": 0,
+        "completed": 1,
+        "failed": 0,
+        "cancelled": 0,
+    }
+    assert {"scope": "tasks", "status": "completed", "count": 1} in rows
+
+
+@ONE_KIND
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [("pending>0", 1), ("pending > 1", 0), ("tasks.total==2", 1), ("Failed>=1", 0), ("total!=1", 0)],
+)
+def test_stats_fail_if(condition, status, shop: Shop, inside: Program):
+    shop.order("DH1")
+
+    assert inside("orders", "stats", "--fail-if", condition).status == status
+
+
+@pytest.mark.parametrize(
+    "text", ["", "failed", "failed>", "nope>1", "tasks.processing>1", "failed>-1", "failed>1.5", "a.failed>1"]
+)
+def test_what_is_no_condition_is_refused(text):
+    with pytest.raises(InvalidInput, match="is no condition"):
+        Condition.parse(text)
+
+
+@ONE_KIND
+def test_waiting_ends_with_the_order(shop: Shop, inside: Program):
+    shop.order("DH1", courses=1)
+    threading.Timer(0.3, shop.complete, [1]).start()
+
+    ended = inside("orders", "wait", "DH1", "--timeout", "20s", "-o", "json")
+
+    assert ended.status == 0
+    assert json.loads(ended.out)[0]["order_status"] == "completed"
+
+
+@ONE_KIND
+def test_waiting_fails_times_out_or_is_content(shop: Shop, inside: Program):
+    shop.order("DH1", courses=1)
+
+    assert inside("orders", "wait", "DH1", "--timeout", "0").status == 124
+    assert inside("orders", "wait", "DH1", "--for", "pending,processing").status == 0
+    inside("tasks", "cancel", "1")
+    assert inside("orders", "wait", "DH1").status == 1
+    assert inside("orders", "wait", "DH1", "--for", "cancelled").status == 0
+    assert inside("orders", "wait", "NOPE").status == 3
+
+
+@ONE_KIND
+def test_orders_come_from_json_all_or_none(shop: Shop, orderctl: Program):
+    one = {
+        "order_code": "J1",
+        "user_email": "a@b.vn",
+        "total_amount": 12.5,
+        "courses": [URL, {"url": URL, "title": "T"}],
+    }
+
+    good = orderctl(
+        "orders", "add", "--json", "-", "-o", "name", input=json.dumps([one, one | {"order_code": "J2"}])
+    )
+    clash = orderctl("orders", "add", "--json", "-", input=json.dumps([one | {"order_code": "J3"}, one]))
+
+    assert (good.status, good.out) == (0, "J1\nJ2\n")
+    assert shop.find("J1").total_amount == Decimal("12.50")
+    assert [event.message for event in shop.events("J1")][1] == "Task created: T"
+    assert clash.status == 4
+    assert orderctl("orders", "show", "J3").status == 3
+
+
+@ONE_KIND
+@pytest.mark.parametrize(
+    "document",
+    ["", "nope", "[]", "7", "[7]", "{}", '{"order_code": 7}', '{"order_code":"A","user_email":"a@b.vn","total_amount":true,"courses":[]}',
+     '{"order_code":"A","user_email":"a@b.vn","total_amount":1,"courses":[7]}', '{"order_code":"A","user_email":"a@b.vn","total_amount":"x","courses":["http://x"]}',
+     '{"order_code":"A","user_email":"a@b.vn","total_amount":1,"courses":[{"title":"x"}]}', "[" * 100_000],
+)  # fmt: skip
+def test_a_wrong_document_is_a_usage_error(document, shop: Shop, orderctl: Program):
+    ended = orderctl("orders", "add", "--json", "-", input=document)
+
+    assert ended.status == 2
+    assert ended.err.startswith("orderctl: ")
+    assert orderctl("orders", "pay", "--json", "-", input=document).status == 2
+
+
+@ONE_KIND
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1"],
+        ["--code", "A", "--email", "nope", "--amount", "1", "--course", URL],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", "ftp://x"],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1e99", "--course", URL],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "NaN", "--course", URL],
+        ["--code", "A B", "--email", "a@b.vn", "--amount", "1", "--course", URL],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "x", "--course", URL],
+        [],
+    ],
+)
+def test_wrong_orders_are_usage_errors(arguments, shop: Shop, inside: Program):
+    ended = inside("orders", "add", *arguments)
+
+    assert ended.status == 2
+    assert "hint: " in ended.err or "orderctl: " in ended.err
+
+
+def test_payments_are_noted_once(shop: Shop, inside: Program, orderctl: Program):
+    shop.order("DH1", paid=False)
+    webhook = json.dumps({"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7})
+
+    wrong = inside("orders", "pay", "DH1", "--amount", "1")
+    first = orderctl("orders", "pay", "--json", "-", input=webhook)
+    again = orderctl("orders", "pay", "--json", "-", input=webhook)
+    other = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "8")
+
+    assert [ended.status for ended in (wrong, first, again, other)] == [1, 0, 0, 4]
+    assert "costs 300,000 and 1 came in: nothing is paid" in wrong.err
+    assert "was known already" in again.err
+    kinds = [event.event_type for event in shop.events("DH1")]
+    assert kinds == ["task_created", "task_created", "payment_mismatch", "payment_received"]
+    assert "@" in shop.events("DH1")[3].actor
+
+
+@ONE_KIND
+def test_a_payment_counts_although_redis_is_away(shop: Shop, inside: Program, monkeypatch):
+    shop.order("DH1", paid=False)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
+
+    ended = inside("orders", "pay", "DH1", "--amount", "300000")
+
+    assert ended.status == 0
+    assert ended.err.startswith("warning: ")
+    assert shop.find("DH1").payment_status == "paid"
