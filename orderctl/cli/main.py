@@ -20,6 +20,7 @@ PROGRAM: Final = "orderctl"
 #: The commands; a module is imported when its command is called. Only what exists stands here.
 COMMANDS: Final[dict[str, Entry]] = {
     "orders": Entry("orderctl.cli.orders", "List, show, add and pay orders.", "Orders"),
+    "tasks": Entry("orderctl.cli.tasks", "List, show, retry and cancel tasks.", "Orders"),
     "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
     "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
     "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),

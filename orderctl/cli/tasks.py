@@ -1,0 +1,287 @@
+"""``orderctl tasks``: list, show, retry, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orderctl.cli import bell, options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
+from orderctl.cli.lazy import Group
+from orderctl.cli.options import Consent, Selection
+from orderctl.errors import ExitStatus, InvalidInput, OrderctlError
+from orderctl.render import Column, Where, record
+from orderctl.states import UNFINISHED, TaskStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from orderctl import tasks as domain
+
+#: Most tasks that one command changes.
+_MOST: Final = 100_000
+_MOST_EVENTS: Final = 200
+
+RESULTS: Final = (
+    Column("id", keep=True, right=True),
+    Column("order_code", "ORDER", keep=True),
+    Column("title"),
+    Column("status", style=status_style),
+    Column("changed"),
+    Column("error", style=lambda error: "red" if error else None),
+)
+DETAIL: Final = (
+    *TASKS,
+    Column("events", get=lambda found: [record(event, EVENTS) for event in found.events], where=Where.DATA),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one task in a bulk change."""
+
+    id: int
+    order_code: str | None
+    title: str | None
+    status: str | None
+    changed: bool
+    error: str | None = None
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """List, show, retry and cancel tasks.
+
+    Example:
+        orderctl tasks list --failed
+        orderctl tasks retry --failed --error-type NETWORK
+    """
+
+
+@cli.command("list")
+@click.option("--failed", is_flag=True, help="Only those that failed.")
+@click.option("--status", type=options.TASK_STATUSES, help="Only those of these statuses.")
+@click.option("--order", metavar="ORDER", help="Only those of this order (id or code).")
+@click.option("--error-type", type=options.ERROR_TYPE, help="Only those that failed with this type of error.")
+@click.option("--fingerprint", metavar="HEX", help="Only those that failed with this very error.")
+@click.option("--group-by", type=click.Choice(["error"]), help="Count failed tasks by their error instead.")
+@options.paging
+@options.output(TASKS, ERROR_GROUPS)
+@pass_app
+def list_(
+    app: App,
+    *,
+    failed: bool,
+    status: tuple[str, ...] | None,
+    order: str | None,
+    error_type: str | None,
+    fingerprint: str | None,
+    group_by: str | None,
+    page: options.Page,
+) -> None:
+    """List tasks, newest first.
+
+    Example:
+        orderctl tasks list --failed
+        orderctl tasks list --failed --group-by error
+        orderctl tasks list --order DH123456 -o json
+    """
+    from orderctl import tasks
+
+    if failed and status:
+        raise InvalidInput("give --failed or --status, not both")
+    with app.reading() as connection:
+        wanted = tasks.Selection(
+            statuses=(TaskStatus.FAILED,) if failed else status,
+            order_id=_order_id(connection, order),
+            error_type=error_type,
+            fingerprint=fingerprint,
+        )
+        if group_by:
+            app.render(tasks.group_errors(connection, wanted, limit=page.limit), ERROR_GROUPS)
+            return
+        before = None if page.after is None else _task_id(page.after)
+        found = tasks.select_tasks(connection, wanted, limit=page.limit + 1, before_id=before)
+    app.render(found[: page.limit])
+    if len(found) > page.limit:
+        app.say(f"more: --after {found[page.limit - 1].id}")
+
+
+@cli.command()
+@click.argument("task_id", metavar="ID", type=click.IntRange(1))
+@options.output(DETAIL)
+@pass_app
+def show(app: App, task_id: int) -> None:
+    """Show a task with its events.
+
+    Example:
+        orderctl tasks show 456
+        orderctl tasks show 456 -o json
+    """
+    from orderctl import audit, tasks
+    from orderctl.cli import hierarchy
+
+    with app.reading() as connection:
+        task = tasks.find(connection, task_id)
+        search = audit.Search(task_id=task_id)
+        events = audit.search(connection, task.order_id, search, limit=_MOST_EVENTS)[::-1]
+    found = hierarchy.TaskWithEvents(task, events)
+    app.render_one(found, human=lambda view: hierarchy.draw_task(task, events, view))
+    if task.status == TaskStatus.FAILED:
+        app.say(f"next: orderctl tasks retry {task_id}")
+
+
+@cli.command()
+@click.argument("task_ids", metavar="[ID]...", type=click.IntRange(1), nargs=-1)
+@options.selection
+@options.consent
+@options.output(RESULTS)
+@pass_app
+def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
+    """Queue failed tasks again.
+
+    By id also cancelled ones, and those that wait for their next attempt.
+
+    Example:
+        orderctl tasks retry 41 42
+        orderctl tasks retry --failed --error-type NETWORK --yes
+        orderctl tasks retry --order DH123456 --dry-run
+    """
+    from orderctl import tasks
+
+    attempts = app.settings.worker.max_attempts
+
+    def change(connection: Connection, task_id: int) -> domain.Moved:
+        return tasks.retry(connection, task_id, max_attempts=attempts, actor=app.actor, reason=consent.reason)
+
+    chosen = _choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,))
+    return _change(app, "Retry", chosen, change, selection, consent)
+
+
+@cli.command()
+@click.argument("task_ids", metavar="[ID]...", type=click.IntRange(1), nargs=-1)
+@options.selection
+@options.consent
+@options.output(RESULTS)
+@pass_app
+def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
+    """Give tasks up; a worker that is at one stops.
+
+    By selector those that have not ended; with --failed those that failed.
+
+    Example:
+        orderctl tasks cancel 41 --reason "course withdrawn"
+        orderctl tasks cancel --order DH123456 --yes
+    """
+    from orderctl import tasks
+
+    def change(connection: Connection, task_id: int) -> domain.Moved:
+        return tasks.cancel(connection, task_id, actor=app.actor, reason=consent.reason)
+
+    only_failed = selection.failed or selection.error_type or selection.fingerprint
+    statuses = (TaskStatus.FAILED,) if only_failed else UNFINISHED
+    chosen = _choose(app, selection.with_ids(task_ids), statuses)
+    return _change(app, "Cancel", chosen, change, selection, consent)
+
+
+def _choose(app: App, selection: Selection, statuses: Sequence[TaskStatus]) -> list[int]:
+    """The ids that are meant, in the order named or oldest first."""
+    from orderctl import tasks
+
+    if not selection.by_selector:
+        return list(selection.task_ids)[: selection.max]
+    with app.reading() as connection:
+        wanted = tasks.Selection(
+            statuses=statuses,
+            order_id=_order_id(connection, selection.order),
+            error_type=selection.error_type,
+            fingerprint=selection.fingerprint,
+        )
+        found = tasks.select_tasks(connection, wanted, limit=selection.max or _MOST)
+    return [task.id for task in reversed(found)]
+
+
+def _change(
+    app: App,
+    verb: str,
+    chosen: Sequence[int],
+    change: Callable[[Connection, int], domain.Moved],
+    selection: Selection,
+    consent: Consent,
+) -> ExitStatus:
+    if not chosen:
+        app.render([])
+        app.say("No task is like that.")
+        return ExitStatus.DONE
+    noun = "task" if len(chosen) == 1 else "tasks"
+    consent.ask(app, f"{verb} {len(chosen)} {noun}?", needed=selection.by_selector)
+    if consent.dry_run:
+        app.render(_would(app, chosen))
+        app.say(f"Would {verb.lower()} {len(chosen)} {noun}; nothing was changed.")
+        return ExitStatus.DONE
+    results, moved = _carry_out(app, chosen, change)
+    bell.ring(app, [one.task for one in moved], [message for one in moved for message in one.messages])
+    app.render(results)
+    _tell_next(app, results, verb)
+    return ExitStatus.DONE if all(result.changed for result in results) else ExitStatus.FAILED
+
+
+def _carry_out(
+    app: App, chosen: Sequence[int], change: Callable[[Connection, int], domain.Moved]
+) -> tuple[list[Result], list[domain.Moved]]:
+    """Change each in a transaction of its own; what fails is told and does not stop the others."""
+    results, moved = [], []
+    for task_id in chosen:
+        try:
+            one = app.transact(lambda connection, task_id=task_id: change(connection, task_id))  # type: ignore[misc]
+        except OrderctlError as error:
+            if len(chosen) == 1:
+                raise
+            results.append(Result(task_id, None, None, None, changed=False, error=str(error)))
+            continue
+        moved.append(one)
+        results.append(Result(task_id, one.task.order_code, _title(one.task), one.task.status, changed=True))
+    return results, moved
+
+
+def _would(app: App, chosen: Sequence[int]) -> list[Result]:
+    from orderctl import tasks
+
+    with app.reading() as connection:
+        found = {
+            task.id: task
+            for task in tasks.select_tasks(connection, tasks.Selection(ids=chosen), limit=len(chosen))
+        }
+    return [
+        Result(task_id, task.order_code, _title(task), task.status, changed=False)
+        if (task := found.get(task_id))
+        else Result(task_id, None, None, None, changed=False, error=f"there is no task {task_id}")
+        for task_id in chosen
+    ]
+
+
+def _title(task: domain.Task) -> str:
+    return task.title or task.course_url
+
+
+def _tell_next(app: App, results: Sequence[Result], verb: str) -> None:
+    done = [result for result in results if result.changed]
+    if verb == "Retry" and done:
+        subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
+        app.say(f"next: orderctl tail {subject}")
+
+
+def _order_id(connection: Connection, reference: str | None) -> int | None:
+    from orderctl import orders
+
+    return None if reference is None else orders.find(connection, reference).id
+
+
+def _task_id(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise InvalidInput(f"{cursor!r} is no cursor", hint="use the one that the page before printed")
+    return int(cursor)
