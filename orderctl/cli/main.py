@@ -21,6 +21,7 @@ PROGRAM: Final = "orderctl"
 COMMANDS: Final[dict[str, Entry]] = {
     "orders": Entry("orderctl.cli.orders", "List, show, add and pay orders.", "Orders"),
     "tasks": Entry("orderctl.cli.tasks", "List, show, retry and cancel tasks.", "Orders"),
+    "logs": Entry("orderctl.cli.logs", "Search the audit log.", "Orders"),
     "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
     "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
     "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),

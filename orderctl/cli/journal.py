@@ -1,0 +1,179 @@
+"""Reading an order's events page by page, and on as they are written."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orderctl import render, tables
+from orderctl.errors import InvalidInput, Unavailable
+from orderctl.render import Format
+
+if TYPE_CHECKING:
+    from orderctl.audit import Event, Search
+    from orderctl.cli.app import App
+
+_PAGE: Final = 500
+_POLL_SECONDS: Final = 0.5
+#: An event may be committed after one of a higher id: so many ids are looked at again.
+_OVERLAP: Final = 1000
+_WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
+
+
+@dataclass
+class Journal:
+    """The events of one order that are wanted.
+
+    Attributes:
+        order: Its code or id.
+        follow: Whether new ones are wanted, too.
+    """
+
+    app: App
+    order: str
+    wanted: Search
+    grep: re.Pattern[str] | None = None
+    cursor_file: Path | None = None
+    follow: bool = False
+    last_id: int = 0
+    _seen: set[int] = field(default_factory=set)
+    _horizon: int | None = None
+
+    def __post_init__(self) -> None:
+        from orderctl import orders
+
+        with self.app.reading() as connection:
+            self.order_id = orders.find(connection, self.order).id
+        self._begin = self.last_id = _read_cursor(self.cursor_file)
+        if self.follow:
+            # What is there now is history, as far as it is wanted; all else is still to come.
+            newest = self._page(self.wanted, _OVERLAP)
+            self._horizon = newest[0].id if newest else self._begin
+            self._seen = {event.id for event in newest}
+
+    def history(self, *, lines: int | None, reverse: bool) -> Iterator[Event]:
+        """What is there, oldest first unless reversed.
+
+        Args:
+            lines: Only the newest so many.
+            reverse: Newest first.
+        """
+        if lines is None:
+            return self._newest_first() if reverse else self._oldest_first()
+        newest = list(itertools.islice(self._newest_first(), lines))
+        return iter(newest if reverse else newest[::-1])
+
+    def coming(self) -> Iterator[Event]:
+        """New ones as they are written, for ever."""
+        told = False
+        while True:
+            try:
+                page = self._page(self._overlapping(), _OVERLAP + _PAGE)
+                told = False
+            except Unavailable as error:
+                page = []
+                if not told:
+                    self.app.warn(f"{error}; trying again")
+                told = True
+            fresh = [event for event in page if event.id not in self._seen]
+            yield from self._matching(fresh)
+            self._seen = {known for known in self._seen if known > self.last_id - _OVERLAP}
+            time.sleep(_POLL_SECONDS)
+
+    def leave_cursor(self) -> None:
+        """Note the last event in the cursor file."""
+        if self.cursor_file is not None:
+            _write_cursor(self.cursor_file, self.last_id)
+
+    def _oldest_first(self) -> Iterator[Event]:
+        after, before = self._begin, self._history_end()
+        while page := self._page(replace(self.wanted, after_id=after, before_id=before, oldest_first=True)):
+            yield from self._matching(page)
+            after = page[-1].id
+
+    def _newest_first(self) -> Iterator[Event]:
+        before = self._history_end()
+        while page := self._page(replace(self.wanted, before_id=before, after_id=self._begin)):
+            yield from self._matching(page)
+            before = page[-1].id
+
+    def _history_end(self) -> int | None:
+        return None if self._horizon is None else self._horizon + 1
+
+    def _overlapping(self) -> Search:
+        since = max(self._begin, self.last_id - _OVERLAP, (self._horizon or 0) - _OVERLAP)
+        return replace(self.wanted, after_id=since, oldest_first=True)
+
+    def _page(self, search: Search, limit: int = _PAGE) -> list[Event]:
+        from orderctl import audit
+
+        with self.app.reading() as connection:
+            return audit.search(connection, self.order_id, search, limit=limit)
+
+    def _matching(self, events: list[Event]) -> Iterator[Event]:
+        for event in events:
+            self._seen.add(event.id)
+            if self.grep is None or self.grep.search(event.message) or self.grep.search(event.event_type):
+                yield event
+            self.last_id = max(self.last_id, event.id)
+
+
+def show(journal: Journal, *, lines: int | None, reverse: bool) -> None:
+    """Show the events that are wanted, in the way that ``-o`` wants.
+
+    Raises:
+        InvalidInput: When the format has an end, and the events have none.
+    """
+    history = journal.history(lines=lines, reverse=reverse)
+    if not journal.follow:
+        journal.app.render(history)
+        journal.leave_cursor()
+        return
+    form = journal.app.format
+    events = _noting(journal, itertools.chain(history, journal.coming()))
+    if form in {Format.JSON, Format.MARKDOWN}:
+        raise InvalidInput(f"--follow has no end, and -o {form} needs one", hint="-o jsonl")
+    if form in {Format.TABLE, Format.WIDE}:
+        for event in events:
+            journal.app.write(_line(journal.app, event))
+    else:
+        journal.app.render(events)
+
+
+def _noting(journal: Journal, events: Iterator[Event]) -> Iterator[Event]:
+    """The events; whoever asks for the next one has shown the one before."""
+    for event in events:
+        yield event
+        journal.leave_cursor()
+
+
+def _line(app: App, event: Event) -> str:
+    """An event on a line whose columns are wide enough for most."""
+    view = app.view
+    cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
+    padded = (
+        tables.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - tables.width(cell.text))
+        for name, cell in cells
+    )
+    return "  ".join(padded).rstrip() + "\n"
+
+
+def _read_cursor(file: Path | None) -> int:
+    if file is None or not file.exists():
+        return 0
+    text = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput(f"{file} holds no cursor", hint="remove it to begin with the first event")
+    return int(text)
+
+
+def _write_cursor(file: Path, event_id: int) -> None:
+    # Beside it, then over it: a crash leaves the old one or the new one.
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.write_text(f"{event_id}\n", encoding="utf-8")
+    fresh.replace(file)

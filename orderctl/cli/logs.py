@@ -1,0 +1,175 @@
+"""``orderctl logs``: the audit log."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import EVENTS, ORDER_EVENTS
+from orderctl.cli.lazy import Group
+from orderctl.errors import InvalidInput
+from orderctl.render import Column, Format
+from orderctl.states import Category, Severity, at_least
+
+if TYPE_CHECKING:
+    from orderctl.audit import Count
+
+COUNTS: Final = (Column("category"), Column("severity"), Column("count", right=True))
+MATRIX: Final = (
+    Column("category"),
+    *(Column(str(severity), right=True) for severity in Severity),
+    Column("total", right=True),
+)
+_FOLLOWED: Final = 10
+
+
+class Pattern(click.ParamType[re.Pattern[str]]):
+    """A regular expression; in lower case only, it matches in any case."""
+
+    name = "pattern"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> re.Pattern[str]:
+        """To a compiled one."""
+        try:
+            return re.compile(value, re.IGNORECASE if value == value.lower() else 0)
+        except re.error as error:
+            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """Search the audit log.
+
+    Example:
+        orderctl logs show DH123456
+        orderctl logs errors --since yesterday
+    """
+
+
+@cli.command()
+@click.argument("order")
+@click.option("--task", "task_id", type=click.IntRange(1), metavar="ID", help="Only those of this task.")
+@click.option("--severity", type=options.SEVERITY, help="Only those that matter so much, or more.")
+@click.option(
+    "--category",
+    type=click.Choice([str(kind) for kind in Category], case_sensitive=False),
+    help="Only those of this category.",
+)
+@options.period
+@click.option("-g", "--grep", type=Pattern(), metavar="RE", help="Only those whose message or type matches.")
+@click.option("-n", "--lines", type=click.IntRange(1), metavar="N", help="Only the newest so many.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new ones as they are written.")
+@click.option("-r", "--reverse", is_flag=True, help="Newest first.")
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Begin behind the event that the file names, and leave the last one there.",
+)
+@options.output(EVENTS, times="local")
+@pass_app
+def show(
+    app: App,
+    order: str,
+    *,
+    task_id: int | None,
+    severity: str | None,
+    category: str | None,
+    period: options.Period,
+    grep: re.Pattern[str] | None,
+    lines: int | None,
+    follow: bool,
+    reverse: bool,
+    cursor_file: Path | None,
+) -> None:
+    """Show the events of an order, oldest first.
+
+    Example:
+        orderctl logs show DH123456 --severity warning
+        orderctl logs show DH123456 -n 20 -f
+        orderctl logs show DH123456 -g 'timed? out' -o jsonl
+    """
+    from orderctl import audit
+    from orderctl.cli import journal
+
+    if reverse and (follow or cursor_file):
+        raise InvalidInput("--reverse goes with neither --follow nor --cursor-file")
+    severities = None if severity is None else at_least(Severity(severity))
+    wanted = audit.Search(task_id, severities, category, period.since, period.until)
+    if follow and lines is None and cursor_file is None:
+        lines = _FOLLOWED
+    found = journal.Journal(app, order, wanted, grep, cursor_file, follow)
+    journal.show(found, lines=lines, reverse=reverse)
+
+
+@cli.command()
+@click.option(
+    "--severity",
+    type=options.SEVERITY,
+    default="error",
+    show_default=True,
+    help="Those that matter so much, or more.",
+)
+@click.option("-S", "--since", type=options.MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday).")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, options.MOST_ROWS),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
+)
+@options.output(ORDER_EVENTS, times="local")
+@pass_app
+def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
+    """Show the newest errors over all paid orders.
+
+    Example:
+        orderctl logs errors
+        orderctl logs errors --severity warning --since 2h
+    """
+    from orderctl import audit
+
+    with app.reading() as connection:
+        found = audit.errors(
+            connection, severities=at_least(Severity(severity))[::-1], since=since, limit=lines
+        )
+    app.render(found)
+
+
+@cli.command()
+@click.option("-S", "--since", type=options.MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday).")
+@options.output(COUNTS, MATRIX)
+@pass_app
+def summary(app: App, *, since: Any) -> None:
+    """Count the events of paid orders by category and severity.
+
+    Example:
+        orderctl logs summary
+        orderctl logs summary --since yesterday -o json
+    """
+    from orderctl import audit
+
+    with app.reading() as connection:
+        found = audit.summary(connection, since=since)
+    if app.format in {Format.TABLE, Format.WIDE, Format.MARKDOWN} and not app.output.fields:
+        app.render(_matrix(found), MATRIX)
+    else:
+        app.render(found)
+
+
+def _matrix(counts: list[Count]) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for count in counts:
+        row = rows.setdefault(count.category, {"category": count.category, "total": 0})
+        row[count.severity] = row.get(count.severity, 0) + count.count
+        row["total"] += count.count
+    return list(rows.values())
