@@ -238,6 +238,29 @@ def test_a_dead_servers_pid_is_never_used(state_dir):
     bystander.wait()
 
 
+def test_a_dead_servers_pid_is_not_taken_for_the_new_ones(programs, state_dir, monkeypatch):
+    """The new one has not written its own yet."""
+    bystander = subprocess.Popen(["/bin/sleep", "60"])
+    (state_dir / "redis").mkdir(parents=True)
+    (state_dir / "redis").chmod(0o700)
+    (state_dir / "redis" / "pid").write_text(f"{bystander.pid}\n")
+    program = programs / "valkey-server"
+    program.write_text("#!/bin/sh\n/bin/sleep 60 >/dev/null 2>&1 &\necho $! > child\n")
+    program.chmod(0o755)
+    for name in ("_START_SECONDS", "_STOP_SECONDS"):
+        monkeypatch.setattr(embedded, name, 0.3)
+
+    with pytest.raises(RedisUnavailable, match="did not start"):
+        embedded.ensure(state_dir)
+    with pytest.raises(RedisUnavailable, match="does not end"):
+        embedded.stop(state_dir)
+
+    assert bystander.poll() is None
+    os.kill(int((state_dir / "redis" / "child").read_text()), signal.SIGKILL)
+    bystander.kill()
+    bystander.wait()
+
+
 def test_a_long_path_puts_the_socket_elsewhere(deep_dir, home):
     with broker.brisk(embedded.ensure(deep_dir)) as client:
         client.ping()

@@ -9,7 +9,7 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from orderctl import broker, database, orders, settings
+from orderctl import broker, database, orders, progress, settings
 from orderctl.channels import order_complete, order_progress, order_status, task_progress, task_status
 from orderctl.errors import DatabaseUnavailable, Misconfigured, TaskNotFound
 from orderctl.messages import Completion
@@ -397,7 +397,8 @@ def test_a_database_in_trouble_is_not_asked_each_time(emitters, redis_url):
     assert emitter.errors == 0
 
 
-def test_the_end_of_a_task_asks_the_database_anew(emitters, redis_url, client):
+def test_the_end_of_a_task_asks_the_database_anew(emitters, redis_url, client, monkeypatch):
+    monkeypatch.setattr(progress, "_FRESH_SECONDS", 3600)
     known = [{1: None, 2: None}, {1: None, 2: 100.0}]
     emitter = emitters(redis_url, interval=0, siblings=lambda _: known[0])
     emitter.emit_progress(1, 9, 50, "a", None)
@@ -480,8 +481,8 @@ def test_a_failure_is_stored_and_published(emitters, redis_url, client, shop):
         (task_id, "error", "orderctl_worker")
     ]
     assert "in fail" in events[0].details["stack_trace"]
-    progress, status = last(client, task_progress(task_id)), last(client, task_status(task_id))
-    assert (progress["percent"], progress["currentFile"]) == (0, "Failed: the network is down")
+    said, status = last(client, task_progress(task_id)), last(client, task_status(task_id))
+    assert (said["percent"], said["currentFile"]) == (0, "Failed: the network is down")
     assert (status["newStatus"], status["previousStatus"]) == ("failed", "downloading")
     assert (status["error"], status["errorType"]) == ("the network is down", "NETWORK")
 

@@ -114,19 +114,19 @@ def test_messages_during_the_subscription_come_after_the_snapshot(client, redis_
     read = broker.snapshots
 
     def publish_then_read(*arguments):
-        for percent in (10, 20, 30):
-            broker.publish(client, task_progress(1), progress(percent))
+        for timestamp in (10, 20, 30):
+            broker.publish(client, task_status(1), status("downloading", timestamp))
         found = read(*arguments)
-        broker.publish(client, task_progress(1), progress(40))
+        broker.publish(client, task_status(1), status("completed", 40))
         return found
 
     monkeypatch.setattr(broker, "snapshots", publish_then_read)
-    events = subscribe(redis_url, [task_progress(1)], tick=0.05)
+    events = subscribe(redis_url, [task_status(1)], tick=0.05)
 
-    heard = until(events, Idle)
-
-    assert percents(heard) == [30, 40]
-    assert [event.snapshot for event in heard[1:]] == [True, False]
+    assert until(events, Idle)[1:] == [
+        Message(task_status(1), status("downloading", 30), snapshot=True),
+        Message(task_status(1), status("completed", 40)),
+    ]
 
 
 def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
