@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -135,6 +136,10 @@ class Shop:
         """The one event of that type."""
         [event] = [event for event in self.events(order_id) if event.event_type == event_type]
         return event
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        return self.read(lambda c: c.execute(select(database.utc_now())).scalar_one())
 
     def log_size(self) -> int:
         return len(self.read(lambda c: c.execute(select(order_audit_logs.c.id)).all()))

@@ -1,0 +1,202 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, update
+
+from orderctl import database, listing
+from orderctl.errors import InvalidInput
+from orderctl.listing import Filter
+from orderctl.schema import download_tasks
+from orderctl.schema import orders as orders_table
+from orderctl.states import OrderStatus, TaskStatus
+from tests.shop import Shop
+
+MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+#: Few moments for many orders, so that most of them share theirs with others.
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 4), st.sampled_from(["paid", "pending"]), st.sampled_from(["pending", "failed"])
+    ),
+    max_size=25,
+)
+
+
+def _write(shop: Shop, drawn: list[tuple[int, str, str]]) -> list[tuple[int, str, str, int]]:
+    """Put orders there; returns them as (moment, payment, status, id)."""
+    shop.transact(lambda c: c.execute(delete(orders_table)))
+    values = [
+        {
+            "id": number,
+            "order_code": f"DH{number}",
+            "user_email": "a@b.c",
+            "order_status": status,
+            "payment_status": payment,
+            "total_amount": 1,
+            "created_at": MOMENT + timedelta(microseconds=moment),
+            "round": 0,
+        }
+        for number, (moment, payment, status) in enumerate(drawn, 1)
+    ]
+    if values:
+        shop.transact(lambda c: c.execute(insert(orders_table), values))
+    return [(*row, number) for number, row in enumerate(drawn, 1)]
+
+
+def _walk(shop: Shop, wanted: Filter, limit: int) -> list[int]:
+    """The ids of all pages, joined."""
+    found: list[int] = []
+    cursor = None
+    while True:
+        page = shop.read(lambda c: listing.page(c, wanted, limit=limit, after=cursor))
+        assert len(page.orders) <= limit
+        found += [order.id for order in page.orders]
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(drawn=rows, limit=st.integers(1, 7), paid=st.booleans(), failed=st.booleans())
+def test_pages_joined_are_the_whole_list(
+    shop: Shop, drawn: list[tuple[int, str, str]], limit: int, paid: bool, failed: bool
+) -> None:
+    written = _write(shop, drawn)
+    wanted = Filter(paid=paid, statuses=["failed"] if failed else None)
+
+    expected = [
+        number
+        for moment, payment, status, number in sorted(written, key=lambda row: (row[0], row[3]), reverse=True)
+        if (not paid or payment == "paid") and (not failed or status == "failed")
+    ]
+    assert _walk(shop, wanted, limit) == expected
+    assert shop.read(lambda c: listing.count(c, wanted)) == len(expected)
+
+
+def test_orders_that_come_meanwhile_disturb_no_page(shop: Shop) -> None:
+    for number in range(4):
+        shop.add(f"DH{number}")
+    first = shop.read(lambda c: listing.page(c, Filter(), limit=2))
+    shop.add("DH9")
+
+    second = shop.read(lambda c: listing.page(c, Filter(), limit=2, after=first.cursor))
+
+    assert [order.order_code for order in first.orders + second.orders] == ["DH3", "DH2", "DH1", "DH0"]
+    assert second.cursor is None
+
+
+def test_page_has_the_numbers_of_each_order(shop: Shop) -> None:
+    done, cancelled, _ = shop.paid("DH1", courses=3)
+    shop.carry_out(done)
+    shop.execute(f"UPDATE download_tasks SET status = 'cancelled' WHERE id = {cancelled}")
+    shop.add("DH2", courses=1)
+
+    second, first = shop.read(lambda c: listing.page(c, Filter())).orders
+
+    assert (first.total_tasks, first.completed_tasks, first.failed_tasks, first.progress_percentage) == (
+        2,
+        1,
+        0,
+        50,
+    )
+    assert (second.order_code, second.total_tasks, second.progress_percentage) == ("DH2", 1, 0)
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "1", "20260301T120000000000", "20260301-1", "x-1", "20260301T120000-x"]
+)
+@pytest.mark.databases("sqlite")
+def test_refuses_a_cursor_that_is_none(shop: Shop, cursor: str) -> None:
+    with pytest.raises(InvalidInput, match="no cursor"):
+        shop.read(lambda c: listing.page(c, Filter(), after=cursor))
+
+
+def test_filters_by_customer_and_time(shop: Shop) -> None:
+    shop.add("DH1", email="one@example.com")
+    shop.add("DH2", email="two@example.com")
+    codes = {"DH1": MOMENT, "DH2": MOMENT + timedelta(days=1)}
+    for code, moment in codes.items():
+        shop.transact(
+            lambda c, code=code, moment=moment: c.execute(
+                update(orders_table).where(orders_table.c.order_code == code).values(created_at=moment)
+            )
+        )
+
+    def found(wanted: Filter) -> list[str]:
+        return [order.order_code for order in shop.read(lambda c: listing.page(c, wanted)).orders]
+
+    assert found(Filter(email=" Two@Example.com ")) == ["DH2"]
+    assert found(Filter(since=MOMENT + timedelta(hours=1))) == ["DH2"]
+    assert found(Filter(until=MOMENT + timedelta(hours=1))) == ["DH1"]
+    assert found(Filter(since=MOMENT, until=MOMENT + timedelta(days=1))) == ["DH1"]
+
+
+def test_stale_orders_are_paid_and_do_not_move(shop: Shop) -> None:
+    for code in ("DH1", "DH2", "DH3", "DH4"):
+        shop.paid(code)
+    shop.add("DH5")
+    long_ago = {"paid_at": database.utc_now(-3600)}
+    shop.transact(lambda c: c.execute(update(orders_table).values(long_ago)))
+    shop.transact(lambda c: c.execute(update(download_tasks).values(updated_at=database.utc_now(-3600))))
+    shop.claimed(shop.tasks(shop.order("DH2").id)[0].id)
+    shop.execute("UPDATE orders SET order_status = 'failed' WHERE order_code = 'DH3'")
+    shop.transact(
+        lambda c: c.execute(
+            update(orders_table)
+            .where(orders_table.c.order_code == "DH4")
+            .values(paid_at=database.utc_now(), created_at=database.utc_now(-9000))
+        )
+    )
+
+    found = shop.read(lambda c: listing.page(c, Filter(stale_seconds=600))).orders
+
+    assert [order.order_code for order in found] == ["DH1"]
+
+
+def test_stats_count_paid_orders_and_their_tasks(shop: Shop) -> None:
+    done, _ = shop.paid("DH1", courses=2)
+    shop.carry_out(done)
+    shop.paid("DH2")
+    shop.add("DH3", courses=5)
+
+    for exact in (False, True):
+        stats = shop.read(lambda c, exact=exact: listing.stats(c, exact=exact))
+        assert stats.orders == dict.fromkeys(OrderStatus, 0) | {"processing": 1, "pending": 1}
+        assert stats.tasks == dict.fromkeys(TaskStatus, 0) | {"completed": 1, "pending": 2}
+        assert not stats.capped
+
+
+def test_exact_stats_count_statuses_of_others_too(shop: Shop) -> None:
+    shop.paid("DH1")
+    shop.execute("UPDATE orders SET order_status = 'on_hold'")
+
+    assert shop.read(lambda c: listing.stats(c, exact=True)).orders["on_hold"] == 1
+
+
+def test_counts_stop_at_their_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 2)
+    for number in range(4):
+        shop.paid(f"DH{number}")
+
+    stats = shop.read(listing.stats)
+
+    assert stats.orders[OrderStatus.PENDING] == 3
+    assert stats.capped
+    assert shop.read(lambda c: listing.stats(c, exact=True)).orders[OrderStatus.PENDING] == 4
+
+
+def test_order_status_of_others_stands_on_the_page(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET order_status = 'on_hold', payment_status = 'partially'")
+
+    [order] = shop.read(lambda c: listing.page(c, Filter())).orders
+
+    assert (order.order_status, order.payment_status) == ("on_hold", "partially")
+    assert shop.read(lambda c: listing.page(c, Filter(paid=True))).orders == []
