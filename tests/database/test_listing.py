@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,7 +51,7 @@ def _walk(shop: Shop, wanted: Filter, limit: int) -> list[int]:
     found: list[int] = []
     cursor = None
     while True:
-        page = shop.read(lambda c: listing.page(c, wanted, limit=limit, after=cursor))
+        page = shop.read(partial(listing.page, wanted=wanted, limit=limit, after=cursor))
         assert len(page.orders) <= limit
         found += [order.id for order in page.orders]
         cursor = page.cursor

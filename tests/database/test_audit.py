@@ -1,0 +1,199 @@
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from orderctl import audit, database
+from orderctl.audit import Count, Search
+from orderctl.schema import order_audit_logs
+from orderctl.states import Category, Severity, Source, at_least
+from tests.shop import Shop
+
+INSERT = (
+    "INSERT INTO order_audit_logs (order_id, event_type, event_category, severity, message, details, source)"
+)
+
+
+def test_event_keeps_all_that_it_was_given(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    [task] = shop.tasks(order_id)
+    details = {"text": "Xin chào 😀", "number": 1.5, "list": [1, None, {"deep": True}]}
+
+    written = shop.record(
+        order_id,
+        "download_failed",
+        Severity.ERROR,
+        message="It broke",
+        category=Category.DOWNLOAD,
+        task_id=task.id,
+        details=details,
+        previous_status="downloading",
+        new_status="failed",
+        source=Source.WORKER,
+        actor="someone@host",
+    )
+
+    event = shop.event(order_id, "download_failed")
+    assert written
+    assert (event.order_id, event.task_id, event.task_title, event.course_url) == (
+        order_id,
+        task.id,
+        task.title,
+        task.course_url,
+    )
+    assert (event.event_category, event.severity, event.message) == ("download", "error", "It broke")
+    assert event.details == details
+    assert (event.previous_status, event.new_status) == ("downloading", "failed")
+    assert (event.source, event.actor) == ("orderctl_worker", "someone@host")
+    assert timedelta(0) <= shop.now() - event.created_at < timedelta(minutes=1)
+
+
+def test_event_of_a_key_is_written_once(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+
+    def twice(connection):
+        arguments = (connection, order_id, "note", Category.SYSTEM, "once")
+        written = [audit.record(*arguments, source=Source.CLI, dedup_key="k") for _ in range(2)]
+        audit.record(connection, order_id, "after", Category.SYSTEM, "goes on", source=Source.CLI)
+        return written
+
+    assert shop.transact(twice) == [True, False]
+    assert shop.event_types(order_id)[-2:] == ["note", "after"]
+    event = shop.read(lambda c: audit.find_by_key(c, "k"))
+    assert event is not None
+    assert event.message == "once"
+    assert shop.read(lambda c: audit.find_by_key(c, "other")) is None
+
+
+def test_events_without_key_may_repeat(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+
+    assert [shop.record(order_id, "note") for _ in range(2)] == [True, True]
+
+
+def test_texts_that_no_database_takes_are_mended(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+
+    shop.record(
+        order_id,
+        "note",
+        message="\ud800" + "é" * 40_000,
+        details={"\udcff": "\udc80", "when": timedelta(1), "path": {1}},
+    )
+
+    event = shop.event(order_id, "note")
+    assert event.message == "?" + "é" * (audit.MAX_MESSAGE - 1)
+    assert event.details == {"?": "?", "when": "1 day, 0:00:00", "path": "{1}"}
+
+
+def test_search_selects_and_orders(shop: Shop) -> None:
+    order_id = shop.add("DH1", courses=2)
+    other = shop.add("DH2")
+    first, second = shop.tasks(order_id)
+    shop.record(order_id, "a", Severity.WARNING, category=Category.DOWNLOAD, task_id=first.id)
+    shop.record(order_id, "b", Severity.ERROR, category=Category.PAYMENT, task_id=second.id)
+    shop.record(other, "c", Severity.ERROR)
+
+    def found(**wanted) -> list[str]:
+        events = shop.read(lambda c: audit.search(c, order_id, Search(**wanted)))
+        return [event.event_type for event in events]
+
+    assert found() == ["b", "a", "task_created", "task_created"]
+    assert found(oldest_first=True) == ["task_created", "task_created", "a", "b"]
+    assert found(task_id=first.id) == ["a", "task_created"]
+    assert found(severities=at_least(Severity.WARNING)) == ["b", "a"]
+    assert found(severities=()) == []
+    assert found(category="payment") == ["b"]
+    assert shop.read(lambda c: audit.search(c, order_id, limit=1))[0].event_type == "b"
+    ids = [event.id for event in shop.events(order_id)]
+    assert found(after_id=ids[1]) == ["b", "a"]
+    assert found(before_id=ids[1]) == ["task_created"]
+
+
+def test_search_by_time(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    shop.transact(lambda c: c.execute(update(order_audit_logs).values(created_at=database.utc_now(-7200))))
+    shop.record(order_id, "note")
+    now = shop.event(order_id, "note").created_at
+
+    def found(**wanted) -> list[str]:
+        events = shop.read(lambda c: audit.search(c, order_id, Search(**wanted)))
+        return [event.event_type for event in events]
+
+    assert found(since=now) == ["note"]
+    assert found(until=now) == ["task_created"]
+    assert found(since=now - timedelta(hours=3), until=now - timedelta(hours=1)) == ["task_created"]
+
+
+def test_error_summary_has_the_newest_of_all_paid_orders(shop: Shop) -> None:
+    shop.paid("DH1")
+    shop.paid("DH2")
+    unpaid = shop.add("DH3")
+    one, two = shop.order("DH1").id, shop.order("DH2").id
+    for number in range(3):
+        shop.record(one, f"error{number}", Severity.ERROR)
+        shop.record(two, f"critical{number}", Severity.CRITICAL)
+        shop.record(two, f"warning{number}", Severity.WARNING)
+        shop.record(unpaid, f"unpaid{number}", Severity.ERROR)
+
+    found = shop.read(lambda c: audit.errors(c, limit=5))
+    assert [event.event_type for event in found] == [
+        "critical2",
+        "error2",
+        "critical1",
+        "error1",
+        "critical0",
+    ]
+    assert [event.order_code for event in found] == ["DH2", "DH1", "DH2", "DH1", "DH2"]
+    warnings = shop.read(lambda c: audit.errors(c, severities=["warning"]))
+    assert [event.event_type for event in warnings] == ["warning2", "warning1", "warning0"]
+    newest = found[0].created_at
+    assert shop.read(lambda c: audit.errors(c, since=newest + timedelta(seconds=1))) == []
+    assert [event.event_type for event in shop.read(lambda c: audit.errors(c, since=newest))] == ["critical2"]
+
+
+def test_summary_counts_events_of_paid_orders(shop: Shop) -> None:
+    shop.paid("DH1", courses=2)
+    shop.add("DH2")
+    shop.record(1, "note", Severity.ERROR)
+
+    assert shop.read(audit.summary) == [
+        Count("payment", "info", 1),
+        Count("system", "error", 1),
+        Count("task", "info", 2),
+    ]
+    later = shop.event(1, "note").created_at + timedelta(seconds=1)
+    assert shop.read(lambda c: audit.summary(c, since=later)) == []
+
+
+def test_latest_event_of_each_order(shop: Shop) -> None:
+    orders = [shop.add(f"DH{number}") for number in range(3)]
+    shop.record(orders[0], "a")
+    shop.record(orders[1], "b")
+    shop.record(orders[0], "c")
+
+    latest = shop.read(lambda c: audit.latest(c, [*orders[:2], 999]))
+
+    assert {order: event.event_type for order, event in latest.items()} == {orders[0]: "c", orders[1]: "b"}
+    assert shop.read(lambda c: audit.latest(c, [])) == {}
+
+
+def test_shows_what_others_wrote(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    shop.execute(
+        f"{INSERT} VALUES (1, 'zalo_sent', 'marketing', 'notice', 'Gửi Zalo', :details, 'python_worker')",
+        details='{"phone": null}',
+    )
+
+    event = shop.event(order_id, "zalo_sent")
+    assert (event.event_category, event.severity, event.source) == ("marketing", "notice", "python_worker")
+    assert event.details == {"phone": None}
+
+
+@pytest.mark.parametrize("details", ['"a text"', '"{\\"a\\": 1}"', "[1]", "7", "null"])
+def test_shows_details_that_are_no_object(shop: Shop, details: str) -> None:
+    order_id = shop.add("DH1")
+    shop.execute(f"{INSERT} VALUES (1, 'odd', 'system', 'error', 'm', :details, 's')", details=details)
+
+    assert shop.event(order_id, "odd").details == json.loads(details)
