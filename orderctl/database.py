@@ -6,6 +6,7 @@ driver's errors into ours.
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import time
@@ -102,6 +103,7 @@ def connect(
             return _connect_sqlite(url)
         engine = create_engine(
             parsed,
+            json_deserializer=_read_json,
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
@@ -119,7 +121,8 @@ def connect(
 
 
 def _connect_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, json_deserializer=_read_json, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -138,6 +141,14 @@ def _connect_sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if options.get("orderctl_readonly") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _read_json(text: str) -> Any:
+    """What JSON says; text that is none, written by others into a column without a check, as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def transact(engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -197,3 +197,11 @@ def test_shows_details_that_are_no_object(shop: Shop, details: str) -> None:
     shop.execute(f"{INSERT} VALUES (1, 'odd', 'system', 'error', 'm', :details, 's')", details=details)
 
     assert shop.event(order_id, "odd").details == json.loads(details)
+
+
+@pytest.mark.databases("sqlite")
+def test_shows_details_that_are_no_json_as_text(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    shop.execute(f"{INSERT} VALUES (1, 'odd', 'system', 'error', 'm', '{{half', 's')")
+
+    assert shop.event(order_id, "odd").details == "{half"
