@@ -166,6 +166,20 @@ def test_payment_that_the_shop_wrote_down_itself_is_known(shop: Shop, stored: st
 
 
 @pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("details", ["{half", "[1]", "7", "null", '"T1"', '{"transactionId": null}'])
+def test_odd_details_of_others_are_no_payment(shop: Shop, details: str) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET payment_status = 'paid'")
+    shop.execute(
+        "INSERT INTO order_audit_logs (order_id, event_type, details) VALUES (1, 'payment_received', :details)",
+        details=details,
+    )
+
+    with pytest.raises(Conflict, match="paid already"):
+        shop.pay("DH1", transaction="T1")
+
+
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "wrong",
     [
