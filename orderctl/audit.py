@@ -121,7 +121,7 @@ def record(
         "created_at": database.utc_now(),
     }
     try:
-        connection.execute(order_audit_logs.insert().values(values))
+        adopted.execute(connection, order_audit_logs.insert(), values)
     except IntegrityError as error:
         # Only the statement is rolled back, on every database we know: the transaction goes on.
         if dedup_key is None or not database.is_duplicate(error):

@@ -52,6 +52,8 @@ _GONE_CODES: Final = {
 _REFUSED_CODES: Final = {1044, 1045, 1049, 1698}
 #: Unknown table or column: not migrated.
 _MISSING_CODES: Final = {1054, 1146}
+#: Incorrect string value, data too long, no conversion to the column's character set.
+_UNSTORABLE_CODES: Final = {1366, 1406, 3854, 3988}
 _RERUNS: Final = 10
 _BUSY_SECONDS: Final = 10
 
@@ -219,6 +221,11 @@ def translate(error: DBAPIError) -> Exception:
 def is_duplicate(error: DBAPIError) -> bool:
     """Whether a unique key is the reason."""
     return _code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)  # noqa: PLR2004
+
+
+def is_unstorable(error: DBAPIError) -> bool:
+    """Whether a column cannot hold a text: for its length, or for letters that its character set lacks."""
+    return _code_of(error) in _UNSTORABLE_CODES
 
 
 def is_sqlite(connection: Connection) -> bool:

@@ -186,7 +186,7 @@ def report(
     if task.status not in UNFINISHED:
         return Finished(())
     values = _row(failure, task.attempt, again=False) | {"updated_at": database.utc_now()}
-    connection.execute(update(download_tasks).where(download_tasks.c.id == task_id).values(values))
+    adopted.execute(connection, update(download_tasks).where(download_tasks.c.id == task_id), values)
     return bridge(
         connection, order, task_id, failure,
         previous=task.status, attempt=task.attempt, again=False, source=source, actor=actor, dedup_key=None,

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
 
-from orderctl import audit, clock, database, orders
+from orderctl import adopted, audit, clock, database, orders
 from orderctl.channels import Scope
 from orderctl.errors import LeaseLost
 from orderctl.messages import StatusChange
@@ -336,5 +336,5 @@ def write(connection: Connection, claim: Claim, **values: Any) -> None:
     task = download_tasks.c
     mine = (task.id == claim.task_id, task.lease_token == claim.token, task.status.in_(UNFINISHED))
     values = {"updated_at": database.utc_now(), **values}
-    if connection.execute(update(download_tasks).where(*mine).values(values)).rowcount != 1:
+    if adopted.execute(connection, update(download_tasks).where(*mine), values).rowcount != 1:
         raise LeaseLost(f"task {claim.task_id}: the lease of {claim.worker} is gone")

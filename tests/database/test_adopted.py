@@ -1,0 +1,141 @@
+"""Tables that the shop made: other character sets, shorter columns, values of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from orderctl import database, failures, leases, migrate, orders
+from orderctl.orders import NewCourse
+from orderctl.states import Source
+from tests.shop import COURSE, Shop
+
+pytestmark = pytest.mark.databases("mariadb", "mysql")
+
+TABLES = """
+CREATE TABLE orders (
+  id INT AUTO_INCREMENT PRIMARY KEY, order_code VARCHAR(32) NOT NULL UNIQUE, user_email VARCHAR(255) NOT NULL,
+  order_status ENUM('pending','processing','completed') NOT NULL DEFAULT 'pending',
+  payment_status ENUM('pending','paid') NOT NULL DEFAULT 'pending',
+  total_amount DECIMAL(10,2) NOT NULL, created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL
+) DEFAULT CHARSET={charset};
+CREATE TABLE download_tasks (
+  id INT AUTO_INCREMENT PRIMARY KEY, order_id INT NOT NULL, course_url VARCHAR(500) NOT NULL, title VARCHAR(40),
+  status ENUM('pending','completed','failed') DEFAULT 'pending', drive_link VARCHAR(255), error_log VARCHAR(120),
+  created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL, FOREIGN KEY (order_id) REFERENCES orders (id)
+) DEFAULT CHARSET={charset};
+CREATE TABLE order_audit_logs (
+  id INT AUTO_INCREMENT PRIMARY KEY, order_id INT NOT NULL, task_id INT, event_type VARCHAR(50) NOT NULL,
+  event_category VARCHAR(30), severity ENUM('info','warning','error'), message VARCHAR(100) NOT NULL,
+  details TEXT, previous_status VARCHAR(20), new_status VARCHAR(20), source VARCHAR(50),
+  created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL
+) DEFAULT CHARSET={charset}
+"""
+
+
+@pytest.fixture(params=["latin1", "utf8mb3"])
+def adopted(database_url: str, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    engine = database.connect(database_url, lock_wait_seconds=5)
+    with engine.begin() as connection:
+        for statement in TABLES.format(charset=request.param).split(";"):
+            connection.exec_driver_sql(statement)
+    migrate.up(engine)
+    yield Shop(engine)
+    engine.dispose()
+
+
+def _stored(text: str, charset: str) -> str:
+    """What such a column can hold of a text."""
+    return {
+        "latin1": text.encode("cp1252", "replace").decode("cp1252"),
+        "utf8mb3": "".join("?" if ord(letter) > 0xFFFF else letter for letter in text),
+    }[charset]
+
+
+def _charset(shop: Shop) -> str:
+    return shop.read(
+        lambda c: c.exec_driver_sql(
+            "SELECT character_set_name FROM information_schema.columns"
+            " WHERE table_schema = DATABASE() AND table_name = 'order_audit_logs' AND column_name = 'message'"
+        ).scalar_one()
+    )
+
+
+def test_the_whole_job_runs(adopted: Shop) -> None:
+    [task_id] = adopted.paid("DH1")
+
+    adopted.carry_out(task_id)
+
+    order = adopted.order()
+    assert (order.order_status, adopted.task(task_id).status) == ("completed", "completed")
+    assert adopted.event_types(order.id) == [
+        "task_created",
+        "payment_received",
+        "enrollment_success",
+        "download_started",
+        "download_completed",
+        "order_completed",
+    ]
+
+
+def test_title_that_its_column_cannot_hold(adopted: Shop) -> None:
+    [task_id] = adopted.paid("DH1")
+    claim = adopted.claimed(task_id)
+    title = "Khóa học 🎓 - " + "x" * 60
+
+    adopted.transact(lambda c: leases.enrolled(c, claim, title=title, details={"title": title}))
+
+    charset = _charset(adopted)
+    assert adopted.task(task_id).title == _stored(title, charset)[:40]
+    event = adopted.event(claim.order_id, "enrollment_success")
+    assert event.message == _stored(f"Enrolled: {title}", charset)[:100]
+    assert event.details == {"title": title}
+
+
+def test_failure_that_its_columns_cannot_hold_still_ends_the_task(adopted: Shop) -> None:
+    [task_id] = adopted.paid("DH1")
+    claim = adopted.claimed(task_id)
+    adopted.start(claim)
+    failure = failures.describe(ValueError("hỏng 💥 " + "y" * 3000))
+
+    finished = adopted.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True))
+
+    charset = _charset(adopted)
+    assert finished.ended is not None
+    task = adopted.task(task_id)
+    assert task.status == "failed"
+    assert task.error_log == _stored(f"UNKNOWN: {failure.message}", charset)[:120]
+    event = adopted.event(claim.order_id, "download_failed")
+    assert event.message == _stored(f"Download failed: {failure.message}", charset)[:100]
+    assert event.details["error_message"] == failure.message
+
+
+def test_details_that_are_too_long_are_shortened(adopted: Shop) -> None:
+    adopted.add("DH1")
+
+    adopted.record(1, "note", details={"long": "z" * 70_000, "many": ["w" * 5000] * 12, "short": "kept"})
+
+    details = adopted.event(1, "note").details
+    assert details["short"] == "kept"
+    assert details["long"].startswith("zzz")
+    assert len(details["long"]) < 70_000
+
+
+def test_new_course_with_a_title_that_its_column_cannot_hold(adopted: Shop) -> None:
+    order_id = adopted.add("DH1")
+    course = NewCourse(f"{COURSE}/late", "🎓" * 50)
+
+    task_id = adopted.transact(
+        lambda c: orders.add_task(c, order_id, course, max_attempts=3, actor="tester", source=Source.CLI)
+    )
+
+    assert adopted.task(task_id).title == _stored("🎓" * 40, _charset(adopted))
+
+
+def test_urls_are_never_altered(adopted: Shop) -> None:
+    order_id = adopted.add("DH1")
+    course = NewCourse(f"{COURSE}/🎓")
+
+    with pytest.raises(Exception, match="Incorrect string value"):
+        adopted.transact(
+            lambda c: orders.add_task(c, order_id, course, max_attempts=3, actor="tester", source=Source.CLI)
+        )
