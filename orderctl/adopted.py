@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column, inspect, text
 from sqlalchemy import table as bare_table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
 from orderctl import database
-from orderctl.errors import Conflict
+from orderctl.errors import Conflict, NotMigrated
 
 #: Columns that Sequelize creates NOT NULL without a default, and fills itself.
 _TIMESTAMPS: Final = ("created_at", "updated_at", "createdAt", "updatedAt")
@@ -38,6 +38,7 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
 
     Raises:
         Conflict: When the table requires a column of which we know nothing.
+        NotMigrated: When there is no such table.
     """
     required = _required(connection, target)
     unknown = [name for name in required if name not in values and name not in _TIMESTAMPS]
@@ -54,9 +55,15 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
 
 def _required(connection: Connection, target: Table) -> list[str]:
     """Names of the columns, in the database, that an INSERT has to fill."""
+    try:
+        columns = inspect(connection).get_columns(target.name)
+    except NoSuchTableError:
+        raise NotMigrated(
+            f"the database is not migrated: there is no table {target.name}", hint="orderctl migrate up"
+        ) from None
     return [
         found["name"]
-        for found in inspect(connection).get_columns(target.name)
+        for found in columns
         if not found["nullable"]
         and found.get("default") is None
         and not found.get("computed")
