@@ -40,7 +40,7 @@ class Journal:
     grep: re.Pattern[str] | None = None
     cursor_file: Path | None = None
     follow: bool = False
-    last_id: int = 0
+    _read_id: int = 0  # the last event that was read
     _seen: set[int] = field(default_factory=set)
     _horizon: int | None = None
 
@@ -49,11 +49,11 @@ class Journal:
 
         with self.app.reading() as connection:
             self.order_id = orders.find(connection, self.order).id
-        self._begin = self.last_id = _read_cursor(self.cursor_file)
+        self.begin = self._read_id = _read_cursor(self.cursor_file)
         if self.follow:
             # What is there now is history, as far as it is wanted; all else is still to come.
             newest = self._page(self.wanted, _OVERLAP)
-            self._horizon = newest[0].id if newest else self._begin
+            self._horizon = newest[0].id if newest else self.begin
             self._seen = {event.id for event in newest}
 
     def history(self, *, lines: int | None, reverse: bool) -> Iterator[Event]:
@@ -82,23 +82,23 @@ class Journal:
                 told = True
             fresh = [event for event in page if event.id not in self._seen]
             yield from self._matching(fresh)
-            self._seen = {known for known in self._seen if known > self.last_id - _OVERLAP}
+            self._seen = {known for known in self._seen if known > self._read_id - _OVERLAP}
             time.sleep(_POLL_SECONDS)
 
-    def leave_cursor(self) -> None:
-        """Note the last event in the cursor file."""
+    def leave_cursor(self, shown_id: int | None = None) -> None:
+        """Note in the cursor file the last event that was shown, or that all that was read has been."""
         if self.cursor_file is not None:
-            _write_cursor(self.cursor_file, self.last_id)
+            _write_cursor(self.cursor_file, self._read_id if shown_id is None else shown_id)
 
     def _oldest_first(self) -> Iterator[Event]:
-        after, before = self._begin, self._history_end()
+        after, before = self.begin, self._history_end()
         while page := self._page(replace(self.wanted, after_id=after, before_id=before, oldest_first=True)):
             yield from self._matching(page)
             after = page[-1].id
 
     def _newest_first(self) -> Iterator[Event]:
         before = self._history_end()
-        while page := self._page(replace(self.wanted, before_id=before, after_id=self._begin)):
+        while page := self._page(replace(self.wanted, before_id=before, after_id=self.begin)):
             yield from self._matching(page)
             before = page[-1].id
 
@@ -106,21 +106,22 @@ class Journal:
         return None if self._horizon is None else self._horizon + 1
 
     def _overlapping(self) -> Search:
-        since = max(self._begin, self.last_id - _OVERLAP, (self._horizon or 0) - _OVERLAP)
+        since = max(self.begin, self._read_id - _OVERLAP, (self._horizon or 0) - _OVERLAP)
         return replace(self.wanted, after_id=since, oldest_first=True)
 
     def _page(self, search: Search, limit: int = _PAGE) -> list[Event]:
         from orderctl import audit
 
         with self.app.reading() as connection:
-            return audit.search(connection, self.order_id, search, limit=limit)
+            found = audit.search(connection, self.order_id, search, limit=limit)
+        self._read_id = max([self._read_id, *(event.id for event in found)])
+        return found
 
     def _matching(self, events: list[Event]) -> Iterator[Event]:
         for event in events:
             self._seen.add(event.id)
             if self.grep is None or self.grep.search(event.message) or self.grep.search(event.event_type):
                 yield event
-            self.last_id = max(self.last_id, event.id)
 
 
 def show(journal: Journal, *, lines: int | None, reverse: bool) -> None:
@@ -147,9 +148,11 @@ def show(journal: Journal, *, lines: int | None, reverse: bool) -> None:
 
 def _noting(journal: Journal, events: Iterator[Event]) -> Iterator[Event]:
     """The events; whoever asks for the next one has shown the one before."""
+    shown_id = journal.begin
     for event in events:
         yield event
-        journal.leave_cursor()
+        shown_id = max(shown_id, event.id)
+        journal.leave_cursor(shown_id)
 
 
 def _line(app: App, event: Event) -> str:

@@ -1,0 +1,181 @@
+"""Every way to fail has its documented exit code, and none of them a traceback."""
+
+import pytest
+
+from tests.cli.conftest import Ended, Program
+from tests.cli.shop import Shop
+
+NOWHERE = {
+    "ORDERCTL_DATABASE_URL": "mysql://shop:geheim@127.0.0.1:1/shop",
+    "ORDERCTL_REDIS_URL": "redis://127.0.0.1:1/0",
+}
+ADD = [
+    "orders",
+    "add",
+    "--code",
+    "A",
+    "--email",
+    "a@b.vn",
+    "--amount",
+    "1",
+    "--course",
+    "https://example.com/a",
+]
+
+#: Commands that need the database, each in a way of its own.
+NEED_DATABASE = [
+    ["orders", "list"],
+    ["orders", "show", "DH1"],
+    ["orders", "stats"],
+    ["orders", "wait", "DH1"],
+    ["orders", "pay", "DH1", "--amount", "1"],
+    ADD,
+    ["tasks", "list"],
+    ["tasks", "list", "--group-by", "error"],
+    ["tasks", "show", "1"],
+    ["tasks", "retry", "1"],
+    ["tasks", "retry", "--failed", "--yes"],
+    ["tasks", "cancel", "1"],
+    ["logs", "show", "DH1"],
+    ["logs", "show", "DH1", "-f"],
+    ["logs", "errors"],
+    ["logs", "summary"],
+    ["tail", "task", "1"],
+    ["tail", "order", "DH1"],
+    ["worker", "start"],
+    ["worker", "start", "--burst"],
+    ["reconcile"],
+]
+NEED_REDIS = [
+    ["tail", "task", "1"],
+    ["tail", "order", "DH1"],
+    ["tail", "all"],
+    ["worker", "start"],
+    ["worker", "list"],
+    ["worker", "pause"],
+    ["reconcile"],
+]
+UNKNOWN = [
+    ["orders", "show", "NOPE"],
+    ["orders", "show", "99999999999999999999"],
+    ["orders", "wait", "NOPE"],
+    ["orders", "pay", "NOPE", "--amount", "1"],
+    ["tasks", "list", "--order", "NOPE"],
+    ["tasks", "retry", "--order", "NOPE", "--yes"],
+    ["tasks", "show", "99"],
+    ["tasks", "retry", "99"],
+    ["tasks", "cancel", "99"],
+    ["logs", "show", "NOPE"],
+    ["tail", "order", "NOPE"],
+    ["tail", "task", "99"],
+]
+WRONG = [
+    ["orders", "list", "-L", "0"],
+    ["orders", "list", "-L", "x"],
+    ["orders", "list", "--since", "soon"],
+    ["orders", "list", "--status", "nope"],
+    ["orders", "list", "--stale", "x"],
+    ["orders", "list", "--after", "nope"],
+    ["orders", "stats", "--fail-if", "nope"],
+    ["orders", "add", "--json", "/does/not/exist"],
+    ["orders", "pay", "DH1"],
+    ["tasks", "show", "x"],
+    ["tasks", "list", "--error-type", "x"],
+    ["tail", "pattern", "nope"],
+    ["worker", "start", "--concurrency", "0"],
+    ["worker", "start", "--take", "x"],
+]
+WRONG_SETTINGS = [
+    {"ORDERCTL_DATABASE_URL": "postgres://x/y"},
+    {"ORDERCTL_DATABASE_URL": "nonsense"},
+    {"ORDERCTL_DATABASE_URL": "mysql://host"},
+    {"ORDERCTL_REDIS_URL": "http://x"},
+    {"ORDERCTL_WORKER_CONCURRENCY": "0"},
+    {"ORDERCTL_CONFIG": "/does/not/exist"},
+    {"ORDERCTL_DATABASE_URL_FILE": "/does/not/exist"},
+]
+
+sqlite = pytest.mark.databases("sqlite")
+by_line = pytest.mark.parametrize
+
+
+def check(ended: Ended, status: int) -> None:
+    assert ended.status == status, ended.err
+    assert ended.err.startswith("orderctl: ")
+    assert "Traceback" not in ended.err
+    assert "geheim" not in ended.err
+
+
+@by_line("command", NEED_DATABASE, ids=" ".join)
+def test_a_dead_database_is_69(command, inside: Program, monkeypatch):
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+
+    check(inside(*command), 69)
+
+
+@sqlite
+@by_line("command", NEED_REDIS, ids=" ".join)
+def test_a_dead_redis_is_69(command, shop: Shop, inside: Program, monkeypatch):
+    shop.order("DH1")
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", NOWHERE["ORDERCTL_REDIS_URL"])
+
+    check(inside(*command), 69)
+
+
+@by_line("command", NEED_DATABASE, ids=" ".join)
+@sqlite
+def test_a_database_without_our_tables_is_78_and_says_what_to_do(
+    command, database_url, redis_url, inside: Program, monkeypatch
+):
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", database_url)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+
+    ended = inside(*command)
+
+    check(ended, 78)
+    assert ended.err.endswith("hint: orderctl migrate up\n")
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_a_server_without_our_tables_is_78(database_url, inside: Program, monkeypatch):
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", database_url)
+
+    ended = inside("orders", "list")
+
+    check(ended, 78)
+    assert ended.err.endswith("hint: orderctl migrate up\n")
+
+
+@sqlite
+@by_line("command", UNKNOWN, ids=" ".join)
+def test_what_is_not_there_is_3(command, shop: Shop, inside: Program):
+    check(inside(*command), 3)
+
+
+@sqlite
+@by_line("command", WRONG, ids=" ".join)
+def test_a_wrong_value_is_2(command, shop: Shop, inside: Program):
+    check(inside(*command), 2)
+
+
+@by_line("environment", WRONG_SETTINGS, ids=str)
+def test_a_wrong_setting_is_78(environment, inside: Program, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    check(inside("orders", "list"), 78)
+
+
+def test_a_wrong_password_is_78(mariadb_server, inside: Program, monkeypatch):
+    url = mariadb_server.url("mysql")
+    host = url.partition("@")[2]
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", f"mysql://nobody:geheim@{host}")
+
+    check(inside("orders", "list"), 78)
+
+
+@sqlite
+@by_line("command", [["orders", "list"], ["tail", "task", "1"], ["worker", "start"]], ids=" ".join)
+def test_the_real_program_agrees(command, orderctl: Program):
+    check(orderctl(*command, env=NOWHERE), 69)

@@ -1,0 +1,206 @@
+"""``orderctl logs``."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orderctl.states import Severity
+from tests.cli.conftest import SCRIPT, Program
+from tests.cli.shop import Shop
+
+ONE_KIND = pytest.mark.databases("sqlite")
+
+
+def messages(ended) -> list[str]:
+    assert ended.status == 0, ended.err
+    return [json.loads(line)["message"] for line in ended.out.splitlines()]
+
+
+@pytest.fixture
+def busy(shop: Shop) -> Shop:
+    """An order with ten events of its own behind those of its making."""
+    order_id = shop.order("DH1", courses=1)
+    for number in range(10):
+        severity = list(Severity)[number % 5]
+        shop.event(order_id, f"event {number}", severity, task_id=1 if number % 2 else None)
+    return shop
+
+
+def test_events_have_the_promised_keys_oldest_first(busy: Shop, inside: Program):
+    ended = inside("logs", "show", "DH1", "-o", "json")
+
+    rows = json.loads(ended.out)
+    assert (ended.status, ended.err) == (0, "")
+    assert [row["event_type"] for row in rows[:3]] == ["task_created", "payment_received", "test_event"]
+    assert set(rows[0]) == {
+        "id", "order_id", "task_id", "event_type", "event_category", "severity", "message", "details",
+        "previous_status", "new_status", "source", "actor", "created_at", "task_title", "course_url",
+    }  # fmt: skip
+    assert rows[0]["task_title"] == "Course 1"
+    assert rows[0]["created_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (["-n", "2"], [8, 9]),
+        (["-n", "2", "-r"], [9, 8]),
+        (["--severity", "error"], [3, 4, 8, 9]),
+        (["--severity", "CRITICAL", "--task", "1"], [9]),
+        (["--category", "system", "-g", "EVENT [1-3]"], []),
+        (["--category", "system", "-g", "event [1-3]"], [1, 2, 3]),
+        (["--category", "system", "-g", "event [0-5]", "-n", "2"], [4, 5]),
+        (["--category", "system", "--since", "1h"], list(range(10))),
+        (["--category", "system", "--until", "1h"], []),
+        (["-g", "test_event", "-r"], list(range(9, -1, -1))),
+    ],
+)
+@ONE_KIND
+def test_events_are_chosen(options, numbers, busy: Shop, inside: Program):
+    assert messages(inside("logs", "show", "DH1", "-o", "jsonl", *options)) == [
+        f"event {number}" for number in numbers
+    ]
+
+
+@ONE_KIND
+def test_more_events_than_a_page_come_all_and_once(shop: Shop, inside: Program, monkeypatch):
+    monkeypatch.setattr("orderctl.cli.journal._PAGE", 3)
+    order_id = shop.order("DH1", courses=1)
+    for number in range(20):
+        shop.event(order_id, str(number))
+
+    expected = [str(number) for number in range(20)]
+    assert messages(inside("logs", "show", "DH1", "-o", "jsonl", "--category", "system")) == expected
+    assert (
+        messages(inside("logs", "show", "DH1", "-o", "jsonl", "--category", "system", "-r")) == expected[::-1]
+    )
+
+
+@ONE_KIND
+def test_a_cursor_file_goes_on_where_the_last_run_ended(busy: Shop, inside: Program, tmp_path):
+    file = tmp_path / "cursor"
+
+    first = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
+    again = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
+    busy.event(1, "new")
+    new = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
+
+    assert (len(first), again, new) == (12, [], ["new"])
+    file.write_text("nonsense")
+    assert inside("logs", "show", "DH1", "--cursor-file", str(file)).status == 2
+
+
+def following(*options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [SCRIPT, "logs", "show", "DH1", "-f", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_following_shows_what_comes(busy: Shop, tmp_path):
+    file = tmp_path / "cursor"
+    process = following("-o", "jsonl", "-n", "1", "--cursor-file", str(file))
+    try:
+        assert json.loads(process.stdout.readline())["message"] == "event 9"
+        busy.event(1, "later")
+        assert json.loads(process.stdout.readline())["message"] == "later"
+        busy.event(1, "last")
+        assert json.loads(process.stdout.readline())["message"] == "last"
+    finally:
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "orderctl: interrupted\n")
+    assert int(file.read_text()) >= busy.events("DH1")[-2].id
+
+
+@ONE_KIND
+def test_following_writes_lines_for_people_and_ends_with_its_reader(busy: Shop):
+    process = following("-n", "1", "--time-format", "iso")
+    line = process.stdout.readline()
+    process.stdout.close()
+    for number in range(100):
+        busy.event(1, f"more {number}")
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+
+    assert line.split()[1:] == ["critical", "test_event", "1", "event", "9"]
+    assert (process.wait(timeout=20), process.stderr.read()) == (0, "")
+    process.stderr.close()
+
+
+@ONE_KIND
+@pytest.mark.parametrize(
+    "options", [["-f", "-r"], ["-f", "-o", "json"], ["-f", "-o", "markdown"], ["-g", "("], ["-n", "0"]]
+)
+def test_what_does_not_go_together_is_refused(options, busy: Shop, inside: Program):
+    assert inside("logs", "show", "DH1", *options).status == 2
+
+
+def test_errors_are_those_of_paid_orders_newest_first(busy: Shop, inside: Program):
+    unpaid = busy.order("DH2", courses=1, paid=False)
+    busy.event(unpaid, "nobody paid for it", Severity.ERROR)
+
+    rows = json.loads(inside("logs", "errors", "-o", "json").out)
+
+    assert [row["message"] for row in rows] == ["event 9", "event 8", "event 4", "event 3"]
+    assert rows[0]["order_code"] == "DH1"
+    assert (
+        len(json.loads(inside("logs", "errors", "--severity", "warning", "-n", "5", "-o", "json").out)) == 5
+    )
+    assert (
+        json.loads(inside("logs", "errors", "--since", "2020-01-01", "-n", "1", "-o", "json").out) == rows[:1]
+    )
+
+
+def test_the_summary_counts(busy: Shop, inside: Program):
+    rows = json.loads(inside("logs", "summary", "-o", "json").out)
+    table = inside("logs", "summary").out
+
+    assert {"category": "system", "severity": "error", "count": 2} in rows
+    assert table.splitlines()[0].split() == [
+        "CATEGORY",
+        "DEBUG",
+        "INFO",
+        "WARNING",
+        "ERROR",
+        "CRITICAL",
+        "TOTAL",
+    ]
+    assert ["system", "2", "2", "2", "2", "2", "10"] in [line.split() for line in table.splitlines()]
+    assert inside("logs", "summary", "--since", "1s", "--fields", "count", "-o", "csv").status == 0
+
+
+@ONE_KIND
+def test_a_reader_that_leaves_early_is_no_error(busy: Shop):
+    for command in ("logs show DH1", "orders list -o json", "tasks list", "logs show DH1 -o jsonl"):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {SCRIPT} {command} | head -1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert done.stdout.count("\n") == 1
+
+
+@ONE_KIND
+def test_a_file_on_a_full_disk_is_an_error(busy: Shop):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+
+    done = subprocess.run(
+        ["bash", "-c", f"{SCRIPT} logs show DH1 > /dev/full"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "orderctl: cannot write the output: No space left on device\n",
+    )

@@ -1,0 +1,225 @@
+"""``orderctl tasks``."""
+
+import json
+
+import pytest
+import redis
+
+from tests.cli.conftest import Program
+from tests.cli.shop import Shop
+
+ONE_KIND = pytest.mark.databases("sqlite")
+
+
+def ids(ended) -> list[int]:
+    return [row["id"] for row in json.loads(ended.out)]
+
+
+def test_failed_tasks_are_listed_with_the_promised_keys(shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.fail(2)
+
+    ended = inside("tasks", "list", "--failed", "-o", "json")
+
+    (row,) = json.loads(ended.out)
+    assert (ended.status, ended.err) == (0, "")
+    assert {
+        "id", "order_id", "order_code", "title", "course_url", "status", "attempt", "max_attempts",
+        "error_type", "error_log", "error_fingerprint", "drive_link", "worker", "updated_at",
+    } <= set(row)  # fmt: skip
+    assert (row["id"], row["order_code"], row["title"], row["error_type"]) == (
+        2,
+        "DH1",
+        "Course 2",
+        "NETWORK",
+    )
+
+
+@ONE_KIND
+def test_the_list_is_narrowed_and_paged(shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.order("DH2", courses=2)
+    shop.fail(1)
+    shop.fail(4, "TIMEOUT", "too slow", "def456")
+
+    def listed(*options: str) -> list[int]:
+        return ids(inside("tasks", "list", "-o", "json", *options))
+
+    assert listed() == [5, 4, 3, 2, 1]
+    assert listed("--order", "DH2") == [5, 4]
+    assert listed("--failed", "--error-type", "timeout") == [4]
+    assert listed("--fingerprint", "abc123") == [1]
+    assert listed("--status", "pending,completed") == [5, 3, 2]
+    first = inside("tasks", "list", "-L", "2", "-o", "json")
+    assert first.err == "more: --after 4\n"
+    assert listed("-L", "2", "--after", "4") == [3, 2]
+    assert inside("tasks", "list", "--after", "x").status == 2
+    assert inside("tasks", "list", "--failed", "--status", "failed").status == 2
+    assert inside("tasks", "list", "--order", "NOPE").status == 3
+
+
+def test_failures_are_grouped(shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.fail(1)
+    shop.fail(2, log="the latest")
+    shop.fail(3, "TIMEOUT", "too slow", "def456")
+
+    groups = json.loads(inside("tasks", "list", "--group-by", "error", "-o", "json").out)
+
+    assert groups == [
+        {
+            "fingerprint": "abc123",
+            "error_type": "NETWORK",
+            "count": 2,
+            "latest_task_id": 2,
+            "example": "the latest",
+        },
+        {
+            "fingerprint": "def456",
+            "error_type": "TIMEOUT",
+            "count": 1,
+            "latest_task_id": 3,
+            "example": "too slow",
+        },
+    ]
+    assert inside("tasks", "list", "--group-by", "error", "-o", "name").out == "abc123\ndef456\n"
+    assert inside("tasks", "list", "--group-by", "error", "--fields", "count").out == "TASKS\n    2\n    1\n"
+    assert inside("tasks", "list", "--group-by", "error", "--fields", "title").status == 2
+
+
+@ONE_KIND
+def test_a_task_is_shown_with_its_events(shop: Shop, inside: Program):
+    shop.order("DH1")
+    shop.fail(2)
+
+    shown = inside("tasks", "show", "2")
+    document = json.loads(inside("tasks", "show", "2", "-o", "json").out)
+
+    assert shown.out.startswith("task 2  failed  Course 2  attempt 3 of 3\nNETWORK: connection refused\n")
+    assert shown.err == "next: orderctl tasks retry 2\n"
+    assert document["error_fingerprint"] == "abc123"
+    assert [event["event_type"] for event in document["events"]] == ["task_created"]
+    assert inside("tasks", "show", "99").status == 3
+
+
+def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
+    shop.order("DH1", courses=2)
+    shop.complete(1)
+    shop.fail(2)
+    shop.do(lambda connection: shop._end(connection, 2))
+    assert shop.find("DH1").order_status == "failed"
+
+    ended = inside("tasks", "retry", "2", "--reason", "server mended", "-o", "json")
+
+    assert ended.status == 0
+    assert json.loads(ended.out) == [
+        {
+            "id": 2,
+            "order_code": "DH1",
+            "title": "Course 2",
+            "status": "pending",
+            "changed": True,
+            "error": None,
+        }
+    ]
+    assert ended.err == "next: orderctl tail task 2\n"
+    assert (shop.task(2).attempt, shop.task(2).max_attempts) == (3, 6)
+    assert shop.find("DH1").order_status == "processing"
+    retried = next(event for event in shop.events("DH1") if event.event_type == "task_retried")
+    assert retried.details["reason"] == "server mended"
+    assert "@" in retried.actor
+    assert redis.from_url(redis_url).lrange("rq:queue:downloads", 0, -1) == [b"task-2-3"]
+
+
+@ONE_KIND
+def test_a_retry_by_selector_takes_failed_ones_only(shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.order("DH2", courses=2)
+    for task_id, kind in ((1, "NETWORK"), (2, "TIMEOUT"), (4, "NETWORK")):
+        shop.fail(task_id, kind)
+
+    assert ids(inside("tasks", "retry", "--failed", "--dry-run", "-o", "json")) == [1, 2, 4]
+    assert shop.task(1).status == "failed"
+    assert ids(inside("tasks", "retry", "--failed", "--max", "1", "--dry-run", "-o", "json")) == [4]
+    assert ids(
+        inside("tasks", "retry", "--order", "DH1", "--error-type", "TIMEOUT", "--yes", "-o", "json")
+    ) == [2]
+    assert ids(inside("tasks", "retry", "--failed", "--yes", "-o", "json")) == [1, 4]
+    assert [shop.task(task_id).status for task_id in (1, 2, 3, 4, 5)] == ["pending"] * 5
+
+
+@ONE_KIND
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+def test_a_bulk_needs_a_selector_and_consent(verb, shop: Shop, inside: Program):
+    shop.order("DH1")
+    shop.fail(1)
+
+    assert inside("tasks", verb).status == 2
+    assert inside("tasks", verb, "--yes").status == 2
+    assert inside("tasks", verb, "--max", "5", "--yes").status == 2
+    assert inside("tasks", verb, "1", "--failed", "--yes").status == 2
+    unasked = inside("tasks", verb, "--failed")
+    assert unasked.status == 2
+    assert "1 task?" in unasked.err
+    assert shop.task(1).status == "failed"
+
+
+@ONE_KIND
+def test_an_empty_selection_is_no_error(shop: Shop, inside: Program):
+    shop.order("DH1")
+
+    ended = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
+
+    assert (ended.status, ended.out, ended.err) == (0, "[]\n", "No task is like that.\n")
+
+
+@ONE_KIND
+def test_part_of_a_bulk_that_fails_is_told_and_does_not_stop_the_rest(shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.fail(1)
+    shop.complete(2)
+    shop.fail(3)
+
+    ended = inside("tasks", "retry", "1", "2", "99", "3", "-o", "json")
+
+    assert ended.status == 1
+    rows = {row["id"]: row for row in json.loads(ended.out)}
+    assert [rows[task_id]["changed"] for task_id in (1, 2, 99, 3)] == [True, False, False, True]
+    assert rows[2]["error"] == "task 2 is completed"
+    assert rows[99]["error"] == "there is no task 99"
+
+
+@ONE_KIND
+@pytest.mark.parametrize(("task_id", "status"), [("99", 3), ("2", 4), ("0", 2), ("x", 2)])
+def test_a_single_task_that_cannot_be_retried_has_its_own_exit_code(
+    task_id, status, shop: Shop, inside: Program
+):
+    shop.order("DH1")
+    shop.complete(2)
+
+    assert inside("tasks", "retry", task_id).status == status
+
+
+def test_the_last_task_that_is_cancelled_ends_the_order(shop: Shop, inside: Program):
+    shop.order("DH1", courses=2)
+
+    one = inside("tasks", "cancel", "1", "--reason", "withdrawn")
+    rest = inside("tasks", "cancel", "--order", "DH1", "--yes", "-o", "json")
+
+    assert (one.status, rest.status) == (0, 0)
+    assert ids(rest) == [2]
+    assert shop.find("DH1").order_status == "cancelled"
+    assert inside("tasks", "cancel", "1").status == 4
+
+
+@ONE_KIND
+def test_a_retry_counts_although_redis_is_away(shop: Shop, inside: Program, monkeypatch):
+    shop.order("DH1")
+    shop.fail(1)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
+
+    ended = inside("tasks", "retry", "1")
+
+    assert ended.status == 0
+    assert ended.err.startswith("warning: ")
+    assert shop.task(1).status == "pending"
