@@ -219,6 +219,8 @@ class MysqlServer(Server):
             f"--datadir={self.data}",
             f"--socket={self.socket_path}",
             f"--pid-file={self.folder / 'pid'}",
+            # MariaDB deletes all temporary tables of the folder when it starts, those of other servers too.
+            f"--tmpdir={self.folder}",
         ]
         words = [
             "--no-defaults",
