@@ -14,6 +14,10 @@ from orderctl.migrate import ddl
 #: Marks a foreign key of ours; an index of the same name came with it and goes with the next better one.
 FOREIGN_KEY_PREFIX: Final = "fk_orderctl_"
 
+#: MariaDB's JSON as it writes it down; it can change it without a copy only under its own name.
+_JSON_OF_MARIADB: Final = re.compile(
+    r"^longtext(?: CHARACTER SET \w+)?(?: COLLATE \w+)?(.*) CHECK \(json_valid\(.*\)\)$"
+)
 _QUOTED: Final = r"'((?:[^']|'')*)'"
 
 
@@ -81,7 +85,7 @@ def widened(wanted: Column[Any], old: found.Column) -> tuple[str, list[str]]:
         definition = re.sub(r"\(\d+\)", f"({max(longest, wanted.info['length'])})", definition, count=1)
         reasons.append(f"words of {longest} characters")
     if wanted.info.get("null") and not old.nullable:
-        definition = definition.replace(" NOT NULL", " NULL", 1)
+        definition = _JSON_OF_MARIADB.sub(r"json\1", definition).replace(" NOT NULL", " NULL", 1)
         reasons.append("NULL")
     return definition, reasons
 
@@ -104,17 +108,26 @@ def neutral_default(column: found.Column) -> str | None:
     """The default that says least, or None where there is none."""
     if column.type.startswith("enum("):
         return f"'{re.findall(_QUOTED, column.type)[0]}'"
-    if column.type.startswith("json"):
-        return "('null')"
+    # MySQL takes a literal for a default of these only inside a function.
+    if column.type.startswith("json") or _JSON_OF_MARIADB.match(column.definition):
+        return "(JSON_OBJECT())"
     if re.match(r"tinytext|text|mediumtext|longtext", column.type):
-        return "('')"
+        return "(CONCAT(''))"
     return {"number": "0", "text": "''", "time": "(UTC_TIMESTAMP())"}.get(column.family)
 
 
 def serves(old: found.Index, wanted: tuple[str, ...], *, unique: bool) -> bool:
-    """Whether an index does what the wanted one is for; the primary key ends every index anyway."""
+    """Whether an index gives the order that the wanted one is for.
+
+    The primary key ends every index, so ``(created_at)`` is as good as ``(created_at, id)``; but
+    ``(order_id, created_at)`` is no ``(order_id)``, whose rows come in the order of their ids.
+    """
     if not old.usable or old.name.startswith(FOREIGN_KEY_PREFIX):
         return False
     if unique:
         return old.unique and set(old.columns) == set(wanted)
-    return old.columns[: len(wanted)] == wanted or (wanted[-1] == "id" and old.columns == wanted[:-1])
+    return _without_id(old.columns) == _without_id(wanted)
+
+
+def _without_id(columns: tuple[str, ...]) -> tuple[str, ...]:
+    return columns[: columns.index("id")] if "id" in columns else columns

@@ -54,7 +54,8 @@ def sqlite(connection: Connection, timeout: float) -> Iterator[None]:
             ) from error
         raise
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {before}")
+        if not connection.invalidated:
+            driver.execute(f"PRAGMA busy_timeout = {before}")
 
 
 @contextmanager

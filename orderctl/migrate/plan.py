@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table
+from sqlalchemy.util import set_creation_order
 
 from orderctl.migrate import catalogue as found
 from orderctl.migrate import ddl, fitting
@@ -109,6 +110,8 @@ class Plan:
             there = self.catalogue.tables.get(target)
             if there is not None and column in there.columns:
                 key.parent.type = ddl.Verbatim(there.columns[column].type)
+        for constraint in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
+            set_creation_order(constraint)  # the copy has them as a set had them, and differs from run to run
         return table
 
     def _create(self, table: Table) -> found.Table:

@@ -23,12 +23,16 @@ AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "styles(name, ...): run on these of the gallery of databases")
     config.addinivalue_line("markers", f"databases(kind, ...): run on these only, of {', '.join(KINDS)}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whatever uses ``database_url`` or ``migrated_url`` once on each kind of database."""
-    if "database_kind" in metafunc.fixturenames:
+    """Run whatever uses ``database_url`` or ``migrated_url`` once on each kind of database.
+
+    A database of the gallery (``style``, in ``tests/database``) brings its own kinds.
+    """
+    if "database_kind" in metafunc.fixturenames and "style" not in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
         try:
             kinds = choose(marker.args if marker else ())

@@ -1,0 +1,108 @@
+"""Databases as shops have them: loading one from the gallery, and telling whether it is as it was."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+GALLERY = Path(__file__).with_name("gallery")
+SHARED = ("orders", "download_tasks", "order_audit_logs")
+
+Rows = dict[str, list[tuple[object, ...]]]
+
+
+@dataclass(frozen=True)
+class Style:
+    """One database of the gallery.
+
+    Attributes:
+        name: Of its file.
+        kinds: The servers that it is for.
+        before: The statements that make and fill it.
+        afterwards: What the shop's own system goes on doing.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    before: tuple[str, ...]
+    afterwards: tuple[str, ...]
+
+    def load(self, engine: Engine) -> None:
+        run(engine, self.before)
+
+    def go_on(self, engine: Engine) -> None:
+        run(engine, self.afterwards)
+
+
+def read(path: Path) -> Style:
+    text = path.read_text(encoding="utf-8")
+    kinds = tuple(re.findall(r"^-- on: (.*)$", text, re.MULTILINE)[0].split())
+    before, _, afterwards = text.partition("-- afterwards\n")
+    return Style(path.stem, kinds, _statements(before), _statements(afterwards))
+
+
+def _statements(text: str) -> tuple[str, ...]:
+    code = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
+    return tuple(statement.strip() for statement in re.split(r";\s*\n", code) if statement.strip())
+
+
+STYLES = {path.stem: read(path) for path in sorted(GALLERY.glob("*.sql"))}
+
+
+def run(engine: Engine, statements: tuple[str, ...] | list[str]) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+
+def columns(connection: Connection, table: str) -> list[str]:
+    if connection.dialect.name == "sqlite":
+        return [row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+    statement = (
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
+        f" AND table_name = '{table}' ORDER BY ordinal_position"
+    )
+    return list(connection.exec_driver_sql(statement).scalars())
+
+
+def shape(engine: Engine) -> dict[str, list[str]]:
+    """The columns of the shared tables that are there."""
+    with engine.connect() as connection:
+        found = {table: columns(connection, table) for table in SHARED}
+        return {table: names for table, names in found.items() if names}
+
+
+def rows(engine: Engine, wanted: dict[str, list[str]]) -> Rows:
+    """Every row, byte by byte."""
+    as_bytes = "quote({})" if engine.dialect.name == "sqlite" else "HEX({})"
+    found: Rows = {}
+    with engine.connect() as connection:
+        for table, names in wanted.items():
+            expressions = ", ".join(as_bytes.format(name) for name in names)
+            statement = f"SELECT {expressions} FROM {table} ORDER BY id"
+            found[table] = [tuple(row) for row in connection.exec_driver_sql(statement)]
+    return found
+
+
+def definitions(engine: Engine) -> dict[str, str]:
+    """Everything in the database as the server itself would write it down."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+            return {name: " ".join(text.split()) for name, text in connection.exec_driver_sql(query)}
+    found = {}
+    with engine.connect() as connection:
+        for name, kind in connection.exec_driver_sql("SHOW FULL TABLES").all():
+            word = "VIEW" if kind == "VIEW" else "TABLE"
+            text = connection.exec_driver_sql(f"SHOW CREATE {word} `{name}`").one()[1]
+            found[name] = re.sub(r" AUTO_INCREMENT=\d+", "", text)
+        query = "SELECT routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
+        for name in connection.exec_driver_sql(query).scalars().all():
+            found[name] = connection.exec_driver_sql(f"SHOW CREATE PROCEDURE `{name}`").one()[2]
+    return found
+
+
+def column_definitions(text: str) -> dict[str, str]:
+    """The columns of a ``SHOW CREATE TABLE``."""
+    return dict(re.findall(r"^\s+`(\w+)` (.*?),?$", text, re.MULTILINE))

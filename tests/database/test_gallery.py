@@ -1,0 +1,89 @@
+"""Every database of the gallery, moved into."""
+
+import re
+
+import pytest
+from sqlalchemy import Engine, select
+
+from orderctl import migrate, schema
+from tests.database.styles import SHARED, Style, column_definitions, definitions, rows, shape
+
+
+def test_rows_stay_as_they_are(adopted_shop: Engine) -> None:
+    columns = shape(adopted_shop)
+    before = rows(adopted_shop, columns)
+
+    migrate.up(adopted_shop)
+
+    assert rows(adopted_shop, columns) == before
+
+
+def test_second_run_does_nothing(adopted_shop: Engine) -> None:
+    migrate.up(adopted_shop)
+    before = definitions(adopted_shop)
+
+    report = migrate.up(adopted_shop)
+
+    assert report.added == ()
+    assert report.up_to_date
+    assert definitions(adopted_shop) == before
+    migrate.check(adopted_shop)
+    assert migrate.status(adopted_shop).wanting == ()
+
+
+def test_shop_goes_on(adopted_shop: Engine, style: Style) -> None:
+    migrate.up(adopted_shop)
+
+    style.go_on(adopted_shop)
+
+
+def test_all_that_is_read_is_there(adopted_shop: Engine) -> None:
+    migrate.up(adopted_shop)
+
+    with adopted_shop.connect() as connection:
+        for table in schema.TABLES:
+            connection.execute(select(table).with_only_columns(table.c.id)).all()
+            columns = ", ".join(f"COUNT({column.name})" for column in table.columns)
+            connection.exec_driver_sql(f"SELECT {columns} FROM {table.name}")
+
+
+def test_old_columns_only_ever_become_looser(adopted_shop: Engine, database_kind: str) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("no column can be changed there")
+    before = definitions(adopted_shop)
+
+    migrate.up(adopted_shop)
+
+    after = definitions(adopted_shop)
+    for table in (name for name in SHARED if name in before):
+        new = column_definitions(after[table])
+        for column, old in column_definitions(before[table]).items():
+            assert loosened(without_charset(old), without_charset(new[column])), (
+                f"{table}.{column}: {old} -> {new[column]}"
+            )
+
+
+def without_charset(definition: str) -> str:
+    """MySQL names the character set where it had not before; the collation tells all."""
+    return re.sub(r" CHARACTER SET \w+", "", definition)
+
+
+def loosened(old: str, new: str) -> bool:
+    """Whether one definition differs from the other only by what it allows."""
+    if old == new:
+        return True
+    allowed = [
+        (r"^enum\(.*?'\)", lambda old, new: new.startswith(old.removesuffix(")"))),
+        (r"^(var)?char\(\d+\)", lambda old, new: length(new) > length(old)),
+        (r" (NOT NULL|DEFAULT NULL)", lambda _old, _new: True),
+        (r" DEFAULT (\(.*\)|'\w*'|0|\w+\(.*?\))(?=$| )", lambda old, _new: not old),
+    ]
+    for pattern, is_looser in allowed:
+        parts = [match.group() if (match := re.search(pattern, text)) else "" for text in (old, new)]
+        if parts[0] != parts[1] and is_looser(*parts):
+            old, new = old.replace(parts[0], "", 1), new.replace(parts[1], "", 1)
+    return " ".join(old.split()) == " ".join(new.split())
+
+
+def length(type_: str) -> int:
+    return int(re.findall(r"\d+", type_)[0])

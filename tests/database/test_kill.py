@@ -1,0 +1,211 @@
+"""Migrations that die anywhere, and are run again."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, event
+
+from orderctl import database, migrate
+from orderctl.errors import DatabaseUnavailable
+from tests.database.styles import STYLES, Style, definitions, rows, shape
+from tests.servers.databases import fresh_name
+from tests.servers.mysql import MysqlServer
+
+CHANGE = re.compile(r"\s*(CREATE|ALTER|INSERT|UPDATE)\b")
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@contextmanager
+def dying_after(number: int) -> Iterator[list[str]]:
+    """Cut the connection right after the numbered statement that changes something; lists them all."""
+    seen: list[str] = []
+
+    def after(connection, _cursor, statement, _parameters, _context, _many):
+        if CHANGE.match(statement):
+            seen.append(statement)
+            if len(seen) == number:
+                driver = connection.connection.driver_connection
+                # An end without a goodbye; a file's journal is rolled back by whoever comes next.
+                getattr(driver, "_force_close", driver.rollback)()
+                raise Killed(statement)
+
+    event.listen(Engine, "after_cursor_execute", after)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "after_cursor_execute", after)
+
+
+def up_dying_after(engine: Engine, number: int) -> str | None:
+    """Migrate; the statement after which it died, if it did."""
+    with dying_after(number):
+        try:
+            migrate.up(engine)
+        except Killed as killed:
+            return str(killed)
+    return None
+
+
+def up_by_deaths(engine: Engine) -> int:
+    """Migrate again and again, each run one statement further, and then to the end; how often it died."""
+    deaths = 1
+    while (last := up_dying_after(engine, 1)) is not None and not last.startswith("INSERT"):
+        deaths += 1
+    # What writes down that all is done is one transaction, and comes again as a whole.
+    assert last is not None
+    assert up_dying_after(engine, 2) is not None
+    migrate.up(engine)
+    return deaths + 1
+
+
+@pytest.fixture
+def fresh(database_server: MysqlServer | None, tmp_path) -> Iterator[Callable[[Style | None], Engine]]:
+    """``fresh(style)`` makes one more database."""
+    engines: list[Engine] = []
+    names: list[str] = []
+
+    def make(style: Style | None) -> Engine:
+        name = fresh_name()
+        if database_server is None:
+            url = f"sqlite:///{tmp_path / name}.db"
+        else:
+            names.append(name)
+            url = database_server.create_database(name)
+        engines.append(database.connect(url))
+        if style is not None:
+            style.load(engines[-1])
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+    for name in names:
+        database_server.drop_database(name)
+
+
+def unnamed(found: dict[str, str]) -> dict[str, str]:
+    """Views name their database."""
+    return {name: re.sub(r"`test_\w+`\.", "", text) for name, text in found.items()}
+
+
+def whole(engine: Engine) -> tuple[list[str], dict[str, str]]:
+    """The statements of a run that nothing disturbs, and what it leads to."""
+    with dying_after(0) as statements:
+        migrate.up(engine)
+    return statements, unnamed(definitions(engine))
+
+
+@pytest.mark.styles("cascade", "latin1", "nullable", "sequelize_audit")
+def test_migration_that_dies_after_each_statement_in_turn_gets_to_the_same_end(style: Style, fresh) -> None:
+    statements, expected = whole(fresh(style))
+    engine = fresh(style)
+    columns = shape(engine)
+    before = rows(engine, columns)
+
+    assert up_by_deaths(engine) == len(statements)
+
+    assert unnamed(definitions(engine)) == expected
+    assert rows(engine, columns) == before
+    migrate.check(engine)
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_migration_of_an_empty_database_that_dies_after_each_statement_in_turn(fresh) -> None:
+    statements, expected = whole(fresh(None))
+    engine = fresh(None)
+
+    assert up_by_deaths(engine) == len(statements)
+
+    assert unnamed(definitions(engine)) == expected
+    migrate.check(engine)
+
+
+@pytest.mark.styles("plain_sqlite")
+def test_migration_of_a_file_that_dies_anywhere_gets_to_the_same_end(style: Style, fresh) -> None:
+    statements, expected = whole(fresh(style))
+
+    for number in range(1, len(statements) + 1):
+        engine = fresh(style)
+        columns = shape(engine)
+        before = definitions(engine), rows(engine, columns)
+        assert up_dying_after(engine, number) == statements[number - 1]
+        assert (definitions(engine), rows(engine, columns)) == before
+
+        migrate.up(engine)
+
+        assert definitions(engine) == expected
+        assert rows(engine, columns) == before[1]
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_migration_of_an_empty_database_that_dies_once_gets_to_the_same_end(fresh) -> None:
+    statements, expected = whole(fresh(None))
+
+    for number in range(1, len(statements) + 1, 5):
+        engine = fresh(None)
+        assert up_dying_after(engine, number) == statements[number - 1]
+
+        report = migrate.up(engine)
+
+        assert report.applied == ("0001",)
+        assert unnamed(definitions(engine)) == expected, statements[number - 1]
+        migrate.check(engine)
+
+
+KILLED = """
+import os, signal, sys
+from orderctl import database, migrate
+from orderctl.errors import DatabaseUnavailable
+
+def on_step(step):
+    if step.what == sys.argv[2]:
+        print("now", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+migrate.up(database.connect(sys.argv[1]), on_step=on_step)
+"""
+
+
+def test_killed_process_leaves_nothing_behind_that_hinders(engine: Engine) -> None:
+    STYLES["plain_sqlite" if engine.dialect.name == "sqlite" else "sequelize"].load(engine)
+    url = engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", KILLED, url, "view v_order_latest_events"]
+
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert "view v_order_latest_events" in migrate.up(engine).added
+    migrate.check(engine)
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_killed_server_comes_back_and_the_migration_ends_the_same(
+    database_server: MysqlServer, fresh, engine: Engine
+) -> None:
+    style = STYLES["sequelize_audit"]
+    expected = whole(fresh(style))[1]
+    style.load(engine)
+    columns = shape(engine)
+    before = rows(engine, columns)
+
+    def on_step(step: migrate.Step) -> None:
+        if step.what == "columns previous_status, new_status, dedup_key, actor of order_audit_logs":
+            database_server.kill()
+
+    with pytest.raises(DatabaseUnavailable):
+        migrate.up(engine, on_step=on_step)
+    database_server.start()
+    engine.dispose()
+
+    migrate.up(engine)
+
+    assert unnamed(definitions(engine)) == expected
+    assert rows(engine, columns) == before
