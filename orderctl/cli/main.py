@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "logs": Entry("orderctl.cli.logs", "Search the audit log.", "Orders"),
     "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
     "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
+    "relay": Entry("orderctl.cli.relay", "Run the relay for dashboards, make tokens for it.", "Running"),
     "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),
     "migrate": Entry("orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"),
     "embedded": Entry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),

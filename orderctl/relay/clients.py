@@ -81,8 +81,10 @@ class Client:
     def _subscribe(self, call: Call, subject: Subject, *, allowed: bool) -> None:
         if not allowed:
             raise Unauthorized(f"the token does not allow {subject.scope} {subject.id}")
-        self.exchange.subscribe(self.member, subject)
+        room = self.exchange.join(self.member, subject)
         self.answer(call, subject)
+        if room is not None:
+            self.exchange.read_snapshot(self.member, room)
 
     async def _ask(self, call: Call, access: Access, subject: Subject) -> None:
         try:

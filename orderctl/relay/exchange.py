@@ -84,17 +84,16 @@ class Exchange:
         self._orders[subject.id] = order_id
         return order_id in access.orders
 
-    def subscribe(self, member: Member, subject: Subject) -> None:
-        """Let a member hear a subject, from its last messages on.
+    def join(self, member: Member, subject: Subject) -> Room | None:
+        """Let a member hear a subject; as :meth:`Hub.join`, but nothing happens once it has gone.
 
         Raises:
             TooManySubscriptions: When it hears as many as it may.
         """
-        if member not in self.members:
-            return
-        room = self.hub.join(member, subject)
-        if room is None:
-            return
+        return self.hub.join(member, subject) if member in self.members else None
+
+    def read_snapshot(self, member: Member, room: Room) -> None:
+        """Give a new member of a room its last messages."""
         try:
             answer = self.feed.ask("MGET", *map(str, room.channels.values()))
         except RedisUnavailable:

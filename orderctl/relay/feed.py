@@ -16,6 +16,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import hiredis
@@ -200,14 +201,15 @@ class Feed:
     async def _stay(self, wire: Wire, lost: asyncio.Event) -> None:
         self._wire = wire
         self.connected_once = True
+        rising = asyncio.ensure_future(self._went_up())
         try:
-            await self._went_up()
             await self._watch(wire, lost)
-        except (RedisUnavailable, TimeoutError):
-            pass
         finally:
             self._wire = None
             wire.drop()
+            rising.cancel()
+            with suppress(asyncio.CancelledError, RedisUnavailable):
+                await rising
         self._went_down("the connection is lost")
 
     async def _watch(self, wire: Wire, lost: asyncio.Event) -> None:
@@ -218,7 +220,8 @@ class Feed:
                 await asyncio.wait([answer], timeout=_PING_EVERY)
                 if not answer.done() and time.monotonic() - max(started, wire.heard_at) > SILENCE:
                     return
-            answer.result()
+            if answer.exception() is not None:
+                return
             self.lag = time.monotonic() - started
             try:
                 async with asyncio.timeout(_PING_EVERY):

@@ -39,8 +39,10 @@ from orderctl.relay.web import Reply, Request, read_target
 
 _log = logging.getLogger(__name__)
 
-#: Time for the handshake, and then to say who one is, in seconds.
+#: Time for the handshake; then to say who one is; and to take leave where that did not happen, in seconds.
 OPEN_TIMEOUT: Final = 10.0
+_AUTH_TIMEOUT: Final = 9.0
+_SHORT_LEAVE: Final = 0.5
 #: Time for a client to answer a close, in seconds; then its connection is cut.
 CLOSE_TIMEOUT: Final = 3.0
 #: Bytes that are read of one client in one turn of the event loop: 680 empty frames take about 10 ms.
@@ -205,7 +207,7 @@ class Connection(ServerConnection):
 
     def begin(self, upgrade: Upgrade, verify: Verify) -> None:
         """The handshake is done: here is a client."""
-        self._set_timer(self.loop.call_later(OPEN_TIMEOUT, self._too_late))
+        self._set_timer(self.loop.call_later(_AUTH_TIMEOUT, self._too_late))
         kind = _CLIENTS[upgrade.dialect]
         self.client = kind(self.relay.exchange, self, verify, upgrade.access)
         self.client.open()
@@ -225,7 +227,7 @@ class Connection(ServerConnection):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def hang_up(self, code: int, reason: str) -> None:
+    def hang_up(self, code: int, reason: str, *, leave: float = CLOSE_TIMEOUT) -> None:
         """Leave all rooms, then close; cut where the client does not answer in time."""
         if self._hung_up:
             return
@@ -236,7 +238,7 @@ class Connection(ServerConnection):
             self.transport.abort()
             return
         self.spawn(self.close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore")))
-        self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+        self.loop.call_later(leave, self.transport.abort)
 
     def cut(self, code: int, why: str) -> None:
         """End the connection at once; the code can reach nobody, but stands in the log."""
@@ -259,11 +261,11 @@ class Connection(ServerConnection):
 
     def _too_late(self) -> None:
         self.relay.tally.cut["unauthenticated"] += 1
-        self.hang_up(UNAUTHORIZED, "too late")
+        self.hang_up(UNAUTHORIZED, "too late", leave=_SHORT_LEAVE)
 
     def _expire(self) -> None:
         self.relay.tally.cut["expired"] += 1
-        self.hang_up(UNAUTHORIZED, "the token has expired")
+        self.hang_up(UNAUTHORIZED, "the token has expired", leave=_SHORT_LEAVE)
 
     def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:

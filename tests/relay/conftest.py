@@ -1,0 +1,215 @@
+"""A relay in a process of its own, and clients that await what they hear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import pytest
+import redis
+import websockets
+
+from tests.servers.process import free_port
+
+SCRIPT = Path(sys.executable).parent / "orderctl"
+#: Longest wait for something that is bound to come, in seconds.
+SOON = 15.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class RunningRelay:
+    """The real program, ``orderctl relay start``.
+
+    Args:
+        redis_url: Where publications come from.
+        arguments: Further ones.
+        settings: ``section.key`` to text, by the environment.
+    """
+
+    def __init__(self, redis_url: str, *arguments: str, **settings: str) -> None:
+        self.port = int(settings.pop("port", "0")) or free_port()
+        self.redis_url = redis_url
+        self._arguments = arguments
+        self._env = {f"ORDERCTL_{name.upper()}": text for name, text in settings.items()}
+        self.process: subprocess.Popen[str]
+
+    def start(self) -> Self:
+        self.process = subprocess.Popen(
+            [str(SCRIPT), "relay", "start", "--port", str(self.port), *self._arguments],
+            env=os.environ | {"ORDERCTL_REDIS_URL": self.redis_url} | self._env,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        assert line.startswith("Listening on"), line + self.process.stderr.read()
+        return self
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def close(self) -> str:
+        """End it; what it has said on stderr since its start."""
+        if not self.process.stderr.closed:
+            self.process.kill()
+            self._said = self.process.communicate()[1]
+        return self._said
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """One HTTP request; underscores in names of headers are dashes."""
+        asked = urllib.request.Request(self.url + path, method=method)
+        for name, value in headers.items():
+            asked.add_header(name.replace("_", "-"), value)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(asked, timeout=SOON) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One number of ``/metrics``; 0 where it is not there."""
+        wanted = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        prefix = f"orderctl_relay_{name}{{{wanted}}} " if labels else f"orderctl_relay_{name} "
+        for line in self.ask("/metrics").body.decode().splitlines():
+            if line.startswith(prefix):
+                return float(line.removeprefix(prefix))
+        return 0.0
+
+    async def until(self, name: str, condition: Callable[[float], bool], **labels: str) -> float:
+        """Wait until a metric is as wanted."""
+        deadline = time.monotonic() + SOON
+        while not condition(value := await asyncio.to_thread(self.metric, name, **labels)):
+            assert time.monotonic() < deadline, f"{name} stayed at {value}"
+            await asyncio.sleep(0.02)
+        return value
+
+
+StartRelay = Callable[..., RunningRelay]
+
+
+@pytest.fixture
+def start_relay(redis_url: str) -> Iterator[StartRelay]:
+    """``start_relay(*arguments, redis_url=None, **settings)`` starts a relay for this test."""
+    started: list[RunningRelay] = []
+
+    def start(*arguments: str, redis_url: str = redis_url, **settings: str) -> RunningRelay:
+        started.append(RunningRelay(redis_url, *arguments, **settings))
+        return started[-1].start()
+
+    yield start
+    for relay in started:
+        relay.close()
+
+
+@pytest.fixture
+def relay(start_relay: StartRelay) -> RunningRelay:
+    """A relay on loopback, everything at its default."""
+    return start_relay()
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[redis.Redis]:
+    """The Redis behind the relay."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+T = TypeVar("T")
+
+
+def play(scenario: Coroutine[Any, Any, T]) -> T:
+    """Run a scenario, at most a minute of it; close whatever clients it leaves open."""
+
+    async def whole() -> T:
+        try:
+            async with asyncio.timeout(60):
+                return await scenario
+        finally:
+            while Plain.opened:
+                client = Plain.opened.pop()
+                client.socket.transport.abort()
+                await client.socket.wait_closed()
+
+    return asyncio.run(whole())
+
+
+class Plain:
+    """A client of ``/ws``."""
+
+    opened: ClassVar[list[Plain]] = []
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+        self.opened.append(self)
+        self._calls = 0
+
+    @classmethod
+    async def connect(cls, relay: RunningRelay, **options: Any) -> Self:
+        return cls(await websockets.connect(relay.socket_url, proxy=None, compression=None, **options))
+
+    async def say(self, event: str, data: Any = None) -> None:
+        await self.socket.send(json.dumps({"event": event, "data": data}))
+
+    async def hear(self) -> Any:
+        async with asyncio.timeout(SOON):
+            return json.loads(await self.socket.recv())
+
+    async def call(self, event: str, data: Any = None) -> Any:
+        """Say it and return the answer; what comes before the answer is lost."""
+        self._calls += 1
+        await self.socket.send(json.dumps({"event": event, "data": data, "id": self._calls}))
+        while (answer := await self.hear()).get("id") != self._calls:
+            pass
+        return answer
+
+    async def subscribe(self, **subject: int) -> Any:
+        ((key, value),) = subject.items()
+        return await self.call(f"subscribe:{key}", {f"{key}Id": value})
+
+    async def closed(self) -> int:
+        """The code with which the relay closes."""
+        async with asyncio.timeout(SOON):
+            await self.socket.wait_closed()
+        assert self.socket.close_code is not None
+        return self.socket.close_code
+
+
+def progress(percent: float, task_id: int = 456, **more: Any) -> str:
+    """A task's progress as a worker publishes it."""
+    data = {"taskId": task_id, "percent": percent, "currentFile": "01.mp4", "speed": 1_000_000, **more}
+    return json.dumps({"timestamp": int(time.time() * 1000), **data})

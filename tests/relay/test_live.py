@@ -1,0 +1,391 @@
+"""The relay as clients meet it: the real program, real sockets, a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import time
+
+import pytest
+import redis
+import websockets
+
+from orderctl import broker
+from orderctl.channels import order_complete, order_status, task_progress, task_status
+from orderctl.messages import TaskProgress
+from tests.relay.conftest import SOON, Plain, RunningRelay, StartRelay, play, progress
+from tests.servers.redis import RedisServer
+
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class TestPlainProtocol:
+    def test_a_subscriber_hears_its_task_and_nothing_else(self, relay: RunningRelay, store: redis.Redis):
+        async def scenario():
+            client = await Plain.connect(relay)
+            answer = await client.subscribe(task=456)
+            store.publish("task:457:progress", progress(1, 457))
+            store.publish("task:456:progress", progress(42))
+            return answer, await client.hear()
+
+        answer, heard = play(scenario())
+
+        assert answer == {"event": "ack", "id": 1, "data": {"scope": "task", "id": 456}}
+        assert heard["event"] == "progress"
+        envelope = heard["data"]
+        assert (envelope["scope"], envelope["id"], envelope["type"]) == ("task", 456, "progress")
+        assert envelope["data"]["percent"] == 42
+
+    def test_what_orderctl_publishes_arrives(self, relay: RunningRelay, store: redis.Redis):
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(order=123)
+            await client.subscribe(task=456)
+            broker.publish_progress(
+                store, TaskProgress(456, 50.0, "a.mp4", 1.5, 1000, 1, 1), 123, {457: 100.0}
+            )
+            broker.publish(store, order_status(123), {"orderId": 123, "newStatus": "completed"})
+            broker.publish(
+                store,
+                order_complete(123),
+                {"orderId": 123, "totalTasks": 2, "completedTasks": 2, "failedTasks": 0, "timestamp": 1},
+            )
+            return [await client.hear() for _ in range(4)]
+
+        heard = play(scenario())
+
+        assert [(one["data"]["scope"], one["event"]) for one in heard] == [
+            ("task", "progress"),
+            ("order", "progress"),
+            ("order", "status"),
+            ("order", "complete"),
+        ]
+        assert heard[1]["data"]["data"]["percent"] == 75
+
+    def test_a_new_subscriber_gets_the_last_messages(self, relay: RunningRelay, store: redis.Redis):
+        broker.publish(store, task_progress(456), {"taskId": 456, "percent": 77, "timestamp": 1})
+        broker.publish(store, task_status(456), {"taskId": 456, "newStatus": "downloading", "timestamp": 1})
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            return [await client.hear() for _ in range(2)]
+
+        heard = play(scenario())
+
+        assert [one["event"] for one in heard] == ["progress", "status"]
+        assert heard[0]["data"]["data"]["percent"] == 77
+
+    def test_snapshots_and_live_messages_never_go_backwards(self, relay: RunningRelay, store: redis.Redis):
+        """Clients join in the middle of a stream, and each hears it rise without a gap at the seam."""
+
+        async def publish(done: asyncio.Event):
+            seq = 0
+            while not done.is_set():
+                seq += 1
+                data = TaskProgress(456, seq % 100, "a", None, 1000, 1, seq)
+                await asyncio.to_thread(broker.publish, store, task_progress(456), data.data())
+            return seq
+
+        async def listen():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            heard = [(await client.hear())["data"]["data"]["seq"] for _ in range(50)]
+            await client.socket.close()
+            return heard
+
+        async def scenario():
+            done = asyncio.Event()
+            publishing = asyncio.create_task(publish(done))
+            heard = [await listen() for _ in range(10)]
+            done.set()
+            await publishing
+            return heard
+
+        for heard in play(scenario()):
+            assert heard == list(range(heard[0], heard[0] + 50))
+
+    def test_an_unsubscriber_hears_no_more(self, relay: RunningRelay, store: redis.Redis):
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=1)
+            await client.subscribe(task=2)
+            await client.call("unsubscribe:task", {"taskId": 1})
+            await relay.until("subscriptions", lambda number: number == 1)
+            store.publish("task:1:progress", progress(1, 1))
+            store.publish("task:2:progress", progress(2, 2))
+            return await client.hear()
+
+        assert play(scenario())["data"]["id"] == 2
+
+    @pytest.mark.parametrize(
+        ("frame", "error"),
+        [
+            ("{", "JSON"),
+            ("[]", "object"),
+            ('{"event":"publish"}', "publish"),
+            ('{"event":"subscribe:task","data":{"taskId":"x"},"id":7}', "taskId"),
+            ('{"event":"subscribe:task"}', "taskId"),
+        ],
+    )
+    def test_a_wrong_call_is_answered(self, relay: RunningRelay, frame: str, error: str):
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.socket.send(frame)
+            return await client.hear()
+
+        answer = play(scenario())
+
+        assert answer["event"] == "error"
+        assert error in answer["error"]
+
+    def test_subscriptions_are_limited(self, start_relay: StartRelay):
+        relay = start_relay(relay_max_subscriptions="2")
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            return [(await client.subscribe(task=number))["event"] for number in (1, 2, 3)]
+
+        assert play(scenario()) == ["ack", "ack", "error"]
+
+
+class TestJunk:
+    def test_junk_is_dropped_and_the_next_good_message_arrives(self, relay: RunningRelay, store: redis.Redis):
+        junk = [
+            b"[" * 200_000,
+            b'{"percent":%s}' % (b"9" * 5000),
+            b'{"percent":NaN}',
+            b'{"percent":1,"currentFile":"\\ud800"}',
+            b'{"percent":1,"currentFile":"\xff"}',
+            b'{"percent":"1"}',
+            b"x" * 2**20,
+        ]
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            for payload in junk:
+                store.publish("task:456:progress", payload)
+                store.publish("task:999:progress", payload)
+            store.publish("task:456:nonsense", progress(1))
+            store.publish("task:456:progress", progress(42))
+            return await client.hear()
+
+        heard = play(scenario())
+
+        assert heard["data"]["data"]["percent"] == 42
+        assert relay.metric("dropped_total", reason="invalid") == 2 * len(junk) + 1
+
+    def test_junk_snapshots_are_dropped(self, relay: RunningRelay, store: redis.Redis):
+        store.set("task:456:progress", b"[" * 200_000)
+        store.hset("task:456:status", "a", "b")
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            store.publish("task:456:progress", progress(42))
+            return await client.hear()
+
+        assert play(scenario())["data"]["data"]["percent"] == 42
+
+
+class TestOutage:
+    def test_clients_stay_are_told_and_get_what_they_missed(self, start_relay: StartRelay, own_redis):
+        server: RedisServer = own_redis(persistent=True)
+        relay = start_relay(redis_url=server.url)
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            with redis.Redis.from_url(server.url) as store:
+                broker.publish(store, task_progress(456), {"percent": 10, "timestamp": 1})
+            first = await client.hear()
+            server.kill()
+            degraded = await client.hear()
+            late = await Plain.connect(relay)
+            told = await late.hear()
+            await late.subscribe(task=456)
+            health = await asyncio.to_thread(relay.ask, "/healthz")
+            server.start()
+            with redis.Redis.from_url(server.url) as store:
+                broker.publish(store, task_progress(456), {"percent": 20, "timestamp": 2})
+            restored = [await client.hear() for _ in range(2)]
+            return first, degraded, told, health, restored, [await late.hear() for _ in range(3)]
+
+        first, degraded, told, health, restored, late = play(scenario())
+
+        assert first["data"]["data"]["percent"] == 10
+        assert degraded["event"] == told["event"] == "relay:degraded"
+        assert (health.status, health.json["status"]) == (503, "degraded")
+        assert restored[0]["event"] == "relay:restored"
+        assert restored[1]["data"]["data"]["percent"] == 20
+        assert late[0]["data"]["data"]["percent"] == 10
+        assert late[1:] == restored
+        assert relay.ask("/healthz").json == {"status": "ok"}
+
+    def test_a_hung_redis_is_an_outage(self, start_relay: StartRelay, own_redis):
+        server: RedisServer = own_redis()
+        relay = start_relay(redis_url=server.url)
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            server.pause()
+            heard = [await client.hear()]
+            server.resume()
+            return [*heard, await client.hear()]
+
+        assert [one["event"] for one in play(scenario())] == ["relay:degraded", "relay:restored"]
+
+    def test_it_starts_without_redis(self, start_relay: StartRelay, own_redis):
+        server: RedisServer = own_redis()
+        server.kill()
+        relay = start_relay(redis_url=server.url)
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            await relay.until("redis_up", lambda up: up == 0)
+            server.start()
+            await relay.until("redis_up", lambda up: up == 1)
+            with redis.Redis.from_url(server.url) as store:
+                store.publish("task:456:progress", progress(5))
+            while (heard := await client.hear())["event"] != "progress":
+                pass
+            return heard
+
+        assert play(scenario())["data"]["data"]["percent"] == 5
+        assert "Redis does not answer" in relay.close()
+
+
+class TestEnd:
+    def test_sigterm_closes_with_1012(self, relay: RunningRelay):
+        async def scenario():
+            clients = [await Plain.connect(relay) for _ in range(5)]
+            relay.process.send_signal(signal.SIGTERM)
+            return [await client.closed() for client in clients]
+
+        assert play(scenario()) == [1012] * 5
+        assert relay.process.wait(10) == 0
+        assert relay.close() == ""
+
+    def test_sigterm_ends_it_in_10_seconds_with_50_stalled_clients(
+        self, relay: RunningRelay, store: redis.Redis
+    ):
+        async def scenario():
+            stalled = [stalled_client(relay, 456) for _ in range(50)]
+            await relay.until("subscriptions", lambda number: number == 50)
+            body = "x" * 15_000
+            while relay.metric("paused_clients") < 50:
+                for _ in range(20):
+                    store.publish("task:456:status", json.dumps({"newStatus": body}))
+            status = await asyncio.to_thread(relay.stop, timeout=10)
+            for one in stalled:
+                one.close()
+            return status
+
+        assert play(scenario()) == 0
+
+
+def stalled_client(relay: RunningRelay, task_id: int) -> socket.socket:
+    """A client that subscribes and then reads nothing."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", relay.port))
+    one.sendall(UPGRADE % b"/ws")
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += one.recv(1)
+    assert b" 101 " in answer
+    body = b'{"event":"subscribe:task","data":{"taskId":%d}}' % task_id
+    one.sendall(b"\x81" + bytes([0x80 | len(body)]) + b"\0\0\0\0" + body)
+    return one
+
+
+class TestSlowClients:
+    def test_who_does_not_read_is_cut_while_the_others_hear_everything(
+        self, relay: RunningRelay, store: redis.Redis
+    ):
+        body = "x" * 15_000
+
+        async def scenario():
+            one = stalled_client(relay, 456)
+            client = await Plain.connect(relay)
+            await client.subscribe(task=456)
+            sent = 0
+            while relay.metric("paused_clients") < 1 or sent < 500:
+                store.publish("task:456:status", json.dumps({"newStatus": f"{sent}{body}"}))
+                sent += 1
+                assert (await client.hear())["data"]["data"]["newStatus"] == f"{sent - 1}{body}"
+            await relay.until("cut_connections_total", lambda number: number == 1, reason="slow")
+            one.close()
+            store.publish("task:456:status", json.dumps({"newStatus": "after"}))
+            return await client.hear()
+
+        assert play(scenario())["data"]["data"]["newStatus"] == "after"
+
+    def test_who_asks_and_does_not_read_the_answers_is_cut(self, start_relay: StartRelay):
+        relay = start_relay(relay_max_messages_per_second="1000000")
+
+        async def scenario():
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            writer.write(UPGRADE % b"/ws")
+            await reader.readuntil(b"\r\n\r\n")
+            reader._transport.pause_reading()
+            ping = b"\x89\xfd" + b"\0\0\0\0" + b"x" * 125
+
+            async def flood():
+                while True:
+                    writer.write(ping * 100)
+                    await writer.drain()
+
+            with pytest.raises(ConnectionError):
+                await flood()
+            writer.close()
+
+        play(scenario())
+        assert relay.metric("cut_connections_total", reason="slow") == 1
+
+
+class TestIdleAndSlowConnections:
+    def test_who_does_not_say_who_it_is_has_10_seconds(self, relay: RunningRelay):
+        async def wait_for_the_end(said: bytes) -> float:
+            began = time.monotonic()
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            writer.write(said)
+            async with asyncio.timeout(SOON):
+                await reader.read()
+            writer.close()
+            return time.monotonic() - began
+
+        async def scenario():
+            return await asyncio.gather(
+                wait_for_the_end(b""),
+                wait_for_the_end(b"GET /ws HTTP/1.1\r\nHost: local"),
+                wait_for_the_end(UPGRADE % b"/socket.io/?EIO=4&transport=websocket"),
+            )
+
+        assert all(8 < seconds < 12 for seconds in play(scenario()))
+
+    def test_an_address_has_its_limit(self, start_relay: StartRelay):
+        relay = start_relay("--max-connections-per-address", "3")
+
+        async def scenario():
+            clients = [await Plain.connect(relay) for _ in range(3)]
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await Plain.connect(relay)
+            await clients[0].socket.close()
+            async with asyncio.timeout(SOON):
+                while True:
+                    try:
+                        return refused, await Plain.connect(relay)
+                    except websockets.InvalidStatus:
+                        await asyncio.sleep(0.05)
+
+        refused, _ = play(scenario())
+        assert refused.value.response.status_code == 503
