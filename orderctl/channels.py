@@ -24,6 +24,8 @@ PAUSED_PREFIX = "orderctl:paused:"
 STOP_PREFIX = "orderctl:stop:"
 #: Prefix of the keys in which supervisors announce themselves.
 SUPERVISOR_PREFIX = "orderctl:supervisor:"
+#: Prefix of the keys in which the relay keeps the subscriptions of its Socket.IO clients.
+SESSION_PREFIX = "orderctl:relay:session:"
 
 _NAME = re.compile(r"(order|task):([1-9][0-9]{0,18}):(progress|status|complete)\Z", re.ASCII)
 
@@ -100,6 +102,11 @@ def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
 def room(scope: Scope, subject_id: int) -> bytes:
     """Where the relay gathers the listeners of one order or task: its channels' names up to the type."""
     return f"{scope}:{subject_id}".encode()
+
+
+def session(digest: str) -> str:
+    """The key under which the relay keeps what a client that may come back listens to."""
+    return SESSION_PREFIX + digest
 
 
 def sent_marker(name: str) -> str:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from orderctl.errors import OrderctlError
-from orderctl.relay import frames, plain, socketio
+from orderctl.errors import OrderctlError, RedisUnavailable
+from orderctl.relay import frames, plain, recovery, socketio
 from orderctl.relay.access import Access, Unauthorized
 from orderctl.relay.calls import SUBSCRIBE, Call, InvalidFrame, Subject, action_of
 from orderctl.relay.exchange import Exchange
-from orderctl.relay.line import NORMAL, POLICY_VIOLATION, Line
+from orderctl.relay.line import NORMAL, POLICY_VIOLATION, TRY_AGAIN, Line
 from orderctl.relay.rooms import Dialect, Member
 
 AUTH: Final = "auth"
+#: Changes of subscriptions within this time are kept at once, in seconds.
+_SAVE_AFTER: Final = 0.05
 
 Verify = Callable[[str], Access]
 
@@ -51,7 +54,7 @@ class Client:
         raise NotImplementedError
 
     def gone(self) -> None:
-        """The connection is no more."""
+        """The connection ends, or has ended: leave all rooms. It may be called again."""
         self.exchange.leave(self.member)
 
     def ping(self) -> bytes:
@@ -164,6 +167,9 @@ class SocketIoClient(Client):
     def __init__(self, exchange: Exchange, line: Line, verify: Verify, access: Access | None) -> None:
         super().__init__(exchange, line, verify, access)
         self._connected: Access | None = None
+        self._connecting = False
+        self._session = recovery.begin()
+        self._unsaved = False
 
     def open(self) -> None:
         """Engine.IO's server speaks first."""
@@ -185,24 +191,83 @@ class SocketIoClient(Client):
             case socketio.Event():
                 self.line.hang_up(POLICY_VIOLATION, "connect first")
             case socketio.Disconnect(namespace=socketio.ROOT) | socketio.Close():
-                self.line.hang_up(NORMAL, "")
+                self._say_goodbye()
             case _:
                 pass
+
+    def gone(self) -> None:
+        """The client may come back: keep what it listens to."""
+        self._save()
+        if self._connected and self.member.rooms:
+            self.exchange.recovery.part(self._session)
+        self._connected = None
+        super().gone()
+
+    def _say_goodbye(self) -> None:
+        if self._connected:
+            self.exchange.recovery.forget(self._session)
+            self._connected = None
+        self.line.hang_up(NORMAL, "")
 
     def _connect(self, packet: socketio.Connect) -> None:
         if packet.namespace != socketio.ROOT:
             self.send(socketio.refused(packet.namespace, "Invalid namespace"))
             return
-        if self._connected:
+        if self._connected or self._connecting:
             return
         try:
             access = self._read_access(packet.auth)
         except Unauthorized as error:
             self.send(socketio.refused(packet.namespace, str(error)))
             return
+        if "pid" in packet.auth:
+            self._connecting = True
+            self.line.spawn(self._restore(access, packet.auth["pid"]))
+        else:
+            self._welcome(access)
+
+    def _welcome(self, access: Access) -> None:
         self._connected = access
+        self._connecting = False
         self.line.authorized(access)
-        self.send(socketio.connected(secrets.token_urlsafe(15), secrets.token_urlsafe(24)))
+        self.member.changed = self._changed
+        self.send(socketio.connected(self._session.sid, self._session.pid))
+
+    async def _restore(self, access: Access, pid: object) -> None:
+        """Give a client that has come back its subscriptions, as far as its token of today allows them."""
+        try:
+            found = await self.exchange.recovery.find(pid)
+        except RedisUnavailable:
+            # It comes again, with the same pid; a new one would cost it its subscriptions.
+            self.line.hang_up(TRY_AGAIN, "the store does not answer")
+            return
+        if found is None:
+            self._welcome(access)
+            return
+        self._session, subjects = found
+        self._welcome(access)
+        for subject in subjects:
+            with suppress(OrderctlError):
+                await self._rejoin(access, subject)
+
+    async def _rejoin(self, access: Access, subject: Subject) -> None:
+        allowed = self.exchange.allows(access, subject)
+        if allowed is None:
+            allowed = await self.exchange.ask_whether_allowed(access, subject)
+        room = self.exchange.join(self.member, subject) if allowed else None
+        if room is not None:
+            self.exchange.read_snapshot(self.member, room)
+
+    def _changed(self) -> None:
+        """What it listens to has changed: keep it, once for all changes of a moment."""
+        if not self._unsaved:
+            self._unsaved = True
+            self.line.later(_SAVE_AFTER, self._save)
+
+    def _save(self) -> None:
+        if self._unsaved and self._connected:
+            self._unsaved = False
+            self.exchange.recovery.save(self._session, [room.subject for room in self.member.rooms])
 
     def _read_access(self, auth: dict[str, Any]) -> Access:
         token = auth.get("token")
@@ -220,6 +285,8 @@ class SocketIoClient(Client):
 
     def ping(self) -> bytes:
         """A ping of Engine.IO."""
+        if self._connected and self.member.rooms:
+            self.exchange.recovery.renew(self._session)
         return _SOCKETIO_PING
 
     def answer(self, call: Call, subject: Subject) -> None:

@@ -15,6 +15,7 @@ from orderctl.relay.calls import Subject
 from orderctl.relay.feed import Feed
 from orderctl.relay.hub import Hub
 from orderctl.relay.line import Line
+from orderctl.relay.recovery import Recovery
 from orderctl.relay.rooms import Dialect, Member, Room
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Exchange:
     def __init__(self, hub: Hub, url: str, find_order: Callable[[int], Awaitable[int | None]]) -> None:
         self.hub = hub
         self.feed = Feed(url, hub, went_up=self._went_up, went_down=self._went_down)
+        self.recovery = Recovery(self.feed)
         self.members: dict[Member, Line] = {}
         self._find_order = find_order
         self._orders: dict[int, int] = {}
@@ -116,6 +118,9 @@ class Exchange:
         rooms = list(self.hub.rooms.values())
         for start in range(0, len(rooms), _AT_ONCE):
             await self._resume(rooms[start : start + _AT_ONCE])
+        for member in list(self.members):
+            if member.rooms:
+                member.changed()  # a store that has lost its data has lost the session, too
 
     async def _resume(self, rooms: Iterable[Room]) -> None:
         chosen = list(rooms)

@@ -153,6 +153,7 @@ class Feed:
         self._went_up = went_up
         self._went_down = went_down
         self._wire: Wire | None = None
+        self._risen = asyncio.Event()
         #: Round trip of the last ping, in seconds.
         self.lag = 0.0
         self.reconnects = 0
@@ -172,6 +173,18 @@ class Feed:
         if self._wire is None:
             raise RedisUnavailable
         return self._wire.ask(*command)
+
+    async def wait_up(self, seconds: float) -> None:
+        """Wait until there is a connection.
+
+        Raises:
+            RedisUnavailable: When there is none after that time.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._risen.wait()
+        except TimeoutError:
+            raise RedisUnavailable from None
 
     async def run(self) -> None:
         """Keep connected, for ever.
@@ -200,12 +213,14 @@ class Feed:
 
     async def _stay(self, wire: Wire, lost: asyncio.Event) -> None:
         self._wire = wire
+        self._risen.set()
         self.connected_once = True
         rising = asyncio.ensure_future(self._went_up())
         try:
             await self._watch(wire, lost)
         finally:
             self._wire = None
+            self._risen.clear()
             wire.drop()
             rising.cancel()
             with suppress(asyncio.CancelledError, RedisUnavailable):

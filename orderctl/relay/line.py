@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from orderctl.relay.access import Access
@@ -11,6 +11,7 @@ from orderctl.relay.access import Access
 NORMAL: Final = 1000
 POLICY_VIOLATION: Final = 1008
 RESTART: Final = 1012
+TRY_AGAIN: Final = 1013
 UNAUTHORIZED: Final = 4401
 TIMEOUT: Final = 4408
 SLOW: Final = 4008
@@ -27,6 +28,9 @@ class Line(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what has to wait; it ends with the connection."""
+
+    def later(self, delay: float, callback: Callable[[], object]) -> None:
+        """Call back after that many seconds."""
 
     def authorized(self, access: Access) -> None:
         """The client has said who it is: its time to do so is over, its token's begins."""

@@ -159,7 +159,7 @@ class Connection(ServerConnection):
     def _look_after(self) -> None:
         assert self.client is not None  # noqa: S101 - for mypy
         if self.protocol.state is not State.OPEN:
-            self.relay.exchange.leave(self.client.member)
+            self.client.gone()
         elif self.paused and self.transport.get_write_buffer_size() > BACKLOG:
             self.cut(SLOW, "slow")  # it asks, and does not read the answers
 
@@ -227,13 +227,17 @@ class Connection(ServerConnection):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def later(self, delay: float, callback: Callable[[], object]) -> None:
+        """Call back after that many seconds."""
+        self.loop.call_later(delay, callback)
+
     def hang_up(self, code: int, reason: str, *, leave: float = CLOSE_TIMEOUT) -> None:
         """Leave all rooms, then close; cut where the client does not answer in time."""
         if self._hung_up:
             return
         self._hung_up = True
         if self.client is not None:
-            self.relay.exchange.leave(self.client.member)
+            self.client.gone()
         if self.paused:
             self.transport.abort()
             return
@@ -245,7 +249,7 @@ class Connection(ServerConnection):
         _log.info("cut a client at %s: %s (%d)", self._address, why, code)
         self.relay.tally.cut[why] += 1
         if self.client is not None:
-            self.relay.exchange.leave(self.client.member)
+            self.client.gone()
         self.transport.abort()
 
     def knock(self) -> None:
@@ -333,6 +337,7 @@ class Relay:
             for task in done:
                 task.result()
         finally:
+            self._take_leave()
             for task in tasks:
                 task.cancel()
             await self._close(server)
@@ -392,10 +397,12 @@ class Relay:
 
     # The end.
 
-    async def _close(self, server: Server) -> None:
+    def _take_leave(self) -> None:
         for connection in list(self.lines):
             if connection.client is not None:
                 connection.hang_up(RESTART, "the relay restarts")
+
+    async def _close(self, server: Server) -> None:
         server.close(code=RESTART)
         loop = asyncio.get_running_loop()
         abort = loop.call_later(CLOSE_TIMEOUT, self._abort)

@@ -168,10 +168,18 @@ def play(scenario: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(whole())
 
 
+async def eventually(check: Callable[[], object]) -> None:
+    """Wait until something outside of this process is so."""
+    deadline = time.monotonic() + SOON
+    while not check():
+        assert time.monotonic() < deadline, "it never came to be"
+        await asyncio.sleep(0.02)
+
+
 class Plain:
     """A client of ``/ws``."""
 
-    opened: ClassVar[list[Plain]] = []
+    opened: ClassVar[list[Plain | SocketIo]] = []
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self.socket = socket
@@ -203,6 +211,63 @@ class Plain:
 
     async def closed(self) -> int:
         """The code with which the relay closes."""
+        async with asyncio.timeout(SOON):
+            await self.socket.wait_closed()
+        assert self.socket.close_code is not None
+        return self.socket.close_code
+
+
+class SocketIo:
+    """A Socket.IO client that shows each packet."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+        Plain.opened.append(self)
+        self.session: dict[str, Any] = {}
+
+    @classmethod
+    async def open(cls, relay: RunningRelay, **options: Any) -> Self:
+        """Connect as far as Engine.IO goes."""
+        url = f"ws://127.0.0.1:{relay.port}/socket.io/?EIO=4&transport=websocket"
+        client = cls(await websockets.connect(url, proxy=None, compression=None, **options))
+        assert (await client.packet()).startswith("0")
+        return client
+
+    @classmethod
+    async def connect(cls, relay: RunningRelay, auth: dict[str, Any] | None = None, **options: Any) -> Self:
+        client = await cls.open(relay, **options)
+        answer = await client.say("40" + (json.dumps(auth) if auth else ""))
+        assert answer.startswith("40"), answer
+        client.session = json.loads(answer[2:])
+        return client
+
+    async def say(self, packet: str) -> str:
+        """Send a packet and return the next one that comes."""
+        await self.socket.send(packet)
+        return await self.packet()
+
+    async def packet(self) -> str:
+        async with asyncio.timeout(SOON):
+            packet = await self.socket.recv()
+        assert isinstance(packet, str)
+        return packet
+
+    async def hear(self) -> Any:
+        """The next event: its name and argument."""
+        while not (packet := await self.packet()).startswith("42"):
+            pass
+        return json.loads(packet[2:])
+
+    async def call(self, event: str, data: Any) -> Any:
+        while not (packet := await self.say(f"421{json.dumps([event, data])}")).startswith("431"):
+            pass
+        return json.loads(packet[3:])[0]
+
+    async def subscribe(self, **subject: int) -> Any:
+        ((key, value),) = subject.items()
+        return await self.call(f"subscribe:{key}", {f"{key}Id": value})
+
+    async def closed(self) -> int:
         async with asyncio.timeout(SOON):
             await self.socket.wait_closed()
         assert self.socket.close_code is not None
