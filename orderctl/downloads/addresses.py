@@ -51,4 +51,4 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
     """The IPv4 address to which a translator or tunnel hands on what is sent to this one."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    return address.ipv4_mapped or address.sixtofour  # Teredo's whole range is not global anyway

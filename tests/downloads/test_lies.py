@@ -2,14 +2,18 @@
 
 import hashlib
 import random
+import shutil
 from itertools import count, repeat
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orderctl.downloads.errors import (
     BadAnswer,
     ChecksumMismatch,
     ConnectionBroken,
+    DownloadError,
     NotAFile,
     SizeMismatch,
     TooLarge,
@@ -20,7 +24,7 @@ from orderctl.downloads.fetch import RECONNECTS
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import answer, chunked, versioned
+from tests.downloads.liar import Liar, answer, chunked, versioned
 
 BODY = random.Random(1).randbytes(64 * 1024)
 HALF = len(BODY) // 2
@@ -64,6 +68,7 @@ def test_truncated_at_every_4_kib_boundary(course, liar, boundary):
 
     assert caught.value.error_type is ErrorType.NETWORK
     assert course.files() == {}
+    assert len(server.asked) <= 3  # enrolled, fetched, and once taken up again in vain
     server.script = lambda asked: versioned(BODY, asked)
     course.run(url, attempt=2)
     assert course.files() == {"a.bin": BODY}
@@ -276,6 +281,20 @@ def test_another_size_than_the_manifest_says_is_refused(course, liar):
         assert course.files() == {}
 
 
+def test_a_body_that_only_the_connection_ends_is_held_against_the_size(course, liar):
+    said = b"HTTP/1.0 200 OK\r\n\r\n" + BODY
+    server = liar(lambda _asked: said[:-1])
+    context = course.context(f"{server.url}/a.bin")
+
+    with pytest.raises(ConnectionBroken, match=f"{len(BODY) - 1} of {len(BODY)} bytes"):
+        HttpHandler(reserve=0).download(context, one_file(context.course_url, size=len(BODY)))
+
+    assert course.files() == {}
+    server.script = lambda _asked: said
+    HttpHandler(reserve=0).download(context, one_file(context.course_url, size=len(BODY)))
+    assert course.files() == {"a.bin": BODY}
+
+
 def test_an_endless_file_ends_at_the_limit(course, liar):
     course.settings["download.max_bytes"] = "1000000"
     server = liar(
@@ -337,6 +356,21 @@ def test_a_dripping_server_is_too_slow(course, liar, stage):
 
     assert caught.value.error_type is ErrorType.TIMEOUT
     assert course.files() == {}
+
+
+@pytest.mark.parametrize("stage", ["nothing", "status line", "header"])
+def test_an_answer_that_drips_is_too_slow_at_any_rate(course, liar, stage):
+    course.settings |= {"download.timeout_seconds": "0.5", "download.min_bytes_per_second": "0"}
+
+    def drip(_asked):
+        yield DRIPS[stage]
+        while not server.gone.wait(0.02):
+            yield b"x"
+
+    server = liar(drip)
+
+    with pytest.raises(TooSlow):
+        course.run(f"{server.url}/a.bin")
 
 
 @pytest.mark.parametrize("stage", DRIPS)
@@ -434,3 +468,35 @@ def test_looks_up_while_the_server_is_silent(course, liar):
 
     with pytest.raises(KeyboardInterrupt):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
+
+
+PIECES = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 206 Partial Content\r\n", b"HTTP/1.1 302 F\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n", b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Content-Length: x\r\n",
+        b"Transfer-Encoding: chunked\r\n", b"Content-Type: application/json\r\n", b'ETag: "1"\r\n',
+        b"Content-Range: bytes 0-4/5\r\n", b"Location: /b\r\n", b"Location: http://[\r\n", b"\r\n", b"right",
+        b"5\r\nright\r\n0\r\n\r\n", b'{"files": [', b'{"files": [{"url": "/x"}]}',
+        b'Content-Disposition: attachment; filename="',
+    ]
+)  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(PIECES, PIECES, PIECES, st.binary(max_size=20)), max_size=8))
+def test_whatever_a_server_says_is_a_file_or_one_of_our_errors(course, fuzzed, pieces):
+    fuzzed.script = lambda _asked: b"".join(pieces)
+    try:
+        course.run(f"{fuzzed.url}/a.bin")
+    except DownloadError:
+        assert not any(course.files())
+    else:
+        assert len(course.files()) == 1
+    shutil.rmtree(course.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def fuzzed():
+    server = Liar(lambda _asked: b"").start()
+    yield server
+    server.close()

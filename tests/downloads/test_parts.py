@@ -1,5 +1,6 @@
 """The growing file: who holds it, what an attempt leaves to the next, what a dead one leaves."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from time import monotonic, sleep
 import pytest
 
 from orderctl.downloads import part
+from orderctl.downloads.http import HttpHandler
 from orderctl.errors import LeaseLost
+from tests.downloads.conftest import one_file
 from tests.downloads.liar import answer
 
 
@@ -55,6 +58,47 @@ def test_nothing_appears_once_the_lease_is_lost(course, course_server):
         course.run(url)
 
     assert course.files() == {}
+
+
+def test_nothing_is_written_once_the_lease_is_lost(course, liar):
+    lost = []
+
+    def script(_asked):
+        lost.append(True)
+        return answer(b"x" * 100_000)
+
+    server = liar(script)
+    context = course.context(f"{server.url}/a.bin")
+
+    def check():
+        if lost:
+            raise LeaseLost
+
+    course.checks = check
+
+    with pytest.raises(LeaseLost):
+        HttpHandler(reserve=0).download(context, one_file(context.course_url))
+
+    assert [path.stat().st_size for path in course.directory.rglob("*a.bin*")] in ([], [0])
+
+
+def test_a_part_that_became_the_file_while_we_waited_for_it_is_left_alone(course, course_server, monkeypatch):
+    url = course_server.add("/a.bin", b"right")
+    course.folder.mkdir(parents=True)
+    (course.folder / ".a.bin.part").write_bytes(b"of another")
+    lock = fcntl.flock
+
+    def finish_first(descriptor, operation):
+        """The other worker finishes between our open and our lock."""
+        if (course.folder / ".a.bin.part").exists() and not (course.folder / "other").exists():
+            (course.folder / ".a.bin.part").rename(course.folder / "other")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", finish_first)
+
+    course.run(url)
+
+    assert course.files() == {"a.bin": b"right", "other": b"of another"}
 
 
 def test_a_part_of_another_boot_is_resumed_only_against_a_checksum(course, course_server, monkeypatch):
