@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import announce, database, failures, leases
+from orderctl import announce, database, failures, faults, leases
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim, Finished
@@ -70,6 +70,7 @@ def run(bench: Bench, task_id: int) -> Finished | None:
     if claim is None:
         _log.info("task %s is not waiting", task_id)
         return None
+    faults.point("task.claimed")
     announce.changes(bench.client, claim.messages)
     return _attempt(bench, claim)
 
@@ -92,6 +93,7 @@ def _attempt(bench: Bench, claim: Claim) -> Finished | None:
         except LeaseLost:
             _log.warning("task %s: the lease is gone; nothing more is written", claim.task_id)
             return None
+    faults.point("task.ended")
     announce.changes(bench.client, finished.messages)
     return finished
 
@@ -124,6 +126,7 @@ def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Claim, 
     context = _context(bench, claim, pulse, say)
     pulse.check()
     enrollment = bench.handler.enroll(context)
+    faults.point("handler.enrolled")
     pulse.check()
     found = {"files": len(enrollment.files), "attempt": claim.attempt}
     enrolled = _persist(
@@ -134,6 +137,7 @@ def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Claim, 
     announce.changes(bench.client, (enrolled, started))
     say(0)
     delivery = bench.handler.download(context, enrollment)
+    faults.point("handler.downloaded")
     say(100)
     return titled, delivery, found
 

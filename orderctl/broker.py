@@ -26,7 +26,7 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool, parse_url
 from redis.retry import Retry
 
-from orderctl import embedded, messages
+from orderctl import embedded, faults, messages
 from orderctl.channels import (
     SNAPSHOT_TTL,
     Channel,
@@ -268,6 +268,12 @@ class _Script:
         object.__setattr__(self, "digest", hashlib.sha1(self.source.encode()).hexdigest())  # noqa: S324
 
     def run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
+        faults.point("publish.before")
+        answer = self._run(client, keys, arguments)
+        faults.point("publish.after")
+        return answer
+
+    def _run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
         command: tuple[Any, ...] = ("EVALSHA", self.digest, len(keys), *keys, *arguments)
         try:
             return client.execute_command(*command)  # type: ignore[no-untyped-call]

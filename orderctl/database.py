@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
+from orderctl import faults
 from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 
@@ -171,12 +172,16 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
     for run in range(_RERUNS):
         try:
             with engine.begin() as connection:
-                return work(connection)
+                done = work(connection)
+                faults.point("commit.before")
+            faults.point("commit.after")
         except DBAPIError as error:
             if not _worth_rerunning(error) or run == _RERUNS - 1:
                 raise translate(error) from error
         except PoolTimeout as error:
             raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
+        else:
+            return done
         time.sleep(random.uniform(0, min(1.0, 0.01 * 2**run)))
     raise AssertionError("unreachable")
 

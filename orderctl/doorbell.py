@@ -11,7 +11,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orderctl import broker
+from orderctl import broker, faults
 
 #: The only function that our workers run.
 FUNCTION: Final = "orderctl.jobs.run_task"
@@ -73,11 +73,13 @@ def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> 
         if queue.connection.lpos(queue.key, name) is not None:
             return False
         queue.connection.delete(Job.key_for(name))
+        faults.point("doorbell.forgotten")
         _enqueue(queue, task_id, name)
     return True
 
 
 def _enqueue(queue: Queue, task_id: int, name: str) -> None:
+    faults.point("enqueue.before")
     queue.enqueue(
         FUNCTION,
         task_id,
@@ -87,3 +89,4 @@ def _enqueue(queue: Queue, task_id: int, name: str) -> None:
         failure_ttl=0,  # else a failed job's hash blocks its id for a year
         job_timeout=-1,  # else a download ends after 180 s
     )
+    faults.point("enqueue.after")

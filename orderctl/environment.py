@@ -15,6 +15,8 @@ PREFIX: Final = "ORDERCTL_"
 CONFIG: Final = "ORDERCTL_CONFIG"
 #: Set to 1: no configuration file is read but that one.
 ALONE: Final = "ORDERCTL_CONFIG_ALONE"
+#: What happens at fault points, for tests.
+FAULTS: Final = "ORDERCTL_FAULTS"
 #: What a shell's completion script asks for.
 COMPLETION: Final = "_ORDERCTL_COMPLETE"
 
@@ -28,6 +30,11 @@ def clean() -> dict[str, str]:
     """The environment for a process that is to see no setting of this machine, neither here nor in a file."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, ALONE: "1"}
+
+
+def faults() -> str:
+    """What tests have to happen at fault points; empty in production."""
+    return os.environ.get(FAULTS, "")
 
 
 class Ambient(NamedTuple):

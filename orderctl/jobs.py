@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from orderctl import attempt, broker, database, delivery, embedded
+from orderctl import attempt, broker, database, delivery, embedded, faults
 from orderctl.downloads import registry
 from orderctl.pulse import StopRequest
 from orderctl.settings import Settings, load
@@ -28,6 +28,7 @@ def prepare(settings: Settings, worker: str) -> None:
 
 def run_task(task_id: int) -> None:
     """Carry out one task, if it is waiting; the only function that our workers run."""
+    faults.point("job.started")
     settings = _place.settings or load()
     engine = database.connect(settings.database.url or embedded.database_url(settings.state_dir), pool_size=2)
     client = broker.hasty(broker.url(settings))

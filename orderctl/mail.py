@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, func, select
 
-from orderctl import orders, tasks
+from orderctl import faults, orders, tasks
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
 from orderctl.states import TaskStatus
@@ -143,6 +143,7 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
     else:
         server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
     with server:
+        faults.point("smtp.connected")
         server.ehlo()
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
@@ -159,7 +160,9 @@ def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[
             raise smtplib.SMTPResponseException(code, answer)
     if not still_ours():
         return False
+    faults.point("smtp.data.before")
     code, answer = server.data(message.as_bytes(policy=SMTP))
+    faults.point("smtp.data.after")
     if code != 250:  # noqa: PLR2004 - RFC 5321, 4.2.3: requested mail action okay
         raise smtplib.SMTPResponseException(code, answer)
     return True

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from orderctl import faults
 from orderctl.settings import Notify
 
 _TIMEOUT: Final = 10.0
@@ -42,8 +43,10 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT)
     try:
+        faults.point("webhook.before")
         connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
         status = connection.getresponse().status
+        faults.point("webhook.after")
     except http.client.HTTPException as error:
         raise WebhookRefused(f"no HTTP answer: {error!r}") from error
     finally:

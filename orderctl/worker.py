@@ -15,7 +15,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy import Connection, Engine
 
-from orderctl import allowlist, audit, broker, channels, database, embedded, jobs, offspring, tasks
+from orderctl import allowlist, audit, broker, channels, database, embedded, faults, jobs, offspring, tasks
 from orderctl.allowlist import Rejected
 from orderctl.errors import OrderctlError
 from orderctl.settings import Settings
@@ -46,6 +46,7 @@ class GuardedQueue(Queue):
             popped = cls.lmove(connection, queue.key, timeout)
             if popped is None:
                 return None
+            faults.point("job.popped")
             job = cls._admit(connection, queue, popped[1].decode("utf-8", "replace"))
             if job is not None:
                 return job, queue
@@ -63,6 +64,7 @@ class GuardedQueue(Queue):
             fault, job = f"it cannot be read: {error!r:.200}", None
         if job is None:
             queue.intermediate_queue.remove(job_id)
+            faults.point("job.rejected")
             cls.on_rejected(allowlist.set_aside(connection, queue.key, job_id, fault or "it is gone"))
             return None
         # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
@@ -108,6 +110,7 @@ class DownloadWorker(Worker):
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """As RQ's, in a process that dies with the worker."""
         offspring.die_with(self.pid or 0)
+        faults.point("horse.forked")
         super().main_work_horse(job, queue)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from orderctl import faults
 from orderctl.downloads.errors import DiskFull, DownloadError, NotPermitted
 from orderctl.downloads.folder import Folder, told
 
@@ -137,7 +138,9 @@ class Part:
         """
         try:
             with told(self.final):
+                faults.point("fsync.before")
                 os.fsync(self._descriptor)
+                faults.point("fsync.after")
         except (OSError, DownloadError):
             # The kernel reports a failed write-back once and then calls the pages clean.
             self.restart()
