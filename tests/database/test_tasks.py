@@ -1,0 +1,323 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from orderctl import failures, tasks
+from orderctl.channels import Scope
+from orderctl.errors import Conflict, InvalidInput, LeaseLost, TaskNotFound
+from orderctl.leases import Claim
+from orderctl.schema import download_tasks
+from orderctl.tasks import Moved, Selection
+from tests.shop import Shop
+
+
+def _retry(shop: Shop, task_id: int, **more: Any) -> Moved:
+    arguments: dict[str, Any] = {"max_attempts": 3, "actor": "admin"} | more
+    return shop.transact(lambda c: tasks.retry(c, task_id, **arguments))
+
+
+def _cancel(shop: Shop, task_id: int, reason: str | None = None) -> Moved:
+    return shop.transact(lambda c: tasks.cancel(c, task_id, actor="admin", reason=reason))
+
+
+def _fail(shop: Shop, claim: Claim, text: str = "broken", **more: Any) -> None:
+    failure = failures.describe(RuntimeError(text))
+    shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=False, **more))
+
+
+def _failed(shop: Shop, code: str = "DH1", courses: int = 1) -> list[int]:
+    """An order of which every task has failed."""
+    task_ids = shop.paid(code, courses)
+    for task_id in task_ids:
+        _fail(shop, shop.claimed(task_id))
+    return task_ids
+
+
+def test_unknown_task(shop: Shop) -> None:
+    for act in (_retry, _cancel):
+        with pytest.raises(TaskNotFound):
+            act(shop, 7)
+    with pytest.raises(TaskNotFound):
+        shop.task(7)
+
+
+def test_retry_queues_a_failed_task_again(shop: Shop) -> None:
+    [task_id] = _failed(shop)
+    shop.execute("UPDATE download_tasks SET managed = 0")
+
+    moved = _retry(shop, task_id, max_attempts=2, reason="disk replaced")
+
+    task = shop.task(task_id)
+    assert (task.status, task.managed, task.attempt, task.max_attempts) == ("pending", True, 1, 3)
+    assert task.available_at is not None
+    assert task.available_at <= shop.now()
+    assert moved.task == task
+    event = shop.event(task.order_id, "task_retried")
+    assert (event.previous_status, event.new_status, event.actor) == ("failed", "pending", "admin")
+    assert event.details == {"attempt": 1, "reason": "disk replaced"}
+    assert shop.claimed(task_id).attempt == 2
+
+
+def test_retry_opens_the_order_again_and_it_ends_once_more(shop: Shop) -> None:
+    [task_id] = _failed(shop)
+    order = shop.order()
+    assert (order.order_status, order.round) == ("failed", 0)
+
+    moved = _retry(shop, task_id)
+
+    assert [(change.scope, change.new_status) for change in moved.messages] == [
+        (Scope.TASK, "pending"),
+        (Scope.ORDER, "processing"),
+    ]
+    order = shop.order()
+    assert (order.order_status, order.round, order.completed_at) == ("processing", 1, None)
+    shop.carry_out(task_id)
+    assert shop.order().order_status == "completed"
+    types = shop.event_types(order.id)
+    assert [types.count(name) for name in ("order_failed", "order_reopened", "order_completed")] == [1, 1, 1]
+    keys = [row.dedup_key for row in shop.outbox() if row.kind == "completion"]
+    assert keys == [f"order:{order.id}:round:{number}:completion" for number in (0, 1)]
+
+
+def test_retry_keeps_the_error_until_it_is_mended(shop: Shop) -> None:
+    [task_id] = _failed(shop)
+    _retry(shop, task_id)
+    assert shop.task(task_id).error_type == "UNKNOWN"
+
+    shop.carry_out(task_id)
+
+    task = shop.task(task_id)
+    assert (task.error_type, task.error_log, task.error_fingerprint) == (None, None, None)
+
+
+def test_retry_of_a_cancelled_task(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    _cancel(shop, task_id)
+    assert shop.order().order_status == "cancelled"
+
+    _retry(shop, task_id)
+
+    assert (shop.task(task_id).status, shop.order().order_status) == ("pending", "processing")
+    shop.carry_out(task_id)
+    assert shop.order().order_status == "completed"
+
+
+def test_retry_of_a_waiting_task_makes_it_due(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    claim = shop.claimed(task_id)
+    failure = failures.describe(TimeoutError("slow"))
+    shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True))
+    shop.transact(
+        lambda c: c.execute(update(download_tasks).values(available_at=shop.now().replace(year=2999)))
+    )
+    assert shop.claim(task_id) is None
+
+    _retry(shop, task_id)
+
+    assert shop.claim(task_id) is not None
+
+
+def test_retry_refuses_completed_tasks(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.carry_out(task_id)
+
+    with pytest.raises(Conflict, match="completed"):
+        _retry(shop, task_id)
+
+    assert (shop.order().order_status, shop.order().round) == ("completed", 0)
+
+
+def test_retry_refuses_tasks_at_work(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    claim = shop.claimed(task_id, worker="host-1")
+    with pytest.raises(Conflict, match="worked on by host-1"):
+        _retry(shop, task_id)
+
+    shop.start(claim)
+    with pytest.raises(Conflict, match="worked on by host-1"):
+        _retry(shop, task_id)
+    shop.complete(claim)
+
+
+def test_retry_refuses_what_the_shops_own_worker_is_at(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.execute("UPDATE download_tasks SET managed = 0, status = 'downloading'")
+
+    with pytest.raises(Conflict, match="downloading"):
+        _retry(shop, task_id)
+
+
+def test_retry_refuses_unpaid_orders_and_unknown_statuses(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    [task] = shop.tasks(order_id)
+    with pytest.raises(Conflict, match="not paid"):
+        _retry(shop, task.id)
+
+    shop.pay("DH1")
+    shop.execute("UPDATE download_tasks SET status = 'archived'")
+    with pytest.raises(Conflict, match="archived"):
+        _retry(shop, task.id)
+
+
+def test_cancel_gives_a_waiting_task_up(shop: Shop) -> None:
+    first, second = shop.paid(courses=2)
+
+    moved = _cancel(shop, first, reason="bought twice")
+
+    assert (moved.task.status, moved.ended) == ("cancelled", None)
+    event = shop.event(shop.order().id, "task_cancelled")
+    assert (event.task_id, event.actor, event.details["reason"]) == (first, "admin", "bought twice")
+    assert shop.claim(first) is None
+    assert shop.carry_out(second).ended is not None
+    order = shop.order()
+    assert (order.order_status, order.total_tasks, order.progress_percentage) == ("completed", 1, 100)
+
+
+def test_cancel_of_the_last_unfinished_task_ends_the_order(shop: Shop) -> None:
+    first, second = shop.paid(courses=2)
+    shop.carry_out(first)
+
+    moved = _cancel(shop, second)
+
+    assert moved.ended is not None
+    assert [(change.scope, change.new_status) for change in moved.messages] == [
+        (Scope.TASK, "cancelled"),
+        (Scope.ORDER, "completed"),
+    ]
+    assert moved.ended.completion.total_tasks == 1
+
+
+def test_cancel_of_every_task_cancels_the_order(shop: Shop) -> None:
+    first, second = shop.paid(courses=2)
+    _cancel(shop, first)
+    _cancel(shop, second)
+
+    order = shop.order()
+    assert (order.order_status, order.progress_percentage) == ("cancelled", 0)
+    assert shop.event(order.id, "order_cancelled").details == {
+        "completedCount": 0,
+        "failedCount": 0,
+        "totalCount": 0,
+    }
+
+
+def test_cancel_takes_the_task_from_its_worker(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    claim = shop.claimed(task_id)
+    shop.start(claim)
+
+    _cancel(shop, task_id)
+
+    with pytest.raises(LeaseLost):
+        shop.complete(claim)
+    assert shop.task(task_id).status == "cancelled"
+    assert "download_completed" not in shop.event_types(claim.order_id)
+
+
+def test_cancel_of_the_failed_task_lets_the_order_complete(shop: Shop) -> None:
+    first, second = shop.paid(courses=2)
+    shop.carry_out(first)
+    _fail(shop, shop.claimed(second))
+    assert shop.order().order_status == "failed"
+
+    moved = _cancel(shop, second)
+
+    assert moved.ended is not None
+    order = shop.order()
+    assert (order.order_status, order.round) == ("completed", 1)
+    assert shop.event_types(order.id)[-2:] == ["order_reopened", "order_completed"]
+
+
+def test_cancel_of_one_failed_task_of_two(shop: Shop) -> None:
+    first, second = _failed(shop, courses=2)
+
+    moved = _cancel(shop, first)
+
+    assert moved.ended is not None
+    assert (shop.order().order_status, shop.order().failed_tasks) == ("failed", 1)
+    assert shop.event_types(shop.order().id).count("order_failed") == 2
+    _cancel(shop, second)
+    assert shop.order().order_status == "cancelled"
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled", "archived"])
+def test_cancel_refuses_what_has_ended(shop: Shop, status: str) -> None:
+    [task_id] = shop.paid()
+    shop.execute(f"UPDATE download_tasks SET status = '{status}'")
+
+    with pytest.raises(Conflict, match=status):
+        _cancel(shop, task_id)
+
+
+def test_cancel_before_the_payment(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+
+    _cancel(shop, shop.tasks(order_id)[0].id)
+
+    assert shop.order().order_status == "cancelled"
+    with pytest.raises(Conflict, match="cancelled"):
+        shop.pay("DH1")
+
+
+def test_selection_chooses_by_each_of_its_words(shop: Shop) -> None:
+    broken, slow = _failed(shop, "DH1", courses=2)
+    [waiting] = shop.paid("DH2")
+    shop.execute(
+        "UPDATE download_tasks SET error_type = 'TIMEOUT', error_fingerprint = 'f2' WHERE id = :id", id=slow
+    )
+
+    def found(**wanted: Any) -> list[int]:
+        return [task.id for task in shop.read(lambda c: tasks.select_tasks(c, Selection(**wanted)))]
+
+    assert found() == [waiting, slow, broken]
+    assert found(statuses=["failed"]) == [slow, broken]
+    assert found(ids=[broken, waiting]) == [waiting, broken]
+    assert found(order_id=shop.order("DH2").id) == [waiting]
+    assert found(error_type="TIMEOUT") == [slow]
+    assert found(fingerprint="f2", statuses=["failed"]) == [slow]
+    assert found(fingerprint="f2", statuses=["pending"]) == []
+    page = shop.read(lambda c: tasks.select_tasks(c, Selection(), limit=1, before_id=waiting))
+    assert [task.id for task in page] == [slow]
+
+
+@pytest.mark.databases("sqlite")
+def test_an_empty_selection_never_means_all(shop: Shop) -> None:
+    for empty in (Selection(), Selection(ids=[])):
+        with pytest.raises(InvalidInput, match="nothing is selected"):
+            tasks.require_selection(empty)
+    for some in (Selection(ids=[1]), Selection(statuses=["failed"]), Selection(order_id=1)):
+        tasks.require_selection(some)
+
+
+def test_groups_failed_tasks_by_the_way_they_failed(shop: Shop) -> None:
+    for number in range(3):
+        _failed(shop, f"DH{number}", courses=1)
+    [other] = shop.paid("DH8")
+    _fail(shop, shop.claimed(other), "disk full")
+    shop.paid("DH9")
+
+    many, one = shop.read(lambda c: tasks.group_errors(c, Selection()))
+
+    assert (many.error_type, many.count, many.example) == ("UNKNOWN", 3, "UNKNOWN: broken")
+    assert (one.error_type, one.count, one.latest_task_id) == ("DISK_SPACE", 1, other)
+    assert one.fingerprint == shop.task(other).error_fingerprint != many.fingerprint
+    assert shop.read(lambda c: tasks.group_errors(c, Selection(), limit=1)) == [many]
+
+
+def test_groups_have_a_place_for_failures_of_others(shop: Shop) -> None:
+    shop.paid("DH1", courses=2)
+    shop.execute("UPDATE download_tasks SET status = 'failed', error_log = 'old worker: timeout'")
+
+    [group] = shop.read(lambda c: tasks.group_errors(c, Selection()))
+
+    assert (group.error_type, group.fingerprint, group.count) == (None, None, 2)
+    assert group.example == "old worker: timeout"
+
+
+def test_statuses_of_others_are_shown_and_left_alone(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.execute("UPDATE download_tasks SET status = 'archived'")
+
+    assert shop.task(task_id).status == "archived"
+    assert shop.claim(task_id, take_all=True) is None
