@@ -305,7 +305,7 @@ def _update(connection: Connection, task_id: int, **values: Any) -> None:
 def _conditions(wanted: Selection) -> list[ColumnElement[bool]]:
     task = download_tasks.c
     conditions: list[ColumnElement[bool]] = []
-    if wanted.ids:
+    if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
     if wanted.statuses is not None:
         conditions.append(task.status.in_(wanted.statuses))

@@ -290,6 +290,12 @@ def test_an_empty_selection_never_means_all(shop: Shop) -> None:
         tasks.require_selection(some)
 
 
+def test_selection_of_no_ids_finds_nothing(shop: Shop) -> None:
+    shop.paid()
+
+    assert shop.read(lambda c: tasks.select_tasks(c, Selection(ids=[]))) == []
+
+
 def test_groups_failed_tasks_by_the_way_they_failed(shop: Shop) -> None:
     for number in range(3):
         _failed(shop, f"DH{number}", courses=1)
