@@ -1,0 +1,230 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orderctl import failures
+from orderctl.channels import Scope
+from orderctl.errors import LeaseLost, TaskNotFound
+from orderctl.failures import Failure
+from orderctl.leases import Claim, Finished
+from orderctl.states import ErrorType
+from tests.shop import Shop
+
+
+class Odd(Exception):
+    def __init__(self, text: str = "odd", **attributes: Any) -> None:
+        super().__init__(text)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def _raised(exception: BaseException) -> BaseException:
+    try:
+        raise exception
+    except type(exception) as caught:
+        return caught
+
+
+def _fingerprint(text: str, kind: type[Exception] = RuntimeError) -> str:
+    return failures.describe(_raised(kind(text))).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("HTTP 404 from http://a.example/1?x=1", "HTTP 404 from https://b.example/other/2"),
+        ("no space for '/srv/a/1.mp4'", "no space for '/srv/b/2.mp4'"),
+        ("cannot open /srv/a/1.mp4", "cannot open /srv/b/x y.mp4".replace(" y", "y")),
+        ("object at 0x7f01 has 12 parts", "object at 0x7fab has 7 parts"),
+        ("checksum deadbeefcafe0123 is wrong", "checksum 0123456789abcdef is wrong"),
+        ("It Broke", "it broke"),
+    ],
+)
+def test_failures_of_one_kind_have_one_fingerprint(one: str, other: str) -> None:
+    assert _fingerprint(one) == _fingerprint(other)
+
+
+def test_failures_of_other_kinds_have_other_fingerprints() -> None:
+    def elsewhere() -> str:
+        try:
+            raise RuntimeError("broken")
+        except RuntimeError as caught:
+            return failures.describe(caught).fingerprint
+
+    found = [_fingerprint("broken"), _fingerprint("torn"), _fingerprint("broken", ValueError), elsewhere()]
+    assert len(set(found)) == 4
+    assert all(len(digits) == 16 and int(digits, 16) >= 0 for digits in found)
+
+
+TRANSIENT = Failure(ErrorType.NETWORK, "connection reset", "f1", "trace")
+LASTING = Failure(ErrorType.UNKNOWN, "it is broken", "f2", "trace")
+
+
+def _fail(shop: Shop, claim: Claim, failure: Failure, *, retry_transient: bool = True) -> Finished:
+    return shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=retry_transient))
+
+
+def _claimed(shop: Shop, **more: Any) -> Claim:
+    [task_id] = shop.paid(**more)
+    claim = shop.claimed(task_id, worker="host-1")
+    shop.start(claim)
+    return claim
+
+
+def test_lasting_failure_ends_task_and_order(shop: Shop) -> None:
+    claim = _claimed(shop)
+
+    finished = _fail(shop, claim, LASTING)
+
+    task, row = shop.task(claim.task_id), shop.task_row(claim.task_id)
+    assert (task.status, task.error_type, task.error_fingerprint) == ("failed", "UNKNOWN", "f2")
+    assert task.error_log == "UNKNOWN: it is broken"
+    assert (row.lease_token, row.lease_until, row.available_at) == (None, None, None)
+    event = shop.event(claim.order_id, "download_failed")
+    assert (event.severity, event.previous_status, event.new_status) == ("error", "downloading", "failed")
+    moment = datetime.fromisoformat(event.details.pop("timestamp"))
+    assert abs(shop.now() - moment) < timedelta(minutes=1)
+    assert event.details == {
+        "error_message": "it is broken",
+        "error_type": "UNKNOWN",
+        "stack_trace": "trace",
+        "fingerprint": "f2",
+        "attempt": 1,
+    }
+    change, ended = finished.messages
+    assert (change.scope, change.id, change.new_status) == (Scope.TASK, claim.task_id, "failed")
+    assert (change.error, change.error_type, change.attempt) == ("it is broken", "UNKNOWN", 1)
+    assert (ended.scope, ended.new_status) == (Scope.ORDER, "failed")
+    order_event = shop.event(claim.order_id, "order_failed")
+    assert order_event.severity == "error"
+    assert order_event.details == {"completedCount": 0, "failedCount": 1, "totalCount": 1}
+
+
+def test_transient_failure_waits_for_another_attempt(shop: Shop) -> None:
+    claim = _claimed(shop)
+
+    finished = _fail(shop, claim, TRANSIENT)
+
+    task = shop.task(claim.task_id)
+    assert (task.status, task.error_type, task.attempt) == ("pending", "NETWORK", 1)
+    assert task.available_at is not None
+    assert task.available_at - shop.now() <= timedelta(seconds=5)
+    event = shop.event(claim.order_id, "download_failed")
+    assert (event.severity, event.new_status) == ("warning", "pending")
+    assert event.message.endswith("(will be tried again)")
+    assert finished.ended is None
+    assert shop.order().order_status == "processing"
+    assert shop.outbox() == []
+
+
+def test_transient_failure_of_the_last_attempt_lasts(shop: Shop) -> None:
+    claim = _claimed(shop, max_attempts=2)
+    assert _fail(shop, claim, TRANSIENT).ended is None
+    shop.make_due(claim.task_id)
+    last = shop.claimed(claim.task_id)
+
+    assert _fail(shop, last, TRANSIENT).ended is not None
+
+    severities = [event.severity for event in shop.events(claim.order_id) if "download_failed" in event.event_type]
+    assert severities == ["warning", "error"]
+    assert shop.task(claim.task_id).status == "failed"
+
+
+def test_transient_failure_lasts_where_retries_are_off(shop: Shop) -> None:
+    assert _fail(shop, _claimed(shop), TRANSIENT, retry_transient=False).ended is not None
+
+
+@pytest.mark.databases("sqlite")
+def test_pauses_are_random_and_grow_up_to_their_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranges = []
+    monkeypatch.setattr("random.uniform", lambda low, high: ranges.append((low, high)) or high)
+
+    pauses = [failures._pause(attempt) for attempt in (1, 2, 3, 20, 99)]
+
+    assert pauses == [5, 10, 20, 300, 300]
+    assert {low for low, _ in ranges} == {0}
+
+
+def test_failure_that_is_written_again_after_a_lost_answer_changes_nothing(shop: Shop) -> None:
+    claim = _claimed(shop)
+    _fail(shop, claim, LASTING)
+    size, outgoing = shop.log_size(), shop.outbox()
+
+    again = _fail(shop, claim, LASTING)
+
+    assert (again.messages, again.ended) == ((), None)
+    assert (shop.log_size(), shop.outbox()) == (size, outgoing)
+
+
+def test_whoever_lost_the_lease_reports_no_failure(shop: Shop) -> None:
+    claim = _claimed(shop)
+    shop.execute("UPDATE download_tasks SET lease_token = 'another'")
+    before = shop.log_size()
+
+    with pytest.raises(LeaseLost):
+        _fail(shop, claim, LASTING)
+
+    assert shop.log_size() == before
+    assert shop.task(claim.task_id).status == "downloading"
+
+
+def test_foreign_worker_reports_a_failure(shop: Shop) -> None:
+    shop.execute("INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')")
+    shop.execute("INSERT INTO download_tasks (order_id, course_url, status) VALUES (1, 'http://x/', 'downloading')")
+
+    finished = shop.transact(lambda c: failures.report(c, 1, LASTING, actor="old worker"))
+
+    assert [change.new_status for change in finished.messages] == ["failed", "failed"]
+    assert (shop.task(1).status, shop.task(1).error_type) == ("failed", "UNKNOWN")
+    event = shop.event(1, "download_failed")
+    assert (event.severity, event.actor, event.previous_status) == ("error", "old worker", "downloading")
+    again = shop.transact(lambda c: failures.report(c, 1, LASTING))
+    assert again.messages == ()
+    with pytest.raises(TaskNotFound):
+        shop.transact(lambda c: failures.report(c, 2, LASTING))
+
+
+def test_failure_for_good_is_told_by_webhook(shop: Shop) -> None:
+    claim = _claimed(shop)
+
+    _fail(shop, claim, LASTING)
+
+    [failed, ended] = [row.payload for row in shop.outbox() if row.kind == "webhook"]
+    assert failed == {
+        "event": "task_failed",
+        "orderId": claim.order_id,
+        "taskId": claim.task_id,
+        "errorType": "UNKNOWN",
+        "error": "it is broken",
+        "attempt": 1,
+    }
+    assert (ended["event"], ended["failedTasks"]) == ("order_failed", 1)
+
+
+def _alerts(shop: Shop) -> list[Any]:
+    return [row for row in shop.outbox() if row.kind == "alert"]
+
+
+@pytest.mark.parametrize("error_type", list(ErrorType))
+def test_what_needs_the_admin_is_alerted(shop: Shop, error_type: ErrorType) -> None:
+    _fail(shop, _claimed(shop), Failure(error_type, "m", "f3"))
+
+    expected = int(error_type in {"DISK_SPACE", "AUTHENTICATION"})
+    assert len(_alerts(shop)) == expected
+
+
+DISK = Failure(ErrorType.DISK_SPACE, "no space", "f4")
+
+
+def test_another_fingerprint_is_another_alert(shop: Shop) -> None:
+    _fail(shop, _claimed(shop, code="DH1"), DISK)
+    _fail(shop, _claimed(shop, code="DH2"), Failure(ErrorType.DISK_SPACE, "no space", "f5"))
+
+    assert [row.payload["fingerprint"] for row in _alerts(shop)] == ["f4", "f5"]
+    assert all(row.due_at <= shop.now() for row in _alerts(shop))
