@@ -94,8 +94,8 @@ class Failure:
 
 
 def describe(exception: BaseException) -> Failure:
-    """What is known of an exception: its type, message, fingerprint and stack."""
-    message = adopted.storable(str(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
+    """What is known of an exception: its type, message, fingerprint and stack. Never fails itself."""
+    message = adopted.storable(_text(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
     stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:]
     return Failure(classify(exception), message, fingerprint(exception), adopted.storable(stack))
 
@@ -103,15 +103,15 @@ def describe(exception: BaseException) -> Failure:
 def classify(exception: BaseException) -> ErrorType:
     """Why a task failed: what the exception says of itself, its errno, its class, then the words in it."""
     own = getattr(exception, "error_type", None)
-    if own in set(ErrorType):
+    if isinstance(own, str) and own in set(ErrorType):
         return ErrorType(own)
-    by_errno = _BY_ERRNO.get(getattr(exception, "errno", None) or 0)
-    if by_errno is not None:
-        return by_errno
+    number = getattr(exception, "errno", None)
+    if isinstance(number, int) and number in _BY_ERRNO:
+        return _BY_ERRNO[number]
     for kind, error_type in _BY_CLASS:
         if isinstance(exception, kind):
             return error_type
-    text = str(exception)
+    text = _text(exception)
     return next((error_type for words, error_type in _BY_WORDS if words.search(text)), ErrorType.UNKNOWN)
 
 
@@ -119,9 +119,16 @@ def fingerprint(exception: BaseException) -> str:
     """16 hex digits that are the same for failures of the same kind: class, innermost frame, message."""
     frames = traceback.extract_tb(exception.__traceback__)
     frame = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].name}" if frames else ""
-    normalised = _VARIABLE.sub("#", str(exception)).strip().lower()[:500]
+    normalised = _VARIABLE.sub("#", _text(exception)[:_MAX_MESSAGE]).strip().lower()[:500]
     text = f"{type(exception).__qualname__}\n{frame}\n{normalised}"
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _text(exception: BaseException) -> str:
+    try:
+        return str(exception)
+    except Exception:  # noqa: BLE001 - an exception of a stranger's handler
+        return type(exception).__name__
 
 
 def lost_worker(worker: str | None) -> Failure:

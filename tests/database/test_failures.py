@@ -1,3 +1,8 @@
+import errno
+import http.client
+import socket
+import ssl
+import urllib.error
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -5,6 +10,7 @@ import pytest
 
 from orderctl import failures
 from orderctl.channels import Scope
+from orderctl.downloads import errors as download_errors
 from orderctl.errors import LeaseLost, TaskNotFound
 from orderctl.failures import Failure
 from orderctl.leases import Claim, Finished
@@ -29,6 +35,64 @@ def _raised(exception: BaseException) -> BaseException:
         raise exception
     except type(exception) as caught:
         return caught
+
+
+@pytest.mark.parametrize(
+    ("exception", "expected"),
+    [
+        (Odd("disk", error_type=ErrorType.NETWORK), "NETWORK"),
+        (Odd("disk", error_type="TIMEOUT"), "TIMEOUT"),
+        (Odd("disk", error_type="MADE_UP"), "DISK_SPACE"),
+        (Odd("odd", error_type=["TIMEOUT"]), "UNKNOWN"),
+        (download_errors.StatusRefused(404, "http://x/"), "UNKNOWN"),
+        (download_errors.StatusRefused(403, "http://x/"), "AUTHENTICATION"),
+        (download_errors.StatusRefused(503, "http://x/"), "NETWORK"),
+        (download_errors.ChecksumMismatch("disk"), "UNKNOWN"),
+        (download_errors.DiskFull("x"), "DISK_SPACE"),
+        (OSError(errno.ENOSPC, "No space left on device"), "DISK_SPACE"),
+        (OSError(errno.EDQUOT, "Quota exceeded"), "DISK_SPACE"),
+        (OSError(errno.EROFS, "Read-only file system"), "PERMISSION"),
+        (PermissionError(errno.EACCES, "Permission denied", "/mnt/disk/space"), "PERMISSION"),
+        (PermissionError("no"), "PERMISSION"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "NETWORK"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "NETWORK"),
+        (BrokenPipeError(), "NETWORK"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "NETWORK"),
+        (ssl.SSLError("bad handshake"), "NETWORK"),
+        (TimeoutError("timed out"), "TIMEOUT"),
+        (socket.timeout("disk"), "TIMEOUT"),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), "TIMEOUT"),
+        (http.client.RemoteDisconnected("closed"), "NETWORK"),
+        (urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")), "NETWORK"),
+        (Exception("Not enough DISK left"), "DISK_SPACE"),
+        (Exception("no space; authentication needed"), "DISK_SPACE"),
+        (Exception("invalid token, connection closed"), "AUTHENTICATION"),
+        (Exception("Authentication failed: timeout"), "AUTHENTICATION"),
+        (Exception("Timeout of the connection"), "TIMEOUT"),
+        (Exception("network is unreachable, permission denied"), "NETWORK"),
+        (Exception("Connection aborted"), "NETWORK"),
+        (Exception("permission denied"), "PERMISSION"),
+        (Exception("something else"), "UNKNOWN"),
+        (Exception(), "UNKNOWN"),
+        (Unspeakable(), "UNKNOWN"),
+        (Odd(errno="28"), "UNKNOWN"),
+        (Odd(errno=errno.ENOSPC), "DISK_SPACE"),
+    ],
+    ids=lambda value: repr(value)[:50] if not isinstance(value, Unspeakable) else "Unspeakable",
+)
+def test_classifies(exception: BaseException, expected: str) -> None:
+    assert failures.describe(_raised(exception)).error_type == expected
+
+
+def test_describes_what_there_is() -> None:
+    failure = failures.describe(_raised(Odd("hỏng \ud800" + "x" * 9000)))
+
+    assert failure.message.startswith("hỏng ?xxx")
+    assert len(failure.message) == 4000
+    assert "test_failures.py" in failure.stack_trace
+    failure.stack_trace.encode()
+    assert failures.describe(KeyboardInterrupt()).message == "KeyboardInterrupt"
+    assert "Unspeakable" in failures.describe(_raised(Unspeakable())).message
 
 
 def _fingerprint(text: str, kind: type[Exception] = RuntimeError) -> str:
