@@ -18,6 +18,8 @@ PATTERNS = ("task:*", "order:*")
 REJECTED_JOBS = "orderctl:rejected-jobs"
 #: Prefix of the keys that say that a message was sent.
 SENT_PREFIX = "orderctl:sent:"
+#: Prefix of the keys that say that a worker was woken for a job a moment ago.
+RUNG_PREFIX = "orderctl:rung:"
 #: Prefix of the keys that tell workers of a queue to pause.
 PAUSED_PREFIX = "orderctl:paused:"
 #: Prefix of the keys that tell a supervisor to stop.
@@ -112,6 +114,11 @@ def session(digest: str) -> str:
 def sent_marker(name: str) -> str:
     """The key that says that the message of that name was sent."""
     return SENT_PREFIX + name
+
+
+def rung(job_id: str) -> str:
+    """The key that says that a worker was woken for this job a moment ago."""
+    return RUNG_PREFIX + job_id
 
 
 def paused(queue: str) -> str:

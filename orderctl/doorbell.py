@@ -11,10 +11,12 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orderctl import broker, faults
+from orderctl import broker, channels, faults
 
 #: The only function that our workers run.
 FUNCTION: Final = "orderctl.jobs.run_task"
+#: Time in which a worker that was woken claims its task, in whole seconds.
+_PATIENCE_SECONDS: Final = 3
 #: A queue longer than this is not read to see what stands in it: ringing twice does no harm.
 _LONG_QUEUE: Final = 50_000
 
@@ -63,12 +65,13 @@ def _waiting(queue: Queue) -> frozenset[str]:
 
 def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> bool:
     name = job_id(task_id, attempt)
-    if name in waiting:
+    # A worker that has taken the job needs a moment to claim the task.
+    if name in waiting or not queue.connection.set(channels.rung(name), 1, nx=True, ex=_PATIENCE_SECONDS):
         return False
     try:
         _enqueue(queue, task_id, name)
     except DuplicateJobError:
-        # Its hash is there but it stands in no list: the worker that took it died, or is about to claim.
+        # Its hash is there but it stands in no list: the worker that took it died.
         # One ring too many only finds the task taken; one too few would lose it.
         if queue.connection.lpos(queue.key, name) is not None:
             return False

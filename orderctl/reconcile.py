@@ -298,7 +298,9 @@ def _expired_finding(task_id: int, order_id: int, worker: str | None, *, mended:
 
 
 def _unrung_finding(task_id: int, order_id: int, *, mended: bool = False) -> Finding:
-    return Finding(Kind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and no worker was woken", mended)
+    return Finding(
+        Kind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and has no job in the queue", mended
+    )
 
 
 def _read(engine: Engine, query: Callable[[Connection], list[Finding]]) -> list[Finding]:
