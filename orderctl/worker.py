@@ -24,6 +24,8 @@ from orderctl.states import Category, Severity, Source
 _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
+#: RQ waits for an answer of Redis for this long less five seconds: a hung server is noticed after it.
+_WORKER_TTL = 30
 
 
 class GuardedQueue(Queue):
@@ -81,7 +83,13 @@ class DownloadWorker(Worker):
         self.settings = settings
         client = broker.patient(broker.url(settings), name=name)
         GuardedQueue.on_rejected = self.note_rejected
-        super().__init__([settings.worker.queue], name=name, connection=client, serializer=JSONSerializer)
+        super().__init__(
+            [settings.worker.queue],
+            name=name,
+            connection=client,
+            serializer=JSONSerializer,
+            worker_ttl=_WORKER_TTL,
+        )
         jobs.prepare(settings, name)
 
     def subscribe(self) -> None:
