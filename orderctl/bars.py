@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -16,6 +16,8 @@ from orderctl.states import ENDED_TASK
 
 #: Most bars on the screen at once; the oldest that has ended gives way.
 _MOST_BARS: Final = 30
+#: Longest label before a bar, in characters.
+_LABEL_WIDTH: Final = 28
 
 
 class _Plain(ProgressColumn):
@@ -33,12 +35,15 @@ class _Plain(ProgressColumn):
         )
 
 
-def draw(stream: TextIO, events: Iterable[Update | End], *, color: bool) -> None:
+def draw(
+    stream: TextIO, events: Iterable[Update | End], labels: Mapping[tuple[Scope, int], str], *, color: bool
+) -> None:
     """Draw the events as bars until they end.
 
     Args:
         stream: A terminal.
         events: From ``follow``.
+        labels: What stands before a bar, where it is not "task 4".
         color: Whether to use colours.
     """
     console = Console(file=stream, no_color=not color, highlight=False)
@@ -50,7 +55,7 @@ def draw(stream: TextIO, events: Iterable[Update | End], *, color: bool) -> None
         _Plain("state"),
     )
     with Progress(*columns, console=console, expand=True, refresh_per_second=8) as progress:
-        bars = _Bars(progress)
+        bars = _Bars(progress, labels)
         for event in events:
             bars.show(event)
 
@@ -58,8 +63,9 @@ def draw(stream: TextIO, events: Iterable[Update | End], *, color: bool) -> None
 class _Bars:
     """One bar for each order or task that was heard of."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, labels: Mapping[tuple[Scope, int], str]) -> None:
         self._progress = progress
+        self._labels = labels
         self._bars: dict[tuple[Scope, int], TaskID] = {}
         self._ended: list[tuple[Scope, int]] = []
 
@@ -94,8 +100,12 @@ class _Bars:
         clean = {name: sanitise.line(text) for name, text in fields.items()}
         if subject not in self._bars:
             self._make_room()
-            self._bars[subject] = self._progress.add_task(f"{subject[0]} {subject[1]}", total=100)
+            self._bars[subject] = self._progress.add_task(self._label(subject), total=100)
         self._progress.update(self._bars[subject], completed=percent, **clean)  # type: ignore[arg-type]
+
+    def _label(self, subject: tuple[Scope, int]) -> str:
+        text = sanitise.line(self._labels.get(subject, f"{subject[0]} {subject[1]}"))
+        return text if len(text) <= _LABEL_WIDTH else f"{text[: _LABEL_WIDTH - 1]}…"
 
     def _make_room(self) -> None:
         if len(self._bars) >= _MOST_BARS and self._ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -13,6 +13,7 @@ from orderctl.errors import TimedOut
 from orderctl.messages import Data
 from orderctl.states import ENDED_ORDER, ENDED_TASK
 from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
+from orderctl.tasks import Task
 
 #: How often the database is asked, at least, whether the subject has ended; others write into it, too.
 _ASK_SECONDS = 5.0
@@ -20,12 +21,17 @@ _ASK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is watched: an order with its tasks, or one task."""
+    """What is watched: an order with its tasks, or one task.
+
+    Attributes:
+        channels: To listen to.
+        labels: What people call the order and its tasks.
+    """
 
     scope: Scope
     id: int
-    name: str
     channels: tuple[Channel, ...]
+    labels: Mapping[tuple[Scope, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ def find_task(engine: Engine, task_id: int) -> Subject:
     """
     with database.reading(engine) as connection:
         task = tasks.find(connection, task_id)
-    return Subject(Scope.TASK, task.id, f"task {task.id}", channels.of_subject(Scope.TASK, task.id))
+    labels = {(Scope.TASK, task.id): _label(task)}
+    return Subject(Scope.TASK, task.id, channels.of_subject(Scope.TASK, task.id), labels)
 
 
 def find_order(engine: Engine, reference: str) -> Subject:
@@ -108,7 +115,14 @@ def find_order(engine: Engine, reference: str) -> Subject:
     heard = list(channels.of_subject(Scope.ORDER, order.id))
     for task in own:
         heard += channels.of_subject(Scope.TASK, task.id)
-    return Subject(Scope.ORDER, order.id, f"order {order.order_code}", tuple(heard))
+    labels = {(Scope.ORDER, order.id): order.order_code} | {
+        (Scope.TASK, task.id): _label(task) for task in own
+    }
+    return Subject(Scope.ORDER, order.id, tuple(heard), labels)
+
+
+def _label(task: Task) -> str:
+    return f"task {task.id} {task.title or ''}".strip()
 
 
 def watch(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark | End]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,9 +75,8 @@ def task(
     from orderctl import follow
 
     subject = follow.find_task(app.engine, task_id)
-    return _show(
-        app, follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout)), exit_status
-    )
+    events = follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout))
+    return _show(app, events, exit_status, subject.labels)
 
 
 @cli.command()
@@ -102,9 +101,8 @@ def order(
     from orderctl import follow
 
     subject = follow.find_order(app.engine, order)
-    return _show(
-        app, follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout)), exit_status
-    )
+    events = follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout))
+    return _show(app, events, exit_status, subject.labels)
 
 
 @cli.command("all")
@@ -157,7 +155,12 @@ def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else span.total_seconds()
 
 
-def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) -> ExitStatus:
+def _show(
+    app: App,
+    events: Iterable[Update | Remark | End],
+    exit_status: bool,
+    labels: Mapping[tuple[channels.Scope, int], str] | None = None,
+) -> ExitStatus:
     """Draw the events as the output wants them, and tell how the subject ended."""
     from orderctl.follow import End, Remark
 
@@ -177,7 +180,7 @@ def _show(app: App, events: Iterable[Update | Remark | End], exit_status: bool) 
     elif app.out.isatty() and app.ambient.terminal != "dumb":
         from orderctl import bars
 
-        bars.draw(app.out, noted(), color=app.colored(app.out))
+        bars.draw(app.out, noted(), labels or {}, color=app.colored(app.out))
     else:
         for event in noted():
             app.write(f"{line(event)}\n")
