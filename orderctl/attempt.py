@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import announce, database, failures, faults, leases
+from orderctl import announce, clock, database, failures, faults, leases
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim, Finished
@@ -57,7 +56,8 @@ def run(bench: Bench, task_id: int) -> Finished | None:
         DatabaseUnavailable: When nothing could be claimed; reconcile rings again.
     """
     worker = bench.settings.worker
-    claim = database.transact(
+    began, token = clock.elapsed(), str(uuid.uuid4())
+    claim = database.insist(
         bench.engine,
         lambda connection: leases.claim(
             connection,
@@ -65,7 +65,9 @@ def run(bench: Bench, task_id: int) -> Finished | None:
             worker=bench.worker,
             lease_seconds=worker.lease_seconds,
             take_all=worker.take == "all",
+            token=token,
         ),
+        give_up=lambda: bench.stop.made or clock.elapsed() - began > worker.lease_seconds,
     )
     if claim is None:
         _log.info("task %s is not waiting", task_id)
@@ -162,13 +164,7 @@ def _persist(bench: Bench, pulse: Pulse, work: Callable[[Connection], T]) -> T:
     Raises:
         LeaseLost: When the task is somebody else's by now.
     """
-    attempt = 0
-    while True:
-        try:
-            return database.transact(bench.engine, work)
-        except DatabaseUnavailable as error:
-            if pulse.lost:
-                raise LeaseLost from None
-            _log.warning("the end of an attempt waits for the database: %s", error)
-        time.sleep(random.uniform(0.05, min(2.0, 0.1 * 2**attempt)))
-        attempt += 1
+    try:
+        return database.insist(bench.engine, work, give_up=lambda: pulse.lost)
+    except DatabaseUnavailable:
+        raise LeaseLost from None

@@ -7,6 +7,7 @@ driver's errors into ours.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import sqlite3
 import time
@@ -24,6 +25,8 @@ from sqlalchemy.sql.expression import ColumnElement
 from orderctl import faults
 from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -184,6 +187,29 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
             return done
         time.sleep(random.uniform(0, min(1.0, 0.01 * 2**run)))
     raise AssertionError("unreachable")
+
+
+def insist(engine: Engine, work: Callable[[Connection], T], give_up: Callable[[], bool] = lambda: False) -> T:
+    """As :func:`transact`, for as long as the database is away.
+
+    Args:
+        engine: From :func:`connect`.
+        work: It may run again although it was committed, when only the answer got lost: it has to notice.
+        give_up: Asked after each failure whether it is still worth while.
+
+    Raises:
+        DatabaseUnavailable: When it was given up.
+    """
+    attempt = 0
+    while True:
+        try:
+            return transact(engine, work)
+        except DatabaseUnavailable as error:
+            if give_up():
+                raise
+            _log.warning("trying again: %s", error)
+        time.sleep(random.uniform(0.05, min(2.0, 0.1 * 2 ** min(attempt, 10))))
+        attempt += 1
 
 
 @contextmanager

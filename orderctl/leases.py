@@ -60,11 +60,18 @@ class Finished:
 
 
 def claim(
-    connection: Connection, task_id: int, *, worker: str, lease_seconds: float, take_all: bool = False
+    connection: Connection,
+    task_id: int,
+    *,
+    worker: str,
+    lease_seconds: float,
+    take_all: bool = False,
+    token: str | None = None,
 ) -> Claim | None:
     """Take a waiting task for one worker.
 
-    A single compare-and-set: of any number of workers that try at once, one gets the task.
+    A single compare-and-set: of any number of workers that try at once, one gets the task. With a token it
+    is safe to run again when it is not known whether the commit happened: the same claim comes of it.
 
     Args:
         connection: In a transaction of its own.
@@ -72,6 +79,7 @@ def claim(
         worker: Name of the worker, for the audit log and ``worker list``.
         lease_seconds: How long the claim holds without a heartbeat.
         take_all: Take tasks, too, that were not given to us.
+        token: Fences every write; a new one when None.
 
     Returns:
         The claim with its fencing token, or None when the task is not waiting (any more), not due, not
@@ -84,13 +92,15 @@ def claim(
     order = orders.lock(connection, order_id)
     if order.payment_status != PaymentStatus.PAID or order.order_status == OrderStatus.CANCELLED:
         return None
-    columns = (task.status, task.attempt, task.max_attempts, task.course_url, task.title)
+    columns = (task.status, task.attempt, task.max_attempts, task.course_url, task.title, task.lease_token)
     row = connection.execute(select(*columns).where(task.id == task_id).with_for_update()).one()
-    token = str(uuid.uuid4())
-    if not _take(connection, task_id, token, worker, lease_seconds, take_all=take_all):
+    ours = token is not None and row.lease_token == token
+    token = token or str(uuid.uuid4())
+    if not ours and not _take(connection, task_id, token, worker, lease_seconds, take_all=take_all):
         return None
+    attempt = row.attempt if ours else row.attempt + 1
     return Claim(
-        task_id, order_id, order.order_code, row.course_url, row.title, row.attempt + 1, row.max_attempts,
+        task_id, order_id, order.order_code, row.course_url, row.title, attempt, row.max_attempts,
         str(row.status), worker, token, orders.begin(connection, order, worker=worker),
     )  # fmt: skip
 
