@@ -94,7 +94,8 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
         return
     remark = outcome if isinstance(outcome, str) else None
     (report.dropped if remark else report.sent).append(entry.dedup_key)
-    database.transact(engine, lambda connection: _note_sent(connection, entry, remark))
+    # It has left: forgetting that for an outage of the database would send it again.
+    database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
 
 
 def _hold(engine: Engine, entry: Entry) -> bool:
