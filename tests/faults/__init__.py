@@ -1,0 +1,1 @@
+"""What becomes of orders when processes die, servers go away and networks lie."""

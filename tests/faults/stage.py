@@ -1,0 +1,86 @@
+"""A process that has imported everything and forks the roles of ``play.py``: an interpreter's start costs 0.6 s.
+
+It reads a line of JSON for each role and answers with one: how the role ended, and what it wrote to stderr.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+ROOT = Path(__file__).parents[2]
+
+
+class Stage:
+    """The client of that process."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.stage"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def play(self, role: str, argument: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Have a role played to its end, which may be its death."""
+        json.dump({"role": role, "argument": argument, "environment": environment}, self._process.stdin)
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        told = json.loads(self._process.stdout.readline())
+        return subprocess.CompletedProcess(role, told["code"], stderr=told["stderr"])
+
+
+def main() -> None:
+    """Fork a role for each line."""
+    from rq.worker import Worker  # noqa: F401
+
+    from orderctl.downloads import http  # noqa: F401
+    from tests.faults import play  # noqa: F401
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        with tempfile.TemporaryFile() as err:
+            pid = os.fork()
+            if pid == 0:
+                _play(order, err.fileno())
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            err.seek(0)
+            sys.stdout.write(json.dumps({"code": code, "stderr": err.read().decode()}) + "\n")
+            sys.stdout.flush()
+
+
+def _play(order: dict[str, Any], err: int) -> NoReturn:
+    from tests.faults import play
+
+    code = 1
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.dup2(err, 2)
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        play.main(order["role"], order["argument"])
+        code = 0
+    except BaseException:  # noqa: BLE001 - nothing of a role may run on in the stage's code
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

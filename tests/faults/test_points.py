@@ -1,0 +1,294 @@
+"""Every fault point of the code: the process dies there, and the order ends right all the same."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import orderctl
+from orderctl import faults
+from tests.faults.world import World
+
+pytestmark = pytest.mark.databases("sqlite", "mariadb")
+
+#: Commits of a work-horse that carries a task out: claim, enrolled, started, completed; then it takes the
+#: completion out of the outbox, holds it and notes that it was sent.
+HORSE_COMMITS = 7
+#: The same where the course is not there: claim, failed; take, hold, note.
+FAILING_COMMITS = 5
+#: A courier with the three things that an order's end sends: take, a hold for each and one more before a
+#: mail's body, a note for each.
+COURIER_COMMITS = 8
+
+HORSE = (
+    "job.started", "task.claimed", "handler.enrolled", "handler.downloaded", "fsync.before", "fsync.after",
+    "rename.before", "rename.after", "task.ended",
+)  # fmt: skip
+WORKER = ("job.popped", "horse.forked")
+COURIER = ("smtp.connected", "smtp.data.before", "smtp.data.after", "webhook.before", "webhook.after")
+KEEPER = ("enqueue.before", "enqueue.after")
+#: Have tests of their own below.
+OTHERS = (
+    "commit.before", "commit.after", "publish.before", "publish.after", "doorbell.forgotten", "job.rejected",
+)  # fmt: skip
+
+KILLED = -9
+
+
+def points() -> set[str]:
+    """The fault points of the code."""
+    found = set()
+    for path in Path(orderctl.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "faults.point":
+                [name] = node.args
+                assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: a point's name is a literal"
+                found.add(name.value)
+    return found
+
+
+@pytest.mark.databases("sqlite")
+def test_every_point_of_the_code_has_a_test():
+    assert points() == {*HORSE, *WORKER, *COURIER, *KEEPER, *OTHERS}
+
+
+def test_a_fault_comes_at_its_pass(capfd):
+    faults.arm("here:raise@2")
+    try:
+        faults.point("here")
+        faults.point("there")
+        with pytest.raises(OSError, match="injected"):
+            faults.point("here")
+        faults.point("here")
+    finally:
+        faults.arm("")
+
+
+@pytest.mark.parametrize("point", HORSE)
+def test_a_work_horse_may_die(world: World, point: str):
+    [task] = world.order("DH1", world.course())
+    assert world.play("horse", task, faults=f"{point}:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert world.find("DH1").order_status == "completed"
+
+
+@pytest.mark.parametrize("number", range(1, HORSE_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_work_horse_may_die_at_each_commit(world: World, side: str, number: int):
+    [task] = world.order("DH1", world.course())
+    assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("number", range(1, FAILING_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_work_horse_whose_task_fails_may_die_at_each_commit(world: World, side: str, number: int):
+    [task] = world.order("DH1", world.courses.url + "/missing.bin")
+    assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert world.find("DH1").order_status == "failed"
+
+
+@pytest.mark.databases("sqlite")
+def test_the_commits_are_all_there_are(world: World):
+    """Else the tests above leave some out."""
+    good, bad = world.order("DH1", world.course(), world.courses.url + "/missing.bin")
+    # The order ends with the second of them, so the first has three commits less.
+    assert world.play("horse", good, faults=f"commit.after:kill@{HORSE_COMMITS - 3}").returncode == KILLED
+    assert world.play("horse", bad, faults=f"commit.before:kill@{FAILING_COMMITS + 1}").returncode == 0
+    world.mend()
+    assert world.play("courier").returncode == 0
+    [again] = world.order("DH2", world.course())
+    assert world.play("horse", again, faults="task.ended:kill").returncode == KILLED
+    assert world.play("courier", faults=f"commit.before:kill@{COURIER_COMMITS}").returncode == KILLED
+    [once_more] = world.order("DH3", world.course())
+    assert world.play("horse", once_more, faults="task.ended:kill").returncode == KILLED
+    assert world.play("courier", faults=f"commit.before:kill@{COURIER_COMMITS + 1}").returncode == 0
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_work_horse_may_die_at_each_publication(world: World, side: str, number: int):
+    [task] = world.order("DH1", world.course())
+    assert world.play("horse", task, faults=f"publish.{side}:kill@{number}").returncode == KILLED
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("number", range(1, HORSE_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_lost_connection_costs_no_attempt(world: World, side: str, number: int):
+    """After a lost answer nobody knows whether the commit happened."""
+    [task] = world.order("DH1", world.course())
+    world.play("horse", task, faults=f"commit.{side}:lose@{number}")
+    assert [row.status for row in world.tasks()] == ["completed"]
+    assert [row.attempt for row in world.tasks()] == [1]
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("number", range(1, FAILING_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_lost_connection_does_not_double_a_failure(world: World, side: str, number: int):
+    [task] = world.order("DH1", world.courses.url + "/missing.bin")
+    world.play("horse", task, faults=f"commit.{side}:lose@{number}")
+    assert [(row.status, row.attempt) for row in world.tasks()] == [("failed", 1)]
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", WORKER)
+def test_a_worker_may_die(world: World, point: str):
+    world.order("DH1", world.course())
+    world.play("keeper")
+    world.play("worker", 1, faults=f"{point}:kill")
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_worker_may_die_while_it_sets_a_job_aside(world: World):
+    [task] = world.order("DH1", world.course())
+    world.client.rpush("rq:queue:downloads", f"task-{task}-0")
+    world.client.hset(f"rq:job:task-{task}-0", "data", b"\x80junk")
+    assert world.play("worker", 1, faults="job.rejected:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize(
+    "point", [point for point in COURIER if point not in ("smtp.data.after", "webhook.after")]
+)
+def test_a_courier_may_die(world: World, point: str):
+    _end(world)
+    assert world.play("courier", faults=f"{point}:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert set(world.receiver.count().values()) == {1}
+
+
+@pytest.mark.parametrize("number", range(1, COURIER_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_courier_may_die_at_each_commit(world: World, side: str, number: int):
+    """But for one moment, after the mail server's 250 and before our note of it: see below."""
+    _end(world)
+    assert world.play("courier", faults=f"commit.{side}:kill@{number}").returncode == KILLED
+    sent = len(world.post.letters)
+    noted = [entry.kind for entry in world.entries() if entry.sent_at]
+    world.mend()
+    assert world.faults() == []
+    in_the_window = sent and "summary" not in noted
+    assert len(world.post.letters) == (2 if in_the_window else 1)
+    assert len(world.post.count()) == 1
+    assert sum(world.listener.completions().values()) == 1
+
+
+@pytest.mark.parametrize("number", range(1, COURIER_COMMITS + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_courier_that_loses_its_connection_sends_nothing_twice(world: World, side: str, number: int):
+    _end(world)
+    world.play("courier", faults=f"commit.{side}:lose@{number}")
+    world.mend()
+    world.assert_well()
+    assert set(world.receiver.count().values()) == {1}
+
+
+def test_in_the_window_of_smtp_the_second_mail_has_the_same_id(world: World):
+    _end(world)
+    assert world.play("courier", faults="smtp.data.after:kill").returncode == KILLED
+    world.mend()
+    assert world.faults() == []
+    assert list(world.post.count().values()) == [2]
+
+
+def test_in_the_window_of_a_webhook_the_second_post_has_the_same_key(world: World):
+    _end(world)
+    assert world.play("courier", faults="webhook.after:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert list(world.receiver.count().values()) == [2]
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", KEEPER)
+def test_a_keeper_may_die_while_it_rings(world: World, point: str):
+    world.order("DH1", world.course())
+    assert world.play("keeper", faults=f"{point}:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_keeper_may_die_while_it_rings_anew(world: World):
+    """The job's hash is there, but it stands in no list: its worker died before it could claim anything."""
+    world.order("DH1", world.course())
+    world.play("keeper")
+    world.client.delete("rq:queue:downloads")
+    assert world.play("keeper", faults="doorbell.forgotten:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_keeper_may_die_while_it_takes_a_task_back(world: World, side: str):
+    [task] = world.order("DH1", world.course())
+    assert world.play("horse", task, faults="task.claimed:kill").returncode == KILLED
+    world.pass_time()
+    assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert [event.event_type for event in world.events(1)].count("task_recovered") == 1
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_keeper_may_die_while_it_gives_a_task_up(world: World, side: str):
+    world.add("DH1", world.course(), max_attempts=1)
+    world.pay("DH1")
+    assert world.play("horse", 1, faults="task.claimed:kill").returncode == KILLED
+    world.pass_time()
+    assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
+    world.mend()
+    world.assert_well()
+    assert (world.task(1).status, world.task(1).error_type) == ("failed", "WORKER_LOST")
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World, side: str):
+    world.add("DH1", world.course())
+    assert world.play("pay", "DH1", faults=f"commit.{side}:kill").returncode == KILLED
+    assert world.play("pay", "DH1").returncode == 0
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_whoever_cancels_a_task_may_die(world: World, side: str):
+    [task, _] = world.order("DH1", world.course(), world.course("/two"))
+    assert world.play("cancel", task, faults=f"commit.{side}:kill").returncode == KILLED
+    assert world.task(task).status == ("pending" if side == "before" else "cancelled")
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
+    [task] = world.order("DH1", world.courses.url + "/go/course.json")
+    world.play("horse", task)
+    world.mend()
+    assert world.task(task).status == "failed"
+    world.course("/go")
+    assert world.play("retry", task, faults=f"commit.{side}:kill").returncode == KILLED
+    assert world.play("retry", task).returncode == 0
+    world.mend()
+    world.assert_well(mails=2, completions=2)
+
+
+def _end(world: World) -> None:
+    """An order that has just ended; nothing has left yet."""
+    [task] = world.order("DH1", world.course())
+    assert world.play("horse", task, faults="task.ended:kill").returncode == KILLED

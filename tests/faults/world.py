@@ -1,0 +1,297 @@
+"""A small shop with all that it needs, and the verdict over what became of its orders."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis
+from sqlalchemy import Connection, Engine, Row, select, update
+
+from orderctl import audit, broker, database, orders, payments, reconcile
+from orderctl.orders import NewCourse, NewOrder, Order
+from orderctl.schema import download_tasks, order_audit_logs, outbox
+from orderctl.settings import Settings, load
+from orderctl.states import ENDED_ORDER
+from tests.faults.receivers import Listener, PostOffice, Receiver
+from tests.faults.stage import Stage
+from tests.servers.course import CourseServer
+
+T = TypeVar("T")
+
+SCRIPT = Path(sys.executable).parent / "orderctl"
+ROOT = Path(__file__).parents[2]
+AMOUNT = Decimal(100)
+SIZE = 30_000
+
+#: Events that an attempt, a task or an order's round has once.
+ONCE = (
+    "task_created", "payment_received", "enrollment_success", "download_started", "download_completed",
+    "download_failed", "task_recovered", "order_completed", "order_failed", "email_sent",
+)  # fmt: skip
+
+
+def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """Wait until the condition holds, and return what it said."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class World:
+    """A shop, its stores and whoever is told.
+
+    Attributes:
+        state: State folder of what is started; files go into ``downloads`` in it.
+        more: Further settings, by variable.
+    """
+
+    state: Path
+    database_url: str
+    redis_url: str
+    courses: CourseServer
+    post: PostOffice
+    receiver: Receiver
+    listener: Listener
+    stage: Stage
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "ORDERCTL_STATE_DIR": str(self.state),
+            "ORDERCTL_DATABASE_URL": self.database_url,
+            "ORDERCTL_REDIS_URL": self.redis_url,
+            "ORDERCTL_DOWNLOAD_DIRECTORY": str(self.downloads),
+            "ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS": "1",
+            "ORDERCTL_MAIL_URL": self.post.url,
+            "ORDERCTL_NOTIFY_WEBHOOK_URL": self.receiver.url,
+            **self.more,
+        }
+
+    @property
+    def downloads(self) -> Path:
+        return self.state / "downloads"
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load(environ=self.environment)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return database.connect(self.database_url)
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        return broker.brisk(self.redis_url)
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self.client.close()
+
+    # --- Doing
+
+    def order(self, code: str, *courses: str) -> list[int]:
+        """Add and pay an order; returns its tasks' ids."""
+        self.add(code, *courses)
+        self.pay(code)
+        return [task.id for task in self.tasks(self.find(code).id)]
+
+    def add(self, code: str, *courses: str, max_attempts: int = 5) -> int:
+        new = NewOrder(code, f"{code}@example.com", AMOUNT, [NewCourse(url) for url in courses])
+        return self.transact(lambda c: orders.add(c, new, max_attempts=max_attempts, actor="tester"))
+
+    def pay(self, code: str) -> payments.Result:
+        payment = payments.Payment(code, AMOUNT, "ACB", f"T-{code}")
+        return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
+
+    def course(self, path: str = "/go") -> str:
+        return self.courses.add_course(path, {"lesson.bin": SIZE}, title="Go")
+
+    def play(
+        self, role: str, argument: object = "", *, faults: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a role of ``play.py`` to its end, which may be its death."""
+        environment = self.environment | {"ORDERCTL_FAULTS": faults} | more
+        return self.stage.play(role, str(argument), environment)
+
+    @contextmanager
+    def playing(
+        self, role: str, argument: object = "", *, faults: str = ""
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A role that is killed at the end of the block."""
+        process = subprocess.Popen(
+            self.command(role, argument),
+            env=self.environment | {"ORDERCTL_FAULTS": faults},
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    def command(self, role: str, argument: object) -> list[str]:
+        return [sys.executable, "-m", "tests.faults.play", role, *([str(argument)] if argument else [])]
+
+    @contextmanager
+    def supervisor(
+        self, *options: str, log: Path | None = None, **more: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """``orderctl worker start``, ended by two SIGTERMs' worth of patience at the end of the block."""
+        with (log or self.state / "supervisor.log").open("ab") as out:
+            process = subprocess.Popen(
+                [str(SCRIPT), "worker", "start", *options],
+                env=self.environment | more,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def pass_time(self) -> None:
+        """Let every lease end and every pause be over, as if an hour had gone by."""
+        early = database.utc_now(-3600)
+        task, box = download_tasks.c, outbox.c
+        with self.engine.begin() as connection:
+            leased = update(download_tasks).where(task.lease_until.is_not(None))
+            connection.execute(leased.values(lease_until=early))
+            connection.execute(update(download_tasks).values(available_at=early))
+            connection.execute(update(outbox).where(box.lease_until.is_not(None)).values(lease_until=early))
+            connection.execute(update(outbox).where(box.sent_at.is_(None)).values(due_at=early))
+
+    def mend(self) -> None:
+        """After a death: an hour goes by, then a fresh supervisor does what there is to do."""
+        for _ in range(5):  # a failure that passes takes another attempt
+            self.pass_time()
+            done = self.play("supervisor")
+            assert done.returncode == 0, done.stderr
+            if self.settled():
+                return
+
+    # --- Looking
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        return database.transact(self.engine, work)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        with database.reading(self.engine) as connection:
+            return query(connection)
+
+    def find(self, code: str) -> Order:
+        return self.read(lambda c: orders.find(c, code))
+
+    def tasks(self, order_id: int | None = None) -> list[Row[Any]]:
+        query = select(download_tasks).order_by(download_tasks.c.id)
+        if order_id is not None:
+            query = query.where(download_tasks.c.order_id == order_id)
+        return self.read(lambda c: list(c.execute(query)))
+
+    def task(self, task_id: int) -> Row[Any]:
+        return next(row for row in self.tasks() if row.id == task_id)
+
+    def orders(self) -> list[Row[Any]]:
+        return self.read(lambda c: list(c.execute(select(orders.orders))))
+
+    def events(self, order_id: int) -> list[audit.Event]:
+        search = audit.Search(oldest_first=True)
+        return self.read(lambda c: audit.search(c, order_id, search, limit=100_000))
+
+    def entries(self) -> list[Row[Any]]:
+        return self.read(lambda c: list(c.execute(select(outbox).order_by(outbox.c.id))))
+
+    def settled(self) -> bool:
+        """Whether every paid order has ended and everything has left."""
+        ended = all(row.order_status in ENDED_ORDER for row in self.orders() if row.payment_status == "paid")
+        return ended and all(entry.sent_at is not None for entry in self.entries())
+
+    # --- The verdict
+
+    def faults(self) -> list[str]:
+        """What went wrong, in words; an empty list is what every test wants."""
+        found = [
+            f"{finding.kind}: {finding.text}"
+            for finding in reconcile.check(self.engine, self.client, self.settings)
+        ]
+        found += [f"order {row.order_code} is {row.order_status}" for row in self.orders() if not _ended(row)]
+        found += self._doubled_events()
+        found += [
+            f"{entry.dedup_key} was not sent: {entry.last_error}"
+            for entry in self.entries()
+            if not entry.sent_at
+        ]
+        found += self._files()
+        return found
+
+    def _doubled_events(self) -> list[str]:
+        log = order_audit_logs.c
+        columns = (log.order_id, log.task_id, log.event_type, log.details)
+        rows = self.read(lambda c: list(c.execute(select(*columns).where(log.event_type.in_(ONCE)))))
+        counted: Counter[tuple[Any, ...]] = Counter()
+        for row in rows:
+            details = row.details or {}
+            if row.event_type in ("order_completed", "order_failed"):
+                counted[row.order_id, None, "the order's end", None] += 1
+            elif row.event_type == "download_completed":
+                counted[row.order_id, row.task_id, row.event_type, None] += 1
+            else:
+                counted[
+                    row.order_id, row.task_id, row.event_type, details.get("attempt") or details.get("kind")
+                ] += 1
+        rounds = {row.id: row.round + 1 for row in self.orders()}
+        return [
+            f"{count} times {key}"
+            for key, count in counted.items()
+            if count > (rounds[key[0]] if key[2] in ("the order's end", "email_sent") else 1)
+        ]
+
+    def _files(self) -> list[str]:
+        """Completed tasks whose files are not what the server has, and strange files."""
+        wrong = []
+        for task in self.tasks():
+            if task.status != "completed":
+                continue
+            [code] = [row.order_code for row in self.orders() if row.id == task.order_id]
+            folder = self.downloads / code / str(task.id)
+            path = task.course_url.removeprefix(self.courses.url).rpartition("/")[0]
+            files = {
+                file.name: file.read_bytes() for file in folder.iterdir() if not file.name.startswith(".")
+            }
+            if files != {"lesson.bin": self.courses.content(f"{path}/lesson.bin")}:
+                wrong.append(f"task {task.id}: wrong files {sorted(files)}")
+        return wrong
+
+    def assert_well(self, *, mails: int = 1, completions: int = 1) -> None:
+        """Everything has ended, once: events, completion messages, mails."""
+        assert self.faults() == []
+        eventually(lambda: sum(self.listener.completions().values()) >= completions, "the completion message")
+        assert sum(self.listener.completions().values()) == completions
+        assert sum(self.post.count().values()) == mails
+        assert all(count == 1 for count in self.post.count().values())
+
+
+def _ended(row: Row[Any]) -> bool:
+    return row.payment_status != "paid" or row.order_status in ENDED_ORDER
