@@ -65,19 +65,23 @@ def _waiting(queue: Queue) -> frozenset[str]:
 
 def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> bool:
     name = job_id(task_id, attempt)
-    # A worker that has taken the job needs a moment to claim the task.
-    if name in waiting or not queue.connection.set(channels.rung(name), 1, nx=True, ex=_PATIENCE_SECONDS):
+    if name in waiting:
         return False
     try:
         _enqueue(queue, task_id, name)
     except DuplicateJobError:
-        # Its hash is there but it stands in no list: the worker that took it died.
-        # One ring too many only finds the task taken; one too few would lose it.
-        if queue.connection.lpos(queue.key, name) is not None:
-            return False
-        queue.connection.delete(Job.key_for(name))
-        faults.point("doorbell.forgotten")
-        _enqueue(queue, task_id, name)
+        return _ring_again(queue, task_id, name)
+    return True
+
+
+def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
+    """Ring although the job's hash is there, unless it stands in the queue or was taken a moment ago."""
+    if queue.connection.lpos(queue.key, name) is not None or queue.connection.exists(channels.rung(name)):
+        return False
+    # The worker that took it died. One ring too many only finds the task taken; one too few would lose it.
+    queue.connection.delete(Job.key_for(name))
+    faults.point("doorbell.forgotten")
+    _enqueue(queue, task_id, name)
     return True
 
 
@@ -93,3 +97,5 @@ def _enqueue(queue: Queue, task_id: int, name: str) -> None:
         job_timeout=-1,  # else a download ends after 180 s
     )
     faults.point("enqueue.after")
+    # A worker that takes it now needs a moment to claim the task.
+    queue.connection.set(channels.rung(name), 1, ex=_PATIENCE_SECONDS)

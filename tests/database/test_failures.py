@@ -60,7 +60,7 @@ def _raised(exception: BaseException) -> BaseException:
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "NETWORK"),
         (ssl.SSLError("bad handshake"), "NETWORK"),
         (TimeoutError("timed out"), "TIMEOUT"),
-        (socket.timeout("disk"), "TIMEOUT"),
+        (TimeoutError("disk"), "TIMEOUT"),
         (OSError(errno.ETIMEDOUT, "Connection timed out"), "TIMEOUT"),
         (http.client.RemoteDisconnected("closed"), "NETWORK"),
         (urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")), "NETWORK"),
@@ -195,7 +195,9 @@ def test_transient_failure_of_the_last_attempt_lasts(shop: Shop) -> None:
 
     assert _fail(shop, last, TRANSIENT).ended is not None
 
-    severities = [event.severity for event in shop.events(claim.order_id) if "download_failed" in event.event_type]
+    severities = [
+        event.severity for event in shop.events(claim.order_id) if "download_failed" in event.event_type
+    ]
     assert severities == ["warning", "error"]
     assert shop.task(claim.task_id).status == "failed"
 
@@ -239,8 +241,12 @@ def test_whoever_lost_the_lease_reports_no_failure(shop: Shop) -> None:
 
 
 def test_foreign_worker_reports_a_failure(shop: Shop) -> None:
-    shop.execute("INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')")
-    shop.execute("INSERT INTO download_tasks (order_id, course_url, status) VALUES (1, 'http://x/', 'downloading')")
+    shop.execute(
+        "INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')"
+    )
+    shop.execute(
+        "INSERT INTO download_tasks (order_id, course_url, status) VALUES (1, 'http://x/', 'downloading')"
+    )
 
     finished = shop.transact(lambda c: failures.report(c, 1, LASTING, actor="old worker"))
 

@@ -229,6 +229,7 @@ def test_a_keeper_may_die_while_it_rings_anew(world: World):
     world.order("DH1", world.course())
     world.play("keeper")
     world.client.delete("rq:queue:downloads")
+    world.pass_time()
     assert world.play("keeper", faults="doorbell.forgotten:kill").returncode == KILLED
     world.mend()
     world.assert_well()

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine, Row, select, update
 
-from orderctl import audit, broker, database, orders, payments, reconcile
+from orderctl import audit, broker, channels, database, orders, payments, reconcile
 from orderctl.orders import NewCourse, NewOrder, Order
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.settings import Settings, load
@@ -174,6 +174,8 @@ class World:
 
     def pass_time(self) -> None:
         """Let every lease end and every pause be over, as if an hour had gone by."""
+        for key in self.client.scan_iter(match=channels.rung("*")):
+            self.client.delete(key)
         early = database.utc_now(-3600)
         task, box = download_tasks.c, outbox.c
         with self.engine.begin() as connection:
