@@ -18,7 +18,7 @@ _SECRET_HINT: Final = "openssl rand -hex 32 makes one; relay.token_secret_file r
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Run the relay for dashboards, make tokens for it, ask whether it is well.
+    """Run the relay for dashboards, make tokens for it.
 
     Example:
         orderctl relay start
@@ -62,7 +62,7 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
     Example:
         orderctl relay start
         orderctl relay start --port 3001 --origin https://shop.example
-        ORDERCTL_RELAY_TOKEN_SECRET_FILE=/etc/orderctl/relay.secret orderctl relay start --host 0.0.0.0
+        orderctl relay start --host 0.0.0.0 --config /etc/orderctl/relay.toml
     """
     from orderctl import broker
     from orderctl.relay import assembly

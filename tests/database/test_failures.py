@@ -117,7 +117,7 @@ def test_failures_of_one_kind_have_one_fingerprint(one: str, other: str) -> None
 def test_failures_of_other_kinds_have_other_fingerprints() -> None:
     def elsewhere() -> str:
         try:
-            raise RuntimeError("broken")
+            raise RuntimeError("broken")  # noqa: TRY301 - the frame is the point
         except RuntimeError as caught:
             return failures.describe(caught).fingerprint
 
