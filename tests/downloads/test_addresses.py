@@ -8,6 +8,7 @@ import pytest
 from orderctl.downloads import addresses
 from orderctl.downloads.errors import AddressRefused, HostUnreachable
 from orderctl.downloads.http import HttpHandler
+from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
 from tests.downloads.liar import answer
 
@@ -113,7 +114,20 @@ def test_tries_the_next_address(course, liar, resolver):
     assert course.files() == {"a.bin": b"right"}
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example"])
-def test_an_unknown_host_is_unreachable(course, host):
+def test_an_unknown_host_is_unreachable(course, monkeypatch):
+    def fail(*_args, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    with pytest.raises(
+        HostUnreachable, match=r"cannot resolve no-such-host\.invalid: Name or service"
+    ) as caught:
+        course.run("http://no-such-host.invalid/a.bin")
+
+    assert caught.value.error_type is ErrorType.NETWORK
+
+
+def test_a_name_that_cannot_be_a_host_is_unreachable(course):
     with pytest.raises(HostUnreachable, match="cannot resolve"):
-        course.run(f"http://{host}/a.bin")
+        course.run(f"http://{'a' * 64}.example/a.bin")
