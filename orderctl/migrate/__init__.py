@@ -64,15 +64,16 @@ class Status:
 
     Attributes:
         revisions: All that this version of orderctl knows, the oldest first.
-        drift: What applied revisions had added and somebody took away; :func:`up` adds it again.
+        drift: What applied revisions had added and somebody took away; :func:`up` adds it again, and the
+            first of a step's statements does by hand.
         wanting: As drift, but orderctl does its work without it: views and procedures.
         obstacles: Why :func:`up` would refuse.
         warnings: What is not as it should be and :func:`up` does not mend.
     """
 
     revisions: tuple[Revision, ...]
-    drift: tuple[str, ...] = ()
-    wanting: tuple[str, ...] = ()
+    drift: tuple[Step, ...] = ()
+    wanting: tuple[Step, ...] = ()
     obstacles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -131,8 +132,8 @@ def status(engine: Engine) -> Status:
     )
     return Status(
         revisions=tuple(revisions),
-        drift=tuple(step.what for step in found.missing if not step.optional),
-        wanting=tuple(step.what for step in found.missing if step.optional),
+        drift=tuple(step for step in found.missing if not step.optional),
+        wanting=tuple(step for step in found.missing if step.optional),
         obstacles=tuple(found.obstacles),
         warnings=tuple(found.warnings),
     )
@@ -155,7 +156,7 @@ def check(engine: Engine) -> None:
     """
     found = status(engine)
     reasons = [f"revision {revision} is pending" for revision in found.pending]
-    reasons += [f"{what} is missing" for what in found.drift]
+    reasons += [f"{step.what} is missing" for step in found.drift]
     if reasons:
         raise SubjectFailed(f"the database is behind: {'; '.join(reasons)}", hint="orderctl migrate up")
 

@@ -59,12 +59,14 @@ class Index:
         columns: Its columns in order.
         unique: Whether it is unique.
         usable: Whether queries can walk it: whole columns, ascending, not hidden, no full text.
+        is_fulltext: Whether it is for searching words.
     """
 
     name: str
     columns: tuple[str, ...]
     unique: bool = False
     usable: bool = True
+    is_fulltext: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ class Table:
     def primary_key(self) -> tuple[str, ...]:
         """The columns of the primary key."""
         return next((index.columns for index in self.indexes if index.name == "PRIMARY"), ())
+
+    @property
+    def takes_instant_columns(self) -> bool:
+        """Whether MySQL and MariaDB can add columns without touching a row."""
+        return self.row_format != "Compressed" and not any(index.is_fulltext for index in self.indexes)
 
 
 @dataclass
@@ -226,7 +233,8 @@ def _read_definitions(connection: Connection, table: str) -> dict[str, str]:
 def _read_indexes(connection: Connection, catalogue: Catalogue, hidden: str) -> None:
     statement = (
         "SELECT table_name, index_name, column_name, NOT non_unique, sub_part IS NULL AND"  # noqa: S608
-        f" column_name IS NOT NULL AND index_type = 'BTREE' AND collation = 'A' AND NOT ({hidden})"
+        f" column_name IS NOT NULL AND index_type = 'BTREE' AND collation = 'A' AND NOT ({hidden}),"
+        " index_type = 'FULLTEXT'"
         " FROM information_schema.statistics WHERE table_schema = DATABASE()"
         " ORDER BY table_name, index_name, seq_in_index"
     )
@@ -236,8 +244,10 @@ def _read_indexes(connection: Connection, catalogue: Catalogue, hidden: str) -> 
     for (table, index), found in parts.items():
         if table in catalogue.tables:
             columns = tuple(part[0] or "" for part in found)
-            usable = all(part[2] for part in found)
-            catalogue.tables[table].indexes.append(Index(index, columns, bool(found[0][1]), usable))
+            usable, is_fulltext = all(part[2] for part in found), bool(found[0][3])
+            catalogue.tables[table].indexes.append(
+                Index(index, columns, bool(found[0][1]), usable, is_fulltext)
+            )
 
 
 def _read_foreign_keys(connection: Connection, catalogue: Catalogue) -> None:

@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from orderctl.errors import LockHeld
+from orderctl.errors import Conflict, LockHeld
 
 _LOCK_WAIT_TIMEOUT: Final = 1205
 #: Not possible by this algorithm (or not without blocking); too many instant changes since the last rebuild.
@@ -98,16 +99,21 @@ def execute(connection: Connection, statements: tuple[str, ...], timeout: float)
 
     Raises:
         LockHeld: When others' transactions keep the table for longer.
-        DBAPIError: When the server refuses.
+        Conflict: When the server can do none of them without blocking those who write.
+        DBAPIError: When the server refuses for another reason.
     """
-    *better, last = statements
-    for statement in better:
+    for statement in statements:
         try:
             return _in_turns(connection, statement, timeout)
         except DBAPIError as error:
             if code_of(error) not in _NOT_SO:
                 raise
-    return _in_turns(connection, last, timeout)
+            reason = str(error.orig.args[-1]) if error.orig else ""
+    by_hand = re.sub(", (ALGORITHM|LOCK)=.*", "", statements[-1])
+    raise Conflict(
+        f"this cannot be done while others write ({reason}): {by_hand}",
+        hint="run that statement by hand in a quiet hour, then orderctl migrate up again",
+    )
 
 
 def probe(connection: Connection, tables: Collection[str], timeout: float) -> None:

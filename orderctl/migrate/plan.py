@@ -134,13 +134,13 @@ class Plan:
     def _adopt(self, table: Table, there: found.Table) -> None:
         self.warnings += fitting.cautions(table, there)
         missing = [column for column in table.columns if column.name not in there.columns]
-        self._add_columns(table, missing)
+        self._add_columns(table, missing, (_INSTANT, _ONLINE) if there.takes_instant_columns else (_ONLINE,))
         if not self.on_sqlite:
             self._widen(table, there)
             self._give_defaults(table, there)
         there.columns |= {column.name: self._as_found(column) for column in missing}
 
-    def _add_columns(self, table: Table, columns: list[Column[Any]]) -> None:
+    def _add_columns(self, table: Table, columns: list[Column[Any]], algorithms: tuple[str, ...]) -> None:
         for column in columns:
             if ddl.is_computed(column):
                 # It would rewrite every row, and give old ones the present time.
@@ -154,7 +154,7 @@ class Plan:
         elif columns:
             names = ", ".join(column.name for column in columns)
             what = f"{'columns' if len(columns) > 1 else 'column'} {names} of {table.name}"
-            self._alter(table.name, what, ", ".join(clauses), _INSTANT, _ONLINE)
+            self._alter(table.name, what, ", ".join(clauses), *algorithms)
 
     def _alter(self, table: str, what: str, clauses: str, *algorithms: str) -> None:
         statements = [f"ALTER TABLE {table} {clauses}, {algorithm}" for algorithm in algorithms]
@@ -167,7 +167,8 @@ class Plan:
                 if reasons:
                     what = f"{' and '.join(reasons)} in {table.name}.{column.name}"
                     clause = f"MODIFY COLUMN {self._quoted(column.name)} {definition}"
-                    self._alter(table.name, what, clause, _INSTANT, _ONLINE)
+                    only_values = len(reasons) == 1 and reasons[0].startswith("values")
+                    self._alter(table.name, what, clause, *((_INSTANT,) if only_values else ()), _ONLINE)
 
     def _give_defaults(self, table: Table, there: found.Table) -> None:
         """Give defaults to a stranger's columns without which our INSERTs would fail."""

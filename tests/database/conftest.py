@@ -1,10 +1,13 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from orderctl import database
 from tests.database.styles import STYLES, Style
+from tests.servers.databases import fresh_name
+from tests.servers.mysql import MysqlServer
 from tests.shop import Shop
 
 
@@ -36,3 +39,28 @@ def adopted_shop(engine: Engine, style: Style) -> Engine:
     """A database of the gallery."""
     style.load(engine)
     return engine
+
+
+@pytest.fixture
+def fresh(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[Callable[[Style | None], Engine]]:
+    """``fresh(style)`` makes one more database."""
+    engines: list[Engine] = []
+    names: list[str] = []
+
+    def make(style: Style | None) -> Engine:
+        name = fresh_name()
+        if database_server is None:
+            url = f"sqlite:///{tmp_path / name}.db"
+        else:
+            names.append(name)
+            url = database_server.create_database(name)
+        engines.append(database.connect(url))
+        if style is not None:
+            style.load(engines[-1])
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.dispose()
+    for name in names:
+        database_server.drop_database(name)

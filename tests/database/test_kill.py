@@ -4,16 +4,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, event
 
-from orderctl import database, migrate
+from orderctl import migrate
 from orderctl.errors import DatabaseUnavailable
 from tests.database.styles import STYLES, Style, definitions, rows, shape
-from tests.servers.databases import fresh_name
 from tests.servers.mysql import MysqlServer
 
 CHANGE = re.compile(r"\s*(CREATE|ALTER|INSERT|UPDATE)\b")
@@ -64,31 +63,6 @@ def up_by_deaths(engine: Engine) -> int:
     assert up_dying_after(engine, 2) is not None
     migrate.up(engine)
     return deaths + 1
-
-
-@pytest.fixture
-def fresh(database_server: MysqlServer | None, tmp_path) -> Iterator[Callable[[Style | None], Engine]]:
-    """``fresh(style)`` makes one more database."""
-    engines: list[Engine] = []
-    names: list[str] = []
-
-    def make(style: Style | None) -> Engine:
-        name = fresh_name()
-        if database_server is None:
-            url = f"sqlite:///{tmp_path / name}.db"
-        else:
-            names.append(name)
-            url = database_server.create_database(name)
-        engines.append(database.connect(url))
-        if style is not None:
-            style.load(engines[-1])
-        return engines[-1]
-
-    yield make
-    for engine in engines:
-        engine.dispose()
-    for name in names:
-        database_server.drop_database(name)
 
 
 def unnamed(found: dict[str, str]) -> dict[str, str]:
@@ -162,7 +136,7 @@ def test_migration_of_an_empty_database_that_dies_once_gets_to_the_same_end(fres
 
 KILLED = """
 import os, signal, sys
-from orderctl import database, migrate
+from orderctl import migrate
 from orderctl.errors import DatabaseUnavailable
 
 def on_step(step):
