@@ -63,7 +63,9 @@ class Stats:
     capped: bool
 
 
-def page(connection: Connection, wanted: Filter, *, limit: int = 50, after: str | None = None) -> Page:
+def page(
+    connection: Connection, wanted: Filter, *, limit: int = 50, after: str | None = None, skip: int = 0
+) -> Page:
     """One page of orders.
 
     Args:
@@ -71,6 +73,7 @@ def page(connection: Connection, wanted: Filter, *, limit: int = 50, after: str 
         wanted: Which ones.
         limit: How many.
         after: The cursor of the page before.
+        skip: How many to leave out first; unlike ``after`` it reads what it leaves out, from the index.
 
     Raises:
         InvalidInput: When ``after`` is no cursor.
@@ -81,7 +84,7 @@ def page(connection: Connection, wanted: Filter, *, limit: int = 50, after: str 
         created_at, order_id = parse_cursor(after)
         # Written out: a row-value comparison makes MySQL read everything.
         query = query.where(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
-    query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1)
+    query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1).offset(skip or None)
     rows = connection.execute(query).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
