@@ -64,14 +64,14 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
         orderctl relay start --port 3001 --origin https://shop.example
         orderctl relay start --host 0.0.0.0 --config /etc/orderctl/relay.toml
     """
-    from orderctl import broker
     from orderctl.relay import assembly
 
     chosen = app.settings.relay
     try:
         assembly.run(
-            chosen,
-            broker.url(app.settings),
+            app.settings,
+            app.redis_url,
+            app.database_url,
             actions=allow_actions,
             reuse_port=reuse_port,
             ready=lambda url: app.say(f"Listening on {url}"),

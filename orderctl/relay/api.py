@@ -1,32 +1,263 @@
-"""The admin API: what the shop's dashboard reads, and our own page."""
+"""The admin API: what the shop's dashboard reads, and our own page.
+
+``GET /api/admin/orders/paid``, ``/api/admin/dashboard/stats``, ``/api/admin/orders/{id}/logs`` have the shapes
+that the shop's dashboard knows. Ours add ``/api/admin/errors``, ``/api/session`` (who asks, and the cookie of
+our page) and, where actions are allowed, ``POST /api/admin/tasks/{id}/retry`` and ``.../cancel``.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
-from orderctl.relay.access import Access
+from orderctl.audit import Search
+from orderctl.channels import task_progress
+from orderctl.errors import (
+    Conflict,
+    InvalidInput,
+    InvalidMessage,
+    NotFound,
+    OrderctlError,
+    RedisUnavailable,
+    Unavailable,
+)
+from orderctl.messages import decode
+from orderctl.relay import actions, queries
+from orderctl.relay.access import COOKIE, Access
+from orderctl.relay.actions import Actions
+from orderctl.relay.cache import Cache
+from orderctl.relay.exchange import Exchange
+from orderctl.relay.queries import Found, Json, Wanted
+from orderctl.relay.reader import DEADLINE, Reader
 from orderctl.relay.web import Reply, Request, in_json
+
+_log = logging.getLogger(__name__)
+
+#: How long counts of everything are believed, in seconds.
+STATS_AGE: Final = 30.0
+#: How long counting everything may take in all, and how long a page of orders waits for it, in seconds.
+_STATS_DEADLINE: Final = 60.0
+_TOTAL_PATIENCE: Final = 2.0
+_MOST_ORDERS: Final = 200
+_MOST_LOGS: Final = 1000
+_MOST_ERRORS: Final = 200
+_MOST_DIGITS: Final = 19
 
 _ORDERS: Final = "/api/admin/orders/paid"
 _STATS: Final = "/api/admin/dashboard/stats"
+_ERRORS: Final = "/api/admin/errors"
+_SESSION: Final = "/api/session"
+_GOODBYE: Final = "/api/session/end"
+_LOGS: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})/logs", re.ASCII)
+_ACTION: Final = re.compile(rf"/api/admin/tasks/([1-9][0-9]{{0,18}})/({'|'.join(actions.NAMES)})", re.ASCII)
+
+_STATUS_OF: Final[tuple[tuple[type[OrderctlError], int], ...]] = (
+    (InvalidInput, 400),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+_STATUS_COUNTS: Final = ("total", "pending", "processing", "completed", "failed", "cancelled")
+_TASK_COUNTS: Final = ("total", "pending", "enrolled", "downloading", "completed", "failed", "cancelled")
+
+_Answer = Callable[[Request, Access], Awaitable[Reply]]
 
 
 class Api:
-    """Answers below ``/api/``."""
+    """Answers below ``/api/``.
+
+    Args:
+        reader: The database.
+        exchange: Live progress, and the number of clients.
+        actions: Carries out what admins want; None: nothing can be changed.
+        secure: Whether there are tokens at all.
+    """
+
+    def __init__(self, reader: Reader, exchange: Exchange, actions: Actions | None, *, secure: bool) -> None:
+        self._read = reader.read
+        self._run = reader.run
+        self._exchange = exchange
+        self._actions = actions
+        self._secure = secure
+        self._numbers: Cache[Json] = Cache(
+            lambda: reader.read(queries.numbers, deadline=_STATS_DEADLINE), STATS_AGE
+        )
+        self._get: dict[str, _Answer] = {
+            _ORDERS: self._orders,
+            _STATS: self._stats,
+            _ERRORS: self._errors,
+        }
 
     async def answer(self, request: Request, access: Access) -> Reply:
         """Answer a request that came in."""
-        del access
-        return self.empty(request, 404, "there is no such resource")
+        try:
+            return await self._route(request, access)
+        except OrderctlError as error:
+            status = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 500)
+            return self.empty(request, status, str(error))
+        except Exception:  # noqa: BLE001 - the page needs data of the right shape whatever has gone wrong
+            _log.exception("%s %s failed", request.method, request.path)
+            return self.empty(request, 500, "internal error")
 
     def empty(self, request: Request, status: int, error: str) -> Reply:
-        """An error in the shape of what was asked for."""
+        """An error in the shape of what was asked for: the shop's dashboard dies without ``data``."""
         return in_json(status, {"error": error, **_empty(request.path)})
 
+    async def _route(self, request: Request, access: Access) -> Reply:
+        if request.path in {_SESSION, _GOODBYE}:
+            return self._session(request, access)
+        if not access.admin:
+            return self.empty(request, 403, "the token's scope is not admin")
+        if request.method == "POST":
+            return await self._act(request, access)
+        if request.path in self._get:
+            return await self._get[request.path](request, access)
+        if match := _LOGS.fullmatch(request.path):
+            return await self._logs(request, int(match[1]))
+        return self.empty(request, 404, "there is no such resource")
 
-def _empty(path: str) -> dict[str, Any]:
+    # Reading.
+
+    async def _orders(self, request: Request, _access: Access) -> Reply:
+        wanted = _wanted(request)
+        found = await self._read(lambda connection: queries.paid_orders(connection, wanted))
+        live = await self._live(task.id for found_tasks in found.tasks.values() for task in found_tasks)
+        data = [queries.order_in_json(order, found.tasks.get(order.id, ()), live) for order in found.orders]
+        return in_json(200, {"data": data, "pagination": await self._pagination(wanted, found)})
+
+    async def _pagination(self, wanted: Wanted, found: Found) -> Json:
+        total = found.total
+        if total is None:
+            total = await self._count(wanted.statuses)
+        return {
+            "page": wanted.page,
+            "limit": wanted.limit,
+            "total": total,
+            "totalPages": None if total is None else -(-total // wanted.limit),
+            "hasMore": found.cursor is not None,
+            "nextCursor": found.cursor,
+        }
+
+    async def _count(self, statuses: Sequence[str] | None) -> int | None:
+        """How many orders of these statuses there are; None where counting takes too long or fails."""
+        try:
+            counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE))["orders"]
+        except Unavailable:
+            return None
+        return sum(counts.get(status, 0) for status in statuses or ("total",))
+
+    async def _live(self, task_ids: Iterable[int]) -> dict[int, Json]:
+        channels = [task_progress(task_id) for task_id in task_ids]
+        if not channels:
+            return {}
+        try:
+            kept = await self._exchange.feed.ask("MGET", *map(str, channels))
+        except RedisUnavailable:
+            return {}
+        live = {}
+        for channel, payload in zip(channels, kept, strict=True):
+            try:
+                if payload is not None:
+                    live[channel.id] = decode(channel, payload)
+            except InvalidMessage:
+                continue
+        return live
+
+    async def _stats(self, _request: Request, _access: Access) -> Reply:
+        numbers = await self._numbers.get(DEADLINE)
+        return in_json(200, {"data": {**numbers, "connections": len(self._exchange.members)}})
+
+    async def _logs(self, request: Request, order_id: int) -> Reply:
+        severities = _words(request, "severity")
+        wanted = Search(
+            task_id=_number(request, "task", None, 2**63 - 1),
+            severities=severities,
+            before_id=_number(request, "before", None, 2**63 - 1),
+        )
+        limit = _number(request, "limit", 100, _MOST_LOGS) or 100
+        found = await self._read(lambda connection: queries.logs(connection, order_id, wanted, limit=limit))
+        return in_json(200, {"data": {"logs": found}})
+
+    async def _errors(self, request: Request, _access: Access) -> Reply:
+        limit = _number(request, "limit", 50, _MOST_ERRORS) or 50
+        found = await self._read(lambda connection: queries.errors(connection, limit=limit))
+        return in_json(200, {"data": found})
+
+    # Changing.
+
+    async def _act(self, request: Request, access: Access) -> Reply:
+        match = _ACTION.fullmatch(request.path)
+        if match is None:
+            return self.empty(request, 404, "there is no such resource")
+        chosen = self._actions
+        if chosen is None:
+            return self.empty(request, 403, "actions are off: orderctl relay start --allow-actions")
+
+        def work() -> Json:
+            return chosen.carry_out(match[2], int(match[1]), actor=access.subject)
+
+        return in_json(200, {"data": await self._run(work)})
+
+    def _session(self, request: Request, access: Access) -> Reply:
+        ends = request.path == _GOODBYE
+        if ends and request.method != "POST":
+            return self.empty(request, 404, "there is no such resource")
+        limited = access.expires != float("inf")
+        session = {
+            "subject": access.subject,
+            "admin": access.admin,
+            "orders": sorted(access.orders),
+            "actions": self._actions is not None and access.admin,
+            "expires": access.expires if limited else None,
+        }
+        if request.method != "POST" or not self._secure:
+            return in_json(200, {"data": session})
+        token = request.headers.get("authorization", "").partition(" ")[2].strip()
+        if not token and not ends:
+            return self.empty(request, 401, "send the token as Authorization: Bearer")
+        value, age = ("", 0) if ends else (token, int(access.expires - time.time()))
+        return in_json(200, {"data": session}, Set_Cookie=_cookie(request, value, age))
+
+
+def _cookie(request: Request, value: str, age: int) -> str:
+    secure = "; Secure" if request.headers.get("x-forwarded-proto", "").lower() == "https" else ""
+    return f"{COOKIE}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+
+def _wanted(request: Request) -> Wanted:
+    return Wanted(
+        limit=_number(request, "limit", 20, _MOST_ORDERS) or 20,
+        page=_number(request, "page", 1, 2**31) or 1,
+        cursor=request.query.get("cursor") or None,
+        statuses=_words(request, "status"),
+        search=request.query.get("search", "").strip() or None,
+    )
+
+
+def _number(request: Request, name: str, default: int | None, most: int) -> int | None:
+    text = request.query.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or int(text) < 1:
+        raise InvalidInput(f"{name} needs a whole number above 0, not {text[:40]!r}")
+    return min(int(text), most)
+
+
+def _words(request: Request, name: str) -> list[str] | None:
+    words = [word.strip() for word in request.query.get(name, "").split(",") if word.strip()]
+    return words if words and words != ["all"] else None
+
+
+def _empty(path: str) -> Json:
     if path == _ORDERS:
-        return {"data": [], "pagination": {}}
+        none: dict[str, Any] = {"page": 1, "limit": 0, "total": 0, "totalPages": 0, "hasMore": False}
+        return {"data": [], "pagination": {**none, "nextCursor": None}}
     if path == _STATS:
-        return {"data": {"orders": {}, "tasks": {}, "connections": 0}}
+        orders, tasks = dict.fromkeys(_STATUS_COUNTS, 0), dict.fromkeys(_TASK_COUNTS, 0)
+        return {"data": {"orders": orders, "tasks": tasks, "connections": 0}}
+    if path == _ERRORS:
+        return {"data": []}
     return {"data": {"logs": []}} if path.endswith("/logs") else {"data": None}

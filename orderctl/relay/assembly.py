@@ -6,52 +6,66 @@ import asyncio
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from orderctl import settings
-from orderctl.errors import DatabaseUnavailable
+from orderctl import database
 from orderctl.relay import metrics
 from orderctl.relay.access import Gate, require_secret
+from orderctl.relay.actions import Actions
 from orderctl.relay.api import Api
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
+from orderctl.relay.reader import THREADS, Reader
 from orderctl.relay.server import Relay, stop_on_signals
 from orderctl.relay.site import Site
 from orderctl.relay.upkeep import Door
 from orderctl.relay.web import Pages
+from orderctl.settings import Settings
 
 PAGE = Path(__file__).with_name("page")
+#: After how many seconds without an answer the database counts as lost. Whoever asked has gone by then.
+_ANSWER_TIMEOUT: Final = 15
 
 
-def build(chosen: settings.Relay, redis_url: str, *, actions: bool) -> Relay:
+def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> Relay:
     """A relay that is not yet listening; to be called in a running event loop.
 
     Args:
-        chosen: The section ``relay`` of the settings.
+        chosen: The settings.
         redis_url: Where publications come from.
+        database_url: Where the API reads.
         actions: Whether tasks may be retried and cancelled from the page.
 
     Raises:
-        Misconfigured: When it would be open to others without a secret.
+        Misconfigured: When it would be open to others without a secret, or a URL is none.
     """
-    require_secret(chosen.host, chosen.token_secret)
-    hub = Hub(asyncio.get_running_loop(), max_subscriptions=chosen.max_subscriptions)
-    exchange, tally = Exchange(hub, redis_url, _find_order), metrics.Tally()
+    here = chosen.relay
+    require_secret(here.host, here.token_secret)
+    engine = database.connect(database_url, pool_size=THREADS, answer_timeout=_ANSWER_TIMEOUT)
+    reader = Reader(engine)
+    hub = Hub(asyncio.get_running_loop(), max_subscriptions=here.max_subscriptions)
+    exchange, tally = Exchange(hub, redis_url, reader.order_of_task), metrics.Tally()
+    allowed = None
+    if actions:
+        worker = chosen.worker
+        allowed = Actions(engine, redis_url, queue=worker.queue, max_attempts=worker.max_attempts)
     site = Site(
-        Gate(chosen.host, chosen.hosts, chosen.origins),
-        chosen.token_secret,
+        Gate(here.host, here.hosts, here.origins),
+        here.token_secret,
         Pages(PAGE),
-        Api(),
+        Api(reader, exchange, allowed, secure=here.token_secret is not None),
         healthy=lambda: exchange.feed.up,
         exposition=metrics.exposition(exchange, tally),
         actions=actions,
     )
-    door = Door(tally, most=chosen.max_connections, most_per_address=chosen.max_connections_per_address)
-    return Relay(exchange, site, door, tally, max_rate=chosen.max_messages_per_second)
+    door = Door(tally, most=here.max_connections, most_per_address=here.max_connections_per_address)
+    return Relay(exchange, site, door, tally, max_rate=here.max_messages_per_second)
 
 
 def run(
-    chosen: settings.Relay,
+    chosen: Settings,
     redis_url: str,
+    database_url: str,
     *,
     actions: bool = False,
     reuse_port: bool = False,
@@ -60,8 +74,9 @@ def run(
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
-        chosen: The section ``relay`` of the settings.
+        chosen: The settings.
         redis_url: Where publications come from.
+        database_url: Where the API reads.
         actions: Whether tasks may be retried and cancelled from the page.
         reuse_port: Share the port with other relays.
         ready: Called with the relay's URL when it listens.
@@ -70,12 +85,12 @@ def run(
         Misconfigured: When a setting is wrong, or Redis refuses us.
         OSError: When the address is taken.
     """
-    _allow_files(chosen.max_connections)
+    _allow_files(chosen.relay.max_connections)
 
     async def serve() -> None:
-        relay = build(chosen, redis_url, actions=actions)
+        relay = build(chosen, redis_url, database_url, actions=actions)
         stop_on_signals(relay)
-        await relay.run(chosen.host, chosen.port, reuse_port=reuse_port, ready=ready)
+        await relay.run(chosen.relay.host, chosen.relay.port, reuse_port=reuse_port, ready=ready)
 
     asyncio.run(serve())
 
@@ -87,7 +102,3 @@ def _allow_files(wanted: int) -> None:
     if soft < needed:
         most = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
-
-async def _find_order(_task_id: int) -> int | None:
-    raise DatabaseUnavailable

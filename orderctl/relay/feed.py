@@ -154,6 +154,7 @@ class Feed:
         self._went_down = went_down
         self._wire: Wire | None = None
         self._risen = asyncio.Event()
+        self._tried = asyncio.Event()
         #: Round trip of the last ping, in seconds.
         self.lag = 0.0
         self.reconnects = 0
@@ -173,6 +174,10 @@ class Feed:
         if self._wire is None:
             raise RedisUnavailable
         return self._wire.ask(*command)
+
+    async def wait_tried(self) -> None:
+        """Wait until the first attempt to connect has succeeded or failed."""
+        await self._tried.wait()
 
     async def wait_up(self, seconds: float) -> None:
         """Wait until there is a connection.
@@ -199,6 +204,7 @@ class Feed:
             try:
                 wire = await self._connect(lost)
             except (OSError, RedisUnavailable) as error:
+                self._tried.set()
                 self._went_down(str(error) or "no answer")
             except Misconfigured as error:
                 if not self.connected_once:
@@ -206,6 +212,7 @@ class Feed:
                 self._went_down(str(error))
             else:
                 wait = _FIRST_WAIT
+                self._tried.set()
                 await self._stay(wire, lost)
                 self.reconnects += 1
             await asyncio.sleep(wait * random.uniform(0.5, 1))

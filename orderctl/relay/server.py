@@ -332,7 +332,11 @@ class Relay:
             asyncio.create_task(work) for work in (self.exchange.feed.run(), self._tick(), self._stopped())
         ]
         try:
-            ready(_url(server))
+            trying = asyncio.create_task(self.exchange.feed.wait_tried())
+            await asyncio.wait([trying, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if trying.done():
+                ready(_url(server))
+            trying.cancel()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,13 +82,29 @@ def read_target(target: str) -> tuple[str, dict[str, str]]:
 
 def in_json(status: int, value: Any, **headers: str) -> Reply:
     """A reply in JSON."""
-    body = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        body = _dump(value)
+    except ValueError:  # NaN, which others may have written and no browser reads
+        body = _dump(_finite(value))
     return Reply(
         status,
-        body,
+        body.encode(),
         "application/json",
         {"Cache-Control": "no-store"} | {name.replace("_", "-"): text for name, text in headers.items()},
     )
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for each number that is none."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Pages:

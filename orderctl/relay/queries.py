@@ -1,0 +1,197 @@
+"""What the API reads from the database, in the shapes that the shop's dashboard knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from orderctl import audit, listing, orders, tasks
+from orderctl.audit import Event, Search
+from orderctl.errors import OrderNotFound, TaskNotFound
+from orderctl.listing import Filter
+from orderctl.orders import Order
+from orderctl.states import PaymentStatus, TaskStatus
+from orderctl.tasks import ErrorGroup, Selection, Task
+
+#: What is certain of a task's percent, whatever was published last.
+_FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which page of the paid orders.
+
+    Attributes:
+        limit: How many orders.
+        page: Counted from 1; ignored where there is a cursor.
+        cursor: Of the page before.
+        statuses: Only orders of these statuses; None: any.
+        search: Only the order of this code or id, or those of this e-mail address.
+    """
+
+    limit: int
+    page: int = 1
+    cursor: str | None = None
+    statuses: Sequence[str] | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of orders with their tasks.
+
+    Attributes:
+        orders: Newest first.
+        tasks: By order.
+        cursor: For the next page; None at the end.
+        total: How many there are in all, where that is known already.
+    """
+
+    orders: Sequence[Order]
+    tasks: Mapping[int, Sequence[Task]]
+    cursor: str | None = None
+    total: int | None = None
+
+
+def paid_orders(connection: Connection, wanted: Wanted) -> Found:
+    """One page of the paid orders.
+
+    Raises:
+        InvalidInput: When the cursor is none.
+    """
+    if wanted.search and "@" not in wanted.search:
+        return _one_order(connection, wanted.search)
+    chosen = Filter(paid=True, statuses=wanted.statuses, email=wanted.search)
+    skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
+    page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
+    total = listing.count(connection, chosen) if wanted.search else None
+    return Found(page.orders, _tasks_of(connection, page.orders), page.cursor, total)
+
+
+def _one_order(connection: Connection, reference: str) -> Found:
+    try:
+        order = orders.find(connection, reference)
+    except OrderNotFound:
+        return Found([], {}, total=0)
+    if order.payment_status != PaymentStatus.PAID:
+        return Found([], {}, total=0)
+    return Found([order], _tasks_of(connection, [order]), total=1)
+
+
+def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[Task]]:
+    by_order: dict[int, list[Task]] = {order.id: [] for order in found}
+    for task in tasks.of_orders(connection, list(by_order)) if by_order else ():
+        by_order[task.order_id].append(task)
+    return by_order
+
+
+def numbers(connection: Connection) -> Json:
+    """How many orders and tasks there are of each status, exactly."""
+    stats = listing.stats(connection, exact=True)
+    return {
+        "orders": {"total": sum(stats.orders.values()), **stats.orders},
+        "tasks": {"total": sum(stats.tasks.values()), **stats.tasks},
+    }
+
+
+def logs(connection: Connection, order_id: int, wanted: Search, *, limit: int) -> list[Json]:
+    """Events of one order, newest first.
+
+    Raises:
+        OrderNotFound: When there is no such order.
+    """
+    orders.get(connection, order_id)
+    return [_event(event) for event in audit.search(connection, order_id, wanted, limit=limit)]
+
+
+def errors(connection: Connection, *, limit: int) -> list[Json]:
+    """Failed tasks by the way in which they failed."""
+    return [_group(group) for group in tasks.group_errors(connection, Selection(), limit=limit)]
+
+
+def order_of_task(connection: Connection, task_id: int) -> int | None:
+    """The order of a task; None when there is no such task."""
+    try:
+        return tasks.find(connection, task_id).order_id
+    except TaskNotFound:
+        return None
+
+
+def order_in_json(order: Order, found: Sequence[Task], live: Mapping[int, Json]) -> Json:
+    """An order with its tasks; ``live`` has the last progress of a task, where there is one."""
+    return {
+        "id": order.id,
+        "order_code": order.order_code,
+        "order_status": order.order_status,
+        "user_email": order.user_email,
+        "total_amount": float(order.total_amount or 0),
+        "payment_status": order.payment_status,
+        "created_at": moment(order.created_at),
+        "stats": {
+            "completedTasks": order.completed_tasks,
+            "totalTasks": order.total_tasks,
+            "failedTasks": order.failed_tasks,
+            "progressPercentage": order.progress_percentage,
+        },
+        "tasks": [_task(task, live.get(task.id, {})) for task in found],
+    }
+
+
+def _task(task: Task, live: Json) -> Json:
+    return {
+        "id": task.id,
+        "title": task.title,
+        "status": task.status,
+        "course_url": task.course_url,
+        "currentProgress": _FINAL.get(task.status, live.get("percent", 0)),  # type: ignore[call-overload]
+        "currentFile": live.get("currentFile"),
+        "speed": live.get("speed"),
+        "drive_link": task.drive_link,
+        "error_log": task.error_log,
+        "error_type": task.error_type,
+        "error_fingerprint": task.error_fingerprint,
+        "attempt": task.attempt,
+        "max_attempts": task.max_attempts,
+        "updated_at": moment(task.updated_at),
+    }
+
+
+def _event(event: Event) -> Json:
+    details = event.details
+    return {
+        "id": event.id,
+        "task_id": event.task_id,
+        "task_title": event.task_title,
+        "course_url": event.course_url,
+        "severity": event.severity,
+        "event_type": event.event_type,
+        "event_category": event.event_category,
+        "message": event.message,
+        "details": details if details is None or isinstance(details, dict) else {"value": details},
+        "previous_status": event.previous_status,
+        "new_status": event.new_status,
+        "source": event.source,
+        "actor": event.actor,
+        "created_at": moment(event.created_at),
+    }
+
+
+def _group(group: ErrorGroup) -> Json:
+    return {
+        "error_type": group.error_type,
+        "fingerprint": group.fingerprint,
+        "count": group.count,
+        "latest_task_id": group.latest_task_id,
+        "example": group.example,
+    }
+
+
+def moment(value: datetime | None) -> str | None:
+    """ISO 8601 with its zone."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,102 @@
+"""A few threads for what blocks: the database, and Redis where a command changes something.
+
+The interpreter waits at its end for the threads of ``concurrent.futures``; a hung database would keep the
+relay from ending. These are daemons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from orderctl.errors import Unavailable
+
+T = TypeVar("T")
+
+#: Work that may wait for a thread; more than that is refused at once.
+_MOST_WAITING: Final = 200
+
+_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
+
+
+class Overloaded(Unavailable):
+    """The relay has too much to do."""
+
+
+class Late(Unavailable):
+    """The database takes too long."""
+
+
+class Threads:
+    """Runs functions in daemon threads.
+
+    Args:
+        number: How many at once.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._jobs: queue.Queue[_Job] = queue.Queue(_MOST_WAITING)
+        self._number = number
+        self._started = False
+
+    async def run(self, work: Callable[[], T], *, deadline: float) -> T:
+        """Run a function in a thread and await its result.
+
+        Args:
+            work: Blocks.
+            deadline: Longest wait, in seconds; the function goes on, but nobody listens to it any more.
+
+        Raises:
+            Late: When the time is over.
+            Overloaded: When too much waits already.
+        """
+        self._start()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        try:
+            self._jobs.put_nowait((loop, future, work))
+        except queue.Full:
+            raise Overloaded from None
+        try:
+            async with asyncio.timeout(deadline):
+                return await future
+        except TimeoutError:
+            raise Late(f"the database has not answered within {deadline:g} s") from None
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for number in range(self._number):
+                threading.Thread(target=self._work, name=f"relay-{number}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            loop, future, work = self._jobs.get()
+            if future.cancelled():
+                continue
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits
+                _tell(loop, _fail, future, error)
+            else:
+                _tell(loop, _finish, future, result)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, how: Callable[..., None], *arguments: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(how, *arguments)
+    except RuntimeError:  # the relay has ended meanwhile
+        return
+
+
+def _finish(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,429 @@
+"""The admin API in the shapes that the shop's dashboard knows, on every database."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from orderctl import broker, database
+from orderctl.channels import task_progress
+from orderctl.states import Severity
+from tests.relay.conftest import Answer, RunningRelay, StartRelay
+from tests.shop import Shop
+
+ORDERS = "/api/admin/orders/paid"
+STATS = "/api/admin/dashboard/stats"
+
+
+@pytest.fixture
+def shop(migrated_url: str) -> Iterator[Shop]:
+    engine = database.connect(migrated_url)
+    yield Shop(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def relay(start_relay: StartRelay, migrated_url: str) -> RunningRelay:
+    """A relay that reads the shop's database."""
+    return start_relay(database_url=migrated_url)
+
+
+def fail(shop: Shop, task_id: int, fingerprint: str = "abc") -> None:
+    shop.execute(
+        "UPDATE download_tasks SET status='failed', error_log='no <b>space</b>', error_type='DISK_SPACE',"
+        " error_fingerprint=:f WHERE id=:id",
+        f=fingerprint,
+        id=task_id,
+    )
+
+
+class TestOrders:
+    def test_an_order_with_its_tasks_and_their_live_progress(
+        self, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
+        first, second, third = shop.paid("DH1", 3, amount="300000.50")
+        shop.add("DH2")
+        shop.carry_out(first)
+        claim = shop.claimed(second)
+        shop.start(claim)
+        fail(shop, third)
+        broker.publish(
+            store, task_progress(second), {"percent": 42.5, "currentFile": "02.mp4", "speed": 1.5e6, "seq": 1}
+        )
+        store.set(f"task:{third}:progress", b"junk")
+
+        answer = relay.ask(ORDERS)
+
+        assert answer.status == 200
+        [order] = answer.json["data"]
+        assert order["order_code"] == "DH1"
+        assert order["total_amount"] == 300000.5
+        assert order["payment_status"] == "paid"
+        assert order["order_status"] == "processing"
+        assert order["user_email"] == "customer@example.com"
+        assert order["created_at"].endswith("Z")
+        assert order["stats"] == {
+            "completedTasks": 1,
+            "totalTasks": 3,
+            "failedTasks": 1,
+            "progressPercentage": 33,
+        }
+        live = [(task["currentProgress"], task["currentFile"], task["speed"]) for task in order["tasks"]]
+        assert live == [(100, None, None), (42.5, "02.mp4", 1.5e6), (0, None, None)]
+        assert [task["status"] for task in order["tasks"]] == ["completed", "downloading", "failed"]
+        assert [task["error_log"] for task in order["tasks"]] == [None, None, "no <b>space</b>"]
+        assert {"id", "title", "course_url", "drive_link"} <= set(order["tasks"][0])
+        assert answer.json["pagination"] == {
+            "page": 1,
+            "limit": 20,
+            "total": 1,
+            "totalPages": 1,
+            "hasMore": False,
+            "nextCursor": None,
+        }
+
+    def test_pages_by_number_and_by_cursor_agree(self, relay: RunningRelay, shop: Shop):
+        for number in range(7):
+            shop.paid(f"DH{number}")
+
+        by_number = [relay.ask(f"{ORDERS}?page={page}&limit=3").json for page in (1, 2, 3, 4)]
+        by_cursor = [relay.ask(f"{ORDERS}?limit=3").json]
+        while cursor := by_cursor[-1]["pagination"]["nextCursor"]:
+            by_cursor.append(relay.ask(f"{ORDERS}?limit=3&cursor={cursor}").json)
+
+        assert [codes(page) for page in by_number] == [
+            ["DH6", "DH5", "DH4"],
+            ["DH3", "DH2", "DH1"],
+            ["DH0"],
+            [],
+        ]
+        assert [codes(page) for page in by_cursor] == [codes(page) for page in by_number[:3]]
+        assert by_number[0]["pagination"]["total"] == 7
+        assert by_number[0]["pagination"]["totalPages"] == 3
+
+    def test_filter_and_search(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        shop.carry_out(task)
+        shop.paid("DH2", email="other@example.com")
+        shop.add("DH3")
+
+        def found(query: str) -> list[str]:
+            return codes(relay.ask(f"{ORDERS}?{query}").json)
+
+        assert found("status=completed") == ["DH1"]
+        assert found("status=completed,pending") == ["DH2", "DH1"]
+        assert found("status=all") == ["DH2", "DH1"]
+        assert found("status=nonsense") == []
+        assert found("search=DH1") == ["DH1"]
+        assert found("search=Other%40Example.com") == ["DH2"]
+        assert found("search=DH3") == []
+        assert found("search=nobody") == []
+        assert relay.ask(f"{ORDERS}?search=DH1").json["pagination"]["total"] == 1
+        assert relay.ask(f"{ORDERS}?status=completed").json["pagination"]["total"] == 1
+
+    @pytest.mark.databases("sqlite")
+    @pytest.mark.parametrize(
+        "query", ["page=0", "page=x", "limit=-1", "limit=1e3", "cursor=nonsense", "page=%EF%BC%91"]
+    )
+    def test_a_wrong_question_is_told(self, relay: RunningRelay, query: str):
+        answer = relay.ask(f"{ORDERS}?{query}")
+
+        assert answer.status == 400
+        assert answer.json["error"]
+        assert answer.json["data"] == []
+
+    @pytest.mark.databases("sqlite")
+    def test_a_limit_is_limited(self, relay: RunningRelay):
+        assert relay.ask(f"{ORDERS}?limit=99999").json["pagination"]["limit"] == 200
+
+    @pytest.mark.databases("sqlite")
+    def test_it_lives_without_redis(self, start_relay: StartRelay, migrated_url: str, shop: Shop, own_redis):
+        server = own_redis()
+        relay = start_relay(database_url=migrated_url, redis_url=server.url)
+        shop.paid("DH1")
+        server.kill()
+
+        answer = relay.ask(ORDERS)
+
+        assert [one["currentProgress"] for one in answer.json["data"][0]["tasks"]] == [0]
+
+
+def codes(page: dict) -> list[str]:
+    return [order["order_code"] for order in page["data"]]
+
+
+class TestStats:
+    def test_numbers(self, relay: RunningRelay, shop: Shop):
+        done, failed = shop.paid("DH1", 2)
+        shop.carry_out(done)
+        fail(shop, failed)
+        shop.add("unpaid", 5)
+
+        data = relay.ask(STATS).json["data"]
+
+        assert data["orders"]["total"] == 1
+        assert data["orders"]["processing"] == 1
+        assert (data["orders"]["completed"], data["orders"]["failed"]) == (0, 0)
+        assert data["tasks"]["total"] == 2
+        assert (data["tasks"]["completed"], data["tasks"]["failed"], data["tasks"]["pending"]) == (1, 1, 0)
+        assert data["connections"] == 0
+
+
+class TestLogs:
+    def test_events_newest_first_with_details(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        order = shop.order("DH1").id
+        shop.record(
+            order,
+            "download_failed",
+            Severity.ERROR,
+            task_id=task,
+            details={"error_message": "no space", "n": 1},
+        )
+
+        logs = relay.ask(f"/api/admin/orders/{order}/logs").json["data"]["logs"]
+
+        assert [event["event_type"] for event in logs] == [
+            "download_failed",
+            "payment_received",
+            "task_created",
+        ]
+        newest = logs[0]
+        assert newest["details"] == {"error_message": "no space", "n": 1}
+        assert newest["task_id"] == task
+        assert newest["severity"] == "error"
+        assert newest["created_at"].endswith("Z")
+        assert newest["course_url"] == "http://courses.example/one/0"
+        assert {
+            "id",
+            "task_title",
+            "event_category",
+            "message",
+            "previous_status",
+            "new_status",
+            "source",
+        } <= set(newest)
+
+    def test_severity_task_limit_and_what_came_before(self, relay: RunningRelay, shop: Shop):
+        first, second = shop.paid("DH1", 2)
+        order = shop.order("DH1").id
+        shop.record(order, "one", Severity.ERROR, task_id=first)
+        shop.record(order, "two", Severity.WARNING, task_id=second)
+
+        def found(query: str) -> list[str]:
+            logs = relay.ask(f"/api/admin/orders/{order}/logs?{query}").json["data"]["logs"]
+            return [event["event_type"] for event in logs]
+
+        newest = relay.ask(f"/api/admin/orders/{order}/logs?limit=1").json["data"]["logs"][0]["id"]
+        assert found("severity=error") == ["one"]
+        assert found("severity=error,warning") == ["two", "one"]
+        assert found(f"task={second}&limit=1") == ["two"]
+        assert found(f"limit=1&before={newest}") == ["one"]
+        assert len(found("severity=all")) == 5
+
+    @pytest.mark.databases("sqlite")
+    def test_an_unknown_order(self, relay: RunningRelay):
+        answer = relay.ask("/api/admin/orders/99/logs")
+
+        assert answer.status == 404
+        assert answer.json["data"] == {"logs": []}
+
+    @pytest.mark.databases("sqlite")
+    def test_details_of_others_may_be_anything(self, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        order = shop.order("DH1").id
+        for number, details in enumerate(('"text"', "[1]", "NaN", "{", "null")):
+            shop.record(order, f"e{number}")
+            shop.execute(
+                "UPDATE order_audit_logs SET details=:d WHERE event_type=:e", d=details, e=f"e{number}"
+            )
+
+        answer = relay.ask(f"/api/admin/orders/{order}/logs?limit=5")
+
+        assert answer.status == 200
+        logs = json.loads(answer.body, parse_constant=pytest.fail)["data"]["logs"]
+        assert all(event["details"] is None or isinstance(event["details"], dict) for event in logs)
+
+
+class TestErrors:
+    def test_failures_by_fingerprint(self, relay: RunningRelay, shop: Shop):
+        for number in range(3):
+            fail(shop, shop.paid(f"DH{number}")[0], "abc" if number else "xyz")
+
+        groups = relay.ask("/api/admin/errors").json["data"]
+
+        assert [(group["fingerprint"], group["count"]) for group in groups] == [("abc", 2), ("xyz", 1)]
+        assert groups[0]["error_type"] == "DISK_SPACE"
+        assert groups[0]["example"] == "no <b>space</b>"
+
+
+class TestTroubles:
+    @pytest.mark.databases("sqlite")
+    @pytest.mark.parametrize(
+        ("path", "data"),
+        [(ORDERS, []), ("/api/admin/orders/1/logs", {"logs": []}), ("/api/admin/errors", [])],
+    )
+    def test_an_unmigrated_database_is_told_in_the_right_shape(
+        self, start_relay: StartRelay, tmp_path, path: str, data: object
+    ):
+        relay = start_relay(database_url=f"sqlite:///{tmp_path / 'new.db'}")
+
+        answer = relay.ask(path)
+
+        assert answer.status >= 500
+        assert answer.json["data"] == data
+        assert "not migrated" in answer.json["error"]
+        assert relay.ask(STATS).json["data"]["orders"]["total"] == 0
+
+    @pytest.mark.databases("sqlite")
+    def test_a_dead_database_is_told_in_the_right_shape(self, start_relay: StartRelay):
+        relay = start_relay(database_url="mysql://nobody@127.0.0.1:1/none")
+
+        for path in (ORDERS, STATS, "/api/admin/orders/1/logs"):
+            answer = relay.ask(path)
+            assert answer.status == 503
+            assert "data" in answer.json
+            assert answer.json["error"]
+
+    @pytest.mark.databases("mariadb")
+    def test_a_hung_database_costs_5_seconds_and_nobody_else(self, relay: RunningRelay, database_server):
+        assert relay.ask(ORDERS).status == 200
+        database_server.pause()
+        began = time.monotonic()
+        answers: list[Answer] = []
+        asking = [threading.Thread(target=lambda: answers.append(relay.ask(ORDERS))) for _ in range(6)]
+        for one in asking:
+            one.start()
+        assert relay.ask("/healthz").status == 200
+        for one in asking:
+            one.join()
+
+        assert [answer.status for answer in answers] == [503] * 6
+        assert all(answer.json["data"] == [] for answer in answers)
+        assert time.monotonic() - began < 9
+        assert relay.stop() == 0
+
+    @pytest.mark.databases("sqlite")
+    def test_what_is_not_there(self, relay: RunningRelay):
+        assert relay.ask("/api/nothing").status == 404
+        assert relay.ask("/api/admin/orders/0/logs").status == 404
+        assert relay.ask("/nothing").status == 404
+
+    @pytest.mark.databases("sqlite")
+    def test_head_has_the_headers_and_no_body(self, relay: RunningRelay):
+        answer = relay.ask(ORDERS, "HEAD")
+
+        assert answer.status == 200
+        assert int(answer.headers["Content-Length"]) > 10
+        assert answer.body == b""
+
+    @pytest.mark.databases("sqlite")
+    @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST", "TRACE", "x"])
+    def test_other_methods_are_refused(self, relay: RunningRelay, method: str):
+        answer = relay.ask(ORDERS, method)
+
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+
+    @pytest.mark.databases("sqlite")
+    def test_a_body_ends_its_connection(self, relay: RunningRelay):
+        connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+        connection.request("POST", ORDERS, body=b"{}")
+        with pytest.raises((http.client.BadStatusLine, ConnectionError)):
+            connection.getresponse()
+        connection.close()
+        assert relay.ask("/healthz").status == 200
+
+
+def _post(relay: RunningRelay, path: str, **headers: str) -> Answer:
+    return relay.ask(path, "POST", **{"X_Orderctl_Action": "1", **headers})
+
+
+class TestActions:
+    @pytest.fixture
+    def relay(self, start_relay: StartRelay, migrated_url: str) -> RunningRelay:
+        return start_relay("--allow-actions", database_url=migrated_url)
+
+    def test_retry_and_cancel_are_audited_and_heard(
+        self, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
+        first, second = shop.paid("DH1", 2)
+        order = shop.order("DH1").id
+        fail(shop, first)
+        listener = store.pubsub()
+        listener.psubscribe("*:status")
+
+        retried = _post(relay, f"/api/admin/tasks/{first}/retry")
+        cancelled = _post(relay, f"/api/admin/tasks/{second}/cancel")
+
+        assert retried.json["data"] == {"id": first, "status": "pending", "attempt": 0}
+        assert cancelled.json["data"]["status"] == "cancelled"
+        assert shop.event(order, "task_retried").source == "orderctl_relay"
+        assert shop.event(order, "task_retried").actor == "local"
+        assert shop.event(order, "task_cancelled").actor == "local"
+        assert store.llen("rq:queue:downloads") == 1
+        statuses = []
+        while len(statuses) < 2:
+            message = listener.get_message(timeout=5)
+            if message["type"] == "pmessage" and message["channel"].startswith(b"task:"):
+                statuses.append(json.loads(message["data"])["newStatus"])
+        listener.close()
+        assert statuses == ["pending", "cancelled"]
+
+    @pytest.mark.databases("sqlite")
+    def test_what_cannot_be_is_told(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        shop.carry_out(task)
+
+        assert _post(relay, f"/api/admin/tasks/{task}/retry").status == 409
+        assert _post(relay, "/api/admin/tasks/99/retry").status == 404
+        assert _post(relay, "/api/admin/tasks/99/destroy").status == 404
+        assert _post(relay, ORDERS).status == 404
+
+    @pytest.mark.databases("sqlite")
+    def test_a_form_of_a_strangers_page_cannot(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+
+        without_header = relay.ask(f"/api/admin/tasks/{task}/cancel", "POST")
+        stranger = _post(relay, f"/api/admin/tasks/{task}/cancel", Origin="https://evil.example")
+        renamed = _post(relay, f"/api/admin/tasks/{task}/cancel", Host="evil.example")
+
+        assert [without_header.status, stranger.status, renamed.status] == [403, 403, 421]
+        assert shop.task(task).status == "pending"
+
+    @pytest.mark.databases("sqlite")
+    def test_off_unless_allowed(self, start_relay: StartRelay, migrated_url: str, shop: Shop):
+        relay = start_relay(database_url=migrated_url)
+        [task] = shop.paid("DH1")
+
+        assert _post(relay, f"/api/admin/tasks/{task}/cancel").status == 405
+        assert relay.ask("/api/session").json["data"]["actions"] is False
+        assert shop.task(task).status == "pending"
+
+
+@pytest.mark.databases("sqlite")
+def test_counts_are_believed_for_a_while(relay: RunningRelay, shop: Shop):
+    shop.paid("DH1")
+    before = relay.ask(STATS).json["data"]["orders"]["total"]
+    shop.paid("DH2")
+
+    assert before == relay.ask(STATS).json["data"]["orders"]["total"] == 1
+
+
+@pytest.mark.databases("sqlite")
+def test_a_writer_does_not_hold_up_readers(relay: RunningRelay, shop: Shop, migrated_url: str):
+    shop.paid("DH1")
+    with sqlite3.connect(migrated_url.removeprefix("sqlite:///"), isolation_level=None) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        answer = relay.ask(ORDERS)
+        writer.execute("ROLLBACK")
+    writer.close()
+
+    assert codes(answer.json) == ["DH1"]
