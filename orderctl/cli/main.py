@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final, NoReturn, TextIO
 
 import click
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def program() -> object:
-        with root.make_context(PROGRAM, given, obj=app or App()) as ctx:
+        with closing(app or App()) as used, root.make_context(PROGRAM, given, obj=used) as ctx:
             return root.invoke(ctx)
 
     return guard(program)

@@ -96,3 +96,11 @@ def test_the_program_runs_as_a_module():
     )
 
     assert done.stdout.startswith("orderctl ")
+
+
+def test_the_stores_are_closed_when_the_command_ends(inside: Program, tmp_path):
+    app = App(flags={"state_dir": str(tmp_path)})
+
+    inside("migrate", "up", app=app)
+
+    assert "engine" not in vars(app)

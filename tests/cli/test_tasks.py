@@ -220,6 +220,6 @@ def test_a_retry_counts_although_redis_is_away(shop: Shop, inside: Program, monk
 
     ended = inside("tasks", "retry", "1")
 
-    assert ended.status == 0
+    assert ended.status == 0, ended.err
     assert ended.err.startswith("warning: ")
     assert shop.task(1).status == "pending"
