@@ -278,12 +278,8 @@ def _pause(attempt: int) -> float:
 
 
 def _alert(connection: Connection, order: Locked, task_id: int, failure: Failure) -> None:
-    """Ask for a mail to the admin, at most one for a fingerprint in an hour."""
+    """Ask for a mail to the admin: at once, then at most one for a fingerprint in an hour."""
     if failure.error_type not in ALERTING:
-        return
-    hour = clock.milliseconds() // (ALERT_SECONDS * 1000)
-    key = f"alert:{failure.fingerprint}"
-    if outbox.written_since(connection, f"{key}:{hour - 1}", ALERT_SECONDS):
         return
     payload = {
         "orderId": order.id,
@@ -292,7 +288,9 @@ def _alert(connection: Connection, order: Locked, task_id: int, failure: Failure
         "message": failure.message,
         "fingerprint": failure.fingerprint,
     }
-    outbox.put(connection, outbox.Kind.ALERT, f"{key}:{hour}", payload)
+    outbox.put_spaced(
+        connection, outbox.Kind.ALERT, f"alert:{failure.fingerprint}", payload, seconds=ALERT_SECONDS
+    )
 
 
 def _tell(connection: Connection, order: Locked, task_id: int, failure: Failure, attempt: int) -> None:

@@ -20,12 +20,12 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from orderctl import faults, orders, tasks
+from orderctl import database, failures, faults, orders, tasks
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
-from orderctl.states import TaskStatus
+from orderctl.states import Severity, TaskStatus
 from orderctl.tasks import Task
 
 _TIMEOUT: Final = 20.0
@@ -62,23 +62,32 @@ def _course(task: Task) -> tuple[str, ...]:
 
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
     """What the admin is told of a failure that people have to mend, with how often it happened."""
-    log = order_audit_logs.c
-    fingerprint = log.details["fingerprint"].as_string()
-    query = select(func.count()).where(
-        log.order_id == payload["orderId"], log.event_type == "download_failed"
-    )
-    count = connection.execute(query.where(fingerprint == payload["fingerprint"])).scalar_one()
     order = orders.get(connection, payload["orderId"])
+    times = "times since the last mail" if payload.get("since") else "times in the last hour"
     rows = (
         ("order", order.order_code),
         ("task", str(payload["taskId"])),
         ("error", str(payload["message"])),
         ("fingerprint", str(payload["fingerprint"])),
-        ("times in this order", str(count)),
+        (times, str(_count_failures(connection, payload))),
         ("retry", f"orderctl tasks retry --fingerprint {payload['fingerprint']}"),
     )
     subject = f"{payload['errorType']}: order {order.order_code}, task {payload['taskId']}"
     return Letter(recipient, subject, ("A download failed for a reason that needs you.",), rows)
+
+
+def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
+    """How often it happened since the mail before, or in the last hour."""
+    since = payload.get("since")
+    begin = datetime.fromisoformat(since) if since else database.utc_now(-failures.ALERT_SECONDS)
+    log = order_audit_logs.c
+    query = select(log.details).where(
+        log.severity.in_((Severity.WARNING, Severity.ERROR)),
+        log.created_at >= begin,
+        log.event_type == "download_failed",
+    )
+    found = connection.execute(query).scalars()
+    return sum(isinstance(one, dict) and one.get("fingerprint") == payload["fingerprint"] for one in found)
 
 
 def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> EmailMessage:

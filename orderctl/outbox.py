@@ -67,12 +67,38 @@ def put(
     return True
 
 
-def written_since(connection: Connection, dedup_key: str, seconds: float) -> bool:
-    """Whether an entry of that key was written in the last so many seconds."""
-    recent = select(outbox.c.id).where(
-        outbox.c.dedup_key == dedup_key, outbox.c.created_at >= database.utc_now(-seconds)
+def put_spaced(
+    connection: Connection, kind: Kind, name: str, payload: dict[str, Any], *, seconds: float
+) -> bool:
+    """Write an entry of which at most one of that name leaves in so many seconds.
+
+    The first is due at once. The next waits until the time since is over, and stands for all that come
+    meanwhile.
+
+    Args:
+        connection: In the transaction of what causes it.
+        kind: What it is.
+        name: Names the row of entries, without a semicolon.
+        payload: What the sender needs to know; ``since``, when the one before was due, is added.
+        seconds: The time between two.
+
+    Returns:
+        False when one is waiting already.
+    """
+    box = outbox.c
+    # A range, not LIKE: it walks the index on every database.
+    of_name = (box.dedup_key > f"{name}:", box.dedup_key < f"{name};")
+    query = select(box.id, box.due_at, database.utc_now().label("now")).where(*of_name)
+    last = connection.execute(query.order_by(box.id.desc()).limit(1)).first()
+    if last is None:
+        return put(connection, kind, f"{name}:0", {**payload, "since": None})
+    if last.due_at > last.now:
+        return False
+    delay = max(0.0, seconds - (last.now - last.due_at).total_seconds())
+    # Of those that see the same last one at the same time, the key lets one in.
+    return put(
+        connection, kind, f"{name}:{last.id}", {**payload, "since": last.due_at.isoformat()}, delay=delay
     )
-    return connection.execute(recent).first() is not None
 
 
 def put_order_end(

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orderctl import failures
+from orderctl import database, failures
 from orderctl.channels import Scope
 from orderctl.downloads import errors as download_errors
 from orderctl.errors import LeaseLost, TaskNotFound
 from orderctl.failures import Failure
 from orderctl.leases import Claim, Finished
+from orderctl.schema import outbox
 from orderctl.states import ErrorType
 from tests.shop import Shop
 
@@ -115,13 +116,8 @@ def test_failures_of_one_kind_have_one_fingerprint(one: str, other: str) -> None
 
 
 def test_failures_of_other_kinds_have_other_fingerprints() -> None:
-    def elsewhere() -> str:
-        try:
-            raise RuntimeError("broken")  # noqa: TRY301 - the frame is the point
-        except RuntimeError as caught:
-            return failures.describe(caught).fingerprint
-
-    found = [_fingerprint("broken"), _fingerprint("torn"), _fingerprint("broken", ValueError), elsewhere()]
+    elsewhere = failures.describe(RuntimeError("broken")).fingerprint
+    found = [_fingerprint("broken"), _fingerprint("torn"), _fingerprint("broken", ValueError), elsewhere]
     assert len(set(found)) == 4
     assert all(len(digits) == 16 and int(digits, 16) >= 0 for digits in found)
 
@@ -292,9 +288,29 @@ def test_what_needs_the_admin_is_alerted(shop: Shop, error_type: ErrorType) -> N
 DISK = Failure(ErrorType.DISK_SPACE, "no space", "f4")
 
 
+def test_one_alert_at_once_and_one_for_all_others_of_the_hour(shop: Shop) -> None:
+    for number in range(5):
+        _fail(shop, _claimed(shop, code=f"DH{number}"), DISK)
+
+    first, second = _alerts(shop)
+    assert first.due_at <= shop.now()
+    assert abs(second.due_at - first.due_at - timedelta(hours=1)) < timedelta(minutes=1)
+
+
 def test_another_fingerprint_is_another_alert(shop: Shop) -> None:
     _fail(shop, _claimed(shop, code="DH1"), DISK)
     _fail(shop, _claimed(shop, code="DH2"), Failure(ErrorType.DISK_SPACE, "no space", "f5"))
 
     assert [row.payload["fingerprint"] for row in _alerts(shop)] == ["f4", "f5"]
+    assert all(row.due_at <= shop.now() for row in _alerts(shop))
+
+
+def test_an_hour_later_an_alert_leaves_at_once(shop: Shop) -> None:
+    _fail(shop, _claimed(shop, code="DH1"), DISK)
+    long_ago = {"due_at": database.utc_now(-3700), "created_at": database.utc_now(-3700)}
+    shop.transact(lambda c: c.execute(outbox.update().values(long_ago)))
+
+    _fail(shop, _claimed(shop, code="DH2"), DISK)
+
+    assert len(_alerts(shop)) == 2
     assert all(row.due_at <= shop.now() for row in _alerts(shop))
