@@ -155,7 +155,12 @@ class PatientPool(ConnectionPool):
     """A pool that hands out a connection when there is one, however long that takes.
 
     Only connecting is tried again. A password that is wrong does not become right by trying.
+
+    Attributes:
+        waits: Cleared by :func:`hurry`.
     """
+
+    waits = True
 
     def get_connection(self, *_: object, **__: object) -> Any:
         """A connection that is ready for a command."""
@@ -166,6 +171,8 @@ class PatientPool(ConnectionPool):
             except (exceptions.MaxConnectionsError, *_REFUSALS):
                 raise
             except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+                if not self.waits:
+                    raise
                 if attempt == 0:
                     _log.warning("Redis does not answer, trying again: %s", error)
                 time.sleep(backoff(attempt))
@@ -174,6 +181,11 @@ class PatientPool(ConnectionPool):
                 if attempt:
                     _log.warning("Redis answers again")
                 return connection
+
+
+def hurry(client: redis.Redis) -> None:
+    """Have a patient client wait for no connection any more: its process is about to end."""
+    cast("PatientPool", client.connection_pool).waits = False
 
 
 def backoff(attempt: int) -> float:

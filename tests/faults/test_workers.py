@@ -1,0 +1,117 @@
+"""Workers under signals, outages and rubbish in the queue."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from orderctl.worker import DownloadWorker
+from tests.faults.world import World, eventually
+from tests.servers.fixtures import OwnRedis
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
+    """RQ's own maintenance unpacks whatever stands in its lists; here it stands there malformed."""
+    [task] = world.order("DH1", world.course())
+    world.client.rpush("rq:queue:downloads:intermediate", "rubbish", f"task-{task}-0")
+    world.client.zadd("rq:wip:downloads", {"rubbish:1": 1, "more": 1})
+    for name in ("rubbish", "more"):
+        world.client.hset(
+            f"rq:job:{name}", mapping={"created_at": "yesterday", "data": b"\xff", "origin": "downloads"}
+        )
+    world.play("keeper")
+    done = world.play("worker", 1)
+    assert "unhandled exception" not in done.stderr
+    assert world.task(task).status == "completed"
+
+
+def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: World):
+    worker = DownloadWorker(world.settings, "worker-1")
+    assert worker.connection_timeout <= 15
+    assert worker.connection.connection_pool.connection_kwargs["socket_timeout"] <= 15
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: OwnRedis, busy: bool):
+    """Nothing of it waits for Redis, which may never come back."""
+    redis = own_redis()
+    world.redis_url = redis.url
+    world.more["ORDERCTL_WORKER_DRAIN_TIMEOUT_SECONDS"] = "30"
+    if busy:
+        world.course("/go")
+        reached = world.courses.hold("/go/lesson.bin", at=10_000)
+        world.order("DH1", world.courses.url + "/go/course.json")
+    with world.supervisor() as supervisor:
+        if busy:
+            reached()
+        else:
+            eventually(lambda: world.client.keys("rq:worker:*"), "the worker's start")
+        redis.kill()
+        supervisor.terminate()
+        if busy:
+            world.courses.release("/go/lesson.bin")
+        supervisor.wait(15)
+    if busy:
+        assert world.task(1).status == "completed"
+
+
+def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
+    """An orphaned work-horse would go on downloading beside its successor."""
+    world.course("/go")
+    reached = world.courses.hold("/go/lesson.bin", at=10_000)
+    world.order("DH1", world.courses.url + "/go/course.json")
+    with world.supervisor() as supervisor:
+        reached()
+        family = descendants(supervisor.pid)
+        assert len(family) == 4, "worker, its horse, keeper, courier"
+        supervisor.kill()
+        supervisor.wait()
+        eventually(lambda: not any(alive(pid) for pid in family), "the end of all", 5)
+
+
+def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
+    world.course("/go")
+    reached = world.courses.hold("/go/lesson.bin", at=10_000)
+    world.order("DH1", world.courses.url + "/go/course.json")
+    with world.supervisor() as supervisor:
+        reached()
+        [worker] = [pid for pid in children(supervisor.pid) if children(pid)]
+        [horse] = children(worker)
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: not alive(horse), "the horse's end", 5)
+        world.courses.release("/go/lesson.bin")
+
+
+def test_a_lost_worker_s_task_is_run_again_by_its_own_supervisor(world: World):
+    world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "2"
+    world.course("/go")
+    reached = world.courses.hold("/go/lesson.bin", at=10_000)
+    world.order("DH1", world.courses.url + "/go/course.json")
+    with world.supervisor() as supervisor:
+        reached()
+        [worker] = [pid for pid in children(supervisor.pid) if children(pid)]
+        os.kill(worker, signal.SIGKILL)
+        world.courses.release("/go/lesson.bin")
+        eventually(world.settled, "the order's end")
+    world.assert_well()
+    assert [event.event_type for event in world.events(1)].count("task_recovered") == 1
+
+
+def descendants(pid: int) -> list[int]:
+    found = children(pid)
+    return [*found, *(inner for child in found for inner in descendants(child))]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
