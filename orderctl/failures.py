@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import traceback
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -225,7 +226,7 @@ def bridge(
         again: Whether it waits for another attempt.
         source: Which part of orderctl found it.
         actor: Who ran it.
-        dedup_key: Unique name of this failure.
+        dedup_key: Unique name of this failure; None: each counts.
     """
     status = TaskStatus.PENDING if again else TaskStatus.FAILED
     audit.record(
@@ -245,7 +246,7 @@ def bridge(
     )
     _alert(connection, order, task_id, failure)
     if not again:
-        _tell(connection, order, task_id, failure, attempt)
+        _tell(connection, order, task_id, failure, attempt, dedup_key or f"task:{task_id}:{uuid.uuid4()}")
     ended = None if again else orders.end_if_done(connection, order, source=source)
     change = StatusChange(
         Scope.TASK,
@@ -293,7 +294,9 @@ def _alert(connection: Connection, order: Locked, task_id: int, failure: Failure
     )
 
 
-def _tell(connection: Connection, order: Locked, task_id: int, failure: Failure, attempt: int) -> None:
+def _tell(
+    connection: Connection, order: Locked, task_id: int, failure: Failure, attempt: int, key: str
+) -> None:
     payload = {
         "event": "task_failed",
         "orderId": order.id,
@@ -302,4 +305,4 @@ def _tell(connection: Connection, order: Locked, task_id: int, failure: Failure,
         "error": failure.message,
         "attempt": attempt,
     }
-    outbox.put(connection, outbox.Kind.WEBHOOK, f"task:{task_id}:attempt:{attempt}:failed:webhook", payload)
+    outbox.put(connection, outbox.Kind.WEBHOOK, f"{key}:webhook", payload)

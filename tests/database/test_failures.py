@@ -314,3 +314,18 @@ def test_an_hour_later_an_alert_leaves_at_once(shop: Shop) -> None:
 
     assert len(_alerts(shop)) == 2
     assert all(row.due_at <= shop.now() for row in _alerts(shop))
+
+
+def test_a_foreign_task_that_fails_again_is_told_again(shop: Shop) -> None:
+    shop.execute(
+        "INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')"
+    )
+    shop.execute(
+        "INSERT INTO download_tasks (order_id, course_url) VALUES (1, 'http://x/'), (1, 'http://y/')"
+    )
+
+    for _ in range(2):
+        shop.execute("UPDATE download_tasks SET status = 'downloading' WHERE id = 1")
+        shop.transact(lambda c: failures.report(c, 1, LASTING))
+
+    assert [row.payload["event"] for row in shop.outbox()] == ["task_failed", "task_failed"]
