@@ -7,6 +7,7 @@ receiver can tell.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import smtplib
 import ssl
@@ -151,7 +152,7 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
         server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
     else:
         server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
-    with server:
+    try:
         faults.point("smtp.connected")
         server.ehlo()
         if url.scheme == "smtp" and server.has_extn("starttls"):
@@ -160,6 +161,15 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         return _transfer(server, message, still_ours)
+    finally:
+        _leave(server)
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye and wait for no answer: until the mail is noted as sent, a crash sends it again."""
+    with contextlib.suppress(OSError):
+        server.putcmd("quit")
+    server.close()
 
 
 def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[[], bool]) -> bool:
