@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import adopted, database
@@ -119,6 +119,11 @@ def put_order_end(
     put(connection, Kind.WEBHOOK, f"{key}:webhook", event)
 
 
+def is_due(connection: Connection, kinds: Sequence[str]) -> bool:
+    """Whether there is something to take; asks without a write lock, of which SQLite has but one."""
+    return connection.execute(_due(kinds).limit(1)).first() is not None
+
+
 def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seconds: float) -> list[Entry]:
     """Take entries that are due, for this process alone until the lease ends.
 
@@ -128,27 +133,30 @@ def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seco
         limit: How many at most.
         lease_seconds: How long they are ours.
     """
-    now = database.utc_now()
     box = outbox.c
-    free = or_(box.lease_until.is_(None), box.lease_until < now)
-    due = (
-        select(box.id)
-        .where(box.sent_at.is_(None), box.due_at <= now, box.kind.in_(kinds), free)
-        .order_by(box.due_at, box.id)
-        .limit(limit)
-    )
+    due = _due(kinds).order_by(box.due_at, box.id).limit(limit)
     token = str(uuid.uuid4())
+    lease = {
+        "lease_token": token,
+        "lease_until": database.utc_now(lease_seconds),
+        "attempts": box.attempts + 1,
+    }
     for entry_id in connection.execute(due).scalars().all():
-        lease = {
-            "lease_token": token,
-            "lease_until": database.utc_now(lease_seconds),
-            "attempts": box.attempts + 1,
-        }
-        connection.execute(
-            update(outbox).where(box.id == entry_id, box.sent_at.is_(None), free).values(lease)
-        )
+        # Somebody else may have taken it since, or taken it and put it off.
+        still = update(outbox).where(box.id == entry_id, *_is_due(kinds))
+        connection.execute(still.values(lease))
     mine = select(box.id, box.kind, box.dedup_key, box.payload, box.attempts).where(box.lease_token == token)
     return [Entry(*row, token) for row in connection.execute(mine.order_by(box.id))]
+
+
+def _due(kinds: Sequence[str]) -> Select[Any]:
+    return select(outbox.c.id).where(*_is_due(kinds))
+
+
+def _is_due(kinds: Sequence[str]) -> list[ColumnElement[bool]]:
+    box, now = outbox.c, database.utc_now()
+    free = or_(box.lease_until.is_(None), box.lease_until < now)
+    return [box.sent_at.is_(None), box.due_at <= now, box.kind.in_(kinds), free]
 
 
 def extend(connection: Connection, entry: Entry, lease_seconds: float) -> bool:
