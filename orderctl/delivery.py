@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -19,9 +19,14 @@ from orderctl.states import Category, Severity, Source
 
 _log = logging.getLogger(__name__)
 
-_LEASE_SECONDS: Final = 120.0
+#: Kinds that go together; a server that does not answer holds up its own group alone.
+GROUPS: Final = ((Kind.COMPLETION,), (Kind.WEBHOOK,), (Kind.SUMMARY, Kind.ALERT))
+#: How long an entry stays with its taker, in seconds: longer than sending one takes.
+_LEASES: Final = {Kind.COMPLETION: 10.0, Kind.WEBHOOK: 60.0, Kind.SUMMARY: 120.0, Kind.ALERT: 120.0}
 _BATCH: Final = 20
 _LONGEST_PAUSE: Final = 3600.0
+#: Longest pause of what people are waiting for at their screens.
+_LIVE_PAUSE: Final = 10.0
 #: After this many tries (about a day) an entry is given up, and the audit log says so.
 _MOST_TRIES: Final = 30
 
@@ -45,42 +50,51 @@ def send_completions(engine: Engine, client: redis.Redis) -> Report:
     Raises:
         DatabaseUnavailable: When the database does not answer.
     """
-    return _send(engine, {Kind.COMPLETION: lambda entry: _complete(client, entry)})
+    report = Report()
+    _send(engine, {Kind.COMPLETION: lambda entry: _complete(client, entry)}, report)
+    return report
 
 
-def send_due(engine: Engine, client: redis.Redis, settings: Settings) -> Report:
+def send_due(
+    engine: Engine, client: redis.Redis, settings: Settings, groups: Sequence[Sequence[Kind]] = GROUPS
+) -> Report:
     """Send all that is due; what is not configured is settled with a remark, so that nothing piles up.
 
     Args:
         engine: The database.
         client: Redis.
         settings: Where mails and webhooks go.
+        groups: Of :data:`GROUPS`; all of them, one after the other, by default.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
     """
-    senders: dict[str, Sender] = {
+    senders: dict[Kind, Sender] = {
         Kind.COMPLETION: lambda entry: _complete(client, entry),
         Kind.SUMMARY: lambda entry: _mail_summary(engine, settings, entry),
         Kind.ALERT: lambda entry: _mail_alert(engine, settings, entry),
         Kind.WEBHOOK: lambda entry: _post(settings, entry),
     }
-    return _send(engine, senders)
-
-
-def _send(engine: Engine, senders: dict[str, Sender]) -> Report:
     report = Report()
+    for kinds in groups:
+        _send(engine, {kind: senders[kind] for kind in kinds}, report)
+    return report
+
+
+def _send(engine: Engine, senders: Mapping[Kind, Sender], report: Report) -> None:
+    kinds = list(senders)
+    lease = max(_LEASES[kind] for kind in kinds)
     while True:
+        with database.reading(engine) as connection:
+            if not outbox.is_due(connection, kinds):
+                return
         entries = database.transact(
-            engine,
-            lambda connection: outbox.take(
-                connection, list(senders), limit=_BATCH, lease_seconds=_LEASE_SECONDS
-            ),
+            engine, lambda connection: outbox.take(connection, kinds, limit=_BATCH, lease_seconds=lease)
         )
         for entry in entries:
-            _settle(engine, entry, senders[entry.kind], report)
+            _settle(engine, entry, senders[Kind(entry.kind)], report)
         if len(entries) < _BATCH:
-            return report
+            return
 
 
 def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
@@ -99,7 +113,8 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
 
 
 def _hold(engine: Engine, entry: Entry) -> bool:
-    return database.transact(engine, lambda connection: outbox.extend(connection, entry, _LEASE_SECONDS))
+    lease = _LEASES[Kind(entry.kind)]
+    return database.transact(engine, lambda connection: outbox.extend(connection, entry, lease))
 
 
 def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None:
@@ -111,12 +126,15 @@ def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None
 
 def _postpone(engine: Engine, entry: Entry, error: Exception, report: Report) -> None:
     text = f"{type(error).__name__}: {error}"
-    if entry.attempts >= _MOST_TRIES:
+    live = entry.kind == Kind.COMPLETION
+    if entry.attempts >= _MOST_TRIES and not live:
         report.dropped.append(entry.dedup_key)
         database.transact(engine, lambda connection: _give_up(connection, entry, text))
         return
     report.postponed.append(entry.dedup_key)
-    pause = min(_LONGEST_PAUSE, 2.0**entry.attempts) * random.uniform(0.5, 1)
+    pause = min(_LIVE_PAUSE if live else _LONGEST_PAUSE, 2.0 ** min(entry.attempts, 20)) * random.uniform(
+        0.5, 1
+    )
     _log.warning("%s is put off by %.0f s: %s", entry.dedup_key, pause, text)
     database.transact(engine, lambda connection: outbox.postpone(connection, entry, text, pause))
 

@@ -10,13 +10,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import redis
 from sqlalchemy import Engine
 
 from orderctl import __version__, broker, channels, clock, database, delivery, embedded, reconcile
 from orderctl.errors import OrderctlError
+from orderctl.outbox import Kind
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -50,28 +51,48 @@ def keep(settings: Settings, supervisor: str) -> None:
         for finding in found:
             _log.info("%s", finding.text)
 
-    _repeat(settings, turn)
+    _repeat(settings, turn, _until_told())
 
 
 def send(settings: Settings) -> None:
-    """Send what stands in the outbox, each second."""
-    engine = _open(settings)
-    _repeat(settings, lambda client: _send(engine, client, settings))
+    """Send what stands in the outbox, each second; each group in a thread of its own, so that none waits for another."""
+    engine = _open(settings, pool_size=len(delivery.GROUPS))
+    over = _until_told()
+    threads = [
+        threading.Thread(target=_send, args=(engine, settings, group, over), name=group[0])
+        for group in delivery.GROUPS
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
-def _send(engine: Engine, client: redis.Redis, settings: Settings) -> None:
-    delivery.send_due(engine, client, settings)
+def _send(engine: Engine, settings: Settings, group: Sequence[Kind], over: threading.Event) -> None:
+    def turn(client: redis.Redis) -> None:
+        delivery.send_due(engine, client, settings, [group])
+
+    try:
+        _repeat(settings, turn, over)
+    except BaseException:  # noqa: BLE001 - all end with one; the supervisor starts them again
+        _log.exception("courier, %s", group[0])
+        over.set()
 
 
-def _open(settings: Settings) -> Engine:
+def _open(settings: Settings, *, pool_size: int = 1) -> Engine:
     url = settings.database.url or embedded.database_url(settings.state_dir)
-    return database.connect(url, pool_size=1)
+    return database.connect(url, pool_size=pool_size)
 
 
-def _repeat(settings: Settings, turn: Callable[[redis.Redis], None]) -> None:
-    """Take a turn each second until SIGTERM; trouble is logged once and tried again."""
+def _until_told() -> threading.Event:
+    """What SIGTERM sets."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
+    return over
+
+
+def _repeat(settings: Settings, turn: Callable[[redis.Redis], None], over: threading.Event) -> None:
+    """Take a turn each second until it is over; trouble is logged once and tried again."""
     trouble = ""
     while not over.is_set():
         began = clock.elapsed()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
 import json
+import socket
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +17,7 @@ from orderctl import faults
 from orderctl.settings import Notify
 
 _TIMEOUT: Final = 10.0
+_DEADLINE: Final = 30.0
 _ACCEPTED: Final = range(200, 300)
 
 
@@ -42,6 +46,9 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     url = urlsplit(settings.webhook_url or "")
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT)
+    # Its timeout is for each byte; a receiver that drips must not keep us for ever.
+    deadline = threading.Timer(_DEADLINE, _cut, [connection])
+    deadline.start()
     try:
         faults.point("webhook.before")
         connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
@@ -50,9 +57,16 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     except http.client.HTTPException as error:
         raise WebhookRefused(f"no HTTP answer: {error!r}") from error
     finally:
+        deadline.cancel()
         connection.close()
     if status not in _ACCEPTED:
         raise WebhookRefused(f"HTTP {status}")
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    with contextlib.suppress(OSError):
+        if connection.sock is not None:
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def sign(body: bytes, secret: str) -> str:

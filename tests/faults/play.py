@@ -13,6 +13,7 @@ from orderctl import (
     delivery,
     embedded,
     jobs,
+    keeper,
     payments,
     reconcile,
     supervisor,
@@ -34,6 +35,8 @@ def main(role: str, argument: str = "") -> None:
         worker.work(settings, f"worker-{argument}", burst=True)
     elif role == "courier":
         delivery.send_due(engine, broker.brisk(broker.url(settings)), settings)
+    elif role == "couriers":
+        keeper.send(settings)
     elif role == "keeper":
         reconcile.run(engine, broker.brisk(broker.url(settings)), settings, fix=True)
     elif role == "supervisor":  # as `orderctl worker start --burst`
