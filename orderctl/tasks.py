@@ -125,10 +125,13 @@ def select_tasks(
         limit: How many at most.
         before_id: Only those of a lower id: the last id of the page before.
     """
-    query = _select().where(*_conditions(wanted))
+    task = download_tasks.c
+    query = select(task.id).where(*_conditions(wanted))
     if before_id is not None:
-        query = query.where(download_tasks.c.id < before_id)
-    return _rows(connection, query.order_by(download_tasks.c.id.desc()).limit(limit))
+        query = query.where(task.id < before_id)
+    # The ids first: MariaDB would begin with the orders and sort all tasks there are.
+    chosen = query.order_by(task.id.desc()).limit(limit).subquery()
+    return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
 
 
 def group_errors(connection: Connection, wanted: Selection, *, limit: int = 50) -> list[ErrorGroup]:
