@@ -16,9 +16,9 @@ pytestmark = pytest.mark.databases("sqlite", "mariadb")
 HORSE_COMMITS = 7
 #: The same where the course is not there: claim, failed; take, hold, note.
 FAILING_COMMITS = 5
-#: A courier with the three things that an order's end sends: take, a hold for each and one more before a
-#: mail's body, a note for each.
-COURIER_COMMITS = 8
+#: A courier with the three things that an order's end sends: a take, a hold and a note for each, and one more
+#: hold before the mail's body.
+COURIER_COMMITS = 10
 
 HORSE = (
     "job.started", "task.claimed", "handler.enrolled", "handler.downloaded", "fsync.before", "fsync.after",
