@@ -65,8 +65,10 @@ class RunningRelay:
             text=True,
         )
         assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        assert line.startswith("Listening on"), line + self.process.stderr.read()
+        self._said = ""
+        while not (line := self.process.stderr.readline()).startswith("Listening on"):
+            self._said += line
+            assert line, f"it has ended: {self._said}"
         return self
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10) -> int:
@@ -77,7 +79,7 @@ class RunningRelay:
         """End it; what it has said on stderr since its start."""
         if not self.process.stderr.closed:
             self.process.kill()
-            self._said = self.process.communicate()[1]
+            self._said += self.process.communicate()[1]
         return self._said
 
     @property
