@@ -1,0 +1,188 @@
+"""What the queries cost on MySQL and MariaDB: they walk the indexes that were designed for them.
+
+Rows that the server reads are counted, not seconds: on a table a thousand times as large the same number is
+read, where a plan of another kind would read a thousand times as many.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from orderctl import audit, leases, listing, mail, orders, outbox, reconcile, settings, tasks
+from orderctl.audit import Search
+from orderctl.listing import Filter
+from orderctl.tasks import Selection
+from tests import rows
+from tests.shop import Shop
+
+pytestmark = pytest.mark.databases("mariadb", "mysql")
+
+ORDERS = 2000
+LONG = 1000  # the order with many events
+#: As the queries call them.
+TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "outbox"}
+
+
+@pytest.fixture
+def full(shop: Shop) -> Shop:
+    rows.fill(shop.engine, ORDERS)
+    rows.fill_events(shop.engine, LONG, 3000)
+    rows.analyze(shop.engine)
+    return shop
+
+
+@dataclass
+class Cost:
+    """What a query read.
+
+    Attributes:
+        read: Rows and index entries.
+        keys: Indexes that it walked, by table.
+        scans: Tables that it read whole.
+    """
+
+    read: int = 0
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    scans: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def _listening(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
+    heard: list[tuple[str, Any]] = []
+
+    def hear(_connection, _cursor, statement, parameters, _context, _many) -> None:
+        heard.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", hear)
+    yield heard
+    event.remove(connection, "before_cursor_execute", hear)
+
+
+def _handler_reads(connection: Connection) -> int:
+    status = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'").all()
+    return sum(int(value) for _, value in status)
+
+
+def _measure(shop: Shop, query: Callable[[Connection], Any]) -> Cost:
+    cost = Cost()
+    with shop.engine.connect() as connection:
+        query(connection)  # what is read once, such as a table's statistics, is read
+        with _listening(connection) as heard:
+            before, start = _handler_reads(connection), _handler_reads(connection)
+            heard.clear()
+            query(connection)
+            statements = list(heard)
+            of_asking = start - before
+            cost.read = _handler_reads(connection) - start - of_asking
+        for statement, parameters in statements:
+            if not statement.startswith("INSERT"):
+                _explain(connection, statement, parameters, cost)
+    return cost
+
+
+def _explain(connection: Connection, statement: str, parameters: Any, cost: Cost) -> None:
+    explain = "EXPLAIN" if connection.dialect.is_mariadb else "EXPLAIN FORMAT=TRADITIONAL"
+    for row in connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings():
+        if row["table"] in TABLES:
+            if row["key"]:
+                cost.keys.setdefault(row["table"], set()).add(row["key"])
+            if row["type"] == "ALL":
+                cost.scans.add(row["table"])
+
+
+def _cursor(shop: Shop, order_id: int) -> str:
+    """The cursor of a page that ends with this order."""
+    order = shop.read(lambda c: orders.get(c, order_id))
+    return listing._cursor(order.created_at, order.id)
+
+
+PAID = "ix_orderctl_orders_payment_status_created_at_id"
+CREATED = "ix_orderctl_orders_created_at_id"
+
+
+@pytest.mark.parametrize("position", [None, ORDERS // 2, 120], ids=["first", "middle", "last"])
+@pytest.mark.parametrize(("paid", "index"), [(True, PAID), (False, CREATED)], ids=["paid", "all"])
+def test_page_of_orders_reads_a_page(full: Shop, position: int | None, paid: bool, index: str) -> None:
+    after = None if position is None else _cursor(full, position)
+
+    cost = _measure(full, partial(listing.page, wanted=Filter(paid=paid), limit=50, after=after))
+
+    assert index in cost.keys["orders"]
+    assert cost.keys["download_tasks"] == {"ix_orderctl_download_tasks_order_id_status"}
+    assert not cost.scans
+    assert cost.read < 50 * 8
+
+
+def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
+    """Each query, and how many rows it may read."""
+    load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
+    return {
+        "order by code": (partial(orders.find, reference="DH777"), 20),
+        "orders of a customer": (partial(listing.page, wanted=Filter(email="7@example.com")), 60),
+        "events of a long order": (partial(audit.search, order_id=LONG, limit=50), 200),
+        "first events": (
+            partial(audit.search, order_id=LONG, wanted=Search(oldest_first=True), limit=50),
+            200,
+        ),
+        "following": (partial(audit.search, order_id=LONG, wanted=Search(after_id=10**9), limit=50), 20),
+        "events of a task": (partial(audit.search, order_id=7, wanted=Search(task_id=21), limit=50), 100),
+        "error summary": (partial(audit.errors, limit=20), 400),
+        "latest events": (partial(audit.latest, order_ids=range(1, 21)), 150),
+        "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
+        "task": (partial(tasks.find, task_id=77), 10),
+        "tasks of orders": (partial(tasks.of_orders, order_ids=range(1, 51)), 800),
+        "tasks of an order": (partial(tasks.select_tasks, wanted=Selection(order_id=7)), 30),
+        "newest tasks": (partial(tasks.select_tasks, wanted=Selection(), limit=50), 400),
+        "failed tasks": (partial(tasks.select_tasks, wanted=Selection(statuses=["failed"]), limit=20), 200),
+        "error groups": (partial(tasks.group_errors, wanted=Selection()), 500),
+        "expired leases": (reconcile._expired, 30),
+        "due tasks": (partial(reconcile._due, settings=load), 60 * 10),
+        "unended orders": (reconcile._unended_findings, 60 * 10),
+        "orders without tasks": (reconcile._without_tasks, 60 * 10),
+        "outbox": (partial(outbox.take, kinds=["summary"], limit=20, lease_seconds=1), 20),
+        "late entries": (reconcile._late, 20),
+        "spaced entry": (
+            partial(outbox.put_spaced, kind=outbox.Kind.ALERT, name="alert:f", payload={}, seconds=1),
+            20,
+        ),
+        "failures of an alert": (partial(mail._count_failures, payload={"fingerprint": "f"}), 20),
+        "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
+    }
+
+
+def test_no_query_reads_more_than_it_shows(full: Shop) -> None:
+    costs = {name: (_measure(full, query), most) for name, (query, most) in _queries().items()}
+
+    read = {name: (cost.read, most) for name, (cost, most) in costs.items() if cost.read > most}
+    assert read == {}
+    assert {name: cost.scans for name, (cost, _) in costs.items() if cost.scans} == {}
+
+
+def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
+    queries = _queries()
+
+    def keys(name: str) -> dict[str, set[str]]:
+        return _measure(full, queries[name][0]).keys
+
+    log = "ix_orderctl_order_audit_logs"
+    assert keys("order by code")["orders"] >= {"uq_orderctl_orders_order_code"}
+    assert keys("events of a long order")["order_audit_logs"] == {f"{log}_order_id"}
+    assert f"{log}_severity_created_at_id" in keys("error summary")["order_audit_logs"]
+    assert keys("latest events")["newest"] == {f"{log}_order_id"}
+    assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
+    assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}
+    assert keys("outbox")["outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
+
+
+def test_capped_numbers_stop_reading(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 20)
+
+    cost = _measure(full, listing.stats)
+
+    assert "ix_orderctl_orders_payment_status_order_status" in cost.keys["orders"]
+    assert cost.read < ORDERS
