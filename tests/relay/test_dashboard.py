@@ -1,0 +1,154 @@
+"""A dashboard as the shop has it, with the real socket.io-client under Node.js."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from orderctl import broker, database
+from orderctl.channels import order_complete, task_progress, task_status
+from tests.relay.conftest import SOON, RunningRelay, StartRelay, progress
+from tests.servers.availability import UnavailableError
+from tests.servers.node import find_node, node_modules
+from tests.shop import Shop
+
+PROGRAM = Path(__file__).with_name("dashboard.cjs")
+
+
+class Dashboard:
+    """The program, and what it tells."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._lines: queue.Queue[Any] = queue.Queue()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(json.loads(line))
+
+    def tell(self, what: str, condition: Callable[[Any], object] = lambda _: True) -> Any:
+        """The next thing of that kind; what comes before it is passed over."""
+        while True:
+            line = self._lines.get(timeout=SOON)
+            if line["what"] == what and condition(line):
+                return line
+
+    def close(self) -> None:
+        self.process.communicate(timeout=SOON)
+        self._reading.join()
+
+
+@pytest.fixture(scope="module")
+def command() -> list[str]:
+    """Node.js and the program. Without either the tests are skipped, also under CI."""
+    try:
+        return [str(find_node()), str(PROGRAM)]
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    try:
+        return node_modules("socket.io-client@4.8")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+StartDashboard = Callable[[RunningRelay], Dashboard]
+
+
+@pytest.fixture
+def start_dashboard(command: list[str], modules: Path) -> Iterator[StartDashboard]:
+    started: list[Dashboard] = []
+
+    def start(relay: RunningRelay) -> Dashboard:
+        started.append(Dashboard([*command, relay.url], os.environ | {"NODE_PATH": str(modules)}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def shop(migrated_url: str) -> Iterator[Shop]:
+    engine = database.connect(migrated_url)
+    yield Shop(engine)
+    engine.dispose()
+
+
+@pytest.mark.databases("sqlite")
+def test_the_dashboard_works_unchanged(
+    start_dashboard: StartDashboard,
+    start_relay: StartRelay,
+    migrated_url: str,
+    shop: Shop,
+    store: redis.Redis,
+):
+    relay = start_relay("--origin", "https://shop.example", database_url=migrated_url)
+    first, second = shop.paid("DH123456", 2)
+    order = shop.order("DH123456").id
+    broker.publish(
+        store, task_progress(first), {"percent": 7, "currentFile": "a", "speed": 1, "timestamp": 1}
+    )
+
+    dashboard = start_dashboard(relay)
+    assert dashboard.tell("connect")["recovered"] is False
+    listed = dashboard.tell("listed")
+    assert listed["orders"][0]["order_code"] == "DH123456"
+    assert listed["orders"][0]["tasks"][0]["currentProgress"] == 7
+    assert listed["stats"]["orders"]["total"] == 1
+    assert listed["logs"] == 3
+    assert listed["answer"]["ok"] is True
+    snapshot = dashboard.tell("progress")
+    assert snapshot["message"]["id"] == first
+    assert snapshot["more"] == []
+
+    for percent in range(10, 60, 10):
+        store.publish(f"task:{second}:progress", progress(percent, second))
+        heard = dashboard.tell("progress")["message"]
+        assert (heard["scope"], heard["id"], heard["type"]) == ("task", second, "progress")
+        assert heard["data"]["percent"] == percent
+        assert heard["data"]["currentFile"] == "01.mp4"
+        assert heard["data"]["speed"] == 1_000_000
+    broker.publish(store, task_status(second), {"newStatus": "completed", "timestamp": 2})
+    assert dashboard.tell("status")["message"]["data"]["newStatus"] == "completed"
+
+    session = restart(relay, dashboard, signal.SIGTERM)
+    store.publish(f"task:{first}:progress", progress(88, first))
+    assert dashboard.tell("progress", lambda line: line["message"]["data"]["percent"] == 88)
+
+    assert restart(relay, dashboard, signal.SIGKILL) == session
+    broker.publish(
+        store,
+        order_complete(order),
+        {"orderId": order, "totalTasks": 2, "completedTasks": 2, "failedTasks": 0, "timestamp": 3},
+    )
+    assert dashboard.tell("complete")["message"]["data"]["completedTasks"] == 2
+
+
+def restart(relay: RunningRelay, dashboard: Dashboard, number: signal.Signals) -> str:
+    """Restart the relay in the middle; the dashboard comes back by itself, to its own subscriptions."""
+    relay.stop(number)
+    relay.close()
+    assert dashboard.tell("disconnect")["reason"] == "transport close"
+    relay.start()
+    again = dashboard.tell("connect")
+    assert again["recovered"] is True
+    return again["id"]

@@ -1,0 +1,62 @@
+"""Node.js programs with packages of their own, installed into a cache folder and never into the repository."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.servers.availability import ENVIRONMENT, UnavailableError
+from tests.servers.debs import PATIENCE, cache_folder, locked
+
+
+def find_node() -> Path:
+    """Find Node.js.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    found = shutil.which("node", path=ENVIRONMENT.get("PATH"))
+    if found is None:
+        raise UnavailableError("no node on the PATH")
+    return Path(found).absolute()
+
+
+def node_modules(*packages: str) -> Path:
+    """The folder ``node_modules`` that holds these packages, such as ``socket.io-client@4.8``.
+
+    Raises:
+        UnavailableError: There is no npm, or it does not get them.
+    """
+    root = cache_folder() / "node" / "+".join(sorted(packages)).replace("/", "-")
+    done = root / "installed"
+    with locked(root.with_name(f"{root.name}.lock"), PATIENCE):
+        if not done.exists():
+            _install(root, packages)
+            done.touch()
+    return root / "node_modules"
+
+
+def _install(root: Path, packages: tuple[str, ...]) -> None:
+    npm = shutil.which("npm", path=ENVIRONMENT.get("PATH"))
+    if npm is None:
+        raise UnavailableError("no npm on the PATH")
+    root.mkdir(parents=True, exist_ok=True)
+    options = [
+        "--no-audit",
+        "--no-fund",
+        "--no-save",
+        "--ignore-scripts",
+        "--loglevel=error",
+        f"--prefix={root}",
+    ]
+    try:
+        subprocess.run(
+            [npm, "install", *options, *packages],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=dict(ENVIRONMENT),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or error
+        raise UnavailableError(f"npm does not get {' '.join(packages)}: {str(said)[-300:]}") from error
