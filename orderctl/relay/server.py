@@ -175,7 +175,7 @@ class Connection(ServerConnection):
             return
         self._frames += 1
         self.relay.tally.frames += 1
-        if isinstance(event, Frame) and not self._hung_up:
+        if isinstance(event, Frame) and not self._hung_up and not self.transport.is_closing():
             self._collect(event)
 
     def _collect(self, frame: Frame) -> None:
@@ -453,6 +453,8 @@ def _url(server: Server) -> str:
 
 
 def _quiet_logger() -> logging.Logger:
+    # asyncio warns of each write to a connection that was just lost; clients could fill a disk with it.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     logger = logging.getLogger("orderctl.relay.websockets")
     logger.setLevel(logging.ERROR)
     return logger

@@ -16,12 +16,8 @@ from orderctl import broker
 from orderctl.channels import order_complete, order_status, task_progress, task_status
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import SOON, Plain, RunningRelay, StartRelay, play, progress
+from tests.relay.raw import UPGRADE
 from tests.servers.redis import RedisServer
-
-UPGRADE = (
-    b"GET %b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 
 class TestPlainProtocol:
