@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine, Row, select, update
 
-from orderctl import audit, broker, channels, database, orders, payments, reconcile
+from orderctl import audit, broker, channels, database, orders, payments, reconcile, tasks
 from orderctl.orders import NewCourse, NewOrder, Order
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.settings import Settings, load
@@ -211,6 +211,11 @@ class World:
         if order_id is not None:
             query = query.where(download_tasks.c.order_id == order_id)
         return self.read(lambda c: list(c.execute(query)))
+
+    def bells(self, connection: Connection, code: str) -> list[tuple[int, int]]:
+        """What ``orders pay`` rings for: tasks with their attempts."""
+        order = orders.find(connection, code)
+        return [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
 
     def task(self, task_id: int) -> Row[Any]:
         return next(row for row in self.tasks() if row.id == task_id)

@@ -1,0 +1,81 @@
+"""Processes of ours under the storm: started, killed, and started again."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.faults.world import SCRIPT
+
+
+class Host:
+    """``orderctl`` with some arguments, as if on a machine of its own."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
+        self._environment = dict(environment)
+        self._log = log
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it unless it is running."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [str(SCRIPT), *self._arguments],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self, grace: float = 30) -> None:
+        """End it as an administrator would."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def children(self) -> list[int]:
+        """Workers, keeper and courier."""
+        return children(self.pid)
+
+    def workers(self) -> list[int]:
+        """Those that have a work-horse."""
+        return [pid for pid in self.children() if children(pid)]
+
+    def horses(self) -> list[int]:
+        return [horse for worker in self.workers() for horse in children(worker)]
+
+
+def children(pid: int) -> list[int]:
+    """Child processes; none where there is no such process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def send(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False when nobody is there to get it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False

@@ -1,0 +1,90 @@
+"""What the storm has cost."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from orderctl.outbox import Kind
+from tests.faults.chaos.history import Answer, History
+from tests.faults.world import World
+
+#: A second mail is allowed where its courier died so soon after the mail server's 250.
+WINDOW = 0.5
+COURIERS = {"supervisor", "worker, keeper or courier"}
+
+
+@dataclass
+class Verdict:
+    """The counts, and in words what is wrong: ``lost`` and ``doubled`` are what it is about."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    rows: list[tuple[str, object]] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.lost and not self.doubled
+
+
+def judge(world: World, history: History) -> Verdict:
+    """Compare what was asked and acknowledged with what there is."""
+    verdict = Verdict()
+    rows = {row.order_code: row for row in world.orders()}
+    tasks = world.tasks()
+    by_order = Counter(task.order_id for task in tasks)
+    for asked in history.acknowledged():
+        if asked.code not in rows or rows[asked.code].payment_status != "paid":
+            verdict.lost.append(f"order {asked.code} was acknowledged and is not there, paid")
+    for code, row in rows.items():
+        asked = history.orders[code]
+        if asked.paid is Answer.FAILED and row.payment_status == "paid":
+            verdict.doubled.append(f"order {code} is paid, and its customer was told that it is not")
+        if by_order[row.id] != asked.good + asked.bad:
+            verdict.lost.append(f"order {code} has {by_order[row.id]} tasks")
+        wanted = "failed" if asked.bad else "completed"
+        if row.payment_status == "paid" and row.order_status != wanted:
+            verdict.lost.append(f"order {code} is {row.order_status} and not {wanted}")
+    for fault in world.faults():
+        (verdict.doubled if " times " in fault else verdict.lost).append(fault)
+    paid = [row for row in rows.values() if row.payment_status == "paid"]
+    _judge_messages(world, verdict, len(paid), history)
+    killed = history.killed()
+    verdict.rows = [
+        ("kills", sum(killed.values())),
+        *((f"  {victim}", count) for victim, count in sorted(killed.items())),
+        *((f"({what})", count) for what, count in sorted(history.other.items())),
+        ("orders asked for", len(history.orders)),
+        ("orders acknowledged as paid", len(history.acknowledged())),
+        ("orders paid", len(paid)),
+        ("tasks of theirs", sum(by_order[row.id] for row in paid)),
+        ("attempts at them", sum(task.attempt for task in tasks)),
+        *verdict.rows,
+        ("lost", len(verdict.lost)),
+        ("doubled", len(verdict.doubled)),
+    ]
+    return verdict
+
+
+def _judge_messages(world: World, verdict: Verdict, paid: int, history: History) -> None:
+    sent = Counter(entry.kind for entry in world.entries() if entry.sent_at and not entry.last_error)
+    heard, mails, posts = world.listener.completions(), world.post.count(), world.receiver.count()
+    if len(mails) != paid:
+        verdict.lost.append(f"{len(mails)} mails for {paid} orders")
+    if sent[Kind.COMPLETION] != paid:
+        verdict.lost.append(f"{sent[Kind.COMPLETION]} completion messages for {paid} orders")
+    for number, count in mails.items():
+        if count > 1 and not _in_window(world, history, number):
+            verdict.doubled.append(f"mail {number} came {count} times, outside of SMTP's window")
+    verdict.rows += [
+        ("completion messages sent", sent[Kind.COMPLETION]),
+        ("  heard by a listener that was cut off now and then", len(heard)),
+        ("  heard again", sum(heard.values()) - len(heard)),
+        ("mails", len(mails)),
+        ("  second ones inside SMTP's window", sum(mails.values()) - len(mails)),
+        ("webhook deliveries", len(posts)),
+        ("  repeated under the same key", sum(posts.values()) - len(posts)),
+    ]
+
+
+def _in_window(world: World, history: History, message_id: str) -> bool:
+    first = min(letter.at for letter in world.post.letters if letter.id == message_id)
+    return any(victim in COURIERS and first - WINDOW <= at <= first + WINDOW for at, victim in history.kills)
