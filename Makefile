@@ -36,6 +36,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/orderctl demo $(ARGS)
 
 test: lint
+	@tests/install-programs
 	$(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev

@@ -12,7 +12,7 @@ from orderctl.channels import Channel, Scope
 from orderctl.errors import TimedOut
 from orderctl.messages import Data
 from orderctl.states import ENDED_ORDER, ENDED_TASK
-from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
+from orderctl.subscription import Event, Message, Reconnecting, Subscribed, subscribe
 from orderctl.tasks import Task
 
 #: How often the database is asked, at least, whether the subject has ended; others write into it, too.
@@ -156,15 +156,7 @@ def watch(engine: Engine, url: str, subject: Subject, patience: Patience) -> Ite
 def _listen(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark]:
     asked = clock.elapsed()
     for event in subscribe(url, subject.channels, tick=0.5):
-        match event:
-            case Message():
-                patience.heard = clock.elapsed()
-                yield Update(event.channel, event.data, event.snapshot)
-            case Reconnecting() | Subscribed(again=True):
-                yield _remark(event)
-            case _:
-                pass
-        patience.check()
+        yield from _told(event, patience)
         if _may_have_ended(event, subject) or clock.elapsed() - asked > _ASK_SECONDS:
             asked = clock.elapsed()
             if _find_end(engine, subject) is not None:
@@ -180,24 +172,26 @@ def watch_patterns(url: str, patterns: Sequence[str], patience: Patience) -> Ite
     """
     patience.start()
     for event in subscribe(url, (), patterns, tick=0.5):
-        match event:
-            case Message():
-                patience.heard = clock.elapsed()
-                yield Update(event.channel, event.data, event.snapshot)
-            case Reconnecting() | Subscribed(again=True):
-                yield _remark(event)
-            case _:
-                pass
-        patience.check()
+        yield from _told(event, patience)
 
 
-def _remark(event: Reconnecting | Subscribed) -> Remark:
-    if isinstance(event, Reconnecting):
-        return Remark(f"connection lost, trying again: {event.error}")
-    return Remark("connected again; messages in between may be missing, the last of each channel follows")
+def _told(event: Event, patience: Patience) -> Iterator[Update | Remark]:
+    match event:
+        case Message():
+            patience.heard = clock.elapsed()
+            yield Update(event.channel, event.data, event.snapshot)
+        case Reconnecting():
+            yield Remark(f"connection lost, trying again: {event.error}")
+        case Subscribed(again=True):
+            yield Remark(
+                "connected again; messages in between may be missing, the last of each channel follows"
+            )
+        case _:
+            pass
+    patience.check()
 
 
-def _may_have_ended(event: Message | Subscribed | Reconnecting | Idle, subject: Subject) -> bool:
+def _may_have_ended(event: Event, subject: Subject) -> bool:
     if isinstance(event, Subscribed):
         return True
     if not isinstance(event, Message) or (event.channel.scope, event.channel.id) != (
