@@ -44,7 +44,7 @@ def orderctl(tmp_path: Path) -> Program:
             capture_output=True,
             text=True,
             env=os.environ | (env or {}),
-            timeout=60,
+            timeout=150,
             check=False,
             cwd=tmp_path,
             **more,

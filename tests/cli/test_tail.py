@@ -1,0 +1,139 @@
+"""``orderctl tail``: what it says, and when it ends."""
+
+import json
+import subprocess
+import threading
+
+import pytest
+
+from orderctl import broker, channels, follow
+from orderctl.follow import End, Patience, Update
+from orderctl.messages import StatusChange, TaskProgress
+from tests.cli.conftest import SCRIPT, Program
+from tests.cli.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def progress(percent: float, task_id: int = 1, file: str = "a.mp4") -> TaskProgress:
+    return TaskProgress(task_id, percent, file, 2_000_000, 1_000 + round(percent), 1, round(percent))
+
+
+def test_a_finished_task_tells_its_end_at_once_and_needs_no_redis(shop: Shop, inside: Program, monkeypatch):
+    shop.order("DH1")
+    shop.complete(1)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
+
+    ended = inside("tail", "task", "1")
+
+    assert (ended.status, ended.out) == (0, "task 1 completed\n")
+
+
+@pytest.mark.parametrize(("flag", "status"), [((), 0), (("--exit-status",), 1)])
+def test_a_failed_order_fails_the_command_only_when_asked(flag, status, shop: Shop, inside: Program):
+    shop.order("DH1", courses=1)
+    shop.fail(1)
+    shop.order("DH2", courses=2)
+    shop.fail(2)
+    shop.complete(3)
+
+    assert inside("tail", "order", "DH2", *flag).status == status
+
+
+def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
+    shop.order("DH1", courses=1)
+    client = broker.brisk(redis_url)
+    broker.publish_progress(client, progress(10), 1, {})
+    with subprocess.Popen(
+        [SCRIPT, "tail", "order", "DH1", "-o", "jsonl"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        read = (json.loads(line) for line in process.stdout)
+        first = {
+            (line["scope"], line["data"]["percent"], line["snapshot"]) for line in (next(read), next(read))
+        }
+        broker.publish_progress(client, progress(40), 1, {})
+        live = [next(read), next(read)]
+        shop.complete(1)
+        broker.send(client, StatusChange(channels.Scope.ORDER, 1, "completed", "processing", 9_999))
+        rest = list(read)
+    client.close()
+
+    assert first == {("task", 10, True), ("order", 10, True)}
+    assert {(line["scope"], line["data"]["percent"], line["snapshot"]) for line in live} == {
+        ("task", 40, False),
+        ("order", 40, False),
+    }
+    assert rest[-1] == {
+        "scope": "order",
+        "id": 1,
+        "type": "end",
+        "snapshot": False,
+        "data": {"status": "completed", "detail": "1 of 1 tasks completed"},
+    }
+    assert process.returncode == 0
+
+
+def test_an_end_that_nobody_published_is_found_in_the_database(shop: Shop, redis_url: str, monkeypatch):
+    monkeypatch.setattr(follow, "_ASK_SECONDS", 0.1)
+    shop.order("DH1", courses=1)
+    subject = follow.find_task(shop.engine, 1)
+    client = broker.brisk(redis_url)
+    events = follow.watch(shop.engine, redis_url, subject, Patience(total=20))
+    broker.publish_progress(client, progress(10), 1, {})
+    assert isinstance(next(events), Update)
+
+    shop.complete(1)
+
+    assert [event for event in events if isinstance(event, End)] == [End(channels.Scope.TASK, 1, "completed")]
+    client.close()
+
+
+def test_hostile_text_is_only_text(shop: Shop, redis_url: str, orderctl: Program):
+    shop.order("DH1", courses=1)
+    client = broker.brisk(redis_url)
+    broker.publish_progress(client, progress(10, file="\x1b[2Jevil\u202e.mp4"), 1, {})
+    client.close()
+
+    ended = orderctl("tail", "task", "1", "--timeout", "1s")
+
+    assert ended.status == 124
+    assert "evil" in ended.out
+    assert "\x1b" not in ended.out
+    assert "\u202e" not in ended.out
+
+
+def test_silence_ends_it_after_the_stall_timeout(shop: Shop, inside: Program):
+    shop.order("DH1")
+
+    ended = inside("tail", "order", "DH1", "--stall-timeout", "1s")
+
+    assert ended.status == 124
+    assert "nothing was heard for 1 s" in ended.err
+
+
+def test_a_pattern_chooses_channels(shop: Shop, redis_url: str, inside: Program):
+    shop.order("DH1")
+    client = broker.brisk(redis_url)
+
+    def speak() -> None:
+        while not over.wait(0.05):
+            broker.publish_progress(client, progress(10), 1, {})
+            broker.send(client, StatusChange(channels.Scope.TASK, 1, "downloading", "enrolled", 9_999))
+
+    over = threading.Event()
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    ended = inside("tail", "pattern", "task:*:status", "-o", "jsonl", "--timeout", "1s")
+    over.set()
+    speaker.join()
+    client.close()
+
+    assert ended.status == 124
+    assert {json.loads(line)["type"] for line in ended.out.splitlines()} == {"status"}
+
+
+def test_a_pattern_that_names_no_channel_of_ours_is_refused(inside: Program):
+    ended = inside("tail", "pattern", "rq:*")
+
+    assert ended.status == 2
+    assert "names no channel of ours" in ended.err
