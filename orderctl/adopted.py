@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column, inspect, text
+from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column, text
 from sqlalchemy import table as bare_table
-from sqlalchemy.exc import DBAPIError, NoSuchTableError
+from sqlalchemy.exc import DBAPIError
 
 from orderctl import database
-from orderctl.errors import Conflict, NotMigrated
+from orderctl.errors import Conflict
 
 #: Columns that Sequelize creates NOT NULL without a default, and fills itself.
 _TIMESTAMPS: Final = ("created_at", "updated_at", "createdAt", "updatedAt")
@@ -38,7 +38,6 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
 
     Raises:
         Conflict: When the table requires a column of which we know nothing.
-        NotMigrated: When there is no such table.
     """
     required = _required(connection, target)
     unknown = [name for name in required if name not in values and name not in _TIMESTAMPS]
@@ -53,22 +52,20 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
     return int(execute(connection, bare_table(target.name, *columns).insert(), filled).lastrowid)
 
 
+#: Columns that an INSERT has to fill, by kind of database. SQLAlchemy's inspector would warn of types that
+#: it does not know.
+_REQUIRED: Final = {
+    "sqlite": 'SELECT name FROM pragma_table_info(:name) WHERE "notnull" AND dflt_value IS NULL AND NOT pk',
+    "mysql": "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
+    " AND table_name = :name AND is_nullable = 'NO' AND column_default IS NULL"
+    " AND extra NOT REGEXP 'auto_increment|GENERATED' ORDER BY ordinal_position",
+}
+
+
 def _required(connection: Connection, target: Table) -> list[str]:
-    """Names of the columns, in the database, that an INSERT has to fill."""
-    try:
-        columns = inspect(connection).get_columns(target.name)
-    except NoSuchTableError:
-        raise NotMigrated(
-            f"the database is not migrated: there is no table {target.name}", hint="orderctl migrate up"
-        ) from None
-    return [
-        found["name"]
-        for found in columns
-        if not found["nullable"]
-        and found.get("default") is None
-        and not found.get("computed")
-        and found["name"] != "id"
-    ]
+    """Names of the columns, in the database, that an INSERT has to fill; none where there is no table."""
+    query = text(_REQUIRED["sqlite" if database.is_sqlite(connection) else "mysql"])
+    return list(connection.execute(query, {"name": target.name}).scalars())
 
 
 def execute(
