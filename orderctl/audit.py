@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select, union_all
@@ -194,7 +194,12 @@ def errors(
     )
     query = _events().join(wanted, wanted.c.id == log.id).add_columns(_ORDER_CODE)
     rows = connection.execute(query).all()
-    return sorted((_event(row) for row in rows), key=lambda event: (event.created_at, event.id), reverse=True)
+    return sorted((_event(row) for row in rows), key=_age, reverse=True)
+
+
+def _age(event: Event) -> tuple[datetime, int]:
+    # The shop's events may be without a time.
+    return event.created_at or datetime.min.replace(tzinfo=UTC), event.id
 
 
 def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
@@ -210,7 +215,8 @@ def summary(connection: Connection, *, since: datetime | None = None) -> list[Co
     if since is not None:
         query = query.where(log.created_at >= since)
     return [
-        Count(str(category), str(severity), count) for category, severity, count in connection.execute(query)
+        Count(category or "", severity or "", count)
+        for category, severity, count in connection.execute(query)
     ]
 
 
@@ -256,5 +262,5 @@ def _events() -> Select[Any]:
 def _event(row: Row[Any]) -> Event:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     for name in ("severity", "event_category"):
-        values[name] = str(values[name])
+        values[name] = values[name] or ""  # the shop's columns may be nullable
     return Event(**values)

@@ -88,7 +88,8 @@ def page(
     rows = connection.execute(query).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
-    more = len(rows) > limit
+    # Orders that the shop wrote down without a time come last, and no page begins among them.
+    more = len(rows) > limit and chosen[-1].created_at is not None
     return Page(found, _cursor(chosen[-1].created_at, chosen[-1].id) if more else None)
 
 
@@ -176,7 +177,7 @@ def stats(connection: Connection, *, exact: bool = False) -> Stats:
 
 
 def _grouped(connection: Connection, query: Select[str, int], known: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {str(row[0]): row[1] for row in connection.execute(query).all()}
+    found: dict[str, int] = {row[0] or "": row[1] for row in connection.execute(query).all()}
     return {str(status): found.pop(status, 0) for status in known} | found
 
 

@@ -189,7 +189,7 @@ def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int,
     )
     counts: dict[int, dict[str, int]] = {}
     for order_id, status, count in connection.execute(query):
-        counts.setdefault(order_id, {})[str(status)] = count
+        counts.setdefault(order_id, {})[status or ""] = count
     return counts
 
 

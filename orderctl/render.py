@@ -161,8 +161,10 @@ def iso(moment: datetime) -> str:
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def moment(value: datetime, view: View = PLAIN) -> str:
-    """A moment for people, as the view wants it."""
+def moment(value: datetime | None, view: View = PLAIN) -> str:
+    """A moment for people, as the view wants it; a dash for none."""
+    if value is None:
+        return human(None)
     if view.times == "relative":
         return relative(value, view.now)
     if view.times == "local":

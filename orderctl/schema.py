@@ -46,8 +46,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To aware UTC."""
-        return value if value is None else value.replace(tzinfo=UTC)
+        """To aware UTC; what is no date (``0000-00-00``, which PyMySQL hands over as text) to None."""
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 class Money(TypeDecorator[Decimal]):

@@ -330,4 +330,4 @@ def _select() -> Select[Any]:
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:
     found = (dict(row) for row in connection.execute(query).mappings())
-    return [Task(**(row | {"status": str(row["status"]), "managed": bool(row["managed"])})) for row in found]
+    return [Task(**(row | {"status": row["status"] or "", "managed": bool(row["managed"])})) for row in found]
