@@ -21,12 +21,14 @@ class Style:
         kinds: The servers that it is for.
         before: The statements that make and fill it.
         afterwards: What the shop's own system goes on doing.
+        order: How it writes down a new order, DH000008 of 250000 with the courses /8 and /9.
     """
 
     name: str
     kinds: tuple[str, ...]
     before: tuple[str, ...]
     afterwards: tuple[str, ...]
+    order: tuple[str, ...]
 
     def load(self, engine: Engine) -> None:
         run(engine, self.before)
@@ -34,12 +36,16 @@ class Style:
     def go_on(self, engine: Engine) -> None:
         run(engine, self.afterwards)
 
+    def take_order(self, engine: Engine, courses: str) -> None:
+        """Have the shop write down an order of courses that are at this address."""
+        run(engine, [statement.replace("https://courses.example.com", courses) for statement in self.order])
+
 
 def read(path: Path) -> Style:
     text = path.read_text(encoding="utf-8")
     kinds = tuple(re.findall(r"^-- on: (.*)$", text, re.MULTILINE)[0].split())
-    before, _, afterwards = text.partition("-- afterwards\n")
-    return Style(path.stem, kinds, _statements(before), _statements(afterwards))
+    parts = (_statements(part) for part in re.split(r"^-- (?:afterwards|order)$", text, flags=re.MULTILINE))
+    return Style(path.stem, kinds, *parts)
 
 
 def _statements(text: str) -> tuple[str, ...]:

@@ -56,3 +56,7 @@ INSERT INTO download_tasks (order_id, course_url) VALUES (3, 'https://courses.ex
 INSERT INTO order_audit_logs (order_id, task_id, event_type, event_category, message) VALUES (3, 3, 'task_created', 'task', 'x');
 UPDATE download_tasks SET status = 'completed' WHERE order_id = 3;
 DELETE FROM orders WHERE order_code = 'DH000003';
+-- order
+INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000008', 'dung@example.com', 250000);
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/8' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/9' FROM orders WHERE order_code = 'DH000008';

@@ -49,3 +49,7 @@ INSERT INTO orders (order_code, user_email) VALUES ('DH000003', 'chi@example.com
 INSERT INTO download_tasks (order_id, course_url) VALUES (3, 'https://courses.example.com/3');
 INSERT INTO order_audit_logs (order_id, event_type, event_category, message) VALUES (3, 'task_created', 'task', 'ça va');
 UPDATE download_tasks SET status = 'Done' WHERE order_id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, order_status, total_amount) VALUES ('DH000008', 'dung@example.com', 'pending', 250000);
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/8' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/9' FROM orders WHERE order_code = 'DH000008';

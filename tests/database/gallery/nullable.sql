@@ -51,3 +51,7 @@ INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000004', 'c
 INSERT INTO download_tasks (order_id, course_url) VALUES (4, 'https://courses.example.com/4');
 INSERT INTO order_audit_logs (order_id, task_id, event_type, event_category) VALUES (4, 4, 'task_created', 'task');
 UPDATE download_tasks SET status = 'downloading' WHERE order_id = 4;
+-- order
+INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000008', 'dung@example.com', 250000);
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/8', 'pending' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/9', 'pending' FROM orders WHERE order_code = 'DH000008';

@@ -40,3 +40,7 @@ INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000003', 'c
 INSERT INTO download_tasks (order_id, course_url) VALUES (3, 'https://courses.example.com/3');
 INSERT INTO order_audit_logs (order_id, event_type) VALUES (3, 'task_created');
 UPDATE download_tasks SET status = 'completed' WHERE order_id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000008', 'dung@example.com', 250000);
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/8', 'pending' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/9', 'pending' FROM orders WHERE order_code = 'DH000008';

@@ -37,3 +37,7 @@ INSERT INTO orders (order_code, user_email, total_amount, created_at, updated_at
 INSERT INTO download_tasks (order_id, course_url, created_at, updated_at) VALUES (3, 'https://courses.example.com/3', NOW(), NOW());
 UPDATE orders SET order_status = 'failed', note = 'gọi lại', updated_at = NOW() WHERE order_code = 'DH000003';
 UPDATE download_tasks SET status = 'failed', error_log = 'hỏng', updated_at = NOW() WHERE order_id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, total_amount, created_at, updated_at) VALUES ('DH000008', 'dung@example.com', 250000, NOW(), NOW());
+INSERT INTO download_tasks (order_id, course_url, created_at, updated_at) SELECT id, 'https://courses.example.com/8', NOW(), NOW() FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, created_at, updated_at) SELECT id, 'https://courses.example.com/9', NOW(), NOW() FROM orders WHERE order_code = 'DH000008';

@@ -57,3 +57,7 @@ INSERT INTO orders (order_code, user_email, user_id, total_amount, created_at, u
 INSERT INTO order_audit_logs (order_id, event_type, event_category, severity, message, details, source, ip_address, channel, weight, context, remark, created_at, updated_at)
   VALUES (3, 'payment_received', 'payment', 'info', 'paid', '{}', 'webhook_handler', '10.0.0.1', 'api', 3, '{}', '', NOW(), NOW());
 UPDATE orders SET order_status = 'cancelled', updated_at = NOW() WHERE id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, user_id, total_amount, created_at, updated_at) VALUES ('DH000008', 'dung@example.com', 9, 250000, NOW(), NOW());
+INSERT INTO download_tasks (order_id, course_url, title, created_at, updated_at) SELECT id, 'https://courses.example.com/8', 'Khóa 8', NOW(), NOW() FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, title, created_at, updated_at) SELECT id, 'https://courses.example.com/9', 'Khóa 9', NOW(), NOW() FROM orders WHERE order_code = 'DH000008';

@@ -39,3 +39,7 @@ INSERT INTO orders (order_code, user_email, order_status, payment_status, total_
 INSERT INTO download_tasks (order_id, course_url) VALUES (3, 'https://courses.example.com/3');
 INSERT INTO order_audit_logs (order_id, event_type) VALUES (3, 'payment_received');
 UPDATE download_tasks SET status = 'completed', worker = 'theirs' WHERE order_id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, order_status, payment_status, total_amount) VALUES ('DH000008', 'dung@example.com', 'pending', 'pending', 250000);
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/8' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/9' FROM orders WHERE order_code = 'DH000008';

@@ -55,3 +55,7 @@ INSERT INTO orders (order_code, user_email) VALUES ('DH000001', 'chi@example.com
 INSERT INTO download_tasks (order_id, course_url) VALUES (4711, 'https://courses.example.com/3');
 INSERT INTO order_audit_logs (order_id, event_type, details) VALUES (4711, 'whatever', 'broken {');
 UPDATE orders SET order_status = 'UNKNOWN' WHERE id = 2;
+-- order
+INSERT INTO orders (order_code, user_email, order_status, payment_status, total_amount) VALUES ('DH000008', 'Dung@Example.com', 'pending', 'pending', 250000);
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/8', 'pending' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, status) SELECT id, 'https://courses.example.com/9', 'pending' FROM orders WHERE order_code = 'DH000008';

@@ -39,3 +39,7 @@ INSERT INTO orders (order_code, user_email, total_amount, created_at, updated_at
 INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/3' FROM orders WHERE order_code = 'DH000003';
 UPDATE orders SET deleted_at = NOW() WHERE order_code = 'DH000003';
 UPDATE download_tasks SET status = 'completed', priority = 1 WHERE course_url LIKE '%/3';
+-- order
+INSERT INTO orders (order_code, user_email, total_amount, created_at, updated_at) VALUES ('DH000008', 'dung@example.com', 250000, NOW(), NOW());
+INSERT INTO download_tasks (order_id, course_url, title, created_at) SELECT id, 'https://courses.example.com/8', 'Khóa 8', NOW() FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url, title, created_at) SELECT id, 'https://courses.example.com/9', 'Khóa 9', NOW() FROM orders WHERE order_code = 'DH000008';

@@ -33,3 +33,7 @@ INSERT INTO download_tasks (id, order_id, course_url, title, status) VALUES
 INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000003', 'chi@example.com', 99000);
 INSERT INTO download_tasks (order_id, course_url) VALUES (3, 'https://courses.example.com/3');
 UPDATE download_tasks SET status = 'failed', error_log = 'hỏng' WHERE order_id = 3;
+-- order
+INSERT INTO orders (order_code, user_email, total_amount) VALUES ('DH000008', 'Dung@Example.COM', 250000);
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/8' FROM orders WHERE order_code = 'DH000008';
+INSERT INTO download_tasks (order_id, course_url) SELECT id, 'https://courses.example.com/9' FROM orders WHERE order_code = 'DH000008';
