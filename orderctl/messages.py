@@ -220,15 +220,16 @@ def _unicode(text: str) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # What JSON makes, and no subclass: True is none.
+    return type(value) is int or type(value) is float
 
 
 def _number_or_nothing(value: object) -> bool:
-    return value is None or _number(value)
+    return value is None or type(value) is int or type(value) is float
 
 
 def _percent(value: object) -> bool:
-    return _number(value) and 0 <= value <= 100  # type: ignore[operator]  # noqa: PLR2004
+    return (type(value) is int or type(value) is float) and 0 <= value <= 100  # noqa: PLR2004
 
 
 def _text(value: object) -> bool:

@@ -10,7 +10,7 @@ taking the place of the older, until it reads again or is cut.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice, repeat
@@ -174,7 +174,7 @@ class Hub:
         messages.validate(known, payload)
 
     def _take(self, room: Room, message: Message) -> None:
-        if message.kind == _PROGRESS and _is_overtaken(message, room.last.get(_PROGRESS)):
+        if "seq" in message.data and _is_overtaken(message, room.last.get(_PROGRESS)):
             self.counts.overtaken += 1
             return
         room.last[message.kind] = message
@@ -204,7 +204,7 @@ class Hub:
                 self._jobs.append(zip(members, repeat(data)))
 
     def _plan_many(self, pending: dict[Room, list[Message]]) -> None:
-        parts: dict[Member, list[bytes]] = {}
+        parts: defaultdict[Member, list[bytes]] = defaultdict(list)
         for room, batch in pending.items():
             for dialect in Dialect:
                 members = self._listening(room, dialect, batch)
@@ -212,10 +212,7 @@ class Hub:
                     continue
                 data = self._join(batch, dialect, len(members))
                 for member in members:
-                    if member in parts:
-                        parts[member].append(data)
-                    else:
-                        parts[member] = [data]
+                    parts[member].append(data)
         self._jobs.append(zip(parts, map(b"".join, parts.values()), strict=True))
 
     def _listening(self, room: Room, dialect: Dialect, batch: list[Message]) -> list[Member]:
@@ -238,7 +235,10 @@ class Hub:
             written = 0
             for member, data in islice(self._jobs[0], left):
                 written += 1
-                self._write(member, data)
+                try:
+                    member.write(data)
+                except RuntimeError:  # a close is under way
+                    self.leave(member)
             left -= written
             if left == 0:
                 self._clock.call_soon(self._run)
@@ -359,7 +359,7 @@ class Hub:
 
 def _is_overtaken(message: Message, last: Message | None) -> bool:
     """Whether a progress comes from a worker that has lost its lease to a later attempt."""
-    if last is None:
+    if last is None or message.kind != _PROGRESS:
         return False
     mine, other = messages.order_of(message.data), messages.order_of(last.data)
     return mine is not None and other is not None and mine < other
