@@ -15,6 +15,7 @@ from orderctl.cli import shared
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
 from orderctl.cli.lazy import Entry, LazyGroup
+from orderctl.errors import ExitStatus
 
 PROGRAM: Final = "orderctl"
 
@@ -25,7 +26,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "logs": Entry("orderctl.cli.logs", "Search the audit log.", "Orders"),
     "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
     "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
-    "relay": Entry("orderctl.cli.relay", "Run the relay for dashboards, make tokens for it.", "Running"),
+    "relay": Entry(
+        "orderctl.cli.relay",
+        "Run the relay for dashboards, make tokens for it.",
+        "Running",
+    ),
     "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),
     "migrate": Entry("orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"),
     "embedded": Entry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
@@ -77,7 +82,15 @@ def main() -> NoReturn:
     _prepare_streams()
     if asked := environment.ambient().completion:
         sys.exit(_complete(asked))
-    sys.exit(run())
+    try:
+        status = run()
+    except KeyboardInterrupt:  # a second one, while the first was being told
+        status = ExitStatus.INTERRUPTED
+    if status == ExitStatus.INTERRUPTED:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third one cannot make it end any sooner
+    sys.exit(status)
 
 
 def _prepare_streams() -> None:
