@@ -1,5 +1,6 @@
 """Fixtures for tests of the command line: the real program, and the same in this process."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -60,7 +61,11 @@ def inside(capsys: pytest.CaptureFixture[str]) -> Program:
 
     def call(*arguments: str, app: App | None = None) -> Ended:
         capsys.readouterr()
-        status = run(arguments, app)
+        log, level = list(logging.root.handlers), logging.root.level
+        try:
+            status = run(arguments, app)
+        finally:  # `worker start` and its like send the log to this call's stderr
+            logging.root.handlers[:], logging.root.level = log, level
         out, err = capsys.readouterr()
         return Ended(status, out, err)
 
