@@ -1,8 +1,8 @@
 """The admin API: what the shop's dashboard reads, and our own page.
 
 ``GET /api/admin/orders/paid``, ``/api/admin/dashboard/stats``, ``/api/admin/orders/{id}/logs`` have the shapes
-that the shop's dashboard knows. Ours add ``/api/admin/errors``, ``/api/session`` (who asks, and the cookie of
-our page) and, where actions are allowed, ``POST /api/admin/tasks/{id}/retry`` and ``.../cancel``.
+that the shop's dashboard knows. Ours add ``/api/admin/orders/{id}`` (one of them, paid or not),
+``/api/admin/errors``, ``/api/session`` (who asks, and the cookie of our page) and, where actions are allowed, ``POST /api/admin/tasks/{id}/retry`` and ``.../cancel``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _STATS: Final = "/api/admin/dashboard/stats"
 _ERRORS: Final = "/api/admin/errors"
 _SESSION: Final = "/api/session"
 _GOODBYE: Final = "/api/session/end"
-_LOGS: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})/logs", re.ASCII)
+_ORDER: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})(/logs)?", re.ASCII)
 _ACTION: Final = re.compile(rf"/api/admin/tasks/([1-9][0-9]{{0,18}})/({'|'.join(actions.NAMES)})", re.ASCII)
 
 _STATUS_OF: Final[tuple[tuple[type[OrderctlError], int], ...]] = (
@@ -124,9 +124,17 @@ class Api:
     async def _orders(self, request: Request, _access: Access) -> Reply:
         wanted = _wanted(request)
         found = await self._read(lambda connection: queries.paid_orders(connection, wanted))
-        live = await self._live(task.id for found_tasks in found.tasks.values() for task in found_tasks)
-        data = [queries.order_in_json(order, found.tasks.get(order.id, ()), live) for order in found.orders]
+        data = await self._in_json(found)
         return in_json(200, {"data": data, "pagination": await self._pagination(wanted, found)})
+
+    async def _order(self, _request: Request, order_id: int) -> Reply:
+        found = await self._read(lambda connection: queries.one_order(connection, order_id))
+        [data] = await self._in_json(found)
+        return in_json(200, {"data": data})
+
+    async def _in_json(self, found: Found) -> list[Json]:
+        live = await self._live(task.id for found_tasks in found.tasks.values() for task in found_tasks)
+        return [queries.order_in_json(order, found.tasks.get(order.id, ()), live) for order in found.orders]
 
     async def _pagination(self, wanted: Wanted, found: Found) -> Json:
         total = found.total
@@ -212,6 +220,7 @@ class Api:
             "orders": sorted(access.orders),
             "actions": self._actions is not None and access.admin,
             "expires": access.expires if limited else None,
+            "currency": self._currency,
         }
         if request.method != "POST" or not self._secure:
             return in_json(200, {"data": session})

@@ -66,7 +66,7 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
         InvalidInput: When the cursor is none.
     """
     if wanted.search and "@" not in wanted.search:
-        return _one_order(connection, wanted.search)
+        return _paid_order(connection, wanted.search)
     chosen = Filter(paid=True, statuses=wanted.statuses, email=wanted.search)
     skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
     page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
@@ -74,7 +74,17 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
     return Found(page.orders, _tasks_of(connection, page.orders), page.cursor, total)
 
 
-def _one_order(connection: Connection, reference: str) -> Found:
+def one_order(connection: Connection, order_id: int) -> Found:
+    """The order of that id, paid or not.
+
+    Raises:
+        OrderNotFound: When there is no such order.
+    """
+    found = [orders.get(connection, order_id)]
+    return Found(found, _tasks_of(connection, found), total=1)
+
+
+def _paid_order(connection: Connection, reference: str) -> Found:
     try:
         order = orders.find(connection, reference)
     except OrderNotFound:

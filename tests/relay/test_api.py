@@ -128,6 +128,20 @@ class TestOrders:
         assert relay.ask(f"{ORDERS}?search=DH1").json["pagination"]["total"] == 1
         assert relay.ask(f"{ORDERS}?status=completed").json["pagination"]["total"] == 1
 
+    def test_one_order_by_its_id(self, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        shop.add("DH2", 2)
+        # Another order's code looks like this one's id.
+        shop.paid(str(shop.order("DH2").id))
+
+        answer = relay.ask(f"/api/admin/orders/{shop.order('DH2').id}")
+        missing = relay.ask("/api/admin/orders/999")
+
+        assert answer.json["data"]["order_code"] == "DH2"
+        assert answer.json["data"]["payment_status"] == "pending"
+        assert len(answer.json["data"]["tasks"]) == 2
+        assert (missing.status, missing.json["data"]) == (404, None)
+
     @pytest.mark.databases("sqlite")
     @pytest.mark.parametrize(
         "query", ["page=0", "page=x", "limit=-1", "limit=1e3", "cursor=nonsense", "page=%EF%BC%91"]
