@@ -121,8 +121,13 @@ def logs(connection: Connection, order_id: int, wanted: Search, *, limit: int) -
 
 
 def errors(connection: Connection, *, limit: int) -> list[Json]:
-    """Failed tasks by the way in which they failed."""
-    return [_group(group) for group in tasks.group_errors(connection, Selection(), limit=limit)]
+    """Failed tasks by the way in which they failed, with where the newest of each is."""
+    groups = tasks.group_errors(connection, Selection(), limit=limit)
+    if not groups:
+        return []
+    newest = Selection(ids=[group.latest_task_id for group in groups])
+    found = {task.id: task for task in tasks.select_tasks(connection, newest, limit=limit)}
+    return [_group(group, found.get(group.latest_task_id)) for group in groups]
 
 
 def order_of_task(connection: Connection, task_id: int) -> int | None:
@@ -192,12 +197,16 @@ def _event(event: Event) -> Json:
     }
 
 
-def _group(group: ErrorGroup) -> Json:
+def _group(group: ErrorGroup, newest: Task | None) -> Json:
     return {
         "error_type": group.error_type,
         "fingerprint": group.fingerprint,
         "count": group.count,
         "latest_task_id": group.latest_task_id,
+        "latest_task_title": newest and newest.title,
+        "latest_order_id": newest and newest.order_id,
+        "latest_order_code": newest and newest.order_code,
+        "latest_at": newest and moment(newest.updated_at),
         "example": group.example,
     }
 

@@ -268,14 +268,19 @@ class TestLogs:
 
 class TestErrors:
     def test_failures_by_fingerprint(self, relay: RunningRelay, shop: Shop):
-        for number in range(3):
-            fail(shop, shop.paid(f"DH{number}")[0], "abc" if number else "xyz")
+        failed = [shop.paid(f"DH{number}")[0] for number in range(3)]
+        for number, task in enumerate(failed):
+            fail(shop, task, "abc" if number else "xyz")
 
         groups = relay.ask("/api/admin/errors").json["data"]
 
         assert [(group["fingerprint"], group["count"]) for group in groups] == [("abc", 2), ("xyz", 1)]
         assert groups[0]["error_type"] == "DISK_SPACE"
         assert groups[0]["example"] == "no <b>space</b>"
+        newest = shop.order("DH2")
+        assert groups[0]["latest_task_id"] == failed[2]
+        assert (groups[0]["latest_order_id"], groups[0]["latest_order_code"]) == (newest.id, "DH2")
+        assert groups[0]["latest_at"].endswith("Z")
 
 
 class TestTroubles:
