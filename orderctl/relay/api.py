@@ -74,14 +74,18 @@ class Api:
         exchange: Live progress, and the number of clients.
         actions: Carries out what admins want; None: nothing can be changed.
         secure: Whether there are tokens at all.
+        currency: Of amounts, as the page shows them.
     """
 
-    def __init__(self, reader: Reader, exchange: Exchange, actions: Actions | None, *, secure: bool) -> None:
+    def __init__(
+        self, reader: Reader, exchange: Exchange, actions: Actions | None, *, secure: bool, currency: str
+    ) -> None:
         self._read = reader.read
         self._run = reader.run
         self._exchange = exchange
         self._actions = actions
         self._secure = secure
+        self._currency = currency
         self._numbers: Cache[Json] = Cache(
             lambda: reader.read(queries.numbers, deadline=_STATS_DEADLINE), STATS_AGE
         )
@@ -115,8 +119,9 @@ class Api:
             return await self._act(request, access)
         if request.path in self._get:
             return await self._get[request.path](request, access)
-        if match := _LOGS.fullmatch(request.path):
-            return await self._logs(request, int(match[1]))
+        if match := _ORDER.fullmatch(request.path):
+            answer = self._logs if match[2] else self._order
+            return await answer(request, int(match[1]))
         return self.empty(request, 404, "there is no such resource")
 
     # Reading.

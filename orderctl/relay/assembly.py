@@ -49,11 +49,12 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
     if actions:
         worker = chosen.worker
         allowed = Actions(engine, redis_url, queue=worker.queue, max_attempts=worker.max_attempts)
+    secure, currency = here.token_secret is not None, chosen.display.currency
     site = Site(
         Gate(here.host, here.hosts, here.origins),
         here.token_secret,
         Pages(PAGE),
-        Api(reader, exchange, allowed, secure=here.token_secret is not None),
+        Api(reader, exchange, allowed, secure=secure, currency=currency),
         healthy=lambda: exchange.feed.up,
         exposition=metrics.exposition(exchange, tally),
         actions=actions,

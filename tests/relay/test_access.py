@@ -338,6 +338,7 @@ class TestGuardedRelay:
         assert secure.headers["Set-Cookie"].endswith("; Secure")
         assert without.status == 403
         assert seen.json["data"] == begun.json["data"]
+        assert seen.json["data"]["currency"] == "VND"
         assert "orderctl_token=; Max-Age=0" in ended.headers["Set-Cookie"]
 
     @pytest.mark.parametrize("kind", ["plain", "socketio"])
