@@ -81,7 +81,10 @@ def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
     # The worker that took it died. One ring too many only finds the task taken; one too few would lose it.
     queue.connection.delete(Job.key_for(name))
     faults.point("doorbell.forgotten")
-    _enqueue(queue, task_id, name)
+    try:
+        _enqueue(queue, task_id, name)
+    except DuplicateJobError:  # at this very moment a worker wrote into the hash, or somebody else has rung
+        return False
     return True
 
 
