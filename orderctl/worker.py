@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import redis
 from rq import Queue, Worker, utils, worker_registration
-from rq.exceptions import StopRequested
+from rq.exceptions import DequeueTimeout
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy import Connection, Engine
@@ -43,16 +43,38 @@ class GuardedQueue(Queue):
         connection: redis.Redis,
         **_: Any,
     ) -> tuple[Job, Self] | None:
-        """As RQ's, but looks at each job's hash before anything in it is unpacked."""
+        """As RQ's, but takes nothing while paused, and looks at a job's hash before it is unpacked."""
         (queue,) = queues
         while True:
-            popped = cls.lmove(connection, queue.key, timeout)
+            popped = None if cls._is_paused(connection, queue) else cls.lmove(connection, queue.key, timeout)
+            if popped is not None and cls._is_paused(connection, queue):  # meanwhile
+                cls._put_back(connection, queue, popped[1])
+                popped = None
             if popped is None:
+                cls._rest(queue, timeout)
                 return None
             faults.point("job.popped")
             job = cls._admit(connection, queue, popped[1].decode("utf-8", "replace"))
             if job is not None:
                 return job, queue
+
+    @staticmethod
+    def _is_paused(connection: redis.Redis, queue: Queue) -> bool:
+        return bool(connection.exists(channels.paused(queue.name)))
+
+    @staticmethod
+    def _put_back(connection: redis.Redis, queue: Queue, job_id: Any) -> None:
+        with connection.pipeline(transaction=True) as pipeline:
+            pipeline.lrem(queue.intermediate_queue.key, 1, job_id)
+            pipeline.lpush(queue.key, job_id)
+            pipeline.execute()
+
+    @staticmethod
+    def _rest(queue: Queue, timeout: int | None) -> None:
+        """Nothing to do: that ends a burst; others come again, after a sign of life."""
+        if timeout is not None:
+            time.sleep(_PAUSE_SECONDS)
+            raise DequeueTimeout(timeout, queue.key)
 
     @classmethod
     def _admit(cls, connection: redis.Redis, queue: Self, job_id: str) -> Job | None:
@@ -100,14 +122,7 @@ class DownloadWorker(Worker):
         """Nothing, as there is no subscription."""
 
     def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
-        """Wait while this queue is paused; RQ's own switch would pause every worker on this Redis."""
-        while not self._stop_requested and self.connection.exists(
-            channels.paused(self.settings.worker.queue)
-        ):
-            self.heartbeat()
-            if burst:
-                raise StopRequested
-            time.sleep(_PAUSE_SECONDS)
+        """Nothing: RQ's own switch pauses every worker on this Redis; ours is looked at with each job."""
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
         """As RQ's, but an outage of Redis does not end the worker, and with it the download that runs."""

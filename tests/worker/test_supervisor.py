@@ -1,0 +1,300 @@
+"""Supervisors under signals, pauses and keys: what they start, and how they end."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderctl import allowlist, channels, keeper, supervisor, workers
+from orderctl.settings import load
+from orderctl.supervisor import Child, Supervisor
+from tests.faults.world import SCRIPT, World, eventually
+
+pytestmark = pytest.mark.databases("sqlite")
+
+Process = subprocess.Popen[bytes]
+
+
+def _held(world: World, path: str = "/go") -> tuple[str, Any]:
+    """A course whose download does not get on; its URL, and what waits until a worker is at it."""
+    url = world.course(path)
+    return url, world.courses.hold(f"{path}/lesson.bin", at=10_000)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _status(world: World, task_id: int) -> str:
+    return world.task(task_id).status
+
+
+@contextmanager
+def _idle(world: World, *options: str, **more: str) -> Iterator[Process]:
+    """A supervisor that is up, under a known name."""
+    with world.supervisor(*options, **more) as process:
+        eventually(lambda: _name(world, process), "the supervisor's sign")
+        yield process
+
+
+def _name(world: World, process: Process) -> str | None:
+    found = world.read(lambda c: workers.find_all(c, world.client))
+    return next((one.name for one in found if one.pid == process.pid), None)
+
+
+def _wait_for_rounds(world: World) -> None:
+    """Let the supervisor's keeper take two turns."""
+    [key] = world.client.scan_iter(match=channels.supervisor("*"))
+
+    def seen() -> int:
+        return json.loads(world.client.get(key) or "{}").get("seen", 0)
+
+    begin = seen()
+    eventually(lambda: seen() > begin + 2000 * keeper.PERIOD, "two turns of the keeper")
+
+
+def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World) -> None:
+    url, reached = _held(world)
+    first, second = world.order("DH1", url, world.course("/next"))
+
+    with world.supervisor() as process:
+        reached()
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: "draining" in (world.state / "supervisor.log").read_text(), "the drain")
+        assert process.poll() is None
+        world.courses.release("/go/lesson.bin")
+        assert process.wait(30) == 0
+
+    assert (_status(world, first), _status(world, second)) == ("completed", "pending")
+    assert world.task(second).attempt == 0
+
+
+@pytest.mark.databases("sqlite", "mariadb")
+@pytest.mark.parametrize("how", ["timeout", "second"])
+def test_download_that_does_not_finish_is_given_to_another_at_once(world: World, how: str) -> None:
+    """The lease is an hour long: nobody waits for its end."""
+    world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
+    url, reached = _held(world)
+    [task] = world.order("DH1", url)
+    drain = "1" if how == "timeout" else "600"
+
+    with _idle(world, "--drain-timeout", drain) as process:
+        reached()
+        with _idle(world, log=world.state / "other.log") as other:
+            process.send_signal(signal.SIGTERM)
+            if how == "second":
+                eventually(lambda: "draining" in (world.state / "supervisor.log").read_text(), "the drain")
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            eventually(lambda: world.task(task).attempt == 2, "the other's claim")
+            world.courses.release("/go/lesson.bin")
+            eventually(world.settled, "the order's end")
+            assert world.task(task).worker.startswith(_name(world, other) or "?")
+
+    released = [event for event in world.events(1) if event.event_type == "task_released"]
+    assert [event.details["attempt"] for event in released] == [1]
+    assert world.task(task).max_attempts == 6  # the attempt that was given back does not count
+    world.assert_well()
+
+
+def test_ctrl_c_drains_as_well(world: World) -> None:
+    with _idle(world) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+
+
+def test_burst_does_what_is_due_and_ends(world: World) -> None:
+    tasks = world.order("DH1", *(world.course(f"/{number}") for number in range(4)))
+
+    with world.supervisor("--burst", "--concurrency", "2") as process:
+        assert process.wait(60) == 0
+
+    assert {_status(world, task) for task in tasks} == {"completed"}
+    world.assert_well()
+
+
+def test_burst_with_nothing_to_do_ends(world: World) -> None:
+    with world.supervisor("--burst") as process:
+        assert process.wait(30) == 0
+
+
+def test_children_that_end_are_replaced(world: World) -> None:
+    with _idle(world, "--concurrency", "2") as process:
+        before = _children(process.pid)
+        assert len(before) == 4, "two workers, keeper, courier"
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            os.kill(_children(process.pid)[0], number)
+            eventually(lambda: len(_children(process.pid)) == 4, "its successor")
+        [task] = world.order("DH1", world.course())
+        eventually(world.settled, "the order's end")
+        assert _status(world, task) == "completed"
+
+
+def test_whoever_dies_young_is_started_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("orderctl.clock.elapsed", lambda: now[0])
+    monkeypatch.setattr(supervisor, "_be", lambda *_: os._exit(1))
+    watcher = Supervisor(load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"}))
+    child = Child("worker-1", lambda _: None)
+
+    def die_after(seconds: float) -> float:
+        child.started, child.pid = now[0], 1
+        now[0] += seconds
+        watcher._note_exit(child, 0)
+        return child.start_at - now[0]
+
+    pauses = [die_after(0.01) for _ in range(12)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 1
+    assert pauses[-1] == 30
+    assert die_after(60) == 0
+    assert die_after(0.01) == pauses[0]
+
+
+def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:
+    with _idle(world):
+        workers.pause(world.client, "downloads")
+        [task] = world.order("DH1", world.course())
+        subprocess.run([SCRIPT, "reconcile"], env=world.environment, check=True, capture_output=True)
+        eventually(lambda: world.client.llen("rq:queue:downloads"), "the doorbell")
+        _wait_for_rounds(world)
+        assert (_status(world, task), world.task(task).attempt) == ("pending", 0)
+
+        assert workers.resume(world.client, "downloads")
+        eventually(world.settled, "the order's end")
+
+    assert _status(world, task) == "completed"
+
+
+def test_pause_does_not_stop_what_runs(world: World) -> None:
+    url, reached = _held(world)
+    [task] = world.order("DH1", url)
+    with world.supervisor():
+        reached()
+        workers.pause(world.client, "downloads")
+        world.courses.release("/go/lesson.bin")
+        eventually(world.settled, "the order's end")
+    assert _status(world, task) == "completed"
+
+
+def test_stop_key_ends_one_supervisor(world: World) -> None:
+    with _idle(world) as one, _idle(world, log=world.state / "other.log") as other:
+        name = _name(world, one)
+        assert name is not None
+
+        workers.stop(world.client, name)
+
+        assert one.wait(20) == 0
+        assert other.poll() is None
+        assert not world.client.exists(channels.stop(name))
+
+
+def test_list_tells_who_is_at_what(world: World) -> None:
+    url, reached = _held(world)
+    [task] = world.order("DH1", url)
+    with _idle(world, "--concurrency", "2") as process:
+        reached()
+        [found] = world.read(lambda c: workers.find_all(c, world.client))
+        assert (found.alive, found.pid, found.tasks) == (True, process.pid, (task,))
+        assert (found.queue, found.concurrency) == ("downloads", 2)
+        process.kill()
+        process.wait()
+    world.client.delete(channels.supervisor(found.name))  # as ten seconds do
+
+    [lost] = world.read(lambda c: workers.find_all(c, world.client))
+
+    assert (lost.name, lost.alive, lost.tasks) == (found.name, False, (task,))
+
+
+def test_queue_poisoning_stops_no_work(world: World) -> None:
+    """Between 100 good jobs: calls of others in JSON and pickle, callbacks, rubbish."""
+    touched = world.state / "touched"
+    codes = [f"DH{number}" for number in range(20)]
+    for code in codes:
+        world.order(code, *(world.course(f"/{code}-{number}") for number in range(5)))
+    [named] = world.order("DH-named", world.course("/named"))
+    world.client.flushdb()
+    _poison(world, touched, named)
+
+    with _idle(world, "--concurrency", "2") as process:
+        workers_before = set(_children(process.pid))
+        eventually(world.settled, "the end of all orders", 110)
+        eventually(lambda: world.client.llen("rq:queue:downloads") == 0, "an empty queue")
+        assert set(_children(process.pid)) == workers_before, (world.state / "supervisor.log").read_text()
+
+    assert {task.status for task in world.tasks()} == {"completed"}
+    assert len(world.tasks()) == 101
+    assert not touched.exists()
+    aside = allowlist.rejected(world.client)
+    assert len(aside) == POISON
+    assert len({job.job_id for job in aside}) == POISON
+    audited = [event for event in world.events(21) if event.event_type == "job_rejected"]
+    assert audited
+    assert {(event.event_category, event.severity, event.task_id) for event in audited} == {
+        ("security", "warning", named)
+    }
+    listed = subprocess.run(
+        [SCRIPT, "worker", "list", "--rejected", "-o", "json"],
+        env=world.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert len(json.loads(listed.stdout)) == POISON
+
+
+POISON = 58
+
+
+def _poison(world: World, touched: Path, named: int) -> None:
+    """Put the good jobs' doorbells into the queue with strangers between them."""
+    from rq import Queue
+    from rq.job import Callback, Job
+    from rq.serializers import DefaultSerializer, JSONSerializer
+
+    from orderctl import doorbell
+
+    client = world.client
+    as_json = Queue("downloads", connection=client, serializer=JSONSerializer)
+    as_pickle = Queue("downloads", connection=client, serializer=DefaultSerializer)
+    shell = f"touch {touched}"
+    tasks = [task.id for task in world.tasks() if task.id != named]
+
+    def ring(count: int) -> None:
+        doorbell.ring(client, "downloads", [(tasks.pop(0), 0) for _ in range(count)])
+
+    ring(10)
+    as_json.enqueue("os.system", shell, job_id="stranger-1")
+    as_pickle.enqueue("os.system", shell, job_id="stranger-2")
+    as_json.enqueue("os.system", shell, job_id=f"task-{named}-9")
+    as_pickle.enqueue("os.system", shell, job_id=f"task-{named}-8")
+    as_json.enqueue("orderctl.cli.main.jobs.run_task", named, job_id=f"task-{named}-7")
+    as_json.enqueue("orderctl.jobs.prepare", named, job_id=f"task-{named}-6")
+    as_json.enqueue(
+        "orderctl.jobs.run_task", named, job_id=f"task-{named}-5", on_success=Callback("os.system")
+    )
+    as_json.enqueue(
+        "orderctl.jobs.run_task", named, job_id=f"task-{named}-4", on_failure=Callback("os.system")
+    )
+    for number in range(50):
+        name = f"rubbish-{number}"
+        client.hset(Job.key_for(name), mapping=RUBBISH[number % len(RUBBISH)])
+        client.rpush(as_json.key, name)
+        if number % 5 == 0:
+            ring(5)
+    ring(len(tasks))
+
+
+RUBBISH: list[dict[str, bytes]] = [
+    {"data": b"\xff\xfe"},
+    {"created_at": b"yesterday", "data": b"x\x9c\x03\x00\x00\x00\x00\x01"},
+    {"origin": b"downloads", "status": b"\x80"},
+    {"data": b"[]", "timeout": b"soon"},
+    {"meta": b"not json", "data": b'["os.system", null, ["true"], {}]', "created_at": b""},
+]
