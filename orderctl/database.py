@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
 from orderctl import faults
-from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 
 _log = logging.getLogger(__name__)
@@ -157,12 +157,13 @@ def _read_json(text: str) -> Any:
         return text
 
 
-def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _RERUNS) -> T:
     """Run ``work`` in one transaction and commit it; run it again after a deadlock or a lock wait.
 
     Args:
         engine: From :func:`connect`.
         work: Called with a connection, several times if need be: it must do nothing but database work.
+        reruns: How many times at most.
 
     Returns:
         What ``work`` returned in the run that was committed.
@@ -172,14 +173,14 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
             then unknown if it was lost while committing; work behind a compare-and-set can run again.
         NotMigrated: When a table or a column of ours is missing.
     """
-    for run in range(_RERUNS):
+    for run in range(reruns):
         try:
             with engine.begin() as connection:
                 done = work(connection)
                 faults.point("commit.before")
             faults.point("commit.after")
         except DBAPIError as error:
-            if not _worth_rerunning(error) or run == _RERUNS - 1:
+            if not _worth_rerunning(error) or run == reruns - 1:
                 raise translate(error) from error
         except PoolTimeout as error:
             raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
@@ -243,7 +244,7 @@ def translate(error: DBAPIError) -> Exception:
             f"the database does not answer: {_short(error)}", hint="orderctl config show"
         )
     if _worth_rerunning(error):
-        return DatabaseUnavailable(f"the database is too busy: {_short(error)}", hint="try again")
+        return DatabaseBusy(f"the database is too busy: {_short(error)}", hint="try again")
     if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in text:
         return Misconfigured(f"setting database.url: {text}")
     return OrderctlError(f"the database reports: {_short(error)}")

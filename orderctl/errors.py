@@ -9,6 +9,7 @@
     ├── SubjectFailed           1   what was watched or tried has failed
     ├── Unavailable            69   a store that is needed does not answer
     │   ├── DatabaseUnavailable
+    │   │   └── DatabaseBusy        it answers, but somebody else holds what we need
     │   └── RedisUnavailable
     ├── LockHeld               75   somebody else is at it; try later
     ├── Misconfigured          78   a setting is wrong
@@ -95,6 +96,10 @@ class Unavailable(OrderctlError):
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """The database is too busy."""
 
 
 class RedisUnavailable(Unavailable):

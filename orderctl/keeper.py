@@ -40,13 +40,12 @@ def keep(settings: Settings, supervisor: str) -> None:
     queue = settings.worker.queue
 
     def turn(client: redis.Redis) -> None:
+        found = reconcile.recover(engine, client)  # first, for it needs no Redis
         _announce(client, settings, supervisor, born)
         if client.getdel(channels.stop(supervisor)):
             _log.warning("told to stop by `orderctl worker stop`")
             os.kill(os.getppid(), signal.SIGTERM)
-        paused = client.exists(channels.paused(queue))
-        found = reconcile.recover(engine, client)
-        if not paused:
+        if not client.exists(channels.paused(queue)):
             found += reconcile.ring(engine, client, settings)
         for finding in found:
             _log.info("%s", finding.text)
@@ -81,7 +80,7 @@ def _send(engine: Engine, settings: Settings, group: Sequence[Kind], over: threa
 
 def _open(settings: Settings, *, pool_size: int = 1) -> Engine:
     url = settings.database.url or embedded.database_url(settings.state_dir)
-    return database.connect(url, pool_size=pool_size)
+    return database.connect(url, pool_size=pool_size, lock_wait_seconds=1, answer_timeout=10)
 
 
 def _until_told() -> threading.Event:

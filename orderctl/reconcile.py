@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
 
 from orderctl import announce, audit, clock, database, doorbell, failures, orders
 from orderctl.channels import Scope
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.leases import Finished
 from orderctl.messages import StatusChange
 from orderctl.schema import download_tasks, outbox
@@ -36,8 +37,12 @@ from orderctl.states import (
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: How many of a kind are mended in one go.
 _BATCH: Final = 500
+#: How often a mend is tried at once; the next second comes soon.
+_RERUNS: Final = 2
 #: An outbox entry that is due for longer than this is told.
 _LATE_SECONDS: Final = 60
 
@@ -107,18 +112,35 @@ def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
     """Put tasks whose worker was lost back to waiting, or end them when no attempt is left."""
     with database.reading(engine) as connection:
         rows = _expired(connection)
-    found = []
+    found: list[Finding] = []
+    messages: list[StatusChange] = []
     for row in rows:
-        finished = database.transact(
-            engine,
-            partial(_recover, task_id=row.id, token=row.lease_token),
-        )
-        if finished is not None:
-            announce.changes(client, finished.messages)
-            found.append(_expired_finding(row.id, row.order_id, row.worker, mended=True))
+        mended = _mend(engine, partial(_recover, task_id=row.id, token=row.lease_token), f"task {row.id}")
+        if mended is None:
+            continue
+        messages += mended.messages if isinstance(mended, Finished) else ()
+        found.append(_expired_finding(row.id, row.order_id, row.worker, mended=mended is not False))
     if found:
-        _log.warning("%d tasks of lost workers were taken back", len(found))
+        _log.warning("%d tasks of lost workers were found", len(found))
+    announce.changes(client, messages)
     return found
+
+
+def _mend(engine: Engine, work: Callable[[Connection], T | None], what: str) -> T | Literal[False] | None:
+    """Mend one thing; False when that is not possible now: it must not hold up the others.
+
+    Raises:
+        DatabaseUnavailable: When the database does not answer at all.
+    """
+    try:
+        return database.transact(engine, work, reruns=_RERUNS)
+    except DatabaseBusy as error:
+        _log.warning("%s cannot be mended now: %s", what, error)
+    except DatabaseUnavailable:
+        raise
+    except OrderctlError as error:
+        _log.warning("%s cannot be mended: %s", what, error)
+    return False
 
 
 def _expired(connection: Connection) -> Sequence[Any]:
@@ -239,10 +261,11 @@ def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
         unended = _unended_findings(connection)
     found = []
     for finding in unended:
-        ended = database.transact(engine, partial(_end, order_id=finding.order_id or 0))
-        if ended is not None:
-            announce.changes(client, ended.messages)
-            found.append(Finding(finding.kind, finding.order_id, None, finding.text, mended=True))
+        ended = _mend(engine, partial(_end, order_id=finding.order_id or 0), f"order {finding.order_id}")
+        if ended is None:
+            continue
+        announce.changes(client, ended.messages if ended else ())
+        found.append(replace(finding, mended=ended is not False))
     return found
 
 
