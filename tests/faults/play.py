@@ -5,7 +5,10 @@ The settings, and the fault at which it dies, come from the environment.
 
 import logging
 import sys
+from collections.abc import Callable
 from decimal import Decimal
+
+from sqlalchemy import Engine
 
 from orderctl import (
     broker,
@@ -20,7 +23,7 @@ from orderctl import (
     tasks,
     worker,
 )
-from orderctl.settings import load
+from orderctl.settings import Settings, load
 
 
 def main(role: str, argument: str = "") -> None:
@@ -28,31 +31,59 @@ def main(role: str, argument: str = "") -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = load()
     engine = database.connect(settings.database.url or embedded.database_url(settings.state_dir))
-    if role == "horse":
-        jobs.prepare(settings, "horse")
-        jobs.run_task(int(argument))
-    elif role == "worker":
-        worker.work(settings, f"worker-{argument}", burst=True)
-    elif role == "courier":
-        delivery.send_due(engine, broker.brisk(broker.url(settings)), settings)
-    elif role == "couriers":
-        keeper.send(settings)
-    elif role == "keeper":
-        reconcile.run(engine, broker.brisk(broker.url(settings)), settings, fix=True)
-    elif role == "supervisor":  # as `orderctl worker start --burst`
-        client = broker.brisk(broker.url(settings))
-        reconcile.run(engine, client, settings)
-        engine.dispose()
-        client.close()
-        supervisor.Supervisor(settings, burst=True).run()
-        delivery.send_due(engine, client, settings)
-    elif role == "pay":
-        paid = payments.Payment(argument, Decimal(100), "ACB", f"T-{argument}")
-        database.transact(engine, lambda c: payments.receive(c, paid, actor="tester"))
-    elif role == "retry":
-        database.transact(engine, lambda c: tasks.retry(c, int(argument), max_attempts=3, actor="tester"))
-    elif role == "cancel":
-        database.transact(engine, lambda c: tasks.cancel(c, int(argument), actor="tester"))
+    ROLES[role](settings, engine, argument)
+
+
+def _horse(settings: Settings, _: Engine, argument: str) -> None:
+    jobs.prepare(settings, "horse")
+    jobs.run_task(int(argument))
+
+
+def _keeper(settings: Settings, engine: Engine, _: str) -> None:
+    """One round."""
+    reconcile.run(engine, broker.brisk(broker.url(settings)), settings, fix=True)
+
+
+def _courier(settings: Settings, engine: Engine, _: str) -> None:
+    """One round."""
+    delivery.send_due(engine, broker.brisk(broker.url(settings)), settings)
+
+
+def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
+    """As `orderctl worker start --burst`."""
+    client = broker.brisk(broker.url(settings))
+    reconcile.run(engine, client, settings)
+    engine.dispose()
+    client.close()
+    supervisor.Supervisor(settings, burst=True).run()
+    delivery.send_due(engine, client, settings)
+
+
+def _pay(_: Settings, engine: Engine, argument: str) -> None:
+    paid = payments.Payment(argument, Decimal(100), "ACB", f"T-{argument}")
+    database.transact(engine, lambda c: payments.receive(c, paid, actor="tester"))
+
+
+def _retry(_: Settings, engine: Engine, argument: str) -> None:
+    database.transact(engine, lambda c: tasks.retry(c, int(argument), max_attempts=3, actor="tester"))
+
+
+def _cancel(_: Settings, engine: Engine, argument: str) -> None:
+    database.transact(engine, lambda c: tasks.cancel(c, int(argument), actor="tester"))
+
+
+ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
+    "horse": _horse,
+    "worker": lambda settings, _, argument: worker.work(settings, f"worker-{argument}", burst=True),
+    "keeper": _keeper,
+    "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
+    "courier": _courier,
+    "couriers": lambda settings, _, __: keeper.send(settings),
+    "supervisor": _supervisor,
+    "pay": _pay,
+    "retry": _retry,
+    "cancel": _cancel,
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,176 @@
+"""Reconcile: idempotent, safe at any number at once, stopped by nothing that concerns one row alone."""
+
+import json
+import subprocess
+import threading
+from collections import Counter
+
+import pytest
+from sqlalchemy import Connection, event, select
+
+from orderctl import broker, database, orders, reconcile
+from orderctl.schema import TABLES
+from tests.faults.world import SCRIPT, World, eventually
+
+
+def lose(world: World, *codes: str) -> list[int]:
+    """An order for each code, whose worker died after its claim an hour ago."""
+    tasks = [world.order(code, world.course())[0] for code in codes]
+    for task in tasks:
+        world.play("horse", task, faults="task.claimed:kill")
+    world.pass_time()
+    return tasks
+
+
+def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table.name: world.read(lambda c, t=table: [tuple(row) for row in c.execute(select(t))])
+        for table in TABLES
+    }
+
+
+def orderctl(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(SCRIPT), *arguments],
+        env=world.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_takes_a_lost_workers_task_back_once(world: World):
+    [task] = lose(world, "DH1")
+    [first] = reconcile.recover(world.engine, world.client)
+    assert (first.task_id, first.mended) == (task, True)
+    after = everything(world)
+    assert reconcile.recover(world.engine, world.client) == []
+    assert everything(world) == after
+    assert world.task(task).status == "pending"
+
+
+def test_two_that_find_the_same_loss_mend_it_once(world: World):
+    [task] = lose(world, "DH1")
+    both_have_seen_it = threading.Barrier(2)
+    engines = [database.connect(world.database_url) for _ in range(2)]
+    found = []
+
+    def wait(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        finds = "lease_until <" in statement and "FOR UPDATE" not in statement
+        if finds and not getattr(seen, "it", False):
+            seen.it = True
+            both_have_seen_it.wait(30)
+
+    seen = threading.local()
+    for engine in engines:
+        event.listen(engine, "after_cursor_execute", wait)
+    threads = [
+        threading.Thread(target=lambda e=engine: found.extend(reconcile.recover(e, world.client)))
+        for engine in engines
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in engines:
+        engine.dispose()
+    assert [finding.task_id for finding in found] == [task]
+    assert Counter(event.event_type for event in world.events(1))["task_recovered"] == 1
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_an_order_that_somebody_holds_does_not_hold_up_the_others(world: World):
+    held, free = lose(world, "DH1", "DH2")
+    impatient = database.connect(world.database_url, lock_wait_seconds=1)
+    with world.engine.begin() as connection:
+        orders.lock(connection, world.task(held).order_id)
+        found = reconcile.recover(impatient, world.client)
+    impatient.dispose()
+    assert {finding.task_id: finding.mended for finding in found} == {held: False, free: True}
+    [rest] = reconcile.recover(world.engine, world.client)
+    assert (rest.task_id, rest.mended) == (held, True)
+
+
+@pytest.mark.databases("sqlite")
+def test_a_keeper_takes_tasks_back_while_redis_is_away(world: World):
+    """Nobody can be woken for them, but whoever asks the database is told the truth."""
+    [task] = lose(world, "DH1")
+    world.redis_url = "redis://127.0.0.1:9/0"
+    with world.playing("keep"):
+        eventually(lambda: world.task(task).status == "pending", "the task", 20)
+
+
+@pytest.mark.databases("sqlite")
+def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
+    world.order("DH1", world.course())
+    world.play("keeper")
+    world.client.flushall()
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_worker_that_died_before_its_claim_is_noticed(world: World):
+    """The hash that it left in Redis says that somebody was woken, the queue that nobody is."""
+    [task] = world.order("DH1", world.course())
+    world.play("keeper")
+    world.play("worker", 1, faults="horse.forked:kill")
+    world.client.hset(f"rq:job:task-{task}-0", "left", "behind")
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_database_that_is_away_when_a_job_starts_costs_nothing(world: World):
+    [task] = world.order("DH1", world.course())
+    gone = world.database_url + ".gone/none.db"
+    world.play("horse", task, ORDERCTL_DATABASE_URL=gone, ORDERCTL_WORKER_LEASE_SECONDS="1")
+    assert world.task(task).attempt == 0
+    world.mend()
+    world.assert_well()
+    assert world.task(task).attempt == 1
+
+
+def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
+    lose(world, "DH1")
+    with world.engine.begin() as connection:  # as a worker of the shop's own might leave it
+        connection.exec_driver_sql(
+            "UPDATE download_tasks SET status='completed', lease_token=NULL, lease_until=NULL"
+        )
+    client = broker.brisk(world.redis_url)
+    assert {finding.kind for finding in reconcile.check(world.engine, client, world.settings)} == {
+        "not-ended"
+    }
+    assert reconcile.run(world.engine, client, world.settings) == []
+    [ended] = reconcile.run(world.engine, client, world.settings, fix=True)
+    assert (ended.kind, ended.mended) == ("not-ended", True)
+    assert reconcile.run(world.engine, client, world.settings, fix=True) == []
+    client.close()
+    assert [event.event_type for event in world.events(1)].count("order_completed") == 1
+
+
+@pytest.mark.databases("sqlite")
+def test_check_tells_what_is_wrong_and_changes_nothing(world: World):
+    lost, _ = *lose(world, "DH1"), world.order("DH2", world.course())
+    before = everything(world), sorted(world.client.keys())
+    done = orderctl(world, "reconcile", "--check", "-o", "json")
+    assert (everything(world), sorted(world.client.keys())) == before
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert [(one["kind"], one["task_id"], one["mended"]) for one in found] == [
+        ("expired-lease", lost, False),
+        ("not-rung", 2, False),
+    ]
+
+
+@pytest.mark.databases("sqlite")
+def test_tells_what_it_has_mended(world: World):
+    lose(world, "DH1")
+    done = orderctl(world, "reconcile", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert [(one["kind"], one["mended"]) for one in json.loads(done.stdout)] == [
+        ("expired-lease", True),
+        ("not-rung", True),
+    ]
+    assert orderctl(world, "reconcile", "--check", "-o", "json").stdout.strip() == "[]"
