@@ -30,6 +30,9 @@ SILENCE: Final = 4.0
 _PING_EVERY: Final = 1.0
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
+#: Reads that follow one another faster than this mean load; then the next one waits so long, in seconds.
+_BUSY_BELOW: Final = 0.001
+_GATHER: Final = 0.003
 #: Answers to a connect that no waiting mends.
 _REFUSALS: Final = (
     "WRONGPASS",
@@ -67,6 +70,7 @@ class Wire(asyncio.Protocol):
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport
         self.heard_at = time.monotonic()
+        self._read_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -100,6 +104,16 @@ class Wire(asyncio.Protocol):
         except hiredis.ProtocolError:
             self._transport.abort()
         self._listener.flush()
+        self._gather()
+
+    def _gather(self) -> None:
+        """Under load let publications gather for a moment: waking up costs as much as passing one on."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._read_at < _BUSY_BELOW:
+            self._transport.pause_reading()
+            loop.call_later(_GATHER, self._transport.resume_reading)
+        self._read_at = now
 
     def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """Send a command; its answer, or ReplyError, becomes the future's result."""

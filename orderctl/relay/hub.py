@@ -20,7 +20,7 @@ from orderctl import channels, messages
 from orderctl.channels import Kind
 from orderctl.errors import InvalidMessage, OrderctlError
 from orderctl.relay.calls import Subject
-from orderctl.relay.rooms import Dialect, Member, Message, Room
+from orderctl.relay.rooms import DIALECTS, Dialect, Member, Message, Room
 
 #: How long an unsubscription waits for the same client to take it back, in seconds. The shop's dashboard
 #: unsubscribes and subscribes all its tasks after every message.
@@ -197,16 +197,20 @@ class Hub:
         self._run()
 
     def _plan_one(self, room: Room, batch: list[Message]) -> None:
-        for dialect in Dialect:
+        for dialect in DIALECTS:
             members = self._listening(room, dialect, batch)
             if members:
                 data = self._join(batch, dialect, len(members))
-                self._jobs.append(zip(members, repeat(data)))
+                if len(members) > SLICE:
+                    self._jobs.append(zip(members, repeat(data)))
+                else:
+                    for member in members:
+                        self._write(member, data)
 
     def _plan_many(self, pending: dict[Room, list[Message]]) -> None:
         parts: defaultdict[Member, list[bytes]] = defaultdict(list)
         for room, batch in pending.items():
-            for dialect in Dialect:
+            for dialect in DIALECTS:
                 members = self._listening(room, dialect, batch)
                 if not members:
                     continue
