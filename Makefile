@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint chaos bench docs clean
 
 help:
 	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
 	@echo "make test   lint, then run every test"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  measure; prints ratios"
 	@echo "make docs   write man/ and completions/ anew from the commands"
 	@echo "make clean  remove what make has made"
@@ -44,6 +45,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.chaos $(ARGS)
 
 bench: $(VENV)/.dev
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

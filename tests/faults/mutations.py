@@ -1,0 +1,112 @@
+"""Take each defence out, in a copy, and show which tests notice: ``python -m tests.faults.mutations [NAME...]``.
+
+Exit 1 when a defence can be taken out unnoticed.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = ("test_leases.py", "test_workers.py", "test_reconcile.py", "test_outbox.py")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A defence: what to replace by what in which file; the old text has to be there.
+
+    Attributes:
+        tests: Beside TESTS, in their folder.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+
+
+MUTATIONS = (
+    Mutation(
+        "the lock on the order", "orderctl/orders.py",
+        "_LOCKED.where(orders.c.id == order_id).with_for_update()", "_LOCKED.where(orders.c.id == order_id)",
+    ),
+    Mutation(
+        "the fence around a worker's writes", "orderctl/leases.py",
+        "task.lease_token == claim.token, task.status.in_(UNFINISHED))", ")",
+    ),
+    Mutation(
+        "the unique key of events", "orderctl/audit.py", '"dedup_key": dedup_key,', '"dedup_key": None,',
+        ("test_points.py::test_a_lost_connection_costs_no_attempt",),
+    ),
+    Mutation(
+        "the death of children with their parent", "orderctl/offspring.py",
+        "    libc = ctypes", "    return\n    libc = ctypes",
+    ),
+    Mutation(
+        "the ringing of forgotten doorbells", "orderctl/reconcile.py",
+        "    if not due:\n        return []", "    if due is not None:\n        return []",
+    ),
+    Mutation(
+        "the claim's token", "orderctl/attempt.py", "            token=token,\n", "",
+        ("test_points.py::test_a_lost_connection_costs_no_attempt",),
+    ),
+    Mutation(
+        "the note of what was sent", "orderctl/delivery.py",
+        "database.insist(engine, lambda connection: _note_sent", "database.transact(engine, lambda connection: _note_sent",
+        ("test_points.py::test_a_courier_that_loses_its_connection_sends_nothing_twice",),
+    ),
+    Mutation(
+        "the condition on the lease's end", "orderctl/reconcile.py",
+        "mine = [task.id == task_id, task.lease_token == token, *_expired_conditions()]", "mine = [task.id == task_id]",
+    ),
+)  # fmt: skip
+
+
+def notice(mutation: Mutation) -> list[str]:
+    """Names of the tests that fail without the defence."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(
+            ROOT,
+            copy,
+            ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis"),
+        )
+        changed = copy / mutation.file
+        text = changed.read_text(encoding="utf-8")
+        assert text.count(mutation.old) == 1, f"{mutation.name}: its code has changed"
+        changed.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        chosen = [f"tests/faults/{name}" for name in (*TESTS, *mutation.tests)]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "2", "--timeout", "90", *chosen],
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return re.findall(r"^(?:FAILED|ERROR) tests/faults/(\S+)", done.stdout, re.MULTILINE)
+
+
+def main(names: list[str]) -> int:
+    """Print which tests notice each mutation."""
+    unnoticed = 0
+    for mutation in MUTATIONS:
+        if names and mutation.name not in names:
+            continue
+        found = notice(mutation)
+        unnoticed += not found
+        print(f"without {mutation.name}: {len(found)} tests fail")
+        for name in found:
+            print(f"    {name}")
+        sys.stdout.flush()
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

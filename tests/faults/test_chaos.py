@@ -1,0 +1,21 @@
+"""The short form of the storm; the long one is ``make chaos``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.chaos.__main__ import show, weather
+from tests.faults.chaos.storm import Plan
+from tests.servers.availability import UnavailableError, give_up
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", ["mariadb"])
+def test_nothing_is_lost_or_doubled_in_a_storm(home: Path, kind: str):
+    try:
+        verdict = weather(home, kind, Plan(seed=4, kills=12, seconds=25), persistent=False)
+    except UnavailableError as error:
+        give_up(str(error))
+    show(verdict)
+    assert verdict.lost == []
+    assert verdict.doubled == []
