@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from typing import Final
 
 from orderctl import attempt, broker, database, delivery, embedded, faults
 from orderctl.downloads import registry
 from orderctl.pulse import StopRequest
 from orderctl.settings import Settings, load
+
+#: A lost answer may cost a heartbeat, but not the lease (30 s by default); locks are waited for for 10 s.
+_ANSWER_SECONDS: Final = 15
 
 
 @dataclass(slots=True)
@@ -30,7 +34,11 @@ def run_task(task_id: int) -> None:
     """Carry out one task, if it is waiting; the only function that our workers run."""
     faults.point("job.started")
     settings = _place.settings or load()
-    engine = database.connect(settings.database.url or embedded.database_url(settings.state_dir), pool_size=2)
+    engine = database.connect(
+        settings.database.url or embedded.database_url(settings.state_dir),
+        pool_size=2,
+        answer_timeout=_ANSWER_SECONDS,
+    )
     client = broker.hasty(broker.url(settings))
     handler = registry.load(settings.worker.handler)
     stop = StopRequest()

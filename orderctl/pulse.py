@@ -81,10 +81,12 @@ class Pulse:
             raise Stopping
 
     def _run(self) -> None:
-        while not self._over.wait(self._lease / 4) and not self._lost:
-            self._beat_once()
+        pause = self._lease / 4
+        while not self._over.wait(pause) and not self._lost:
+            # A missed beat is made up for at once: the next in its turn may come too late.
+            pause = self._lease / 4 if self._beat_once() else min(1.0, self._lease / 10)
 
-    def _beat_once(self) -> None:
+    def _beat_once(self) -> bool:
         with self._beating:
             began = clock.elapsed()
             try:
@@ -98,3 +100,5 @@ class Pulse:
                 _log.exception("heartbeat")
             else:
                 self._last = began
+                return True
+            return False

@@ -1,0 +1,58 @@
+"""The heartbeat while the database comes and goes."""
+
+import threading
+
+import pytest
+
+from orderctl.errors import DatabaseUnavailable, LeaseLost
+from orderctl.pulse import Pulse, Stopping, StopRequest
+
+
+def test_a_missed_beat_is_made_up_for_before_the_lease_ends():
+    made_up = threading.Event()
+    beats = []
+
+    def beat() -> None:
+        beats.append(len(beats))
+        if len(beats) < 4:
+            raise DatabaseUnavailable
+        made_up.set()
+
+    # The first beat comes after 5 s; without haste the fourth would come after 20, when all is over.
+    with Pulse(beat, 20, StopRequest()) as pulse:
+        assert made_up.wait(14)
+        pulse.check()
+
+
+def test_a_beat_that_fails_for_another_reason_goes_on_beating():
+    beats = threading.Semaphore(0)
+
+    def beat() -> None:
+        beats.release()
+        raise RuntimeError("a mistake")
+
+    with Pulse(beat, 1, StopRequest()):
+        assert all(beats.acquire(timeout=20) for _ in range(2))
+
+
+def test_after_a_silence_longer_than_the_lease_the_database_is_asked_first():
+    asked = []
+
+    def beat() -> None:
+        asked.append(True)
+        raise LeaseLost
+
+    pulse = Pulse(beat, 0, StopRequest())  # not beating by itself: the process was stopped
+    with pytest.raises(LeaseLost):
+        pulse.check()
+    assert asked
+    assert pulse.lost
+
+
+def test_a_stop_ends_the_attempt_at_its_next_check():
+    stop = StopRequest()
+    with Pulse(lambda: None, 30, stop) as pulse:
+        pulse.check()
+        stop.made = True
+        with pytest.raises(Stopping):
+            pulse.check()
