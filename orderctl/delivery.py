@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -107,9 +108,16 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
     if outcome is False:
         return
     remark = outcome if isinstance(outcome, str) else None
+    if remark:
+        _say_once(remark)
     (report.dropped if remark else report.sent).append(entry.dedup_key)
     # It has left: forgetting that for an outage of the database would send it again.
     database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
+
+
+@functools.cache
+def _say_once(remark: str) -> None:
+    _log.info("what would be sent is not: %s", remark)
 
 
 def _hold(engine: Engine, entry: Entry) -> bool:

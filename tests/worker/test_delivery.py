@@ -4,11 +4,14 @@ import email
 import hashlib
 import hmac
 import json
+import logging
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from orderctl.delivery import Report
 from orderctl.failures import Failure
 from orderctl.outbox import Kind
 from orderctl.schema import outbox as outbox_table
+from orderctl.settings import Mail, Notify
 from orderctl.states import ErrorType
 from tests.faults.world import World, eventually
 from tests.servers.process import free_port
@@ -271,6 +275,71 @@ def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> N
 
 
 # --- Nothing configured
+
+
+def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.__dict__["settings"] = replace(world.settings, mail=Mail(), notify=Notify())
+    delivery._say_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="orderctl"):
+        for number in range(3):
+            _end(world, f"DH{number}")
+            _fail(world, f"DX{number}")
+            _send(world)
+
+    assert all(row.sent_at is not None for row in world.entries() if row.due_at <= _shop(world).now())
+    said = [record.getMessage() for record in caplog.records if "not configured" in record.getMessage()]
+    assert len(said) == len(set(said))
+    assert {text.partition(": ")[2] for text in said} == {
+        "mail.url is not configured",
+        "mail.url or mail.admin is not configured",
+        "notify.webhook_url is not configured",
+    }
+    assert world.post.letters == []
+
+
+# --- Webhooks
+
+
+class Hook:
+    """A webhook's receiver that answers as told."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.status = 204
+        self.location = ""
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.requests.append((dict(self.headers.items()), body))
+                self.send_response(hook.status)
+                if hook.location:
+                    self.send_header("Location", hook.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def log_message(self, *args: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/hook?shop=1"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @pytest.fixture
