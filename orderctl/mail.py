@@ -109,8 +109,9 @@ def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> E
     message["Date"] = format_datetime(date)
     message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_text(letter))
-    message.add_alternative(_html(letter), subtype="html")
+    # Not every server takes eight bits.
+    message.set_content(_text(letter), cte="quoted-printable")
+    message.add_alternative(_html(letter), subtype="html", cte="quoted-printable")
     return message
 
 

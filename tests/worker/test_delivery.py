@@ -21,11 +21,13 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from orderctl import clock, database, delivery, failures, orders, outbox
 from orderctl.delivery import Report
 from orderctl.failures import Failure
+from orderctl.orders import NewCourse, NewOrder
 from orderctl.outbox import Kind
+from orderctl.schema import download_tasks
 from orderctl.schema import outbox as outbox_table
 from orderctl.settings import Mail, Notify
 from orderctl.states import ErrorType
-from tests.faults.world import World, eventually
+from tests.faults.world import AMOUNT, World, eventually
 from tests.servers.process import free_port
 from tests.shop import Shop
 
@@ -122,6 +124,42 @@ def _due(world: World) -> None:
     early = {"due_at": database.utc_now(-1)}
     unsent = outbox_table.update().where(outbox_table.c.sent_at.is_(None))
     world.transact(lambda c: c.execute(unsent.values(early)))
+
+
+def test_summary_tells_the_customer_where_each_course_is(posted: World, office: Office) -> None:
+    courses = [
+        NewCourse("http://courses.example/1", "Khóa học <b>1</b>"),
+        NewCourse("http://courses.example/2"),
+    ]
+    new = NewOrder("DH1", "customer@example.com", AMOUNT, courses)
+    posted.transact(lambda c: orders.add(c, new, max_attempts=1, actor="tester"))
+    posted.pay("DH1")
+    shop = _shop(posted)
+    good, bad = posted.tasks()
+    shop.carry_out(good.id)
+    link = "https://files.example.com/DH1/1/"
+    posted.transact(lambda c: c.execute(download_tasks.update().values(drive_link=link)))
+    claim = shop.claimed(bad.id)
+    posted.transact(
+        lambda c: failures.fail(c, claim, Failure(ErrorType.UNKNOWN, "m", "f"), retry_transient=True)
+    )
+
+    _send(posted)
+
+    [letter] = office.letters
+    assert letter["To"] == "customer@example.com"
+    assert letter["From"] == "The shop <shop@example.com>"
+    assert "DH1" in letter["Subject"]
+    assert (letter["Auto-Submitted"], letter["Date"] is not None) == ("auto-generated", True)
+    text = letter.get_body(("plain",)).get_content()
+    html = letter.get_body(("html",)).get_content()
+    assert "1 of 2 courses" in text
+    assert "Khóa học <b>1</b>  completed  https://files.example.com/DH1/1/" in text
+    assert "http://courses.example/2  failed" in text
+    assert "Khóa học &lt;b&gt;1&lt;/b&gt;" in html
+    assert f'<a href="{link}">' in html
+    assert "<b>" not in html
+    assert office.raw[0].isascii()
 
 
 def test_summary_mail_is_written_down_once(posted: World, office: Office) -> None:
