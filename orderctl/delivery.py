@@ -135,7 +135,8 @@ def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None
 def _postpone(engine: Engine, entry: Entry, error: Exception, report: Report) -> None:
     text = f"{type(error).__name__}: {error}"
     live = entry.kind == Kind.COMPLETION
-    if entry.attempts >= _MOST_TRIES and not live:
+    hopeless = entry.attempts >= _MOST_TRIES or isinstance(error, mail.Undeliverable)
+    if hopeless and not live:
         report.dropped.append(entry.dedup_key)
         database.transact(engine, lambda connection: _give_up(connection, entry, text))
         return

@@ -31,6 +31,13 @@ from orderctl.tasks import Task
 
 _TIMEOUT: Final = 20.0
 _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
+_ACCEPTED: Final = range(200, 300)
+#: RFC 3463, 3.2: the address is bad. Other refusals may be the fault of our settings, which people mend.
+_BAD_ADDRESS: Final = b"5.1."
+
+
+class Undeliverable(OSError):
+    """There is no such address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,8 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
         False when it was kept back.
 
     Raises:
-        OSError: When the server does not take it (smtplib's errors are OSErrors).
+        Undeliverable: When there is no such address.
+        OSError: When the server does not take it now (smtplib's errors are OSErrors).
     """
     url = urlsplit(settings.url or "")
     host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
@@ -175,14 +183,19 @@ def _leave(server: smtplib.SMTP) -> None:
 
 def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[[], bool]) -> bool:
     sender, recipient = parseaddr(message["From"])[1], parseaddr(message["To"])[1]
-    for code, answer in (server.mail(sender), server.rcpt(recipient)):
-        if code not in {250, 251}:
-            raise smtplib.SMTPResponseException(code, answer)
+    _require_accepted(*server.mail(sender))
+    _require_accepted(*server.rcpt(recipient))
     if not still_ours():
         return False
     faults.point("smtp.data.before")
     code, answer = server.data(message.as_bytes(policy=SMTP))
     faults.point("smtp.data.after")
-    if code != 250:  # noqa: PLR2004 - RFC 5321, 4.2.3: requested mail action okay
-        raise smtplib.SMTPResponseException(code, answer)
+    _require_accepted(code, answer)
     return True
+
+
+def _require_accepted(code: int, answer: bytes) -> None:
+    if answer.startswith(_BAD_ADDRESS):
+        raise Undeliverable(f"{code} {answer.decode('utf-8', 'replace')}")
+    if code not in _ACCEPTED:
+        raise smtplib.SMTPResponseException(code, answer)

@@ -244,6 +244,20 @@ def test_mail_waits_for_a_server_that_is_away(posted: World, office: Office) -> 
     assert len(office.letters) == 1
 
 
+def test_recipient_that_does_not_exist_is_given_up_at_once(posted: World, office: Office) -> None:
+    order_id = _end(posted)
+    office.refuse = "550 5.1.1 no such user"
+
+    report = _send(posted)
+
+    assert any(":summary" in key for key in report.dropped)
+    event = _shop(posted).event(order_id, "email_failed")
+    assert (event.severity, event.event_category) == ("error", "email")
+    assert "no such user" in event.message
+    [entry] = [row for row in posted.entries() if row.kind == "summary"]
+    assert entry.sent_at is not None
+
+
 @pytest.mark.parametrize("answer", ["451 4.7.1 greylisted", "554 5.7.1 relay access denied", "550 no"])
 def test_recipient_that_may_be_taken_later_is_tried_again(posted: World, office: Office, answer: str) -> None:
     _end(posted)
