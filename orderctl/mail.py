@@ -34,6 +34,8 @@ _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
 _ACCEPTED: Final = range(200, 300)
 #: RFC 3463, 3.2: the address is bad. Other refusals may be the fault of our settings, which people mend.
 _BAD_ADDRESS: Final = b"5.1."
+#: Where a password may travel without TLS.
+_OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class Undeliverable(OSError):
@@ -168,6 +170,8 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
             server.starttls(context=context)
             server.ehlo()
         if url.username:
+            if not isinstance(server.sock, ssl.SSLSocket) and host not in _OURSELVES:
+                raise OSError("the server offers no TLS, so the password is not sent")
             server.login(unquote(url.username), unquote(url.password or ""))
         return _transfer(server, message, still_ours)
     finally:

@@ -283,6 +283,25 @@ def test_mail_is_given_up_after_a_day(posted: World, office: Office) -> None:
     assert _send(posted).sent == []
 
 
+def test_password_is_not_sent_in_the_clear(posted: World) -> None:
+    office = Office("127.0.0.2", auth_require_tls=False, auth_required=False)
+    try:
+        posted.more["ORDERCTL_MAIL_URL"] = f"smtp://user:secret@{office.address}"
+        _end(posted)
+
+        _send(posted)
+
+        [entry] = [row for row in posted.entries() if row.kind == "summary"]
+        assert "TLS" in entry.last_error
+        assert "secret" not in entry.last_error
+        assert (office.letters, office.logins) == ([], [])
+    finally:
+        office.close()
+
+
+# --- Alerts
+
+
 def _fail(world: World, code: str) -> None:
     shop = _shop(world)
     [task_id] = shop.paid(code)
