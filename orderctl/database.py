@@ -209,7 +209,7 @@ def insist(engine: Engine, work: Callable[[Connection], T], give_up: Callable[[]
             if give_up():
                 raise
             _log.warning("trying again: %s", error)
-        time.sleep(random.uniform(0.05, min(2.0, 0.1 * 2 ** min(attempt, 10))))
+        time.sleep(random.uniform(0.05, min(0.5, 0.1 * 2 ** min(attempt, 10))))
         attempt += 1
 
 
