@@ -43,15 +43,17 @@ class Host:
             self._process.kill()
             self._process.wait()
 
-    def stop(self, grace: float = 30) -> None:
-        """End it as an administrator would."""
+    def stop(self, grace: float = 30) -> bool:
+        """End it as an administrator would; False when it took so long that it had to be killed."""
         if self._process is None:
-            return
+            return True
         self._process.terminate()
         try:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
             self.kill()
+            return False
+        return True
 
     def children(self) -> list[int]:
         """Workers, keeper and courier."""

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, func, select
 
-from orderctl import broker, database, doorbell, orders, payments
+from orderctl import broker, database, doorbell, orders, payments, tasks
 from orderctl.errors import Conflict, DatabaseUnavailable, OrderctlError
 from orderctl.orders import NewCourse, NewOrder
 from orderctl.schema import orders as orders_table
-from orderctl.states import ENDED_ORDER
+from orderctl.states import ENDED_ORDER, TaskStatus
 from tests.faults.chaos.history import Answer, Asked, History
 from tests.faults.chaos.hosts import Host, send
 from tests.faults.chaos.proxy import Proxy
@@ -29,6 +29,8 @@ WORKERS = 2
 #: No more orders than these are open at a time.
 OPEN = 8
 COURSES = 4
+#: How often an order is followed by a retry of a failed task.
+RETRIES = 0.15
 RATE = 60_000.0  # bytes/s: a course takes half a second
 
 
@@ -95,9 +97,10 @@ class Storm:
         for proxy in filter(None, (self._redis_proxy, self._database_proxy)):
             proxy.be_honest()
         self.world.courses.rate = None
-        for host in self.hosts:
-            host.stop()
-        self.relay.stop()
+        for host in (*self.hosts, self.relay):
+            if not host.stop():
+                self.history.kills.append((time.monotonic(), "supervisor"))
+                self.history.other["killed because it would not end"] += 1
         for proxy in filter(None, (self._redis_proxy, self._database_proxy)):
             proxy.close()
         self.world.mend()
@@ -119,8 +122,24 @@ class Storm:
             asked.paid = self._pay(engine, asked)
             if asked.paid is Answer.OK:
                 self._ring(engine, client, asked)
+            if chance.random() < RETRIES:
+                self._retry(engine, chance)
         engine.dispose()
         client.close()
+
+    def _retry(self, engine: Engine, chance: random.Random) -> None:
+        """Somebody in the shop tries a failed task once more, in vain: its order ends for another time."""
+        try:
+            with database.reading(engine) as connection:
+                failed = tasks.select_tasks(connection, tasks.Selection(statuses=[TaskStatus.FAILED]))
+            if not failed:
+                return
+            task = chance.choice(failed)
+            database.transact(engine, lambda c: tasks.retry(c, task.id, max_attempts=10_000, actor="shop"))
+        except OrderctlError:
+            self.history.other["retry without an answer"] += 1
+        else:
+            self.history.retried[task.id] = max(self.history.retried.get(task.id, 0), task.attempt)
 
     def _add(self, engine: Engine, asked: Asked, chance: random.Random) -> Answer:
         base = self.world.courses.url
@@ -202,17 +221,19 @@ class Storm:
         self.history.kills.append((time.monotonic(), "relay"))
 
     def _kill_redis(self) -> None:
-        self.redis.kill()
-        self.history.kills.append((time.monotonic(), "redis"))
-        time.sleep(self._random.uniform(0, 1.5))
-        self.redis.start()
+        with self.history.outage("redis"):
+            self.redis.kill()
+            self.history.kills.append((time.monotonic(), "redis"))
+            time.sleep(self._random.uniform(0, 1.5))
+            self.redis.start()
 
     def _kill_database(self) -> None:
         assert self.server is not None
-        self.server.kill()
-        self.history.kills.append((time.monotonic(), "database"))
-        time.sleep(self._random.uniform(0, 1.5))
-        self.server.start()
+        with self.history.outage("database"):
+            self.server.kill()
+            self.history.kills.append((time.monotonic(), "database"))
+            time.sleep(self._random.uniform(0, 1.5))
+            self.server.start()
 
     def _stop_horse(self) -> None:
         """It wakes after its lease was taken over."""
@@ -227,16 +248,18 @@ class Storm:
 
     def _stop_redis(self) -> None:
         self.history.other["redis stopped"] += 1
-        self.redis.pause()
-        time.sleep(self._random.uniform(0.5, 4))
-        self.redis.resume()
+        with self.history.outage("redis"):
+            self.redis.pause()
+            time.sleep(self._random.uniform(0.5, 4))
+            self.redis.resume()
 
     def _stop_database(self) -> None:
         assert self.server is not None
         self.history.other["database stopped"] += 1
-        self.server.pause()
-        time.sleep(self._random.uniform(0.5, LEASE + 2))
-        self.server.resume()
+        with self.history.outage("database"):
+            self.server.pause()
+            time.sleep(self._random.uniform(0.5, LEASE + 2))
+            self.server.resume()
 
     def _lie_about_redis(self) -> None:
         self._lie(self._redis_proxy, "redis")
@@ -254,8 +277,9 @@ class Storm:
             proxy.cut_after = self._random.randrange(2000)
         else:
             proxy.swallow = True
-        time.sleep(self._random.uniform(0.5, 3))
-        proxy.be_honest()
+        with self.history.outage(name):
+            time.sleep(self._random.uniform(0.5, 3))
+            proxy.be_honest()
 
     # --- Addresses
 

@@ -7,8 +7,9 @@ from orderctl.outbox import Kind
 from tests.faults.chaos.history import Answer, History
 from tests.faults.world import World
 
-#: A second mail is allowed where its courier died so soon after the mail server's 250.
-WINDOW = 0.5
+#: A second mail is allowed where its courier died so soon after the mail server's 250, or after the end of an
+#: outage of the database that kept it from taking note of that: it tries again twice a second.
+WINDOW = 0.6
 COURIERS = {"supervisor", "worker, keeper or courier"}
 
 
@@ -45,8 +46,12 @@ def judge(world: World, history: History) -> Verdict:
             verdict.lost.append(f"order {code} is {row.order_status} and not {wanted}")
     for fault in world.faults():
         (verdict.doubled if " times " in fault else verdict.lost).append(fault)
+    for task in tasks:
+        if task.id in history.retried and task.attempt <= history.retried[task.id]:
+            verdict.lost.append(f"the acknowledged retry of task {task.id}")
     paid = [row for row in rows.values() if row.payment_status == "paid"]
-    _judge_messages(world, verdict, len(paid), history)
+    ends = sum(row.round + 1 for row in paid)
+    _judge_messages(world, verdict, ends, history)
     killed = history.killed()
     verdict.rows = [
         ("kills", sum(killed.values())),
@@ -56,7 +61,9 @@ def judge(world: World, history: History) -> Verdict:
         ("orders acknowledged as paid", len(history.acknowledged())),
         ("orders paid", len(paid)),
         ("tasks of theirs", sum(by_order[row.id] for row in paid)),
-        ("attempts at them", sum(task.attempt for task in tasks)),
+        ("tasks retried by the shop", len(history.retried)),
+        ("ends of orders", ends),
+        ("attempts at the tasks", sum(task.attempt for task in tasks)),
         *verdict.rows,
         ("lost", len(verdict.lost)),
         ("doubled", len(verdict.doubled)),
@@ -64,16 +71,20 @@ def judge(world: World, history: History) -> Verdict:
     return verdict
 
 
-def _judge_messages(world: World, verdict: Verdict, paid: int, history: History) -> None:
+def _judge_messages(world: World, verdict: Verdict, ends: int, history: History) -> None:
     sent = Counter(entry.kind for entry in world.entries() if entry.sent_at and not entry.last_error)
     heard, mails, posts = world.listener.completions(), world.post.count(), world.receiver.count()
-    if len(mails) != paid:
-        verdict.lost.append(f"{len(mails)} mails for {paid} orders")
-    if sent[Kind.COMPLETION] != paid:
-        verdict.lost.append(f"{sent[Kind.COMPLETION]} completion messages for {paid} orders")
+    if len(mails) != ends:
+        verdict.lost.append(f"{len(mails)} mails for {ends} ends of orders")
+    if sent[Kind.COMPLETION] != ends:
+        verdict.lost.append(f"{sent[Kind.COMPLETION]} completion messages for {ends} ends of orders")
     for number, count in mails.items():
         if count > 1 and not _in_window(world, history, number):
-            verdict.doubled.append(f"mail {number} came {count} times, outside of SMTP's window")
+            first, second = _arrivals(world, number)[:2]
+            verdict.doubled.append(
+                f"mail {number} came {count} times, outside of SMTP's window: +0.00 the first,"
+                f" {second - first:+.2f} the second; {history.around(first, second)}"
+            )
     verdict.rows += [
         ("completion messages sent", sent[Kind.COMPLETION]),
         ("  heard by a listener that was cut off now and then", len(heard)),
@@ -86,5 +97,17 @@ def _judge_messages(world: World, verdict: Verdict, paid: int, history: History)
 
 
 def _in_window(world: World, history: History, message_id: str) -> bool:
-    first = min(letter.at for letter in world.post.letters if letter.id == message_id)
-    return any(victim in COURIERS and first - WINDOW <= at <= first + WINDOW for at, victim in history.kills)
+    """Whether a courier died between the first mail's acceptance and our note of it.
+
+    The note waits for a database that is away: that stretches the window.
+    """
+    first = _arrivals(world, message_id)[0]
+    end = first + WINDOW
+    for since, until, what in sorted(history.outages):
+        if what == "database" and since <= end:
+            end = max(end, until + WINDOW)
+    return any(victim in COURIERS and first - WINDOW <= at <= end for at, victim in history.kills)
+
+
+def _arrivals(world: World, message_id: str) -> list[float]:
+    return sorted(letter.at for letter in world.post.letters if letter.id == message_id)
