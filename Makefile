@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint chaos bench docs clean
+.PHONY: help demo test lint chaos bench bench-relay fuzz-relay soak-relay docs clean
 
 help:
 	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  measure; prints ratios"
+	@echo "make bench-relay | fuzz-relay | soak-relay  the relay against others, hostile frames, time"
 	@echo "make docs   write man/ and completions/ anew from the commands"
 	@echo "make clean  remove what make has made"
 
@@ -51,6 +52,16 @@ chaos: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench-relay: $(VENV)/.dev
+	$(BIN)/python bench/relay/run.py $(ARGS)
+
+fuzz-relay: $(VENV)/.dev
+	$(BIN)/python bench/relay/fuzz.py $(ARGS)
+
+MINUTES ?= 60
+soak-relay: $(VENV)/.dev
+	$(BIN)/python bench/relay/soak.py --minutes $(MINUTES)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m orderctl.cli.manual
