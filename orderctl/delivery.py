@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Final
 
 import redis
@@ -57,7 +57,11 @@ def send_completions(engine: Engine, client: redis.Redis) -> Report:
 
 
 def send_due(
-    engine: Engine, client: redis.Redis, settings: Settings, groups: Sequence[Sequence[Kind]] = GROUPS
+    engine: Engine,
+    client: redis.Redis,
+    settings: Settings,
+    groups: Sequence[Sequence[Kind]] = GROUPS,
+    over: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Send all that is due; what is not configured is settled with a remark, so that nothing piles up.
 
@@ -66,6 +70,7 @@ def send_due(
         client: Redis.
         settings: Where mails and webhooks go.
         groups: Of :data:`GROUPS`; all of them, one after the other, by default.
+        over: Tells that no further one is to be sent; what was taken is given back then.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
@@ -78,14 +83,16 @@ def send_due(
     }
     report = Report()
     for kinds in groups:
-        _send(engine, {kind: senders[kind] for kind in kinds}, report)
+        _send(engine, {kind: senders[kind] for kind in kinds}, report, over)
     return report
 
 
-def _send(engine: Engine, senders: Mapping[Kind, Sender], report: Report) -> None:
+def _send(
+    engine: Engine, senders: Mapping[Kind, Sender], report: Report, over: Callable[[], bool] = lambda: False
+) -> None:
     kinds = list(senders)
     lease = max(_LEASES[kind] for kind in kinds)
-    while True:
+    while not over():
         with database.reading(engine) as connection:
             if not outbox.is_due(connection, kinds):
                 return
@@ -93,7 +100,10 @@ def _send(engine: Engine, senders: Mapping[Kind, Sender], report: Report) -> Non
             engine, lambda connection: outbox.take(connection, kinds, limit=_BATCH, lease_seconds=lease)
         )
         for entry in entries:
-            _settle(engine, entry, senders[Kind(entry.kind)], report)
+            if over():
+                database.transact(engine, partial(outbox.put_back, entry=entry))
+            else:
+                _settle(engine, entry, senders[Kind(entry.kind)], report)
         if len(entries) < _BATCH:
             return
 
@@ -115,7 +125,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
     database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
 
 
-@functools.cache
+@cache
 def _say_once(remark: str) -> None:
     _log.info("what would be sent is not: %s", remark)
 

@@ -69,7 +69,7 @@ def send(settings: Settings) -> None:
 
 def _send(engine: Engine, settings: Settings, group: Sequence[Kind], over: threading.Event) -> None:
     def turn(client: redis.Redis) -> None:
-        delivery.send_due(engine, client, settings, [group])
+        delivery.send_due(engine, client, settings, [group], over.is_set)
 
     try:
         _repeat(settings, turn, over)

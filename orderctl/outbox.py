@@ -192,6 +192,12 @@ def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> 
     )
 
 
+def put_back(connection: Connection, entry: Entry) -> bool:
+    """Give an entry back that was not tried; False when it is not ours any more."""
+    attempts = outbox.c.attempts - 1
+    return _update(connection, entry, attempts=attempts, lease_token=None, lease_until=None)
+
+
 def _update(connection: Connection, entry: Entry, **values: Any) -> bool:
     box = outbox.c
     fenced = update(outbox).where(box.id == entry.id, box.lease_token == entry.token)

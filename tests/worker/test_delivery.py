@@ -507,3 +507,21 @@ def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) ->
 
     assert report.postponed == ["lost"]
     assert len(world.post.letters) == 1
+
+
+def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: World, hook: Hook) -> None:
+    for number in range(5):
+        world.transact(lambda c, number=number: outbox.put(c, Kind.WEBHOOK, f"k{number}", {"event": "x"}))
+
+    report = delivery.send_due(
+        world.engine, world.client, world.settings, over=lambda: len(hook.requests) >= 2
+    )
+
+    assert report.sent == ["k0", "k1"]
+    left = [row for row in world.entries() if row.sent_at is None]
+    assert [(row.dedup_key, row.attempts, row.lease_token) for row in left] == [
+        ("k2", 0, None),
+        ("k3", 0, None),
+        ("k4", 0, None),
+    ]
+    assert _send(world).sent == ["k2", "k3", "k4"]
