@@ -22,6 +22,10 @@ MAX_ID: Final = 2**63 - 1
 SUBSCRIBE: Final = "subscribe"
 UNSUBSCRIBE: Final = "unsubscribe"
 
+_ACTIONS: Final = frozenset({SUBSCRIBE, UNSUBSCRIBE})
+_SCOPES: Final = {str(scope): scope for scope in Scope}
+_KEYS: Final = {scope: f"{scope}Id" for scope in Scope}
+
 
 class InvalidFrame(InvalidInput):
     """The frame is not one of this protocol."""
@@ -64,10 +68,10 @@ def action_of(call: Call) -> tuple[str, Subject]:
         InvalidCall: When it is another call, or its argument is none of ``{orderId}`` and ``{taskId}``.
     """
     action, _, word = call.event.partition(":")
-    if action not in {SUBSCRIBE, UNSUBSCRIBE} or word not in set(Scope):
+    scope = _SCOPES.get(word)
+    if scope is None or action not in _ACTIONS:
         raise InvalidCall(f"there is no event {call.event!r}")
-    scope = Scope(word)
-    key = f"{scope}Id"
+    key = _KEYS[scope]
     if not isinstance(call.data, dict):
         raise InvalidCall(f"{call.event} needs {{{key}: number}}")
     return action, Subject(scope, _id(call.data.get(key), key))
