@@ -1,0 +1,277 @@
+"""The way to Redis: each kind of address, refusals, and answers in their place among the publications."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from orderctl.errors import Misconfigured, RedisUnavailable
+from orderctl.relay.feed import Feed
+from tests.relay.conftest import eventually, play
+from tests.servers.process import ServerError, free_port
+from tests.servers.redis import RedisServer, find_redis
+
+
+class Ear:
+    """Notes what it hears, and when a read ends."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[bytes, bytes] | str] = []
+
+    def publish(self, channel: bytes, payload: bytes) -> None:
+        self.heard.append((channel, payload))
+
+    def flush(self) -> None:
+        self.heard.append("flush")
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [one[1] for one in self.heard if one != "flush"]
+
+
+@asynccontextmanager
+async def listening(url: str, ear: Ear) -> AsyncIterator[Feed]:
+    """A feed that is up."""
+    up = asyncio.Event()
+
+    async def went_up() -> None:
+        up.set()
+
+    feed = Feed(url, ear, went_up=went_up, went_down=lambda _why: None)
+    running = asyncio.create_task(feed.run())
+    rising = asyncio.create_task(up.wait())
+    try:
+        async with asyncio.timeout(15):
+            await asyncio.wait([running, rising], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        yield feed
+    finally:
+        for task in (running, rising):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Misconfigured):
+                await task
+
+
+class SpecialRedis(RedisServer):
+    """A server with further options."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(find_redis())
+        self.options = options
+
+    def command(self) -> list[str]:
+        return [*super().command(), *self.options]
+
+
+@pytest.fixture
+def special() -> Iterator[Callable[..., SpecialRedis]]:
+    servers: list[SpecialRedis] = []
+
+    def make(*options: str) -> SpecialRedis:
+        servers.append(SpecialRedis(*options))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def hears(url: str, server_url: str) -> list[bytes]:
+    ear = Ear()
+
+    async def scenario() -> None:
+        async with listening(url, ear) as feed:
+            with redis.Redis.from_url(server_url) as store:
+                store.publish("task:1:progress", "a")
+                store.publish("order:1:status", "b")
+                store.publish("other:1", "c")
+            await feed.ask("PING")
+
+    play(scenario())
+    return ear.payloads
+
+
+class TestAddresses:
+    def test_tcp(self, redis_server: RedisServer):
+        assert hears(redis_server.url, redis_server.url) == [b"a", b"b"]
+
+    def test_a_unix_socket(self, redis_server: RedisServer):
+        assert hears(redis_server.socket_url, redis_server.url) == [b"a", b"b"]
+
+    def test_a_password_and_a_user(self, own_redis):
+        server: RedisServer = own_redis()
+        with redis.Redis.from_url(server.url) as store:
+            store.acl_setuser(
+                "relay",
+                enabled=True,
+                passwords=["+p@ss/word"],
+                keys=["*"],
+                channels=["*"],
+                commands=["+@all"],
+            )
+            store.config_set("requirepass", "secret")
+
+        by_password = server.url.replace("//", "//:secret@")
+        by_user = server.url.replace("//", "//relay:p%40ss%2Fword@")
+
+        assert hears(by_password, by_password) == [b"a", b"b"]
+        assert hears(by_user, by_password) == [b"a", b"b"]
+
+    def test_a_database_of_its_own(self, redis_server: RedisServer):
+        url = redis_server.url.replace("/0", "/3")
+
+        async def scenario() -> bytes:
+            async with listening(url, Ear()) as feed:
+                with redis.Redis.from_url(url) as store:
+                    store.set("x", "three")
+                answer: bytes = await feed.ask("GET", "x")
+                return answer
+
+        assert play(scenario()) == b"three"
+
+    def test_tls(self, special: Callable[..., SpecialRedis], tmp_path: Path):
+        key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+        subprocess.run(
+            [
+                *(
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                    "-nodes",
+                ),
+                *("-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost", "-days", "2"),
+                *("-addext", "subjectAltName=IP:127.0.0.1"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        port = free_port()
+        files = ["--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert)]
+        try:
+            server = special("--tls-port", str(port), *files, "--tls-auth-clients", "no")
+        except ServerError as error:
+            pytest.skip(f"this Redis has no TLS: {error}")
+
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={cert}"
+
+        assert hears(url, server.url) == [b"a", b"b"]
+
+    @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0?nonsense=1", "redis://127.0.0.1:x/0"])
+    def test_what_is_no_address(self, url: str):
+        async def scenario() -> None:
+            async with listening(url, Ear()):
+                pass
+
+        with pytest.raises(Misconfigured):
+            play(scenario())
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("password", ["", ":wrong@"])
+    def test_a_wrong_password(self, own_redis, password: str):
+        server: RedisServer = own_redis()
+        with redis.Redis.from_url(server.url) as store:
+            store.config_set("requirepass", "secret")
+
+        async def scenario() -> None:
+            async with listening(server.url.replace("//", f"//{password}"), Ear()):
+                pass
+
+        with pytest.raises(Misconfigured, match=r"redis\.url"):
+            play(scenario())
+
+    def test_a_cluster(self, special: Callable[..., SpecialRedis]):
+        server = special("--cluster-enabled", "yes")
+
+        async def scenario() -> None:
+            async with listening(server.url, Ear()):
+                pass
+
+        with pytest.raises(Misconfigured, match="Cluster"):
+            play(scenario())
+
+    def test_a_database_that_is_not_there(self, redis_server: RedisServer):
+        async def scenario() -> None:
+            async with listening(redis_server.url.replace("/0", "/99"), Ear()):
+                pass
+
+        with pytest.raises(Misconfigured, match="out of range"):
+            play(scenario())
+
+    def test_a_question_that_is_refused(self, redis_server: RedisServer):
+        async def scenario() -> None:
+            async with listening(redis_server.url, Ear()) as feed:
+                with pytest.raises(RedisUnavailable, match="unknown command"):
+                    await feed.ask("NONSENSE")
+                assert await feed.ask("PING") == b"PONG"
+
+        play(scenario())
+
+
+def test_an_answer_stands_where_the_store_was(redis_server: RedisServer):
+    """What was published before the question comes before its answer, what comes after, after it."""
+    ear = Ear()
+
+    async def scenario() -> list[tuple[bytes, int]]:
+        answers = []
+        async with listening(redis_server.url, ear) as feed:
+            with redis.Redis.from_url(redis_server.url) as store:
+                for number in range(100):
+                    pipe = store.pipeline()
+                    pipe.set("task:1:progress", number)
+                    pipe.publish("task:1:progress", number)
+                    pipe.execute()
+                    answer = feed.ask("GET", "task:1:progress")
+                    answers.append((await answer, len(ear.payloads)))
+        return answers
+
+    for value, heard in play(scenario()):
+        assert heard == int(value) + 1
+
+
+def test_what_was_asked_when_the_connection_went_is_told(own_redis):
+    server: RedisServer = own_redis()
+
+    async def scenario() -> None:
+        async with listening(server.url, Ear()) as feed:
+            server.pause()
+            asked = feed.ask("GET", "x")
+            server.kill()
+            with pytest.raises(RedisUnavailable):
+                await asked
+            await eventually(lambda: not feed.up)
+            with pytest.raises(RedisUnavailable):
+                feed.ask("GET", "x")
+            with pytest.raises(RedisUnavailable):
+                await feed.wait_up(0.05)
+
+    play(scenario())
+
+
+def test_under_load_publications_gather(redis_server: RedisServer):
+    ear = Ear()
+
+    async def scenario() -> None:
+        async with listening(redis_server.url, ear) as feed:
+            with redis.Redis.from_url(redis_server.url) as store:
+                for number in range(2000):
+                    store.publish("task:1:progress", str(number))
+                    await asyncio.sleep(0)
+            await eventually(lambda: len(ear.payloads) == 2000)
+            assert await feed.ask("PING") == b"PONG"
+
+    play(scenario())
+
+    assert ear.payloads == [str(number).encode() for number in range(2000)]
+    assert ear.heard.count("flush") < 500

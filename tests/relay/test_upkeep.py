@@ -1,0 +1,235 @@
+"""Limits, pings, threads and the cache, each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orderctl.errors import OrderNotFound
+from orderctl.relay.cache import Cache
+from orderctl.relay.metrics import Tally
+from orderctl.relay.threads import Late, Overloaded, Threads
+from orderctl.relay.throttle import Throttle
+from orderctl.relay.upkeep import PING_INTERVAL, PING_TIMEOUT, Door, Wheel
+from tests.relay.conftest import Plain, RunningRelay, StartRelay, play
+
+
+class TestThrottle:
+    def test_what_is_within_the_rate_is_never_held_up(self):
+        throttle = Throttle(100, now=0)
+
+        assert all(throttle.spend(10, 0, now=tick / 10) == 0 for tick in range(1000))
+
+    def test_a_burst_is_let_through_and_paid_for_later(self):
+        throttle = Throttle(100, now=0)
+
+        assert throttle.spend(100, 0, now=0) == 0
+        assert throttle.spend(50, 0, now=0) == pytest.approx(0.5)
+        assert throttle.spend(1, 0, now=1) == 0
+
+    def test_size_counts_too(self):
+        assert Throttle(10, now=0).spend(1, 64 * 1024, now=0) > 5
+
+    @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), min_size=1))
+    def test_nobody_gets_more_than_the_rate_and_one_burst(self, steps: list[tuple[int, float]]):
+        rate, now, taken = 20.0, 0.0, 0
+        throttle = Throttle(rate, now)
+        for frames, waits in steps:
+            now += waits
+            taken += frames
+            now += throttle.spend(frames, 0, now)
+            assert taken <= rate + rate * now + 1e-6
+
+
+class TestDoor:
+    def test_there_is_room_for_so_many(self):
+        tally = Tally()
+        door = Door(tally, most=3, most_per_address=2)
+
+        assert [door.admit(address) for address in ("a", "a", "a", "b", "c")] == [
+            True,
+            True,
+            False,
+            True,
+            False,
+        ]
+        door.release("a")
+        assert door.admit("c")
+        assert tally.refused == {"address": 1, "connections": 1}
+        assert (tally.connections, tally.accepted) == (3, 4)
+
+    def test_no_limit_for_one_address(self):
+        door = Door(Tally(), most=1000, most_per_address=0)
+
+        assert all(door.admit("a") for _ in range(1000))
+
+
+class Ticker:
+    """Notes when it is asked and looked at."""
+
+    def __init__(self) -> None:
+        self.second = 0
+        self.knocks: list[int] = []
+        self.looks: list[int] = []
+
+    def knock(self) -> None:
+        self.knocks.append(self.second)
+
+    def look(self) -> None:
+        self.looks.append(self.second)
+
+
+@pytest.mark.parametrize("joined", [0, 1, 7, PING_INTERVAL - 1])
+def test_each_is_asked_in_its_turn_and_looked_at_later(joined: int):
+    wheel, one, gone = Wheel(), Ticker(), Ticker()
+    for second in range(200):
+        if second == joined:
+            wheel.add(one)
+            wheel.add(gone)
+            wheel.remove(gone)
+        one.second = second
+        wheel.turn()
+
+    first = joined + PING_INTERVAL - 1
+    assert one.knocks[:3] == [first, first + PING_INTERVAL, first + 2 * PING_INTERVAL]
+    assert {
+        (look - knock) for knock, look in zip(one.knocks, one.looks[-len(one.knocks) :], strict=False)
+    } <= {
+        PING_TIMEOUT,
+        PING_TIMEOUT - PING_INTERVAL,
+    }
+    assert gone.knocks == []
+
+
+class TestThreads:
+    def test_results_and_errors_come_back(self):
+        async def scenario():
+            threads = Threads(2)
+            with pytest.raises(OrderNotFound):
+                await threads.run(self.fail, deadline=5)
+            return await asyncio.gather(*[threads.run(lambda n=n: n * n, deadline=5) for n in range(50)])
+
+        assert play(scenario()) == [n * n for n in range(50)]
+
+    @staticmethod
+    def fail() -> None:
+        raise OrderNotFound
+
+    def test_what_takes_too_long_is_given_up_and_does_not_block_the_end(self):
+        free = threading.Event()
+
+        async def scenario():
+            threads = Threads(1)
+            with pytest.raises(Late):
+                await threads.run(free.wait, deadline=0.05)
+            with pytest.raises(Late):
+                await threads.run(lambda: None, deadline=0.05)  # the only thread is taken
+            free.set()
+            return await threads.run(lambda: "again", deadline=5)
+
+        assert play(scenario()) == "again"
+
+    def test_too_much_is_refused_at_once(self):
+        free = threading.Event()
+
+        async def scenario():
+            threads = Threads(1)
+            waiting = [asyncio.create_task(threads.run(free.wait, deadline=5)) for _ in range(300)]
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+            with pytest.raises(Overloaded):
+                next(iter(done)).result()
+            free.set()
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+        results = play(scenario())
+        assert {type(result) for result in results} == {bool, Overloaded}
+
+
+class TestCache:
+    def test_a_value_is_made_once_for_all_who_ask(self):
+        made = []
+
+        async def make() -> int:
+            made.append(1)
+            await asyncio.sleep(0.01)
+            return len(made)
+
+        async def scenario():
+            cache = Cache(make, 60)
+            values = await asyncio.gather(*[cache.get(5) for _ in range(20)])
+            return [*values, await cache.get(5)]
+
+        assert play(scenario()) == [1] * 21
+
+    def test_an_old_value_is_made_anew(self):
+        made = []
+
+        async def make() -> int:
+            made.append(1)
+            return len(made)
+
+        async def scenario():
+            cache = Cache(make, 0)
+            return [await cache.get(5), await cache.get(5)]
+
+        assert play(scenario()) == [1, 2]
+
+    def test_a_failure_is_not_kept(self):
+        answers = [OrderNotFound(), "good"]
+
+        async def make() -> object:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        async def scenario():
+            cache = Cache(make, 60)
+            with pytest.raises(OrderNotFound):
+                await cache.get(5)
+            return await cache.get(5)
+
+        assert play(scenario()) == "good"
+
+    def test_who_cannot_wait_leaves_it_to_the_next(self):
+        ready = asyncio.Event()
+
+        async def make() -> str:
+            await ready.wait()
+            return "good"
+
+        async def scenario():
+            cache = Cache(make, 60)
+            with pytest.raises(Late):
+                await cache.get(0.01)
+            ready.set()
+            return await cache.get(5)
+
+        assert play(scenario()) == "good"
+
+
+class TestFlooding:
+    def test_who_floods_is_slowed_down_and_nobody_else(self, start_relay: StartRelay):
+        relay: RunningRelay = start_relay(relay_max_messages_per_second="100")
+
+        async def scenario():
+            flooding, other = await Plain.connect(relay), await Plain.connect(relay)
+            began = time.monotonic()
+            for number in range(300):
+                await flooding.socket.send(json.dumps({"event": "x", "id": number}))
+            await other.call("x")
+            others = time.monotonic() - began
+            answered = [(await flooding.hear())["id"] for _ in range(300)]
+            return answered, others, time.monotonic() - began
+
+        answered, others, took = play(scenario())
+
+        assert answered == list(range(300))
+        assert took > 1.5
+        assert others < took
