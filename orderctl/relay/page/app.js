@@ -1,0 +1,283 @@
+/** The page: what it is made of, and what happens when. */
+
+import { Notice, act } from "./actions.js";
+import { Api, ApiError } from "./api.js";
+import { Cards } from "./cards.js";
+import { Connection } from "./connection.js";
+import { refreshTimes, write } from "./dom.js";
+import { Errors } from "./errors.js";
+import { explain, listen } from "./keys.js";
+import { List } from "./list.js";
+import { Listing } from "./listing.js";
+import { Live } from "./live.js";
+import { Panel } from "./panel.js";
+import { Store } from "./store.js";
+import * as text from "./text.js";
+import * as theme from "./theme.js";
+import { Token } from "./token.js";
+
+/** How often what no live message tells is read again, in ms. */
+const REFRESH = 15_000;
+/** How long changes are gathered before orders are read again, in ms. */
+const GATHER = 400;
+/** What is heard at once; the relay allows 1,000. */
+const MOST_HEARD = 900;
+/** From here on the order stands beside the list instead of over it. */
+const WIDE = matchMedia("(min-width: 68rem)");
+
+const byId = (id) => document.getElementById(id);
+const token = new Token();
+const api = new Api(token);
+const store = new Store();
+const session = { admin: false, actions: false, currency: "VND" };
+const live = new Live(new URL("ws", location.href.replace(/^http/, "ws")), () => token.value);
+const listing = new Listing(api, store);
+const list = new List(byId("list"), listing, store, () => session.currency);
+const cards = new Cards(byId("cards"), byId("task-numbers"));
+const errors = new Errors(byId("errors"), byId("errors-note"), api);
+const connection = new Connection(byId("connection"), byId("banner"), live);
+const notice = new Notice(byId("notice"));
+const panel = new Panel(byId("panel"), api, store, {
+  currency: () => session.currency,
+  allowed: () => session.actions,
+  act: (task, action) => act(api, task, action, (words, wrong) => notice.say(words, wrong)),
+  close: () => closePanel(),
+});
+const search = byId("search");
+
+// What is heard.
+
+function hear() {
+  live.want([...new Set([...panel.heard(), ...list.heard()])].slice(0, MOST_HEARD));
+}
+
+list.addEventListener("sight", hear);
+live.addEventListener("message", ({ detail }) => store.apply(detail));
+live.addEventListener("open", () => started && refresh(() => listing.renew()));
+live.addEventListener("refused", () => refresh());
+token.addEventListener("wanted", () => live.stop());
+token.addEventListener("given", () => started && trying(readSession));
+
+// What is read again.
+
+const stale = new Set();
+let gathering = 0;
+let started = false;
+let refreshing = false;
+
+store.addEventListener("stale", ({ detail }) => {
+  stale.add(detail);
+  gathering ||= setTimeout(readStale, GATHER);
+});
+
+async function readStale() {
+  const ids = [...stale];
+  stale.clear();
+  for (const id of ids) await trying(() => (id === panel.id ? panel.refresh() : panel.read(id)));
+  gathering = 0;
+  if (stale.size) gathering = setTimeout(readStale, GATHER);
+  await trying(readStats);
+}
+
+/** Find out what the token allows; one that is not an admin's is asked for again. */
+async function readSession() {
+  for (;;) {
+    const used = token.value;
+    Object.assign(session, await api.session());
+    if (session.admin) break;
+    await token.renew(used, "it is for single orders, not for admins");
+  }
+  live.start();
+}
+
+async function readStats() {
+  const failed = cards.show((await api.get("dashboard/stats")).data ?? {});
+  document.title = failed ? `${text.number(failed)} failed · orderctl` : "orderctl";
+}
+
+/** Read what is shown; every so often, and (with all pages of the list) when much may have been missed. */
+async function refresh(readList = () => listing.refresh()) {
+  if (refreshing) return;
+  refreshing = true;
+  const failures = [];
+  for (const read of [() => session.admin || readSession(), readStats, readList, readErrors, () => panel.refresh()]) failures.push(await trying(read));
+  refreshing = false;
+  connection.failure = failures.find(Boolean) ?? listing.failure;
+  hear();
+}
+
+async function readErrors() {
+  if (!byId("errors-view").hidden) await errors.refresh();
+}
+
+/** Why the API does not give something, or null where it does. */
+async function trying(read) {
+  try {
+    await read();
+    return null;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return error.message;
+  }
+}
+
+// The list.
+
+listing.addEventListener("change", () => {
+  const { ids, loading, more } = listing;
+  store.keep(new Set([...listing.kept, panel.id]));
+  write(byId("list-note"), note());
+  byId("more").hidden = !more;
+  byId("list").setAttribute("aria-busy", String(loading && !ids.length));
+});
+list.addEventListener("end", () => listing.query.search || listing.next());
+
+/** What there is to say of the list as a whole. */
+function note() {
+  const { ids, loading, failure, total, searched, query } = listing;
+  if (!ids.length && loading) return "Loading…";
+  if (!ids.length && failure) return `The orders cannot be shown: ${failure}.`;
+  const found = ids.length ? text.plural(total ?? ids.length, "order") : "No order matches";
+  const filter = query.status && `of status ${query.status}`;
+  if (query.search) return `${[found, filter].filter(Boolean).join(" ")}. Parts are looked for in the ${text.number(searched)} newest; a whole code, id or e-mail finds any.`;
+  return ids.length ? found : query.status ? `No order ${filter}.` : "No paid orders yet.";
+}
+byId("more").addEventListener("click", () => listing.next());
+
+function choose(query) {
+  cards.mark(query.status);
+  const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
+  history.replaceState(null, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
+  return listing.search(query);
+}
+
+cards.addEventListener("choose", ({ detail }) => {
+  if (!byId("errors-view").hidden) location.hash = "#/";
+  choose({ ...listing.query, status: detail });
+});
+
+let typing = 0;
+search.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => choose({ ...listing.query, search: search.value.trim() }), 250);
+});
+byId("search-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  list.step(0);
+});
+
+// Where we are: #/, #/errors, #/orders/ID.
+
+function route() {
+  const id = Number(/^#\/orders\/(\d{1,16})$/.exec(location.hash)?.[1] ?? NaN) || null;
+  const inErrors = location.hash === "#/errors" || (id !== null && !byId("errors-view").hidden);
+  byId("errors-view").hidden = !inErrors;
+  byId("orders-view").hidden = inErrors;
+  for (const [link, here] of [[byId("to-orders"), !inErrors], [byId("to-errors"), inErrors]]) {
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (inErrors) trying(readErrors);
+  list.mark(id);
+  panel.open(id, !WIDE.matches).then(hear);
+  hear();
+  cover();
+}
+
+/** Where the order stands over the list, the list is out of reach. */
+function cover() {
+  byId("main").inert = panel.id !== null && !WIDE.matches;
+}
+
+function closePanel() {
+  if (panel.id === null) return;
+  const inErrors = !byId("errors-view").hidden;
+  goTo(inErrors ? "#/errors" : "#/");
+  if (!inErrors) list.step(0);
+}
+
+/** Go elsewhere without a step in the browser's history. */
+function goTo(hash) {
+  history.replaceState(null, "", hash);
+  route();
+}
+
+addEventListener("hashchange", route);
+WIDE.addEventListener("change", cover);
+
+// Keys and buttons.
+
+const SHORTCUTS = [
+  [["/"], "Search", () => focusSearch()],
+  [["j", "ArrowDown"], "Next order", (key, event) => step(1, event)],
+  [["k", "ArrowUp"], "Previous order", (key, event) => step(-1, event)],
+  [["Escape"], "Close the order, or clear the search", () => escape()],
+  [["1", "2", "3", "4", "5", "6"], "Filter by status", (key) => cards.choose(Number(key))],
+  [["o"], "Orders", () => (location.hash = "#/")],
+  [["e"], "Errors", () => (location.hash = "#/errors")],
+  [["r"], "Read everything again", () => refresh()],
+  [["t"], "Dark, light or as the system has it", () => changeTheme()],
+  [["?"], "This list", () => explain(SHORTCUTS)],
+];
+
+function step(by, event) {
+  // Arrows scroll what has the focus, if that is not the list.
+  const arrows = event.key.startsWith("Arrow");
+  if (byId("orders-view").hidden || byId("main").inert || (arrows && !event.target.closest("#list"))) return false;
+  const inList = event.target.closest("#list");
+  const id = list.step(inList ? by : 0);
+  if (id !== null && panel.id !== null) goTo(`#/orders/${id}`);
+  return true;
+}
+
+function focusSearch() {
+  if (panel.id !== null && !WIDE.matches) closePanel();
+  if (!byId("errors-view").hidden) location.hash = "#/";
+  route();
+  search.select();
+  search.focus();
+}
+
+function escape() {
+  if (document.activeElement === search && search.value) {
+    search.value = "";
+    choose({ ...listing.query, search: "" });
+  } else if (panel.id !== null) closePanel();
+  else document.activeElement?.blur();
+}
+
+function changeTheme() {
+  theme.change();
+  showTheme();
+}
+
+function showTheme() {
+  const name = theme.current();
+  write(byId("theme-name"), name[0].toUpperCase() + name.slice(1));
+  byId("theme").setAttribute("aria-label", `Theme: ${name}. Change it.`);
+}
+
+listen(SHORTCUTS);
+byId("theme").addEventListener("click", changeTheme);
+byId("help").addEventListener("click", () => explain(SHORTCUTS));
+
+// The beginning.
+
+async function start() {
+  showTheme();
+  const asked = new URLSearchParams(location.search);
+  search.value = asked.get("search") ?? "";
+  await trying(readSession);
+  route();
+  const chosen = choose({ status: asked.get("status") ?? "", search: search.value });
+  const failure = await trying(readStats);
+  await chosen;
+  connection.failure = failure ?? listing.failure;
+  started = true;
+  setInterval(() => !document.hidden && refresh(), REFRESH);
+  document.addEventListener("visibilitychange", () => !document.hidden && refresh());
+  setInterval(() => panel.tick(), 1000);
+  setInterval(refreshTimes, 20_000);
+}
+
+start();

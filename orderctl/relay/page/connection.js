@@ -1,0 +1,58 @@
+/** Whether what is shown is live, in a few words. */
+
+import { write } from "./dom.js";
+
+export class Connection {
+  #live;
+  #pill;
+  #banner;
+  #failure = null;
+
+  /**
+   * @param {HTMLElement} pill Always there.
+   * @param {HTMLElement} banner Shown where something is wrong.
+   * @param {import("./live.js").Live} live The connection.
+   */
+  constructor(pill, banner, live) {
+    this.#pill = pill;
+    this.#banner = banner;
+    this.#live = live;
+    live.addEventListener("state", () => this.show());
+    setInterval(() => live.state === "waiting" && this.show(), 1000);
+    this.show();
+  }
+
+  /** Tell why the API did not answer; null: it did. */
+  set failure(why) {
+    this.#failure = why;
+    this.show();
+  }
+
+  show() {
+    const [state, word] = this.#word();
+    this.#pill.dataset.state = state;
+    write(this.#pill, word);
+    const message = this.#message();
+    this.#banner.hidden = message === "";
+    write(this.#banner, message);
+  }
+
+  #word() {
+    const { state, degraded } = this.#live;
+    if (state === "open") return degraded ? ["degraded", "Paused"] : ["live", "Live"];
+    if (state === "waiting") return ["lost", "Reconnecting"];
+    return ["connecting", "Connecting"];
+  }
+
+  #message() {
+    if (this.#failure) return `The numbers may be old: ${this.#failure}. Trying again…`;
+    if (this.#live.state === "waiting") return `The connection to the relay is lost. ${when(this.#live.retryAt)}`;
+    if (this.#live.degraded) return "Redis does not answer the relay: live progress pauses, the orders themselves are up to date.";
+    return "";
+  }
+}
+
+function when(moment) {
+  const seconds = Math.ceil((moment - Date.now()) / 1000);
+  return seconds > 1 ? `Trying again in ${seconds} s.` : "Trying again…";
+}

@@ -1,0 +1,67 @@
+/** What fails, grouped by the way in which it does, the most frequent first. */
+
+import { fill, h, since, write } from "./dom.js";
+import { list } from "./order.js";
+import * as text from "./text.js";
+
+/** A fingerprint that may stand in a command which people copy into a shell. */
+const PLAIN = /^\w{1,64}$/;
+
+export class Errors {
+  #api;
+  #list;
+  #note;
+
+  /**
+   * @param {HTMLElement} groups Gets the groups.
+   * @param {HTMLElement} note Gets a word where there are none.
+   * @param {import("./api.js").Api} api Asked for them.
+   */
+  constructor(groups, note, api) {
+    this.#list = groups;
+    this.#note = note;
+    this.#api = api;
+  }
+
+  /** Read them again. */
+  async refresh() {
+    const body = await this.#api.get("errors", { limit: 100 });
+    const groups = list(body.data);
+    const shown = JSON.stringify(groups);
+    write(this.#note, groups.length ? "" : "Nothing has failed.");
+    if (this.#list.dataset.shown === shown) return;
+    this.#list.dataset.shown = shown;
+    fill(this.#list, ...groups.map(group));
+  }
+}
+
+function group(raw) {
+  const message = h("p", { class: "error-message", tabindex: 0 });
+  message.textContent = text.block(without(raw.example, raw.error_type) || "No message.");
+  return h(
+    "li",
+    { class: "error-group", "data-fingerprint": text.line(raw.fingerprint ?? "") },
+    h("span", { class: "error-count", title: `${raw.count} failed tasks` }, text.number(raw.count)),
+    h(
+      "div",
+      { class: "error-body" },
+      h("p", { class: "error-head" }, h("strong", {}, raw.error_type ?? "UNKNOWN"), raw.fingerprint && h("code", { title: "Fingerprint" }, raw.fingerprint)),
+      message,
+      h("p", { class: "quiet" }, ...latest(raw)),
+      PLAIN.test(raw.fingerprint) && h("p", { class: "quiet" }, "Retry them all: ", h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}`)),
+    ),
+  );
+}
+
+/** Error texts begin with their type, which stands above already. */
+function without(example, type) {
+  const start = `${type}: `;
+  const message = String(example ?? "");
+  return message.startsWith(start) ? message.slice(start.length) : message;
+}
+
+function latest(raw) {
+  const id = Number(raw.latest_order_id);
+  const where = Number.isSafeInteger(id) && id > 0 ? [" of order ", h("a", { href: `#/orders/${id}` }, raw.latest_order_code ?? `#${id}`)] : [];
+  return [`Latest: task ${text.line(raw.latest_task_id)}`, ...where, raw.latest_at && ", ", raw.latest_at && since(raw.latest_at)];
+}

@@ -1,0 +1,158 @@
+/** Orders and tasks as the page keeps them: read from the API with care, moved by live messages. */
+
+import { Pace } from "./pace.js";
+
+export const ENDED = new Set(["completed", "failed", "cancelled"]);
+export const ACTIVE = new Set(["enrolled", "downloading"]);
+
+export class Task {
+  constructor(id, orderId) {
+    this.id = id;
+    this.orderId = orderId;
+    this.pace = new Pace();
+    /** When the last live message came (performance.now()), and where it stands among its channel's. */
+    this.touched = -Infinity;
+    this.last = null;
+    /** When the worker was last heard of, in ms since the epoch. */
+    this.heard = null;
+  }
+
+  /**
+   * Take what the API says.
+   *
+   * @param {object} raw The task of the contract.
+   * @param {number} asked When it was asked for: live messages since then know better.
+   */
+  read(raw, asked) {
+    this.title = raw.title ?? raw.course_url ?? `Task ${this.id}`;
+    this.url = raw.course_url;
+    this.link = raw.drive_link;
+    this.attempt = number(raw.attempt);
+    this.attempts = number(raw.max_attempts);
+    if (this.touched > asked) return;
+    this.status = String(raw.status ?? "");
+    this.error = raw.error_log ?? null;
+    this.percent = this.status === "completed" ? 100 : (number(raw.currentProgress) ?? 0);
+    this.file = raw.currentFile ?? null;
+    this.speed = number(raw.speed);
+  }
+
+  /** Take a live message of kind `progress`; false where a newer one came before. */
+  progress(data, now) {
+    if (!isNewer(data, this.last)) return false;
+    // The first is the snapshot, which may be old; the clocks of workers are not ours.
+    this.heard = this.last === null ? Math.min(Date.now(), number(data.timestamp) ?? Infinity) : Date.now();
+    this.last = data;
+    this.touched = now;
+    if (ENDED.has(this.status)) return false;
+    this.percent = number(data.percent) ?? this.percent;
+    this.file = data.currentFile ?? null;
+    this.speed = number(data.speed);
+    this.pace.note(this.percent, now);
+    return true;
+  }
+
+  /** Take a live message of kind `status`. */
+  move(data, now) {
+    this.touched = now;
+    this.status = String(data.newStatus ?? this.status);
+    if (this.status === "completed") this.percent = 100;
+    if (this.status !== "downloading") this.speed = null;
+    if (data.error) this.error = [data.errorType, data.error].filter(Boolean).join(": ");
+    else if (this.status !== "failed") this.error = null;
+    if (this.status === "pending") this.pace = new Pace();
+  }
+}
+
+export class Order {
+  constructor(id) {
+    this.id = id;
+    this.tasks = [];
+    this.touched = -Infinity;
+    this.last = null;
+    this.live = null;
+  }
+
+  /** Take what the API says; see `Task.read`. `tasks` gives the task of an id. */
+  read(raw, asked, tasks) {
+    this.code = raw.order_code ?? `#${this.id}`;
+    this.email = raw.user_email ?? "";
+    this.amount = number(raw.total_amount);
+    this.payment = raw.payment_status;
+    this.created = raw.created_at;
+    this.stats = raw.stats ?? {};
+    this.tasks = list(raw.tasks).filter(hasId).map((item) => tasks(Number(item.id), this.id));
+    for (const [at, item] of list(raw.tasks).filter(hasId).entries()) this.tasks[at].read(item, asked);
+    if (this.touched > asked) return;
+    this.status = String(raw.order_status ?? "");
+  }
+
+  /** Take a live message of kind `progress`; false where a newer one came before. */
+  progress(data, now) {
+    if (!isNewer(data, this.last)) return false;
+    this.last = data;
+    this.touched = now;
+    this.live = number(data.percent);
+    return true;
+  }
+
+  /** Take a live message of kind `status`. */
+  move(data, now) {
+    this.touched = now;
+    this.status = String(data.newStatus ?? this.status);
+    this.live = null;
+  }
+
+  /** Percent done: what was published last, else the mean of its tasks, the cancelled left out. */
+  get percent() {
+    if (this.status === "completed") return 100;
+    if (this.live !== null && !ENDED.has(this.status)) return this.live;
+    const counted = this.tasks.filter((task) => task.status !== "cancelled");
+    if (!counted.length) return number(this.stats.progressPercentage) ?? 0;
+    return counted.reduce((sum, task) => sum + (task.status === "failed" ? 0 : task.percent), 0) / counted.length;
+  }
+
+  /** Whether its code, id or e-mail has this text in it, which is in small letters. */
+  matches(part) {
+    return [this.code, String(this.id), this.email].some((word) => String(word).toLowerCase().includes(part));
+  }
+
+  /** How many tasks there are, completed and failed; cancelled ones do not count. */
+  get counts() {
+    if (!this.tasks.length) {
+      return { total: this.stats.totalTasks ?? 0, completed: this.stats.completedTasks ?? 0, failed: this.stats.failedTasks ?? 0 };
+    }
+    const of = (status) => this.tasks.filter((task) => task.status === status).length;
+    return { total: this.tasks.length - of("cancelled"), completed: of("completed"), failed: of("failed") };
+  }
+
+  /** The file that was heard of last, and the speed of all tasks together. */
+  get now() {
+    const running = this.tasks.filter((task) => task.status === "downloading");
+    const last = running.reduce((best, task) => (best === null || task.touched > best.touched ? task : best), null);
+    return { file: last?.file ?? null, speed: running.reduce((sum, task) => sum + (task.speed ?? 0), 0) };
+  }
+}
+
+/** Whether a message comes after another of its channel: by (attempt, seq), else by timestamp (design, 4). */
+export function isNewer(data, than) {
+  if (than === null) return true;
+  const [a, b] = [data, than].map(({ attempt, seq }) => (number(attempt) === null || number(seq) === null ? null : [attempt, seq]));
+  if (a && b) return a[0] === b[0] ? a[1] > b[1] : a[0] > b[0];
+  return (number(data.timestamp) ?? 0) > (number(than.timestamp) ?? 0);
+}
+
+/** A finite number, else null. */
+export function number(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+/** An array, whatever came. */
+export function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Whether an object of the API has a usable id. */
+export function hasId(raw) {
+  return raw !== null && typeof raw === "object" && Number.isSafeInteger(Number(raw.id)) && Number(raw.id) > 0;
+}

@@ -1,0 +1,89 @@
+/** The orders that the page knows, and who wants to be told of their changes. */
+
+import { ENDED, Order, Task, hasId } from "./order.js";
+
+/**
+ * Fires `change` with `detail` = the order, at most once for each order and frame, and `stale` with the id of
+ * an order that has moved in a way of which only the API knows everything (its links, its errors).
+ */
+export class Store extends EventTarget {
+  #orders = new Map();
+  #tasks = new Map();
+  #changed = new Set();
+  #frame = 0;
+
+  /** The order of an id, if it is known. */
+  order(id) {
+    return this.#orders.get(id) ?? null;
+  }
+
+  /** The task of an id, if it is known. */
+  task(id) {
+    return this.#tasks.get(id) ?? null;
+  }
+
+  /** Take an order of the API; null where it has no usable id. */
+  take(raw, asked) {
+    if (!hasId(raw)) return null;
+    const id = Number(raw.id);
+    const order = this.#orders.get(id) ?? new Order(id);
+    this.#orders.set(id, order);
+    order.read(raw, asked, (taskId, orderId) => this.#taskOf(taskId, orderId));
+    this.#note(order);
+    return order;
+  }
+
+  /** Forget all orders but these. */
+  keep(ids) {
+    for (const [id, order] of this.#orders) {
+      if (ids.has(id)) continue;
+      this.#orders.delete(id);
+      for (const task of order.tasks) this.#tasks.delete(task.id);
+    }
+  }
+
+  /** Take a live message: `{scope, id, type, data}`. */
+  apply({ scope, id, type, data }) {
+    const subject = scope === "task" ? this.#tasks.get(id) : this.#orders.get(id);
+    if (!subject || data === null || typeof data !== "object") return;
+    const order = scope === "task" ? this.#orders.get(subject.orderId) : subject;
+    if (type === "progress") this.#progress(subject, order, data);
+    else if (type === "status") this.#move(subject, order, data);
+    else if (type === "complete" && !ENDED.has(order.status)) this.#stale(order);
+  }
+
+  #taskOf(id, orderId) {
+    const task = this.#tasks.get(id) ?? new Task(id, orderId);
+    task.orderId = orderId;
+    this.#tasks.set(id, task);
+    return task;
+  }
+
+  #progress(subject, order, data) {
+    if (subject.progress(data, performance.now())) this.#note(order);
+  }
+
+  #move(subject, order, data) {
+    if (subject.status === data.newStatus) return;
+    subject.move(data, performance.now());
+    if (subject !== order) order.live = null;
+    this.#note(order);
+    this.#stale(order);
+  }
+
+  #stale(order) {
+    this.dispatchEvent(new CustomEvent("stale", { detail: order.id }));
+  }
+
+  #note(order) {
+    this.#changed.add(order);
+    this.#frame ||= requestAnimationFrame(() => this.#tell());
+  }
+
+  #tell() {
+    this.#frame = 0;
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    for (const order of changed) this.dispatchEvent(new CustomEvent("change", { detail: order }));
+  }
+}

@@ -1,0 +1,101 @@
+/** One task: what it does now, how long it will take, where its files are, why it failed. */
+
+import { badge, bar, button, fill, h, outside, setStatus, webAddress, write } from "./dom.js";
+import { ACTIVE } from "./order.js";
+import * as text from "./text.js";
+
+/** Silence of a running download that is worth a word, in seconds. */
+const QUIET = 60;
+const RETRYABLE = new Set(["failed", "cancelled"]);
+const CANCELLABLE = new Set(["pending", "enrolled", "downloading", "failed"]);
+
+export class TaskCard {
+  #task;
+  #context;
+  #title = h("h4", { class: "task-title" });
+  #status = badge("");
+  #bar;
+  #percent = h("span", { class: "task-percent" });
+  #now = h("p", { class: "task-now" });
+  #error = h("p", { class: "task-error", tabindex: 0 });
+  #links = h("div", { class: "task-links" });
+  #events;
+  #shown = "";
+
+  /**
+   * @param {import("./order.js").Task} task The task.
+   * @param {object} context `allowed()`, `act(task, action)`.
+   * @param {() => void} events Shows the events of this task.
+   */
+  constructor(task, context, events) {
+    this.#task = task;
+    this.#context = context;
+    this.#bar = bar(`Progress of task ${task.id}`);
+    this.#events = button("Events", events, { class: "link", "aria-label": `Events of task ${task.id}` });
+    this.element = h(
+      "li",
+      { class: "task", "data-task": task.id },
+      h("div", { class: "task-head" }, this.#title, this.#status),
+      h("div", { class: "task-progress" }, this.#bar.element, this.#percent),
+      this.#now, this.#error, this.#links,
+    );
+  }
+
+  show() {
+    const task = this.#task;
+    setStatus(this.element, task.status);
+    setStatus(this.#status, task.status);
+    write(this.#title, task.title);
+    write(this.#status, text.words(task.status));
+    this.#bar.set(task.percent, task.status);
+    write(this.#percent, text.percent(task.percent));
+    this.#error.hidden = !task.error;
+    const error = task.error ? text.block(task.error) : "";
+    if (this.#error.textContent !== error) this.#error.textContent = error;
+    this.#showLinks();
+    this.tick();
+  }
+
+  tick() {
+    const task = this.#task;
+    write(this.#now, (ACTIVE.has(task.status) ? moving(task) : [name(task)]).filter(Boolean).join(" · "));
+    this.#now.classList.toggle("is-quiet", ACTIVE.has(task.status) && silence(task) >= QUIET);
+  }
+
+  #showLinks() {
+    const task = this.#task;
+    const shown = [task.url, task.link, task.status, this.#context.allowed()].join("\n");
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    fill(
+      this.#links,
+      webAddress(task.link) && outside(task.link, "Files", { class: "link-files" }),
+      task.link && !webAddress(task.link) && h("span", { class: "quiet" }, task.link),
+      webAddress(task.url) && outside(task.url, "Course"),
+      this.#events,
+      this.#action("retry", "Retry", RETRYABLE),
+      this.#action("cancel", "Cancel", CANCELLABLE),
+    );
+  }
+
+  #action(action, label, statuses) {
+    if (!this.#context.allowed() || !statuses.has(this.#task.status)) return null;
+    const attributes = { class: `action action-${action}`, "aria-label": `${label} task ${this.#task.id}` };
+    return button(label, () => this.#context.act(this.#task, action), attributes);
+  }
+}
+
+function moving(task) {
+  const left = task.pace.left();
+  const quiet = silence(task);
+  if (quiet >= QUIET) return [name(task), text.line(task.file), `no news for ${text.duration(quiet)}`];
+  return [name(task), text.line(task.file), text.speed(task.speed), left === null ? "" : `${text.duration(left)} left`];
+}
+
+function name(task) {
+  return task.attempt > 1 ? `task ${task.id}, attempt ${task.attempt} of ${task.attempts ?? "?"}` : `task ${task.id}`;
+}
+
+function silence(task) {
+  return task.heard === null ? 0 : (Date.now() - task.heard) / 1000;
+}

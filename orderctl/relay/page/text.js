@@ -1,0 +1,111 @@
+/** Values into words: what a person reads on the page. Nothing here touches the document. */
+
+const UNKNOWN = "–";
+
+/** The same characters as on terminals (orderctl/sanitise.py): controls, invisible ones, turned writing. */
+const UNSAFE =
+  /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
+
+/** Longer texts are cut: no title or message of ours comes near. */
+const LONGEST = 20_000;
+
+/** A value as text on one line; what cannot be seen is shown as an escape. */
+export function line(value) {
+  if (value === null || value === undefined) return "";
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return cut(text).replace(UNSAFE, escaped);
+}
+
+/** As `line`, but the text keeps its own lines. */
+export function block(value) {
+  return cut(typeof value === "string" ? value : line(value))
+    .replaceAll("\r\n", "\n")
+    .split("\n")
+    .map((part) => line(part.replaceAll("\t", "    ")))
+    .join("\n");
+}
+
+function cut(text) {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${text.length - LONGEST} more)` : text;
+}
+
+function escaped(character) {
+  const code = character.codePointAt(0);
+  return code <= 0xff ? `\\x${hex(code, 2)}` : code <= 0xffff ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;
+}
+
+function hex(code, digits) {
+  return code.toString(16).padStart(digits, "0");
+}
+
+/** A status or the name of an event: `download_failed` is "download failed". */
+export function words(name) {
+  return line(name).replaceAll("_", " ");
+}
+
+/** A whole number with separators. */
+export function number(value) {
+  return Number.isFinite(value) ? value.toLocaleString() : UNKNOWN;
+}
+
+/** `3 tasks`, `1 task`. */
+export function plural(count, noun) {
+  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Whole percent; 100 only when it is. */
+export function percent(value) {
+  return Number.isFinite(value) ? `${Math.floor(value)} %` : UNKNOWN;
+}
+
+/** Bytes in a second, as MB/s. */
+export function speed(value) {
+  if (!Number.isFinite(value) || value <= 0) return "";
+  if (value < 1e5) return `${(value / 1e3).toFixed(1)} kB/s`;
+  return `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB/s`;
+}
+
+/** How long something takes, roughly: an exact figure would jump about. */
+export function duration(seconds) {
+  if (seconds < 10) return "a few seconds";
+  if (seconds < 55) return `${Math.ceil(seconds / 5) * 5} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} d`;
+}
+
+/** An amount of money. */
+export function money(amount, currency) {
+  if (!Number.isFinite(amount)) return UNKNOWN;
+  try {
+    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
+  } catch {
+    return `${number(amount)} ${line(currency ?? "")}`.trim();
+  }
+}
+
+/** How long ago a moment was. */
+export function ago(date, now = Date.now()) {
+  const seconds = Math.round((now - date.getTime()) / 1000);
+  if (Number.isNaN(seconds)) return UNKNOWN;
+  if (seconds < 45) return "just now";
+  if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+  if (seconds < 86_400) return `${Math.round(seconds / 3600)} h ago`;
+  return seconds < 7 * 86_400 ? `${Math.round(seconds / 86_400)} d ago` : day(date);
+}
+
+/** The date, in the words of the reader. */
+export function day(date) {
+  return date.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+}
+
+/** The time of day, with seconds. */
+export function time(date) {
+  return date.toLocaleTimeString(undefined, { hour12: false });
+}
+
+/** Date, time and zone, in full. */
+export function moment(date) {
+  return date.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+}

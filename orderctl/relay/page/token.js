@@ -1,0 +1,82 @@
+/** The token, for as long as the tab is open; asked for when the relay wants one. */
+
+import { h, write } from "./dom.js";
+
+const KEY = "orderctl.token";
+
+/** Fires `wanted` when a token is asked for, and `given` when there is one. */
+export class Token extends EventTarget {
+  #asking = null;
+
+  /** The token, or null. */
+  get value() {
+    try {
+      return sessionStorage.getItem(KEY);
+    } catch {
+      return this.kept ?? null;
+    }
+  }
+
+  set value(token) {
+    this.kept = token;
+    try {
+      if (token === null) sessionStorage.removeItem(KEY);
+      else sessionStorage.setItem(KEY, token);
+    } catch {
+      // Storage is forbidden here: the token lasts until the page is loaded again.
+    }
+  }
+
+  /**
+   * Ask for another token than the one that was refused; all who wait are answered by one form.
+   *
+   * @param {string|null} refused The token that the relay did not take.
+   * @param {string} why What it said.
+   */
+  async renew(refused, why) {
+    if (this.value !== refused) return;
+    this.value = null;
+    this.#asking ??= this.#ask(why);
+    await this.#asking;
+  }
+
+  async #ask(why) {
+    this.dispatchEvent(new Event("wanted"));
+    this.value = await ask(why);
+    this.#asking = null;
+    this.dispatchEvent(new Event("given"));
+  }
+}
+
+/** Show the form until a token is given. */
+function ask(why) {
+  const input = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true });
+  const reason = h("p", { class: "dialog-error", role: "alert" });
+  write(reason, why && `The last token was refused: ${why}.`);
+  const form = h(
+    "form",
+    { method: "dialog" },
+    h("h2", { id: "token-title" }, "Token needed"),
+    h("p", {}, "This relay shows orders to admins only. Make a token where the relay runs:"),
+    h("pre", { class: "command" }, "orderctl relay token --scope admin"),
+    reason,
+    h("label", { for: "token" }, "Token"),
+    input,
+    h("div", { class: "dialog-buttons" }, h("button", { type: "submit", class: "primary" }, "Continue")),
+  );
+  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "token-title" }, form);
+  return new Promise((resolve) => {
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => {
+      const token = input.value.trim();
+      dialog.remove();
+      resolve(token || ask(""));
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,190 @@
+/** The audit trail of an order: what happened, newest first. */
+
+import { ApiError } from "./api.js";
+import { button, fill, h, setSeverity, write } from "./dom.js";
+import { list, hasId } from "./order.js";
+import * as text from "./text.js";
+
+/** Events of one request. */
+const PAGE = 50;
+const LEVELS = [
+  ["", "All events"],
+  ["warning,error,critical", "Warnings and errors"],
+  ["error,critical", "Errors"],
+];
+
+export class Trail {
+  #order;
+  #api;
+  #events = [];
+  #entries = new Map();
+  #run = 0;
+  #whole = true;
+  #severity = h("select", { "aria-label": "Severity", on: { change: () => this.#reload() } });
+  #task = h("select", { "aria-label": "Task", on: { change: () => this.#reload() } });
+  #list = h("ol", { class: "trail" });
+  #note = h("p", { class: "quiet", role: "status" });
+  #older = button("Older events", () => this.#load(this.#events.at(-1)?.id));
+
+  constructor(order, api) {
+    this.#order = order;
+    this.#api = api;
+    fill(this.#severity, ...LEVELS.map(([value, label]) => h("option", { value }, label)));
+    this.offer([]);
+    this.#older.hidden = true;
+    this.element = h(
+      "section",
+      { "aria-label": "Audit trail" },
+      h("div", { class: "section-head" }, h("h3", {}, "Audit trail"), h("div", { class: "filters" }, this.#severity, this.#task)),
+      this.#list, this.#note, this.#older,
+    );
+  }
+
+  /** Offer these tasks as a filter. */
+  offer(tasks) {
+    const options = [["", "All tasks"], ...tasks.map((task) => [String(task.id), `${task.id} ${task.title}`])];
+    const shown = JSON.stringify(options);
+    if (this.#task.dataset.shown === shown) return;
+    const chosen = this.#task.value;
+    fill(this.#task, ...options.map(([value, label]) => h("option", { value }, label.slice(0, 60))));
+    this.#task.value = chosen;
+    this.#task.dataset.shown = shown;
+  }
+
+  /** Show the events of one task only. */
+  async only(taskId) {
+    this.#task.value = String(taskId);
+    this.element.scrollIntoView({ block: "start" });
+    this.#task.focus({ preventScroll: true });
+    await this.#reload();
+  }
+
+  /** Read the newest events. */
+  async refresh() {
+    await this.#load(null);
+  }
+
+  async #reload() {
+    this.#events = [];
+    await this.#load(null);
+  }
+
+  async #load(before) {
+    const run = (this.#run += 1);
+    try {
+      const events = await this.#fetch(before);
+      if (run !== this.#run) return;
+      this.#take(events, before ?? null);
+      write(this.#note, this.#events.length ? "" : "No events.");
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (run === this.#run) write(this.#note, `The events cannot be shown: ${error.message}.`);
+    }
+  }
+
+  async #fetch(before) {
+    const parameters = { limit: PAGE, severity: this.#severity.value, task: this.#task.value, before };
+    const body = await this.#api.get(`orders/${this.#order.id}/logs`, parameters);
+    return list(body.data?.logs).filter(hasId).map((event) => ({ ...event, id: Number(event.id) }));
+  }
+
+  #take(events, before) {
+    const full = events.length >= PAGE;
+    if (before !== null) {
+      this.#events = [...this.#events, ...events];
+      this.#whole = !full;
+    } else if (full && this.#events.some((event) => event.id >= events.at(-1).id)) {
+      const oldest = events.at(-1).id;
+      this.#events = [...events, ...this.#events.filter((event) => event.id < oldest)];
+    } else {
+      this.#events = events;
+      this.#whole = !full;
+    }
+    this.#older.hidden = this.#whole;
+    this.#show();
+  }
+
+  #show() {
+    const elements = [];
+    let today = null;
+    for (const event of this.#events) {
+      const date = new Date(event.created_at ?? NaN);
+      const day = Number.isNaN(date.getTime()) ? "" : text.day(date);
+      if (day !== today) elements.push(h("li", { class: "trail-day" }, day));
+      today = day;
+      elements.push(this.#entry(event, date));
+    }
+    this.#keep();
+    place(this.#list, elements);
+  }
+
+  #entry(event, date) {
+    if (!this.#entries.has(event.id)) this.#entries.set(event.id, entry(event, date));
+    return this.#entries.get(event.id);
+  }
+
+  #keep() {
+    const ids = new Set(this.#events.map((event) => event.id));
+    for (const id of this.#entries.keys()) if (!ids.has(id)) this.#entries.delete(id);
+  }
+}
+
+/** Give an element these children, leaving alone what stands there already: unfolded details stay so. */
+function place(element, children) {
+  const wanted = new Set(children);
+  for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
+  let next = element.firstElementChild;
+  for (const child of children) {
+    if (child === next) next = next.nextElementSibling;
+    else element.insertBefore(child, next);
+  }
+}
+
+function entry(event, date) {
+  const moment = Number.isNaN(date.getTime())
+    ? h("span", { class: "trail-time" }, "–")
+    : h("time", { class: "trail-time", datetime: date.toISOString(), title: text.moment(date) }, text.time(date));
+  const moved = event.previous_status && event.new_status ? `${event.previous_status} → ${event.new_status}` : event.new_status;
+  const about = [event.task_id && `task ${event.task_id}`, event.task_title, moved, event.source, event.actor && `by ${event.actor}`];
+  const element = h(
+    "li",
+    { class: "trail-event", "data-event": event.id },
+    h("div", { class: "trail-line" }, moment, h("span", { class: "trail-type" }, text.words(event.event_type)), severity(event.severity)),
+    message(event.message),
+    h("p", { class: "trail-about" }, about.filter(Boolean).map(text.line).join(" · ")),
+    details(event.details),
+  );
+  setSeverity(element, event.severity);
+  return element;
+}
+
+/** Only what is worse than "info" needs a word. */
+function severity(name) {
+  return name === "info" || name === "debug" ? null : h("span", { class: "trail-severity" }, name);
+}
+
+function message(value) {
+  const element = h("p", { class: "trail-message" });
+  element.textContent = text.block(value);
+  return element;
+}
+
+/** The details, built when they are unfolded. */
+function details(value) {
+  if (value === null || value === undefined || (typeof value === "object" && !Object.keys(value).length)) return null;
+  const element = h("details", {}, h("summary", {}, "Details"));
+  element.addEventListener("toggle", () => element.children.length === 1 && element.append(fields(value)), { once: true });
+  return element;
+}
+
+function fields(value) {
+  const pairs = typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [["details", value]];
+  return h("dl", { class: "fields" }, ...pairs.flatMap(([name, inner]) => [h("dt", {}, name), field(inner)]));
+}
+
+function field(value) {
+  const shown = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  const inner = h(shown.includes("\n") ? "pre" : "span", shown.includes("\n") ? { tabindex: 0 } : {});
+  inner.textContent = text.block(shown);
+  return h("dd", {}, inner);
+}
