@@ -1,0 +1,142 @@
+"""The dashboard in a real Chromium, served by the real relay over a real database and Redis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from orderctl import broker, clock, database
+from orderctl.channels import task_progress
+from orderctl.messages import TaskProgress
+from tests.relay.conftest import RunningRelay, StartRelay
+from tests.servers.availability import UnavailableError, give_up
+from tests.servers.chromium import ARGUMENTS, find_chromium
+from tests.shop import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+
+#: Longest wait for something that is bound to come, in ms.
+SOON = 15_000
+DESKTOP = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium. It lives no longer than a module: playwright's event loop is in the way of others."""
+    try:
+        program = find_chromium()
+    except UnavailableError as error:
+        give_up(str(error))
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=SOON)
+
+    env = os.environ | {"HOME": str(tmp_path_factory.mktemp("home"))}
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, env=env)
+        yield running
+        running.close()
+
+
+class Visits:
+    """Opens the page, and remembers what it complains about."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+
+    def __call__(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
+        """``visit(relay, "#/orders/1", viewport=..., color_scheme=...)``: the page, once it is live."""
+        page = self.open(relay, where, **options)
+        page.locator("#connection[data-state=live]").wait_for()
+        return page
+
+    def open(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
+        """The page, as soon as it is loaded."""
+        context = self._browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | options))
+        context.set_default_timeout(SOON)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._listen)
+        page.goto(f"{relay.url}/{where}")
+        return page
+
+    def _listen(self, message: Any) -> None:
+        # Chromium itself tells of each answer above 399 and each connection that is refused.
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visits]:
+    """Opens the page; a script that fails and a rule of the CSP that is broken fail the test."""
+    visits = Visits(browser)
+    yield visits
+    visits.close()
+    assert [text for text in visits.complaints if "WebSocket connection to" not in text] == []
+
+
+@pytest.fixture
+def shop(migrated_url: str) -> Iterator[Shop]:
+    engine = database.connect(migrated_url)
+    yield Shop(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def start(start_relay: StartRelay, migrated_url: str) -> StartRelay:
+    """``start(*arguments, **settings)`` starts a relay that reads the shop's database."""
+
+    def start(*arguments: str, **settings: str) -> RunningRelay:
+        return start_relay(*arguments, **({"database_url": migrated_url} | settings))
+
+    return start
+
+
+@pytest.fixture
+def relay(start: StartRelay) -> RunningRelay:
+    """A relay on loopback: everybody is admin, nobody may change anything."""
+    return start()
+
+
+Publish = Callable[..., None]
+
+
+@pytest.fixture
+def publish(store: redis.Redis) -> Publish:
+    """``publish(task_id, percent, file="01.mp4", speed=1e6)``: progress, as a worker publishes it."""
+    count = iter(range(1, 10_000))
+
+    def publish(task_id: int, percent: float, file: str = "01.mp4", speed: float | None = 1e6) -> None:
+        seq = next(count)
+        data = TaskProgress(task_id, percent, file, speed, clock.milliseconds(), 1, seq)
+        broker.publish(store, task_progress(task_id), data.data())
+
+    return publish
+
+
+def expect(what: Page | Locator) -> Any:
+    """Playwright's own, imported late: without it the tests are skipped, not broken."""
+    from playwright.sync_api import expect
+
+    return expect(what)
+
+
+def heard(relay: RunningRelay, page: Page, subscriptions: int) -> None:
+    """Wait until the relay has so many subscriptions: what is published from now on is seen."""
+    for _ in range(SOON // 50):
+        if relay.metric("subscriptions") == subscriptions:
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"{relay.metric('subscriptions')} subscriptions instead of {subscriptions}")

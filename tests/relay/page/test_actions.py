@@ -1,0 +1,112 @@
+"""Retry and cancel from the page."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orderctl.relay.tokens import mint
+from tests.relay.conftest import RunningRelay, StartRelay
+from tests.relay.page.conftest import Visits, expect, heard
+from tests.shop import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.databases("sqlite")
+
+SECRET = "a secret of thirty-two characters"
+
+
+@pytest.fixture
+def failed(shop: Shop) -> int:
+    """A failed task of a failed order."""
+    [task] = shop.paid("DH1")
+    shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte'")
+    shop.execute("UPDATE orders SET order_status='failed'")
+    return task
+
+
+@pytest.fixture
+def relay(start: StartRelay) -> RunningRelay:
+    return start("--allow-actions")
+
+
+def opened(visit: Visits, relay: RunningRelay, shop: Shop) -> Page:
+    page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+    heard(relay, page, 2)
+    return page
+
+
+def test_there_are_none_unless_they_are_allowed(visit: Visits, start: StartRelay, shop: Shop, failed: int):
+    page = opened(visit, start(), shop)
+
+    expect(page.locator(".task")).to_be_visible()
+    expect(page.locator(".action")).to_have_count(0)
+
+
+def test_a_retry_is_confirmed_carried_out_and_seen(
+    visit: Visits, relay: RunningRelay, shop: Shop, failed: int
+):
+    page = opened(visit, relay, shop)
+
+    page.get_by_role("button", name=f"Retry task {failed}").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text(f"Task {failed}")
+    assert shop.task(failed).status == "failed"
+    dialog.get_by_role("button", name="Retry").click()
+
+    expect(page.locator("#notice")).to_have_text("Task queued again.")
+    expect(page.locator(".task .badge")).to_have_text("pending")
+    expect(page.locator(".task-error")).to_be_hidden()
+    expect(page.locator(".trail-type").nth(1)).to_have_text("task retried")
+    expect(page.locator(".row .badge")).not_to_have_text("failed")
+    assert shop.task(failed).status == "pending"
+    expect(page.locator(".action-retry")).to_have_count(0)
+    expect(page.locator(".action-cancel")).to_have_count(1)
+
+
+@pytest.mark.parametrize("way", ["button", "key"])
+def test_second_thoughts_change_nothing(
+    visit: Visits, relay: RunningRelay, shop: Shop, failed: int, way: str
+):
+    page = opened(visit, relay, shop)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+
+    page.get_by_role("button", name=f"Cancel task {failed}").click()
+    if way == "button":
+        page.get_by_role("button", name="Leave it").click()
+    else:
+        page.keyboard.press("Escape")
+
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+    page.wait_for_timeout(200)
+    assert "POST" not in asked
+    assert shop.task(failed).status == "failed"
+
+
+def test_what_does_not_work_is_told(visit: Visits, relay: RunningRelay, shop: Shop, failed: int):
+    page = opened(visit, relay, shop)
+    shop.execute("UPDATE download_tasks SET status='completed'")
+
+    page.get_by_role("button", name=f"Retry task {failed}").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Retry").click()
+
+    expect(page.locator("#notice")).to_contain_text("That did not work: task")
+
+
+def test_the_log_names_whose_token_it_was(visit: Visits, start: StartRelay, shop: Shop, failed: int):
+    token = mint(SECRET, scopes=["admin"], subject="linh", issued=int(time.time()), ttl=600)
+    relay = start("--allow-actions", relay_token_secret=SECRET)
+    page = visit.open(relay, f"#/orders/{shop.order('DH1').id}")
+    page.get_by_label("Token", exact=True).fill(token)
+    page.get_by_role("button", name="Continue").click()
+
+    page.get_by_role("button", name=f"Cancel task {failed}").click()
+    page.get_by_role("button", name="Cancel task", exact=True).click()
+
+    expect(page.locator(".task .badge")).to_have_text("cancelled")
+    expect(page.locator(".trail-event", has_text="task cancelled")).to_contain_text("by linh")

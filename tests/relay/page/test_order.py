@@ -1,0 +1,189 @@
+"""One order in full: its tasks and its audit trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from orderctl import broker
+from orderctl.channels import task_status
+from orderctl.states import Severity
+from tests.relay.conftest import RunningRelay
+from tests.relay.page.conftest import Publish, Visits, expect, heard
+from tests.shop import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def events(page: Page) -> list[str]:
+    return page.locator(".trail-type").all_inner_texts()
+
+
+class TestTasks:
+    def test_what_a_task_does(self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish):
+        first, second = shop.paid("DH1", 2)
+        shop.start(shop.claimed(first))
+        page = visit(relay)
+        page.locator(".row").click()
+        panel = page.locator("#panel")
+        expect(panel.get_by_role("heading", name="DH1")).to_be_visible()
+        card = page.locator(f"[data-task='{first}']")
+        heard(relay, page, 3)
+
+        publish(first, 20, "intro.mp4", 2_500_000)
+
+        expect(card.locator(".task-now")).to_have_text(f"task {first} · intro.mp4 · 2.5 MB/s")
+        expect(card.locator(".task-percent")).to_have_text("20 %")
+        expect(card.locator(".badge")).to_have_text("downloading")
+        expect(page.locator(f"[data-task='{second}'] .badge")).to_have_text("pending")
+
+    def test_how_long_it_will_take(self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish):
+        [task] = shop.paid("DH1")
+        shop.start(shop.claimed(task))
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+        heard(relay, page, 2)
+
+        publish(task, 10)
+        expect(page.locator(".task-percent")).to_have_text("10 %")
+        page.wait_for_timeout(2000)
+        publish(task, 10.1)
+
+        expect(page.locator(".task-now")).to_contain_text(" min left")
+
+    def test_where_the_files_are(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1", ["http://courses.example/go"])
+        shop.carry_out(task)
+        shop.execute("UPDATE download_tasks SET drive_link='https://drive.example/DH1/1/'")
+
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+
+        files = page.get_by_role("link", name="Files")
+        expect(files).to_have_attribute("href", "https://drive.example/DH1/1/")
+        assert "noopener" in (files.get_attribute("rel") or "")
+        expect(page.get_by_role("link", name="Course")).to_have_attribute("href", "http://courses.example/go")
+
+    def test_why_it_failed(self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis):
+        [task] = shop.paid("DH1")
+        shop.start(shop.claimed(task))
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+        heard(relay, page, 2)
+
+        shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte for 60 s'")
+        change = {"newStatus": "failed", "error": "no byte", "errorType": "TIMEOUT", "timestamp": 1}
+        broker.publish(store, task_status(task), {"taskId": task, **change})
+
+        expect(page.locator(".task-error")).to_have_text("TIMEOUT: no byte for 60 s")
+        expect(page.locator(".task .badge")).to_have_text("failed")
+
+    def test_a_link_to_an_order_that_is_not_in_the_list(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        shop.add("unpaid")
+
+        page = visit(relay, f"#/orders/{shop.order('unpaid').id}")
+
+        expect(page.locator(".panel-title")).to_have_text("unpaid")
+
+    def test_an_order_that_is_not_there(self, visit: Visits, relay: RunningRelay):
+        page = visit(relay, "#/orders/999")
+
+        expect(page.locator("#panel")).to_contain_text("cannot be shown: there is no order of id 999")
+        page.get_by_role("button", name="Back to the list").click()
+        expect(page.locator("#panel")).to_be_hidden()
+
+
+class TestTrail:
+    def test_events_with_their_details(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        order = shop.order("DH1").id
+        details = {"error_type": "TIMEOUT", "stack_trace": "line one\nline two", "files": [1, 2]}
+        shop.record(
+            order, "download_failed", Severity.ERROR, task_id=task, message="It failed", details=details
+        )
+
+        page = visit(relay, f"#/orders/{order}")
+
+        expect(page.locator(".trail-type")).to_have_text(
+            ["download failed", "payment received", "task created"]
+        )
+        newest = page.locator(".trail-event").first
+        expect(newest).to_have_attribute("data-severity", "error")
+        expect(newest.locator(".trail-message")).to_have_text("It failed")
+        expect(newest.locator(".trail-about")).to_contain_text(f"task {task}")
+        assert newest.locator("dt").count() == 0
+        newest.get_by_text("Details").click()
+        expect(newest.locator("dt")).to_have_text(["error_type", "stack_trace", "files"])
+        assert newest.locator("pre").first.inner_text() == "line one\nline two"
+
+    def test_by_severity_and_by_task(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        first, second = shop.paid("DH1", 2)
+        order = shop.order("DH1").id
+        shop.record(order, "slow", Severity.WARNING, task_id=first)
+        shop.record(order, "broken", Severity.ERROR, task_id=second)
+        page = visit(relay, f"#/orders/{order}")
+        expect(page.locator(".trail-type").first).to_have_text("broken")
+
+        page.get_by_label("Severity").select_option("Warnings and errors")
+        expect(page.locator(".trail-type")).to_have_text(["broken", "slow"])
+        page.get_by_label("Severity").select_option("Errors")
+        expect(page.locator(".trail-type")).to_have_text(["broken"])
+        page.get_by_label("Severity").select_option("All events")
+        page.get_by_label(f"Events of task {first}").click()
+        expect(page.locator(".trail-type")).to_have_text(["slow", "task created"])
+
+    def test_older_events_come_when_they_are_asked_for(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        order = shop.order("DH1").id
+        for number in range(60):
+            shop.record(order, f"note_{number}")
+        page = visit(relay, f"#/orders/{order}")
+        expect(page.locator(".trail-event")).to_have_count(50)
+
+        page.get_by_role("button", name="Older events").click()
+
+        expect(page.locator(".trail-event")).to_have_count(62)
+        expect(page.get_by_role("button", name="Older events")).to_be_hidden()
+        assert events(page)[:2] == ["note 59", "note 58"]
+
+    def test_a_new_event_leaves_unfolded_details_alone(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        order = shop.order("DH1").id
+        page = visit(relay, f"#/orders/{order}")
+        payment = page.locator(".trail-event", has_text="payment received")
+        payment.get_by_text("Details").click()
+        expect(payment.locator("dt", has_text="amount")).to_be_visible()
+
+        shop.record(order, "note")
+        page.keyboard.press("r")
+
+        expect(page.locator(".trail-type").first).to_have_text("note")
+        expect(payment.locator("dt", has_text="amount")).to_be_visible()
+
+
+class TestErrors:
+    def test_failures_are_grouped_by_how_they_failed(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        for number in range(3):
+            [task] = shop.paid(f"DH{number}")
+            shop.execute(
+                "UPDATE download_tasks SET status='failed', error_type='TIMEOUT', error_fingerprint=:f,"
+                " error_log='TIMEOUT: no byte' WHERE id=:id",
+                f="abc" if number else "xyz",
+                id=task,
+            )
+        page = visit(relay)
+
+        page.get_by_role("link", name="Errors").click()
+
+        groups = page.locator(".error-group")
+        expect(groups.locator(".error-count")).to_have_text(["2", "1"])
+        expect(groups.first).to_contain_text("TIMEOUT")
+        expect(groups.first.locator(".error-message")).to_have_text("no byte")
+        expect(groups.first).to_contain_text("orderctl tasks retry --fingerprint abc")
+        groups.first.get_by_role("link", name="DH2").click()
+        expect(page.locator(".panel-title")).to_have_text("DH2")
+
+    def test_none(self, visit: Visits, relay: RunningRelay):
+        expect(visit(relay, "#/errors").locator("#errors-note")).to_have_text("Nothing has failed.")

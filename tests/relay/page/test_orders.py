@@ -1,0 +1,239 @@
+"""The list: what it shows, how it moves, how it is filtered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from orderctl import broker, database
+from orderctl.channels import order_complete, order_status, task_status
+from orderctl.schema import download_tasks, orders
+from tests.relay.conftest import RunningRelay
+from tests.relay.page.conftest import Publish, Visits, expect, heard
+from tests.shop import Shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+#: What another database answers is tested with the API.
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def codes(page: Page) -> list[str]:
+    return page.locator(".row-code").all_inner_texts()
+
+
+def fill(shop: Shop, count: int) -> None:
+    """So many paid orders of two tasks, quicker than by the domain's verbs."""
+    now = {"created_at": database.utc_now()}
+    with shop.engine.begin() as connection:
+        for number in range(1, count + 1):
+            values = {
+                "id": number, "order_code": f"DH{number:05}", "user_email": "a@example.com", "round": 0,
+                "order_status": "processing", "payment_status": "paid", "total_amount": 300_000,
+            }  # fmt: skip
+            connection.execute(orders.insert().values(**values, **now))
+            for task in (2 * number - 1, 2 * number):
+                row = {
+                    "id": task, "order_id": number, "course_url": "http://courses.example/", "title": "Go",
+                    "status": "downloading", "managed": 0, "attempt": 1, "max_attempts": 3,
+                }  # fmt: skip
+                connection.execute(download_tasks.insert().values(**row, **now))
+
+
+class TestList:
+    def test_shows_paid_orders_newest_first(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        first, _ = shop.paid("DH1", 2, email="one@example.com")
+        shop.carry_out(first)
+        shop.paid("DH2")
+        shop.add("unpaid")
+
+        page = visit(relay)
+
+        expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
+        row = page.locator(".row").nth(1)
+        expect(row).to_contain_text("one@example.com")
+        expect(row.locator(".badge")).to_have_text("processing")
+        expect(row.locator(".row-now")).to_have_text("1 of 2 tasks")
+        expect(row.locator(".row-percent")).to_have_text("50 %")
+        expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
+        expect(row.locator(".row-amount")).to_contain_text("300,000")
+        expect(page.locator("#list-note")).to_have_text("2 orders")
+
+    def test_shows_the_numbers(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        for task in shop.paid("DH1", 2):
+            shop.carry_out(task)
+        shop.paid("DH2")
+
+        page = visit(relay)
+
+        cards = page.locator(".card")
+        expect(cards.filter(has_text="All paid").locator(".card-number")).to_have_text("2")
+        expect(cards.filter(has_text="Completed").locator(".card-number")).to_have_text("1")
+        expect(cards.filter(has_text="Failed").locator(".card-number")).to_have_text("0")
+        expect(page.locator("#task-numbers")).to_contain_text("1 pending, 2 completed")
+
+    def test_says_that_there_are_none(self, visit: Visits, relay: RunningRelay):
+        expect(visit(relay).locator("#list-note")).to_have_text("No paid orders yet.")
+
+    def test_older_orders_come_by_scrolling(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        fill(shop, 250)
+        page = visit(relay)
+        expect(page.locator(".row")).to_have_count(100)
+        expect(page.locator("#list-note")).to_have_text("250 orders")
+
+        while page.locator(".row").count() < 250:
+            page.mouse.wheel(0, 5000)
+            page.wait_for_timeout(50)
+
+        assert codes(page) == [f"DH{number:05}" for number in range(250, 0, -1)]
+        expect(page.locator("#more")).to_be_hidden()
+
+    def test_a_thousand_orders_cost_no_more_than_those_in_sight(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish
+    ):
+        fill(shop, 1000)
+        page = visit(relay)
+        while page.locator(".row").count() < 1000:
+            page.mouse.wheel(0, 20_000)
+            page.wait_for_timeout(50)
+
+        row = page.locator(".row").nth(500)
+        row.scroll_into_view_if_needed()
+        task = 2 * 500
+        row.locator(".row-code", has_text="DH00500").wait_for()
+        for percent in range(10, 100):
+            publish(task, percent)
+            page.wait_for_timeout(100)
+            if f"{percent // 2} %" == row.locator(".row-percent").inner_text():
+                break
+
+        assert "01.mp4 · 1.0 MB/s" in row.inner_text()
+        assert relay.metric("subscriptions") < 3 * 40
+
+
+class TestLive:
+    def test_progress_is_seen_within_a_second_of_its_publication(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish
+    ):
+        first, _ = shop.paid("DH1", 2)
+        shop.start(shop.claimed(first))
+        page = visit(relay)
+        heard(relay, page, 3)
+        page.evaluate(
+            """() => {
+                const seen = (window.seen = {});
+                const percent = document.querySelector(".row-percent");
+                const note = () => (seen[percent.textContent] ??= Date.now() / 1000);
+                new MutationObserver(note).observe(percent, { childList: true, characterData: true, subtree: true });
+            }"""
+        )
+
+        published = {}
+        for percent in (20, 40, 60):
+            published[f"{percent // 2} %"] = time.time()
+            publish(first, percent)
+            expect(page.locator(".row-percent")).to_have_text(f"{percent // 2} %")
+        seen = page.evaluate("window.seen")
+
+        assert min(seen[shown] - at for shown, at in published.items()) < 1
+        expect(page.locator(".row-now")).to_have_text("0 of 2 tasks · 01.mp4 · 1.0 MB/s")
+
+    def test_an_order_that_ends_is_read_again(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
+        [task] = shop.paid("DH1")
+        claim = shop.claimed(task)
+        shop.start(claim)
+        page = visit(relay)
+        heard(relay, page, 2)
+
+        order = shop.order("DH1").id
+        for change in shop.complete(claim).messages:
+            channel = task_status(task) if "taskId" in change.data() else order_status(order)
+            broker.publish(store, channel, change.data())
+        data = {"orderId": order, "totalTasks": 1, "completedTasks": 1, "failedTasks": 0, "timestamp": 1}
+        broker.publish(store, order_complete(order), data)
+
+        expect(page.locator(".row .badge")).to_have_text("completed")
+        expect(page.locator(".row-percent")).to_have_text("100 %")
+        expect(page.locator(".row-now")).to_have_text("1 of 1 task")
+
+    def test_new_orders_come_on_top(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        page = visit(relay)
+        expect(page.locator(".row")).to_have_count(1)
+
+        shop.paid("DH2")
+        page.keyboard.press("r")
+
+        expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
+
+    def test_an_old_message_changes_nothing(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
+        [task] = shop.paid("DH1")
+        shop.start(shop.claimed(task))
+        page = visit(relay)
+        heard(relay, page, 2)
+
+        for percent, attempt, seq in ((50, 2, 1), (90, 1, 9), (60, 2, 2)):
+            broker.publish(
+                store,
+                f"task:{task}:progress",
+                {"percent": percent, "attempt": attempt, "seq": seq, "timestamp": 1},
+            )
+
+        expect(page.locator(".row-percent")).to_have_text("60 %")
+
+
+class TestFilter:
+    def test_by_status(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        shop.carry_out(task)
+        shop.paid("DH2")
+        page = visit(relay)
+
+        page.get_by_role("button", name="Completed").click()
+        expect(page.locator(".row-code")).to_have_text(["DH1"])
+        assert "status=completed" in page.url
+
+        page.reload()
+        expect(page.get_by_role("button", name="Completed")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".row-code")).to_have_text(["DH1"])
+
+        page.get_by_role("button", name="Cancelled").click()
+        expect(page.locator("#list-note")).to_have_text("No order of status cancelled.")
+
+        page.get_by_role("button", name="All paid").click()
+        expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
+
+    def test_a_search_for_a_part_looks_at_what_is_there(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        shop.paid("DH100", email="linh@example.com")
+        shop.paid("DH200", email="minh@example.com")
+        page = visit(relay)
+        search = page.get_by_role("searchbox")
+
+        search.fill("h1")
+        expect(page.locator(".row-code")).to_have_text(["DH100"])
+        search.fill("MINH")
+        expect(page.locator(".row-code")).to_have_text(["DH200"])
+        search.fill("nobody")
+        expect(page.locator(".row")).to_have_count(0)
+        expect(page.locator("#list-note")).to_contain_text("No order matches")
+        search.press("Escape")
+        expect(page.locator(".row")).to_have_count(2)
+
+    def test_a_search_for_a_whole_code_looks_at_everything(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
+        fill(shop, 150)
+        page = visit(relay)
+        expect(page.locator(".row")).to_have_count(100)
+
+        page.get_by_role("searchbox").fill("DH00007")
+
+        expect(page.locator(".row-code")).to_have_text(["DH00007"])

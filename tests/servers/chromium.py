@@ -1,0 +1,35 @@
+"""Chromium, driven by playwright. Its own browsers are not fetched: the distribution's is taken."""
+
+import shutil
+from pathlib import Path
+
+from tests.servers.availability import ENVIRONMENT, UnavailableError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+#: No sandbox, since tests may run as root; nothing that talks to anybody but the page's server.
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find_chromium() -> Path:
+    """Find Chromium or Chrome.
+
+    Raises:
+        UnavailableError: There is none, or playwright is not installed.
+    """
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError(f"playwright cannot be imported: {error}") from error
+    for name in NAMES:
+        if found := shutil.which(name, path=ENVIRONMENT.get("PATH")):
+            return Path(found)
+    raise UnavailableError(f"no {', '.join(NAMES[:2])} on the PATH")
