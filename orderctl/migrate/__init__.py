@@ -156,7 +156,7 @@ def check(engine: Engine) -> None:
     """
     found = status(engine)
     reasons = [f"revision {revision} is pending" for revision in found.pending]
-    reasons += [f"{step.what} is missing" for step in found.drift]
+    reasons += [f"{what} is missing" for step in found.drift for what in step.adds]
     if reasons:
         raise SubjectFailed(f"the database is behind: {'; '.join(reasons)}", hint="orderctl migrate up")
 
@@ -185,7 +185,8 @@ def sql(engine: Engine) -> str:
 def _carry_out(found: Survey, run: Run) -> None:
     if run.connection.dialect.name != "sqlite":
         altered = {name for step in found.steps for right, name in step.needs if right == "ALTER"}
-        locks.probe(run.connection, altered, run.timeout)
+        there = {name: comment for name, comment in found.comments.items() if name in altered}
+        locks.probe(run.connection, there, run.timeout)
     for step in found.missing:
         run.execute(step)
     if found.pending:

@@ -97,11 +97,12 @@ class Check:
 
 @dataclass
 class Table:
-    """A table as it stands; ``engine`` and ``row_format`` are those of MySQL and MariaDB."""
+    """A table as it stands; ``engine``, ``row_format`` and ``comment`` are those of MySQL and MariaDB."""
 
     name: str
     engine: str = ""
     row_format: str = ""
+    comment: str = ""
     columns: dict[str, Column] = field(default_factory=dict)
     indexes: list[Index] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)
@@ -185,14 +186,14 @@ def _read_mysql(connection: Connection, names: Sequence[str]) -> Catalogue:
     database = connection.exec_driver_sql("SELECT DATABASE()").scalar() or ""
     catalogue = Catalogue("mariadb" if is_mariadb else "mysql", database)
     statement = (
-        "SELECT table_name, table_type, engine, row_format FROM information_schema.tables"
+        "SELECT table_name, table_type, engine, row_format, table_comment FROM information_schema.tables"
         " WHERE table_schema = DATABASE()"
     )
-    for name, kind, engine, row_format in _rows(connection, statement):
+    for name, kind, engine, row_format, comment in _rows(connection, statement):
         if kind == "VIEW":
             catalogue.views.add(name)
         elif name in names:
-            catalogue.tables[name] = Table(name, engine or "", row_format or "")
+            catalogue.tables[name] = Table(name, engine or "", row_format or "", comment or "")
     statement = (
         "SELECT routine_name FROM information_schema.routines"
         " WHERE routine_schema = DATABASE() AND routine_type = 'PROCEDURE'"

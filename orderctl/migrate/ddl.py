@@ -49,17 +49,22 @@ class Step:
     """One statement that is to run.
 
     Attributes:
-        what: What it adds, for people: ``index ix_orderctl_orders_created_at_id of orders``.
+        adds: What it adds, for people: ``index ix_orderctl_orders_created_at_id of orders``, ...
         statements: The statement, then others to the same end for servers that refuse it as not possible
             without blocking.
         needs: Rights on MySQL and MariaDB, each with the table it is needed on; empty for the database.
         optional: Whether orderctl does its work without it.
     """
 
-    what: str
+    adds: tuple[str, ...]
     statements: tuple[str, ...]
     needs: tuple[tuple[str, str], ...] = ()
     optional: bool = False
+
+    @property
+    def what(self) -> str:
+        """All that it adds."""
+        return "; ".join(self.adds)
 
 
 def dialect_of(server: str) -> Dialect:

@@ -48,6 +48,7 @@ class Plan:
         self.warnings: list[str] = []
         self.on_sqlite = catalogue.server == "sqlite"
         self.dialect = ddl.dialect_of(catalogue.server)
+        self._changes: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         self._metadata = MetaData()
         self._new: set[tuple[str, str]] = set()
 
@@ -66,7 +67,7 @@ class Plan:
         if name not in self.catalogue.views:
             security = "" if self.on_sqlite else "SQL SECURITY INVOKER "
             statement = f"CREATE {security}VIEW {name} AS {select}"
-            self.emit(Step(f"view {name}", (statement,), (("CREATE VIEW", name),), optional=True))
+            self.emit(Step((f"view {name}",), (statement,), (("CREATE VIEW", name),), optional=True))
             self.catalogue.views.add(name)
 
     def procedure(self, name: str, parameters: str, statement: str) -> None:
@@ -74,7 +75,7 @@ class Plan:
         if not self.on_sqlite and name not in self.catalogue.procedures:
             head = f"CREATE PROCEDURE {name}({parameters}) READS SQL DATA SQL SECURITY INVOKER"
             needs = (("CREATE ROUTINE", ""),)
-            self.emit(Step(f"procedure {name}", (f"{head} {statement}",), needs, optional=True))
+            self.emit(Step((f"procedure {name}",), (f"{head} {statement}",), needs, optional=True))
             self.catalogue.procedures.add(name)
 
     def collation(self, table: str, column: str) -> str:
@@ -101,6 +102,7 @@ class Plan:
             self._adopt(table, there)
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             self._index(index, there)
+        self._flush(table.name)
 
     def _fitted(self, wanted: Table) -> Table:
         """A copy whose foreign keys have the type of the column that they refer to, as it really is."""
@@ -117,7 +119,7 @@ class Plan:
     def _create(self, table: Table) -> found.Table:
         targets = sorted({key.target_fullname.partition(".")[0] for key in table.foreign_keys})
         needs = (("CREATE", table.name), *(("REFERENCES", target) for target in targets))
-        self.emit(Step(f"table {table.name}", (ddl.create_table(table, self.dialect),), needs))
+        self.emit(Step((f"table {table.name}",), (ddl.create_table(table, self.dialect),), needs))
         there = found.Table(table.name, engine="InnoDB")
         there.columns = {column.name: self._as_found(column) for column in table.columns}
         there.indexes = [found.Index("PRIMARY", tuple(table.primary_key.columns.keys()), unique=True)]
@@ -134,6 +136,7 @@ class Plan:
     def _adopt(self, table: Table, there: found.Table) -> None:
         self.warnings += fitting.cautions(table, there)
         missing = [column for column in table.columns if column.name not in there.columns]
+        # First of all: the indexes that other changes may stand beside are made of them.
         self._add_columns(table, missing, (_INSTANT, _ONLINE) if there.takes_instant_columns else (_ONLINE,))
         if not self.on_sqlite:
             self._widen(table, there)
@@ -145,20 +148,8 @@ class Plan:
             if ddl.is_computed(column):
                 # It would rewrite every row, and give old ones the present time.
                 column.server_default, column.nullable = None, True
-        clauses = [f"ADD COLUMN {ddl.column_clause(column, self.dialect)}" for column in columns]
-        if self.on_sqlite:
-            for column, clause in zip(columns, clauses, strict=True):
-                self.emit(
-                    Step(f"column {column.name} of {table.name}", (f"ALTER TABLE {table.name} {clause}",))
-                )
-        elif columns:
-            names = ", ".join(column.name for column in columns)
-            what = f"{'columns' if len(columns) > 1 else 'column'} {names} of {table.name}"
-            self._alter(table.name, what, ", ".join(clauses), *algorithms)
-
-    def _alter(self, table: str, what: str, clauses: str, *algorithms: str) -> None:
-        statements = [f"ALTER TABLE {table} {clauses}, {algorithm}" for algorithm in algorithms]
-        self.emit(Step(what, tuple(statements), (("ALTER", table),)))
+            clause = f"ADD COLUMN {ddl.column_clause(column, self.dialect)}"
+            self._collect(table.name, f"column {column.name} of {table.name}", clause, *algorithms)
 
     def _widen(self, table: Table, there: found.Table) -> None:
         for column in table.columns:
@@ -168,7 +159,7 @@ class Plan:
                     what = f"{' and '.join(reasons)} in {table.name}.{column.name}"
                     clause = f"MODIFY COLUMN {self._quoted(column.name)} {definition}"
                     only_values = len(reasons) == 1 and reasons[0].startswith("values")
-                    self._alter(table.name, what, clause, *((_INSTANT,) if only_values else ()), _ONLINE)
+                    self._collect(table.name, what, clause, *((_INSTANT,) if only_values else ()), _ONLINE)
 
     def _give_defaults(self, table: Table, there: found.Table) -> None:
         """Give defaults to a stranger's columns without which our INSERTs would fail."""
@@ -182,7 +173,24 @@ class Plan:
                 self.obstacles.append(f"{table.name}.{column.name} {reason}")
                 continue
             clause = f"ALTER COLUMN {self._quoted(column.name)} SET DEFAULT {default}"
-            self._alter(table.name, f"default of {table.name}.{column.name}", clause, _INSTANT, _ONLINE)
+            self._collect(table.name, f"default of {table.name}.{column.name}", clause, _INSTANT, _ONLINE)
+
+    def _collect(self, table: str, what: str, clause: str, *algorithms: str) -> None:
+        """Have a table changed, together with all else that the same algorithms can do to it.
+
+        Each statement needs the table for itself for a moment: the fewer, the better for those who write.
+        """
+        if self.on_sqlite:
+            self.emit(Step((what,), (f"ALTER TABLE {table} {clause}",)))
+        else:
+            self._changes.setdefault(algorithms, []).append((what, clause))
+
+    def _flush(self, table: str) -> None:
+        for algorithms, changes in self._changes.items():
+            clauses = ", ".join(clause for _, clause in changes)
+            statements = [f"ALTER TABLE {table} {clauses}, {algorithm}" for algorithm in algorithms]
+            self.emit(Step(tuple(what for what, _ in changes), tuple(statements), (("ALTER", table),)))
+        self._changes.clear()
 
     def _index(self, index: Index, there: found.Table) -> None:
         columns = tuple(column.name for column in index.columns)
@@ -218,9 +226,9 @@ class Plan:
         names = ", ".join(self._quoted(column) for column in columns)
         kind, what = ("UNIQUE INDEX" if unique else "INDEX"), f"index {name} of {there.name}"
         if self.on_sqlite:
-            self.emit(Step(what, (f"CREATE {kind} {name} ON {there.name} ({names})",)))
+            self.emit(Step((what,), (f"CREATE {kind} {name} ON {there.name} ({names})",)))
         else:
-            self._alter(there.name, what, f"ADD {kind} {name} ({names})", _ONLINE)
+            self._collect(there.name, what, f"ADD {kind} {name} ({names})", _ONLINE)
         there.indexes.append(found.Index(name, columns, unique))
 
     def _quoted(self, name: str) -> str:

@@ -68,7 +68,7 @@ class Run:
                 raise
             self.warnings.append(f"{step.what} could not be added: {error.orig}")
         else:
-            self.done.append(step.what)
+            self.done.extend(step.adds)
 
     def write(self, step: Step) -> None:
         """Write a step into the text."""

@@ -42,6 +42,8 @@ class Survey:
         refused: The steps, all optional, for which the account has no right.
         obstacles: Why nothing may run.
         warnings: What is not, or will not be, as it should.
+        comments: Of the tables that are there.
+        remedy: The GRANT that would help.
     """
 
     scripts: list[Script]
@@ -51,6 +53,7 @@ class Survey:
     refused: list[Step] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    comments: dict[str, str] = field(default_factory=dict)
     remedy: str | None = None
 
     @property
@@ -87,6 +90,7 @@ def make(connection: Connection) -> Survey:
         raise Misconfigured("setting database.url names no database")
     known = scripts()
     survey = Survey(known, _applied(connection, there, [script.revision for script in known]))
+    survey.comments = {name: table.comment for name, table in there.tables.items()}
     plan = plan_on(connection, there, survey.missing.append)
     for script in known:
         if script.revision not in survey.applied:

@@ -97,6 +97,7 @@ def test_index_that_is_hidden_counts_as_missing(engine: Engine, database_kind: s
     assert [step.what for step in migrate.status(engine).drift] == [f"index {INDEX} of orders"]
 
 
+@pytest.mark.styles("sequelize_audit", "plain_sqlite")
 def test_status_changes_nothing(adopted_shop: Engine) -> None:
     before = definitions(adopted_shop)
 
