@@ -1,0 +1,116 @@
+"""``orderctl migrate``, as people and deployment scripts use it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from orderctl import __version__, database
+from orderctl.errors import ExitStatus
+from tests.cli.conftest import Program
+from tests.database.styles import STYLES, run
+
+
+@pytest.fixture
+def engine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An empty database, and settings that name it."""
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", database_url)
+    yield (engine := database.connect(database_url))
+    engine.dispose()
+
+
+def test_up_tells_what_it_adds_and_then_that_there_is_nothing_to_do(inside: Program, engine: Engine) -> None:
+    first = inside("migrate", "up")
+    second = inside("migrate", "up")
+
+    assert (first.status, first.out) == (0, "")
+    assert "adding table orders" in first.err
+    assert "the database is up to date" in first.err
+    assert (second.status, second.out) == (0, "")
+    assert second.err == "the database is up to date; nothing to do.\n"
+    assert inside("migrate", "up", "--quiet").err == ""
+
+
+def test_status_shows_revisions_as_a_table(inside: Program, engine: Engine) -> None:
+    before = inside("migrate", "status")
+    inside("migrate", "up")
+    after = inside("migrate", "status")
+
+    assert before.status == ExitStatus.FAILED
+    assert "0001" in before.out
+    assert "pending" in before.out
+    assert after.status == 0
+    assert "@" in after.out
+    assert __version__ in after.out
+    [revision] = json.loads(inside("migrate", "status", "-o", "json").out)
+    assert revision["id"] == "0001"
+    assert revision["is_applied"]
+    assert revision["applied_at"].endswith("Z")
+
+
+def test_what_somebody_took_away_is_told_with_what_mends_it(inside: Program, engine: Engine) -> None:
+    inside("migrate", "up")
+    run(
+        engine,
+        ["ALTER TABLE download_tasks DROP COLUMN error_fingerprint", "DROP VIEW v_order_latest_events"],
+    )
+
+    status = inside("migrate", "status")
+    check = inside("migrate", "check")
+
+    assert status.status == check.status == ExitStatus.FAILED
+    assert "missing: column error_fingerprint of download_tasks; orderctl migrate up" in status.err
+    assert "ALTER TABLE download_tasks ADD COLUMN error_fingerprint" in status.err
+    assert "missing, not essential: view v_order_latest_events" in status.err
+    assert "column error_fingerprint of download_tasks is missing" in check.err
+    assert "hint: orderctl migrate up" in check.err
+    assert inside("migrate", "up").status == inside("migrate", "check").status == 0
+
+
+def test_sql_prints_what_up_would_run(inside: Program, engine: Engine) -> None:
+    assert "CREATE TABLE orders" in inside("migrate", "sql").out
+    assert inside("migrate", "check").status == ExitStatus.FAILED
+    inside("migrate", "up")
+    assert inside("migrate", "sql").out == ""
+
+
+def test_history_needs_no_database(inside: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", "mysql+pymysql://root@127.0.0.1:1/nowhere")
+
+    assert "0001" in inside("migrate", "history").out
+    assert inside("migrate", "up").status == ExitStatus.UNAVAILABLE
+
+
+def test_lock_that_somebody_holds_is_exit_75(inside: Program, engine: Engine) -> None:
+    STYLES["plain_sqlite" if engine.dialect.name == "sqlite" else "sequelize"].load(engine)
+    with engine.connect() as other:
+        statement = (
+            "SELECT GET_LOCK(CONCAT('orderctl migrate ', DATABASE()), 0)"
+            if engine.dialect.name != "sqlite"
+            else "UPDATE orders SET note = 'x'"
+        )
+        other.exec_driver_sql(statement)
+
+        ended = inside("migrate", "up", "--lock-timeout", "1s")
+
+    assert ended.status == ExitStatus.TRY_LATER
+    assert "--lock-timeout" in ended.err
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_tables_that_cannot_be_ours_are_exit_78(inside: Program, engine: Engine) -> None:
+    run(engine, ["CREATE TABLE orders (id CHAR(36) PRIMARY KEY)"])
+
+    ended = inside("migrate", "up")
+
+    assert ended.status == ExitStatus.CONFIGURATION
+    assert "nothing was changed" in ended.err
+    assert "orders.id is char(36)" in ended.err
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_warnings_are_told_even_when_it_is_quiet(inside: Program, engine: Engine) -> None:
+    STYLES["cascade"].load(engine)
+
+    assert "warning: order_audit_logs.order_id is ON DELETE CASCADE" in inside("migrate", "up", "--quiet").err
