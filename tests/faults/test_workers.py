@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
 
 
 def test_a_lost_worker_s_task_is_run_again_by_its_own_supervisor(world: World):
-    world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "2"
+    world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "5"
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
     world.order("DH1", world.courses.url + "/go/course.json")

@@ -31,10 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--keep", action="store_true", help="leave the logs and the database")
     given = parser.parse_args()
-    for name in [name for name in os.environ if name.startswith("ORDERCTL_")]:
-        if not name.startswith("ORDERCTL_TEST_"):
-            del os.environ[name]
-    os.environ["ORDERCTL_CONFIG_ALONE"] = "1"
+    forget_settings()
     plan = Plan(given.seed, given.kills, given.minutes * 60)
     began = time.monotonic()
     folder = short_folder()
@@ -51,6 +48,14 @@ def main() -> int:
     )
     show(verdict)
     return 0 if verdict.good else 1
+
+
+def forget_settings() -> None:
+    """Nothing of the developer's own settings reaches what is started."""
+    for name in [name for name in os.environ if name.startswith("ORDERCTL_")]:
+        if not name.startswith("ORDERCTL_TEST_"):
+            del os.environ[name]
+    os.environ["ORDERCTL_CONFIG_ALONE"] = "1"
 
 
 def weather(folder: Path, kind: str, plan: Plan, *, persistent: bool) -> Verdict:
