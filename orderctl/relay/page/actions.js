@@ -5,8 +5,18 @@ import { button, h, write } from "./dom.js";
 import * as text from "./text.js";
 
 const WORDS = {
-  retry: ["Retry this task?", "It is queued again and an ended order is opened again.", "Retry", "Task queued again."],
-  cancel: ["Cancel this task?", "It is given up; a worker that is at it stops.", "Cancel task", "Task cancelled."],
+  retry: [
+    "Retry this task?",
+    "It is queued again and an ended order is opened again.",
+    "Retry",
+    "Task queued again.",
+  ],
+  cancel: [
+    "Cancel this task?",
+    "It is given up; a worker that is at it stops.",
+    "Cancel task",
+    "Task cancelled.",
+  ],
 };
 
 /**
@@ -19,7 +29,8 @@ const WORDS = {
  */
 export async function act(api, task, action, tell) {
   const [question, consequence, yes, done] = WORDS[action];
-  if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action))) return;
+  if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action)))
+    return;
   try {
     await api.act(task.id, action);
     tell(done, false);
@@ -33,7 +44,12 @@ function confirm(question, subject, consequence, yes, action) {
   return new Promise((resolve) => {
     const dialog = h(
       "dialog",
-      { class: "dialog", role: "alertdialog", "aria-labelledby": "confirm-title", "aria-describedby": "confirm-text" },
+      {
+        class: "dialog",
+        role: "alertdialog",
+        "aria-labelledby": "confirm-title",
+        "aria-describedby": "confirm-text",
+      },
       h("h2", { id: "confirm-title" }, question),
       h("p", { class: "confirm-subject" }, subject),
       h("p", { id: "confirm-text", class: "quiet" }, `${consequence} This is written to the audit log.`),

@@ -21,7 +21,9 @@ export class Api {
 
   /** Read; parameters that are null or empty are left out. */
   async get(path, parameters = {}) {
-    const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+    const query = new URLSearchParams(
+      Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""),
+    );
     const suffix = query.size ? `?${query}` : "";
     return this.#fetch(`api/admin/${path}${suffix}`, {});
   }
@@ -33,13 +35,19 @@ export class Api {
 
   /** Act on a task: `retry` or `cancel`. The header is one that no stranger's page can send. */
   async act(taskId, action) {
-    return this.#fetch(`api/admin/tasks/${taskId}/${action}`, { method: "POST", headers: { "X-Orderctl-Action": action } });
+    return this.#fetch(`api/admin/tasks/${taskId}/${action}`, {
+      method: "POST",
+      headers: { "X-Orderctl-Action": action },
+    });
   }
 
   async #fetch(path, options) {
     for (;;) {
       const used = this.#token.value;
-      const response = await send(path, { ...options, headers: { ...options.headers, ...authorization(used) } });
+      const response = await send(path, {
+        ...options,
+        headers: { ...options.headers, ...authorization(used) },
+      });
       const body = await parse(response);
       if (response.ok) return body;
       const why = typeof body?.error === "string" ? body.error : `the relay answered ${response.status}`;
@@ -55,9 +63,17 @@ function authorization(token) {
 
 async function send(path, options) {
   try {
-    return await fetch(path, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(PATIENCE), ...options });
+    return await fetch(path, {
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.timeout(PATIENCE),
+      ...options,
+    });
   } catch (error) {
-    throw new ApiError(0, error.name === "TimeoutError" ? "the relay takes too long" : "the relay does not answer");
+    throw new ApiError(
+      0,
+      error.name === "TimeoutError" ? "the relay takes too long" : "the relay does not answer",
+    );
   }
 }
 

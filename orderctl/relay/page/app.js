@@ -100,7 +100,14 @@ async function refresh(readList = () => listing.refresh()) {
   if (refreshing) return;
   refreshing = true;
   const failures = [];
-  for (const read of [() => session.admin || readSession(), readStats, readList, readErrors, () => panel.refresh()]) failures.push(await trying(read));
+  for (const read of [
+    () => session.admin || readSession(),
+    readStats,
+    readList,
+    readErrors,
+    () => panel.refresh(),
+  ])
+    failures.push(await trying(read));
   refreshing = false;
   connection.failure = failures.find(Boolean) ?? listing.failure;
   hear();
@@ -139,7 +146,8 @@ function note() {
   if (!ids.length && failure) return `The orders cannot be shown: ${failure}.`;
   const found = ids.length ? text.plural(total ?? ids.length, "order") : "No order matches";
   const filter = query.status && `of status ${query.status}`;
-  if (query.search) return `${[found, filter].filter(Boolean).join(" ")}. Parts are looked for in the ${text.number(searched)} newest; a whole code, id or e-mail finds any.`;
+  if (query.search)
+    return `${[found, filter].filter(Boolean).join(" ")}. Parts are looked for in the ${text.number(searched)} newest; a whole code, id or e-mail finds any.`;
   return ids.length ? found : query.status ? `No order ${filter}.` : "No paid orders yet.";
 }
 byId("more").addEventListener("click", () => listing.next());
@@ -147,7 +155,11 @@ byId("more").addEventListener("click", () => listing.next());
 function choose(query) {
   cards.mark(query.status);
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
-  history.replaceState(null, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
+  history.replaceState(
+    null,
+    "",
+    `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`,
+  );
   return listing.search(query);
 }
 
@@ -173,7 +185,10 @@ function route() {
   const inErrors = location.hash === "#/errors" || (id !== null && !byId("errors-view").hidden);
   byId("errors-view").hidden = !inErrors;
   byId("orders-view").hidden = inErrors;
-  for (const [link, here] of [[byId("to-orders"), !inErrors], [byId("to-errors"), inErrors]]) {
+  for (const [link, here] of [
+    [byId("to-orders"), !inErrors],
+    [byId("to-errors"), inErrors],
+  ]) {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -223,7 +238,8 @@ const SHORTCUTS = [
 function step(by, event) {
   // Arrows scroll what has the focus, if that is not the list.
   const arrows = event.key.startsWith("Arrow");
-  if (byId("orders-view").hidden || byId("main").inert || (arrows && !event.target.closest("#list"))) return false;
+  if (byId("orders-view").hidden || byId("main").inert || (arrows && !event.target.closest("#list")))
+    return false;
   const inList = event.target.closest("#list");
   const id = list.step(inList ? by : 0);
   if (id !== null && panel.id !== null) goTo(`#/orders/${id}`);

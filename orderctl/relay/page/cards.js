@@ -27,22 +27,29 @@ export class Cards extends EventTarget {
   constructor(element, tasks) {
     super();
     this.#tasks = tasks;
-    for (const [at, [status, label, key]] of CARDS.entries()) element.append(this.#card(status, label, key, at + 1));
+    for (const [at, [status, label, key]] of CARDS.entries())
+      element.append(this.#card(status, label, key, at + 1));
     this.mark("");
   }
 
   /** Show the statistics of the API. */
   show({ orders = {}, tasks = {}, connections }) {
     for (const [key, element] of this.#numbers) write(element, text.number(number(orders?.[key])));
-    const parts = TASKS.filter((status) => tasks?.[status]).map((status) => `${text.number(tasks[status])} ${status}`);
-    const watching = number(connections) === null ? [] : [`${text.plural(connections, "connection")} to this relay`];
-    write(this.#tasks, [parts.length ? `Tasks: ${parts.join(", ")}` : "", ...watching].filter(Boolean).join(" · "));
+    const parts = TASKS.filter((status) => tasks?.[status]).map(
+      (status) => `${text.number(tasks[status])} ${status}`,
+    );
+    const watching = number(connections) === null ? [] : [text.plural(connections, "connection")];
+    write(
+      this.#tasks,
+      [parts.length ? `Tasks: ${parts.join(", ")}` : "", ...watching].filter(Boolean).join(" · "),
+    );
     return number(orders?.failed) ?? 0;
   }
 
   /** Show which status is chosen. */
   mark(chosen) {
-    for (const [status, element] of this.#buttons) element.setAttribute("aria-pressed", String(status === chosen));
+    for (const [status, element] of this.#buttons)
+      element.setAttribute("aria-pressed", String(status === chosen));
   }
 
   /** Choose the card of that place, from 1 on. */

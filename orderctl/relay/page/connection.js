@@ -46,8 +46,10 @@ export class Connection {
 
   #message() {
     if (this.#failure) return `The numbers may be old: ${this.#failure}. Trying again…`;
-    if (this.#live.state === "waiting") return `The connection to the relay is lost. ${when(this.#live.retryAt)}`;
-    if (this.#live.degraded) return "Redis does not answer the relay: live progress pauses, the orders themselves are up to date.";
+    if (this.#live.state === "waiting")
+      return `The connection to the relay is lost. ${when(this.#live.retryAt)}`;
+    if (this.#live.degraded)
+      return "Redis does not answer the relay: live progress pauses, the orders themselves are up to date.";
     return "";
   }
 }

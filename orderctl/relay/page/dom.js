@@ -2,7 +2,15 @@
 
 import * as text from "./text.js";
 
-const KNOWN = new Set(["pending", "processing", "enrolled", "downloading", "completed", "failed", "cancelled"]);
+const KNOWN = new Set([
+  "pending",
+  "processing",
+  "enrolled",
+  "downloading",
+  "completed",
+  "failed",
+  "cancelled",
+]);
 const SEVERITIES = new Set(["debug", "info", "warning", "error", "critical"]);
 
 /**
@@ -16,7 +24,8 @@ export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key === "on") listen(element, value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(key, value === true ? "" : value);
   }
   fill(element, ...children);
   return element;
@@ -28,7 +37,9 @@ function listen(element, listeners) {
 
 /** Give an element these children and no others. */
 export function fill(element, ...children) {
-  const present = children.filter((child) => child !== null && child !== undefined && child !== false && child !== "");
+  const present = children.filter(
+    (child) => child !== null && child !== undefined && child !== false && child !== "",
+  );
   element.replaceChildren(...present.map((child) => (child instanceof Node ? child : text.line(child))));
 }
 
@@ -52,7 +63,11 @@ export function webAddress(value) {
 export function outside(address, label, attributes = {}) {
   const href = webAddress(address);
   if (href === null) return h("span", attributes, label);
-  return h("a", { href, target: "_blank", rel: "noopener noreferrer", title: text.line(href), ...attributes }, label);
+  return h(
+    "a",
+    { href, target: "_blank", rel: "noopener noreferrer", title: text.line(href), ...attributes },
+    label,
+  );
 }
 
 /** The word of a status, in its colour. */
@@ -77,7 +92,13 @@ export function setSeverity(element, severity) {
 export function bar(label) {
   const element = h(
     "div",
-    { class: "bar", role: "progressbar", "aria-label": text.line(label), "aria-valuemin": 0, "aria-valuemax": 100 },
+    {
+      class: "bar",
+      role: "progressbar",
+      "aria-label": text.line(label),
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    },
     h("span", { class: "bar-fill" }),
   );
   function set(percent, status) {
@@ -93,14 +114,20 @@ export function bar(label) {
 export function since(iso, attributes = {}) {
   const date = new Date(iso ?? NaN);
   if (Number.isNaN(date.getTime())) return h("span", attributes, "–");
-  const element = h("time", { datetime: date.toISOString(), title: text.moment(date), "data-relative": true, ...attributes });
+  const element = h("time", {
+    datetime: date.toISOString(),
+    title: text.moment(date),
+    "data-relative": true,
+    ...attributes,
+  });
   write(element, text.ago(date));
   return element;
 }
 
 /** Tell all relative moments anew. */
 export function refreshTimes() {
-  for (const element of document.querySelectorAll("time[data-relative]")) write(element, text.ago(new Date(element.dateTime)));
+  for (const element of document.querySelectorAll("time[data-relative]"))
+    write(element, text.ago(new Date(element.dateTime)));
 }
 
 /** A button. */

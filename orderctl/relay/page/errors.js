@@ -45,10 +45,21 @@ function group(raw) {
     h(
       "div",
       { class: "error-body" },
-      h("p", { class: "error-head" }, h("strong", {}, raw.error_type ?? "UNKNOWN"), raw.fingerprint && h("code", { title: "Fingerprint" }, raw.fingerprint)),
+      h(
+        "p",
+        { class: "error-head" },
+        h("strong", {}, raw.error_type ?? "UNKNOWN"),
+        raw.fingerprint && h("code", { title: "Fingerprint" }, raw.fingerprint),
+      ),
       message,
       h("p", { class: "quiet" }, ...latest(raw)),
-      PLAIN.test(raw.fingerprint) && h("p", { class: "quiet" }, "Retry them all: ", h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}`)),
+      PLAIN.test(raw.fingerprint) &&
+        h(
+          "p",
+          { class: "quiet" },
+          "Retry them all: ",
+          h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}`),
+        ),
     ),
   );
 }
@@ -62,6 +73,14 @@ function without(example, type) {
 
 function latest(raw) {
   const id = Number(raw.latest_order_id);
-  const where = Number.isSafeInteger(id) && id > 0 ? [" of order ", h("a", { href: `#/orders/${id}` }, raw.latest_order_code ?? `#${id}`)] : [];
-  return [`Latest: task ${text.line(raw.latest_task_id)}`, ...where, raw.latest_at && ", ", raw.latest_at && since(raw.latest_at)];
+  const where =
+    Number.isSafeInteger(id) && id > 0
+      ? [" of order ", h("a", { href: `#/orders/${id}` }, raw.latest_order_code ?? `#${id}`)]
+      : [];
+  return [
+    `Latest: task ${text.line(raw.latest_task_id)}`,
+    ...where,
+    raw.latest_at && ", ",
+    raw.latest_at && since(raw.latest_at),
+  ];
 }

@@ -14,14 +14,26 @@ export function listen(shortcuts) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     const act = acts.get(event.key);
-    if (!act || (event.key !== "Escape" && event.target.closest(TYPING)) || document.querySelector("dialog[open]")) return;
+    if (
+      !act ||
+      (event.key !== "Escape" && event.target.closest(TYPING)) ||
+      document.querySelector("dialog[open]")
+    )
+      return;
     if (act(event.key, event) !== false) event.preventDefault();
   });
 }
 
 /** Show which keys do what. */
 export function explain(shortcuts) {
-  const rows = shortcuts.map(([keys, does]) => h("div", {}, h("dt", {}, ...keys.flatMap((key) => [h("kbd", {}, NAMES[key] ?? key), " "])), h("dd", {}, does)));
+  const rows = shortcuts.map(([keys, does]) =>
+    h(
+      "div",
+      {},
+      h("dt", {}, ...keys.flatMap((key) => [h("kbd", {}, NAMES[key] ?? key), " "])),
+      h("dd", {}, does),
+    ),
+  );
   const close = button("Close", () => dialog.close(), { class: "primary" });
   const dialog = h(
     "dialog",

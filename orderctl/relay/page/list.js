@@ -42,7 +42,9 @@ export class List extends EventTarget {
     this.#currency = currency;
     this.#watcher = new IntersectionObserver((entries) => this.#look(entries), { rootMargin: "120px" });
     this.#end = element.nextElementSibling;
-    this.#ender = new IntersectionObserver((entries) => this.#near(entries.at(-1).isIntersecting), { rootMargin: AHEAD });
+    this.#ender = new IntersectionObserver((entries) => this.#near(entries.at(-1).isIntersecting), {
+      rootMargin: AHEAD,
+    });
     this.#ender.observe(this.#end);
     listing.addEventListener("change", () => this.#arrange());
     store.addEventListener("change", ({ detail }) => this.#rows.get(detail.id)?.show(detail));
@@ -89,7 +91,8 @@ export class List extends EventTarget {
 
   #near(yes) {
     const { more, loading, failure } = this.#listing;
-    if (yes && more && !loading && !failure && this.#rows.size < BY_ITSELF) this.dispatchEvent(new Event("end"));
+    if (yes && more && !loading && !failure && this.#rows.size < BY_ITSELF)
+      this.dispatchEvent(new Event("end"));
   }
 
   #make(id) {
@@ -162,7 +165,11 @@ class Row {
     this.#link = h(
       "a",
       { class: "row", href: `#/orders/${id}`, tabindex: -1 },
-      who, this.#status, progress, this.#amount, this.#created,
+      who,
+      this.#status,
+      progress,
+      this.#amount,
+      this.#created,
     );
     this.element = h("li", {}, this.#link);
   }

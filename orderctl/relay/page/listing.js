@@ -52,7 +52,8 @@ export class Listing extends EventTarget {
   async search(query) {
     const { status, search } = query;
     const started = [];
-    if (this.#browsed === null || status !== this.query.status) started.push((this.#browsed = this.#pages({ status })));
+    if (this.#browsed === null || status !== this.query.status)
+      started.push((this.#browsed = this.#pages({ status })));
     this.#found = search ? this.#pages({ search }) : null;
     if (this.#found) started.push(this.#found);
     this.query = query;
@@ -67,7 +68,8 @@ export class Listing extends EventTarget {
 
   /** Look for newer orders, and at the first page again. */
   async refresh() {
-    if (!this.loading) await this.#run([this.#browsed, this.#found].filter(Boolean), (pages) => pages.refresh());
+    if (!this.loading)
+      await this.#run([this.#browsed, this.#found].filter(Boolean), (pages) => pages.refresh());
   }
 
   /** Read everything again that is listed, the newest first. */
@@ -88,7 +90,14 @@ export class Listing extends EventTarget {
   async #run(pages, act) {
     this.loading = true;
     this.#change();
-    const failures = await Promise.all(pages.map((one) => act(one).then(() => null, (error) => error.message)));
+    const failures = await Promise.all(
+      pages.map((one) =>
+        act(one).then(
+          () => null,
+          (error) => error.message,
+        ),
+      ),
+    );
     if (!pages.every((one) => one === this.#browsed || one === this.#found)) return;
     this.loading = false;
     this.failure = failures.find(Boolean) ?? null;
@@ -105,6 +114,9 @@ export class Listing extends EventTarget {
     const found = this.#found.ids.filter((id) => !status || this.#store.order(id)?.status === status);
     const known = new Set(found);
     const part = search.toLowerCase();
-    return [...found, ...this.#browsed.ids.filter((id) => !known.has(id) && this.#store.order(id)?.matches(part))];
+    return [
+      ...found,
+      ...this.#browsed.ids.filter((id) => !known.has(id) && this.#store.order(id)?.matches(part)),
+    ];
   }
 }

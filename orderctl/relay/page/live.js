@@ -42,7 +42,11 @@ export class Live extends EventTarget {
     /** When the next attempt is due, in ms since the epoch. */
     this.retryAt = 0;
     setInterval(() => this.#watch(), 5_000);
-    for (const [target, event] of [[window, "online"], [document, "visibilitychange"], [window, "pageshow"]]) {
+    for (const [target, event] of [
+      [window, "online"],
+      [document, "visibilitychange"],
+      [window, "pageshow"],
+    ]) {
       target.addEventListener(event, () => this.hurry());
     }
   }
@@ -80,9 +84,18 @@ export class Live extends EventTarget {
     this.degraded = false;
     this.#change("connecting");
     const mine = (act) => (event) => this.#socket === socket && act(event);
-    socket.addEventListener("open", mine(() => this.#greet()));
-    socket.addEventListener("message", mine((event) => this.#hear(event.data)));
-    socket.addEventListener("close", mine((event) => this.#lose(event.code === UNAUTHORIZED)));
+    socket.addEventListener(
+      "open",
+      mine(() => this.#greet()),
+    );
+    socket.addEventListener(
+      "message",
+      mine((event) => this.#hear(event.data)),
+    );
+    socket.addEventListener(
+      "close",
+      mine((event) => this.#lose(event.code === UNAUTHORIZED)),
+    );
     this.#heard = performance.now();
   }
 
@@ -120,7 +133,8 @@ export class Live extends EventTarget {
     const frame = parse(text);
     if (frame === null) return;
     if (frame.id === "auth") this.#answered(frame);
-    else if (frame.event === "relay:degraded" || frame.event === "relay:restored") this.#degrade(frame.event === "relay:degraded");
+    else if (frame.event === "relay:degraded" || frame.event === "relay:restored")
+      this.#degrade(frame.event === "relay:degraded");
     else if (frame.data && typeof frame.data === "object" && frame.event === frame.data.type) {
       this.dispatchEvent(new CustomEvent("message", { detail: frame.data }));
     }
@@ -142,7 +156,8 @@ export class Live extends EventTarget {
     socket?.close();
     const steady = this.state === "open" && performance.now() - this.#opened > STEADY;
     this.#failures = steady ? 0 : this.#failures + 1;
-    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(this.#failures, 10)) * (0.5 + Math.random() / 2);
+    const wait =
+      Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(this.#failures, 10)) * (0.5 + Math.random() / 2);
     this.retryAt = Date.now() + wait;
     this.#timer = setTimeout(() => this.#connect(), wait);
     this.#change("waiting");

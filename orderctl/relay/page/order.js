@@ -81,7 +81,9 @@ export class Order {
     this.payment = raw.payment_status;
     this.created = raw.created_at;
     this.stats = raw.stats ?? {};
-    this.tasks = list(raw.tasks).filter(hasId).map((item) => tasks(Number(item.id), this.id));
+    this.tasks = list(raw.tasks)
+      .filter(hasId)
+      .map((item) => tasks(Number(item.id), this.id));
     for (const [at, item] of list(raw.tasks).filter(hasId).entries()) this.tasks[at].read(item, asked);
     if (this.touched > asked) return;
     this.status = String(raw.order_status ?? "");
@@ -109,7 +111,9 @@ export class Order {
     if (this.live !== null && !ENDED.has(this.status)) return this.live;
     const counted = this.tasks.filter((task) => task.status !== "cancelled");
     if (!counted.length) return number(this.stats.progressPercentage) ?? 0;
-    return counted.reduce((sum, task) => sum + (task.status === "failed" ? 0 : task.percent), 0) / counted.length;
+    return (
+      counted.reduce((sum, task) => sum + (task.status === "failed" ? 0 : task.percent), 0) / counted.length
+    );
   }
 
   /** Whether its code, id or e-mail has this text in it, which is in small letters. */
@@ -120,7 +124,11 @@ export class Order {
   /** How many tasks there are, completed and failed; cancelled ones do not count. */
   get counts() {
     if (!this.tasks.length) {
-      return { total: this.stats.totalTasks ?? 0, completed: this.stats.completedTasks ?? 0, failed: this.stats.failedTasks ?? 0 };
+      return {
+        total: this.stats.totalTasks ?? 0,
+        completed: this.stats.completedTasks ?? 0,
+        failed: this.stats.failedTasks ?? 0,
+      };
     }
     const of = (status) => this.tasks.filter((task) => task.status === status).length;
     return { total: this.tasks.length - of("cancelled"), completed: of("completed"), failed: of("failed") };
@@ -129,7 +137,10 @@ export class Order {
   /** The file that was heard of last, and the speed of all tasks together. */
   get now() {
     const running = this.tasks.filter((task) => task.status === "downloading");
-    const last = running.reduce((best, task) => (best === null || task.touched > best.touched ? task : best), null);
+    const last = running.reduce(
+      (best, task) => (best === null || task.touched > best.touched ? task : best),
+      null,
+    );
     return { file: last?.file ?? null, speed: running.reduce((sum, task) => sum + (task.speed ?? 0), 0) };
   }
 }
@@ -137,7 +148,9 @@ export class Order {
 /** Whether a message comes after another of its channel: by (attempt, seq), else by timestamp (design, 4). */
 export function isNewer(data, than) {
   if (than === null) return true;
-  const [a, b] = [data, than].map(({ attempt, seq }) => (number(attempt) === null || number(seq) === null ? null : [attempt, seq]));
+  const [a, b] = [data, than].map(({ attempt, seq }) =>
+    number(attempt) === null || number(seq) === null ? null : [attempt, seq],
+  );
   if (a && b) return a[0] === b[0] ? a[1] > b[1] : a[0] > b[0];
   return (number(data.timestamp) ?? 0) > (number(than.timestamp) ?? 0);
 }
@@ -154,5 +167,7 @@ export function list(value) {
 
 /** Whether an object of the API has a usable id. */
 export function hasId(raw) {
-  return raw !== null && typeof raw === "object" && Number.isSafeInteger(Number(raw.id)) && Number(raw.id) > 0;
+  return (
+    raw !== null && typeof raw === "object" && Number.isSafeInteger(Number(raw.id)) && Number(raw.id) > 0
+  );
 }

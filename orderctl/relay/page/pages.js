@@ -47,13 +47,16 @@ export class Pages {
 
   /** Read the pages after the first again, so many at most. */
   async renew(most) {
-    for (let page = 2; page <= Math.min(most, Math.ceil(this.ids.length / PAGE)); page += 1) await this.#fetch({ page });
+    for (let page = 2; page <= Math.min(most, Math.ceil(this.ids.length / PAGE)); page += 1)
+      await this.#fetch({ page });
   }
 
   async #fetch(place) {
     const asked = performance.now();
     const body = await this.#api.get("orders/paid", { limit: PAGE, ...place, ...this.#query });
-    const orders = (Array.isArray(body.data) ? body.data : []).map((raw) => this.#store.take(raw, asked)).filter(Boolean);
+    const orders = (Array.isArray(body.data) ? body.data : [])
+      .map((raw) => this.#store.take(raw, asked))
+      .filter(Boolean);
     const { nextCursor = null, total = null } = body.pagination ?? {};
     return { orders, cursor: nextCursor, total };
   }

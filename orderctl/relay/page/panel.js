@@ -103,7 +103,11 @@ export class Panel {
 
   #fail(why) {
     const close = button("Back to the list", () => this.#context.close());
-    fill(this.#element, h("p", { class: "panel-note", role: "alert" }, `This order cannot be shown: ${why}.`), close);
+    fill(
+      this.#element,
+      h("p", { class: "panel-note", role: "alert" }, `This order cannot be shown: ${why}.`),
+      close,
+    );
   }
 }
 
@@ -120,9 +124,19 @@ class View {
   constructor(order, api, context) {
     this.#context = context;
     this.trail = new Trail(order, api);
-    const close = button("Close", () => context.close(), { class: "panel-close", "aria-keyshortcuts": "Escape" });
+    const close = button("Close", () => context.close(), {
+      class: "panel-close",
+      "aria-keyshortcuts": "Escape",
+    });
     this.elements = [
-      h("header", { class: "panel-head" }, h("div", { class: "panel-line" }, this.#title, this.#status, close), this.#facts, this.#bar.element, this.#sum),
+      h(
+        "header",
+        { class: "panel-head" },
+        h("div", { class: "panel-line" }, this.#title, this.#status, close),
+        this.#facts,
+        this.#bar.element,
+        this.#sum,
+      ),
       h("section", { "aria-label": "Tasks" }, h("h3", {}, "Tasks"), this.#tasks),
       this.trail.element,
     ];
@@ -135,11 +149,26 @@ class View {
     const facts = `${order.email}|${order.amount}|${order.created}`;
     if (this.#facts.dataset.of !== facts) {
       this.#facts.dataset.of = facts;
-      fill(this.#facts, h("span", {}, order.email), h("span", {}, text.money(order.amount, this.#context.currency())), since(order.created), h("span", {}, `id ${order.id}`));
+      fill(
+        this.#facts,
+        h("span", {}, order.email),
+        h("span", {}, text.money(order.amount, this.#context.currency())),
+        since(order.created),
+        h("span", { title: "Id of the order" }, `#${order.id}`),
+      );
     }
     this.#bar.set(order.percent, order.status);
     const { total, completed, failed } = order.counts;
-    write(this.#sum, [text.percent(order.percent), `${completed} of ${text.plural(total, "task")} completed`, failed && `${failed} failed`].filter(Boolean).join(" · "));
+    write(
+      this.#sum,
+      [
+        text.percent(order.percent),
+        `${completed} of ${text.plural(total, "task")} completed`,
+        failed && `${failed} failed`,
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     this.#arrange(order);
   }
 

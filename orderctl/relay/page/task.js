@@ -37,7 +37,9 @@ export class TaskCard {
       { class: "task", "data-task": task.id },
       h("div", { class: "task-head" }, this.#title, this.#status),
       h("div", { class: "task-progress" }, this.#bar.element, this.#percent),
-      this.#now, this.#error, this.#links,
+      this.#now,
+      this.#error,
+      this.#links,
     );
   }
 
@@ -89,11 +91,18 @@ function moving(task) {
   const left = task.pace.left();
   const quiet = silence(task);
   if (quiet >= QUIET) return [name(task), text.line(task.file), `no news for ${text.duration(quiet)}`];
-  return [name(task), text.line(task.file), text.speed(task.speed), left === null ? "" : `${text.duration(left)} left`];
+  return [
+    name(task),
+    text.line(task.file),
+    text.speed(task.speed),
+    left === null ? "" : `${text.duration(left)} left`,
+  ];
 }
 
 function name(task) {
-  return task.attempt > 1 ? `task ${task.id}, attempt ${task.attempt} of ${task.attempts ?? "?"}` : `task ${task.id}`;
+  return task.attempt > 1
+    ? `task ${task.id}, attempt ${task.attempt} of ${task.attempts ?? "?"}`
+    : `task ${task.id}`;
 }
 
 function silence(task) {

@@ -50,7 +50,14 @@ export class Token extends EventTarget {
 
 /** Show the form until a token is given. */
 function ask(why) {
-  const input = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true });
+  const input = h("input", {
+    id: "token",
+    name: "token",
+    type: "password",
+    autocomplete: "off",
+    spellcheck: "false",
+    required: true,
+  });
   const reason = h("p", { class: "dialog-error", role: "alert" });
   write(reason, why && `The last token was refused: ${why}.`);
   const form = h(

@@ -35,14 +35,24 @@ export class Trail {
     this.element = h(
       "section",
       { "aria-label": "Audit trail" },
-      h("div", { class: "section-head" }, h("h3", {}, "Audit trail"), h("div", { class: "filters" }, this.#severity, this.#task)),
-      this.#list, this.#note, this.#older,
+      h(
+        "div",
+        { class: "section-head" },
+        h("h3", {}, "Audit trail"),
+        h("div", { class: "filters" }, this.#severity, this.#task),
+      ),
+      this.#list,
+      this.#note,
+      this.#older,
     );
   }
 
   /** Offer these tasks as a filter. */
   offer(tasks) {
-    const options = [["", "All tasks"], ...tasks.map((task) => [String(task.id), `${task.id} ${task.title}`])];
+    const options = [
+      ["", "All tasks"],
+      ...tasks.map((task) => [String(task.id), `${task.id} ${task.title}`]),
+    ];
     const shown = JSON.stringify(options);
     if (this.#task.dataset.shown === shown) return;
     const chosen = this.#task.value;
@@ -85,7 +95,9 @@ export class Trail {
   async #fetch(before) {
     const parameters = { limit: PAGE, severity: this.#severity.value, task: this.#task.value, before };
     const body = await this.#api.get(`orders/${this.#order.id}/logs`, parameters);
-    return list(body.data?.logs).filter(hasId).map((event) => ({ ...event, id: Number(event.id) }));
+    return list(body.data?.logs)
+      .filter(hasId)
+      .map((event) => ({ ...event, id: Number(event.id) }));
   }
 
   #take(events, before) {
@@ -143,13 +155,32 @@ function place(element, children) {
 function entry(event, date) {
   const moment = Number.isNaN(date.getTime())
     ? h("span", { class: "trail-time" }, "–")
-    : h("time", { class: "trail-time", datetime: date.toISOString(), title: text.moment(date) }, text.time(date));
-  const moved = event.previous_status && event.new_status ? `${event.previous_status} → ${event.new_status}` : event.new_status;
-  const about = [event.task_id && `task ${event.task_id}`, event.task_title, moved, event.source, event.actor && `by ${event.actor}`];
+    : h(
+        "time",
+        { class: "trail-time", datetime: date.toISOString(), title: text.moment(date) },
+        text.time(date),
+      );
+  const moved =
+    event.previous_status && event.new_status
+      ? `${event.previous_status} → ${event.new_status}`
+      : event.new_status;
+  const about = [
+    event.task_id && `task ${event.task_id}`,
+    event.task_title,
+    moved,
+    event.source,
+    event.actor && `by ${event.actor}`,
+  ];
   const element = h(
     "li",
     { class: "trail-event", "data-event": event.id },
-    h("div", { class: "trail-line" }, moment, h("span", { class: "trail-type" }, text.words(event.event_type)), severity(event.severity)),
+    h(
+      "div",
+      { class: "trail-line" },
+      moment,
+      h("span", { class: "trail-type" }, text.words(event.event_type)),
+      severity(event.severity),
+    ),
     message(event.message),
     h("p", { class: "trail-about" }, about.filter(Boolean).map(text.line).join(" · ")),
     details(event.details),
@@ -171,14 +202,18 @@ function message(value) {
 
 /** The details, built when they are unfolded. */
 function details(value) {
-  if (value === null || value === undefined || (typeof value === "object" && !Object.keys(value).length)) return null;
+  if (value === null || value === undefined || (typeof value === "object" && !Object.keys(value).length))
+    return null;
   const element = h("details", {}, h("summary", {}, "Details"));
-  element.addEventListener("toggle", () => element.children.length === 1 && element.append(fields(value)), { once: true });
+  element.addEventListener("toggle", () => element.children.length === 1 && element.append(fields(value)), {
+    once: true,
+  });
   return element;
 }
 
 function fields(value) {
-  const pairs = typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [["details", value]];
+  const pairs =
+    typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [["details", value]];
   return h("dl", { class: "fields" }, ...pairs.flatMap(([name, inner]) => [h("dt", {}, name), field(inner)]));
 }
 
