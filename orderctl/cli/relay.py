@@ -67,6 +67,7 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
     from orderctl.relay import assembly
 
     chosen = app.settings.relay
+    app.log()
     try:
         assembly.run(
             app.settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,9 @@ def run(
         stop_on_signals(relay)
         await relay.run(chosen.relay.host, chosen.relay.port, reuse_port=reuse_port, ready=ready)
 
+    # What was imported stays: the collector need not look through it again while clients wait.
+    gc.collect()
+    gc.freeze()
     asyncio.run(serve())
 
 
