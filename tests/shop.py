@@ -107,7 +107,8 @@ class Shop:
     def expire(self, task_id: int) -> None:
         """Let a lease end, as if its worker had not been heard of for an hour."""
         late = {"lease_until": database.utc_now(-3600)}
-        self.transact(lambda c: c.execute(update(download_tasks).where(_is(task_id)).values(late)))
+        leased = (_is(task_id), download_tasks.c.lease_token.is_not(None))
+        self.transact(lambda c: c.execute(update(download_tasks).where(*leased).values(late)))
 
     def make_due(self, task_id: int) -> None:
         """End the pause before a task's next attempt."""
