@@ -494,7 +494,9 @@ def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop):
         emitter.report_failure(task_id, shop.order_id, OSError(28, "No space left on device"))
 
     assert last(client, order_status(shop.order_id))["newStatus"] == "failed"
-    kinds = [row.kind for row in shop.query(select(outbox))]
+    entries = shop.query(select(outbox))
+    kinds = [row.kind for row in entries if (row.due_at - row.created_at).total_seconds() < 60]
+    # The second alert of its kind waits for the hour's end.
     assert (kinds.count("alert"), kinds.count("completion")) == (1, 1)
 
 
