@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -42,6 +43,9 @@ from tests.shop import COURSE, Shop
 MAX_ATTEMPTS = 2
 TRANSIENT = Failure(ErrorType.NETWORK, "reset", "f1")
 LASTING = Failure(ErrorType.DISK_SPACE, "full", "f2")
+
+#: When a task may be tried again that has to wait, and nobody has waited.
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 picks = st.integers(0, 1000)
 
@@ -89,7 +93,8 @@ class Pipeline(RuleBasedStateMachine):
         task = self._pick(pick)
         claim = self.shop.claim(task.id)
         order = self.shop.read(lambda c: orders.get(c, task.order_id))
-        waits = task.status in ("pending", "enrolled") and task.lease_token is None
+        due = task.available_at is None or task.available_at < LATER
+        waits = task.status in ("pending", "enrolled") and task.lease_token is None and due
         assert (claim is not None) == (waits and order.order_status != "cancelled")
         if claim is not None:
             assert claim.attempt == task.attempt + 1
@@ -120,7 +125,9 @@ class Pipeline(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(pick=picks, twice=st.booleans(), failure=st.sampled_from([TRANSIENT, LASTING]))
     def fail(self, pick: int, twice: bool, failure: Failure) -> None:
-        self._end(self._holder(pick), twice, partial(failures.fail, failure=failure, retry_transient=True))
+        held = self._holder(pick)
+        self._end(held, twice, partial(failures.fail, failure=failure, retry_transient=True))
+        self._postpone(held.claim.task_id)
 
     @precondition(lambda self: self.held)
     @rule(pick=picks, twice=st.booleans())
@@ -188,6 +195,14 @@ class Pipeline(RuleBasedStateMachine):
         elif held.stage == "enrolled":
             self._write(held, leases.started)
             held.stage = "started"
+
+    def _postpone(self, task_id: int) -> None:
+        """Make the random pause before another attempt one that lasts until :meth:`reconcile`."""
+        task = download_tasks.c
+        paused = (task.id == task_id, task.available_at.is_not(None), task.lease_token.is_(None))
+        self.shop.transact(
+            lambda c: c.execute(update(download_tasks).where(*paused).values(available_at=LATER))
+        )
 
     def _write(self, held: Held, write: Any) -> None:
         """Let a worker write; it succeeds exactly when the task is still its own."""
