@@ -72,10 +72,11 @@ class TestPlainProtocol:
             await client.subscribe(task=456)
             return [await client.hear() for _ in range(2)]
 
-        heard = play(scenario())
+        # One that reaches the relay only now comes by itself, perhaps before the other's snapshot.
+        heard = {one["event"]: one["data"]["data"] for one in play(scenario())}
 
-        assert [one["event"] for one in heard] == ["progress", "status"]
-        assert heard[0]["data"]["data"]["percent"] == 77
+        assert heard.keys() == {"progress", "status"}
+        assert heard["progress"]["percent"] == 77
 
     def test_snapshots_and_live_messages_never_go_backwards(self, relay: RunningRelay, store: redis.Redis):
         """Clients join in the middle of a stream, and each hears it rise without a gap at the seam."""
@@ -92,7 +93,7 @@ class TestPlainProtocol:
             client = await Plain.connect(relay)
             await client.subscribe(task=456)
             heard = [(await client.hear())["data"]["data"]["seq"] for _ in range(50)]
-            await client.socket.close()
+            client.socket.transport.abort()  # a close would wait behind what it does not read
             return heard
 
         async def scenario():
