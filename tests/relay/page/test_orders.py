@@ -172,6 +172,23 @@ class TestLive:
 
         expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
 
+    def test_new_orders_leave_the_older_ones_and_the_focus_alone(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
+        fill(shop, 150)
+        page = visit(relay)
+        while page.locator(".row").count() < 150:
+            page.mouse.wheel(0, 5000)
+            page.wait_for_timeout(50)
+        page.locator(".row").nth(120).focus()
+
+        shop.paid("DH2")
+        page.keyboard.press("r")
+
+        expect(page.locator(".row")).to_have_count(151)
+        assert codes(page) == ["DH2", *[f"DH{number:05}" for number in range(150, 0, -1)]]
+        expect(page.locator(".row:focus .row-code")).to_have_text("DH00030")
+
     def test_an_old_message_changes_nothing(
         self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
     ):
