@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Longest wait for something that is bound to come, in ms.
 SOON = 15_000
 DESKTOP = {"width": 1280, "height": 800}
+#: Takes away the page's timer of 15 s, which sooner or later shows what should have come at once.
+NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 15_000 && every(act, ms);"
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +60,14 @@ class Visits:
         return page
 
     def open(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """The page, as soon as it is loaded."""
+        """The page, as soon as it is loaded; with ``polling=False`` it reads nothing again unasked."""
+        polling = options.pop("polling", True)
         context = self._browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | options))
         context.set_default_timeout(SOON)
         self._contexts.append(context)
         page = context.new_page()
+        if not polling:
+            page.add_init_script(NO_POLLING)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._listen)
         page.goto(f"{relay.url}/{where}")

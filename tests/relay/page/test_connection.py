@@ -32,7 +32,7 @@ class TestOutage:
     ):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
-        page = visit(relay)
+        page = visit(relay, polling=False)
         heard(relay, page, 2)
         publish(task, 10)
         expect(page.locator(".row-percent")).to_have_text("10 %")
@@ -96,7 +96,7 @@ class TestToken:
     def test_is_asked_for_once(self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
-        page = visit.open(relay)
+        page = visit.open(relay, polling=False)
         expect(page.get_by_role("dialog")).to_be_visible()
         expect(page.locator(".row")).to_have_count(0)
 
@@ -107,7 +107,8 @@ class TestToken:
         expect(page.locator(".row-code")).to_have_text(["DH1"])
         expect(page.locator("#connection")).to_have_text("Live")
         publish(task, 40)
-        expect(page.locator(".row-percent")).to_have_text("40 %")
+        # Who does not show the token to the socket is sent away after 9 s.
+        expect(page.locator(".row-percent")).to_have_text("40 %", timeout=6000)
         page.reload()
         expect(page.locator(".row-code")).to_have_text(["DH1"])
         assert page.evaluate("document.cookie") == ""

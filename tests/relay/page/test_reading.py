@@ -104,8 +104,11 @@ class TestHostileText:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    """By how many pixels the page, or what stands over it, is wider than the window."""
+    return page.evaluate(
+        "Math.max(...[document.documentElement, document.getElementById('panel')]"
+        ".map((one) => one.scrollWidth)) - innerWidth"
+    )
 
 
 class TestPhone:
@@ -362,6 +365,34 @@ class TestWords:
         # Another attempt begins anew, and what was long ago does not count.
         assert page.evaluate(left, [[90, 0], [0, 10_000], [10, 20_000]]) == pytest.approx(90)
         assert page.evaluate(left, [[0, 0], [50, 100_000], [60, 110_000]]) == pytest.approx(40)
+
+    def test_a_task_takes_no_older_message(self, page: Page):
+        percents = """async (messages) => {
+            const task = new (await import("/order.js")).Task(1, 1);
+            task.read({ id: 1, status: "downloading" }, 0);
+            return messages.map((message) => { task.progress(message, 1); return task.percent; });
+        }"""
+        messages = [
+            {"percent": 50, "attempt": 2, "seq": 1},
+            {"percent": 90, "attempt": 1, "seq": 9},
+            {"percent": 60, "attempt": 2, "seq": 2},
+        ]
+
+        assert page.evaluate(percents, messages) == [50, 50, 60]
+
+    def test_an_answer_does_not_undo_what_was_heard_since_it_was_asked_for(self, page: Page):
+        told = """async () => {
+            const task = new (await import("/order.js")).Task(1, 1);
+            task.read({ id: 1, status: "pending" }, 0);
+            task.move({ newStatus: "downloading" }, 20);
+            task.progress({ percent: 5, timestamp: 1 }, 21);
+            task.read({ id: 1, status: "pending", currentProgress: 0, drive_link: "x" }, 10);
+            const [status, percent, link] = [task.status, task.percent, task.link];
+            task.read({ id: 1, status: "failed", currentProgress: 5, error_log: "why" }, 30);
+            return [status, percent, link, task.status, task.error];
+        }"""
+
+        assert page.evaluate(told) == ["downloading", 5, "x", "failed", "why"]
 
     def test_which_message_is_newer(self, page: Page):
         def newer(data: dict[str, object], than: dict[str, object] | None) -> object:
