@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint chaos bench bench-relay fuzz-relay soak-relay docs clean
+.PHONY: help demo test lint chaos bench bench-queries bench-relay fuzz-relay soak-relay docs clean
 
 help:
 	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  measure; prints ratios"
+	@echo "make bench-queries  what the queries cost at a million orders (half an hour, 10 GB)"
 	@echo "make bench-relay | fuzz-relay | soak-relay  the relay against others, hostile frames, time"
 	@echo "make docs   write man/ and completions/ anew from the commands"
 	@echo "make clean  remove what make has made"
@@ -51,7 +52,11 @@ chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.chaos $(ARGS)
 
 bench: $(VENV)/.dev
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out bench/queries.py,$(wildcard bench/*.py)); do \
+	  echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench-queries: $(VENV)/.dev
+	$(BIN)/python bench/queries.py $(ARGS)
 
 bench-relay: $(VENV)/.dev
 	$(BIN)/python bench/relay/run.py $(ARGS)
