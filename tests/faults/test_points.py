@@ -289,6 +289,75 @@ def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
     world.assert_well(mails=2, completions=2)
 
 
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    "point", [*HORSE, "commit.before", "commit.after", "publish.before", "publish.after"]
+)
+def test_a_work_horse_may_meet_an_error(world: World, point: str):
+    """One of its disk ends the task as failed, for people to retry; any other costs at most an attempt."""
+    [task] = world.order("DH1", world.course())
+    assert "fault: raise" in world.play("horse", task, faults=f"{point}:raise").stderr
+    world.mend()
+    world.assert_well()
+    if point.startswith(("handler.", "fsync.", "rename.")):
+        assert (world.task(task).status, world.task(task).error_type) == ("failed", "UNKNOWN")
+        assert world.play("retry", task).returncode == 0
+        world.mend()
+        world.assert_well(mails=2, completions=2)
+    assert world.find("DH1").order_status == "completed"
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", [*COURIER, "commit.before", "commit.after", "publish.before"])
+def test_a_courier_may_meet_an_error(world: World, point: str):
+    _end(world)
+    assert "fault: raise" in world.play("courier", faults=f"{point}:raise").stderr
+    world.mend()
+    assert world.faults() == []
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", [*KEEPER, "doorbell.forgotten"])
+def test_a_keeper_may_meet_an_error(world: World, point: str):
+    world.order("DH1", world.course())
+    if point == "doorbell.forgotten":
+        world.play("keeper")
+        world.client.delete("rq:queue:downloads")
+        world.pass_time()
+    assert "fault: raise" in world.play("keeper", faults=f"{point}:raise").stderr
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", [*HORSE, "commit.after", "publish.before", "publish.after"])
+def test_a_work_horse_may_hang(world: World, point: str):
+    """Another takes the task over while the first is still there; test_leases has one that wakes."""
+    [task] = world.order("DH1", world.course())
+    with world.hanging("horse", task, point):
+        world.mend()
+    world.assert_well()
+    assert world.find("DH1").order_status == "completed"
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", [*COURIER[:2], "webhook.before", "commit.after", "publish.before"])
+def test_a_courier_may_hang(world: World, point: str):
+    _end(world)
+    with world.hanging("courier", "", point):
+        world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", KEEPER)
+def test_a_keeper_may_hang(world: World, point: str):
+    world.order("DH1", world.course())
+    with world.hanging("keeper", "", point):
+        world.mend()
+    world.assert_well()
+
+
 def _end(world: World) -> None:
     """An order that has just ended; nothing has left yet."""
     [task] = world.order("DH1", world.course())

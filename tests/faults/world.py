@@ -146,6 +146,17 @@ class World:
             process.wait()
             process.stderr.close()
 
+    @contextmanager
+    def hanging(self, role: str, argument: object, point: str) -> Iterator[None]:
+        """A role that hangs at a point, from then on; it is killed at the end of the block."""
+        with self.playing(role, argument, faults=f"{point}:hang") as process:
+            said = b""
+            while b"fault: hang" not in said:
+                line = process.stderr.readline()
+                assert line, f"it has ended before {point}: {said.decode()}"
+                said += line
+            yield
+
     def command(self, role: str, argument: object) -> list[str]:
         return [sys.executable, "-m", "tests.faults.play", role, *([str(argument)] if argument else [])]
 
