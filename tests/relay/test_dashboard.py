@@ -48,6 +48,15 @@ class Dashboard:
             if line["what"] == what and condition(line):
                 return line
 
+    def tell_each(self, *kinds: str) -> dict[str, Any]:
+        """The next thing of each kind, in whatever order they come."""
+        told: dict[str, Any] = {}
+        while told.keys() != set(kinds):
+            line = self._lines.get(timeout=SOON)
+            if line["what"] in kinds:
+                told.setdefault(line["what"], line)
+        return told
+
     def close(self) -> None:
         self.process.communicate(timeout=SOON)
         self._reading.join()
@@ -110,13 +119,13 @@ def test_the_dashboard_works_unchanged(
 
     dashboard = start_dashboard(relay)
     assert dashboard.tell("connect")["recovered"] is False
-    listed = dashboard.tell("listed")
+    told = dashboard.tell_each("listed", "progress")
+    listed, snapshot = told["listed"], told["progress"]
     assert listed["orders"][0]["order_code"] == "DH123456"
     assert listed["orders"][0]["tasks"][0]["currentProgress"] == 7
     assert listed["stats"]["orders"]["total"] == 1
     assert listed["logs"] == 3
     assert listed["answer"]["ok"] is True
-    snapshot = dashboard.tell("progress")
     assert snapshot["message"]["id"] == first
     assert snapshot["more"] == []
 
