@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from orderctl import render
@@ -30,8 +31,19 @@ def severity_style(severity: Any) -> str | None:
     return _SEVERITY_STYLES.get(str(severity))
 
 
-def _percent(value: Any) -> str:
+def percent(value: Any) -> str:
+    """Percent for people."""
     return f"{value:g} %"
+
+
+def speed(value: Any) -> str:
+    """Bytes a second for people."""
+    return f"{render.size(value)}/s"
+
+
+def _live(name: str) -> Callable[[Any], Any]:
+    """What only a :class:`orderctl.cli.live.LiveTask` has."""
+    return lambda task: getattr(task, name, None)
 
 
 ORDERS: Final = (
@@ -44,7 +56,7 @@ ORDERS: Final = (
     Column("total_tasks", "TASKS", right=True),
     Column("completed_tasks", "DONE", right=True),
     Column("failed_tasks", "FAILED", right=True, style=lambda count: "red" if count else None),
-    Column("progress_percentage", "PROGRESS", show=_percent, right=True),
+    Column("progress_percentage", "PROGRESS", show=percent, right=True),
     Column("created_at", "CREATED"),
     Column("paid_at", where=Where.WIDE),
     Column("completed_at", where=Where.WIDE),
@@ -57,6 +69,9 @@ TASKS: Final = (
     Column("title", instead=lambda task: task.course_url),
     Column("course_url", where=Where.WIDE),
     Column("status", style=status_style),
+    Column("percent", "PROGRESS", get=_live("percent"), show=percent, right=True),
+    Column("current_file", "FILE", get=_live("current_file"), where=Where.WIDE),
+    Column("speed", get=_live("speed"), show=speed, where=Where.WIDE, right=True),
     Column("attempt", "TRIES", right=True),
     Column("max_attempts", where=Where.WIDE, right=True),
     Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),

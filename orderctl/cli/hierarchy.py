@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import render
-from orderctl.cli.columns import severity_style, status_style
+from orderctl.cli import live
+from orderctl.cli.columns import percent, severity_style, speed, status_style
+from orderctl.cli.live import LiveOrder, LiveTask
 from orderctl.render import Branch, View
 from orderctl.tables import paint
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from orderctl.audit import Event
+    from orderctl.cli.app import App
     from orderctl.orders import Order
     from orderctl.tasks import Task
 
@@ -29,8 +32,8 @@ class Hierarchy:
         cut: Whether there are older events.
     """
 
-    order: Order
-    tasks: Sequence[Task]
+    order: Order | LiveOrder
+    tasks: Sequence[Task | LiveTask]
     events: Sequence[Event]
     cut: bool
 
@@ -42,7 +45,7 @@ class Hierarchy:
 class TaskWithEvents:
     """A task and its events, oldest first; it has the task's own attributes, too."""
 
-    task: Task
+    task: Task | LiveTask
     events: Sequence[Event]
 
     def __getattr__(self, name: str) -> Any:
@@ -64,6 +67,12 @@ def find(connection: Connection, reference: str) -> Hierarchy:
     return Hierarchy(order, tasks.of_orders(connection, [order.id]), events, cut=cut)
 
 
+def enliven(app: App, found: Hierarchy) -> Hierarchy:
+    """The same with what its order and its tasks say of themselves right now."""
+    [order] = live.orders(app, [found.order])
+    return replace(found, order=order, tasks=live.tasks(app, found.tasks))
+
+
 def draw(found: Hierarchy, view: View) -> str:
     """As a tree: the order, its tasks with their events, then its own events."""
     below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
@@ -72,12 +81,12 @@ def draw(found: Hierarchy, view: View) -> str:
     return render.tree(Branch(_order_line(found.order, view), (*below, *_events(own, view))))
 
 
-def draw_task(task: Task, events: Sequence[Event], view: View) -> str:
+def draw_task(task: Task | LiveTask, events: Sequence[Event], view: View) -> str:
     """A task with its events, as a tree."""
     return render.tree(_task(task, events, view))
 
 
-def _order_line(order: Order, view: View) -> str:
+def _order_line(order: Order | LiveOrder, view: View) -> str:
     parts = [
         paint(render.human(order.order_code), "bold" if view.color else None),
         _status(order.order_status, view),
@@ -90,18 +99,31 @@ def _order_line(order: Order, view: View) -> str:
     return "  ".join(parts)
 
 
-def _task(task: Task, events: Sequence[Event], view: View) -> Branch:
+def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
     parts = [f"task {task.id}", _status(task.status, view), render.human(task.title or task.course_url)]
     if task.attempt:
         parts.append(f"attempt {task.attempt} of {task.max_attempts}")
     if task.worker and task.lease_until:
         parts.append(f"on {render.human(task.worker)}")
+    parts += _now(task)
     lines = ["  ".join(parts)]
     if task.error_type or task.error_log:
         lines.append(paint(f"{render.human(task.error_type)}: {render.human(task.error_log)}", _red(view)))
     if task.drive_link:
         lines.append(render.human(task.drive_link))
     return Branch("\n".join(lines), _events(events, view))
+
+
+def _now(task: Task | LiveTask) -> list[str]:
+    """How far a task is that is at work."""
+    if not isinstance(task, LiveTask):
+        return []
+    parts = [percent(task.percent)]
+    if task.current_file:
+        parts.append(render.human(task.current_file))
+    if task.speed is not None:
+        parts.append(speed(task.speed))
+    return parts
 
 
 def _events(events: Sequence[Event], view: View) -> tuple[Branch, ...]:

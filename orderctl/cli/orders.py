@@ -99,21 +99,23 @@ def list_(
 
 def _list(app: App, wanted: Filter, page: options.Page) -> None:
     from orderctl import listing
+    from orderctl.cli import live
 
     with app.reading() as connection:
         found = listing.page(connection, wanted, limit=page.limit, after=page.after)
-    app.render(found.orders)
+    app.render(live.orders(app, found.orders))
     if found.cursor:
         app.say(f"more: --after {found.cursor}")
 
 
 def _watch(app: App, wanted: Filter, page: options.Page) -> None:
     from orderctl import listing
-    from orderctl.cli import watch
+    from orderctl.cli import live, watch
 
     def draw() -> str:
         with app.reading() as connection:
-            return app.rendered(listing.page(connection, wanted, limit=page.limit, after=page.after).orders)
+            found = listing.page(connection, wanted, limit=page.limit, after=page.after)
+        return app.rendered(live.orders(app, found.orders))
 
     watch.watch(app, draw, seconds=_WATCH_SECONDS)
 
@@ -134,7 +136,8 @@ def show(app: App, order: str, *, timeline: bool) -> None:
     from orderctl.cli import hierarchy
 
     with app.reading() as connection:
-        found = hierarchy.find(connection, order)
+        stored = hierarchy.find(connection, order)
+    found = hierarchy.enliven(app, stored)
     if timeline:
         app.render(found.events, EVENTS)
     else:

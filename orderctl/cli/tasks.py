@@ -91,6 +91,7 @@ def list_(
         orderctl tasks list --order DH123456 -o json
     """
     from orderctl import tasks
+    from orderctl.cli import live
 
     if failed and status:
         raise InvalidInput("give --failed or --status, not both")
@@ -106,7 +107,7 @@ def list_(
             return
         before = None if page.after is None else _task_id(page.after)
         found = tasks.select_tasks(connection, wanted, limit=page.limit + 1, before_id=before)
-    app.render(found[: page.limit])
+    app.render(live.tasks(app, found[: page.limit]))
     if len(found) > page.limit:
         app.say(f"more: --after {found[page.limit - 1].id}")
 
@@ -123,14 +124,15 @@ def show(app: App, task_id: int) -> None:
         orderctl tasks show 456 -o json
     """
     from orderctl import audit, tasks
-    from orderctl.cli import hierarchy
+    from orderctl.cli import hierarchy, live
 
     with app.reading() as connection:
         task = tasks.find(connection, task_id)
         search = audit.Search(task_id=task_id)
         events = audit.search(connection, task.order_id, search, limit=_MOST_EVENTS)[::-1]
-    found = hierarchy.TaskWithEvents(task, events)
-    app.render_one(found, human=lambda view: hierarchy.draw_task(task, events, view))
+    [shown] = live.tasks(app, [task])
+    found = hierarchy.TaskWithEvents(shown, events)
+    app.render_one(found, human=lambda view: hierarchy.draw_task(shown, events, view))
     if task.status == TaskStatus.FAILED:
         app.say(f"next: orderctl tasks retry {task_id}")
 

@@ -1,0 +1,96 @@
+"""What is at work right now says of itself: percent, file and speed, from Redis beside the database's rows.
+
+It decorates: without Redis, or with one that is slow, the rows are shown as the database has them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orderctl.errors import OrderctlError
+from orderctl.states import OrderStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from orderctl.channels import Channel
+    from orderctl.cli.app import App
+    from orderctl.messages import Data
+    from orderctl.orders import Order
+    from orderctl.tasks import Task
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveTask:
+    """A task at work, with the attributes of its row and what it said last.
+
+    Attributes:
+        percent: 0 to 100.
+        current_file: What it is at.
+        speed: Bytes a second; None when unknown.
+    """
+
+    task: Task | LiveTask
+    percent: float
+    current_file: str | None
+    speed: float | None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+@dataclass(frozen=True)
+class LiveOrder:
+    """An order at work, with the attributes of its row and the mean of its tasks' live percents."""
+
+    order: Order | LiveOrder
+    progress_percentage: int
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.order, name)
+
+
+def tasks(app: App, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
+    """The tasks; those that download and have said how far they are, with that."""
+    from orderctl.channels import task_progress
+
+    said = _ask(app, [task_progress(task.id) for task in found if task.status == TaskStatus.DOWNLOADING])
+    return [
+        LiveTask(task, data["percent"], data.get("currentFile"), data.get("speed"))
+        if (data := said.get(task_progress(task.id)))
+        else task
+        for task in found
+    ]
+
+
+def orders(app: App, found: Sequence[Order | LiveOrder]) -> list[Order | LiveOrder]:
+    """The orders; those being processed that have said how far they are, with that."""
+    from orderctl.channels import order_progress
+
+    said = _ask(app, [order_progress(row.id) for row in found if row.order_status == OrderStatus.PROCESSING])
+    return [
+        LiveOrder(row, int(data["percent"]))
+        if (data := said.get(order_progress(row.id))) and data["percent"] > row.progress_percentage
+        else row
+        for row in found
+    ]
+
+
+def _ask(app: App, channels: Sequence[Channel]) -> dict[Channel, Data]:
+    if not channels:
+        return {}
+    from orderctl import broker, embedded
+
+    settings = app.settings
+    try:
+        # Nobody has said anything to an embedded server that is not there, so none is started.
+        if not settings.redis.url and not embedded.status(settings.state_dir).running:
+            return {}
+        with broker.hasty(broker.url(settings)) as client:
+            return broker.snapshots(client, channels)
+    except OrderctlError as error:
+        _log.debug("no live percent: %s", error)
+        return {}
