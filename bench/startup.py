@@ -7,24 +7,29 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 SCRIPT = str(Path(sys.executable).parent / "orderctl")
 TAB = {"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": "orderctl ", "COMP_CWORD": "1"}
 
+SHOP = tempfile.TemporaryDirectory(prefix="orderctl-bench-")
+EMBEDDED = {"ORDERCTL_STATE_DIR": SHOP.name}
+#: What `orders list` cannot do without: its packages, and one query.
+QUERY = (
+    "import click, sqlalchemy, tabulate\n"
+    f"with sqlalchemy.create_engine('sqlite:///{SHOP.name}/orderctl.db').connect() as connection:\n"
+    "    connection.execute(sqlalchemy.text('SELECT * FROM orders LIMIT 50')).all()\n"
+)
+
 #: Name, command, environment, the name of what it is compared with, and the ratio to reach.
 CASES = [
     ("import click", [sys.executable, "-c", "import click"], {}, None, None),
-    (
-        "import click, sqlalchemy, tabulate",
-        [sys.executable, "-c", "import click, sqlalchemy, tabulate"],
-        {},
-        None,
-        None,
-    ),
+    ("its packages and a query", [sys.executable, "-c", QUERY], {}, None, None),
     ("orderctl --help", [SCRIPT, "--help"], {}, "import click", 1.35),
     ("orderctl <TAB>", [SCRIPT], TAB, "import click", 1.35),
+    ("orderctl orders list", [SCRIPT, "orders", "list"], EMBEDDED, "its packages and a query", 1.25),
     ("orderctl config show", [SCRIPT, "config", "show", "-o", "json"], {}, "import click", None),
 ]
 
@@ -36,6 +41,7 @@ def once(command: list[str], env: dict[str, str]) -> float:
 
 
 def main() -> None:
+    subprocess.run([SCRIPT, "migrate", "up"], env=os.environ | EMBEDDED, capture_output=True, check=True)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     # Round by round, so that a busy moment of the machine hits every case alike.
     measured = {name: [] for name, *_ in CASES}
