@@ -69,7 +69,7 @@ TASKS: Final = (
     Column("title", instead=lambda task: task.course_url),
     Column("course_url", where=Where.WIDE),
     Column("status", style=status_style),
-    Column("percent", "PROGRESS", get=_live("percent"), show=percent, right=True),
+    Column("percent", "%", get=_live("percent"), show="{:g}".format, right=True),
     Column("current_file", "FILE", get=_live("current_file"), where=Where.WIDE),
     Column("speed", get=_live("speed"), show=speed, where=Where.WIDE, right=True),
     Column("attempt", "TRIES", right=True),
