@@ -27,7 +27,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects import mysql
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -38,8 +37,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Microseconds on MySQL and MariaDB, whose plain DATETIME has whole seconds."""
-        kind = mysql.DATETIME(fsp=6) if dialect.name in {"mysql", "mariadb"} else DateTime()
-        return dialect.type_descriptor(kind)
+        if dialect.name not in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(DateTime())
+        from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415 - 10 ms that SQLite does not need
+
+        return dialect.type_descriptor(DATETIME(fsp=6))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """To naive UTC."""
