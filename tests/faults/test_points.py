@@ -330,6 +330,26 @@ def test_a_keeper_may_meet_an_error(world: World, point: str):
 
 
 @pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", WORKER)
+def test_a_worker_may_meet_an_error(world: World, point: str):
+    world.order("DH1", world.course())
+    world.play("keeper")
+    assert "fault: raise" in world.play("worker", 1, faults=f"{point}:raise").stderr
+    world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("point", WORKER)
+def test_a_worker_may_hang(world: World, point: str):
+    world.order("DH1", world.course())
+    world.play("keeper")
+    with world.hanging("worker", 1, point):
+        world.mend()
+    world.assert_well()
+
+
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", [*HORSE, "commit.after", "publish.before", "publish.after"])
 def test_a_work_horse_may_hang(world: World, point: str):
     """Another takes the task over while the first is still there; test_leases has one that wakes."""
