@@ -103,6 +103,9 @@ class Supervisor:
         if received is not None and received.si_signo in _ENDING:
             self._stop()
         self._reap()
+        if self._stage is Stage.ENDING:
+            # A second signal that comes before a child has taken the first is lost.
+            self._signal_all(signal.SIGTERM)
         if self._deadline is not None and clock.elapsed() >= self._deadline:
             self._escalate()
         alive = any(child.pid is not None for child in self._children)

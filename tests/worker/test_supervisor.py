@@ -103,6 +103,28 @@ def test_download_that_does_not_finish_is_given_to_another_at_once(world: World,
     world.assert_well()
 
 
+def test_second_sigterm_is_heard_by_a_worker_that_slept_through_the_first(world: World) -> None:
+    """To a process that is not running two signals of a kind are one."""
+    world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
+    url, reached = _held(world)
+    [task] = world.order("DH1", url)
+    log = world.state / "supervisor.log"
+
+    with _idle(world, "--drain-timeout", "600") as process:
+        reached()
+        children = _children(process.pid)
+        for child in children:
+            os.kill(child, signal.SIGSTOP)
+        for said in ("draining", "ending"):
+            process.send_signal(signal.SIGTERM)
+            eventually(lambda said=said: said in log.read_text(), said)
+        for child in children:
+            os.kill(child, signal.SIGCONT)
+        assert process.wait(30) == 0
+
+    assert (_status(world, task), world.task(task).lease_token) == ("pending", None)
+
+
 def test_ctrl_c_drains_as_well(world: World) -> None:
     with _idle(world) as process:
         process.send_signal(signal.SIGINT)
