@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 
@@ -150,18 +150,17 @@ class Client:
     @contextmanager
     def _request(self, url: Url, headers: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
         targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
-        connection = stream.connect(targets, self._patience, self._check, url.authority)
-        try:
+        with closing(stream.connect(targets, self._patience, self._check, url.authority)) as connection:
             if url.scheme == "https":
                 connection.encrypt(self._tls_context(), url.host)
             connection.send(_head(url, headers, authorization))
             connection.budget = _OVERHEAD
-            with _spoken(url):
-                response = _begin(connection)
-            connection.answered()
-            yield Answer(url, connection, response)
-        finally:
-            connection.close()
+            # The response flushes and closes the file it reads from, so it goes before the connection.
+            with closing(HTTPResponse(_Source(connection), method="GET")) as response:  # type: ignore[arg-type]
+                with _spoken(url):
+                    response.begin()
+                connection.answered()
+                yield Answer(url, connection, response)
 
     def _tls_context(self) -> ssl.SSLContext:
         self._tls = self._tls or ssl.create_default_context()
@@ -176,12 +175,6 @@ class _Source:
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self._connection, _BUFFER)
-
-
-def _begin(connection: Stream) -> HTTPResponse:
-    response = HTTPResponse(_Source(connection), method="GET")  # type: ignore[arg-type]
-    response.begin()
-    return response
 
 
 def _head(url: Url, headers: Mapping[str, str], authorization: str | None) -> bytes:

@@ -185,8 +185,10 @@ def sweep(folder: Folder, finished: Container[str]) -> None:
             with suppress(OSError, NotPermitted):
                 descriptor = _lock(folder, name, flags=os.O_RDWR)
                 if descriptor is not None:
-                    folder.remove(name)
-                    os.close(descriptor)
+                    try:
+                        folder.remove(name)
+                    finally:
+                        os.close(descriptor)
 
 
 def read_record(folder: Folder, final: str, inode: int) -> Record | None:

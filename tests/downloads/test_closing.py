@@ -1,0 +1,66 @@
+"""Whatever becomes of an answer, what was opened for it is closed, and in order.
+
+Python before 3.13 keeps to itself what a finalizer runs into, except in its development mode.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.downloads.liar import answer, chunked, versioned
+
+BODY = bytes(200_000)
+
+SCRIPT = """
+import gc, sys
+from pathlib import Path
+from orderctl.downloads.errors import DownloadError
+from tests.downloads.conftest import Course
+
+course = Course(Path(sys.argv[1]))
+for url in sys.argv[2:]:
+    try:
+        course.run(url)
+    except DownloadError:
+        pass
+gc.collect()
+"""
+
+ANSWERS = {
+    "a whole file": answer(BODY),
+    "an empty file": answer(),
+    "chunks": chunked(BODY, b"x"),
+    "chunks without an end": chunked(BODY, end=False),
+    "a body cut short": answer(BODY[:1000], length=5000),
+    "until the end": b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-",
+    "another language": b"220 smtp.example.com ESMTP\r\n",
+    "two lengths": answer(b"x", "Content-Length: 7"),
+    "an unknown encoding": answer(b"x", "Transfer-Encoding: gzip"),
+    "an error": answer(b"not here", status="404 Not Found"),
+    "a page": answer(b"<html>", "Content-Type: text/html"),
+    "a manifest": answer(b'{"files": []}', "Content-Type: application/json"),
+    "a circle": answer(b"there", "Location: /again", status="302 Found"),
+    "a forbidden place": answer(b"there", "Location: ftp://example.com/", status="302 Found"),
+}
+
+
+def run(course, *urls: str) -> str:
+    """Download in a process of its own and return what it wrote to stderr."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(course.directory), *urls]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("said", ANSWERS.values(), ids=ANSWERS)
+def test_nothing_is_left_to_a_finalizer(course, liar, said):
+    assert run(course, f"{liar(lambda _: said).url}/a.bin") == ""
+
+
+def test_nothing_is_left_of_a_resumed_file_and_of_an_unreachable_host(course, liar):
+    server = liar(lambda asked: versioned(BODY, asked)[: -1000 if asked.count == 1 else None])
+
+    assert run(course, f"{server.url}/a.bin", "http://127.0.0.1:1/b.bin") == ""
