@@ -4,6 +4,7 @@ import io
 import os
 import pwd
 import stat
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -18,21 +19,19 @@ class Terminal(io.StringIO):
 
 
 def test_without_settings_the_database_is_a_file_of_this_user_alone(tmp_path):
-    app = App(flags={"state_dir": str(tmp_path / "a" / "state")})
+    with closing(App(flags={"state_dir": str(tmp_path / "a" / "state")})) as app:
+        app.transact(lambda connection: connection.execute(text("CREATE TABLE t (id INTEGER)")))
 
-    app.transact(lambda connection: connection.execute(text("CREATE TABLE t (id INTEGER)")))
-
-    with app.reading() as connection:
-        assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
+        with app.reading() as connection:
+            assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
     assert (tmp_path / "a" / "state" / "orderctl.db").exists()
     assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
 
 
 def test_a_configured_database_makes_no_state_folder(tmp_path):
-    app = App(flags={"state_dir": str(tmp_path / "state"), "database.url": "mysql://h/d"})
-
-    assert app.database_url == "mysql+pymysql://h/d"
-    assert app.engine.dialect.name == "mysql"
+    with closing(App(flags={"state_dir": str(tmp_path / "state"), "database.url": "mysql://h/d"})) as app:
+        assert app.database_url == "mysql+pymysql://h/d"
+        assert app.engine.dialect.name == "mysql"
     assert not (tmp_path / "state").exists()
 
 
