@@ -4,7 +4,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.servers.skipping"]
 
 # On a busy machine a slow example says nothing about the code.
 settings.register_profile("orderctl", deadline=None)

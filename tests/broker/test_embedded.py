@@ -16,6 +16,8 @@ import redis
 from orderctl import broker, database, embedded
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.broker.conftest import eventually
+from tests.servers import debs
+from tests.servers.availability import needed
 from tests.servers.redis import find_redis
 
 ENSURE = (
@@ -400,9 +402,11 @@ def test_the_wheel_serves_where_nothing_is_installed(programs, state_dir):
 
 def test_data_goes_from_one_program_to_the_other(state_dir, home, monkeypatch):
     """Debian's Redis today, the wheel's Valkey tomorrow."""
-    if not shutil.which("redis-server"):
-        pytest.skip("there is no redis-server")
+    with needed():
+        program = debs.program("redis-server", "redis-server")
+    monkeypatch.setenv("PATH", str(program.parent))
     with broker.brisk(embedded.ensure(state_dir)) as client:
+        assert client.info("server").get("server_name", "redis") == "redis"
         client.set("kept", "yes")
     embedded.stop(state_dir)
     monkeypatch.setenv("PATH", str(home))

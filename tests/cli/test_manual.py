@@ -1,6 +1,5 @@
 """The generated files are current, and the programs that read them understand them."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import pytest
 from orderctl.cli import manual
 from orderctl.cli.main import COMMANDS
 from orderctl.errors import ExitStatus
+from tests.servers.availability import needed
+from tests.servers.programs import find
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(name for name in manual.documents() if name.startswith("man/"))
@@ -37,11 +38,12 @@ def test_writing_removes_pages_of_commands_that_are_no_more(tmp_path):
     assert sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "man").iterdir()) == PAGES
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="there is no groff")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_formatted_without_a_warning(page):
+    with needed():
+        groff = find("groff")
     done = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-P-cbu", "-k", "-ww", "-rLL=100n", str(ROOT / page)],
+        [str(groff), "-man", "-Tutf8", "-P-cbu", "-k", "-ww", "-rLL=100n", str(ROOT / page)],
         capture_output=True,
         text=True,
         check=True,

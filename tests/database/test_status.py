@@ -1,6 +1,5 @@
 """What is told about a database: what is applied, pending, missing, and in the way."""
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +10,9 @@ from sqlalchemy import Engine
 from orderctl import __version__, database, migrate
 from orderctl.errors import Conflict, ExitStatus, Misconfigured, SubjectFailed
 from tests.database.styles import STYLES, Style, definitions, run
-from tests.servers.availability import give_up
+from tests.servers.availability import needed
 from tests.servers.mysql import MysqlServer
+from tests.servers.programs import find
 
 INDEX = "ix_orderctl_orders_created_at_id"
 
@@ -167,9 +167,8 @@ def test_statements_do_in_sqlite_what_up_does(fresh) -> None:
 
 
 def feed(server: MysqlServer, engine: Engine, script) -> None:
-    client = shutil.which("mariadb") or shutil.which("mysql")
-    if client is None:
-        give_up("there is no client of MariaDB or MySQL")
+    with needed():
+        client = find("mariadb", "mysql")
     options = ["--host=127.0.0.1", f"--port={server.port}", "--user=root", "--default-character-set=utf8mb4"]
     with script.open() as file:
         subprocess.run([client, "--no-defaults", *options, engine.url.database], stdin=file, check=True)

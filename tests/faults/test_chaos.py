@@ -6,16 +6,14 @@ import pytest
 
 from tests.faults.chaos.__main__ import show, weather
 from tests.faults.chaos.storm import Plan
-from tests.servers.availability import UnavailableError, give_up
+from tests.servers.availability import needed
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("kind", ["mariadb"])
 def test_nothing_is_lost_or_doubled_in_a_storm(home: Path, kind: str):
-    try:
+    with needed():
         verdict = weather(home, kind, Plan(seed=4, kills=12, seconds=25), persistent=False)
-    except UnavailableError as error:
-        give_up(str(error))
     show(verdict)
     assert verdict.lost == []
     assert verdict.doubled == []

@@ -18,8 +18,9 @@ import redis
 from orderctl import broker, database
 from orderctl.channels import order_complete, task_progress, task_status
 from tests.relay.conftest import SOON, RunningRelay, StartRelay, progress
-from tests.servers.availability import UnavailableError
-from tests.servers.node import find_node, node_modules
+from tests.servers.availability import needed
+from tests.servers.node import node_modules
+from tests.servers.programs import find
 from tests.shop import Shop
 
 PROGRAM = Path(__file__).with_name("dashboard.cjs")
@@ -64,19 +65,15 @@ class Dashboard:
 
 @pytest.fixture(scope="module")
 def command() -> list[str]:
-    """Node.js and the program. Without either the tests are skipped, also under CI."""
-    try:
-        return [str(find_node()), str(PROGRAM)]
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    """Node.js and the program."""
+    with needed():
+        return [str(find("node")), str(PROGRAM)]
 
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    try:
+    with needed():
         return node_modules("socket.io-client@4.8")
-    except UnavailableError as error:
-        pytest.skip(str(error))
 
 
 StartDashboard = Callable[[RunningRelay], Dashboard]

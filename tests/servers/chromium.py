@@ -1,11 +1,11 @@
 """Chromium, driven by playwright. Its own browsers are not fetched: the distribution's is taken."""
 
-import shutil
 from pathlib import Path
 
-from tests.servers.availability import ENVIRONMENT, UnavailableError
+from tests.servers.availability import UnavailableError
+from tests.servers.programs import find
 
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+OTHER_NAMES = ("chromium-browser", "google-chrome-stable", "google-chrome")
 #: No sandbox, since tests may run as root; nothing that talks to anybody but the page's server.
 ARGUMENTS = (
     "--headless",
@@ -29,7 +29,4 @@ def find_chromium() -> Path:
         import playwright.sync_api  # noqa: F401
     except ImportError as error:
         raise UnavailableError(f"playwright cannot be imported: {error}") from error
-    for name in NAMES:
-        if found := shutil.which(name, path=ENVIRONMENT.get("PATH")):
-            return Path(found)
-    raise UnavailableError(f"no {', '.join(NAMES[:2])} on the PATH")
+    return find("chromium", *OTHER_NAMES)

@@ -8,6 +8,7 @@ fetches ahead of the tests and without their time limit.
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.servers.availability import ENVIRONMENT, UnavailableError
 PATIENCE = 90.0
 
 #: The machine's own configuration stays in force (proxies, credentials), but not its hooks, pins and folders.
+#: Signatures are checked, dates are not: a mirror that is not refreshed any more still has what the tests need.
 APT_CONFIG = """
 #clear APT::Update;
 #clear DPkg;
@@ -39,6 +41,8 @@ Debug::NoLocking "1";
 APT::Sandbox::User "{user}";
 APT::Keep-Downloaded-Packages "1";
 Acquire::Languages "none";
+Acquire::Check-Valid-Until "false";
+Acquire::Check-Date "false";
 Acquire::Retries "1";
 Acquire::http::Timeout "20";
 Acquire::https::Timeout "20";
@@ -105,17 +109,67 @@ def fetch(package: str, suite: str | None = None, *, patience: float = PATIENCE)
     return root
 
 
+def program(package: str, name: str, suite: str | None = None) -> Path:
+    """Return an executable file that runs a program out of a package.
+
+    Args:
+        package: Name of the Debian package.
+        name: Of a program in its ``bin`` or ``sbin``.
+        suite: As for ``fetch``.
+
+    Raises:
+        UnavailableError: As ``fetch``; or the package has no such program.
+    """
+    root = fetch(package, suite)
+    script = root / "run" / name
+    if not script.exists():
+        words = " ".join(map(shlex.quote, command(root, name)))
+        script.parent.mkdir(exist_ok=True)
+        work = script.with_name(f"{name}.{os.getpid()}")
+        work.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        work.chmod(0o755)
+        work.rename(script)
+    return script
+
+
+def command(root: Path, *names: str) -> tuple[str, ...]:
+    """How to run a program of unpacked packages: with their own loader and libraries, not the machine's.
+
+    Args:
+        root: Where they are unpacked.
+        names: Of the program; the first that is there is taken.
+
+    Raises:
+        UnavailableError: None is there, or there is no loader.
+    """
+    root = root.absolute()
+    folders = ("usr/sbin", "usr/bin", "sbin", "bin")
+    programs = [root / folder / name for name in names for folder in folders]
+    program = next((path for path in programs if path.exists()), None)
+    loaders = [path for place in ("lib*", "usr/lib*") for path in root.glob(f"{place}/ld-linux*.so.*")]
+    if program is None or not loaders:
+        raise UnavailableError(f"no {' or '.join(names)} with its libraries in {root}")
+    libraries = [str(path) for place in ("lib", "usr/lib") for path in root.glob(f"{place}/*-linux-gnu*")]
+    return (str(loaders[0]), "--library-path", ":".join(libraries), str(program))
+
+
 def _download(package: str, mirror: Mirror, work: Path, deadline: float) -> None:
     """Let apt fetch into ``work``; what is there from an attempt that was cut short is not fetched again."""
+    apt_get = ["apt-get", "-qq", "-c", str(configure(mirror, work))]
+    _run([*apt_get, "update", "--error-on=any"], deadline)
+    install = ["install", "--yes", "--no-install-recommends", "--download-only", package]
+    _run([*apt_get, *install], deadline)
+
+
+def configure(mirror: Mirror, work: Path) -> Path:
+    """Write the configuration of an apt that keeps everything in ``work``, and return the file."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
     (work / "mirror.sources").write_text(mirror.stanza())
-    config = work / "apt.conf"
     user = "root" if os.geteuid() == 0 else ""
+    config = work / "apt.conf"
     config.write_text(APT_CONFIG.format(work=work, user=user))
-    _run(["apt-get", "-qq", "-c", str(config), "update", "--error-on=any"], deadline)
-    install = ["install", "--yes", "--no-install-recommends", "--download-only", package]
-    _run(["apt-get", "-qq", "-c", str(config), *install], deadline)
+    return config
 
 
 def _unpack(work: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers.availability import UnavailableError, give_up
+from tests.servers.availability import needed
 from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
@@ -67,10 +67,8 @@ def course_server() -> Iterator[CourseServer]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """The Redis or Valkey server of this test process. A test may pause or kill it; ``redis_url`` mends it."""
-    try:
+    with needed():
         server = RedisServer(find_redis())
-    except UnavailableError as error:
-        give_up(str(error))
     yield from _running(server)
 
 
@@ -87,10 +85,8 @@ def own_redis() -> Iterator[OwnRedis]:
     servers: list[RedisServer] = []
 
     def make(*, persistent: bool = False) -> RedisServer:
-        try:
+        with needed():
             servers.append(RedisServer(find_redis(), persistent=persistent))
-        except UnavailableError as error:
-            give_up(str(error))
         return servers[-1].start()
 
     yield make
@@ -101,20 +97,16 @@ def own_redis() -> Iterator[OwnRedis]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MysqlServer]:
     """The MariaDB server of this test process."""
-    try:
+    with needed():
         server = MysqlServer(find_mariadb())
-    except UnavailableError as error:
-        give_up(str(error))
     yield from _running(server)
 
 
 @pytest.fixture(scope="session")
 def mysql_server() -> Iterator[MysqlServer]:
     """The MySQL server of this test process."""
-    try:
+    with needed():
         server = MysqlServer(find_mysql())
-    except UnavailableError as error:
-        give_up(str(error))
     yield from _running(server)
 
 

@@ -14,14 +14,12 @@ from typing import Any
 import pymysql
 
 from tests.servers.availability import ENVIRONMENT, UnavailableError
-from tests.servers.debs import PATIENCE, cache_folder, fetch, locked
+from tests.servers.debs import PATIENCE, cache_folder, command, fetch, locked
 from tests.servers.process import Server, ServerError
+from tests.servers.programs import search_path
 
 #: The root of MySQL's packages, unpacked by somebody else.
 MYSQL_ROOT = "ORDERCTL_TEST_MYSQL_ROOT"
-
-#: Where servers are, beside the PATH of an ordinary user.
-SERVER_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/libexec:/usr/libexec"
 
 #: No fsync, but all goes to the kernel at each commit, so data outlives the server's death. Small, and silent.
 OPTIONS = (
@@ -86,30 +84,22 @@ def find_mariadb() -> Program:
 
 
 def _installed(*names: str) -> Iterator[Program]:
-    path = os.pathsep.join((ENVIRONMENT.get("PATH", ""), SERVER_PATH))
     for name in names:
-        if found := shutil.which(name, path=path):
+        if found := shutil.which(name, path=search_path()):
             yield _program((str(Path(found).absolute()),), Path(found).resolve().parents[1])
 
 
 def _program_in(root: Path) -> Program:
-    """Describe the server in unpacked packages; it runs with their loader and libraries, not the machine's."""
-    root = root.absolute()
-    servers = [path for name in ("mariadbd", "mysqld") for path in (root / "usr/sbin").glob(name)]
-    loaders = [path for place in ("lib*", "usr/lib*") for path in root.glob(f"{place}/ld-linux*.so.*")]
-    if not servers or not loaders:
-        raise UnavailableError(f"no server with its libraries in {root}")
-    libraries = [str(path) for place in ("lib", "usr/lib") for path in root.glob(f"{place}/*-linux-gnu*")]
-    loader = (str(loaders[0]), "--library-path", ":".join(libraries))
-    return _program((*loader, str(servers[0])), root / "usr")
+    """Describe the server in unpacked packages."""
+    return _program(command(root, "mariadbd", "mysqld"), root.absolute() / "usr")
 
 
-def _program(command: tuple[str, ...], base: Path) -> Program:
+def _program(words: tuple[str, ...], base: Path) -> Program:
     answer = subprocess.run(
-        [*command, "--no-defaults", "--version"], capture_output=True, text=True, check=False
+        [*words, "--no-defaults", "--version"], capture_output=True, text=True, check=False
     )
     if answer.returncode:
-        raise UnavailableError(f"{command[-1]} does not run: {answer.stderr.strip()[-300:]}")
+        raise UnavailableError(f"{words[-1]} does not run: {answer.stderr.strip()[-300:]}")
     share = next(
         (base / "share" / name for name in ("mariadb", "mysql") if (base / "share" / name).is_dir()), base
     )
@@ -120,7 +110,7 @@ def _program(command: tuple[str, ...], base: Path) -> Program:
         options += ["--innodb-log-file-size=16M", "--plugin-dir=/nonexistent"]
     else:
         options += ["--innodb-redo-log-capacity=32M", "--mysqlx=OFF", "--information-schema-stats-expiry=0"]
-    return Program(command, answer.stdout.strip(), share, tuple(options))
+    return Program(words, answer.stdout.strip(), share, tuple(options))
 
 
 def data_template(program: Program) -> Path:
@@ -186,10 +176,8 @@ def _prepare_mariadb(program: Program, data: Path) -> None:
 
 
 def _prepare(program: Program, data: Path, options: list[str], script: str) -> None:
-    command = [*program.command, "--no-defaults", *OPTIONS, *program.options, f"--datadir={data}", *options]
-    done = subprocess.run(
-        command, input=script, capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
+    words = [*program.command, "--no-defaults", *OPTIONS, *program.options, f"--datadir={data}", *options]
+    done = subprocess.run(words, input=script, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode:
         raise ServerError(f"no system tables in {data}: {done.stderr[-1000:]}")
 

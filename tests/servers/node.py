@@ -1,23 +1,11 @@
 """Node.js programs with packages of their own, installed into a cache folder and never into the repository."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.debs import PATIENCE, cache_folder, locked
-
-
-def find_node() -> Path:
-    """Find Node.js.
-
-    Raises:
-        UnavailableError: There is none.
-    """
-    found = shutil.which("node", path=ENVIRONMENT.get("PATH"))
-    if found is None:
-        raise UnavailableError("no node on the PATH")
-    return Path(found).absolute()
+from tests.servers.programs import find
 
 
 def node_modules(*packages: str) -> Path:
@@ -36,9 +24,7 @@ def node_modules(*packages: str) -> Path:
 
 
 def _install(root: Path, packages: tuple[str, ...]) -> None:
-    npm = shutil.which("npm", path=ENVIRONMENT.get("PATH"))
-    if npm is None:
-        raise UnavailableError("no npm on the PATH")
+    npm = find("npm")
     root.mkdir(parents=True, exist_ok=True)
     options = [
         "--no-audit",

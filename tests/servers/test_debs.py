@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,15 @@ def test_fetch_that_fails_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monkey
         debs.fetch("mysql-server-core", "unstable")
 
     assert not (tmp_path / "cache/mysql-server-core-unstable").exists()
+
+
+def test_mirror_that_is_not_refreshed_any_more_will_do(tmp_path: Path) -> None:
+    config = debs.configure(Mirror("http://mirror.example.org/debian", ("unstable",), ("main",)), tmp_path)
+
+    dump = subprocess.check_output(["apt-config", "-c", config, "dump"], text=True).splitlines()
+
+    assert 'Acquire::Check-Valid-Until "false";' in dump
+    assert f'Dir::State::lists "{tmp_path}/lists";' in dump
 
 
 def test_fetched_package_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

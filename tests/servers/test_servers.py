@@ -11,7 +11,6 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tests.servers.availability import give_up
 from tests.servers.fixtures import OwnRedis
 from tests.servers.mysql import MysqlServer
 from tests.servers.process import LEASH, Server, ServerError
@@ -30,17 +29,6 @@ def ask(url: str, statement: str) -> list[object]:
 
 def is_gone(pid: int | None) -> bool:
     return pid is not None and not Path(f"/proc/{pid}").exists()
-
-
-def test_gives_up_on_a_missing_server_by_skipping() -> None:
-    with pytest.raises(pytest.skip.Exception, match=r"^no network$"):
-        give_up("no network", {})
-
-
-@pytest.mark.parametrize("value", ["true", "1"])
-def test_fails_for_a_missing_server_in_ci(value: str) -> None:
-    with pytest.raises(pytest.fail.Exception, match="no network"):
-        give_up("no network", {"CI": value})
 
 
 def test_redis_answers_over_tcp_and_unix_socket(redis_server: RedisServer, redis_url: str) -> None:

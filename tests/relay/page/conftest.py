@@ -13,7 +13,7 @@ from orderctl import broker, clock, database
 from orderctl.channels import task_progress
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import RunningRelay, StartRelay
-from tests.servers.availability import UnavailableError, give_up
+from tests.servers.availability import needed
 from tests.servers.chromium import ARGUMENTS, find_chromium
 from tests.shop import Shop
 
@@ -30,10 +30,8 @@ NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium. It lives no longer than a module: playwright's event loop is in the way of others."""
-    try:
+    with needed():
         program = find_chromium()
-    except UnavailableError as error:
-        give_up(str(error))
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=SOON)

@@ -1,0 +1,56 @@
+"""Programs that the tests run and that are not Python's: where they are, or how to get them."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.servers import debs
+from tests.servers.availability import ENVIRONMENT, UnavailableError
+
+LIST = Path(__file__).parents[1] / "programs.txt"
+
+#: Where servers are, beside the PATH of an ordinary user.
+SERVER_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/libexec:/usr/libexec"
+
+
+def packages() -> Mapping[str, str]:
+    """Packages of Debian by the program that each is installed for."""
+    lines = (line.split() for line in LIST.read_text().splitlines() if not line.startswith("#"))
+    return dict(lines)
+
+
+def search_path() -> str:
+    """Where programs are looked for: the PATH that the tests were started with, and where servers are."""
+    return os.pathsep.join((ENVIRONMENT.get("PATH", ""), SERVER_PATH))
+
+
+def find(name: str, *others: str) -> Path:
+    """Find a program.
+
+    Args:
+        name: Its name in ``programs.txt``.
+        others: Names that it has elsewhere.
+
+    Raises:
+        UnavailableError: It is not on this machine.
+    """
+    for each in (name, *others):
+        if found := shutil.which(each, path=search_path()):
+            return Path(found).absolute()
+    raise UnavailableError(f"no {name}: sudo apt install {packages()[name]}")
+
+
+def find_or_fetch(name: str, package: str) -> Path:
+    """Find a server's program, else fetch its package.
+
+    Args:
+        name: Of the program.
+        package: Debian's package of it, in the machine's own suite.
+
+    Raises:
+        UnavailableError: Neither.
+    """
+    if found := shutil.which(name, path=search_path()):
+        return Path(found).absolute()
+    return debs.program(package, name)
