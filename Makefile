@@ -40,7 +40,8 @@ demo: $(VENV)/.demo
 
 test: lint
 	@tests/install-programs
-	$(BIN)/pytest -n 2 $(ARGS)
+	@# On a leash: killing make, however it is done, ends the tests, and what they have started ends with them.
+	exec $(BIN)/python tests/servers/leash.py $$PPID $(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.servers import leash
 from tests.servers.availability import needed
 from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
-from tests.servers.process import Server, short_folder
+from tests.servers.process import Server, begin, short_folder
+from tests.servers.reaper import find_in, kill
 from tests.servers.redis import RedisServer, find_redis
 
 #: What changes a program's output or places and is the developer's own affair.
@@ -23,6 +26,8 @@ AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # of xdist: it would go on for a while without its controller
+        leash.hold()
     config.addinivalue_line("markers", "styles(name, ...): run on these of the gallery of databases")
     config.addinivalue_line("markers", f"databases(kind, ...): run on these only, of {', '.join(KINDS)}")
 
@@ -41,6 +46,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, ids=kinds)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End whatever the tests have left running, also when they are killed; leaving something is an error."""
+    reaper = begin(tmp_path_factory.getbasetemp())
+    yield
+    left = reaper.close()
+    assert not left, f"still running after the tests: {left}"
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of the test's own, with a short path; nothing of the developer's settings reaches the test."""
@@ -53,6 +67,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         place.mkdir(mode=0o700)
         monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(place))
     yield folder
+    kill(partial(find_in, folder))  # the embedded server, if a command has started one
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,14 +11,19 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def hold() -> None:
+    """Have this process killed when its parent ends: the thread of it that started this one, to be exact."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main(parent: int, command: list[str]) -> None:
     """Become ``command``, to be killed when ``parent`` ends.
 
     Args:
         parent: Process id of the starter. If it ended before the leash held, nothing is run.
-        command: Absolute path of the program, and its arguments.
+        command: Path of the program, and its arguments.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    hold()
     if os.getppid() == parent:
         os.execv(command[0], command)
 

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from tests.servers.reaper import Reaper
+
 LEASH = Path(__file__).with_name("leash.py")
 
 #: Below the kernel's ephemeral ports, so that no outgoing connection takes the port of a server that is down.
@@ -28,10 +30,26 @@ class ServerError(Exception):
     """A server did not start; the text carries the end of its log."""
 
 
-def short_folder(prefix: str = "oc-") -> Path:
-    """Make a temporary folder whose path leaves room for a unix socket's name (104 characters in all)."""
+#: What ends everything that this process has started, when it has ended itself.
+_reapers: list[Reaper] = []
+
+
+def begin(*places: Path) -> Reaper:
+    """Have a reaper for this process, before it starts anything; without this call the first folder brings one.
+
+    Args:
+        places: Folders in which whatever works is ours, beside the one of ``short_folder``.
+    """
     place = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=place if len(place) < 40 else "/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="oc-", dir=place if len(place) < 40 else "/tmp"))
+    _reapers.append(Reaper(folder, *places))
+    return _reapers[-1]
+
+
+def short_folder() -> Path:
+    """Make a temporary folder whose path leaves room for a unix socket's name (104 characters in all)."""
+    folder = (_reapers[-1] if _reapers else begin()).folder
+    return Path(tempfile.mkdtemp(prefix="", dir=folder))
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,7 +35,7 @@ def main() -> int:
     forget_settings()
     plan = Plan(given.seed, given.kills, given.minutes * 60)
     began = time.monotonic()
-    folder = short_folder()
+    folder = Path(tempfile.mkdtemp(prefix="oc-")) if given.keep else short_folder()
     try:
         verdict = weather(folder, given.database, plan, persistent=given.redis_persistence == "aof")
     finally:
