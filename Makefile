@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint chaos bench bench-queries bench-relay fuzz-relay soak-relay docs clean
+.PHONY: help demo test lint fresh chaos bench bench-queries bench-relay fuzz-relay soak-relay docs clean
 
 help:
 	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
 	@echo "make test   lint, then run every test"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make fresh  demo and test on bare Debian systems (root, debootstrap; an hour and a half)"
 	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  measure; prints ratios"
 	@echo "make bench-queries  what the queries cost at a million orders (half an hour, 10 GB)"
@@ -48,6 +49,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+fresh:
+	tests/fresh/run $(ARGS)
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.chaos $(ARGS)
