@@ -14,6 +14,7 @@ import pytest
 from orderctl.cli.app import App
 from orderctl.cli.main import run
 from tests.cli.shop import Shop, opened
+from tests.servers.strict import complaints
 
 #: The script that setuptools has made beside the interpreter.
 SCRIPT = Path(sys.executable).parent / "orderctl"
@@ -50,6 +51,7 @@ def orderctl(tmp_path: Path) -> Program:
             cwd=tmp_path,
             **more,
         )
+        assert complaints(done.stderr) == []
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return call

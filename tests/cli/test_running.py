@@ -9,6 +9,7 @@ from orderctl import broker, channels
 from tests.cli.conftest import Program
 from tests.cli.shop import Shop
 from tests.servers.course import CourseServer
+from tests.servers.strict import DEVELOPMENT
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -135,6 +136,8 @@ def test_the_embedded_redis_is_told_of_and_stopped(inside: Program, orderctl: Pr
 def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home: Path, monkeypatch):
     (place := home / "t").mkdir()  # short, for the path of a socket
     monkeypatch.setenv("TMPDIR", str(place))
+    for name, value in DEVELOPMENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", "mysql://nobody@127.0.0.1:1/production")
 
     ended = orderctl("demo")

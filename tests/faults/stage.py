@@ -19,7 +19,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.stage"],
+            [sys.executable, "-W", "error", "-m", "tests.faults.stage"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

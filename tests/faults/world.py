@@ -24,6 +24,7 @@ from orderctl.states import ENDED_ORDER
 from tests.faults.receivers import Listener, PostOffice, Receiver
 from tests.faults.stage import Stage
 from tests.servers.course import CourseServer
+from tests.servers.strict import complaints
 
 T = TypeVar("T")
 
@@ -125,7 +126,9 @@ class World:
     ) -> subprocess.CompletedProcess[str]:
         """Run a role of ``play.py`` to its end, which may be its death."""
         environment = self.environment | {"ORDERCTL_FAULTS": faults} | more
-        return self.stage.play(role, str(argument), environment)
+        done = self.stage.play(role, str(argument), environment)
+        assert complaints(done.stderr) == []
+        return done
 
     @contextmanager
     def playing(
@@ -165,7 +168,8 @@ class World:
         self, *options: str, log: Path | None = None, **more: str
     ) -> Iterator[subprocess.Popen[bytes]]:
         """``orderctl worker start``, ended by two SIGTERMs' worth of patience at the end of the block."""
-        with (log or self.state / "supervisor.log").open("ab") as out:
+        log = log or self.state / "supervisor.log"
+        with log.open("ab") as out:
             process = subprocess.Popen(
                 [str(SCRIPT), "worker", "start", *options],
                 env=self.environment | more,
@@ -182,6 +186,7 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        assert complaints(log.read_text()) == []
 
     def pass_time(self) -> None:
         """Let every lease end and every pause be over, as if an hour had gone by."""

@@ -21,6 +21,7 @@ import redis
 import websockets
 
 from tests.servers.process import free_port
+from tests.servers.strict import complaints
 
 SCRIPT = Path(sys.executable).parent / "orderctl"
 #: Longest wait for something that is bound to come, in seconds.
@@ -134,8 +135,7 @@ def start_relay(redis_url: str) -> Iterator[StartRelay]:
         return started[-1].start()
 
     yield start
-    for relay in started:
-        relay.close()
+    assert [complaints(relay.close()) for relay in started] == [[] for _ in started]
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ import websockets
 from orderctl import broker
 from orderctl.channels import order_complete, order_status, task_progress, task_status
 from orderctl.messages import TaskProgress
-from tests.relay.conftest import SOON, Plain, RunningRelay, StartRelay, play, progress
+from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.relay.raw import UPGRADE
 from tests.servers.redis import RedisServer
+from tests.servers.strict import DEVELOPMENT, complaints
 
 
 class TestPlainProtocol:
@@ -384,3 +385,38 @@ class TestIdleAndSlowConnections:
 
         refused, _ = play(scenario())
         assert refused.value.response.status_code == 503
+
+
+@pytest.mark.databases("sqlite")
+def test_python_has_nothing_to_complain_of(
+    start_relay: StartRelay, store: redis.Redis, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Clients of each kind, requests, junk, and an end by SIGTERM, in Python's development mode."""
+    for name, value in DEVELOPMENT.items():
+        monkeypatch.setenv(name, value)
+    relay = start_relay(database_url=migrated_url)
+
+    async def scenario():
+        plain, socketio = await Plain.connect(relay), await SocketIo.connect(relay)
+        await plain.subscribe(task=456)
+        await socketio.subscribe(task=456)
+        store.publish("task:456:progress", "junk")
+        store.publish("task:456:progress", progress(42))
+        await plain.hear()
+        await socketio.hear()
+        socketio.socket.transport.abort()
+        return [
+            (await asyncio.to_thread(relay.ask, path)).status
+            for path in (
+                "/",
+                "/healthz",
+                "/metrics",
+                "/api/admin/orders/paid",
+                "/api/admin/dashboard/stats",
+                "/x",
+            )
+        ]
+
+    assert play(scenario()) == [200] * 5 + [404]
+    assert relay.stop() == 0
+    assert complaints(relay.close()) == []

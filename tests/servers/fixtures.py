@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import leash
+from tests.servers import leash, strict
 from tests.servers.availability import needed
 from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
@@ -61,6 +61,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = short_folder()
     for name in [name for name in os.environ if name.startswith("ORDERCTL_") or name in PERSONAL]:
         monkeypatch.delenv(name)
+    for name, value in strict.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(folder))
     for name in ("CONFIG", "STATE", "CACHE", "DATA", "RUNTIME"):
         place = folder / name.lower()

@@ -15,6 +15,7 @@ from orderctl import allowlist, channels, keeper, supervisor, workers
 from orderctl.settings import load
 from orderctl.supervisor import Child, Supervisor
 from tests.faults.world import SCRIPT, World, eventually
+from tests.servers.strict import DEVELOPMENT, complaints
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -320,3 +321,15 @@ RUBBISH: list[dict[str, bytes]] = [
     {"data": b"[]", "timeout": b"soon"},
     {"meta": b"not json", "data": b'["os.system", null, ["true"], {}]', "created_at": b""},
 ]
+
+
+def test_python_has_nothing_to_complain_of(world: World):
+    """A download, a failure and an end by SIGTERM, in Python's development mode."""
+    done, failed = world.order("D1", world.course()), world.order("D2", f"{world.courses.url}/nothing")
+    log = world.state / "strict.log"
+
+    with world.supervisor(log=log, **DEVELOPMENT):
+        eventually(lambda: _status(world, *done) == "completed", "the download")
+        eventually(lambda: _status(world, *failed) == "failed", "the failure")
+
+    assert complaints(log.read_text()) == []
