@@ -169,6 +169,8 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
         "loglevel": "warning",
         "daemonize": "yes",  # a session of its own, and no zombie for its starter
         "appendonly": "yes",
+        # Commands only: Redis and Valkey do not read each other's snapshots.
+        "aof-use-rdb-preamble": "no",
         "appendfsync": "everysec",
         "save": "",
     }

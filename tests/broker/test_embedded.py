@@ -400,19 +400,27 @@ def test_the_wheel_serves_where_nothing_is_installed(programs, state_dir):
         assert client.info("server")["server_name"] == "valkey"
 
 
-def test_data_goes_from_one_program_to_the_other(state_dir, home, monkeypatch):
-    """Debian's Redis today, the wheel's Valkey tomorrow."""
+@pytest.fixture
+def debians(home):
+    """A PATH with Debian's Redis; one without has the wheel's Valkey."""
     with needed():
-        program = debs.program("redis-server", "redis-server")
-    monkeypatch.setenv("PATH", str(program.parent))
-    with broker.brisk(embedded.ensure(state_dir)) as client:
-        assert client.info("server").get("server_name", "redis") == "redis"
-        client.set("kept", "yes")
-    embedded.stop(state_dir)
-    monkeypatch.setenv("PATH", str(home))
+        return str(debs.program("redis-server", "redis-server").parent)
 
-    with broker.brisk(embedded.ensure(state_dir)) as client:
-        assert client.get("kept") == b"yes"
+
+@pytest.mark.parametrize("first", ["redis", "valkey"])
+def test_data_goes_from_one_program_to_the_other(state_dir, home, debians, monkeypatch, first):
+    """Debian's Redis today, the wheel's Valkey tomorrow, or back: neither reads the other's newest snapshots."""
+    paths = {"redis": debians, "valkey": str(home)}
+    counts = []
+    for name in sorted(paths, reverse=first == "valkey"):
+        monkeypatch.setenv("PATH", paths[name])
+        with broker.brisk(embedded.ensure(state_dir)) as client:
+            assert client.info("server").get("server_name", "redis") == name
+            counts.append(client.incr("count"))
+            client.bgrewriteaof()
+            eventually(lambda client=client: not client.info("persistence")["aof_rewrite_in_progress"], "it")
+        embedded.stop(state_dir)
+    assert counts == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["state", "a b?c#d%41 é@:/"])
