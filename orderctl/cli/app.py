@@ -115,6 +115,18 @@ class App:
 
         return database.reading(self.engine)
 
+    def require_database(self) -> None:
+        """Find out that the database is not there, or not migrated, before anything is started or changed.
+
+        Raises:
+            DatabaseUnavailable: It does not answer.
+            Misconfigured: It is not migrated.
+        """
+        from orderctl import tasks
+
+        with self.reading() as connection:
+            tasks.select_tasks(connection, tasks.Selection(), limit=1)
+
     @property
     def redis_url(self) -> str:
         """Where Redis is; without a setting the embedded one, started if need be."""

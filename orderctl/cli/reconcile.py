@@ -41,6 +41,7 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
 
     if fix and check:
         raise InvalidInput("--fix changes and --check does not: give one of them")
+    app.require_database()
     if check:
         found = reconcile.check(app.engine, app.redis, app.settings)
         app.render(found)

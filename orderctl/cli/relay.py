@@ -64,9 +64,10 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
         orderctl relay start --port 3001 --origin https://shop.example
         orderctl relay start --host 0.0.0.0 --config /etc/orderctl/relay.toml
     """
-    from orderctl.relay import assembly
+    from orderctl.relay import access, assembly
 
     chosen = app.settings.relay
+    access.require_secret(chosen.host, chosen.token_secret)  # before the embedded Redis is started for it
     app.log()
     try:
         assembly.run(

@@ -84,12 +84,11 @@ def start(app: App, burst: bool) -> None:
 
 def _check_ground(app: App) -> None:
     """Find out before the first fork that something is missing, and not in every child after it."""
-    from orderctl import broker, tasks
+    from orderctl import broker
     from orderctl.downloads import registry
 
     registry.load(app.settings.worker.handler)
-    with app.reading() as connection:
-        tasks.select_tasks(connection, tasks.Selection(), limit=1)
+    app.require_database()
     broker.ping(app.redis)
 
 
@@ -106,6 +105,8 @@ def list_(app: App, rejected: bool) -> None:
     """
     from orderctl import allowlist, broker, workers
 
+    if not rejected:
+        app.require_database()
     with broker.translating():
         aside = allowlist.rejected(app.redis)
     if rejected:

@@ -132,6 +132,23 @@ def test_the_embedded_redis_is_told_of_and_stopped(inside: Program, orderctl: Pr
     assert inside("embedded", "status").status == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "relay start --host 0.0.0.0", "relay start --port nonsense", "relay probe",
+        "worker start", "worker start --burst", "worker start --handler nonsense", "worker list",
+        "reconcile", "reconcile --fix", "reconcile --check", "reconcile --fix --check",
+        "tail task 1", "tail order X", "tail pattern nonsense", "orders pay X --amount 1", "orders wait X",
+        "orders show X", "orders list --paid", "tasks list", "tasks retry 1", "tasks cancel 1", "logs show X -f",
+    ],
+)  # fmt: skip
+def test_a_command_that_is_refused_starts_no_embedded_redis(inside: Program, home: Path, arguments: str):
+    """The database is not migrated, or the command would not do without one."""
+    assert inside(*arguments.split()).status in {2, 69, 78}
+
+    assert not (home / "state" / "orderctl" / "redis").exists()
+
+
 @pytest.mark.timeout(180)
 def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home: Path, monkeypatch):
     (place := home / "t").mkdir()  # short, for the path of a socket
