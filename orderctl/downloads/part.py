@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -167,12 +167,12 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
         descriptor = _lock(folder, name)
         if descriptor is not None:
             part = Part(folder, descriptor, name, final)
-            try:
-                yield part
-            finally:
-                if part.named and not part.size:
-                    folder.remove(name)
-                os.close(descriptor)
+            with _closing(descriptor):
+                try:
+                    yield part
+                finally:
+                    if part.named and not part.size:
+                        folder.remove(name)
             return
     raise NotPermitted(f"another process downloads {final!r} into {folder.shown!r}")
 
@@ -185,10 +185,8 @@ def sweep(folder: Folder, finished: Container[str]) -> None:
             with suppress(OSError, NotPermitted):
                 descriptor = _lock(folder, name, flags=os.O_RDWR)
                 if descriptor is not None:
-                    try:
+                    with _closing(descriptor):
                         folder.remove(name)
-                    finally:
-                        os.close(descriptor)
 
 
 def read_record(folder: Folder, final: str, inode: int) -> Record | None:
@@ -230,15 +228,25 @@ def _lock(folder: Folder, name: str, *, flags: int = os.O_RDWR | os.O_CREAT) -> 
         descriptor = folder.open(name, flags)
         if descriptor is None:
             return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        status = folder.status(name)
-        if status is not None and status.st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-        os.close(descriptor)  # whoever held it has just given it its final name
+        with ExitStack() as unless_locked:
+            unless_locked.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            status = folder.status(name)
+            if status is not None and status.st_ino == os.fstat(descriptor).st_ino:
+                unless_locked.pop_all()
+                return descriptor
+            # Otherwise whoever held it has just given it its final name.
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _hash(descriptor: int, digest: hashlib._Hash, check: Callable[[], None]) -> None:
