@@ -153,6 +153,8 @@ def _start(folder: Path) -> None:
         complaint = _spawn(program, folder, place)
     if complaint or not _await_answer(folder, place, _START_SECONDS):
         raise _did_not_start(program, folder, complaint, logged)
+    if any((folder / "appendonlydir").glob("*.base.rdb")):  # from an earlier version, see _spawn
+        _answer(place, "BGREWRITEAOF")
 
 
 def _spawn(program: str, folder: Path, place: Path) -> str:
@@ -169,7 +171,7 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
         "loglevel": "warning",
         "daemonize": "yes",  # a session of its own, and no zombie for its starter
         "appendonly": "yes",
-        # Commands only: Redis and Valkey do not read each other's snapshots.
+        # Without a snapshot in it: Redis and Valkey read each other's commands, but not each other's snapshots.
         "aof-use-rdb-preamble": "no",
         "appendfsync": "everysec",
         "save": "",
@@ -240,13 +242,13 @@ def _await_answer(folder: Path, place: Path, seconds: float) -> bool:
     return False
 
 
-def _answer(place: Path) -> str:
-    """What the server says to PING; empty when there is none. No redis-py: most starts do not need it."""
+def _answer(place: Path, command: str = "PING") -> str:
+    """What the server says to a command; empty when there is none. No redis-py: most starts do not need it."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_SECONDS)
         try:
             client.connect(str(place))
-            client.sendall(b"PING\r\n")
+            client.sendall(f"{command}\r\n".encode())
             return client.recv(200).decode(errors="replace").strip().lstrip("+-")
         except OSError:
             return ""

@@ -423,6 +423,20 @@ def test_data_goes_from_one_program_to_the_other(state_dir, home, debians, monke
     assert counts == [1, 2]
 
 
+def test_what_an_earlier_version_has_written_is_written_anew(state_dir):
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        client.set("kept", "yes")
+        client.config_set("aof-use-rdb-preamble", "yes")
+        client.bgrewriteaof()
+        journal = embedded.status(state_dir).folder / "appendonlydir"
+        eventually(lambda: list(journal.glob("*.base.rdb")), "the snapshot")
+    embedded.stop(state_dir)
+
+    with broker.brisk(embedded.ensure(state_dir)) as client:
+        eventually(lambda: not list(journal.glob("*.base.rdb")), "the commands")
+        assert client.get("kept") == b"yes"
+
+
 @pytest.mark.parametrize("name", ["state", "a b?c#d%41 é@:/"])
 def test_the_embedded_database_is_a_file_in_the_state_folder(home, name):
     state_dir = home / name
