@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orderctl import embedded
+from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, find_redis
 
 Condition = Callable[[], object]
@@ -77,10 +78,14 @@ def imposter() -> Iterator[Callable[..., Imposter]]:
 
 
 class ClusterServer(RedisServer):
-    """A node of a Redis Cluster."""
+    """A node of a Redis Cluster. Its bus would listen 10,000 above its port, where clients get theirs."""
+
+    def __init__(self, program: Path) -> None:
+        super().__init__(program)
+        self.bus_port = free_port()
 
     def command(self) -> list[str]:
-        return [*super().command(), "--cluster-enabled", "yes"]
+        return [*super().command(), "--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)]
 
 
 @pytest.fixture

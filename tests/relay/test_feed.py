@@ -193,7 +193,7 @@ class TestRefusals:
             play(scenario())
 
     def test_a_cluster(self, special: Callable[..., SpecialRedis]):
-        server = special("--cluster-enabled", "yes")
+        server = special("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
 
         async def scenario() -> None:
             async with listening(server.url, Ear()):
