@@ -17,7 +17,7 @@ from orderctl import broker, database, embedded
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.broker.conftest import eventually
 from tests.servers import debs
-from tests.servers.availability import needed
+from tests.servers.availability import NEEDS_ROOT, needed
 from tests.servers.redis import find_redis
 
 ENSURE = (
@@ -345,7 +345,7 @@ def test_a_full_disk(home):
         timeout=60,
     )
     if ran.returncode == 99 or "unshare" in ran.stderr:
-        pytest.skip(f"no mount of our own here: {ran.stderr}")
+        pytest.skip(f"{NEEDS_ROOT}, or user namespaces: {ran.stderr.strip()}")
 
     assert "RedisUnavailable" in ran.stderr
     assert "No space left" in ran.stderr or "disk is full" in ran.stderr

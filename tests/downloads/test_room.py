@@ -13,6 +13,7 @@ from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
 from tests.downloads.liar import answer, chunked
+from tests.servers.availability import NEEDS_ROOT
 
 
 def test_too_little_room_is_told_before_a_byte_is_fetched(course, course_server):
@@ -101,7 +102,7 @@ def small_disk(tmp_path):
         place.mkdir()
         options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
         if os.geteuid() or subprocess.run(options, capture_output=True, check=False).returncode:
-            pytest.skip("mounting a small tmpfs needs root")
+            pytest.skip(f"{NEEDS_ROOT}, to mount a small tmpfs")
         mounted.append(place)
         return place
 

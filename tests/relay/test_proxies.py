@@ -116,15 +116,21 @@ class Proxy:
 
     Args:
         command: In the foreground.
+        folder: Where it works, also where its title has overwritten its environment.
         port: Where it listens.
         trust: Its certificate.
     """
 
-    def __init__(self, command: list[str], port: int, trust: Path, env: dict[str, str]) -> None:
+    def __init__(self, command: list[str], port: int, trust: Path, folder: Path, env: dict[str, str]) -> None:
         self.port = port
         self.tls = ssl.create_default_context(cafile=str(trust))
         self.process = subprocess.Popen(
-            command, env=os.environ | env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            command,
+            env=os.environ | env,
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
         )
         deadline = time.monotonic() + SOON
         while True:
@@ -197,6 +203,7 @@ def nginx(
         [str(program), "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
         port,
         certificate[0],
+        tmp_path,
         {},
     )
     yield proxy
@@ -223,7 +230,7 @@ def haproxy(
     )
     (tmp_path / "haproxy.cfg").write_text(config)
     command = [str(program), "-db", "-f", str(tmp_path / "haproxy.cfg")]
-    proxy = Proxy(command, port, certificate[0], {"ORDERCTL_RELAY_TOKEN": token})
+    proxy = Proxy(command, port, certificate[0], tmp_path, {"ORDERCTL_RELAY_TOKEN": token})
     yield proxy
     proxy.close()
 

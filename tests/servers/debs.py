@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers.aptsources import Mirror, find_mirror
-from tests.servers.availability import ENVIRONMENT, UnavailableError
+from tests.servers.availability import ENVIRONMENT, UnavailableError, outer_environment
 
 #: How long the tests wait for a fetch, in seconds; pytest ends a test after 120.
 PATIENCE = 90.0
@@ -189,7 +189,7 @@ def _run(command: list[str], deadline: float) -> None:
             capture_output=True,
             text=True,
             timeout=max(deadline - time.monotonic(), 1),
-            env={**ENVIRONMENT, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            env={**outer_environment(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except FileNotFoundError as error:
         raise UnavailableError(f"{command[0]} is not on this machine") from error

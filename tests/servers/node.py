@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.servers.availability import ENVIRONMENT, UnavailableError
+from tests.servers.availability import UnavailableError, outer_environment
 from tests.servers.debs import PATIENCE, cache_folder, locked
 from tests.servers.programs import find
 
@@ -41,7 +41,7 @@ def _install(root: Path, packages: tuple[str, ...]) -> None:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
-            env=dict(ENVIRONMENT),
+            env=outer_environment(),
         )
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error

@@ -42,7 +42,7 @@ def begin(*places: Path) -> Reaper:
     """
     place = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="oc-", dir=place if len(place) < 40 else "/tmp"))
-    _reapers.append(Reaper(folder, *places))
+    _reapers.append(Reaper(folder.resolve(), *(place.resolve() for place in places)))
     return _reapers[-1]
 
 

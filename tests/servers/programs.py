@@ -30,7 +30,7 @@ def find(name: str, *others: str) -> Path:
 
     Args:
         name: Its name in ``programs.txt``.
-        others: Names that it has elsewhere.
+        others: Its names on other systems.
 
     Raises:
         UnavailableError: It is not on this machine.
@@ -38,7 +38,8 @@ def find(name: str, *others: str) -> Path:
     for each in (name, *others):
         if found := shutil.which(each, path=search_path()):
             return Path(found).absolute()
-    raise UnavailableError(f"no {name}: sudo apt install {packages()[name]}")
+    package = packages().get(name)
+    raise UnavailableError(f"no {name}: sudo apt install {package}" if package else f"no {name} on the PATH")
 
 
 def find_or_fetch(name: str, package: str) -> Path:
@@ -53,4 +54,7 @@ def find_or_fetch(name: str, package: str) -> Path:
     """
     if found := shutil.which(name, path=search_path()):
         return Path(found).absolute()
-    return debs.program(package, name)
+    try:
+        return debs.program(package, name)
+    except UnavailableError as error:
+        raise UnavailableError(f"no {name}: sudo apt install {package} ({error})") from error

@@ -1,10 +1,11 @@
-"""Ends what a process of the tests has left running, however that process came to its end.
+"""Ends what a process of the tests has left running, however that process ended.
 
     reaper.py PID MARK FOLDER [PLACE...]
 
-A program in a session of its own: what kills the tests, their group or their session leaves it alone. It waits for
-the end of process PID, kills what is left of it and removes FOLDER. Left of it is whatever carries its mark in the
-environment, works in one of these folders (a daemon of ours starts with an empty environment), or descends from such.
+This program has a session of its own, so a signal to the tests, their group or their session does not reach it. It
+waits until process PID has ended. Then it kills what that process started, and removes FOLDER. It finds what was
+started by the mark in its environment, by its working folder (for daemons that start with an empty environment) and
+by its parents.
 """
 
 import contextlib
@@ -20,11 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-#: The variable that everything inherits which the tests start; no setting, so no test takes it away.
+#: The variable that everything inherits which the tests start. It is no setting, so no test takes it away.
 MARK = "TESTED_BY"
 
-#: How long what was killed may take to be gone, in seconds.
+#: How long what was killed may take to be gone, and what is about to end by itself, in seconds.
 PATIENCE = 10.0
+GRACE = 2.0
 
 
 class Reaper:
@@ -32,35 +34,38 @@ class Reaper:
 
     Args:
         folder: Removed in the end.
-        places: Further folders in which whatever works is ours.
+        places: Further folders; whatever works in them is ours.
     """
 
     def __init__(self, folder: Path, *places: Path) -> None:
         self.folder = folder
         self.places = [folder, *places]
-        self.mark = f"{os.getpid()}-{secrets.token_hex(8)}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-ISs", __file__, str(os.getpid()), self.mark, *map(str, self.places)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+        outer = os.environ.get(MARK)  # of tests that run tests
+        self.mark = f"{outer}/" if outer else ""
+        self.mark += f"{os.getpid()}-{secrets.token_hex(8)}"
+        command = [sys.executable, "-ISs", __file__, str(os.getpid()), self.mark, *map(str, self.places)]
+        null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+        self._pid = os.posix_spawn(command[0], command, os.environ, file_actions=null, setsid=True)
         os.environ[MARK] = self.mark
 
     def close(self) -> list[str]:
-        """End it with all that it is for, while this process goes on.
+        """End everything that is left, while this process goes on.
 
         Returns:
-            The command lines of what was still running.
+            The command lines of what was still running after a moment's grace.
         """
-        left = find(self.mark, self.places)
+        search = partial(find, self.mark, self.places)
+        deadline = time.monotonic() + GRACE
+        while (left := search() - {self._pid}) and time.monotonic() < deadline:
+            time.sleep(0.05)
         lines = [f"{pid}: {_command_line(pid)}" for pid in left]
-        self._process.kill()
-        self._process.wait()
-        kill(partial(find, self.mark, self.places))
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if os.waitpid(self._pid, os.WNOHANG) != (0, 0):
+            lines.append("the reaper itself has ended")
+        else:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        kill(search)
+        _clear(self.places, self.folder)
         del os.environ[MARK]
         return lines
 
@@ -80,7 +85,7 @@ def kill(search: Callable[[], set[int]]) -> None:
     deadline = time.monotonic() + PATIENCE
     while (found := search()) and time.monotonic() < deadline:
         for pid in found:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
@@ -94,24 +99,39 @@ def _with_descendants(is_ours: Callable[[int], bool]) -> set[int]:
 
 
 def _processes() -> Iterator[tuple[int, int]]:
-    """All processes but zombies: their ids and their parents'."""
+    """All processes that are younger than this one, but zombies: their ids and their parents'."""
+    born = _status("self")[_BORN]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                yield int(process.name), int(parent)
+            status = _status(process.name)
+            if status[_STATE] != "Z" and int(status[_BORN]) >= int(born):
+                yield int(process.name), int(status[_PARENT])
+
+
+#: Places in /proc/PID/stat (proc(5)), counted from behind the name.
+_STATE, _PARENT, _BORN = 0, 1, 19
+
+
+def _status(pid: str) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _carries(pid: int, mark: str) -> bool:
+    """Whether a process was started under this mark, or under that of tests which were."""
     with contextlib.suppress(OSError):
-        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = word.decode(errors="replace").partition("=")
+            if name == MARK:
+                return value == mark or value.startswith(f"{mark}/")
     return False
 
 
 def _works_in(pid: int, places: Sequence[Path]) -> bool:
+    """Whether a process works in one of these folders; another container may have folders of the same name."""
     with contextlib.suppress(OSError):
         folder = Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
-        return any(folder.is_relative_to(place) for place in places)
+        if any(folder.is_relative_to(place) for place in places):
+            return Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
     return False
 
 
@@ -121,14 +141,34 @@ def _command_line(pid: int) -> str:
     return "(gone)"
 
 
-def main(pid: int, mark: str, places: Sequence[Path]) -> None:
-    """Wait for the end of ``pid``, then end what is left of it."""
-    with contextlib.suppress(ProcessLookupError):
+def _clear(places: Sequence[Path], folder: Path) -> None:
+    """Unmount what was mounted in these places, and remove the folder."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        mounted = Path(line.split()[1].encode().decode("unicode_escape"))
+        if any(mounted.is_relative_to(place) for place in places):
+            subprocess.run(["umount", "--lazy", str(mounted)], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(pid: int) -> None:
+    """Wait for the end of a process that is not ours to wait for."""
+    try:
         waiting = select.poll()
         waiting.register(os.pidfd_open(pid), select.POLLIN)
         waiting.poll()
+    except ProcessLookupError:
+        return
+    except OSError:  # not every container lets us
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.2)
+
+
+def main(pid: int, mark: str, places: Sequence[Path]) -> None:
+    """Wait for the end of ``pid``, then end what is left of it."""
+    os.chdir("/")
+    _wait(pid)
     kill(partial(find, mark, places))
-    shutil.rmtree(places[0], ignore_errors=True)
+    _clear(places, places[0])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 #: Python's deprecations, and files and connections that were never closed, are errors in every program of ours.
 ENVIRONMENT: Mapping[str, str] = {"PYTHONWARNINGS": "error"}
 
-#: Development mode beside: Python before 3.13 keeps to itself what a finalizer runs into, and 3.13 tells not all.
+#: In development mode Python also tells what a finalizer runs into; before 3.13 it hides that otherwise.
 DEVELOPMENT: Mapping[str, str] = {**ENVIRONMENT, "PYTHONDEVMODE": "1"}
 
 #: How a finalizer, or anything else that nobody waits for, says that it failed.

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import debs
+from tests.servers import debs, programs
 from tests.servers.aptsources import Mirror, find_mirror, read_sources
-from tests.servers.availability import UnavailableError
+from tests.servers.availability import UnavailableError, needed
 
 DEB822 = """\
 Types: deb
@@ -91,7 +91,9 @@ def test_fetch_that_fails_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_mirror_that_is_not_refreshed_any_more_will_do(tmp_path: Path) -> None:
     config = debs.configure(Mirror("http://mirror.example.org/debian", ("unstable",), ("main",)), tmp_path)
 
-    dump = subprocess.check_output(["apt-config", "-c", config, "dump"], text=True).splitlines()
+    with needed():
+        apt_config = programs.find("apt-config")
+    dump = subprocess.check_output([apt_config, "-c", config, "dump"], text=True).splitlines()
 
     assert 'Acquire::Check-Valid-Until "false";' in dump
     assert f'Dir::State::lists "{tmp_path}/lists";' in dump
