@@ -83,7 +83,7 @@ def measure(url: str, workers: int, count: int) -> bool:
             connection.execute(select(download_tasks.c.id).order_by(download_tasks.c.id)).scalars()
         )
     engine.dispose()
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     start, spans = context.Barrier(workers), context.Queue()
     processes = [
         context.Process(target=work, args=(url, number, task_ids[number::workers], start, spans))

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.chaos.__main__ import show, weather
 from tests.faults.chaos.storm import Plan
 from tests.servers.availability import needed
+from tests.servers.strict import complaints
 
 
 @pytest.mark.timeout(240)
@@ -17,3 +18,6 @@ def test_nothing_is_lost_or_doubled_in_a_storm(home: Path, kind: str):
     show(verdict)
     assert verdict.lost == []
     assert verdict.doubled == []
+    said = [log.read_text() for log in home.rglob("*.log")]
+    assert any(said)
+    assert complaints("".join(said)) == []
