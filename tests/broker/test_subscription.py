@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 
 import pytest
 import redis
@@ -304,12 +305,16 @@ def test_ctrl_c_ends_it_at_once(client, redis_url):
     events = subscribe(redis_url, [task_progress(1)], tick=600, silence=600)
     next(events)
 
+    def listen():
+        threading.Thread(target=interrupt).start()  # in here: it may be quicker than we are
+        next(events)
+
     def interrupt():
         eventually(lambda: client.pubsub_numsub("task:1:progress")[0][1], "the subscription")
+        time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        next(events)
+        listen()
 
     eventually(lambda: not client.pubsub_numsub("task:1:progress")[0][1], "the disconnection")
