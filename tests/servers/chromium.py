@@ -1,5 +1,6 @@
 """Chromium, driven by playwright. Its own browsers are not fetched: the distribution's is taken."""
 
+import subprocess
 from pathlib import Path
 
 from tests.servers.availability import UnavailableError
@@ -23,10 +24,16 @@ def find_chromium() -> Path:
     """Find Chromium or Chrome.
 
     Raises:
-        UnavailableError: There is none, or playwright is not installed.
+        UnavailableError: There is none, or playwright is not installed, or cannot run.
     """
     try:
-        import playwright.sync_api  # noqa: F401
+        from playwright._impl._driver import compute_driver_executable
     except ImportError as error:
         raise UnavailableError(f"playwright cannot be imported: {error}") from error
+    node, _ = compute_driver_executable()
+    tried = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        raise UnavailableError(
+            f"playwright does not run: sudo apt install libatomic1 ({tried.stderr.strip()})"
+        )
     return find("chromium", *OTHER_NAMES)
