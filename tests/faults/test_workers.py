@@ -2,20 +2,16 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from orderctl.worker import DownloadWorker
+from tests.faults.chaos.hosts import children
 from tests.faults.world import World, eventually
 from tests.servers.fixtures import OwnRedis
+from tests.servers.reaper import is_running
 
 pytestmark = pytest.mark.databases("sqlite")
-
-
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
 def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
@@ -74,7 +70,7 @@ def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
         assert len(family) == 4, "worker, its horse, keeper, courier"
         supervisor.kill()
         supervisor.wait()
-        eventually(lambda: not any(alive(pid) for pid in family), "the end of all", 5)
+        eventually(lambda: not any(is_running(pid) for pid in family), "the end of all", 5)
 
 
 def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
@@ -86,7 +82,7 @@ def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
         [worker] = [pid for pid in children(supervisor.pid) if children(pid)]
         [horse] = children(worker)
         os.kill(worker, signal.SIGKILL)
-        eventually(lambda: not alive(horse), "the horse's end", 5)
+        eventually(lambda: not is_running(horse), "the horse's end", 5)
         world.courses.release("/go/lesson.bin")
 
 
@@ -108,10 +104,3 @@ def test_a_lost_worker_s_task_is_run_again_by_its_own_supervisor(world: World):
 def descendants(pid: int) -> list[int]:
     found = children(pid)
     return [*found, *(inner for child in found for inner in descendants(child))]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

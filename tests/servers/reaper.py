@@ -80,6 +80,14 @@ def find_in(place: Path) -> set[int]:
     return _with_descendants(lambda pid: _works_in(pid, [place]))
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; a zombie, which waits for its parent to look, has ended."""
+    try:
+        return _status(str(pid))[_STATE] != "Z"
+    except OSError:
+        return False
+
+
 def kill(search: Callable[[], set[int]]) -> None:
     """Kill what a search finds, until it finds nothing more."""
     deadline = time.monotonic() + PATIENCE

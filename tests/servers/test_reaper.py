@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.world import eventually
+from tests.servers.reaper import is_running
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,12 +65,7 @@ def left(folder: Path) -> list[object]:
 
 
 def is_there(what: int | str) -> bool:
-    if isinstance(what, str):
-        return Path(what).exists()
-    try:
-        return Path(f"/proc/{what}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return Path(what).exists() if isinstance(what, str) else is_running(what)
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])

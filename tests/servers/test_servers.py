@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tests.servers.fixtures import OwnRedis
 from tests.servers.mysql import MysqlServer
 from tests.servers.process import LEASH, Server, ServerError
+from tests.servers.reaper import is_running
 from tests.servers.redis import RedisServer, find_redis
 
 
@@ -140,8 +141,7 @@ def test_leashed_program_dies_with_its_starter() -> None:
 def wait_until_gone(pid: int) -> None:
     """Wait for an orphan; whoever inherits it may take a while to reap it."""
     for _ in range(500):
-        state = Path(f"/proc/{pid}/stat")
-        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+        if not is_running(pid):
             return
         threading.Event().wait(0.01)
     raise AssertionError(f"{pid} is still running")

@@ -14,6 +14,7 @@ import pytest
 from orderctl import allowlist, channels, keeper, supervisor, workers
 from orderctl.settings import load
 from orderctl.supervisor import Child, Supervisor
+from tests.faults.chaos.hosts import children
 from tests.faults.world import SCRIPT, World, eventually
 from tests.servers.strict import DEVELOPMENT, complaints
 
@@ -26,10 +27,6 @@ def _held(world: World, path: str = "/go") -> tuple[str, Any]:
     """A course whose download does not get on; its URL, and what waits until a worker is at it."""
     url = world.course(path)
     return url, world.courses.hold(f"{path}/lesson.bin", at=10_000)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _status(world: World, task_id: int) -> str:
@@ -113,13 +110,13 @@ def test_second_sigterm_is_heard_by_a_worker_that_slept_through_the_first(world:
 
     with _idle(world, "--drain-timeout", "600") as process:
         reached()
-        children = _children(process.pid)
-        for child in children:
+        family = children(process.pid)
+        for child in family:
             os.kill(child, signal.SIGSTOP)
         for said in ("draining", "ending"):
             process.send_signal(signal.SIGTERM)
             eventually(lambda said=said: said in log.read_text(), said)
-        for child in children:
+        for child in family:
             os.kill(child, signal.SIGCONT)
         assert process.wait(30) == 0
 
@@ -149,11 +146,11 @@ def test_burst_with_nothing_to_do_ends(world: World) -> None:
 
 def test_children_that_end_are_replaced(world: World) -> None:
     with _idle(world, "--concurrency", "2") as process:
-        before = _children(process.pid)
+        before = children(process.pid)
         assert len(before) == 4, "two workers, keeper, courier"
         for number in (signal.SIGKILL, signal.SIGTERM):
-            os.kill(_children(process.pid)[0], number)
-            eventually(lambda: len(_children(process.pid)) == 4, "its successor")
+            os.kill(children(process.pid)[0], number)
+            eventually(lambda: len(children(process.pid)) == 4, "its successor")
         [task] = world.order("DH1", world.course())
         eventually(world.settled, "the order's end")
         assert _status(world, task) == "completed"
@@ -246,10 +243,10 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
     _poison(world, touched, named)
 
     with _idle(world, "--concurrency", "2") as process:
-        workers_before = set(_children(process.pid))
+        workers_before = set(children(process.pid))
         eventually(world.settled, "the end of all orders", 110)
         eventually(lambda: world.client.llen("rq:queue:downloads") == 0, "an empty queue")
-        assert set(_children(process.pid)) == workers_before, (world.state / "supervisor.log").read_text()
+        assert set(children(process.pid)) == workers_before, (world.state / "supervisor.log").read_text()
 
     assert {task.status for task in world.tasks()} == {"completed"}
     assert len(world.tasks()) == 101
