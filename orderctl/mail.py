@@ -88,12 +88,16 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
 
 def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
     """How often it happened since the mail before, or in the last hour."""
-    since = payload.get("since")
-    begin = datetime.fromisoformat(since) if since else database.utc_now(-failures.ALERT_SECONDS)
-    log = order_audit_logs.c
+    since, log = payload.get("since"), order_audit_logs.c
+    # The failure of the mail before may have been written down in the same moment in which that was due.
+    period = (
+        log.created_at > datetime.fromisoformat(since)
+        if since
+        else log.created_at >= database.utc_now(-failures.ALERT_SECONDS)
+    )
     query = select(log.details).where(
         log.severity.in_((Severity.WARNING, Severity.ERROR)),
-        log.created_at >= begin,
+        period,
         log.event_type == "download_failed",
     )
     found = connection.execute(query).scalars()
