@@ -5,17 +5,31 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
 import redis
 from rq import Queue, Worker, utils, worker_registration
-from rq.exceptions import DequeueTimeout
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import allowlist, audit, broker, channels, database, embedded, faults, jobs, offspring, tasks
+from orderctl import (
+    allowlist,
+    audit,
+    broker,
+    channels,
+    clock,
+    database,
+    embedded,
+    faults,
+    jobs,
+    offspring,
+    tasks,
+)
 from orderctl.allowlist import Rejected
 from orderctl.errors import OrderctlError
 from orderctl.settings import Settings
@@ -27,6 +41,10 @@ _PAUSE_SECONDS = 1.0
 #: RQ waits 15 s less than this for a job, and 10 s longer than that for an answer: where one gets lost on the
 #: way, its default of 420 s has a worker sit there for seven minutes.
 _TTL_SECONDS = 20
+#: How often a worker looks up from a wait to see whether it is to stop.
+_LOOK_SECONDS = 0.1
+#: How much longer than asked for an answer to BLMOVE may take.
+_LATE_SECONDS = 10
 
 
 class GuardedQueue(Queue):
@@ -41,20 +59,36 @@ class GuardedQueue(Queue):
         queues: Any,
         timeout: int | None,
         connection: redis.Redis,
+        stopping: Callable[[], bool] = lambda: False,
         **_: Any,
     ) -> tuple[Job, Self] | None:
-        """As RQ's, but takes nothing while paused, and looks at a job's hash before it is unpacked."""
+        """As RQ's, but takes nothing while paused, and looks at a job's hash before it is unpacked.
+
+        Args:
+            queues: The one queue.
+            timeout: How long to wait for a job, in seconds; None not at all.
+            connection: A Redis client.
+            stopping: Looked at while waiting.
+
+        Raises:
+            DequeueTimeout: When there was none in that time.
+            StopRequested: When ``stopping`` says so.
+        """
         (queue,) = queues
         while True:
-            popped = None if cls._is_paused(connection, queue) else cls.lmove(connection, queue.key, timeout)
+            popped = (
+                None if cls._is_paused(connection, queue) else cls._pop(connection, queue, timeout, stopping)
+            )
             if popped is not None and cls._is_paused(connection, queue):  # meanwhile
-                cls._put_back(connection, queue, popped[1])
+                cls._put_back(connection, queue, popped)
                 popped = None
-            if popped is None:
-                cls._rest(queue, timeout)
-                return None
+            if popped is None:  # that ends a burst; others come again, after a sign of life
+                if timeout is None:
+                    return None
+                _rest(_PAUSE_SECONDS, stopping)
+                raise DequeueTimeout(timeout, queue.key)
             faults.point("job.popped")
-            job = cls._admit(connection, queue, popped[1].decode("utf-8", "replace"))
+            job = cls._admit(connection, queue, popped.decode("utf-8", "replace"))
             if job is not None:
                 return job, queue
 
@@ -69,12 +103,26 @@ class GuardedQueue(Queue):
             pipeline.lpush(queue.key, job_id)
             pipeline.execute()
 
-    @staticmethod
-    def _rest(queue: Queue, timeout: int | None) -> None:
-        """Nothing to do: that ends a burst; others come again, after a sign of life."""
-        if timeout is not None:
-            time.sleep(_PAUSE_SECONDS)
+    @classmethod
+    def _pop(
+        cls, connection: redis.Redis, queue: Queue, timeout: int | None, stopping: Callable[[], bool]
+    ) -> bytes | None:
+        if timeout is None:
+            return connection.lmove(queue.key, queue.intermediate_queue_key)  # type: ignore[return-value]
+        pool: Any = connection.connection_pool
+        wire = pool.get_connection()
+        try:
+            wire.send_command("BLMOVE", queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT", timeout)
+            _wait_for_answer(wire, timeout + _LATE_SECONDS, stopping)
+            popped = wire.read_response()
+        except BaseException:
+            wire.disconnect()
+            raise
+        finally:
+            pool.release(wire)
+        if popped is None:
             raise DequeueTimeout(timeout, queue.key)
+        return popped  # type: ignore[no-any-return]
 
     @classmethod
     def _admit(cls, connection: redis.Redis, queue: Self, job_id: str) -> Job | None:
@@ -95,6 +143,21 @@ class GuardedQueue(Queue):
         # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
         job.timeout, job.result_ttl, job.failure_ttl = -1, 0, 0
         return job
+
+
+def _wait_for_answer(wire: Any, seconds: float, stopping: Callable[[], bool]) -> None:
+    over = clock.elapsed() + seconds
+    while not wire.can_read(_LOOK_SECONDS):
+        if stopping():
+            raise StopRequested
+        if clock.elapsed() > over:
+            raise redis.TimeoutError
+
+
+def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
+    over = clock.elapsed() + seconds
+    while not stopping() and (left := over - clock.elapsed()) > 0:
+        time.sleep(min(_LOOK_SECONDS, left))
 
 
 class DownloadWorker(Worker):
@@ -144,13 +207,48 @@ class DownloadWorker(Worker):
             pipeline.execute()
         worker_registration.clean_worker_registry(queue)
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """As RQ's, but the end does not wait for a Redis that is away."""
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Unlike RQ's this raises nothing: the signal may have come anywhere, also where a library swallows it."""
+        signal.signal(signal.SIGINT, self.request_force_stop)
+        signal.signal(signal.SIGTERM, self.request_force_stop)
+        self._stop_requested = True
         broker.hurry(self.connection)
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
-    def set_shutdown_requested_date(self) -> None:
-        """Nothing: the signal may have come in the middle of a command, with the connection's lock held."""
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop_requested
+
+    def dequeue_job_and_maintain_ttl(
+        self,
+        timeout: int | None,
+        max_idle_time: int | None = None,  # noqa: ARG002
+    ) -> tuple[Job, Queue] | None:
+        """As RQ's, but it looks up from each wait, and finds a Redis that is back within two seconds."""
+        self.set_state(WorkerStatus.IDLE)
+        self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]
+        attempt = 0
+        while not self._stop_requested:
+            try:
+                return self._dequeue(timeout)
+            except DequeueTimeout:
+                attempt = 0
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                _log.log(logging.INFO if attempt else logging.WARNING, "Redis does not answer: %s", error)
+                _rest(broker.backoff(attempt), self.is_stopping)
+                attempt += 1
+        raise StopRequested
+
+    def _dequeue(self, timeout: int | None) -> tuple[Job, Queue] | None:
+        self.heartbeat()
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        found = self.queue_class.dequeue_any(
+            self._ordered_queues, timeout, connection=self.connection, stopping=self.is_stopping
+        )
+        if found is not None:
+            found[0].redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        self.heartbeat()
+        return found
 
     def teardown(self) -> None:
         """As RQ's; without Redis there is nobody to say goodbye to."""

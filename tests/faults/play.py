@@ -4,9 +4,13 @@ The settings, and the fault at which it dies, come from the environment.
 """
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -59,6 +63,22 @@ def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
     delivery.send_due(engine, client, settings)
 
 
+def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
+    """A worker that is told to stop where whatever is raised is lost, as in the midst of a library."""
+
+    class Swallowing(worker.GuardedQueue):
+        @classmethod
+        def dequeue_any(cls, *arguments: Any, **more: Any) -> Any:
+            with suppress(BaseException):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().dequeue_any(*arguments, **more)
+
+    class Worker(worker.DownloadWorker):
+        queue_class = Swallowing
+
+    Worker(settings, f"worker-{argument}").work()
+
+
 def _pay(_: Settings, engine: Engine, argument: str) -> None:
     paid = payments.Payment(argument, Decimal(100), "ACB", f"T-{argument}")
     database.transact(engine, lambda c: payments.receive(c, paid, actor="tester"))
@@ -75,6 +95,7 @@ def _cancel(_: Settings, engine: Engine, argument: str) -> None:
 ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "horse": _horse,
     "worker": lambda settings, _, argument: worker.work(settings, f"worker-{argument}", burst=True),
+    "worker-that-swallows": _worker_that_swallows,
     "keeper": _keeper,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,

@@ -59,6 +59,12 @@ def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: 
         assert world.task(1).status == "completed"
 
 
+def test_a_worker_stops_although_what_tells_it_so_was_swallowed(world: World):
+    """A signal may find the worker anywhere, also where a library catches everything."""
+    with world.playing("worker-that-swallows", "1") as worker:
+        assert worker.wait(10) == 0
+
+
 def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
     """An orphaned work-horse would go on downloading beside its successor."""
     world.course("/go")

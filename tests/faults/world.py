@@ -186,7 +186,8 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        assert complaints(log.read_text()) == []
+        said = log.read_text()
+        assert complaints(said) == [], said
 
     def pass_time(self) -> None:
         """Let every lease end and every pause be over, as if an hour had gone by."""
