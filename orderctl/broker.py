@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool, parse_url
 from redis.retry import Retry
 
-from orderctl import embedded, faults, messages
+from orderctl import clock, embedded, faults, messages
 from orderctl.channels import (
     SNAPSHOT_TTL,
     Channel,
@@ -46,8 +45,6 @@ _log = logging.getLogger(__name__)
 _GREETING_SECONDS: Final = 2.0
 #: Longest pause of the patient client between two attempts to connect, in seconds.
 _BACKOFF_CAP: Final = 2.0
-#: How often it looks up from that to see whether it is to hurry.
-_LOOK_SECONDS: Final = 0.1
 #: What a URL may say of a connection; timeouts and retries are ours to set.
 _ENDPOINT: Final = {"connection_class", "host", "port", "path", "db", "username", "password"}
 #: Options of redis-py that a URL shared with another program may carry: without effect here.
@@ -177,17 +174,12 @@ class PatientPool(ConnectionPool):
                     raise
                 if attempt == 0:
                     _log.warning("Redis does not answer, trying again: %s", error)
-                self._rest(backoff(attempt))
+                clock.rest(backoff(attempt), lambda: not self.waits)
                 attempt += 1
             else:
                 if attempt:
                     _log.warning("Redis answers again")
                 return connection
-
-    def _rest(self, seconds: float) -> None:
-        over = time.monotonic() + seconds
-        while self.waits and (left := over - time.monotonic()) > 0:
-            time.sleep(min(_LOOK_SECONDS, left))
 
 
 def hurry(client: redis.Redis) -> None:

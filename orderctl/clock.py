@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Final
+
+#: How often a wait is looked up from, in seconds.
+LOOK_SECONDS: Final = 0.1
 
 
 def milliseconds() -> int:
@@ -13,3 +18,10 @@ def milliseconds() -> int:
 def elapsed() -> float:
     """Seconds on a clock that never jumps and goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def rest(seconds: float, over: Callable[[], bool]) -> None:
+    """Sleep, for so long or until ``over`` says so: a sleep goes on after a signal."""
+    end = elapsed() + seconds
+    while not over() and (left := end - elapsed()) > 0:
+        time.sleep(min(LOOK_SECONDS, left))

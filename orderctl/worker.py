@@ -41,8 +41,6 @@ _PAUSE_SECONDS = 1.0
 #: RQ waits 15 s less than this for a job, and 10 s longer than that for an answer: where one gets lost on the
 #: way, its default of 420 s has a worker sit there for seven minutes.
 _TTL_SECONDS = 20
-#: How often a worker looks up from a wait to see whether it is to stop.
-_LOOK_SECONDS = 0.1
 #: How much longer than asked for an answer to BLMOVE may take.
 _LATE_SECONDS = 10
 
@@ -85,7 +83,7 @@ class GuardedQueue(Queue):
             if popped is None:  # that ends a burst; others come again, after a sign of life
                 if timeout is None:
                     return None
-                _rest(_PAUSE_SECONDS, stopping)
+                clock.rest(_PAUSE_SECONDS, stopping)
                 raise DequeueTimeout(timeout, queue.key)
             faults.point("job.popped")
             job = cls._admit(connection, queue, popped.decode("utf-8", "replace"))
@@ -147,17 +145,11 @@ class GuardedQueue(Queue):
 
 def _wait_for_answer(wire: Any, seconds: float, stopping: Callable[[], bool]) -> None:
     over = clock.elapsed() + seconds
-    while not wire.can_read(_LOOK_SECONDS):
+    while not wire.can_read(clock.LOOK_SECONDS):
         if stopping():
             raise StopRequested
         if clock.elapsed() > over:
             raise redis.TimeoutError
-
-
-def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
-    over = clock.elapsed() + seconds
-    while not stopping() and (left := over - clock.elapsed()) > 0:
-        time.sleep(min(_LOOK_SECONDS, left))
 
 
 class DownloadWorker(Worker):
@@ -223,7 +215,7 @@ class DownloadWorker(Worker):
         timeout: int | None,
         max_idle_time: int | None = None,  # noqa: ARG002
     ) -> tuple[Job, Queue] | None:
-        """As RQ's, but it looks up from each wait, and finds a Redis that is back within two seconds."""
+        """As RQ's, but it looks up from each wait to see whether it is to stop."""
         self.set_state(WorkerStatus.IDLE)
         self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]
         attempt = 0
@@ -234,7 +226,7 @@ class DownloadWorker(Worker):
                 attempt = 0
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 _log.log(logging.INFO if attempt else logging.WARNING, "Redis does not answer: %s", error)
-                _rest(broker.backoff(attempt), self.is_stopping)
+                clock.rest(broker.backoff(attempt), self.is_stopping)
                 attempt += 1
         raise StopRequested
 
