@@ -225,6 +225,8 @@ class DownloadWorker(Worker):
             except DequeueTimeout:
                 attempt = 0
             except (redis.ConnectionError, redis.TimeoutError) as error:
+                if self.is_stopping():  # then it is not waited for
+                    break
                 _log.log(logging.INFO if attempt else logging.WARNING, "Redis does not answer: %s", error)
                 clock.rest(broker.backoff(attempt), self.is_stopping)
                 attempt += 1
