@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool, parse_url
+from redis.connection import ConnectionPool, SSLConnection, parse_url
 from redis.retry import Retry
 
 from orderctl import clock, embedded, faults, messages
@@ -126,7 +126,9 @@ def _client(
         "driver_info": None,  # two further round trips
         "client_name": name,
     }
-    if name is not None:
+    # Over TLS the greeting also reads the session tickets that come unasked: redis-py takes them for an answer
+    # that was left unread, and refuses the connection.
+    if name is not None or options.get("connection_class") is SSLConnection:
         options["redis_connect_func"] = _greet
     client = redis.Redis(connection_pool=pool(**options))
     client.auto_close_connection_pool = True

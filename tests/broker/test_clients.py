@@ -30,6 +30,16 @@ def test_a_client_works(make, redis_url):
 
 
 @CLIENTS
+def test_a_client_works_over_tls(make, tls_redis):
+    """A server's session tickets come unasked after the handshake, and are no answer that was left unread."""
+    client = make(tls_redis.tls_url)
+
+    for number in range(1, 21):
+        assert client.incr("counter") == number
+        client.connection_pool.disconnect()
+
+
+@CLIENTS
 def test_a_command_is_not_sent_again_when_the_connection_breaks(make, imposter):
     def answer(told):
         if b"INCR" in told:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import pytest
 import redis
@@ -14,10 +12,8 @@ import redis
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.relay.feed import Feed
 from tests.relay.conftest import eventually, play
-from tests.servers import debs
-from tests.servers.availability import needed
 from tests.servers.process import free_port
-from tests.servers.redis import RedisServer, find_redis
+from tests.servers.redis import RedisServer, TlsRedis, find_redis
 
 
 class Ear:
@@ -64,8 +60,8 @@ async def listening(url: str, ear: Ear) -> AsyncIterator[Feed]:
 class SpecialRedis(RedisServer):
     """A server with further options."""
 
-    def __init__(self, *options: str, program: Path | None = None) -> None:
-        super().__init__(program or find_redis())
+    def __init__(self, *options: str) -> None:
+        super().__init__(find_redis())
         self.options = options
 
     def command(self) -> list[str]:
@@ -76,8 +72,8 @@ class SpecialRedis(RedisServer):
 def special() -> Iterator[Callable[..., SpecialRedis]]:
     servers: list[SpecialRedis] = []
 
-    def make(*options: str, program: Path | None = None) -> SpecialRedis:
-        servers.append(SpecialRedis(*options, program=program))
+    def make(*options: str) -> SpecialRedis:
+        servers.append(SpecialRedis(*options))
         return servers[-1].start()
 
     yield make
@@ -138,35 +134,8 @@ class TestAddresses:
 
         assert play(scenario()) == b"three"
 
-    def test_tls(self, special: Callable[..., SpecialRedis], tmp_path: Path):
-        key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-        subprocess.run(
-            [
-                *(
-                    "openssl",
-                    "req",
-                    "-x509",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:P-256",
-                    "-nodes",
-                ),
-                *("-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost", "-days", "2"),
-                *("-addext", "subjectAltName=IP:127.0.0.1"),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        port = free_port()
-        files = ["--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert)]
-        with needed():  # Debian's speaks TLS, the wheel's does not
-            program = debs.program("redis-server", "redis-server")
-        server = special("--tls-port", str(port), *files, "--tls-auth-clients", "no", program=program)
-
-        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={cert}"
-
-        assert hears(url, server.url) == [b"a", b"b"]
+    def test_tls(self, tls_redis: TlsRedis):
+        assert hears(tls_redis.tls_url, tls_redis.url) == [b"a", b"b"]
 
     @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0?nonsense=1", "redis://127.0.0.1:x/0"])
     def test_what_is_no_address(self, url: str):

@@ -16,7 +16,7 @@ from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose,
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 from tests.servers.process import Server, begin, short_folder
 from tests.servers.reaper import find_in, kill
-from tests.servers.redis import RedisServer, find_redis
+from tests.servers.redis import RedisServer, TlsRedis, find_redis
 
 #: What changes a program's output or places and is the developer's own affair.
 PERSONAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS")
@@ -109,6 +109,14 @@ def own_redis() -> Iterator[OwnRedis]:
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def tls_redis() -> Iterator[TlsRedis]:
+    """A Redis that speaks TLS, too."""
+    with needed():
+        server = TlsRedis()
+    yield from _running(server)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """A private Redis or Valkey server."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from redis import Redis
 
+from tests.servers import debs
 from tests.servers.availability import ENVIRONMENT, UnavailableError
-from tests.servers.process import Server
+from tests.servers.process import Server, free_port
 
 PROGRAMS = ("valkey-server", "redis-server")
 
@@ -81,3 +83,43 @@ class RedisServer(Server):
             client.flushall()
             client.script_flush()
             client.config_resetstat()
+
+
+class TlsRedis(RedisServer):
+    """A Redis that speaks TLS, too, with a certificate of its own.
+
+    Raises:
+        UnavailableError: Debian's Redis cannot be had. It speaks TLS, the wheel's does not.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(debs.program("redis-server", "redis-server"))
+        self.tls_port = free_port()
+        self._key, self._certificate = self.folder / "key.pem", self.folder / "cert.pem"
+        _certify(self._key, self._certificate)
+
+    @property
+    def tls_url(self) -> str:
+        """The URL over TLS."""
+        return f"rediss://127.0.0.1:{self.tls_port}/0?ssl_ca_certs={self._certificate}"
+
+    def command(self) -> list[str]:
+        options = {
+            "tls-port": str(self.tls_port),
+            "tls-cert-file": str(self._certificate),
+            "tls-key-file": str(self._key),
+            "tls-ca-cert-file": str(self._certificate),
+            "tls-auth-clients": "no",
+        }
+        return [
+            *super().command(),
+            *(word for name, value in options.items() for word in (f"--{name}", value)),
+        ]
+
+
+def _certify(key: Path, certificate: Path) -> None:
+    """Make a key and a certificate for 127.0.0.1 that it signs itself."""
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    words += ["-subj", "/CN=localhost", "-days", "2", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *words, *files], check=True, capture_output=True)
