@@ -110,11 +110,15 @@ class Exchange:
 
     # Redis comes and goes.
 
-    async def _went_up(self) -> None:
+    def _went_up(self) -> Awaitable[None]:
+        # At once, and not in a task: whoever is told hears nothing before.
         if self._degraded:
             self._degraded = False
             _log.warning("Redis answers again")
             self._announce(RESTORED)
+        return self._catch_up()
+
+    async def _catch_up(self) -> None:
         rooms = list(self.hub.rooms.values())
         for start in range(0, len(rooms), _AT_ONCE):
             await self._resume(rooms[start : start + _AT_ONCE])

@@ -55,16 +55,27 @@ class Listener(Protocol):
         """The read ends here."""
 
 
+class _Kept(list[tuple[bytes, bytes]]):
+    """Keeps publications until there is somebody to hear them."""
+
+    def publish(self, channel: bytes, payload: bytes) -> None:
+        self.append((channel, payload))
+
+    def flush(self) -> None:
+        """Nothing: they are kept."""
+
+
 class Wire(asyncio.Protocol):
     """One connection: RESP3 in, publications and answers out.
 
     Args:
-        listener: Told of publications.
         lost: Called when the connection is over.
     """
 
-    def __init__(self, listener: Listener, lost: Callable[[], None]) -> None:
-        self._listener = listener
+    def __init__(self, lost: Callable[[], None]) -> None:
+        # The first publication may stand right behind the answer to the subscription.
+        self._kept = _Kept()
+        self._listener: Listener = self._kept
         self._lost = lost
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._asked: deque[asyncio.Future[Any]] = deque()
@@ -76,6 +87,14 @@ class Wire(asyncio.Protocol):
         """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is what create_connection gives
         self._transport = transport
+
+    def hand_on(self, listener: Listener) -> None:
+        """Have publications go to a listener, first those that have come already."""
+        self._listener = listener
+        for channel, payload in self._kept:
+            listener.publish(channel, payload)
+        self._kept.clear()
+        listener.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody answers any more."""
@@ -150,7 +169,8 @@ class Feed:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         listener: Told of publications.
-        went_up: Awaited after each (re)connect, when the subscriptions are acknowledged.
+        went_up: Called after each (re)connect, when the subscriptions are acknowledged and before anything is
+            handed on; what it returns is awaited beside that.
         went_down: Called when the connection is lost.
     """
 
@@ -237,6 +257,7 @@ class Feed:
         self._risen.set()
         self.connected_once = True
         rising = asyncio.ensure_future(self._went_up())
+        wire.hand_on(self._listener)
         try:
             await self._watch(wire, lost)
         finally:
@@ -285,7 +306,7 @@ class Feed:
         loop = asyncio.get_running_loop()
 
         def make() -> Wire:
-            return Wire(self._listener, lost.set)
+            return Wire(lost.set)
 
         if "path" in options:
             _, wire = await loop.create_unix_connection(make, options["path"])

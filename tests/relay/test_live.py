@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
 import time
 
+import hiredis
 import pytest
 import redis
 import websockets
 
 from orderctl import broker
-from orderctl.channels import order_complete, order_status, task_progress, task_status
+from orderctl.channels import PATTERNS, order_complete, order_status, task_progress, task_status
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.relay.raw import UPGRADE
+from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 from tests.servers.strict import DEVELOPMENT, complaints
 
@@ -192,6 +195,33 @@ class TestJunk:
         assert play(scenario())["data"]["data"]["percent"] == 42
 
 
+async def publish_with_the_acknowledgement(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """A Redis that is asked for publications when one comes: it stands right behind the answer."""
+    requests = hiredis.Reader()
+    with contextlib.closing(writer):
+        while data := await reader.read(65536):
+            requests.feed(data)
+            while (request := requests.gets()) is not False:
+                writer.write(answer(*request))
+            await writer.drain()
+
+
+def answer(command: bytes, *arguments: bytes) -> bytes:
+    match command:
+        case b"HELLO":
+            return b"%1\r\n+mode\r\n+standalone\r\n"
+        case b"PSUBSCRIBE":
+            [pattern] = arguments
+            told = b">3\r\n+psubscribe\r\n+%b\r\n:1\r\n" % pattern
+            published = b">4\r\n+pmessage\r\n+task:*\r\n+task:456:progress\r\n+%b\r\n" % progress(7).encode()
+            return told + published if pattern == PATTERNS[-1].encode() else told
+        case b"MGET":
+            return b"*%d\r\n" % len(arguments) + b"_\r\n" * len(arguments)
+    return b"+PONG\r\n"
+
+
 class TestOutage:
     def test_clients_stay_are_told_and_get_what_they_missed(self, start_relay: StartRelay, own_redis):
         server: RedisServer = own_redis(persistent=True)
@@ -225,6 +255,21 @@ class TestOutage:
         assert late[0]["data"]["data"]["percent"] == 10
         assert late[1:] == restored
         assert relay.ask("/healthz").json == {"status": "ok"}
+
+    def test_nothing_passes_before_clients_are_told_that_it_is_back(self, start_relay: StartRelay):
+        port = free_port()
+        relay = start_relay(redis_url=f"redis://127.0.0.1:{port}/0")
+
+        async def scenario():
+            client = await Plain.connect(relay)
+            told = await client.hear()
+            await client.subscribe(task=456)
+            async with await asyncio.start_server(publish_with_the_acknowledgement, "127.0.0.1", port):
+                return [told, await client.hear(), await client.hear()]
+
+        events = [one["event"] for one in play(scenario())]
+
+        assert events == ["relay:degraded", "relay:restored", "progress"]
 
     def test_a_hung_redis_is_an_outage(self, start_relay: StartRelay, own_redis):
         server: RedisServer = own_redis()
