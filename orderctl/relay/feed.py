@@ -292,6 +292,8 @@ class Feed:
             try:
                 await self._greet(wire, options)
                 await asyncio.gather(*[wire.ask("PSUBSCRIBE", pattern) for pattern in PATTERNS])
+                # A server that still loads its data takes subscriptions, and refuses all else.
+                await wire.ask("PING")
             except BaseException:
                 wire.drop()
                 raise

@@ -195,31 +195,41 @@ class TestJunk:
         assert play(scenario())["data"]["data"]["percent"] == 42
 
 
-async def publish_with_the_acknowledgement(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """A Redis that is asked for publications when one comes: it stands right behind the answer."""
-    requests = hiredis.Reader()
-    with contextlib.closing(writer):
-        while data := await reader.read(65536):
-            requests.feed(data)
-            while (request := requests.gets()) is not False:
-                writer.write(answer(*request))
-            await writer.drain()
+class StandIn:
+    """A Redis with a publication right behind its answer to the subscription.
 
+    Args:
+        loading: Connections on which it says that it still reads its data: it takes subscriptions even so.
+    """
 
-def answer(command: bytes, *arguments: bytes) -> bytes:
-    match command:
-        case b"HELLO":
-            return b"%1\r\n+mode\r\n+standalone\r\n"
-        case b"PSUBSCRIBE":
-            [pattern] = arguments
-            told = b">3\r\n+psubscribe\r\n+%b\r\n:1\r\n" % pattern
-            published = b">4\r\n+pmessage\r\n+task:*\r\n+task:456:progress\r\n+%b\r\n" % progress(7).encode()
-            return told + published if pattern == PATTERNS[-1].encode() else told
-        case b"MGET":
+    def __init__(self, *, loading: int = 0) -> None:
+        self.loading = loading
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests = hiredis.Reader()
+        self.loading -= 1
+        with contextlib.closing(writer):
+            while data := await reader.read(65536):
+                requests.feed(data)
+                while (request := requests.gets()) is not False:
+                    writer.write(self._answer(*request))
+                await writer.drain()
+
+    def _answer(self, command: bytes, *arguments: bytes) -> bytes:
+        match command:
+            case b"HELLO":
+                return b"%1\r\n+mode\r\n+standalone\r\n"
+            case b"PSUBSCRIBE":
+                [pattern] = arguments
+                told = b">3\r\n+psubscribe\r\n+%b\r\n:1\r\n" % pattern
+                said = progress(7).encode()
+                published = b">4\r\n+pmessage\r\n+task:*\r\n+task:456:progress\r\n+%b\r\n" % said
+                return told + published if pattern == PATTERNS[-1].encode() else told
+        if self.loading >= 0:
+            return b"-LOADING Redis is loading the dataset in memory\r\n"
+        if command == b"MGET":
             return b"*%d\r\n" % len(arguments) + b"_\r\n" * len(arguments)
-    return b"+PONG\r\n"
+        return b"+PONG\r\n"
 
 
 class TestOutage:
@@ -256,7 +266,10 @@ class TestOutage:
         assert late[1:] == restored
         assert relay.ask("/healthz").json == {"status": "ok"}
 
-    def test_nothing_passes_before_clients_are_told_that_it_is_back(self, start_relay: StartRelay):
+    @pytest.mark.parametrize("loading", [0, 3])
+    def test_it_is_said_to_be_back_once_and_before_anything_passes(
+        self, start_relay: StartRelay, loading: int
+    ):
         port = free_port()
         relay = start_relay(redis_url=f"redis://127.0.0.1:{port}/0")
 
@@ -264,12 +277,15 @@ class TestOutage:
             client = await Plain.connect(relay)
             told = await client.hear()
             await client.subscribe(task=456)
-            async with await asyncio.start_server(publish_with_the_acknowledgement, "127.0.0.1", port):
-                return [told, await client.hear(), await client.hear()]
+            async with await asyncio.start_server(StandIn(loading=loading).talk, "127.0.0.1", port):
+                heard = [told, await client.hear(), await client.hear()]
+                await asyncio.sleep(0.5)  # in which it would be taken back
+                return heard
 
         events = [one["event"] for one in play(scenario())]
 
         assert events == ["relay:degraded", "relay:restored", "progress"]
+        assert relay.close().count("Redis answers again") == 1
 
     def test_a_hung_redis_is_an_outage(self, start_relay: StartRelay, own_redis):
         server: RedisServer = own_redis()
