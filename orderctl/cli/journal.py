@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -178,5 +179,10 @@ def _read_cursor(file: Path | None) -> int:
 def _write_cursor(file: Path, event_id: int) -> None:
     # Beside it, then over it: a crash leaves the old one or the new one.
     fresh = file.with_name(f"{file.name}.new")
-    fresh.write_text(f"{event_id}\n", encoding="utf-8")
-    fresh.replace(file)
+    # Ctrl-C comes before or after: what was shown is noted, and no file is left open or half done.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        fresh.write_text(f"{event_id}\n", encoding="utf-8")
+        fresh.replace(file)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orderctl.cli import journal
 from orderctl.states import Severity
 from tests.cli.conftest import SCRIPT, Program
 from tests.cli.shop import Shop
@@ -117,6 +118,21 @@ def test_following_shows_what_comes(busy: Shop, tmp_path):
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "orderctl: interrupted\n")
     assert int(file.read_text()) >= busy.events("DH1")[-2].id
+
+
+def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
+    file, write = tmp_path / "cursor", Path.write_text
+
+    def interrupted(path, text, **options):
+        signal.raise_signal(signal.SIGINT)  # to this thread: the test runner has others, the command has none
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        journal._write_cursor(file, 7)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["cursor"]
+    assert file.read_text() == "7\n"
 
 
 @ONE_KIND
