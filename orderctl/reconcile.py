@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
 
-from orderctl import announce, audit, clock, database, doorbell, failures, orders
+from orderctl import adopted, announce, audit, clock, database, doorbell, failures, orders
 from orderctl.channels import Scope
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.leases import Finished
@@ -211,9 +211,8 @@ def _give_up(connection: Connection, order: orders.Locked, task_id: int, row: An
 
 def _free(connection: Connection, task_id: int, values: Mapping[str, object]) -> None:
     free = {"lease_token": None, "lease_until": None, "updated_at": database.utc_now()}
-    connection.execute(
-        update(download_tasks).where(download_tasks.c.id == task_id).values({**values, **free})
-    )
+    statement = update(download_tasks).where(download_tasks.c.id == task_id)
+    adopted.execute(connection, statement, {**values, **free})
 
 
 def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orderctl import database, failures, leases, migrate, orders
+from orderctl import broker, database, failures, leases, migrate, orders, reconcile
 from orderctl.orders import NewCourse
 from orderctl.states import Source
 from tests.shop import COURSE, Shop
@@ -107,6 +107,20 @@ def test_failure_that_its_columns_cannot_hold_still_ends_the_task(adopted: Shop)
     event = adopted.event(claim.order_id, "download_failed")
     assert event.message == _stored(f"Download failed: {failure.message}", charset)[:100]
     assert event.details["error_message"] == failure.message
+
+
+def test_lost_worker_whose_failure_its_column_cannot_hold_ends_its_task(adopted: Shop) -> None:
+    [task_id] = adopted.paid("DH1", max_attempts=1)
+    adopted.claimed(task_id, worker="w" * 120)
+    adopted.expire(task_id)
+
+    with broker.hasty("unix:///nowhere") as nobody:
+        [finding] = reconcile.recover(adopted.engine, nobody)
+
+    assert finding.mended
+    task = adopted.task(task_id)
+    assert (task.status, adopted.order().order_status) == ("failed", "failed")
+    assert task.error_log == f"WORKER_LOST: worker {'w' * 120} was lost while it ran the task"[:120]
 
 
 def test_details_that_are_too_long_are_shortened(adopted: Shop) -> None:
