@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select, union_all
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import adopted, database
 from orderctl.schema import download_tasks, order_audit_logs, orders
-from orderctl.states import Category, PaymentStatus, Severity, Source
+from orderctl.states import EventType, PaymentStatus, Severity, Source
 
 #: Longest message in characters; TEXT holds 65,535 bytes.
 MAX_MESSAGE = 16_000
+
+
+class Origin(NamedTuple):
+    """Which part of orderctl writes an event, and who wanted it (``user@host``, a worker's name)."""
+
+    source: Source
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be written.
+
+    Attributes:
+        type: What happened; it knows the category, the usual severity and the message.
+        order_id: Its order.
+        origin: Who writes it.
+        task_id: Its task, if it is about one.
+        words: What fills the places in the message.
+        details: Anything further that JSON can hold.
+        previous_status: Status before.
+        new_status: Status after.
+        severity: Where it is not the usual one of its type.
+        dedup_key: An event of this key is written only once, ever.
+    """
+
+    type: EventType
+    order_id: int
+    origin: Origin
+    task_id: int | None = None
+    words: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, Any] | None = None
+    previous_status: str | None = None
+    new_status: str | None = None
+    severity: Severity | None = None
+    dedup_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,65 +105,44 @@ class Search:
     oldest_first: bool = False
 
 
-def record(
-    connection: Connection,
-    order_id: int,
-    event_type: str,
-    category: Category,
-    message: str,
-    *,
-    source: Source,
-    severity: Severity = Severity.INFO,
-    task_id: int | None = None,
-    details: dict[str, Any] | None = None,
-    previous_status: str | None = None,
-    new_status: str | None = None,
-    actor: str | None = None,
-    dedup_key: str | None = None,
-) -> bool:
+def record(connection: Connection, event: NewEvent) -> bool:
     """Write one event.
 
     Args:
-        connection: In the transaction of the change that the event tells.
-        order_id: Its order; lock it before where the transaction may end it.
-        event_type: What happened, such as ``download_failed``.
-        category: What it is about.
-        message: One sentence for people.
-        source: Which part of orderctl writes.
-        severity: How much it matters.
-        task_id: Its task, if it is about one.
-        details: Anything further that JSON can hold.
-        previous_status: Status before.
-        new_status: Status after.
-        actor: Who wanted it, as ``user@host``.
-        dedup_key: An event of this key is written only once, ever.
+        connection: In the transaction of the change that the event tells; it holds the event's order where
+            it may end it.
+        event: What to write.
 
     Returns:
-        False when an event of that key was there already.
+        False when an event of its dedup key was there already.
     """
-    values = {
-        "order_id": order_id,
-        "task_id": task_id,
-        "event_type": event_type,
-        "event_category": category.value,
-        "severity": severity.value,
-        "message": adopted.storable(message[:MAX_MESSAGE]),
-        "details": None if details is None else adopted.storable_json(details),
-        "previous_status": previous_status,
-        "new_status": new_status,
-        "source": source.value,
-        "actor": actor,
-        "dedup_key": dedup_key,
-        "created_at": database.utc_now(),
-    }
     try:
-        adopted.execute(connection, order_audit_logs.insert(), values)
+        adopted.execute(connection, order_audit_logs.insert(), _values(event))
     except IntegrityError as error:
         # Only the statement is rolled back, on every database we know: the transaction goes on.
-        if dedup_key is None or not database.is_duplicate(error):
+        if event.dedup_key is None or not database.is_duplicate(error):
             raise
         return False
     return True
+
+
+def _values(event: NewEvent) -> dict[str, Any]:
+    message = event.type.template.format_map(event.words)
+    return {
+        "order_id": event.order_id,
+        "task_id": event.task_id,
+        "event_type": event.type.value,
+        "event_category": event.type.category.value,
+        "severity": (event.severity or event.type.severity).value,
+        "message": adopted.storable(message[:MAX_MESSAGE]),
+        "details": None if event.details is None else adopted.storable_json(event.details),
+        "previous_status": event.previous_status,
+        "new_status": event.new_status,
+        "source": event.origin.source.value,
+        "actor": event.origin.actor,
+        "dedup_key": event.dedup_key,
+        "created_at": database.utc_now(),
+    }
 
 
 def find_by_key(connection: Connection, dedup_key: str) -> Event | None:

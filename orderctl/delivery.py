@@ -14,9 +14,10 @@ import redis
 from sqlalchemy import Connection, Engine
 
 from orderctl import audit, broker, channels, database, mail, outbox, webhook
+from orderctl.audit import NewEvent, Origin
 from orderctl.outbox import Entry, Kind
 from orderctl.settings import Settings
-from orderctl.states import Category, Severity, Source
+from orderctl.states import EventType, Source
 
 _log = logging.getLogger(__name__)
 
@@ -137,9 +138,7 @@ def _hold(engine: Engine, entry: Entry) -> bool:
 
 def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None:
     if outbox.mark_sent(connection, entry, remark=remark) and remark is None and entry.kind in _MAILS:
-        _record_mail(
-            connection, entry, "email_sent", "Mail sent", Severity.INFO, {"attempts": entry.attempts}
-        )
+        _record_mail(connection, entry, EventType.EMAIL_SENT, {"attempts": entry.attempts})
 
 
 def _postpone(engine: Engine, entry: Entry, error: Exception, report: Report) -> None:
@@ -161,34 +160,25 @@ def _postpone(engine: Engine, entry: Entry, error: Exception, report: Report) ->
 def _give_up(connection: Connection, entry: Entry, text: str) -> None:
     _log.error("%s is given up after %d tries: %s", entry.dedup_key, entry.attempts, text)
     if outbox.mark_sent(connection, entry, remark=f"given up: {text}") and entry.kind in _MAILS:
-        _record_mail(
-            connection, entry, "email_failed", f"Mail failed: {text}", Severity.ERROR, {"error": text}
-        )
+        _record_mail(connection, entry, EventType.EMAIL_FAILED, {"error": text})
 
 
 _MAILS: Final = {Kind.SUMMARY, Kind.ALERT}
 
 
 def _record_mail(
-    connection: Connection,
-    entry: Entry,
-    event_type: str,
-    message: str,
-    severity: Severity,
-    details: dict[str, object],
+    connection: Connection, entry: Entry, event_type: EventType, details: dict[str, object]
 ) -> None:
-    audit.record(
-        connection,
-        entry.payload["orderId"],
+    event = NewEvent(
         event_type,
-        Category.EMAIL,
-        message,
-        severity=severity,
-        task_id=entry.payload.get("taskId"),
+        entry.payload["orderId"],
+        Origin(Source.WORKER),
+        entry.payload.get("taskId"),
+        words=details,
         details={"kind": entry.kind, **details},
-        source=Source.WORKER,
         dedup_key=f"{entry.dedup_key}:{event_type}",
     )
+    audit.record(connection, event)
 
 
 def _complete(client: redis.Redis, entry: Entry) -> bool | str:

@@ -17,12 +17,22 @@ from typing import Any, Final
 from sqlalchemy import Connection, update
 
 from orderctl import adopted, audit, clock, database, leases, orders, outbox, tasks
+from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.leases import Claim, Finished
 from orderctl.messages import StatusChange
 from orderctl.orders import Locked
 from orderctl.schema import download_tasks
-from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, Category, ErrorType, Severity, Source, TaskStatus
+from orderctl.states import (
+    ALERTING,
+    TRANSIENT,
+    UNFINISHED,
+    ErrorType,
+    EventType,
+    Severity,
+    Source,
+    TaskStatus,
+)
 
 _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
@@ -229,21 +239,19 @@ def bridge(
         dedup_key: Unique name of this failure; None: each counts.
     """
     status = TaskStatus.PENDING if again else TaskStatus.FAILED
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType.DOWNLOAD_FAILED,
         order.id,
-        "download_failed",
-        Category.DOWNLOAD,
-        f"Download failed: {failure.message}" + (" (will be tried again)" if again else ""),
-        severity=Severity.WARNING if again else Severity.ERROR,
-        task_id=task_id,
+        Origin(source, actor),
+        task_id,
+        words={"error": failure.message, "again": " (will be tried again)" if again else ""},
         details=failure.details(attempt),
         previous_status=previous,
         new_status=status,
-        source=source,
-        actor=actor,
+        severity=Severity.WARNING if again else None,
         dedup_key=dedup_key,
     )
+    audit.record(connection, event)
     _alert(connection, order, task_id, failure)
     if not again:
         _tell(connection, order, task_id, failure, attempt, dedup_key or f"task:{task_id}:{uuid.uuid4()}")

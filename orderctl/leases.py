@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select, update
 
 from orderctl import adopted, audit, clock, database, orders
+from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import LeaseLost
 from orderctl.messages import StatusChange
@@ -21,10 +22,9 @@ from orderctl.schema import download_tasks
 from orderctl.states import (
     UNFINISHED,
     WAITING,
-    Category,
+    EventType,
     OrderStatus,
     PaymentStatus,
-    Severity,
     Source,
     TaskStatus,
 )
@@ -158,8 +158,7 @@ def enrolled(
         claim,
         claim.previous_status,
         TaskStatus.ENROLLED,
-        event_type="enrollment_success",
-        category=Category.ENROLLMENT,
+        event_type=EventType.ENROLLMENT_SUCCESS,
         details=details,
         **values,
     )
@@ -177,8 +176,7 @@ def started(connection: Connection, claim: Claim) -> StatusChange:
         claim,
         TaskStatus.ENROLLED,
         TaskStatus.DOWNLOADING,
-        event_type="download_started",
-        category=Category.DOWNLOAD,
+        event_type=EventType.DOWNLOAD_STARTED,
         details=details,
     )
 
@@ -216,8 +214,7 @@ def complete(
         claim,
         TaskStatus.DOWNLOADING,
         TaskStatus.COMPLETED,
-        "download_completed",
-        category=Category.DOWNLOAD,
+        EventType.DOWNLOAD_COMPLETED,
         details={"folderName": folder_name, "driveLink": drive_link, **details},
         key="completed",
     )
@@ -250,11 +247,9 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Finished:
         claim,
         previous,
         TaskStatus.PENDING,
-        "task_released",
-        category=Category.TASK,
+        EventType.TASK_RELEASED,
         details={"attempt": claim.attempt, "worker": claim.worker, "reason": reason},
         key="released",
-        severity=Severity.INFO,
     )
     return Finished((change_of(claim, previous, TaskStatus.PENDING),))
 
@@ -290,22 +285,13 @@ def _advance(
     previous: str,
     status: TaskStatus,
     *,
-    event_type: str,
-    category: Category,
+    event_type: EventType,
     details: dict[str, Any],
     **values: Any,
 ) -> StatusChange:
     write(connection, claim, status=status.value, **values)
-    _record(connection, claim, previous, status, event_type, category=category, details=details, key=status)
+    _record(connection, claim, previous, status, event_type, details=details, key=status)
     return change_of(claim, previous, status)
-
-
-_MESSAGES = {
-    "enrollment_success": "Enrolled: {}",
-    "download_started": "Download started: {}",
-    "download_completed": "Download completed: {}",
-    "task_released": "Given back by a worker that stops: {}",
-}
 
 
 def _record(
@@ -313,28 +299,23 @@ def _record(
     claim: Claim,
     previous: str,
     status: TaskStatus,
-    event_type: str,
+    event_type: EventType,
     *,
-    category: Category,
     details: dict[str, Any],
     key: str,
-    severity: Severity = Severity.INFO,
 ) -> None:
-    audit.record(
-        connection,
-        claim.order_id,
+    event = NewEvent(
         event_type,
-        category,
-        _MESSAGES[event_type].format(claim.title or claim.course_url),
-        severity=severity,
-        task_id=claim.task_id,
+        claim.order_id,
+        Origin(Source.WORKER, claim.worker),
+        claim.task_id,
+        words={"name": claim.title or claim.course_url},
         details=details,
         previous_status=previous,
         new_status=status,
-        source=Source.WORKER,
-        actor=claim.worker,
         dedup_key=claim.key(key),
     )
+    audit.record(connection, event)
 
 
 def write(connection: Connection, claim: Claim, **values: Any) -> None:

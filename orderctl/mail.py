@@ -26,7 +26,7 @@ from sqlalchemy import Connection, select
 from orderctl import database, failures, faults, orders, tasks
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
-from orderctl.states import Severity, TaskStatus
+from orderctl.states import EventType, Severity, TaskStatus
 from orderctl.tasks import Task
 
 _TIMEOUT: Final = 20.0
@@ -98,7 +98,7 @@ def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
     query = select(log.details).where(
         log.severity.in_((Severity.WARNING, Severity.ERROR)),
         period,
-        log.event_type == "download_failed",
+        log.event_type == EventType.DOWNLOAD_FAILED,
     )
     found = connection.execute(query).scalars()
     return sum(isinstance(one, dict) and one.get("fingerprint") == payload["fingerprint"] for one in found)

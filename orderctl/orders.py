@@ -12,16 +12,16 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import adopted, audit, clock, database, outbox
+from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
 from orderctl.messages import Completion, StatusChange
 from orderctl.schema import download_tasks, orders
 from orderctl.states import (
     ENDED_ORDER,
-    Category,
+    EventType,
     OrderStatus,
     PaymentStatus,
-    Severity,
     Source,
     TaskStatus,
     order_end,
@@ -258,19 +258,17 @@ def add_task(
         "available_at": now,
     }
     task_id = adopted.insert(connection, download_tasks, values)
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType.TASK_CREATED,
         order_id,
-        "task_created",
-        Category.TASK,
-        f"Task created: {course.title or course.url}",
-        task_id=task_id,
+        Origin(source, actor),
+        task_id,
+        words={"name": course.title or course.url},
         details={"courseUrl": course.url},
         new_status=TaskStatus.PENDING,
-        source=source,
-        actor=actor,
         dedup_key=f"task:{task_id}:created",
     )
+    audit.record(connection, event)
     return task_id
 
 
@@ -298,18 +296,16 @@ def reopen(connection: Connection, order: Locked, *, actor: str, source: Source)
     if order.order_status not in ENDED_ORDER:
         return ()
     change = _move(connection, order, OrderStatus.PROCESSING, completed_at=None, round=order.round + 1)
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType.ORDER_REOPENED,
         order.id,
-        "order_reopened",
-        Category.SYSTEM,
-        f"Order {order.order_code} was opened again",
+        Origin(source, actor),
+        words={"order_code": order.order_code},
         previous_status=order.order_status,
         new_status=OrderStatus.PROCESSING,
-        source=source,
-        actor=actor,
         dedup_key=f"order:{order.id}:reopened:{order.round + 1}",
     )
+    audit.record(connection, event)
     return (change,)
 
 
@@ -336,7 +332,7 @@ def end_if_done(
         return None
     completion = _completion(order.id, counts)
     key = f"order:{order.id}:round:{current.round}"
-    _record_end(connection, current, status, completion, key, source=source, actor=actor)
+    _record_end(connection, current, status, completion, key, Origin(source, actor))
     change = _move(connection, current, status, completed_at=database.utc_now())
     outbox.put_order_end(connection, key, current.id, completion, status)
     return Ended(status, (change,), completion)
@@ -348,29 +344,29 @@ def _record_end(
     status: OrderStatus,
     completion: Completion,
     key: str,
-    *,
-    source: Source,
-    actor: str | None,
+    origin: Origin,
 ) -> None:
     counts = {
         "completedCount": completion.completed_tasks,
         "failedCount": completion.failed_tasks,
         "totalCount": completion.total_tasks,
     }
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType[f"ORDER_{status.name}"],
         order.id,
-        f"order_{status}",
-        Category.SYSTEM,
-        f"Order {order.order_code} {status}: {completion.completed_tasks} of {completion.total_tasks} tasks",
-        severity=Severity.ERROR if status is OrderStatus.FAILED else Severity.INFO,
+        origin,
+        words={
+            "order_code": order.order_code,
+            "status": status,
+            "completed": completion.completed_tasks,
+            "total": completion.total_tasks,
+        },
         details=counts,
         previous_status=order.order_status,
         new_status=status,
-        source=source,
-        actor=actor,
         dedup_key=key,
     )
+    audit.record(connection, event)
 
 
 def _move(connection: Connection, order: Locked, status: OrderStatus, **values: Any) -> StatusChange:

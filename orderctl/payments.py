@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from orderctl import audit, database, orders
+from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.schema import order_audit_logs
 from orderctl.schema import orders as orders_table
-from orderctl.states import Category, OrderStatus, PaymentStatus, Severity, Source
+from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
 
 _MAX_TEXT = 120
 
@@ -172,7 +173,7 @@ def _repeated(connection: Connection, order: orders.Locked, payment: Payment) ->
 def _told_by_others(connection: Connection, order: orders.Locked, payment: Payment) -> bool:
     """Whether the shop's own webhook handler has written this transaction down."""
     log = order_audit_logs.c
-    query = select(log.details).where(log.order_id == order.id, log.event_type == "payment_received")
+    query = select(log.details).where(log.order_id == order.id, log.event_type == EventType.PAYMENT_RECEIVED)
     # Looked at here: a database refuses to look into what others wrote there and is no JSON.
     known = [details for details in connection.execute(query).scalars() if isinstance(details, dict)]
     return payment.transaction is not None and any(
@@ -198,36 +199,31 @@ def _refuse_used(connection: Connection, payment: Payment) -> None:
 def _record_payment(
     connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
 ) -> None:
-    recorded = audit.record(
-        connection,
+    event = NewEvent(
+        EventType.PAYMENT_RECEIVED,
         order.id,
-        "payment_received",
-        Category.PAYMENT,
-        f"Payment of {payment.amount} received for order {order.order_code}",
+        Origin(source, actor),
+        words={"amount": payment.amount, "order_code": order.order_code},
         details=payment.details(),
         previous_status=order.payment_status,
         new_status=PaymentStatus.PAID,
-        source=source,
-        actor=actor,
         dedup_key=payment.key,
     )
-    if not recorded:  # another order was paid by it since we looked
+    if not audit.record(connection, event):  # another order was paid by it since we looked
         _refuse_used(connection, payment)
 
 
 def _record_mismatch(
     connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
 ) -> None:
-    audit.record(
-        connection,
+    expected = order.total_amount
+    event = NewEvent(
+        EventType.PAYMENT_MISMATCH,
         order.id,
-        "payment_mismatch",
-        Category.PAYMENT,
-        f"Payment of {payment.amount} does not match order {order.order_code} of {order.total_amount}",
-        severity=Severity.WARNING,
-        details=payment.details() | {"expected": float(order.total_amount)},
-        source=source,
-        actor=actor,
+        Origin(source, actor),
+        words={"amount": payment.amount, "order_code": order.order_code, "expected": expected},
+        details=payment.details() | {"expected": float(expected)},
         # The bank tells it again and again; once is enough.
         dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",
     )
+    audit.record(connection, event)

@@ -16,6 +16,7 @@ import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
 
 from orderctl import adopted, announce, audit, clock, database, doorbell, failures, orders
+from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.leases import Finished
@@ -27,10 +28,9 @@ from orderctl.states import (
     ENDED_TASK,
     UNFINISHED,
     WAITING,
-    Category,
+    EventType,
     OrderStatus,
     PaymentStatus,
-    Severity,
     Source,
     TaskStatus,
 )
@@ -173,20 +173,18 @@ def _recover(connection: Connection, task_id: int, token: str) -> Finished | Non
         return _give_up(connection, order, task_id, row)
     values = {"status": TaskStatus.PENDING.value, "available_at": database.utc_now()}
     _free(connection, task_id, values)
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType.TASK_RECOVERED,
         order_id,
-        "task_recovered",
-        Category.SYSTEM,
-        f"Worker {row.worker} was lost; the task waits for another",
-        severity=Severity.WARNING,
-        task_id=task_id,
+        Origin(Source.RECONCILE),
+        task_id,
+        words={"worker": row.worker},
         details={"attempt": row.attempt, "worker": row.worker},
         previous_status=row.status,
         new_status=TaskStatus.PENDING,
-        source=Source.RECONCILE,
         dedup_key=f"task:{task_id}:attempt:{row.attempt}:recovered",
     )
+    audit.record(connection, event)
     change = StatusChange(
         Scope.TASK, task_id, TaskStatus.PENDING, row.status, clock.milliseconds(), attempt=row.attempt
     )

@@ -1,4 +1,4 @@
-"""The statuses of orders, payments and tasks, and the moves between them.
+"""The statuses of orders, payments and tasks, and the events of the audit log.
 
 Values in the database that stand in none of these were written by somebody else: they are shown as
 they are and never acted upon.
@@ -7,6 +7,7 @@ they are and never acted upon.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final, Self
 
 
 class OrderStatus(StrEnum):
@@ -59,6 +60,62 @@ class Category(StrEnum):
     EMAIL = "email"
     SYSTEM = "system"
     SECURITY = "security"
+
+
+_ORDER_END: Final = "Order {order_code} {status}: {completed} of {total} tasks"
+
+
+class EventType(StrEnum):
+    """What an audit event tells.
+
+    Attributes:
+        category: What it is about.
+        severity: How much it matters, where the event itself does not say otherwise.
+        template: Its message for people, with places for words in the manner of ``str.format``.
+    """
+
+    category: Category
+    severity: Severity
+    template: str
+
+    def __new__(
+        cls, name: str, category: Category, template: str, severity: Severity = Severity.INFO
+    ) -> Self:
+        """A member whose value is its name in the database."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.category, member.severity, member.template = category, severity, template
+        return member
+
+    PAYMENT_RECEIVED = (
+        "payment_received", Category.PAYMENT, "Payment of {amount} received for order {order_code}",
+    )  # fmt: skip
+    PAYMENT_MISMATCH = (
+        "payment_mismatch", Category.PAYMENT,
+        "Payment of {amount} does not match order {order_code} of {expected}", Severity.WARNING,
+    )  # fmt: skip
+    TASK_CREATED = "task_created", Category.TASK, "Task created: {name}"
+    TASK_RETRIED = "task_retried", Category.TASK, "Task retried: {name}{because}"
+    TASK_CANCELLED = "task_cancelled", Category.TASK, "Task cancelled: {name}{because}"
+    TASK_RELEASED = "task_released", Category.TASK, "Given back by a worker that stops: {name}"
+    TASK_RECOVERED = (
+        "task_recovered", Category.SYSTEM, "Worker {worker} was lost; the task waits for another",
+        Severity.WARNING,
+    )  # fmt: skip
+    ENROLLMENT_SUCCESS = "enrollment_success", Category.ENROLLMENT, "Enrolled: {name}"
+    DOWNLOAD_STARTED = "download_started", Category.DOWNLOAD, "Download started: {name}"
+    DOWNLOAD_COMPLETED = "download_completed", Category.DOWNLOAD, "Download completed: {name}"
+    DOWNLOAD_FAILED = "download_failed", Category.DOWNLOAD, "Download failed: {error}{again}", Severity.ERROR
+    ORDER_COMPLETED = "order_completed", Category.SYSTEM, _ORDER_END
+    ORDER_FAILED = "order_failed", Category.SYSTEM, _ORDER_END, Severity.ERROR
+    ORDER_CANCELLED = "order_cancelled", Category.SYSTEM, _ORDER_END
+    ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} was opened again"
+    EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
+    EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
+    JOB_REJECTED = (
+        "job_rejected", Category.SECURITY,
+        "A job in the queue that names this task was set aside: {reason}", Severity.WARNING,
+    )  # fmt: skip
 
 
 class ErrorType(StrEnum):

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from orderctl import audit, clock, database, orders
+from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, TaskNotFound
 from orderctl.messages import StatusChange
@@ -18,11 +19,10 @@ from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
-    Category,
     ErrorType,
+    EventType,
     OrderStatus,
     PaymentStatus,
-    Severity,
     Source,
     TaskStatus,
 )
@@ -203,7 +203,9 @@ def retry(
         lease_token=None,
         lease_until=None,
     )
-    _record(connection, task, "task_retried", TaskStatus.PENDING, actor=actor, reason=reason, source=source)
+    _record(
+        connection, task, EventType.TASK_RETRIED, TaskStatus.PENDING, Origin(source, actor), reason=reason
+    )
     reopened = orders.reopen(connection, order, actor=actor, source=source)
     change = _change(task, TaskStatus.PENDING)
     return Moved(find(connection, task_id), (change, *reopened))
@@ -251,7 +253,7 @@ def cancel(
         raise Conflict(f"task {task_id} is {task.status} already")
     _update(connection, task_id, status=TaskStatus.CANCELLED.value, lease_token=None, lease_until=None)
     _record(
-        connection, task, "task_cancelled", TaskStatus.CANCELLED, actor=actor, reason=reason, source=source
+        connection, task, EventType.TASK_CANCELLED, TaskStatus.CANCELLED, Origin(source, actor), reason=reason
     )
     reopened: tuple[StatusChange, ...] = ()
     if task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED:
@@ -272,28 +274,23 @@ def _lock(connection: Connection, task_id: int) -> tuple[Locked, Task]:
 def _record(
     connection: Connection,
     task: Task,
-    event_type: str,
+    event_type: EventType,
     status: TaskStatus,
+    origin: Origin,
     *,
-    actor: str,
     reason: str | None,
-    source: Source,
 ) -> None:
-    verb = event_type.removeprefix("task_")
-    audit.record(
-        connection,
-        task.order_id,
+    event = NewEvent(
         event_type,
-        Category.TASK,
-        f"Task {verb}: {task.title or task.course_url}" + (f" ({reason})" if reason else ""),
-        severity=Severity.INFO,
-        task_id=task.id,
+        task.order_id,
+        origin,
+        task.id,
+        words={"name": task.title or task.course_url, "because": f" ({reason})" if reason else ""},
         details={"attempt": task.attempt, "reason": reason},
         previous_status=task.status,
         new_status=status,
-        source=source,
-        actor=actor,
     )
+    audit.record(connection, event)
 
 
 def _change(task: Task, status: TaskStatus) -> StatusChange:

@@ -31,9 +31,10 @@ from orderctl import (
     tasks,
 )
 from orderctl.allowlist import Rejected
+from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
 from orderctl.settings import Settings
-from orderctl.states import Category, Severity, Source
+from orderctl.states import EventType, Source
 
 _log = logging.getLogger(__name__)
 
@@ -285,17 +286,15 @@ def open_database(settings: Settings) -> Engine:
 
 def _audit(connection: Connection, rejected: Rejected) -> None:
     task = tasks.find(connection, rejected.task_id or 0)
-    audit.record(
-        connection,
+    event = NewEvent(
+        EventType.JOB_REJECTED,
         task.order_id,
-        "job_rejected",
-        Category.SECURITY,
-        f"A job in the queue that names this task was set aside: {rejected.reason}",
-        severity=Severity.WARNING,
-        task_id=task.id,
+        Origin(Source.WORKER),
+        task.id,
+        words={"reason": rejected.reason},
         details={"jobId": rejected.job_id, "reason": rejected.reason},
-        source=Source.WORKER,
     )
+    audit.record(connection, event)
 
 
 def work(settings: Settings, name: str, *, burst: bool = False) -> None:

@@ -12,7 +12,7 @@ from orderctl import audit, database, leases, orders, payments, tasks
 from orderctl.leases import Claim
 from orderctl.orders import NewCourse, NewOrder, Order
 from orderctl.schema import download_tasks, order_audit_logs, outbox
-from orderctl.states import Category, Severity, Source
+from orderctl.states import Category, Severity
 from orderctl.tasks import Task
 
 T = TypeVar("T")
@@ -117,13 +117,18 @@ class Shop:
 
     def record(
         self, order_id: int, event_type: str = "note", severity: Severity = Severity.INFO, **more: Any
-    ) -> bool:
-        arguments: dict[str, Any] = {"message": event_type, "source": Source.CLI} | more
-        category = arguments.pop("category", Category.SYSTEM)
-        message = arguments.pop("message")
-        return self.transact(
-            lambda c: audit.record(c, order_id, event_type, category, message, severity=severity, **arguments)
-        )
+    ) -> None:
+        """An event of the shop's own, of any type; ``audit.record`` writes ours."""
+        values = {
+            "order_id": order_id,
+            "event_type": event_type,
+            "event_category": more.pop("category", Category.SYSTEM),
+            "severity": severity,
+            "message": event_type,
+            "source": "shop",
+            "created_at": database.utc_now(),
+        } | more
+        self.transact(lambda c: c.execute(order_audit_logs.insert().values(values)))
 
     def events(self, order_id: int, **wanted: Any) -> list[audit.Event]:
         """Oldest first."""

@@ -63,15 +63,17 @@ class Shop:
     ) -> None:
         """Write an event."""
         self.do(
-            lambda connection: audit.record(
-                connection,
-                order_id,
-                "test_event",
-                Category.SYSTEM,
-                message,
-                source=Source.CLI,
-                severity=severity,
-                task_id=task_id,
+            lambda connection: connection.execute(
+                schema.order_audit_logs.insert().values(
+                    order_id=order_id,
+                    task_id=task_id,
+                    event_type="test_event",
+                    event_category=Category.SYSTEM,
+                    severity=severity,
+                    message=message,
+                    source=Source.CLI,
+                    created_at=database.utc_now(),
+                )
             )
         )
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from orderctl import broker, database, failures, leases, migrate, orders, reconcile
+from orderctl import audit, broker, database, failures, leases, migrate, orders, reconcile
+from orderctl.audit import NewEvent, Origin
 from orderctl.orders import NewCourse
-from orderctl.states import Source
+from orderctl.states import EventType, Source
 from tests.shop import COURSE, Shop
 
 pytestmark = pytest.mark.databases("mariadb", "mysql")
@@ -126,9 +127,11 @@ def test_lost_worker_whose_failure_its_column_cannot_hold_ends_its_task(adopted:
 def test_details_that_are_too_long_are_shortened(adopted: Shop) -> None:
     adopted.add("DH1")
 
-    adopted.record(1, "note", details={"long": "z" * 70_000, "many": ["w" * 5000] * 12, "short": "kept"})
+    details = {"long": "z" * 70_000, "many": ["w" * 5000] * 12, "short": "kept"}
+    sent = NewEvent(EventType.EMAIL_SENT, 1, Origin(Source.WORKER), details=details)
+    adopted.transact(lambda c: audit.record(c, sent))
 
-    details = adopted.event(1, "note").details
+    details = adopted.event(1, "email_sent").details
     assert details["short"] == "kept"
     assert details["long"].startswith("zzz")
     assert len(details["long"]) < 70_000

@@ -1,13 +1,14 @@
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from orderctl import audit, database
-from orderctl.audit import Count, Search
+from orderctl.audit import Count, NewEvent, Origin, Search
 from orderctl.schema import order_audit_logs
-from orderctl.states import Category, Severity, Source, at_least
+from orderctl.states import Category, EventType, Severity, Source, at_least
 from tests.shop import Shop
 
 INSERT = (
@@ -15,24 +16,26 @@ INSERT = (
 )
 
 
+def _sent(order_id: int, **more: Any) -> NewEvent:
+    return NewEvent(EventType.EMAIL_SENT, order_id, Origin(Source.WORKER), **more)
+
+
 def test_event_keeps_all_that_it_was_given(shop: Shop) -> None:
     order_id = shop.add("DH1")
     [task] = shop.tasks(order_id)
     details = {"text": "Xin chào 😀", "number": 1.5, "list": [1, None, {"deep": True}]}
 
-    written = shop.record(
+    new = NewEvent(
+        EventType.DOWNLOAD_FAILED,
         order_id,
-        "download_failed",
-        Severity.ERROR,
-        message="It broke",
-        category=Category.DOWNLOAD,
-        task_id=task.id,
+        Origin(Source.WORKER, "someone@host"),
+        task.id,
+        words={"error": "it {broke}", "again": " (again)"},
         details=details,
         previous_status="downloading",
         new_status="failed",
-        source=Source.WORKER,
-        actor="someone@host",
     )
+    written = shop.transact(lambda c: audit.record(c, new))
 
     event = shop.event(order_id, "download_failed")
     assert written
@@ -42,7 +45,11 @@ def test_event_keeps_all_that_it_was_given(shop: Shop) -> None:
         task.title,
         task.course_url,
     )
-    assert (event.event_category, event.severity, event.message) == ("download", "error", "It broke")
+    assert (event.event_category, event.severity, event.message) == (
+        "download",
+        "error",
+        "Download failed: it {broke} (again)",
+    )
     assert event.details == details
     assert (event.previous_status, event.new_status) == ("downloading", "failed")
     assert (event.source, event.actor) == ("orderctl_worker", "someone@host")
@@ -53,37 +60,38 @@ def test_event_of_a_key_is_written_once(shop: Shop) -> None:
     order_id = shop.add("DH1")
 
     def twice(connection):
-        arguments = (connection, order_id, "note", Category.SYSTEM, "once")
-        written = [audit.record(*arguments, source=Source.CLI, dedup_key="k") for _ in range(2)]
-        audit.record(connection, order_id, "after", Category.SYSTEM, "goes on", source=Source.CLI)
+        written = [audit.record(connection, _sent(order_id, dedup_key="k")) for _ in range(2)]
+        audit.record(connection, _sent(order_id, severity=Severity.DEBUG))
         return written
 
     assert shop.transact(twice) == [True, False]
-    assert shop.event_types(order_id)[-2:] == ["note", "after"]
+    assert [event.severity for event in shop.events(order_id)[1:]] == ["info", "debug"]
     event = shop.read(lambda c: audit.find_by_key(c, "k"))
     assert event is not None
-    assert event.message == "once"
+    assert event.event_type == "email_sent"
     assert shop.read(lambda c: audit.find_by_key(c, "other")) is None
 
 
 def test_events_without_key_may_repeat(shop: Shop) -> None:
     order_id = shop.add("DH1")
 
-    assert [shop.record(order_id, "note") for _ in range(2)] == [True, True]
+    assert [shop.transact(lambda c: audit.record(c, _sent(order_id))) for _ in range(2)] == [True, True]
 
 
 def test_texts_that_no_database_takes_are_mended(shop: Shop) -> None:
     order_id = shop.add("DH1")
 
-    shop.record(
+    new = NewEvent(
+        EventType.EMAIL_FAILED,
         order_id,
-        "note",
-        message="\ud800" + "é" * 40_000,
+        Origin(Source.WORKER),
+        words={"error": "\ud800" + "é" * 40_000},
         details={"\udcff": "\udc80", "when": timedelta(1), "path": {1}},
     )
+    shop.transact(lambda c: audit.record(c, new))
 
-    event = shop.event(order_id, "note")
-    assert event.message == "?" + "é" * (audit.MAX_MESSAGE - 1)
+    event = shop.event(order_id, "email_failed")
+    assert event.message == ("Mail failed: ?" + "é" * 40_000)[: audit.MAX_MESSAGE]
     assert event.details == {"?": "?", "when": "1 day, 0:00:00", "path": "{1}"}
 
 

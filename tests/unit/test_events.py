@@ -1,0 +1,38 @@
+"""The types of events: what the code knows, what the database allows and what the documentation says."""
+
+import importlib
+import re
+from pathlib import Path
+
+import migrations.versions
+from orderctl.states import Category, EventType, Severity
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_newest_migration_allows_exactly_these_events() -> None:
+    folder = Path(migrations.versions.__file__).parent
+    found = [
+        getattr(importlib.import_module(f"migrations.versions.{file.stem}"), "EVENTS", None)
+        for file in sorted(folder.glob("0*.py"))
+    ]
+    newest = [events for events in found if events is not None][-1]
+
+    assert sorted(newest) == sorted(EventType)
+
+
+def test_documentation_names_each_event_with_its_category_and_severity() -> None:
+    text = (ROOT / "docs/audit.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", text, re.MULTILINE)
+
+    assert rows == [(event.value, event.category.value, event.severity.value) for event in EventType]
+
+
+def test_each_event_has_a_message() -> None:
+    for event in EventType:
+        places = re.findall(r"{(\w+)}", event.template)
+        message = event.template.format_map(dict.fromkeys(places, "x"))
+        assert message
+        assert "{" not in message
+        assert event.category in Category
+        assert event.severity in Severity
