@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine
 from orderctl import announce, clock, database, failures, faults, leases
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
-from orderctl.leases import Claim, Finished
+from orderctl.leases import Claim
+from orderctl.lifecycle import Moved
 from orderctl.progress import ProgressEmitter, read_siblings
 from orderctl.pulse import Pulse, Stopping, StopRequest
 from orderctl.settings import Settings
@@ -46,7 +47,7 @@ class Bench:
     stop: StopRequest
 
 
-def run(bench: Bench, task_id: int) -> Finished | None:
+def run(bench: Bench, task_id: int) -> Moved | None:
     """Carry a task out if it is waiting.
 
     Returns:
@@ -77,7 +78,7 @@ def run(bench: Bench, task_id: int) -> Finished | None:
     return _attempt(bench, claim)
 
 
-def _attempt(bench: Bench, claim: Claim) -> Finished | None:
+def _attempt(bench: Bench, claim: Claim) -> Moved | None:
     lease = bench.settings.worker.lease_seconds
 
     def beat() -> None:
@@ -100,7 +101,7 @@ def _attempt(bench: Bench, claim: Claim) -> Finished | None:
     return finished
 
 
-def _carry_out(bench: Bench, claim: Claim, pulse: Pulse, emitter: ProgressEmitter) -> Finished:
+def _carry_out(bench: Bench, claim: Claim, pulse: Pulse, emitter: ProgressEmitter) -> Moved:
     """Run the handler and write down how it ended; LeaseLost when it is not ours to write."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import redis
@@ -11,7 +11,9 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orderctl import broker, channels, faults
+from orderctl import announce, broker, channels, faults
+from orderctl.lifecycle import Moved
+from orderctl.states import WAITING
 
 #: The only function that our workers run.
 FUNCTION: Final = "orderctl.jobs.run_task"
@@ -24,6 +26,23 @@ _LONG_QUEUE: Final = 50_000
 def job_id(task_id: int, attempt: int) -> str:
     """The job that rings for a task which has had so many attempts."""
     return f"task-{task_id}-{attempt}"
+
+
+def after_commit(client: redis.Redis, queue_name: str, moved: Sequence[Moved]) -> None:
+    """Publish what has moved, and wake a worker for each task that waits and is ours to run.
+
+    Args:
+        client: A Redis client.
+        queue_name: The RQ queue.
+        moved: What was committed.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer. Supervisors ring later.
+    """
+    announce.changes(client, [message for one in moved for message in one.messages])
+    tasks = [task for one in moved for task in one.tasks]
+    bells = [(task.id, task.attempt) for task in tasks if task.managed and task.status in WAITING]
+    ring(client, queue_name, bells)
 
 
 def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> list[int]:

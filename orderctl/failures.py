@@ -14,25 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
-from orderctl import adopted, audit, clock, database, leases, orders, outbox, tasks
-from orderctl.audit import NewEvent, Origin
-from orderctl.channels import Scope
-from orderctl.leases import Claim, Finished
-from orderctl.messages import StatusChange
-from orderctl.orders import Locked
-from orderctl.schema import download_tasks
-from orderctl.states import (
-    ALERTING,
-    TRANSIENT,
-    UNFINISHED,
-    ErrorType,
-    EventType,
-    Severity,
-    Source,
-    TaskStatus,
-)
+from orderctl import adopted, database, leases, lifecycle, outbox
+from orderctl.audit import Origin
+from orderctl.leases import Claim
+from orderctl.lifecycle import NOTHING, Move, Moved, TaskState
+from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, ErrorType, EventType, Source, TaskStatus
 
 _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
@@ -149,7 +137,7 @@ def lost_worker(worker: str | None) -> Failure:
     return Failure(ErrorType.WORKER_LOST, f"worker {worker or '?'} was lost while it ran the task", digest)
 
 
-def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transient: bool) -> Finished:
+def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transient: bool) -> Moved:
     """End an attempt badly: back to waiting when it is worth another, else the task has failed for good.
 
     Safe to run again when it is not known whether the commit happened.
@@ -163,17 +151,10 @@ def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transi
     Raises:
         LeaseLost: When the lease is somebody else's by now.
     """
-    order = orders.lock(connection, claim.order_id)
-    if audit.find_by_key(connection, claim.key("failed")) is not None:
-        return Finished(())
-    previous = leases.status_of(connection, claim)
+    order, task = leases.hold(connection, claim)
     again = retry_transient and failure.transient and claim.attempt < claim.max_attempts
-    leases.write(connection, claim, **_row(failure, claim.attempt, again=again))
-    return bridge(
-        connection, order, claim.task_id, failure,
-        previous=previous, attempt=claim.attempt, again=again,
-        source=Source.WORKER, actor=claim.worker, dedup_key=claim.key("failed"),
-    )  # fmt: skip
+    what = failed(task, failure, Origin(Source.WORKER, claim.worker), key=claim.key("failed"), again=again)
+    return leases.finish(connection, claim, order, task, what)
 
 
 def report(
@@ -183,7 +164,7 @@ def report(
     *,
     source: Source = Source.WORKER,
     actor: str | None = None,
-) -> Finished:
+) -> Moved:
     """End a task badly that a foreign worker runs, without lease or retry.
 
     Args:
@@ -199,82 +180,48 @@ def report(
     Raises:
         TaskNotFound: When there is none.
     """
-    order = orders.lock(connection, tasks.find(connection, task_id).order_id)
-    task = tasks.find(connection, task_id)
+    order, task = lifecycle.hold(connection, task_id)
     if task.status not in UNFINISHED:
-        return Finished(())
-    values = _row(failure, task.attempt, again=False) | {"updated_at": database.utc_now()}
-    adopted.execute(connection, update(download_tasks).where(download_tasks.c.id == task_id), values)
-    return bridge(
-        connection, order, task_id, failure,
-        previous=task.status, attempt=task.attempt, again=False, source=source, actor=actor, dedup_key=None,
-    )  # fmt: skip
+        return NOTHING
+    what = failed(task, failure, Origin(source, actor))
+    return lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order) or NOTHING
 
 
-def bridge(
-    connection: Connection,
-    order: Locked,
-    task_id: int,
-    failure: Failure,
-    *,
-    previous: str,
-    attempt: int,
-    again: bool,
-    source: Source,
-    actor: str | None,
-    dedup_key: str | None,
-) -> Finished:
-    """Write a failure down and say what to publish; the task's row has been written before.
+def failed(
+    task: TaskState, failure: Failure, origin: Origin, *, key: str | None = None, again: bool = False
+) -> Move:
+    """The move of a task that failed: into its row, the audit log, the channel, the webhook and a mail.
 
     Args:
-        connection: In the transaction that holds the order.
-        order: The task's order.
-        task_id: The task.
-        failure: Why it failed.
-        previous: Its status before.
-        attempt: The attempt that failed.
+        task: The task.
+        failure: Why.
+        origin: Who found it.
+        key: Unique name of this failure; None: each counts.
         again: Whether it waits for another attempt.
-        source: Which part of orderctl found it.
-        actor: Who ran it.
-        dedup_key: Unique name of this failure; None: each counts.
     """
-    status = TaskStatus.PENDING if again else TaskStatus.FAILED
-    event = NewEvent(
+
+    def also(connection: Connection) -> None:
+        _alert(connection, task, failure)
+        if not again:
+            _tell(connection, task, failure, key or f"task:{task.id}:{uuid.uuid4()}")
+
+    return Move(
+        TaskStatus.PENDING if again else TaskStatus.FAILED,
         EventType.DOWNLOAD_FAILED,
-        order.id,
-        Origin(source, actor),
-        task_id,
+        origin,
+        values=_values(failure, task.attempt, again=again),
         words={"error": failure.message, "again": " (will be tried again)" if again else ""},
-        details=failure.details(attempt),
-        previous_status=previous,
-        new_status=status,
-        severity=Severity.WARNING if again else None,
-        dedup_key=dedup_key,
+        details=failure.details(task.attempt),
+        warning=again,
+        key=key,
+        error=(failure.message, failure.error_type),
+        also=also,
     )
-    audit.record(connection, event)
-    _alert(connection, order, task_id, failure)
-    if not again:
-        _tell(connection, order, task_id, failure, attempt, dedup_key or f"task:{task_id}:{uuid.uuid4()}")
-    ended = None if again else orders.end_if_done(connection, order, source=source)
-    change = StatusChange(
-        Scope.TASK,
-        task_id,
-        status,
-        previous,
-        clock.milliseconds(),
-        failure.message,
-        failure.error_type,
-        attempt,
-    )
-    return Finished((change, *(ended.messages if ended else ())), ended)
 
 
-def _row(failure: Failure, attempt: int, *, again: bool) -> dict[str, Any]:
+def _values(failure: Failure, attempt: int, *, again: bool) -> dict[str, Any]:
     return {
-        "status": (TaskStatus.PENDING if again else TaskStatus.FAILED).value,
         "available_at": database.utc_now(_pause(attempt)) if again else None,
-        "lease_token": None,
-        "lease_until": None,
         "error_type": failure.error_type.value,
         "error_log": f"{failure.error_type}: {failure.message}",
         "error_fingerprint": failure.fingerprint,
@@ -286,13 +233,13 @@ def _pause(attempt: int) -> float:
     return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** (attempt - 1)))
 
 
-def _alert(connection: Connection, order: Locked, task_id: int, failure: Failure) -> None:
+def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
     """Ask for a mail to the admin: at once, then at most one for a fingerprint in an hour."""
     if failure.error_type not in ALERTING:
         return
     payload = {
-        "orderId": order.id,
-        "taskId": task_id,
+        "orderId": task.order_id,
+        "taskId": task.id,
         "errorType": failure.error_type.value,
         "message": failure.message,
         "fingerprint": failure.fingerprint,
@@ -302,15 +249,13 @@ def _alert(connection: Connection, order: Locked, task_id: int, failure: Failure
     )
 
 
-def _tell(
-    connection: Connection, order: Locked, task_id: int, failure: Failure, attempt: int, key: str
-) -> None:
+def _tell(connection: Connection, task: TaskState, failure: Failure, key: str) -> None:
     payload = {
         "event": "task_failed",
-        "orderId": order.id,
-        "taskId": task_id,
+        "orderId": task.order_id,
+        "taskId": task.id,
         "errorType": failure.error_type.value,
         "error": failure.message,
-        "attempt": attempt,
+        "attempt": task.attempt,
     }
     outbox.put(connection, outbox.Kind.WEBHOOK, f"{key}:webhook", payload)

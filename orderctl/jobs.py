@@ -45,6 +45,6 @@ def run_task(task_id: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
     bench = attempt.Bench(settings, engine, _place.worker, handler, client, stop)
     finished = attempt.run(bench, task_id)
-    if finished is not None and finished.ended is not None:
+    if finished is not None and finished.completion is not None:
         # The courier would send it within a second; dashboards like it at once.
         delivery.send_completions(engine, client)

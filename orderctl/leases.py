@@ -7,17 +7,17 @@ attempt's end is unique: it is how an outcome that got lost with the connection 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, or_
 
-from orderctl import adopted, audit, clock, database, orders
-from orderctl.audit import NewEvent, Origin
-from orderctl.channels import Scope
-from orderctl.errors import LeaseLost
+from orderctl import audit, database, lifecycle
+from orderctl.audit import Origin
+from orderctl.errors import LeaseLost, NotFound
+from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
 from orderctl.messages import StatusChange
-from orderctl.orders import Ended
+from orderctl.orders import Locked
 from orderctl.schema import download_tasks
 from orderctl.states import (
     UNFINISHED,
@@ -46,17 +46,16 @@ class Claim:
     token: str
     messages: tuple[StatusChange, ...] = ()
 
+    def task(self, status: str) -> TaskState:
+        """The task, of that status."""
+        return TaskState(
+            self.task_id, self.order_id, self.order_code, self.title, self.course_url, status,
+            self.attempt, self.max_attempts, managed=True, worker=self.worker, lease_token=self.token,
+        )  # fmt: skip
+
     def key(self, event: str) -> str:
         """The dedup key of an event of this attempt."""
-        return f"task:{self.task_id}:attempt:{self.attempt}:{event}"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How an attempt ended: what to publish after the commit."""
-
-    messages: tuple[StatusChange, ...]
-    ended: Ended | None = None
+        return self.task(self.previous_status).key(event)
 
 
 def claim(
@@ -85,36 +84,31 @@ def claim(
         The claim with its fencing token, or None when the task is not waiting (any more), not due, not
         ours, or its order is not paid or is cancelled.
     """
-    task = download_tasks.c
-    order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar()
-    if order_id is None:
+    try:
+        order, task = lifecycle.hold(connection, task_id)
+    except NotFound:
         return None
-    order = orders.lock(connection, order_id)
     if order.payment_status != PaymentStatus.PAID or order.order_status == OrderStatus.CANCELLED:
         return None
-    columns = (task.status, task.attempt, task.max_attempts, task.course_url, task.title, task.lease_token)
-    row = connection.execute(select(*columns).where(task.id == task_id).with_for_update()).one()
-    ours = token is not None and row.lease_token == token
+    ours = token is not None and task.lease_token == token
     token = token or str(uuid.uuid4())
-    if not ours and not _take(connection, task_id, token, worker, lease_seconds, take_all=take_all):
+    if not ours and not _take(connection, task, token, worker, lease_seconds, take_all=take_all):
         return None
-    attempt = row.attempt if ours else row.attempt + 1
+    attempt = task.attempt if ours else task.attempt + 1
     return Claim(
-        task_id, order_id, order.order_code, row.course_url, row.title, attempt, row.max_attempts,
-        str(row.status), worker, token, orders.begin(connection, order, worker=worker),
+        task_id, task.order_id, task.order_code, task.course_url, task.title, attempt, task.max_attempts,
+        task.status, worker, token, lifecycle.begin(connection, order, Origin(Source.WORKER, worker)),
     )  # fmt: skip
 
 
 def _take(
-    connection: Connection, task_id: int, token: str, worker: str, lease_seconds: float, *, take_all: bool
+    connection: Connection, found: TaskState, token: str, worker: str, lease_seconds: float, *, take_all: bool
 ) -> bool:
     task = download_tasks.c
-    now = database.utc_now()
     waiting = [
-        task.id == task_id,
         task.status.in_(WAITING),
         task.lease_token.is_(None),
-        or_(task.available_at.is_(None), task.available_at <= now),
+        or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
     ]
     if not take_all:
         waiting.append(task.managed == 1)
@@ -123,9 +117,8 @@ def _take(
         "worker": worker,
         "lease_token": token,
         "lease_until": database.utc_now(lease_seconds),
-        "updated_at": now,
     }
-    return connection.execute(update(download_tasks).where(*waiting).values(values)).rowcount == 1
+    return lifecycle.write(connection, found.id, waiting, values)
 
 
 def beat(connection: Connection, claim: Claim, lease_seconds: float) -> None:
@@ -134,7 +127,9 @@ def beat(connection: Connection, claim: Claim, lease_seconds: float) -> None:
     Raises:
         LeaseLost: When it is somebody else's by now.
     """
-    write(connection, claim, lease_until=database.utc_now(lease_seconds))
+    held = {"lease_until": database.utc_now(lease_seconds)}
+    if not lifecycle.write(connection, claim.task_id, _fence(claim), held):
+        raise _lost(claim)
 
 
 def enrolled(
@@ -151,17 +146,16 @@ def enrolled(
     Raises:
         LeaseLost: When the lease is somebody else's by now.
     """
-    values = {"title": title} if title and not claim.title else {}
-    claim = replace(claim, title=claim.title or title)
-    return _advance(
-        connection,
-        claim,
-        claim.previous_status,
+    what = Move(
         TaskStatus.ENROLLED,
-        event_type=EventType.ENROLLMENT_SUCCESS,
+        EventType.ENROLLMENT_SUCCESS,
+        _origin(claim),
+        values={"title": title} if title and not claim.title else {},
+        words={"name": claim.title or title or claim.course_url},
         details=details,
-        **values,
+        key=claim.key(TaskStatus.ENROLLED),
     )
+    return _advance(connection, claim, claim.previous_status, what)
 
 
 def started(connection: Connection, claim: Claim) -> StatusChange:
@@ -170,20 +164,28 @@ def started(connection: Connection, claim: Claim) -> StatusChange:
     Raises:
         LeaseLost: When the lease is somebody else's by now.
     """
-    details = {"attempt": claim.attempt, "worker": claim.worker}
-    return _advance(
-        connection,
-        claim,
-        TaskStatus.ENROLLED,
+    what = Move(
         TaskStatus.DOWNLOADING,
-        event_type=EventType.DOWNLOAD_STARTED,
-        details=details,
+        EventType.DOWNLOAD_STARTED,
+        _origin(claim),
+        details={"attempt": claim.attempt, "worker": claim.worker},
+        key=claim.key(TaskStatus.DOWNLOADING),
     )
+    return _advance(connection, claim, TaskStatus.ENROLLED, what)
+
+
+def _advance(connection: Connection, claim: Claim, previous: str, what: Move) -> StatusChange:
+    """A step that cannot end the order, so that the order is not held."""
+    moved = lifecycle.move(connection, claim.task(previous), what, _fence(claim))
+    if moved is None:
+        raise _lost(claim)
+    [change] = moved.messages
+    return change
 
 
 def complete(
     connection: Connection, claim: Claim, *, folder_name: str, drive_link: str | None, details: dict[str, Any]
-) -> Finished:
+) -> Moved:
     """End a task well, and with it perhaps its order.
 
     Safe to run again when it is not known whether the commit happened.
@@ -198,134 +200,70 @@ def complete(
     Raises:
         LeaseLost: When the lease is somebody else's by now.
     """
-    order = orders.lock(connection, claim.order_id)
-    if audit.find_by_key(connection, claim.key("completed")) is not None:
-        return Finished(())
-    values = {
-        "status": TaskStatus.COMPLETED.value,
-        "drive_link": drive_link,
-        "lease_token": None,
-        "lease_until": None,
-    }
-    cleared = {"error_type": None, "error_log": None, "error_fingerprint": None}
-    write(connection, claim, **values, **cleared)
-    _record(
-        connection,
-        claim,
-        TaskStatus.DOWNLOADING,
+    order, task = hold(connection, claim)
+    what = Move(
         TaskStatus.COMPLETED,
         EventType.DOWNLOAD_COMPLETED,
+        _origin(claim),
+        values={"drive_link": drive_link, "error_type": None, "error_log": None, "error_fingerprint": None},
         details={"folderName": folder_name, "driveLink": drive_link, **details},
-        key="completed",
+        key=claim.key("completed"),
     )
-    ended = orders.end_if_done(connection, order, source=Source.WORKER)
-    change = change_of(claim, TaskStatus.DOWNLOADING, TaskStatus.COMPLETED)
-    return Finished((change, *(ended.messages if ended else ())), ended)
+    return finish(connection, claim, order, task, what)
 
 
-def release(connection: Connection, claim: Claim, *, reason: str) -> Finished:
+def release(connection: Connection, claim: Claim, *, reason: str) -> Moved:
     """Give a task back, so that another worker takes it at once; the attempt does not count.
 
     Raises:
         LeaseLost: When the lease is somebody else's by now.
     """
-    orders.lock(connection, claim.order_id)
-    previous = status_of(connection, claim)
-    if audit.find_by_key(connection, claim.key("released")) is not None:
-        return Finished(())
-    write(
-        connection,
-        claim,
-        status=TaskStatus.PENDING.value,
-        available_at=database.utc_now(),
-        max_attempts=download_tasks.c.max_attempts + 1,
-        lease_token=None,
-        lease_until=None,
-    )
-    _record(
-        connection,
-        claim,
-        previous,
+    order, task = hold(connection, claim)
+    what = Move(
         TaskStatus.PENDING,
         EventType.TASK_RELEASED,
+        _origin(claim),
+        values={"max_attempts": download_tasks.c.max_attempts + 1},
         details={"attempt": claim.attempt, "worker": claim.worker, "reason": reason},
-        key="released",
+        key=claim.key("released"),
     )
-    return Finished((change_of(claim, previous, TaskStatus.PENDING),))
+    return finish(connection, claim, order, task, what)
 
 
-def status_of(connection: Connection, claim: Claim) -> str:
-    """The task's present status."""
-    return str(
-        connection.execute(
-            select(download_tasks.c.status).where(download_tasks.c.id == claim.task_id)
-        ).scalar_one()
-    )
-
-
-def change_of(
-    claim: Claim, previous: str, new: TaskStatus, *, error: str | None = None, error_type: str | None = None
-) -> StatusChange:
-    """The message that tells a task's move."""
-    return StatusChange(
-        Scope.TASK,
-        claim.task_id,
-        new,
-        previous,
-        clock.milliseconds(),
-        error,
-        error_type,
-        attempt=claim.attempt,
-    )
-
-
-def _advance(
-    connection: Connection,
-    claim: Claim,
-    previous: str,
-    status: TaskStatus,
-    *,
-    event_type: EventType,
-    details: dict[str, Any],
-    **values: Any,
-) -> StatusChange:
-    write(connection, claim, status=status.value, **values)
-    _record(connection, claim, previous, status, event_type, details=details, key=status)
-    return change_of(claim, previous, status)
-
-
-def _record(
-    connection: Connection,
-    claim: Claim,
-    previous: str,
-    status: TaskStatus,
-    event_type: EventType,
-    *,
-    details: dict[str, Any],
-    key: str,
-) -> None:
-    event = NewEvent(
-        event_type,
-        claim.order_id,
-        Origin(Source.WORKER, claim.worker),
-        claim.task_id,
-        words={"name": claim.title or claim.course_url},
-        details=details,
-        previous_status=previous,
-        new_status=status,
-        dedup_key=claim.key(key),
-    )
-    audit.record(connection, event)
-
-
-def write(connection: Connection, claim: Claim, **values: Any) -> None:
-    """Write into the task's row if it is still ours.
+def hold(connection: Connection, claim: Claim) -> tuple[Locked, TaskState]:
+    """Hold the claimed task and its order until the transaction ends.
 
     Raises:
-        LeaseLost: When it is not.
+        LeaseLost: When one of them is gone.
     """
+    try:
+        return lifecycle.hold(connection, claim.task_id, claim.order_id)
+    except NotFound:
+        raise _lost(claim) from None
+
+
+def finish(connection: Connection, claim: Claim, order: Locked, task: TaskState, what: Move) -> Moved:
+    """End an attempt. An end that is written already, and whose answer was lost, is none.
+
+    Raises:
+        LeaseLost: When the lease is somebody else's by now.
+    """
+    moved = lifecycle.move(connection, task, what, _fence(claim), order)
+    if moved is not None:
+        return moved
+    if what.key is not None and audit.find_by_key(connection, what.key) is not None:
+        return NOTHING
+    raise _lost(claim)
+
+
+def _fence(claim: Claim) -> Conditions:
     task = download_tasks.c
-    mine = (task.id == claim.task_id, task.lease_token == claim.token, task.status.in_(UNFINISHED))
-    values = {"updated_at": database.utc_now(), **values}
-    if adopted.execute(connection, update(download_tasks).where(*mine), values).rowcount != 1:
-        raise LeaseLost(f"task {claim.task_id}: the lease of {claim.worker} is gone")
+    return task.lease_token == claim.token, task.status.in_(UNFINISHED)
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(f"task {claim.task_id}: the lease of {claim.worker} is gone")
+
+
+def _origin(claim: Claim) -> Origin:
+    return Origin(Source.WORKER, claim.worker)

@@ -1,4 +1,4 @@
-"""Orders: finding, adding, beginning and ending them. ``listing`` pages through them, ``payments`` pays them."""
+"""Orders: finding, holding and adding them. ``listing`` pages through them, ``lifecycle`` moves them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import adopted, audit, clock, database, outbox
+from orderctl import adopted, audit, database
 from orderctl.audit import NewEvent, Origin
-from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
-from orderctl.messages import Completion, StatusChange
 from orderctl.schema import download_tasks, orders
 from orderctl.states import (
-    ENDED_ORDER,
     EventType,
     OrderStatus,
     PaymentStatus,
     Source,
     TaskStatus,
-    order_end,
     percentage,
 )
 
@@ -120,15 +116,6 @@ class Locked:
     payment_status: str
     total_amount: Decimal
     round: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An order's end: what to publish after the commit."""
-
-    status: OrderStatus
-    messages: tuple[StatusChange, ...]
-    completion: Completion
 
 
 def check_amount(amount: Decimal) -> None:
@@ -282,104 +269,6 @@ def lock(connection: Connection, order_id: int) -> Locked:
     if row is None:
         raise OrderNotFound(f"there is no order {order_id}")
     return Locked(*row)
-
-
-def begin(connection: Connection, order: Locked, *, worker: str) -> tuple[StatusChange, ...]:
-    """Make an order ``processing``, when its first task is claimed, or one that came after its end."""
-    if order.order_status == OrderStatus.PENDING:
-        return (_move(connection, order, OrderStatus.PROCESSING),)
-    return reopen(connection, order, actor=worker, source=Source.WORKER)
-
-
-def reopen(connection: Connection, order: Locked, *, actor: str, source: Source) -> tuple[StatusChange, ...]:
-    """Open an ended order again, for a task that is to run once more; its next end is another round."""
-    if order.order_status not in ENDED_ORDER:
-        return ()
-    change = _move(connection, order, OrderStatus.PROCESSING, completed_at=None, round=order.round + 1)
-    event = NewEvent(
-        EventType.ORDER_REOPENED,
-        order.id,
-        Origin(source, actor),
-        words={"order_code": order.order_code},
-        previous_status=order.order_status,
-        new_status=OrderStatus.PROCESSING,
-        dedup_key=f"order:{order.id}:reopened:{order.round + 1}",
-    )
-    audit.record(connection, event)
-    return (change,)
-
-
-def end_if_done(
-    connection: Connection, order: Locked, *, source: Source, actor: str | None = None
-) -> Ended | None:
-    """End an order whose tasks have all ended: status, audit event, completion message, mail, webhook.
-
-    All but the status are written once for each round: somebody else may set the status back.
-
-    Args:
-        connection: In the transaction that moved the task, which locked the order first.
-        order: From :func:`lock` in this transaction.
-        source: Which part of orderctl ends it.
-        actor: Who wanted what led to it.
-
-    Returns:
-        What to publish after the commit, or None when it has not ended or had ended before.
-    """
-    current = lock(connection, order.id)
-    counts = count_tasks(connection, [order.id]).get(order.id, {})
-    status = order_end(counts)
-    if status is None or current.order_status in ENDED_ORDER:
-        return None
-    completion = _completion(order.id, counts)
-    key = f"order:{order.id}:round:{current.round}"
-    _record_end(connection, current, status, completion, key, Origin(source, actor))
-    change = _move(connection, current, status, completed_at=database.utc_now())
-    outbox.put_order_end(connection, key, current.id, completion, status)
-    return Ended(status, (change,), completion)
-
-
-def _record_end(
-    connection: Connection,
-    order: Locked,
-    status: OrderStatus,
-    completion: Completion,
-    key: str,
-    origin: Origin,
-) -> None:
-    counts = {
-        "completedCount": completion.completed_tasks,
-        "failedCount": completion.failed_tasks,
-        "totalCount": completion.total_tasks,
-    }
-    event = NewEvent(
-        EventType[f"ORDER_{status.name}"],
-        order.id,
-        origin,
-        words={
-            "order_code": order.order_code,
-            "status": status,
-            "completed": completion.completed_tasks,
-            "total": completion.total_tasks,
-        },
-        details=counts,
-        previous_status=order.order_status,
-        new_status=status,
-        dedup_key=key,
-    )
-    audit.record(connection, event)
-
-
-def _move(connection: Connection, order: Locked, status: OrderStatus, **values: Any) -> StatusChange:
-    connection.execute(
-        update(orders).where(orders.c.id == order.id).values(order_status=status.value, **values)
-    )
-    return StatusChange(Scope.ORDER, order.id, status, order.order_status, clock.milliseconds())
-
-
-def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:
-    total = sum(counts.values()) - counts.get(TaskStatus.CANCELLED, 0)
-    completed, failed = counts.get(TaskStatus.COMPLETED, 0), counts.get(TaskStatus.FAILED, 0)
-    return Completion(order_id, total, completed, failed, clock.milliseconds())
 
 
 _COLUMNS = tuple(orders.c)

@@ -9,13 +9,13 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
-from orderctl import audit, database, orders
+from orderctl import audit, lifecycle, orders
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput
+from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
-from orderctl.schema import orders as orders_table
 from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
 
 _MAX_TEXT = 120
@@ -65,11 +65,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a payment, and what the order expected."""
+    """What became of a payment, what the order expected, and which tasks may now be worked at."""
 
     outcome: Outcome
     order_id: int
     expected: Decimal
+    moved: Moved = NOTHING
 
 
 def from_webhook(document: str) -> Payment:
@@ -152,12 +153,10 @@ def receive(connection: Connection, payment: Payment, *, actor: str, source: Sou
         return _repeated(connection, order, payment)
     _refuse(connection, order, payment)
     if payment.amount != order.total_amount:
-        _record_mismatch(connection, order, payment, actor=actor, source=source)
+        _record_mismatch(connection, order, payment, Origin(source, actor))
         return Result(Outcome.MISMATCH, order.id, order.total_amount)
-    paid = {"payment_status": PaymentStatus.PAID.value, "paid_at": database.utc_now()}
-    connection.execute(update(orders_table).where(orders_table.c.id == order.id).values(paid))
-    _record_payment(connection, order, payment, actor=actor, source=source)
-    return Result(Outcome.PAID, order.id, order.total_amount)
+    waiting = _pay(connection, order, payment, Origin(source, actor))
+    return Result(Outcome.PAID, order.id, order.total_amount, waiting)
 
 
 def _repeated(connection: Connection, order: orders.Locked, payment: Payment) -> Result:
@@ -196,31 +195,30 @@ def _refuse_used(connection: Connection, payment: Payment) -> None:
         raise Conflict(f"transaction {payment.transaction} has paid another order, of id {known.order_id}")
 
 
-def _record_payment(
-    connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
-) -> None:
+def _pay(connection: Connection, order: orders.Locked, payment: Payment, origin: Origin) -> Moved:
     event = NewEvent(
         EventType.PAYMENT_RECEIVED,
         order.id,
-        Origin(source, actor),
+        origin,
         words={"amount": payment.amount, "order_code": order.order_code},
         details=payment.details(),
         previous_status=order.payment_status,
         new_status=PaymentStatus.PAID,
         dedup_key=payment.key,
     )
-    if not audit.record(connection, event):  # another order was paid by it since we looked
+    paid = lifecycle.pay(connection, order, event)
+    if paid is None:  # another order was paid by it since we looked
         _refuse_used(connection, payment)
+        raise Conflict(f"transaction {payment.transaction} has paid another order")
+    return paid
 
 
-def _record_mismatch(
-    connection: Connection, order: orders.Locked, payment: Payment, *, actor: str, source: Source
-) -> None:
+def _record_mismatch(connection: Connection, order: orders.Locked, payment: Payment, origin: Origin) -> None:
     expected = order.total_amount
     event = NewEvent(
         EventType.PAYMENT_MISMATCH,
         order.id,
-        Origin(source, actor),
+        origin,
         words={"amount": payment.amount, "order_code": order.order_code, "expected": expected},
         details=payment.details() | {"expected": float(expected)},
         # The bank tells it again and again; once is enough.

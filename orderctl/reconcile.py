@@ -6,20 +6,19 @@ Idempotent, and safe from cron and from every supervisor at once: each mend is a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import redis
-from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
-from orderctl import adopted, announce, audit, clock, database, doorbell, failures, orders
-from orderctl.audit import NewEvent, Origin
-from orderctl.channels import Scope
+from orderctl import announce, database, doorbell, failures, lifecycle, orders
+from orderctl.audit import Origin
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
-from orderctl.leases import Finished
+from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.messages import StatusChange
 from orderctl.schema import download_tasks, outbox
 from orderctl.schema import orders as orders_table
@@ -118,7 +117,7 @@ def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
         mended = _mend(engine, partial(_recover, task_id=row.id, token=row.lease_token), f"task {row.id}")
         if mended is None:
             continue
-        messages += mended.messages if isinstance(mended, Finished) else ()
+        messages += mended.messages if mended else ()
         found.append(_expired_finding(row.id, row.order_id, row.worker, mended=mended is not False))
     if found:
         _log.warning("%d tasks of lost workers were found", len(found))
@@ -159,58 +158,25 @@ def _expired_conditions() -> list[ColumnElement[bool]]:
     return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None)]
 
 
-def _recover(connection: Connection, task_id: int, token: str) -> Finished | None:
-    task = download_tasks.c
-    order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar_one()
-    order = orders.lock(connection, order_id)
-    mine = [task.id == task_id, task.lease_token == token, *_expired_conditions()]
-    row = connection.execute(
-        select(task.status, task.attempt, task.max_attempts, task.worker).where(*mine).with_for_update()
-    ).first()
-    if row is None:
-        return None
-    if row.attempt >= row.max_attempts:
-        return _give_up(connection, order, task_id, row)
-    values = {"status": TaskStatus.PENDING.value, "available_at": database.utc_now()}
-    _free(connection, task_id, values)
-    event = NewEvent(
+def _recover(connection: Connection, task_id: int, token: str) -> Moved | None:
+    order, task = lifecycle.hold(connection, task_id)
+    fence = [download_tasks.c.lease_token == token, *_expired_conditions()]
+    return lifecycle.move(connection, task, _after_loss(task), fence, order)
+
+
+def _after_loss(task: TaskState) -> Move:
+    """Back to waiting, or failed for good when no attempt is left."""
+    origin = Origin(Source.RECONCILE)
+    if task.attempt >= task.max_attempts:
+        return failures.failed(task, failures.lost_worker(task.worker), origin, key=task.key("lost"))
+    return Move(
+        TaskStatus.PENDING,
         EventType.TASK_RECOVERED,
-        order_id,
-        Origin(Source.RECONCILE),
-        task_id,
-        words={"worker": row.worker},
-        details={"attempt": row.attempt, "worker": row.worker},
-        previous_status=row.status,
-        new_status=TaskStatus.PENDING,
-        dedup_key=f"task:{task_id}:attempt:{row.attempt}:recovered",
+        origin,
+        words={"worker": task.worker},
+        details={"attempt": task.attempt, "worker": task.worker},
+        key=task.key("recovered"),
     )
-    audit.record(connection, event)
-    change = StatusChange(
-        Scope.TASK, task_id, TaskStatus.PENDING, row.status, clock.milliseconds(), attempt=row.attempt
-    )
-    return Finished((change,))
-
-
-def _give_up(connection: Connection, order: orders.Locked, task_id: int, row: Any) -> Finished:
-    failure = failures.lost_worker(row.worker)
-    values = {
-        "status": TaskStatus.FAILED.value,
-        "error_type": failure.error_type.value,
-        "error_log": f"{failure.error_type}: {failure.message}",
-        "error_fingerprint": failure.fingerprint,
-    }
-    _free(connection, task_id, values)
-    return failures.bridge(
-        connection, order, task_id, failure,
-        previous=row.status, attempt=row.attempt, again=False,
-        source=Source.RECONCILE, actor=None, dedup_key=f"task:{task_id}:attempt:{row.attempt}:lost",
-    )  # fmt: skip
-
-
-def _free(connection: Connection, task_id: int, values: Mapping[str, object]) -> None:
-    free = {"lease_token": None, "lease_until": None, "updated_at": database.utc_now()}
-    statement = update(download_tasks).where(download_tasks.c.id == task_id)
-    adopted.execute(connection, statement, {**values, **free})
 
 
 def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
@@ -266,8 +232,9 @@ def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
     return found
 
 
-def _end(connection: Connection, order_id: int) -> orders.Ended | None:
-    return orders.end_if_done(connection, orders.lock(connection, order_id), source=Source.RECONCILE)
+def _end(connection: Connection, order_id: int) -> Moved | None:
+    ended = lifecycle.end(connection, orders.lock(connection, order_id), Origin(Source.RECONCILE))
+    return ended if ended.messages else None
 
 
 def _unended_findings(connection: Connection) -> list[Finding]:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from orderctl import audit, clock, database, orders
-from orderctl.audit import NewEvent, Origin
-from orderctl.channels import Scope
+from orderctl import lifecycle
+from orderctl.audit import Origin
 from orderctl.errors import Conflict, InvalidInput, TaskNotFound
-from orderctl.messages import StatusChange
-from orderctl.orders import Ended, Locked
+from orderctl.lifecycle import Move, Moved, TaskState
+from orderctl.orders import Locked
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
@@ -85,15 +84,6 @@ class ErrorGroup:
     count: int
     latest_task_id: int
     example: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A task's move: the task after it, and what to publish after the commit."""
-
-    task: Task
-    messages: tuple[StatusChange, ...]
-    ended: Ended | None = None
 
 
 def find(connection: Connection, task_id: int) -> Task:
@@ -191,33 +181,27 @@ def retry(
         TaskNotFound: When there is none.
         Conflict: When it is completed or being worked on, or its order is not paid.
     """
-    order, task = _lock(connection, task_id)
+    order, task = lifecycle.hold(connection, task_id)
     _refuse_retry(order, task)
-    _update(
-        connection,
-        task_id,
-        status=TaskStatus.PENDING.value,
-        managed=1,
-        max_attempts=task.attempt + max_attempts,
-        available_at=database.utc_now(),
-        lease_token=None,
-        lease_until=None,
+    what = Move(
+        TaskStatus.PENDING,
+        EventType.TASK_RETRIED,
+        Origin(source, actor),
+        values={"managed": 1, "max_attempts": task.attempt + max_attempts},
+        words=_because(reason),
+        details={"attempt": task.attempt, "reason": reason},
+        reopens=True,
     )
-    _record(
-        connection, task, EventType.TASK_RETRIED, TaskStatus.PENDING, Origin(source, actor), reason=reason
-    )
-    reopened = orders.reopen(connection, order, actor=actor, source=source)
-    change = _change(task, TaskStatus.PENDING)
-    return Moved(find(connection, task_id), (change, *reopened))
+    return _move(connection, order, task, what)
 
 
-def _refuse_retry(order: Locked, task: Task) -> None:
+def _refuse_retry(order: Locked, task: TaskState) -> None:
     if order.payment_status != PaymentStatus.PAID:
         raise Conflict(
             f"order {order.order_code} is not paid", hint=f"orderctl orders pay {order.order_code}"
         )
     retryable = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.ENROLLED)
-    if task.lease_until is not None and task.status in UNFINISHED:
+    if task.leased and task.status in UNFINISHED:
         raise Conflict(
             f"task {task.id} is being worked on by {task.worker}", hint=f"orderctl tail task {task.id}"
         )
@@ -248,58 +232,30 @@ def cancel(
         TaskNotFound: When there is none.
         Conflict: When it is completed or cancelled already.
     """
-    order, task = _lock(connection, task_id)
+    order, task = lifecycle.hold(connection, task_id)
     if task.status not in (*UNFINISHED, TaskStatus.FAILED):
         raise Conflict(f"task {task_id} is {task.status} already")
-    _update(connection, task_id, status=TaskStatus.CANCELLED.value, lease_token=None, lease_until=None)
-    _record(
-        connection, task, EventType.TASK_CANCELLED, TaskStatus.CANCELLED, Origin(source, actor), reason=reason
-    )
-    reopened: tuple[StatusChange, ...] = ()
-    if task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED:
-        # What made the order fail is given up: it ends once more, now without that task.
-        reopened = orders.reopen(connection, order, actor=actor, source=source)
-    ended = orders.end_if_done(connection, order, source=source, actor=actor)
-    change = _change(task, TaskStatus.CANCELLED)
-    return Moved(find(connection, task_id), (change, *reopened, *(ended.messages if ended else ())), ended)
-
-
-def _lock(connection: Connection, task_id: int) -> tuple[Locked, Task]:
-    """Hold the task's order, then read the task: what moves it holds the order, too."""
-    order = orders.lock(connection, find(connection, task_id).order_id)
-    query = _select().where(download_tasks.c.id == task_id).with_for_update()
-    return order, _rows(connection, query)[0]
-
-
-def _record(
-    connection: Connection,
-    task: Task,
-    event_type: EventType,
-    status: TaskStatus,
-    origin: Origin,
-    *,
-    reason: str | None,
-) -> None:
-    event = NewEvent(
-        event_type,
-        task.order_id,
-        origin,
-        task.id,
-        words={"name": task.title or task.course_url, "because": f" ({reason})" if reason else ""},
+    what = Move(
+        TaskStatus.CANCELLED,
+        EventType.TASK_CANCELLED,
+        Origin(source, actor),
+        words=_because(reason),
         details={"attempt": task.attempt, "reason": reason},
-        previous_status=task.status,
-        new_status=status,
+        # What made the order fail is given up: it ends once more, now without that task.
+        reopens=task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED,
     )
-    audit.record(connection, event)
+    return _move(connection, order, task, what)
 
 
-def _change(task: Task, status: TaskStatus) -> StatusChange:
-    return StatusChange(Scope.TASK, task.id, status, task.status, clock.milliseconds(), attempt=task.attempt)
+def _move(connection: Connection, order: Locked, task: TaskState, what: Move) -> Moved:
+    moved = lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order)
+    if moved is None:  # nobody can have moved what is held
+        raise Conflict(f"task {task.id} has moved meanwhile", hint=f"orderctl tasks show {task.id}")
+    return moved
 
 
-def _update(connection: Connection, task_id: int, **values: Any) -> None:
-    statement = update(download_tasks).where(download_tasks.c.id == task_id)
-    connection.execute(statement.values(updated_at=database.utc_now(), **values))
+def _because(reason: str | None) -> dict[str, str]:
+    return {"because": f" ({reason})" if reason else ""}
 
 
 def _conditions(wanted: Selection) -> list[ColumnElement[bool]]:

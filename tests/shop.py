@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, select, text, update
 
-from orderctl import audit, database, leases, orders, payments, tasks
+from orderctl import audit, database, leases, lifecycle, orders, payments, tasks
+from orderctl.audit import Origin
 from orderctl.leases import Claim
+from orderctl.lifecycle import Moved
 from orderctl.orders import NewCourse, NewOrder, Order
 from orderctl.schema import download_tasks, order_audit_logs, outbox
-from orderctl.states import Category, Severity
+from orderctl.states import Category, Severity, Source
 from orderctl.tasks import Task
 
 T = TypeVar("T")
@@ -93,16 +95,21 @@ class Shop:
         self.transact(lambda c: leases.enrolled(c, claim, title=None, details={}))
         self.transact(lambda c: leases.started(c, claim))
 
-    def complete(self, claim: Claim) -> leases.Finished:
+    def complete(self, claim: Claim) -> Moved:
         return self.transact(
             lambda c: leases.complete(c, claim, folder_name="f", drive_link=None, details={})
         )
 
-    def carry_out(self, task_id: int) -> leases.Finished:
+    def carry_out(self, task_id: int) -> Moved:
         """Claim, start and complete a task."""
         claim = self.claimed(task_id)
         self.start(claim)
         return self.complete(claim)
+
+    def end(self, order_id: int) -> Moved:
+        """End an order if it is done."""
+        origin = Origin(Source.RECONCILE)
+        return self.transact(lambda c: lifecycle.end(c, orders.lock(c, order_id), origin))
 
     def expire(self, task_id: int) -> None:
         """Let a lease end, as if its worker had not been heard of for an hour."""

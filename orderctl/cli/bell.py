@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orderctl.errors import OrderctlError
-from orderctl.states import WAITING
 
 if TYPE_CHECKING:
     from orderctl.cli.app import App
-    from orderctl.messages import StatusChange
-    from orderctl.tasks import Task
+    from orderctl.lifecycle import Moved
 
 
-def ring(app: App, tasks: Iterable[Task], messages: Iterable[StatusChange] = ()) -> None:
+def ring(app: App, moved: Sequence[Moved]) -> None:
     """Publish what has changed and ring for the tasks that wait and are ours to run.
 
     The change is committed: a Redis that does not answer is a warning, and the supervisors ring later.
     """
-    from orderctl import announce, doorbell
+    from orderctl import doorbell
 
-    bells = [(task.id, task.attempt) for task in tasks if task.managed and task.status in WAITING]
     try:
-        announce.changes(app.redis, messages)
-        doorbell.ring(app.redis, app.settings.worker.queue, bells)
+        doorbell.after_commit(app.redis, app.settings.worker.queue, moved)
     except OrderctlError as error:
         app.warn(f"warning: {error}; it is done all the same, workers find the tasks once Redis answers")

@@ -318,7 +318,6 @@ def pay(
 
 
 def _tell_payment(app: App, payment: Payment, result: Result) -> None:
-    from orderctl import tasks
     from orderctl.payments import Outcome
 
     if result.outcome is Outcome.MISMATCH:
@@ -329,7 +328,5 @@ def _tell_payment(app: App, payment: Payment, result: Result) -> None:
     if result.outcome is Outcome.REPEATED:
         app.say(f"This payment of order {payment.order_code} was known already.")
         return
-    with app.reading() as connection:
-        waiting = tasks.of_orders(connection, [result.order_id])
-    bell.ring(app, waiting)
+    bell.ring(app, [result.moved])
     app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {payment.order_code}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from orderctl import tasks as domain
+    from orderctl.lifecycle import Moved
 
 #: Most tasks that one command changes.
 _MOST: Final = 100_000
@@ -157,7 +158,7 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
 
     attempts = app.settings.worker.max_attempts
 
-    def change(connection: Connection, task_id: int) -> domain.Moved:
+    def change(connection: Connection, task_id: int) -> Moved:
         return tasks.retry(connection, task_id, max_attempts=attempts, actor=app.actor, reason=consent.reason)
 
     chosen = _choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,))
@@ -181,7 +182,7 @@ def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: C
     """
     from orderctl import tasks
 
-    def change(connection: Connection, task_id: int) -> domain.Moved:
+    def change(connection: Connection, task_id: int) -> Moved:
         return tasks.cancel(connection, task_id, actor=app.actor, reason=consent.reason)
 
     only_failed = selection.failed or selection.error_type or selection.fingerprint
@@ -211,7 +212,7 @@ def _change(
     app: App,
     verb: str,
     chosen: Sequence[int],
-    change: Callable[[Connection, int], domain.Moved],
+    change: Callable[[Connection, int], Moved],
     selection: Selection,
     consent: Consent,
 ) -> ExitStatus:
@@ -226,15 +227,15 @@ def _change(
         app.say(f"Would {verb.lower()} {len(chosen)} {noun}; nothing was changed.")
         return ExitStatus.DONE
     results, moved = _carry_out(app, chosen, change)
-    bell.ring(app, [one.task for one in moved], [message for one in moved for message in one.messages])
+    bell.ring(app, moved)
     app.render(results)
     _tell_next(app, results, verb)
     return ExitStatus.DONE if all(result.changed for result in results) else ExitStatus.FAILED
 
 
 def _carry_out(
-    app: App, chosen: Sequence[int], change: Callable[[Connection, int], domain.Moved]
-) -> tuple[list[Result], list[domain.Moved]]:
+    app: App, chosen: Sequence[int], change: Callable[[Connection, int], Moved]
+) -> tuple[list[Result], list[Moved]]:
     """Change each in a transaction of its own; what fails is told and does not stop the others."""
     results, moved = [], []
     for task_id in chosen:
@@ -246,7 +247,8 @@ def _carry_out(
             results.append(Result(task_id, None, None, None, changed=False, error=str(error)))
             continue
         moved.append(one)
-        results.append(Result(task_id, one.task.order_code, _title(one.task), one.task.status, changed=True))
+        [task] = one.tasks
+        results.append(Result(task_id, task.order_code, task.name, task.status, changed=True))
     return results, moved
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import broker, database, tasks
 from orderctl.errors import OrderctlError
-from orderctl.states import WAITING, Source
-from orderctl.tasks import Moved
+from orderctl.lifecycle import Moved
+from orderctl.states import Source
 
 if TYPE_CHECKING:
     import redis
@@ -61,17 +61,15 @@ class Actions:
 
         moved = database.transact(self._engine, work)
         self._tell(moved)
-        return {"id": task_id, "status": moved.task.status, "attempt": moved.task.attempt}
+        [task] = moved.tasks
+        return {"id": task_id, "status": task.status, "attempt": task.attempt}
 
     def _tell(self, moved: Moved) -> None:
         # It is committed: what is not told now, reconcile tells within a second of Redis coming back.
-        from orderctl import announce, doorbell  # noqa: PLC0415 - 240 ms that most relays never need
+        from orderctl import doorbell  # noqa: PLC0415 - 240 ms that most relays never need
 
-        task = moved.task
-        bells = [(task.id, task.attempt)] if task.managed and task.status in WAITING else []
         try:
             self._client = self._client or broker.brisk(self._redis_url, name="orderctl-relay-actions")
-            announce.changes(self._client, moved.messages)
-            doorbell.ring(self._client, self._queue, bells)
+            doorbell.after_commit(self._client, self._queue, [moved])
         except OrderctlError as error:
-            _log.warning("task %d: workers are told later: %s", task.id, error)
+            _log.warning("task %d: workers are told later: %s", moved.tasks[0].id, error)

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, update
 
-from orderctl import audit, database, orders, payments, schema, tasks
+from orderctl import audit, database, lifecycle, orders, payments, schema, tasks
+from orderctl.audit import Origin
 from orderctl.orders import NewCourse, NewOrder
 from orderctl.payments import Payment
 from orderctl.states import Category, Severity, Source
@@ -104,7 +105,7 @@ class Shop:
 
     def _end(self, connection: Connection, task_id: int) -> None:
         order = orders.lock(connection, tasks.find(connection, task_id).order_id)
-        orders.end_if_done(connection, order, source=Source.WORKER)
+        lifecycle.end(connection, order, Origin(Source.WORKER))
 
 
 @contextmanager

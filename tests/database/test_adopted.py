@@ -101,7 +101,7 @@ def test_failure_that_its_columns_cannot_hold_still_ends_the_task(adopted: Shop)
     finished = adopted.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True))
 
     charset = _charset(adopted)
-    assert finished.ended is not None
+    assert finished.completion is not None
     task = adopted.task(task_id)
     assert task.status == "failed"
     assert task.error_log == _stored(f"UNKNOWN: {failure.message}", charset)[:120]

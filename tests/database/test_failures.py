@@ -13,7 +13,8 @@ from orderctl.channels import Scope
 from orderctl.downloads import errors as download_errors
 from orderctl.errors import LeaseLost, TaskNotFound
 from orderctl.failures import Failure
-from orderctl.leases import Claim, Finished
+from orderctl.leases import Claim
+from orderctl.lifecycle import Moved
 from orderctl.schema import outbox
 from orderctl.states import ErrorType
 from tests.shop import Shop
@@ -126,7 +127,7 @@ TRANSIENT = Failure(ErrorType.NETWORK, "connection reset", "f1", "trace")
 LASTING = Failure(ErrorType.UNKNOWN, "it is broken", "f2", "trace")
 
 
-def _fail(shop: Shop, claim: Claim, failure: Failure, *, retry_transient: bool = True) -> Finished:
+def _fail(shop: Shop, claim: Claim, failure: Failure, *, retry_transient: bool = True) -> Moved:
     return shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=retry_transient))
 
 
@@ -178,18 +179,18 @@ def test_transient_failure_waits_for_another_attempt(shop: Shop) -> None:
     event = shop.event(claim.order_id, "download_failed")
     assert (event.severity, event.new_status) == ("warning", "pending")
     assert event.message.endswith("(will be tried again)")
-    assert finished.ended is None
+    assert finished.completion is None
     assert shop.order().order_status == "processing"
     assert shop.outbox() == []
 
 
 def test_transient_failure_of_the_last_attempt_lasts(shop: Shop) -> None:
     claim = _claimed(shop, max_attempts=2)
-    assert _fail(shop, claim, TRANSIENT).ended is None
+    assert _fail(shop, claim, TRANSIENT).completion is None
     shop.make_due(claim.task_id)
     last = shop.claimed(claim.task_id)
 
-    assert _fail(shop, last, TRANSIENT).ended is not None
+    assert _fail(shop, last, TRANSIENT).completion is not None
 
     severities = [
         event.severity for event in shop.events(claim.order_id) if "download_failed" in event.event_type
@@ -199,7 +200,7 @@ def test_transient_failure_of_the_last_attempt_lasts(shop: Shop) -> None:
 
 
 def test_transient_failure_lasts_where_retries_are_off(shop: Shop) -> None:
-    assert _fail(shop, _claimed(shop), TRANSIENT, retry_transient=False).ended is not None
+    assert _fail(shop, _claimed(shop), TRANSIENT, retry_transient=False).completion is not None
 
 
 @pytest.mark.databases("sqlite")
@@ -220,7 +221,7 @@ def test_failure_that_is_written_again_after_a_lost_answer_changes_nothing(shop:
 
     again = _fail(shop, claim, LASTING)
 
-    assert (again.messages, again.ended) == ((), None)
+    assert (again.messages, again.completion) == ((), None)
     assert (shop.log_size(), shop.outbox()) == (size, outgoing)
 
 

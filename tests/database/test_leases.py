@@ -98,7 +98,7 @@ def test_task_of_the_shop_is_claimed_only_when_all_are_ours(shop: Shop) -> None:
     claim = shop.claim(1, take_all=True)
     assert claim is not None
     shop.start(claim)
-    assert shop.complete(claim).ended is not None
+    assert shop.complete(claim).completion is not None
 
 
 def test_beat_holds_the_lease(shop: Shop) -> None:
@@ -145,7 +145,7 @@ def test_whoever_lost_the_lease_writes_nothing(shop: Shop) -> None:
     assert shop.task_row(task_id) == before
     assert shop.event_types(late.order_id) == events
     shop.start(successor)
-    assert shop.complete(successor).ended is not None
+    assert shop.complete(successor).completion is not None
 
 
 def test_a_task_goes_its_way(shop: Shop) -> None:
@@ -200,7 +200,7 @@ def test_end_that_is_written_again_after_a_lost_answer_changes_nothing(shop: Sho
 
     again = shop.complete(claim)
 
-    assert (again.messages, again.ended) == ((), None)
+    assert (again.messages, again.completion) == ((), None)
     assert (shop.log_size(), shop.task_row(task_id)) == (size, row)
 
 
@@ -238,7 +238,7 @@ def test_two_last_tasks_that_end_at_once_complete_the_order_once(shop: Shop) -> 
             shop.start(claim)
 
         with ThreadPoolExecutor(2) as pool:
-            ended = [finished.ended for finished in pool.map(shop.complete, claims)]
+            ended = [finished.completion for finished in pool.map(shop.complete, claims)]
 
         assert [end is None for end in ended].count(False) == 1
         order = shop.order(f"DH{number}")

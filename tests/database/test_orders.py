@@ -6,6 +6,7 @@ from sqlalchemy import update
 from orderctl import orders
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
+from orderctl.lifecycle import NOTHING
 from orderctl.orders import NewCourse, NewOrder
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
@@ -123,12 +124,12 @@ def test_first_claim_begins_the_order(shop: Shop) -> None:
 def test_last_task_completes_the_order(shop: Shop) -> None:
     [first, second] = shop.paid("DH1", courses=2)
 
-    assert shop.carry_out(first).ended is None
+    assert shop.carry_out(first).completion is None
     assert shop.order().progress_percentage == 50
-    ended = shop.carry_out(second).ended
+    ended = shop.carry_out(second).completion
 
     assert ended is not None
-    assert (ended.completion.total_tasks, ended.completion.completed_tasks) == (2, 2)
+    assert (ended.total_tasks, ended.completed_tasks) == (2, 2)
     order = shop.order()
     assert (order.order_status, order.progress_percentage, order.round) == ("completed", 100, 0)
     assert order.completed_at is not None
@@ -142,10 +143,7 @@ def test_an_order_ends_once(shop: Shop) -> None:
     shop.carry_out(task_id)
     order_id = shop.order().id
 
-    def end_again(connection):
-        return orders.end_if_done(connection, orders.lock(connection, order_id), source=Source.RECONCILE)
-
-    assert shop.transact(end_again) is None
+    assert shop.end(order_id) == NOTHING
     assert shop.event_types(order_id).count("order_completed") == 1
     assert [row.kind for row in shop.outbox()] == ["completion", "summary", "webhook"]
 
@@ -156,7 +154,7 @@ def test_an_order_whose_status_somebody_reset_ends_without_a_second_event(shop: 
     order_id = shop.order().id
     shop.execute("UPDATE orders SET order_status = 'processing'")
 
-    shop.transact(lambda c: orders.end_if_done(c, orders.lock(c, order_id), source=Source.RECONCILE))
+    shop.end(order_id)
 
     assert shop.event_types(order_id).count("order_completed") == 1
     assert len(shop.outbox()) == 3
@@ -169,9 +167,9 @@ def test_an_order_without_tasks_does_not_end(shop: Shop) -> None:
     )
     order_id = shop.order().id
 
-    ended = shop.transact(lambda c: orders.end_if_done(c, orders.lock(c, order_id), source=Source.RECONCILE))
+    ended = shop.end(order_id)
 
-    assert ended is None
+    assert ended == NOTHING
     assert shop.order().order_status == "pending"
 
 
@@ -212,5 +210,5 @@ def test_a_task_that_came_later_opens_the_order_again(shop: Shop) -> None:
     assert (change.previous_status, change.new_status) == ("completed", "processing")
     assert (shop.order().round, shop.order().completed_at) == (1, None)
     shop.transact(lambda c: c.execute(update(download_tasks).values(status="completed")))
-    shop.transact(lambda c: orders.end_if_done(c, orders.lock(c, order_id), source=Source.WORKER))
+    shop.end(order_id)
     assert shop.event_types(order_id).count("order_completed") == 2

@@ -220,7 +220,7 @@ class Pipeline(RuleBasedStateMachine):
             self.shop.transact(lambda c: end(c, held.claim))
             if twice:  # the answer was lost
                 again = self.shop.transact(lambda c: end(c, held.claim))
-                assert (again.messages, again.ended) == ((), None)
+                assert (again.messages, again.completion) == ((), None)
         else:
             before = self.shop.log_size()
             with contextlib.suppress(LeaseLost):  # or an end that was written before

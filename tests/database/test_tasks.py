@@ -7,8 +7,9 @@ from orderctl import failures, tasks
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, InvalidInput, LeaseLost, TaskNotFound
 from orderctl.leases import Claim
+from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks
-from orderctl.tasks import Moved, Selection
+from orderctl.tasks import Selection
 from tests.shop import Shop
 
 
@@ -52,7 +53,8 @@ def test_retry_queues_a_failed_task_again(shop: Shop) -> None:
     assert (task.status, task.managed, task.attempt, task.max_attempts) == ("pending", True, 1, 3)
     assert task.available_at is not None
     assert task.available_at <= shop.now()
-    assert moved.task == task
+    [after] = moved.tasks
+    assert (after.id, after.status, after.attempt, after.managed) == (task_id, "pending", 1, True)
     event = shop.event(task.order_id, "task_retried")
     assert (event.previous_status, event.new_status, event.actor) == ("failed", "pending", "admin")
     assert event.details == {"attempt": 1, "reason": "disk replaced"}
@@ -165,11 +167,11 @@ def test_cancel_gives_a_waiting_task_up(shop: Shop) -> None:
 
     moved = _cancel(shop, first, reason="bought twice")
 
-    assert (moved.task.status, moved.ended) == ("cancelled", None)
+    assert (moved.tasks[0].status, moved.completion) == ("cancelled", None)
     event = shop.event(shop.order().id, "task_cancelled")
     assert (event.task_id, event.actor, event.details["reason"]) == (first, "admin", "bought twice")
     assert shop.claim(first) is None
-    assert shop.carry_out(second).ended is not None
+    assert shop.carry_out(second).completion is not None
     order = shop.order()
     assert (order.order_status, order.total_tasks, order.progress_percentage) == ("completed", 1, 100)
 
@@ -180,12 +182,12 @@ def test_cancel_of_the_last_unfinished_task_ends_the_order(shop: Shop) -> None:
 
     moved = _cancel(shop, second)
 
-    assert moved.ended is not None
+    assert moved.completion is not None
     assert [(change.scope, change.new_status) for change in moved.messages] == [
         (Scope.TASK, "cancelled"),
         (Scope.ORDER, "completed"),
     ]
-    assert moved.ended.completion.total_tasks == 1
+    assert moved.completion.total_tasks == 1
 
 
 def test_cancel_of_every_task_cancels_the_order(shop: Shop) -> None:
@@ -223,7 +225,7 @@ def test_cancel_of_the_failed_task_lets_the_order_complete(shop: Shop) -> None:
 
     moved = _cancel(shop, second)
 
-    assert moved.ended is not None
+    assert moved.completion is not None
     order = shop.order()
     assert (order.order_status, order.round) == ("completed", 1)
     assert shop.event_types(order.id)[-2:] == ["order_reopened", "order_completed"]
@@ -234,7 +236,7 @@ def test_cancel_of_one_failed_task_of_two(shop: Shop) -> None:
 
     moved = _cancel(shop, first)
 
-    assert moved.ended is not None
+    assert moved.completion is not None
     assert (shop.order().order_status, shop.order().failed_tasks) == ("failed", 1)
     assert shop.event_types(shop.order().id).count("order_failed") == 2
     _cancel(shop, second)

@@ -38,10 +38,10 @@ MUTATIONS = (
     ),
     Mutation(
         "the fence around a worker's writes", "orderctl/leases.py",
-        "task.lease_token == claim.token, task.status.in_(UNFINISHED))", ")",
+        "return task.lease_token == claim.token, task.status.in_(UNFINISHED)", "return ()",
     ),
     Mutation(
-        "the unique key of events", "orderctl/audit.py", '"dedup_key": dedup_key,', '"dedup_key": None,',
+        "the unique key of events", "orderctl/audit.py", '"dedup_key": event.dedup_key,', '"dedup_key": None,',
         ("test_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
@@ -63,7 +63,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the condition on the lease's end", "orderctl/reconcile.py",
-        "mine = [task.id == task_id, task.lease_token == token, *_expired_conditions()]", "mine = [task.id == task_id]",
+        "fence = [download_tasks.c.lease_token == token, *_expired_conditions()]", "fence = []",
     ),
 )  # fmt: skip
 

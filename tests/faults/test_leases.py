@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from orderctl import database, leases
+from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks, order_audit_logs
 from tests.faults.chaos.hosts import children
 from tests.faults.world import World, eventually
@@ -94,13 +95,13 @@ def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: Wo
             finished = complete(connection, claims[0])
             both.wait(30)
             gone_past.wait(1)  # without the order's lock the second would not wait for us
-        ended.append(finished.ended)
+        ended.append(finished.completion)
 
     def second() -> None:
         both.wait(30)
         finished = database.transact(engines[1], lambda c: complete(c, claims[1]))
         gone_past.set()
-        ended.append(finished.ended)
+        ended.append(finished.completion)
 
     threads = [threading.Thread(target=one) for one in (first, second)]
     for thread in threads:
@@ -123,7 +124,7 @@ def claimed(world: World, task: int) -> leases.Claim:
     return claim
 
 
-def complete(connection: object, claim: leases.Claim) -> leases.Finished:
+def complete(connection: object, claim: leases.Claim) -> Moved:
     return leases.complete(connection, claim, folder_name="f", drive_link=None, details={})
 
 
