@@ -1,25 +1,36 @@
 """Everything that orderctl raises on purpose.
 
-    OrderctlError
-    ├── InvalidInput            2   the caller's words are wrong
-    ├── NotFound                3   no such order, task, ...
+    OrderctlError                    1  500
+    ├── InvalidInput                 2  400  the caller's words are wrong
+    │   ├── InvalidCall                      not a request that the relay knows
+    │   └── InvalidFrame                     not a frame of the relay's protocols
+    ├── NotFound                     3  404  no such order, task, ...
     │   ├── OrderNotFound
     │   └── TaskNotFound
-    ├── Conflict                4   the state does not allow it
-    ├── SubjectFailed           1   what was watched or tried has failed
-    ├── Unavailable            69   a store that is needed does not answer
+    ├── Conflict                     4  409  the state does not allow it
+    ├── SubjectFailed                1  500  what was watched or tried has failed
+    ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
-    │   │   └── DatabaseBusy        it answers, but somebody else holds what we need
-    │   └── RedisUnavailable
-    ├── LockHeld               75   somebody else is at it; try later
-    ├── Misconfigured          78   a setting is wrong
-    │   └── NotMigrated        78   the database lacks our tables
-    ├── TimedOut              124   what was waited for did not come
-    ├── LeaseLost               -   a worker's claim is no longer its own
-    └── InvalidMessage          -   a payload on a channel is not a message
+    │   │   └── DatabaseBusy                 it answers, but somebody else holds what we need
+    │   ├── RedisUnavailable
+    │   ├── Late                             the relay has waited long enough for the database
+    │   └── Overloaded                       the relay has too much to do
+    ├── LockHeld                    75  500  somebody else is at it; try later
+    ├── Misconfigured               78  500  a setting is wrong
+    │   └── NotMigrated                      the database lacks our tables
+    ├── TimedOut                   124  500  what was waited for did not come
+    ├── Unauthorized                 1  401  the relay needs a token that allows it
+    ├── TooManySubscriptions         1  500  a client of the relay listens to as many as it may
+    ├── DownloadError                1  500  what stopped a download; its kinds are in downloads.errors
+    ├── Stopping                     1  500  the worker is told to stop, its task goes back
+    ├── LeaseLost                    1  500  a worker's claim is no longer its own
+    └── InvalidMessage               1  500  a payload on a channel is not a message
 
-An error is raised once, where it is known, and turned into a line on stderr and an exit code once,
-in ``orderctl.cli``.
+Beside each stands the exit code of the command line and the HTTP status of the relay's API, where they are
+not those of the class above.
+
+An error is raised once, where it is known, and turned once into a line on stderr and an exit code, in
+``orderctl.cli``, or into an answer, in ``orderctl.relay``.
 """
 
 from __future__ import annotations
@@ -49,9 +60,14 @@ class OrderctlError(Exception):
     Args:
         message: One line: what is wrong. Defaults to the first line of the class's docstring.
         hint: One line: what to do about it.
+
+    Attributes:
+        exit_status: What the command line exits with.
+        http_status: What the relay's API answers with.
     """
 
     exit_status = ExitStatus.FAILED
+    http_status = 500
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").partition("\n")[0])
@@ -62,12 +78,14 @@ class InvalidInput(OrderctlError):
     """The input is not valid."""
 
     exit_status = ExitStatus.USAGE
+    http_status = 400
 
 
 class NotFound(OrderctlError):
     """There is no such thing."""
 
     exit_status = ExitStatus.NOT_FOUND
+    http_status = 404
 
 
 class OrderNotFound(NotFound):
@@ -82,6 +100,7 @@ class Conflict(OrderctlError):
     """The present state does not allow it."""
 
     exit_status = ExitStatus.CONFLICT
+    http_status = 409
 
 
 class SubjectFailed(OrderctlError):
@@ -92,6 +111,7 @@ class Unavailable(OrderctlError):
     """A service that is needed does not answer."""
 
     exit_status = ExitStatus.UNAVAILABLE
+    http_status = 503
 
 
 class DatabaseUnavailable(Unavailable):

@@ -25,6 +25,8 @@ _LOCAL_NAMES: Final = frozenset({"localhost"})
 class Unauthorized(OrderctlError):
     """A valid token is needed."""
 
+    http_status = 401
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

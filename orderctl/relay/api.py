@@ -15,15 +15,7 @@ from typing import Any, Final
 
 from orderctl.audit import Search
 from orderctl.channels import task_progress
-from orderctl.errors import (
-    Conflict,
-    InvalidInput,
-    InvalidMessage,
-    NotFound,
-    OrderctlError,
-    RedisUnavailable,
-    Unavailable,
-)
+from orderctl.errors import InvalidInput, InvalidMessage, OrderctlError, RedisUnavailable, Unavailable
 from orderctl.messages import decode
 from orderctl.relay import actions, queries
 from orderctl.relay.access import COOKIE, Access
@@ -54,12 +46,6 @@ _GOODBYE: Final = "/api/session/end"
 _ORDER: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})(/logs)?", re.ASCII)
 _ACTION: Final = re.compile(rf"/api/admin/tasks/([1-9][0-9]{{0,18}})/({'|'.join(actions.NAMES)})", re.ASCII)
 
-_STATUS_OF: Final[tuple[tuple[type[OrderctlError], int], ...]] = (
-    (InvalidInput, 400),
-    (NotFound, 404),
-    (Conflict, 409),
-    (Unavailable, 503),
-)
 _STATUS_COUNTS: Final = ("total", "pending", "processing", "completed", "failed", "cancelled")
 _TASK_COUNTS: Final = ("total", "pending", "enrolled", "downloading", "completed", "failed", "cancelled")
 
@@ -100,8 +86,7 @@ class Api:
         try:
             return await self._route(request, access)
         except OrderctlError as error:
-            status = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 500)
-            return self.empty(request, status, str(error))
+            return self.empty(request, error.http_status, str(error))
         except Exception:  # noqa: BLE001 - the page needs data of the right shape whatever has gone wrong
             _log.exception("%s %s failed", request.method, request.path)
             return self.empty(request, 500, "internal error")

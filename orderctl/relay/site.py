@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from orderctl.errors import OrderctlError
 from orderctl.relay import metrics
 from orderctl.relay.access import COOKIE, EVERYBODY, Access, Gate, Unauthorized
 from orderctl.relay.rooms import Dialect
@@ -132,7 +131,7 @@ class Site:
         try:
             access = self.identify(request)
         except Unauthorized as error:
-            reply = self._error(request, 401, str(error))
+            reply = self._error(request, error.http_status, str(error))
             return dataclasses.replace(reply, headers={**reply.headers, "WWW-Authenticate": "Bearer"})
         if request.path in _WEBSOCKETS:
             return self._upgrade(request, access)
@@ -161,10 +160,7 @@ class Site:
             return dataclasses.replace(reply, headers={**reply.headers, "WWW-Authenticate": "Bearer"})
         if request.method == "POST" and not request.headers.get(ACTION_HEADER.lower()):
             return self._api.empty(request, 403, f"the header {ACTION_HEADER} is missing")
-        try:
-            return await self._api.answer(request, access)
-        except OrderctlError as error:
-            return self._api.empty(request, 500, str(error))
+        return await self._api.answer(request, access)
 
     def _health(self, _access: Access | None) -> Reply:
         if self._healthy():
