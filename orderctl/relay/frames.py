@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+#: Between two pings to a client; and how long it may be silent after one, in seconds. Engine.IO's handshake
+#: tells clients of both.
+PING_INTERVAL: Final = 25
+PING_TIMEOUT: Final = 20
+
 PING: Final = b"\x89\x00"
 
 _SHORT: Final = 126

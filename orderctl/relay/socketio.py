@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orderctl.relay.calls import MAX_BYTES, MAX_NAME, Call, InvalidFrame, parse_json
-
-PING_INTERVAL: Final = 25
-PING_TIMEOUT: Final = 20
+from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
 
 PING: Final = b"2"
 ROOT: Final = "/"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
+from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
-
-#: Between two pings to a client; and how long it may be silent after one, in seconds. As Engine.IO says it.
-PING_INTERVAL: Final = 25
-PING_TIMEOUT: Final = 20
 
 
 class Door:

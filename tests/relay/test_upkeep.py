@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from orderctl.errors import OrderNotFound
 from orderctl.relay.cache import Cache
+from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
 from orderctl.relay.threads import Late, Overloaded, Threads
 from orderctl.relay.throttle import Throttle
-from orderctl.relay.upkeep import PING_INTERVAL, PING_TIMEOUT, Door, Wheel
+from orderctl.relay.upkeep import Door, Wheel
 from tests.relay.conftest import Plain, RunningRelay, StartRelay, play
 
 
