@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from orderctl import render, sanitise
-from orderctl.channels import Kind, Scope
+from orderctl.channels import MessageKind, Scope
 from orderctl.follow import End, Update
 from orderctl.states import ENDED_TASK
 
@@ -76,10 +76,10 @@ class _Bars:
             return
         data, channel = event.data, event.channel
         subject = (channel.scope, channel.id)
-        if channel.kind is Kind.PROGRESS:
+        if channel.kind is MessageKind.PROGRESS:
             speed = f"{render.size(data['speed'])}/s" if data.get("speed") else ""
             self._set(subject, data["percent"], speed=speed, state=data.get("currentFile") or "")
-        elif channel.kind is Kind.STATUS:
+        elif channel.kind is MessageKind.STATUS:
             self._status(subject, str(data["newStatus"]), str(data.get("error") or ""))
         else:
             counts = f"complete: {data['completedTasks']} of {data['totalTasks']}"

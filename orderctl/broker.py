@@ -29,7 +29,7 @@ from orderctl import clock, embedded, faults, messages
 from orderctl.channels import (
     SNAPSHOT_TTL,
     Channel,
-    Kind,
+    MessageKind,
     order_complete,
     order_progress,
     sent_marker,
@@ -358,7 +358,7 @@ def send(client: redis.Redis, message: StatusChange | Completion) -> int:
     """
     if isinstance(message, Completion):
         return publish(client, order_complete(message.order_id), message.data())
-    return publish(client, Channel(message.scope, message.id, Kind.STATUS), message.data())
+    return publish(client, Channel(message.scope, message.id, MessageKind.STATUS), message.data())
 
 
 # The marker outlives any pause between two tries of one sender.

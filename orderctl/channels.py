@@ -39,7 +39,7 @@ class Scope(StrEnum):
     TASK = "task"
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """The type of a channel's messages."""
 
     PROGRESS = "progress"
@@ -53,7 +53,7 @@ class Channel:
 
     scope: Scope
     id: int
-    kind: Kind
+    kind: MessageKind
 
     def __str__(self) -> str:
         return f"{self.scope}:{self.id}:{self.kind}"
@@ -64,39 +64,41 @@ def parse(name: str) -> Channel | None:
     match = _NAME.match(name)
     if match is None:
         return None
-    channel = Channel(Scope(match[1]), int(match[2]), Kind(match[3]))
-    return None if channel.scope is Scope.TASK and channel.kind is Kind.COMPLETE else channel
+    channel = Channel(Scope(match[1]), int(match[2]), MessageKind(match[3]))
+    return None if channel.scope is Scope.TASK and channel.kind is MessageKind.COMPLETE else channel
 
 
 def task_progress(task_id: int) -> Channel:
     """Percent, file and speed of a task."""
-    return Channel(Scope.TASK, task_id, Kind.PROGRESS)
+    return Channel(Scope.TASK, task_id, MessageKind.PROGRESS)
 
 
 def task_status(task_id: int) -> Channel:
     """A task's moves from status to status."""
-    return Channel(Scope.TASK, task_id, Kind.STATUS)
+    return Channel(Scope.TASK, task_id, MessageKind.STATUS)
 
 
 def order_progress(order_id: int) -> Channel:
     """The mean percent of an order's tasks."""
-    return Channel(Scope.ORDER, order_id, Kind.PROGRESS)
+    return Channel(Scope.ORDER, order_id, MessageKind.PROGRESS)
 
 
 def order_status(order_id: int) -> Channel:
     """An order's moves from status to status."""
-    return Channel(Scope.ORDER, order_id, Kind.STATUS)
+    return Channel(Scope.ORDER, order_id, MessageKind.STATUS)
 
 
 def order_complete(order_id: int) -> Channel:
     """The end of an order."""
-    return Channel(Scope.ORDER, order_id, Kind.COMPLETE)
+    return Channel(Scope.ORDER, order_id, MessageKind.COMPLETE)
 
 
 def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
     """Every channel of one order or task."""
     kinds = (
-        (Kind.PROGRESS, Kind.STATUS, Kind.COMPLETE) if scope is Scope.ORDER else (Kind.PROGRESS, Kind.STATUS)
+        (MessageKind.PROGRESS, MessageKind.STATUS, MessageKind.COMPLETE)
+        if scope is Scope.ORDER
+        else (MessageKind.PROGRESS, MessageKind.STATUS)
     )
     return tuple(Channel(scope, subject_id, kind) for kind in kinds)
 

@@ -199,7 +199,7 @@ def _may_have_ended(event: Event, subject: Subject) -> bool:
         subject.id,
     ):
         return False
-    return event.channel.kind is channels.Kind.COMPLETE or event.data.get("newStatus") in {
+    return event.channel.kind is channels.MessageKind.COMPLETE or event.data.get("newStatus") in {
         *ENDED_ORDER,
         *ENDED_TASK,
     }

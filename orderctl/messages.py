@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orderctl.channels import Channel, Kind, Scope
+from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.errors import InvalidMessage
 
 #: A payload longer than this is no message. Ours are about 150 bytes.
@@ -251,12 +251,12 @@ _STATUS: dict[str, _Check] = {
     "previousStatus": _text_or_nothing,
     "timestamp": _number_or_nothing,
 }
-_FIELDS: dict[tuple[Scope, Kind], dict[str, _Check]] = {
-    (Scope.TASK, Kind.PROGRESS): _PROGRESS | {"speed": _number_or_nothing},
-    (Scope.TASK, Kind.STATUS): _STATUS | {"error": _text_or_nothing, "errorType": _text_or_nothing},
-    (Scope.ORDER, Kind.PROGRESS): _PROGRESS,
-    (Scope.ORDER, Kind.STATUS): _STATUS,
-    (Scope.ORDER, Kind.COMPLETE): {
+_FIELDS: dict[tuple[Scope, MessageKind], dict[str, _Check]] = {
+    (Scope.TASK, MessageKind.PROGRESS): _PROGRESS | {"speed": _number_or_nothing},
+    (Scope.TASK, MessageKind.STATUS): _STATUS | {"error": _text_or_nothing, "errorType": _text_or_nothing},
+    (Scope.ORDER, MessageKind.PROGRESS): _PROGRESS,
+    (Scope.ORDER, MessageKind.STATUS): _STATUS,
+    (Scope.ORDER, MessageKind.COMPLETE): {
         "totalTasks": _number, "completedTasks": _number, "failedTasks": _number,
         "timestamp": _number_or_nothing,
     },

@@ -214,11 +214,11 @@ def line(event: Update | End) -> str:
         return sanitise.line(f"{event.scope} {event.id} {event.status}{detail}")
     data, channel = event.data, event.channel
     subject = f"{channel.scope} {channel.id}"
-    if channel.kind is channels.Kind.PROGRESS:
+    if channel.kind is channels.MessageKind.PROGRESS:
         speed = data.get("speed")
         rate = f"  {render.size(speed)}/s" if speed else ""
         return sanitise.line(f"{subject}  {data['percent']:5.1f} %  {data.get('currentFile') or ''}{rate}")
-    if channel.kind is channels.Kind.STATUS:
+    if channel.kind is channels.MessageKind.STATUS:
         error = f": {data['error']}" if data.get("error") else ""
         return sanitise.line(f"{subject}  {data.get('previousStatus') or '-'} -> {data['newStatus']}{error}")
     return sanitise.line(f"{subject}  complete: {data['completedTasks']} of {data['totalTasks']} tasks")

@@ -17,7 +17,7 @@ from itertools import count, islice, repeat
 from typing import Final, Protocol
 
 from orderctl import channels, messages
-from orderctl.channels import Kind
+from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
 from orderctl.relay.calls import Subject
 from orderctl.relay.rooms import DIALECTS, Dialect, Member, Message, Room
@@ -34,7 +34,7 @@ PATIENCE: Final = 9.0
 #: What may never wait for one member.
 _HARD_BACKLOG: Final = 4 * BACKLOG
 
-_PROGRESS: Final = Kind.PROGRESS.encode()
+_PROGRESS: Final = MessageKind.PROGRESS.encode()
 
 
 class TooManySubscriptions(OrderctlError):
