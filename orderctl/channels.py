@@ -2,18 +2,21 @@
 
 A channel is ``{scope}:{id}:{type}``; the last message of a channel is kept under a key of the same
 name for :data:`SNAPSHOT_TTL` seconds. Both are a contract with the shop's own programs.
+
+:data:`KINDS` says which channels there are; all that reads, matches or lists channels follows from it. What a
+message of a kind carries is in ``messages``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 #: How long the last message of a channel is kept, in seconds.
 SNAPSHOT_TTL = 3600
-#: What a listener to everything subscribes to.
-PATTERNS = ("task:*", "order:*")
 #: The capped list of jobs that the worker set aside, newest first.
 REJECTED_JOBS = "orderctl:rejected-jobs"
 #: Prefix of the keys that say that a message was sent.
@@ -29,7 +32,7 @@ SUPERVISOR_PREFIX = "orderctl:supervisor:"
 #: Prefix of the keys in which the relay keeps the subscriptions of its Socket.IO clients.
 SESSION_PREFIX = "orderctl:relay:session:"
 
-_NAME = re.compile(r"(order|task):([1-9][0-9]{0,18}):(progress|status|complete)\Z", re.ASCII)
+_NAME: Final = re.compile(r"([a-z]+):([1-9][0-9]{0,18}):([a-z]+)\Z", re.ASCII)
 
 
 class Scope(StrEnum):
@@ -44,7 +47,18 @@ class MessageKind(StrEnum):
 
     PROGRESS = "progress"
     STATUS = "status"
-    COMPLETE = "complete"  #: Orders only.
+    COMPLETE = "complete"
+
+
+#: The kinds of messages of each scope.
+KINDS: Final[Mapping[Scope, tuple[MessageKind, ...]]] = {
+    Scope.TASK: (MessageKind.PROGRESS, MessageKind.STATUS),
+    Scope.ORDER: (MessageKind.PROGRESS, MessageKind.STATUS, MessageKind.COMPLETE),
+}
+#: What a listener to everything subscribes to.
+PATTERNS: Final = tuple(f"{scope}:*" for scope in KINDS)
+
+_BY_NAME: Final = {(str(scope), str(kind)): (scope, kind) for scope in KINDS for kind in KINDS[scope]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +76,8 @@ class Channel:
 def parse(name: str) -> Channel | None:
     """The channel of that name, or None for a name that is no channel of ours."""
     match = _NAME.match(name)
-    if match is None:
-        return None
-    channel = Channel(Scope(match[1]), int(match[2]), MessageKind(match[3]))
-    return None if channel.scope is Scope.TASK and channel.kind is MessageKind.COMPLETE else channel
+    known = match and _BY_NAME.get((match[1], match[3]))
+    return Channel(known[0], int(match[2]), known[1]) if match and known else None
 
 
 def task_progress(task_id: int) -> Channel:
@@ -95,12 +107,12 @@ def order_complete(order_id: int) -> Channel:
 
 def of_subject(scope: Scope, subject_id: int) -> tuple[Channel, ...]:
     """Every channel of one order or task."""
-    kinds = (
-        (MessageKind.PROGRESS, MessageKind.STATUS, MessageKind.COMPLETE)
-        if scope is Scope.ORDER
-        else (MessageKind.PROGRESS, MessageKind.STATUS)
-    )
-    return tuple(Channel(scope, subject_id, kind) for kind in kinds)
+    return tuple(Channel(scope, subject_id, kind) for kind in KINDS[scope])
+
+
+def id_name(scope: Scope) -> str:
+    """The field that names an order or a task in payloads, and in what clients of the relay ask for."""
+    return f"{scope}Id"
 
 
 def room(scope: Scope, subject_id: int) -> bytes:

@@ -136,7 +136,7 @@ def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: ti
     """
     from orderctl import follow
 
-    if not pattern.startswith(("task:", "order:", "*")):
+    if not pattern.startswith((*(f"{scope}:" for scope in channels.KINDS), "*")):
         raise InvalidInput(
             f"{pattern!r} names no channel of ours", hint="such as 'task:*:progress' or 'order:7:*'"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from json import JSONDecoder
 from typing import Any, Final, NoReturn
 
-from orderctl.channels import Scope
+from orderctl.channels import Scope, id_name
 from orderctl.errors import InvalidInput
 
 #: Longest message of a client, in bytes.
@@ -24,7 +24,7 @@ UNSUBSCRIBE: Final = "unsubscribe"
 
 _ACTIONS: Final = frozenset({SUBSCRIBE, UNSUBSCRIBE})
 _SCOPES: Final = {str(scope): scope for scope in Scope}
-_KEYS: Final = {scope: f"{scope}Id" for scope in Scope}
+_KEYS: Final = {scope: id_name(scope) for scope in Scope}
 
 
 class InvalidFrame(InvalidInput):

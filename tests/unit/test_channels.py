@@ -1,0 +1,64 @@
+"""The names of channels: every one can be written and read, and there are no others."""
+
+from fnmatch import fnmatch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orderctl import channels
+from orderctl.channels import Channel, MessageKind, Scope
+
+EVERY = [(scope, kind) for scope in Scope for kind in channels.KINDS[scope]]
+
+
+def test_the_channels_of_the_contract():
+    assert [f"{scope}:{kind}" for scope, kind in EVERY] == [
+        "order:progress",
+        "order:status",
+        "order:complete",
+        "task:progress",
+        "task:status",
+    ]
+
+
+def test_every_kind_belongs_to_a_scope():
+    assert {kind for _, kind in EVERY} == set(MessageKind)
+
+
+@given(st.sampled_from(EVERY), st.integers(1, 10**19 - 1))
+def test_a_name_is_read_as_it_is_written(pair: tuple[Scope, MessageKind], number: int):
+    channel = Channel(pair[0], number, pair[1])
+
+    assert channels.parse(str(channel)) == channel
+    assert str(channel).encode().startswith(channels.room(pair[0], number) + b":")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "task:1:complete",
+        "task:0:progress",
+        "task:01:progress",
+        "task:-1:progress",
+        "task:\N{ARABIC-INDIC DIGIT ONE}:progress",
+        f"task:{10**19}:progress",
+        "task:1:progress\n",
+        "task:1:progress:x",
+        "task:1:PROGRESS",
+        "orders:1:progress",
+        "task:1:",
+        "task:1",
+        "",
+    ],
+)
+def test_other_names_are_no_channels(name: str):
+    assert channels.parse(name) is None
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_the_channels_of_a_subject_are_those_of_its_scope(scope: Scope):
+    found = channels.of_subject(scope, 7)
+
+    assert [channel.kind for channel in found] == list(channels.KINDS[scope])
+    assert all(any(fnmatch(str(channel), pattern) for pattern in channels.PATTERNS) for channel in found)
