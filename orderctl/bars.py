@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -11,7 +11,8 @@ from rich.text import Text
 
 from orderctl import render, sanitise
 from orderctl.channels import MessageKind, Scope
-from orderctl.follow import End, Update
+from orderctl.follow import End, Update, in_words
+from orderctl.messages import Data
 from orderctl.states import ENDED_TASK
 
 #: Most bars on the screen at once; the oldest that has ended gives way.
@@ -64,32 +65,41 @@ class _Bars:
     """One bar for each order or task that was heard of."""
 
     def __init__(self, progress: Progress, labels: Mapping[tuple[Scope, int], str]) -> None:
-        self._progress = progress
+        self._drawing = progress
         self._labels = labels
         self._bars: dict[tuple[Scope, int], TaskID] = {}
         self._ended: list[tuple[Scope, int]] = []
+        self._drawn: dict[MessageKind, Callable[[tuple[Scope, int], Data], None]] = {
+            MessageKind.PROGRESS: self._progress,
+            MessageKind.STATUS: self._status,
+            MessageKind.COMPLETE: self._complete,
+        }
 
     def show(self, event: Update | End) -> None:
         """Draw one event."""
         if isinstance(event, End):
             self._end(event)
             return
-        data, channel = event.data, event.channel
-        subject = (channel.scope, channel.id)
-        if channel.kind is MessageKind.PROGRESS:
-            speed = f"{render.size(data['speed'])}/s" if data.get("speed") else ""
-            self._set(subject, data["percent"], speed=speed, state=data.get("currentFile") or "")
-        elif channel.kind is MessageKind.STATUS:
-            self._status(subject, str(data["newStatus"]), str(data.get("error") or ""))
+        subject = (event.channel.scope, event.channel.id)
+        draw = self._drawn.get(event.channel.kind)
+        if draw:
+            draw(subject, event.data)
         else:
-            counts = f"complete: {data['completedTasks']} of {data['totalTasks']}"
-            self._set(subject, None, state=counts)
+            self._set(subject, None, state=in_words(event.channel, event.data))
 
-    def _status(self, subject: tuple[Scope, int], status: str, error: str) -> None:
+    def _progress(self, subject: tuple[Scope, int], data: Data) -> None:
+        speed = f"{render.size(data['speed'])}/s" if data.get("speed") else ""
+        self._set(subject, data["percent"], speed=speed, state=data.get("currentFile") or "")
+
+    def _status(self, subject: tuple[Scope, int], data: Data) -> None:
+        status, error = str(data["newStatus"]), str(data.get("error") or "")
         percent = 100.0 if status == "completed" else None
         self._set(subject, percent, speed="", state=f"{status} {error}".strip())
         if status in ENDED_TASK:
             self._ended.append(subject)
+
+    def _complete(self, subject: tuple[Scope, int], data: Data) -> None:
+        self._set(subject, None, state=f"complete: {data['completedTasks']} of {data['totalTasks']}")
 
     def _end(self, event: End) -> None:
         percent = 100.0 if event.status == "completed" else None
@@ -100,8 +110,8 @@ class _Bars:
         clean = {name: sanitise.line(text) for name, text in fields.items()}
         if subject not in self._bars:
             self._make_room()
-            self._bars[subject] = self._progress.add_task(self._label(subject), total=100)
-        self._progress.update(self._bars[subject], completed=percent, **clean)  # type: ignore[arg-type]
+            self._bars[subject] = self._drawing.add_task(self._label(subject), total=100)
+        self._drawing.update(self._bars[subject], completed=percent, **clean)  # type: ignore[arg-type]
 
     def _label(self, subject: tuple[Scope, int]) -> str:
         text = sanitise.line(self._labels.get(subject, f"{subject[0]} {subject[1]}"))
@@ -111,4 +121,4 @@ class _Bars:
         if len(self._bars) >= _MOST_BARS and self._ended:
             bar = self._bars.pop(self._ended.pop(0), None)
             if bar is not None:
-                self._progress.remove_task(bar)
+                self._drawing.remove_task(bar)

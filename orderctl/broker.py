@@ -29,14 +29,12 @@ from orderctl import clock, embedded, faults, messages
 from orderctl.channels import (
     SNAPSHOT_TTL,
     Channel,
-    MessageKind,
-    order_complete,
     order_progress,
     sent_marker,
     task_progress,
 )
 from orderctl.errors import InvalidMessage, Misconfigured, OrderctlError, RedisUnavailable
-from orderctl.messages import Completion, Data, StatusChange, TaskProgress
+from orderctl.messages import Data, Payload, TaskProgress
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -346,8 +344,8 @@ def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> i
     return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
 
 
-def send(client: redis.Redis, message: StatusChange | Completion) -> int:
-    """Publish what a transaction left to tell, on the channel where it belongs.
+def send(client: redis.Redis, message: Payload) -> int:
+    """Publish a message on the channel where it belongs.
 
     Returns:
         How many were listening.
@@ -356,9 +354,7 @@ def send(client: redis.Redis, message: StatusChange | Completion) -> int:
         RedisUnavailable: When Redis does not answer, or takes no changes.
         Misconfigured: When it refuses us.
     """
-    if isinstance(message, Completion):
-        return publish(client, order_complete(message.order_id), message.data())
-    return publish(client, Channel(message.scope, message.id, MessageKind.STATUS), message.data())
+    return publish(client, message.channel, message.data())
 
 
 # The marker outlives any pause between two tries of one sender.

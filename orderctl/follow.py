@@ -175,6 +175,13 @@ def watch_patterns(url: str, patterns: Sequence[str], patience: Patience) -> Ite
         yield from _told(event, patience)
 
 
+def in_words(channel: Channel, data: Data) -> str:
+    """A message as text, for kinds that are not drawn in a way of their own: ``note: text=Hello``."""
+    known = {channels.id_name(channel.scope), "timestamp"}
+    fields = (f"{name}={value}" for name, value in data.items() if name not in known and value is not None)
+    return f"{channel.kind}: {', '.join(fields)}"
+
+
 def _told(event: Event, patience: Patience) -> Iterator[Update | Remark]:
     match event:
         case Message():

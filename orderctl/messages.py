@@ -1,18 +1,21 @@
 """What travels on the channels: JSON objects, one for each publication.
 
-Building is typed (:class:`TaskProgress` and its siblings, each with ``data()``); reading accepts what the
-shop's own programs send: :func:`decode` validates the fields that the contract names, leaves further ones
-as they are, and unwraps a payload that is the whole envelope ``{scope, id, type, data}``.
+:data:`FIELDS` says what a message of each channel carries. Building is typed: a :class:`Payload` has an attribute
+for each field. Reading accepts what the shop's own programs send: :func:`decode` checks the fields that the
+contract names, leaves further ones as they are, and unwraps a payload that is the whole envelope
+``{scope, id, type, data}``.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orderctl import channels
 from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.errors import InvalidMessage
 
@@ -24,10 +27,114 @@ MAX_DEPTH: Final = 8
 MAX_DIGITS: Final = 32
 
 Data = dict[str, Any]
+Check = Callable[[object], bool]
+
+
+def _number(value: object) -> bool:
+    # What JSON makes, and no subclass: True is none.
+    return type(value) is int or type(value) is float
+
+
+def _number_or_nothing(value: object) -> bool:
+    return value is None or type(value) is int or type(value) is float
+
+
+def _percent(value: object) -> bool:
+    return (type(value) is int or type(value) is float) and 0 <= value <= 100  # noqa: PLR2004
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _text_or_nothing(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def snake_case(name: str) -> str:
+    """The attribute of a :class:`Payload` for a field of that name: ``current_file`` for ``currentFile``."""
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 @dataclass(frozen=True, slots=True)
-class TaskProgress:
+class Field:
+    """One field of a message.
+
+    Attributes:
+        name: As it is in the JSON; a :class:`Payload` has it in snake case.
+        check: Whether what came in is a value of it; None: it is not looked at.
+        optional: Left out by us where it is None.
+    """
+
+    name: str
+    check: Check | None = None
+    optional: bool = False
+
+
+_TIMESTAMP: Final = Field("timestamp", _number_or_nothing)
+_ATTEMPT: Final = Field("attempt", optional=True)
+_PROGRESS: Final = (Field("percent", _percent), Field("currentFile", _text_or_nothing))
+_STATUS: Final = (Field("newStatus", _text), Field("previousStatus", _text_or_nothing), _TIMESTAMP)
+
+#: What a message of each kind carries, besides the id of its order or task.
+FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
+    (Scope.TASK, MessageKind.PROGRESS): (
+        *_PROGRESS,
+        Field("speed", _number_or_nothing),
+        _TIMESTAMP,
+        _ATTEMPT,
+        Field("seq", optional=True),
+    ),
+    (Scope.TASK, MessageKind.STATUS): (
+        *_STATUS,
+        Field("error", _text_or_nothing, optional=True),
+        Field("errorType", _text_or_nothing, optional=True),
+        _ATTEMPT,
+    ),
+    (Scope.ORDER, MessageKind.PROGRESS): (*_PROGRESS, _TIMESTAMP),
+    (Scope.ORDER, MessageKind.STATUS): _STATUS,
+    (Scope.ORDER, MessageKind.COMPLETE): (
+        Field("totalTasks", _number),
+        Field("completedTasks", _number),
+        Field("failedTasks", _number),
+        _TIMESTAMP,
+    ),
+}
+
+# Read with every message: plain tuples are faster than fields.
+_CHECKED: Final = {
+    channel: tuple((field.name, field.check) for field in fields if field.check)
+    for channel, fields in FIELDS.items()
+}
+_WRITTEN: Final = {
+    channel: tuple((field.name, snake_case(field.name), field.optional) for field in fields)
+    for channel, fields in FIELDS.items()
+}
+
+
+class Payload:
+    """A message of ours: it knows its channel, and has an attribute for each of the channel's fields."""
+
+    __slots__ = ()
+
+    @property
+    def channel(self) -> Channel:
+        """Where it belongs."""
+        raise NotImplementedError
+
+    def data(self) -> Data:
+        """What is published."""
+        channel = self.channel
+        data: Data = {channels.id_name(channel.scope): channel.id}
+        for name, attribute, optional in _WRITTEN[channel.scope, channel.kind]:
+            value = getattr(self, attribute)
+            if value is not None or not optional:
+                data[name] = value
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress(Payload):
     """How far a task is.
 
     ``speed`` in bytes/s, None when unknown; ``timestamp`` in ms since the epoch. A worker that knows its
@@ -42,21 +149,14 @@ class TaskProgress:
     attempt: int | None = None
     seq: int | None = None
 
-    def data(self) -> Data:
-        """The payload."""
-        data: Data = {
-            "taskId": self.task_id,
-            "percent": self.percent,
-            "currentFile": self.current_file,
-            "speed": self.speed,
-            "timestamp": self.timestamp,
-        }
-        optional = {"attempt": self.attempt, "seq": self.seq}
-        return data | {name: value for name, value in optional.items() if value is not None}
+    @property
+    def channel(self) -> Channel:
+        """The task's progress."""
+        return Channel(Scope.TASK, self.task_id, MessageKind.PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
-class StatusChange:
+class StatusChange(Payload):
     """A move of a task or an order. ``error`` and ``error_type`` come with a task's failure."""
 
     scope: Scope
@@ -68,20 +168,14 @@ class StatusChange:
     error_type: str | None = None
     attempt: int | None = None
 
-    def data(self) -> Data:
-        """The payload."""
-        data: Data = {
-            f"{self.scope}Id": self.id,
-            "newStatus": self.new_status,
-            "previousStatus": self.previous_status,
-            "timestamp": self.timestamp,
-        }
-        optional = {"error": self.error, "errorType": self.error_type, "attempt": self.attempt}
-        return data | {name: value for name, value in optional.items() if value is not None}
+    @property
+    def channel(self) -> Channel:
+        """The status of the task or order."""
+        return Channel(self.scope, self.id, MessageKind.STATUS)
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Payload):
     """The end of an order."""
 
     order_id: int
@@ -90,26 +184,16 @@ class Completion:
     failed_tasks: int
     timestamp: int
 
-    def data(self) -> Data:
-        """The payload."""
-        return {
-            "orderId": self.order_id,
-            "totalTasks": self.total_tasks,
-            "completedTasks": self.completed_tasks,
-            "failedTasks": self.failed_tasks,
-            "timestamp": self.timestamp,
-        }
+    @property
+    def channel(self) -> Channel:
+        """The order's end."""
+        return Channel(Scope.ORDER, self.order_id, MessageKind.COMPLETE)
 
 
 def encode(data: Mapping[str, Any]) -> str:
     """The payload as compact JSON; a lone surrogate in a text stays an escape, so it can leave as UTF-8."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text if text.isprintable() else json.dumps(data, separators=(",", ":"), allow_nan=False)
-
-
-def envelope(channel: Channel, data: Mapping[str, Any]) -> Data:
-    """What a client of the relay gets for a message: ``{scope, id, type, data}``, the id a number."""
-    return {"scope": str(channel.scope), "id": channel.id, "type": str(channel.kind), "data": data}
 
 
 def decode(channel: Channel, payload: bytes) -> Data:
@@ -138,7 +222,7 @@ def validate(channel: Channel, payload: bytes) -> tuple[Data, bytes]:
     if isinstance(data.get("data"), dict) and "scope" in data and "type" in data:
         data = data["data"]
         payload = json.dumps(data, separators=(",", ":")).encode()
-    for name, check in _FIELDS[channel.scope, channel.kind].items():
+    for name, check in _CHECKED[channel.scope, channel.kind]:
         if not check(data.get(name)):
             raise InvalidMessage(f"{name} is missing or not what it should be")
     return data, payload
@@ -217,47 +301,3 @@ def _unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _number(value: object) -> bool:
-    # What JSON makes, and no subclass: True is none.
-    return type(value) is int or type(value) is float
-
-
-def _number_or_nothing(value: object) -> bool:
-    return value is None or type(value) is int or type(value) is float
-
-
-def _percent(value: object) -> bool:
-    return (type(value) is int or type(value) is float) and 0 <= value <= 100  # noqa: PLR2004
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _text_or_nothing(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-_Check = Callable[[object], bool]
-_PROGRESS: dict[str, _Check] = {
-    "percent": _percent,
-    "currentFile": _text_or_nothing,
-    "timestamp": _number_or_nothing,
-}
-_STATUS: dict[str, _Check] = {
-    "newStatus": _text,
-    "previousStatus": _text_or_nothing,
-    "timestamp": _number_or_nothing,
-}
-_FIELDS: dict[tuple[Scope, MessageKind], dict[str, _Check]] = {
-    (Scope.TASK, MessageKind.PROGRESS): _PROGRESS | {"speed": _number_or_nothing},
-    (Scope.TASK, MessageKind.STATUS): _STATUS | {"error": _text_or_nothing, "errorType": _text_or_nothing},
-    (Scope.ORDER, MessageKind.PROGRESS): _PROGRESS,
-    (Scope.ORDER, MessageKind.STATUS): _STATUS,
-    (Scope.ORDER, MessageKind.COMPLETE): {
-        "totalTasks": _number, "completedTasks": _number, "failedTasks": _number,
-        "timestamp": _number_or_nothing,
-    },
-}  # fmt: skip

@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import broker, clock, embedded
-from orderctl.channels import Scope, task_progress
+from orderctl.channels import Scope
 from orderctl.errors import DatabaseUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
 from orderctl.settings import Settings, load
@@ -334,7 +334,7 @@ class _SiblingCache:
 def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Siblings | None) -> int:
     """With the order's percent, unless nothing is known of its tasks."""
     if siblings is None:
-        return broker.publish(client, task_progress(progress.task_id), progress.data())
+        return broker.send(client, progress)
     return broker.publish_progress(client, progress, order_id, siblings)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orderctl import channels, render
+from orderctl.channels import MessageKind
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -207,18 +208,33 @@ def _record(event: Update | End) -> dict[str, Any]:
 def line(event: Update | End) -> str:
     """One event as one line for people."""
     from orderctl import sanitise
-    from orderctl.follow import End
+    from orderctl.follow import End, in_words
 
     if isinstance(event, End):
         detail = f": {event.detail}" if event.detail else ""
         return sanitise.line(f"{event.scope} {event.id} {event.status}{detail}")
     data, channel = event.data, event.channel
-    subject = f"{channel.scope} {channel.id}"
-    if channel.kind is channels.MessageKind.PROGRESS:
-        speed = data.get("speed")
-        rate = f"  {render.size(speed)}/s" if speed else ""
-        return sanitise.line(f"{subject}  {data['percent']:5.1f} %  {data.get('currentFile') or ''}{rate}")
-    if channel.kind is channels.MessageKind.STATUS:
-        error = f": {data['error']}" if data.get("error") else ""
-        return sanitise.line(f"{subject}  {data.get('previousStatus') or '-'} -> {data['newStatus']}{error}")
-    return sanitise.line(f"{subject}  complete: {data['completedTasks']} of {data['totalTasks']} tasks")
+    draw = _DRAWN.get(channel.kind)
+    return sanitise.line(f"{channel.scope} {channel.id}  {draw(data) if draw else in_words(channel, data)}")
+
+
+def _progress(data: Mapping[str, Any]) -> str:
+    speed = data.get("speed")
+    rate = f"  {render.size(speed)}/s" if speed else ""
+    return f"{data['percent']:5.1f} %  {data.get('currentFile') or ''}{rate}"
+
+
+def _status(data: Mapping[str, Any]) -> str:
+    error = f": {data['error']}" if data.get("error") else ""
+    return f"{data.get('previousStatus') or '-'} -> {data['newStatus']}{error}"
+
+
+def _complete(data: Mapping[str, Any]) -> str:
+    return f"complete: {data['completedTasks']} of {data['totalTasks']} tasks"
+
+
+_DRAWN: Final[Mapping[MessageKind, Callable[[Mapping[str, Any]], str]]] = {
+    MessageKind.PROGRESS: _progress,
+    MessageKind.STATUS: _status,
+    MessageKind.COMPLETE: _complete,
+}

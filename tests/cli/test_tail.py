@@ -1,14 +1,16 @@
 """``orderctl tail``: what it says, and when it ends."""
 
+import io
 import json
 import subprocess
 import threading
 
 import pytest
 
-from orderctl import broker, channels, follow
+from orderctl import bars, broker, channels, follow
+from orderctl.cli.tail import line
 from orderctl.follow import End, Patience, Update
-from orderctl.messages import StatusChange, TaskProgress
+from orderctl.messages import Completion, StatusChange, TaskProgress
 from tests.cli.conftest import SCRIPT, Program
 from tests.cli.shop import Shop
 
@@ -38,6 +40,35 @@ def test_a_failed_order_fails_the_command_only_when_asked(flag, status, shop: Sh
     shop.complete(3)
 
     assert inside("tail", "order", "DH2", *flag).status == status
+
+
+#: Of a kind that nothing here knows how to draw.
+NOTE = Update(
+    channels.Channel(channels.Scope.ORDER, 7, "note"),
+    {"orderId": 7, "text": "a\x1b[2J", "timestamp": 1},
+    False,
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (progress(10.5), "task 1   10.5 %  a.mp4  1.9 MiB/s"),
+        (StatusChange(channels.Scope.TASK, 1, "failed", None, 1, "no disk"), "task 1  - -> failed: no disk"),
+        (Completion(7, 3, 2, 1, 1), "order 7  complete: 2 of 3 tasks"),
+    ],
+)
+def test_a_message_is_one_line(message, shown):
+    assert line(Update(message.channel, message.data(), False)) == shown
+
+
+def test_a_kind_that_is_not_drawn_is_still_told():
+    stream = io.StringIO()
+    bars.draw(stream, [NOTE], {}, color=False)
+
+    assert line(NOTE).startswith("order 7  note: text=a")
+    assert "note: text=a" in stream.getvalue()
+    assert "\x1b" not in line(NOTE) + stream.getvalue()
 
 
 def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
