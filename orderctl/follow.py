@@ -12,7 +12,7 @@ from orderctl.channels import Channel, Scope
 from orderctl.errors import TimedOut
 from orderctl.messages import Data
 from orderctl.states import ENDED_ORDER, ENDED_TASK
-from orderctl.subscription import Event, Message, Reconnecting, Subscribed, subscribe
+from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
 from orderctl.tasks import Task
 
 #: How often the database is asked, at least, whether the subject has ended; others write into it, too.
@@ -182,7 +182,7 @@ def in_words(channel: Channel, data: Data) -> str:
     return f"{channel.kind}: {', '.join(fields)}"
 
 
-def _told(event: Event, patience: Patience) -> Iterator[Update | Remark]:
+def _told(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:
     match event:
         case Message():
             patience.heard = clock.elapsed()
@@ -198,7 +198,7 @@ def _told(event: Event, patience: Patience) -> Iterator[Update | Remark]:
     patience.check()
 
 
-def _may_have_ended(event: Event, subject: Subject) -> bool:
+def _may_have_ended(event: SubscriptionEvent, subject: Subject) -> bool:
     if isinstance(event, Subscribed):
         return True
     if not isinstance(event, Message) or (event.channel.scope, event.channel.id) != (

@@ -27,7 +27,7 @@ MAX_DEPTH: Final = 8
 MAX_DIGITS: Final = 32
 
 Data = dict[str, Any]
-Check = Callable[[object], bool]
+FieldCheck = Callable[[object], bool]
 
 
 def _number(value: object) -> bool:
@@ -67,7 +67,7 @@ class Field:
     """
 
     name: str
-    check: Check | None = None
+    check: FieldCheck | None = None
     optional: bool = False
 
 

@@ -62,7 +62,7 @@ class Idle:
     """Nothing came for a while: time to look at the clock and at the database."""
 
 
-Event = Message | Subscribed | Reconnecting | Idle
+SubscriptionEvent = Message | Subscribed | Reconnecting | Idle
 
 
 def subscribe(
@@ -72,7 +72,7 @@ def subscribe(
     *,
     tick: float = 1.0,
     silence: float = 5.0,
-) -> Iterator[Event]:
+) -> Iterator[SubscriptionEvent]:
     """Listen until the caller has heard enough.
 
     Args:
@@ -116,7 +116,7 @@ class _Listener:
         self.heard: list[tuple[Channel, Data]] = []  # while catching up
         self.last: dict[Channel, Data] = {}
 
-    def catch_up(self, *, again: bool) -> Iterator[Event]:
+    def catch_up(self, *, again: bool) -> Iterator[SubscriptionEvent]:
         """Connect, subscribe, and give out what was missed."""
         with broker.translating():
             self.open()
@@ -132,7 +132,7 @@ class _Listener:
             if self.accept(channel, data, is_old=_is_not_newer):
                 yield Message(channel, data)
 
-    def listen(self, tick: float, silence: float) -> Iterator[Event]:
+    def listen(self, tick: float, silence: float) -> Iterator[SubscriptionEvent]:
         """Give out messages; raise when the connection is lost or the server hangs."""
         heard = spoken = time.monotonic()
         asked: float | None = None
@@ -155,7 +155,7 @@ class _Listener:
                 spoken = now
                 yield Idle()
 
-    def reconnect(self, tick: float) -> Iterator[Event]:
+    def reconnect(self, tick: float) -> Iterator[SubscriptionEvent]:
         """Try until there is a connection; then give out what was missed."""
         for attempt in itertools.count():
             self.close()

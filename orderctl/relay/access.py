@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured, OrderctlError
-from orderctl.relay.calls import Subject
+from orderctl.relay.calls import Topic
 
 #: Name of the cookie that our own page gets for its token.
 COOKIE: Final = "orderctl_token"
@@ -44,12 +44,12 @@ class Access:
     orders: frozenset[int] = frozenset()
     expires: float = math.inf
 
-    def allows(self, subject: Subject) -> bool | None:
-        """Whether the subject may be heard; None where that depends on the task's order."""
+    def allows(self, topic: Topic) -> bool | None:
+        """Whether the topic may be heard; None where that depends on the task's order."""
         if self.admin:
             return True
-        if subject.scope is Scope.ORDER:
-            return subject.id in self.orders
+        if topic.scope is Scope.ORDER:
+            return topic.id in self.orders
         return None if self.orders else False
 
 

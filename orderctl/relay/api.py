@@ -52,7 +52,7 @@ _TASK_COUNTS: Final = ("total", "pending", "enrolled", "downloading", "completed
 _Answer = Callable[[Request, Access], Awaitable[Reply]]
 
 
-class Api:
+class Endpoints:
     """Answers below ``/api/``.
 
     Args:

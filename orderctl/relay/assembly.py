@@ -13,11 +13,11 @@ from orderctl import database
 from orderctl.relay import metrics
 from orderctl.relay.access import Gate, require_secret
 from orderctl.relay.actions import Actions
-from orderctl.relay.api import Api
+from orderctl.relay.api import Endpoints
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
 from orderctl.relay.reader import THREADS, Reader
-from orderctl.relay.server import Relay, stop_on_signals
+from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Site
 from orderctl.relay.upkeep import Door
 from orderctl.relay.web import Pages
@@ -28,7 +28,7 @@ PAGE = Path(__file__).with_name("page")
 _ANSWER_TIMEOUT: Final = 15
 
 
-def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> Relay:
+def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> RelayServer:
     """A relay that is not yet listening; to be called in a running event loop.
 
     Args:
@@ -55,13 +55,13 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         Gate(here.host, here.hosts, here.origins),
         here.token_secret,
         Pages(PAGE),
-        Api(reader, exchange, allowed, secure=secure, currency=currency),
+        Endpoints(reader, exchange, allowed, secure=secure, currency=currency),
         healthy=lambda: exchange.feed.up,
         exposition=metrics.exposition(exchange, tally),
         actions=actions,
     )
     door = Door(tally, most=here.max_connections, most_per_address=here.max_connections_per_address)
-    return Relay(exchange, site, door, tally, max_rate=here.max_messages_per_second)
+    return RelayServer(exchange, site, door, tally, max_rate=here.max_messages_per_second)
 
 
 def run(

@@ -1,6 +1,6 @@
 """What clients ask of the relay, whatever the framing.
 
-Both codecs turn a client's frame into a :class:`Call`; :func:`subject_of` reads a subscription from it.
+Both codecs turn a client's frame into a :class:`Call`; :func:`action_of` reads a subscription from it.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Topic:
     """One order or task."""
 
     scope: Scope
     id: int
 
 
-def action_of(call: Call) -> tuple[str, Subject]:
+def action_of(call: Call) -> tuple[str, Topic]:
     """Read a subscription or its end.
 
     Returns:
@@ -74,7 +74,7 @@ def action_of(call: Call) -> tuple[str, Subject]:
     key = _KEYS[scope]
     if not isinstance(call.data, dict):
         raise InvalidCall(f"{call.event} needs {{{key}: number}}")
-    return action, Subject(scope, _id(call.data.get(key), key))
+    return action, Topic(scope, _id(call.data.get(key), key))
 
 
 def _id(value: object, key: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.relay import frames, plain, recovery, socketio
 from orderctl.relay.access import Access, Unauthorized
-from orderctl.relay.calls import SUBSCRIBE, Call, InvalidFrame, Subject, action_of
+from orderctl.relay.calls import SUBSCRIBE, Call, InvalidFrame, Topic, action_of
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.line import NORMAL, POLICY_VIOLATION, TRY_AGAIN, Line
 from orderctl.relay.rooms import Dialect, Member
@@ -25,7 +25,7 @@ _SAVE_AFTER: Final = 0.05
 Verify = Callable[[str], Access]
 
 
-class Client:
+class RelayClient:
     """One connection of either dialect.
 
     Args:
@@ -43,7 +43,7 @@ class Client:
         self.access = access
         self.member = Member(self.dialect, line.write)
         self._verify = verify
-        self._asked: set[Subject] = set()
+        self._asked: set[Topic] = set()
 
     def open(self) -> None:
         """The connection is there."""
@@ -68,37 +68,37 @@ class Client:
 
     def _act(self, call: Call, access: Access) -> None:
         """Carry out a subscription or its end, and answer."""
-        action, subject = action_of(call)
+        action, topic = action_of(call)
         if action != SUBSCRIBE:
-            self._asked.discard(subject)
-            self.exchange.hub.quit(self.member, subject)
-            self.answer(call, subject)
+            self._asked.discard(topic)
+            self.exchange.hub.quit(self.member, topic)
+            self.answer(call, topic)
             return
-        allowed = self.exchange.allows(access, subject)
+        allowed = self.exchange.allows(access, topic)
         if allowed is None:
-            self._asked.add(subject)
-            self.line.spawn(self._ask(call, access, subject))
+            self._asked.add(topic)
+            self.line.spawn(self._ask(call, access, topic))
         else:
-            self._subscribe(call, subject, allowed=allowed)
+            self._subscribe(call, topic, allowed=allowed)
 
-    def _subscribe(self, call: Call, subject: Subject, *, allowed: bool) -> None:
+    def _subscribe(self, call: Call, topic: Topic, *, allowed: bool) -> None:
         if not allowed:
-            raise Unauthorized(f"the token does not allow {subject.scope} {subject.id}")
-        room = self.exchange.join(self.member, subject)
-        self.answer(call, subject)
+            raise Unauthorized(f"the token does not allow {topic.scope} {topic.id}")
+        room = self.exchange.join(self.member, topic)
+        self.answer(call, topic)
         if room is not None:
             self.exchange.read_snapshot(self.member, room)
 
-    async def _ask(self, call: Call, access: Access, subject: Subject) -> None:
+    async def _ask(self, call: Call, access: Access, topic: Topic) -> None:
         try:
-            allowed = await self.exchange.ask_whether_allowed(access, subject)
-            if subject in self._asked:  # it may have changed its mind meanwhile
-                self._asked.discard(subject)
-                self._subscribe(call, subject, allowed=allowed)
+            allowed = await self.exchange.ask_whether_allowed(access, topic)
+            if topic in self._asked:  # it may have changed its mind meanwhile
+                self._asked.discard(topic)
+                self._subscribe(call, topic, allowed=allowed)
         except OrderctlError as error:
             self.refuse(call, str(error))
 
-    def answer(self, call: Call, subject: Subject) -> None:
+    def answer(self, call: Call, topic: Topic) -> None:
         """Tell that the call was carried out."""
         raise NotImplementedError
 
@@ -107,7 +107,7 @@ class Client:
         raise NotImplementedError
 
 
-class PlainClient(Client):
+class PlainClient(RelayClient):
     """A client of ``/ws``."""
 
     dialect = Dialect.PLAIN
@@ -150,16 +150,16 @@ class PlainClient(Client):
         """A ping of WebSocket."""
         return frames.PING
 
-    def answer(self, call: Call, subject: Subject) -> None:
-        """``ack`` with the subject."""
-        self.send(plain.acknowledgement(call.id, {"scope": subject.scope, "id": subject.id}))
+    def answer(self, call: Call, topic: Topic) -> None:
+        """``ack`` with the topic."""
+        self.send(plain.acknowledgement(call.id, {"scope": topic.scope, "id": topic.id}))
 
     def refuse(self, call: Call, why: str) -> None:
         """``error`` with the reason."""
         self.send(plain.error(call.id, why))
 
 
-class SocketIoClient(Client):
+class SocketIoClient(RelayClient):
     """A client of ``/socket.io/``."""
 
     dialect = Dialect.SOCKETIO
@@ -186,9 +186,9 @@ class SocketIoClient(Client):
         match packet:
             case socketio.Connect():
                 self._connect(packet)
-            case socketio.Event(namespace=socketio.ROOT, call=call) if self._connected:
+            case socketio.EventPacket(namespace=socketio.ROOT, call=call) if self._connected:
                 self._take(call, self._connected)
-            case socketio.Event():
+            case socketio.EventPacket():
                 self.line.hang_up(POLICY_VIOLATION, "connect first")
             case socketio.Disconnect(namespace=socketio.ROOT) | socketio.Close():
                 self._say_goodbye()
@@ -244,17 +244,17 @@ class SocketIoClient(Client):
         if found is None:
             self._welcome(access)
             return
-        self._session, subjects = found
+        self._session, topics = found
         self._welcome(access)
-        for subject in subjects:
+        for topic in topics:
             with suppress(OrderctlError):
-                await self._rejoin(access, subject)
+                await self._rejoin(access, topic)
 
-    async def _rejoin(self, access: Access, subject: Subject) -> None:
-        allowed = self.exchange.allows(access, subject)
+    async def _rejoin(self, access: Access, topic: Topic) -> None:
+        allowed = self.exchange.allows(access, topic)
         if allowed is None:
-            allowed = await self.exchange.ask_whether_allowed(access, subject)
-        room = self.exchange.join(self.member, subject) if allowed else None
+            allowed = await self.exchange.ask_whether_allowed(access, topic)
+        room = self.exchange.join(self.member, topic) if allowed else None
         if room is not None:
             self.exchange.read_snapshot(self.member, room)
 
@@ -267,7 +267,7 @@ class SocketIoClient(Client):
     def _save(self) -> None:
         if self._unsaved and self._connected:
             self._unsaved = False
-            self.exchange.recovery.save(self._session, [room.subject for room in self.member.rooms])
+            self.exchange.recovery.save(self._session, [room.topic for room in self.member.rooms])
 
     def _read_access(self, auth: dict[str, Any]) -> Access:
         token = auth.get("token")
@@ -289,9 +289,9 @@ class SocketIoClient(Client):
             self.exchange.recovery.renew(self._session)
         return _SOCKETIO_PING
 
-    def answer(self, call: Call, subject: Subject) -> None:
+    def answer(self, call: Call, topic: Topic) -> None:
         """Acknowledge, where that was asked for."""
-        self._acknowledge(call, {"ok": True, "scope": subject.scope, "id": subject.id})
+        self._acknowledge(call, {"ok": True, "scope": topic.scope, "id": topic.id})
 
     def refuse(self, call: Call, why: str) -> None:
         """Acknowledge with the reason, where that was asked for."""

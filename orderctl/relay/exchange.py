@@ -11,7 +11,7 @@ from typing import Any, Final
 from orderctl.errors import RedisUnavailable
 from orderctl.relay import frames, plain
 from orderctl.relay.access import Access
-from orderctl.relay.calls import Subject
+from orderctl.relay.calls import Topic
 from orderctl.relay.feed import Feed
 from orderctl.relay.hub import Hub
 from orderctl.relay.line import Line
@@ -65,34 +65,34 @@ class Exchange:
         self.members.pop(member, None)
         self.hub.leave(member)
 
-    def allows(self, access: Access, subject: Subject) -> bool | None:
+    def allows(self, access: Access, topic: Topic) -> bool | None:
         """Whether a token allows an order or a task; None where the database has to be asked."""
-        allowed = access.allows(subject)
-        if allowed is None and subject.id in self._orders:
-            return self._orders[subject.id] in access.orders
+        allowed = access.allows(topic)
+        if allowed is None and topic.id in self._orders:
+            return self._orders[topic.id] in access.orders
         return allowed
 
-    async def ask_whether_allowed(self, access: Access, subject: Subject) -> bool:
+    async def ask_whether_allowed(self, access: Access, topic: Topic) -> bool:
         """Whether a token allows a task, by the task's order.
 
         Raises:
             DatabaseUnavailable: When the database does not tell.
         """
-        order_id = await self._find_order(subject.id)
+        order_id = await self._find_order(topic.id)
         if order_id is None:
             return False
         if len(self._orders) >= _REMEMBERED:
             self._orders.clear()
-        self._orders[subject.id] = order_id
+        self._orders[topic.id] = order_id
         return order_id in access.orders
 
-    def join(self, member: Member, subject: Subject) -> Room | None:
-        """Let a member hear a subject; as :meth:`Hub.join`, but nothing happens once it has gone.
+    def join(self, member: Member, topic: Topic) -> Room | None:
+        """Let a member hear a topic; as :meth:`Hub.join`, but nothing happens once it has gone.
 
         Raises:
             TooManySubscriptions: When it hears as many as it may.
         """
-        return self.hub.join(member, subject) if member in self.members else None
+        return self.hub.join(member, topic) if member in self.members else None
 
     def read_snapshot(self, member: Member, room: Room) -> None:
         """Give a new member of a room its last messages."""

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 from orderctl import channels, messages
 from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
-from orderctl.relay.calls import Subject
-from orderctl.relay.rooms import DIALECTS, Dialect, Member, Message, Room
+from orderctl.relay.calls import Topic
+from orderctl.relay.rooms import DIALECTS, Dialect, Member, Publication, Room
 
 #: How long an unsubscription waits for the same client to take it back, in seconds. The shop's dashboard
 #: unsubscribes and subscribes all its tasks after every message.
@@ -41,7 +41,7 @@ class TooManySubscriptions(OrderctlError):
     """This connection has as many subscriptions as it may have."""
 
 
-class Clock(Protocol):
+class EventLoop(Protocol):
     """What the hub needs of an event loop."""
 
     def time(self) -> float:
@@ -75,13 +75,13 @@ class Hub:
         max_subscriptions: For one member.
     """
 
-    def __init__(self, clock: Clock, *, max_subscriptions: int) -> None:
+    def __init__(self, clock: EventLoop, *, max_subscriptions: int) -> None:
         self.counts = Counts()
         self.rooms: dict[bytes, Room] = {}
         self.paused: dict[Member, None] = {}
         self._clock = clock
         self._max_subscriptions = max_subscriptions
-        self._pending: dict[Room, list[Message]] = {}
+        self._pending: dict[Room, list[Publication]] = {}
         self._jobs: deque[Iterator[tuple[Member, bytes]]] = deque()
         self._lingering: deque[tuple[float, Member, Room]] = deque()
         self._flushed = 0
@@ -89,7 +89,7 @@ class Hub:
 
     # Who listens.
 
-    def join(self, member: Member, subject: Subject) -> Room | None:
+    def join(self, member: Member, topic: Topic) -> Room | None:
         """Let a member hear an order or a task.
 
         Returns:
@@ -99,7 +99,7 @@ class Hub:
         Raises:
             TooManySubscriptions: When it listens to as many as it may.
         """
-        name = channels.room(subject.scope, subject.id)
+        name = channels.room(topic.scope, topic.id)
         room = self.rooms.get(name)
         if room is not None and room in member.rooms:
             member.leaving.pop(room, None)
@@ -107,16 +107,16 @@ class Hub:
         if len(member.rooms) - len(member.leaving) >= self._max_subscriptions:
             raise TooManySubscriptions(f"{self._max_subscriptions} subscriptions are the limit")
         if room is None:
-            room = self.rooms[name] = Room(subject)
+            room = self.rooms[name] = Room(topic)
         room.members[member.dialect][member] = None
         member.rooms[room] = self._flushed
         self.counts.subscriptions += 1
         member.changed()
         return room
 
-    def quit(self, member: Member, subject: Subject) -> None:
+    def quit(self, member: Member, topic: Topic) -> None:
         """Let a member stop hearing an order or a task, unless it joins again within :data:`LINGER`."""
-        room = self.rooms.get(channels.room(subject.scope, subject.id))
+        room = self.rooms.get(channels.room(topic.scope, topic.id))
         if room is None or room not in member.rooms:
             return
         deadline = self._clock.time() + LINGER
@@ -150,7 +150,7 @@ class Hub:
         del room.members[member.dialect][member]
         self.counts.subscriptions -= 1
         if room.empty:
-            del self.rooms[channels.room(room.subject.scope, room.subject.id)]
+            del self.rooms[channels.room(room.topic.scope, room.topic.id)]
 
     # What is published.
 
@@ -173,7 +173,7 @@ class Hub:
             raise InvalidMessage("there is no such channel")
         messages.validate(known, payload)
 
-    def _take(self, room: Room, message: Message) -> None:
+    def _take(self, room: Room, message: Publication) -> None:
         if "seq" in message.data and _is_overtaken(message, room.last.get(_PROGRESS)):
             self.counts.overtaken += 1
             return
@@ -196,7 +196,7 @@ class Hub:
             self._plan_many(pending)
         self._run()
 
-    def _plan_one(self, room: Room, batch: list[Message]) -> None:
+    def _plan_one(self, room: Room, batch: list[Publication]) -> None:
         for dialect in DIALECTS:
             members = self._listening(room, dialect, batch)
             if members:
@@ -207,7 +207,7 @@ class Hub:
                     for member in members:
                         self._write(member, data)
 
-    def _plan_many(self, pending: dict[Room, list[Message]]) -> None:
+    def _plan_many(self, pending: dict[Room, list[Publication]]) -> None:
         parts: defaultdict[Member, list[bytes]] = defaultdict(list)
         for room, batch in pending.items():
             for dialect in DIALECTS:
@@ -219,7 +219,7 @@ class Hub:
                     parts[member].append(data)
         self._jobs.append(zip(parts, map(b"".join, parts.values()), strict=True))
 
-    def _listening(self, room: Room, dialect: Dialect, batch: list[Message]) -> list[Member]:
+    def _listening(self, room: Room, dialect: Dialect, batch: list[Publication]) -> list[Member]:
         members = room.members[dialect]
         if not self.paused:
             return list(members)
@@ -227,7 +227,7 @@ class Hub:
             self._hold(member, room, batch)
         return [member for member in members if member not in self.paused]
 
-    def _join(self, batch: list[Message], dialect: Dialect, members: int) -> bytes:
+    def _join(self, batch: list[Publication], dialect: Dialect, members: int) -> bytes:
         data = b"".join([message.frame(dialect) for message in batch])
         self.counts.frames += len(batch) * members
         self.counts.bytes += len(data) * members
@@ -289,7 +289,7 @@ class Hub:
             if live is None or not (kept.data == live.data or messages.is_newer(live.data, kept.data)):
                 self._take(room, kept)
 
-    def _read_kept(self, room: Room, kind: bytes, payload: bytes | None) -> Message | None:
+    def _read_kept(self, room: Room, kind: bytes, payload: bytes | None) -> Publication | None:
         if payload is None:
             return None
         try:
@@ -325,7 +325,7 @@ class Hub:
         if data:
             self._write(member, data)
 
-    def _hold(self, member: Member, room: Room, batch: list[Message]) -> None:
+    def _hold(self, member: Member, room: Room, batch: list[Publication]) -> None:
         for message in batch:
             key = (room, message.kind) if message.kind == _PROGRESS else next(self._keys)
             replaced = member.held.pop(key, None)
@@ -361,7 +361,7 @@ class Hub:
         )
 
 
-def _is_overtaken(message: Message, last: Message | None) -> bool:
+def _is_overtaken(message: Publication, last: Publication | None) -> bool:
     """Whether a progress comes from a worker that has lost its lease to a later attempt."""
     if last is None or message.kind != _PROGRESS:
         return False

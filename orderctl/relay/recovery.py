@@ -18,7 +18,7 @@ from typing import Any, Final
 from orderctl import channels
 from orderctl.channels import Scope
 from orderctl.errors import RedisUnavailable
-from orderctl.relay.calls import MAX_ID, Subject
+from orderctl.relay.calls import MAX_ID, Topic
 from orderctl.relay.feed import Feed
 
 #: How long a client may be away, in seconds.
@@ -59,9 +59,9 @@ class Recovery:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
 
-    def save(self, session: Session, subjects: Iterable[Subject]) -> None:
+    def save(self, session: Session, topics: Iterable[Topic]) -> None:
         """Remember what a client listens to; nothing happens while Redis is away."""
-        rooms = [[str(subject.scope), subject.id] for subject in subjects]
+        rooms = [[str(topic.scope), topic.id] for topic in topics]
         if rooms:
             value = json.dumps({"sid": session.sid, "rooms": rooms}, separators=(",", ":"))
             self._tell("SET", _key(session.pid), value, "EX", _PRESENT)
@@ -80,7 +80,7 @@ class Recovery:
         """The client has said goodbye."""
         self._tell("DEL", _key(session.pid))
 
-    async def find(self, pid: object) -> tuple[Session, list[Subject]] | None:
+    async def find(self, pid: object) -> tuple[Session, list[Topic]] | None:
         """The session of a client that has come back; None when there is none.
 
         Raises:
@@ -105,11 +105,11 @@ def _key(pid: str) -> str:
     return channels.session(hashlib.sha256(pid.encode()).hexdigest())
 
 
-def _read(pid: str, value: bytes) -> tuple[Session, list[Subject]] | None:
+def _read(pid: str, value: bytes) -> tuple[Session, list[Topic]] | None:
     try:
         kept: Any = json.loads(value)
-        subjects = [Subject(Scope(scope), number) for scope, number in kept["rooms"]]
-        valid = all(isinstance(subject.id, int) and 0 < subject.id <= MAX_ID for subject in subjects)
-        return (Session(str(kept["sid"]), pid), subjects) if valid else None
+        topics = [Topic(Scope(scope), number) for scope, number in kept["rooms"]]
+        valid = all(isinstance(topic.id, int) and 0 < topic.id <= MAX_ID for topic in topics)
+        return (Session(str(kept["sid"]), pid), topics) if valid else None
     except (ValueError, KeyError, TypeError):
         return None

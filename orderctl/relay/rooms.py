@@ -10,7 +10,7 @@ from typing import Final
 from orderctl import channels, messages
 from orderctl.channels import Channel
 from orderctl.relay import frames, plain, socketio
-from orderctl.relay.calls import Subject
+from orderctl.relay.calls import Topic
 
 
 class Dialect(IntEnum):
@@ -26,7 +26,7 @@ DIALECTS: Final = tuple(Dialect)
 _ENCODE: Final = (plain.message, socketio.message)
 
 
-class Message:
+class Publication:
     """One publication on its way: validated, and encoded when the first member of a dialect needs it."""
 
     __slots__ = ("_frames", "data", "envelope", "kind", "number")
@@ -49,23 +49,23 @@ class Message:
 class Room:
     """The listeners of one order or task."""
 
-    __slots__ = ("_heads", "channels", "last", "members", "subject")
+    __slots__ = ("_heads", "channels", "last", "members", "topic")
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.channels = {str(c.kind).encode(): c for c in channels.of_subject(subject.scope, subject.id)}
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.channels = {str(c.kind).encode(): c for c in channels.of_subject(topic.scope, topic.id)}
         self.members: tuple[dict[Member, None], dict[Member, None]] = ({}, {})
-        self.last: dict[bytes, Message] = {}
+        self.last: dict[bytes, Publication] = {}
         self._heads = {kind: _head(channel) for kind, channel in self.channels.items()}
 
-    def read(self, kind: bytes, payload: bytes, number: int) -> Message:
+    def read(self, kind: bytes, payload: bytes, number: int) -> Publication:
         """Validate a payload of one of this room's channels.
 
         Raises:
             InvalidMessage: When it is none.
         """
         data, raw = messages.validate(self.channels[kind], payload)
-        return Message(kind, data, b"%b%b}" % (self._heads[kind], raw), number)
+        return Publication(kind, data, b"%b%b}" % (self._heads[kind], raw), number)
 
     @property
     def empty(self) -> bool:

@@ -26,7 +26,7 @@ from websockets.protocol import Event, State
 
 from orderctl.relay.access import Access
 from orderctl.relay.calls import MAX_BYTES
-from orderctl.relay.clients import Client, PlainClient, SocketIoClient, Verify
+from orderctl.relay.clients import PlainClient, RelayClient, SocketIoClient, Verify
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import BACKLOG
 from orderctl.relay.line import RESTART, SLOW, TIMEOUT, UNAUTHORIZED
@@ -51,7 +51,7 @@ _CHUNK: Final = 4096
 _WRITE_LIMIT: Final = (128 * 1024, 32 * 1024)
 _MAX_REASON: Final = 120
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_CLIENTS: Final[dict[Dialect, type[Client]]] = {
+_CLIENTS: Final[dict[Dialect, type[RelayClient]]] = {
     Dialect.PLAIN: PlainClient,
     Dialect.SOCKETIO: SocketIoClient,
 }
@@ -60,11 +60,11 @@ _CLIENTS: Final[dict[Dialect, type[Client]]] = {
 class Connection(ServerConnection):
     """One connection: HTTP at first, then perhaps a client's."""
 
-    def __init__(self, relay: Relay, *arguments: Any, **options: Any) -> None:
+    def __init__(self, relay: RelayServer, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.relay = relay
         self.upgrade: Upgrade | None = None
-        self.client: Client | None = None
+        self.client: RelayClient | None = None
         self.write: Callable[[bytes], object]
         #: Whether the client was heard since the last ping.
         self.heard = True
@@ -277,7 +277,7 @@ class Connection(ServerConnection):
         self._timer = timer
 
 
-class Relay:
+class RelayServer:
     """The server.
 
     Args:
@@ -419,7 +419,7 @@ class Relay:
 
 
 def stop_on_signals(
-    relay: Relay, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    relay: RelayServer, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
 ) -> None:
     """Let signals end the relay, in its running event loop."""
     loop = asyncio.get_running_loop()

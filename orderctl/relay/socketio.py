@@ -55,7 +55,7 @@ class Disconnect:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventPacket:
     """An event in a namespace."""
 
     namespace: str
@@ -67,7 +67,7 @@ class Ignored:
     """An answer to a question that was not asked, or an empty packet."""
 
 
-Packet = Pong | Close | Connect | Disconnect | Event | Ignored
+Packet = Pong | Close | Connect | Disconnect | EventPacket | Ignored
 
 
 def decode(text: str) -> Packet:
@@ -97,7 +97,7 @@ def _read(kind: str, namespace: str, ack: int | None, rest: str) -> Packet:
     if kind == "1" and ack is None and not rest:
         return Disconnect(namespace)
     if kind == "2":
-        return Event(namespace, _read_call(rest, ack))
+        return EventPacket(namespace, _read_call(rest, ack))
     if kind == "3" and ack is not None:
         return Ignored()
     raise InvalidFrame("not a packet that a client sends")

@@ -20,7 +20,7 @@ from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
 from orderctl.relay.access import Access, Gate, Unauthorized, is_loopback, read_scopes, require_secret
-from orderctl.relay.calls import Subject
+from orderctl.relay.calls import Topic
 from tests.relay.conftest import SCRIPT, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
 from tests.relay.test_socketio import kept
 from tests.shop import Shop
@@ -121,11 +121,11 @@ class TestScopes:
     def test_what_may_be_heard(self):
         customer = Access("x", orders=frozenset({1}))
 
-        assert Access("x", admin=True).allows(Subject(Scope.TASK, 9))
-        assert customer.allows(Subject(Scope.ORDER, 1))
-        assert customer.allows(Subject(Scope.ORDER, 2)) is False
-        assert customer.allows(Subject(Scope.TASK, 9)) is None
-        assert Access("x").allows(Subject(Scope.TASK, 9)) is False
+        assert Access("x", admin=True).allows(Topic(Scope.TASK, 9))
+        assert customer.allows(Topic(Scope.ORDER, 1))
+        assert customer.allows(Topic(Scope.ORDER, 2)) is False
+        assert customer.allows(Topic(Scope.TASK, 9)) is None
+        assert Access("x").allows(Topic(Scope.TASK, 9)) is False
 
 
 def mint(*scopes: str, ttl: int = 3600, secret: str = SECRET, subject: str = "tester") -> str:

@@ -15,12 +15,12 @@ from websockets.streams import StreamReader
 
 from orderctl.channels import Scope
 from orderctl.relay import hub as hub_module
-from orderctl.relay.calls import Subject
+from orderctl.relay.calls import Topic
 from orderctl.relay.hub import BACKLOG, LINGER, PATIENCE, Hub, TooManySubscriptions
 from orderctl.relay.rooms import Dialect, Member, Room
 
-TASK = Subject(Scope.TASK, 456)
-ORDER = Subject(Scope.ORDER, 123)
+TASK = Topic(Scope.TASK, 456)
+ORDER = Topic(Scope.ORDER, 123)
 
 
 @dataclass
@@ -128,8 +128,8 @@ def plain(hub: Hub) -> Socket:
     return Socket(hub, Dialect.PLAIN)
 
 
-def join(hub: Hub, socket: Socket, subject: Subject = TASK) -> Room:
-    room = hub.join(socket.member, subject)
+def join(hub: Hub, socket: Socket, topic: Topic = TASK) -> Room:
+    room = hub.join(socket.member, topic)
     assert room is not None
     return room
 
@@ -156,7 +156,7 @@ def test_each_dialect_hears_the_envelope_in_its_own_frame(hub: Hub, plain: Socke
 def test_only_the_room_hears(hub: Hub, plain: Socket) -> None:
     other = Socket(hub, Dialect.PLAIN)
     join(hub, plain)
-    join(hub, other, Subject(Scope.TASK, 45))
+    join(hub, other, Topic(Scope.TASK, 45))
 
     publish(hub, progress(1))
     publish(hub, progress(2), channel=b"order:456:progress")
@@ -182,7 +182,7 @@ def test_an_order_hears_its_three_channels(hub: Hub, plain: Socket) -> None:
 
 def test_what_comes_in_one_read_goes_out_in_one_write(hub: Hub, plain: Socket) -> None:
     join(hub, plain)
-    join(hub, plain, Subject(Scope.TASK, 7))
+    join(hub, plain, Topic(Scope.TASK, 7))
 
     hub.publish(b"task:456:progress", progress(1))
     hub.publish(b"task:456:status", status("downloading"))
@@ -307,19 +307,19 @@ class TestLinger:
 class TestLimit:
     def test_subscriptions_are_limited(self, hub: Hub, plain: Socket) -> None:
         for task_id in (1, 2, 3):
-            join(hub, plain, Subject(Scope.TASK, task_id))
+            join(hub, plain, Topic(Scope.TASK, task_id))
 
         with pytest.raises(TooManySubscriptions):
-            hub.join(plain.member, Subject(Scope.TASK, 4))
-        assert hub.join(plain.member, Subject(Scope.TASK, 3)) is None
+            hub.join(plain.member, Topic(Scope.TASK, 4))
+        assert hub.join(plain.member, Topic(Scope.TASK, 3)) is None
 
     def test_what_is_being_left_does_not_count(self, hub: Hub, plain: Socket) -> None:
         for task_id in (1, 2, 3):
-            join(hub, plain, Subject(Scope.TASK, task_id))
-            hub.quit(plain.member, Subject(Scope.TASK, task_id))
+            join(hub, plain, Topic(Scope.TASK, task_id))
+            hub.quit(plain.member, Topic(Scope.TASK, task_id))
 
         for task_id in (4, 5, 6):
-            join(hub, plain, Subject(Scope.TASK, task_id))
+            join(hub, plain, Topic(Scope.TASK, task_id))
 
 
 class TestSnapshot:
@@ -412,7 +412,7 @@ class TestSlowMembers:
         slow = Socket(hub, Dialect.PLAIN, room_for=1)
         for socket in (slow, plain):
             join(hub, socket)
-            join(hub, socket, Subject(Scope.TASK, 7))
+            join(hub, socket, Topic(Scope.TASK, 7))
 
         publish(hub, progress(1))
         for percent in (2, 3):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orderctl.channels import Scope
 from orderctl.relay import plain
-from orderctl.relay.calls import Call, InvalidCall, InvalidFrame, Subject, action_of
+from orderctl.relay.calls import Call, InvalidCall, InvalidFrame, Topic, action_of
 
 FROM_CLIENTS = {
     '{"event":"subscribe:task","data":{"taskId":456},"id":1}': Call("subscribe:task", {"taskId": 456}, 1),
@@ -78,16 +78,14 @@ def test_a_call_survives_the_trip(event: str, data: object, call_id: int | str |
 
 
 SUBJECTS = {
-    ("subscribe:order", 123): ("subscribe", Subject(Scope.ORDER, 123)),
-    ("unsubscribe:task", 2**63 - 1): ("unsubscribe", Subject(Scope.TASK, 2**63 - 1)),
-    ("subscribe:task", "456"): ("subscribe", Subject(Scope.TASK, 456)),
+    ("subscribe:order", 123): ("subscribe", Topic(Scope.ORDER, 123)),
+    ("unsubscribe:task", 2**63 - 1): ("unsubscribe", Topic(Scope.TASK, 2**63 - 1)),
+    ("subscribe:task", "456"): ("subscribe", Topic(Scope.TASK, 456)),
 }
 
 
 @pytest.mark.parametrize(("asked", "meant"), SUBJECTS.items())
-def test_a_subscription_names_an_order_or_a_task(
-    asked: tuple[str, object], meant: tuple[str, Subject]
-) -> None:
+def test_a_subscription_names_an_order_or_a_task(asked: tuple[str, object], meant: tuple[str, Topic]) -> None:
     event, subject_id = asked
     key = "orderId" if event.endswith("order") else "taskId"
 

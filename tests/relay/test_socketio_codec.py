@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orderctl.relay import socketio
 from orderctl.relay.calls import Call, InvalidFrame
-from orderctl.relay.socketio import Close, Connect, Disconnect, Event, Ignored, Pong
+from orderctl.relay.socketio import Close, Connect, Disconnect, EventPacket, Ignored, Pong
 
 FROM_CLIENTS = {
     "3": Pong(),
@@ -20,10 +20,10 @@ FROM_CLIENTS = {
     '40/admin,{"a":1}': Connect("/admin", {"a": 1}),
     "41": Disconnect("/"),
     "41/admin,": Disconnect("/admin"),
-    '42["subscribe:task",{"taskId":456}]': Event("/", Call("subscribe:task", {"taskId": 456})),
-    '427["subscribe:order",{"orderId":1}]': Event("/", Call("subscribe:order", {"orderId": 1}, 7)),
-    '42/admin,12["x"]': Event("/admin", Call("x", None, 12)),
-    '42["x",1,2]': Event("/", Call("x", 1)),
+    '42["subscribe:task",{"taskId":456}]': EventPacket("/", Call("subscribe:task", {"taskId": 456})),
+    '427["subscribe:order",{"orderId":1}]': EventPacket("/", Call("subscribe:order", {"orderId": 1}, 7)),
+    '42/admin,12["x"]': EventPacket("/admin", Call("x", None, 12)),
+    '42["x",1,2]': EventPacket("/", Call("x", 1)),
     "431[]": Ignored(),
 }
 
@@ -118,7 +118,7 @@ def test_an_event_survives_the_trip(name: str, argument: object, ack: int | None
     prefix = "" if namespace == "/" else f"{namespace},"
     frame = f"42{prefix}{'' if ack is None else ack}{json.dumps([name, argument])}"
 
-    assert socketio.decode(frame) == Event(namespace, Call(name, argument, ack))
+    assert socketio.decode(frame) == EventPacket(namespace, Call(name, argument, ack))
 
 
 @given(st.dictionaries(st.text(max_size=10), _VALUES, max_size=4))
