@@ -247,6 +247,12 @@ def is_newer(data: Mapping[str, Any], than: Mapping[str, Any] | None) -> bool:
     return bool((data.get("timestamp") or 0) > (than.get("timestamp") or 0))
 
 
+def is_overtaken(data: Mapping[str, Any], by: Mapping[str, Any]) -> bool:
+    """Whether a message comes from a worker that has lost its lease: a later attempt has spoken already."""
+    mine, other = order_of(data), order_of(by)
+    return mine is not None and other is not None and mine < other
+
+
 def _parse(payload: bytes) -> Data:
     if len(payload) > MAX_BYTES:
         raise InvalidMessage("longer than 16 KiB")

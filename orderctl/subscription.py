@@ -148,7 +148,7 @@ class _Listener:
                 elif asked is not None and now - asked >= silence:
                     raise exceptions.TimeoutError("it has stopped answering")
             message = None if reply is None else _read(reply)
-            if message is not None and self.accept(*message, is_old=_is_overtaken):
+            if message is not None and self.accept(*message, is_old=_is_known_or_overtaken):
                 spoken = now
                 yield Message(*message)
             elif now - spoken >= tick:
@@ -230,13 +230,12 @@ def _is_not_newer(data: Data, last: Data) -> bool:
     return data == last or messages.is_newer(last, than=data)
 
 
-def _is_overtaken(data: Data, last: Data) -> bool:
+def _is_known_or_overtaken(data: Data, last: Data) -> bool:
     """Whether a message is old although Redis sent it now: from a worker whose lease was lost.
 
     Timestamps do not count here: the clocks of several machines differ, and Redis keeps the order.
     """
-    mine, other = messages.order_of(data), messages.order_of(last)
-    return data == last or (mine is not None and other is not None and mine < other)
+    return data == last or messages.is_overtaken(data, by=last)
 
 
 def _read(reply: list[Any]) -> tuple[Channel, Data] | None:

@@ -5,8 +5,8 @@ Both codecs turn a client's frame into a :class:`Call`; :func:`action_of` reads 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from json import JSONDecoder
 from typing import Any, Final, NoReturn
 
 from orderctl.channels import Scope, id_name
@@ -98,8 +98,13 @@ def parse_json(text: str) -> Any:
         raise InvalidFrame("not JSON") from None
 
 
+def to_json(value: Any) -> bytes:
+    """What the relay says itself, as JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def _reject(literal: str) -> NoReturn:
     raise ValueError(literal)
 
 
-_DECODER: Final = JSONDecoder(parse_constant=_reject)
+_DECODER: Final = json.JSONDecoder(parse_constant=_reject)

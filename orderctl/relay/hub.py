@@ -174,9 +174,11 @@ class Hub:
         messages.validate(known, payload)
 
     def _take(self, room: Room, message: Publication) -> None:
-        if "seq" in message.data and _is_overtaken(message, room.last.get(_PROGRESS)):
-            self.counts.overtaken += 1
-            return
+        if message.kind == _PROGRESS and "seq" in message.data:
+            last = room.last.get(_PROGRESS)
+            if last is not None and messages.is_overtaken(message.data, by=last.data):
+                self.counts.overtaken += 1
+                return
         room.last[message.kind] = message
         batch = self._pending.get(room)
         if batch is None:
@@ -359,11 +361,3 @@ class Hub:
             or now - member.drained_at >= PATIENCE
             or (member.over_since is not None and now - member.over_since >= PATIENCE)
         )
-
-
-def _is_overtaken(message: Publication, last: Publication | None) -> bool:
-    """Whether a progress comes from a worker that has lost its lease to a later attempt."""
-    if last is None or message.kind != _PROGRESS:
-        return False
-    mine, other = messages.order_of(message.data), messages.order_of(last.data)
-    return mine is not None and other is not None and mine < other

@@ -10,10 +10,9 @@ Each call is answered, with its ``id`` where it has one.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from orderctl.relay.calls import MAX_NAME, Call, InvalidFrame, parse_json
+from orderctl.relay.calls import MAX_NAME, Call, InvalidFrame, parse_json, to_json
 
 #: Longest ``id`` of a call that is repeated, in characters.
 _MAX_ID: Final = 64
@@ -48,22 +47,18 @@ def message(kind: bytes, envelope: bytes) -> bytes:
 
 def event(name: str, data: Any = None) -> bytes:
     """An event of the relay itself, such as ``relay:degraded``."""
-    return _dump({"event": name, "data": data})
+    return to_json({"event": name, "data": data})
 
 
 def acknowledgement(call_id: int | str | None, data: Any = None) -> bytes:
     """The answer to a call that was carried out."""
-    return _dump({"event": "ack", **_repeat(call_id), "data": data})
+    return to_json({"event": "ack", **_repeat(call_id), "data": data})
 
 
 def error(call_id: int | str | None, text: str) -> bytes:
     """The answer to a call that was not."""
-    return _dump({"event": "error", **_repeat(call_id), "error": text})
+    return to_json({"event": "error", **_repeat(call_id), "error": text})
 
 
 def _repeat(call_id: int | str | None) -> dict[str, int | str]:
     return {} if call_id is None else {"id": call_id}
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()

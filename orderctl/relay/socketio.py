@@ -12,12 +12,11 @@ announces some is refused before anything is kept for it.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orderctl.relay.calls import MAX_BYTES, MAX_NAME, Call, InvalidFrame, parse_json
+from orderctl.relay.calls import MAX_BYTES, MAX_NAME, Call, InvalidFrame, parse_json, to_json
 from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
 
 PING: Final = b"2"
@@ -121,7 +120,7 @@ def _read_call(rest: str, ack: int | None) -> Call:
 
 def handshake(sid: str) -> bytes:
     """What the server says first."""
-    return b"0" + _dump(
+    return b"0" + to_json(
         {
             "sid": sid,
             "upgrades": [],
@@ -134,13 +133,13 @@ def handshake(sid: str) -> bytes:
 
 def connected(sid: str, pid: str) -> bytes:
     """The root namespace is open. A client that sends ``pid`` again gets its subscriptions back."""
-    return b"40" + _dump({"sid": sid, "pid": pid})
+    return b"40" + to_json({"sid": sid, "pid": pid})
 
 
 def refused(namespace: str, text: str) -> bytes:
     """The namespace stays shut."""
     prefix = "44" if namespace == ROOT else f"44{namespace},"
-    return prefix.encode() + _dump({"message": text})
+    return prefix.encode() + to_json({"message": text})
 
 
 def message(kind: bytes, envelope: bytes) -> bytes:
@@ -150,8 +149,4 @@ def message(kind: bytes, envelope: bytes) -> bytes:
 
 def acknowledgement(call_id: int, data: Any) -> bytes:
     """The answer to an event that asked for one."""
-    return b"43%d" % call_id + _dump([data])
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return b"43%d" % call_id + to_json([data])
