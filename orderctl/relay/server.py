@@ -1,9 +1,4 @@
-"""The relay on its port: the only place that knows the ``websockets`` library.
-
-The library does the handshake, the frames and the closing; what leaves for many clients is written past
-it, ready-made, to their transports. That takes no private attribute: :class:`Connection` overrides the
-callbacks of :class:`asyncio.Protocol` and reads the library's frames as they come.
-"""
+"""The relay on its port. It and :mod:`orderctl.relay.connection` alone know the ``websockets`` library."""
 
 from __future__ import annotations
 
@@ -12,269 +7,28 @@ import email.utils
 import http
 import logging
 import signal
-import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request as HandshakeRequest
 from websockets.http11 import Response
-from websockets.protocol import Event, State
 
-from orderctl.relay.access import Access
 from orderctl.relay.calls import MAX_BYTES
-from orderctl.relay.clients import PlainClient, RelayClient, SocketIoClient, Verify
+from orderctl.relay.connection import CLOSE_TIMEOUT, Connection, Shared
 from orderctl.relay.exchange import Exchange
-from orderctl.relay.hub import BACKLOG
-from orderctl.relay.line import RESTART, SLOW, TIMEOUT, UNAUTHORIZED
+from orderctl.relay.line import RESTART, SLOW
 from orderctl.relay.metrics import Tally
-from orderctl.relay.rooms import Dialect
 from orderctl.relay.site import Site, Upgrade
-from orderctl.relay.throttle import Throttle
-from orderctl.relay.upkeep import Door, Wheel
+from orderctl.relay.upkeep import Door
 from orderctl.relay.web import Reply, Request, read_target
 
-_log = logging.getLogger(__name__)
-
-#: Time for the handshake; then to say who one is; and to take leave where that did not happen, in seconds.
+#: Time for the handshake, in seconds.
 OPEN_TIMEOUT: Final = 10.0
-_AUTH_TIMEOUT: Final = 9.0
-_SHORT_LEAVE: Final = 0.5
-#: Time for a client to answer a close, in seconds; then its connection is cut.
-CLOSE_TIMEOUT: Final = 3.0
-#: Bytes that are read of one client in one turn of the event loop: 680 empty frames take about 10 ms.
-_CHUNK: Final = 4096
 #: Above the one a member is paused, below the other it goes on, in bytes.
 _WRITE_LIMIT: Final = (128 * 1024, 32 * 1024)
-_MAX_REASON: Final = 120
-_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_CLIENTS: Final[dict[Dialect, type[RelayClient]]] = {
-    Dialect.PLAIN: PlainClient,
-    Dialect.SOCKETIO: SocketIoClient,
-}
-
-
-class Connection(ServerConnection):
-    """One connection: HTTP at first, then perhaps a client's."""
-
-    def __init__(self, relay: RelayServer, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.relay = relay
-        self.upgrade: Upgrade | None = None
-        self.client: RelayClient | None = None
-        self.write: Callable[[bytes], object]
-        #: Whether the client was heard since the last ping.
-        self.heard = True
-        self._address = ""
-        self._refused = False
-        self._hung_up = False
-        self._throttle = Throttle(relay.max_rate, self.loop.time())
-        self._frames = 0
-        self._unread = bytearray()
-        self._waiting = False
-        self._fragments: bytearray | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] | None = None
-
-    # asyncio.Protocol.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, unless there are too many."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is what create_server gives
-        self._address = str((transport.get_extra_info("peername") or [""])[0])
-        self._refused = not self.relay.door.admit(self._address)
-        if self._refused:
-            transport.write(_BUSY)
-            transport.close()
-            return
-        self.write = transport.write
-        self.relay.lines.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything about it."""
-        if self._refused:
-            return
-        self.relay.door.release(self._address)
-        self.relay.lines.discard(self)
-        self.relay.wheel.remove(self)
-        if self.client is not None:
-            self.client.gone()
-        self._set_timer(None)
-        for task in self._tasks or ():
-            task.cancel()
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The socket is full."""
-        super().pause_writing()
-        if self.client is not None:
-            self.relay.exchange.hub.pause(self.client.member)
-
-    def resume_writing(self) -> None:
-        """The socket takes bytes again."""
-        super().resume_writing()
-        if self.client is not None:
-            self.relay.exchange.hub.resume(self.client.member)
-
-    def data_received(self, data: bytes) -> None:
-        """Read what came, a piece at a time."""
-        if self._refused:
-            return
-        self.heard = True
-        if self._waiting:
-            self._unread += data
-            self.transport.pause_reading()
-        else:
-            self._read(data)
-
-    def _read(self, data: bytes) -> None:
-        if len(data) > _CHUNK:
-            self._unread += data[_CHUNK:]
-            data = data[:_CHUNK]
-        self._frames = 0
-        super().data_received(data)
-        if self.client is not None:
-            self._look_after()
-        pause = self._throttle.spend(self._frames, len(data), self.loop.time())
-        if pause or self._unread:
-            self._waiting = True
-            self.transport.pause_reading()
-            self.loop.call_later(pause, self._read_on)
-
-    def _read_on(self) -> None:
-        self._waiting = False
-        if self.transport.is_closing():
-            return
-        if self._unread:
-            data = bytes(self._unread)
-            self._unread.clear()
-            self._read(data)
-        if not self._waiting:
-            self.transport.resume_reading()
-
-    def _look_after(self) -> None:
-        assert self.client is not None  # noqa: S101 - for mypy
-        if self.protocol.state is not State.OPEN:
-            self.client.gone()
-        elif self.paused and self.transport.get_write_buffer_size() > BACKLOG:
-            self.cut(SLOW, "slow")  # it asks, and does not read the answers
-
-    # Frames.
-
-    def process_event(self, event: Event) -> None:
-        """Take a frame; the library has answered pings and closes already."""
-        if self.request is None:
-            super().process_event(event)
-            return
-        if self.client is None:
-            self.transport.abort()  # it spoke before it was let in
-            return
-        self._frames += 1
-        self.relay.tally.frames += 1
-        if isinstance(event, Frame) and not self._hung_up and not self.transport.is_closing():
-            self._collect(event)
-
-    def _collect(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.BINARY:
-            self.hang_up(CloseCode.UNSUPPORTED_DATA, "text frames only")
-        elif frame.opcode is Opcode.TEXT and frame.fin:
-            self._receive(frame.data)
-        elif frame.opcode is Opcode.TEXT:
-            self._fragments = bytearray(frame.data)
-        elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments += frame.data
-            if frame.fin:
-                whole, self._fragments = self._fragments, None
-                self._receive(whole)
-
-    def _receive(self, payload: bytes | bytearray | memoryview) -> None:
-        assert self.client is not None  # noqa: S101 - for mypy
-        try:
-            text = str(payload, "utf-8")
-        except UnicodeDecodeError as error:
-            self.hang_up(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-        else:
-            self.client.receive(text)
-
-    def start_keepalive(self) -> None:
-        """Pings come from the relay's own clock: a task for each connection costs memory."""
-
-    # Line.
-
-    def begin(self, upgrade: Upgrade, verify: Verify) -> None:
-        """The handshake is done: here is a client."""
-        self._set_timer(self.loop.call_later(_AUTH_TIMEOUT, self._too_late))
-        kind = _CLIENTS[upgrade.dialect]
-        self.client = kind(self.relay.exchange, self, verify, upgrade.access)
-        self.client.open()
-
-    def authorized(self, access: Access) -> None:
-        """The client has said who it is."""
-        self._set_timer(None)
-        if access.expires != float("inf"):
-            left = max(0.0, access.expires - time.time())
-            self._set_timer(self.loop.call_later(left, self._expire))
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what has to wait; it ends with the connection."""
-        if self._tasks is None:
-            self._tasks = set()
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def later(self, delay: float, callback: Callable[[], object]) -> None:
-        """Call back after that many seconds."""
-        self.loop.call_later(delay, callback)
-
-    def hang_up(self, code: int, reason: str, *, leave: float = CLOSE_TIMEOUT) -> None:
-        """Leave all rooms, then close; cut where the client does not answer in time."""
-        if self._hung_up:
-            return
-        self._hung_up = True
-        if self.client is not None:
-            self.client.gone()
-        if self.paused:
-            self.transport.abort()
-            return
-        self.spawn(self.close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore")))
-        self.loop.call_later(leave, self.transport.abort)
-
-    def cut(self, code: int, why: str) -> None:
-        """End the connection at once; the code can reach nobody, but stands in the log."""
-        _log.info("cut a client at %s: %s (%d)", self._address, why, code)
-        self.relay.tally.cut[why] += 1
-        if self.client is not None:
-            self.client.gone()
-        self.transport.abort()
-
-    def knock(self) -> None:
-        """Ask whether the client lives."""
-        if self.client is not None and not self._hung_up:
-            self.heard = False
-            self.relay.exchange.hub.send(self.client.member, self.client.ping())
-
-    def look(self) -> None:
-        """Cut the client if it does not."""
-        if not self.heard:
-            self.cut(TIMEOUT, "silent")
-
-    def _too_late(self) -> None:
-        self.relay.tally.cut["unauthenticated"] += 1
-        self.hang_up(UNAUTHORIZED, "too late", leave=_SHORT_LEAVE)
-
-    def _expire(self) -> None:
-        self.relay.tally.cut["expired"] += 1
-        self.hang_up(UNAUTHORIZED, "the token has expired", leave=_SHORT_LEAVE)
-
-    def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = timer
 
 
 class RelayServer:
@@ -289,12 +43,8 @@ class RelayServer:
     """
 
     def __init__(self, exchange: Exchange, site: Site, door: Door, tally: Tally, *, max_rate: int) -> None:
-        self.exchange = exchange
-        self.door = door
-        self.tally = tally
-        self.max_rate = max_rate
-        self.lines: set[Connection] = set()
-        self.wheel = Wheel()
+        self._exchange = exchange
+        self._shared = Shared(exchange, door, tally, max_rate)
         self._site = site
         self._stop = asyncio.Event()
 
@@ -316,7 +66,7 @@ class RelayServer:
             host,
             port,
             process_request=self._answer,
-            create_connection=partial(Connection, self),  # type: ignore[arg-type]
+            create_connection=partial(Connection, self._shared),  # type: ignore[arg-type]
             compression=None,
             max_size=MAX_BYTES,
             ping_interval=None,
@@ -329,10 +79,10 @@ class RelayServer:
             reuse_port=reuse_port or None,
         )
         tasks = [
-            asyncio.create_task(work) for work in (self.exchange.feed.run(), self._tick(), self._stopped())
+            asyncio.create_task(work) for work in (self._exchange.feed.run(), self._tick(), self._stopped())
         ]
         try:
-            trying = asyncio.create_task(self.exchange.feed.wait_tried())
+            trying = asyncio.create_task(self._exchange.feed.wait_tried())
             await asyncio.wait([trying, *tasks], return_when=asyncio.FIRST_COMPLETED)
             if trying.done():
                 ready(_url(server))
@@ -372,28 +122,29 @@ class RelayServer:
         assert isinstance(connection, Connection)  # noqa: S101 - for mypy
         if connection.upgrade is not None:
             connection.begin(connection.upgrade, self._site.verify)
-            self.wheel.add(connection)
+            self._shared.wheel.add(connection)
             await connection.wait_closed()
 
     # Time.
 
     async def _tick(self) -> None:
+        tally = self._shared.tally
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             due += 1
             await asyncio.sleep(due - loop.time())
             late = loop.time() - due
-            self.tally.loop_lag = late
-            self.tally.worst_loop_lag = max(self.tally.worst_loop_lag, late)
+            tally.loop_lag = late
+            tally.worst_loop_lag = max(tally.worst_loop_lag, late)
             due = max(due, loop.time() - 1)
-            self.wheel.turn()
+            self._shared.wheel.turn()
             self._cut_stalled()
 
     def _cut_stalled(self) -> None:
-        hub = self.exchange.hub
+        hub = self._exchange.hub
         for member in list(hub.paused):
-            line = self.exchange.members.get(member)
+            line = self._exchange.members.get(member)
             if isinstance(line, Connection) and hub.is_stalled(
                 member, line.transport.get_write_buffer_size()
             ):
@@ -402,7 +153,7 @@ class RelayServer:
     # The end.
 
     def _take_leave(self) -> None:
-        for connection in list(self.lines):
+        for connection in list(self._shared.connections):
             if connection.client is not None:
                 connection.hang_up(RESTART, "the relay restarts")
 
@@ -414,7 +165,7 @@ class RelayServer:
         abort.cancel()
 
     def _abort(self) -> None:
-        for connection in list(self.lines):
+        for connection in list(self._shared.connections):
             connection.transport.abort()
 
 
