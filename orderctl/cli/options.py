@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-FORMATS = ("table", "wide", "json", "jsonl", "csv", "tsv", "markdown", "name")
 DEFAULT_LIMIT = 50
 MOST_ROWS = 10_000
 
@@ -68,14 +67,16 @@ def output(columns: Sequence[Column], *others: Sequence[Column], times: str = "r
 
 
 def _format_option(columns: Sequence[Column]) -> click.Option:
+    from orderctl.render import Format
+
     def store(ctx: click.Context, _param: click.Parameter, value: str) -> None:
         shown = ctx.ensure_object(App).output
         shown.columns, shown.format = columns, value
 
     return click.Option(
         ["-o", "--output"],
-        type=click.Choice(FORMATS),
-        default="table",
+        type=click.Choice(tuple(map(str, Format))),
+        default=str(Format.TABLE),
         expose_value=False,
         callback=store,
         help="Format.",
