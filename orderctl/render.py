@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from orderctl import sanitise
+from orderctl import clock, sanitise
 from orderctl.tables import Cell, layout, paint
 
 
@@ -141,7 +141,7 @@ def document(value: Any, *, indent: int | None = 2) -> str:
 def plain(value: Any) -> Any:
     """What JSON has for a value of ours."""
     if isinstance(value, datetime):
-        return iso(value)
+        return clock.iso(value)
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, timedelta):
@@ -155,12 +155,6 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def iso(moment: datetime) -> str:
-    """A moment in UTC as ISO 8601 with Z; a naive one is UTC already."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def moment(value: datetime | None, view: View = PLAIN) -> str:
     """A moment for people, as the view wants it; a dash for none."""
     if value is None:
@@ -169,7 +163,7 @@ def moment(value: datetime | None, view: View = PLAIN) -> str:
         return relative(value, view.now)
     if view.times == "local":
         return value.astimezone(view.zone).strftime("%Y-%m-%d %H:%M:%S")
-    return iso(value.replace(microsecond=0))
+    return clock.iso(value.replace(microsecond=0))
 
 
 def relative(value: datetime, now: datetime) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from orderctl import audit, listing, orders, tasks
+from orderctl import audit, clock, listing, orders, tasks
 from orderctl.audit import Event, Search
 from orderctl.errors import OrderNotFound, TaskNotFound
 from orderctl.listing import Filter
@@ -213,4 +213,4 @@ def _group(group: ErrorGroup, newest: Task | None) -> Json:
 
 def moment(value: datetime | None) -> str | None:
     """ISO 8601 with its zone."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if value is None else clock.iso(value)
