@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from orderctl import audit, lifecycle, orders
+from orderctl import audit, lifecycle, money, orders
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.lifecycle import NOTHING, Moved
@@ -122,11 +122,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _amount(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        raise InvalidInput("the payment's transferAmount is missing or no number")
     try:
-        return Decimal(value)
-    except InvalidOperation:
+        return money.parse(value)
+    except TypeError:
+        raise InvalidInput("the payment's transferAmount is missing or no number") from None
+    except ValueError:
         raise InvalidInput(f"the payment's transferAmount {value!r} is no number") from None
 
 

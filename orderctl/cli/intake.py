@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orderctl import money
 from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ def _field(item: Mapping[str, Any], name: str) -> str:
 
 def _amount(item: Mapping[str, Any]) -> Decimal:
     value = item.get("total_amount")
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        raise InvalidInput("total_amount is missing or no number", hint=f"such as {_SHAPE}")
     try:
-        return Decimal(value)
-    except InvalidOperation:
+        return money.parse(value)
+    except TypeError:
+        raise InvalidInput("total_amount is missing or no number", hint=f"such as {_SHAPE}") from None
+    except ValueError:
         raise InvalidInput(f"total_amount {value!r} is no number") from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from orderctl import render
+from orderctl import money, render
 from orderctl.cli import bell, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
@@ -37,8 +37,8 @@ class Amount(click.ParamType[Decimal]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         """To an exact number; ``300,000`` and ``300_000`` are 300000."""
         try:
-            return Decimal(str(value).replace(",", "").replace("_", ""))
-        except InvalidOperation:
+            return money.parse(str(value).replace(",", ""))
+        except ValueError:
             self.fail(f"needs an amount such as 300000 or 12.50, not {value!r}", param, ctx)
 
 

@@ -1,0 +1,34 @@
+"""Amounts as people and documents write them."""
+
+from decimal import Decimal
+
+import pytest
+
+from orderctl import money
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("300000", "300000"),
+        ("300_000", "300000"),
+        (" 12.50 ", "12.50"),
+        ("-1", "-1"),
+        (300000, "300000"),
+        (Decimal("0.10"), "0.10"),
+    ],
+)
+def test_an_amount_is_read_exactly(written, meant):
+    assert str(money.parse(written)) == meant
+
+
+@pytest.mark.parametrize("written", ["", "x", "1,5", "12 000"])
+def test_a_text_that_is_no_number_is_refused(written):
+    with pytest.raises(ValueError, match="is no number"):
+        money.parse(written)
+
+
+@pytest.mark.parametrize("value", [None, True, 12.5, [], {}])
+def test_what_is_neither_text_nor_exact_is_refused(value):
+    with pytest.raises(TypeError, match="is no amount"):
+        money.parse(value)
