@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from orderctl import lifecycle
 from orderctl.audit import Origin
-from orderctl.errors import Conflict, InvalidInput, TaskNotFound
+from orderctl.errors import Conflict, TaskNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import Locked
 from orderctl.schema import download_tasks
@@ -67,12 +67,6 @@ class Selection:
     order_id: int | None = None
     error_type: ErrorType | str | None = None
     fingerprint: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether it selects nothing in particular, which never means everything."""
-        chosen = (self.ids or None, self.statuses, self.order_id, self.error_type, self.fingerprint)
-        return all(value is None for value in chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +140,6 @@ def group_errors(connection: Connection, wanted: Selection, *, limit: int = 50) 
     ).join(download_tasks, task.id == groups.c.latest)
     rows = connection.execute(query.order_by(groups.c.number.desc(), groups.c.latest.desc()))
     return [ErrorGroup(*row) for row in rows]
-
-
-def require_selection(wanted: Selection) -> None:
-    """Refuse a selection that selects nothing in particular.
-
-    Raises:
-        InvalidInput: When it is empty.
-    """
-    if wanted.empty:
-        raise InvalidInput("nothing is selected", hint="name task ids, or --failed, --order, --error-type")
 
 
 def retry(

@@ -14,7 +14,7 @@ from orderctl.cli import times
 from orderctl.cli.app import App
 from orderctl.cli.shared import setting as make_setting
 from orderctl.errors import InvalidInput
-from orderctl.states import Category, ErrorType, OrderStatus, PaymentStatus, Severity, TaskStatus
+from orderctl.states import Category, ErrorType, OrderStatus, Severity, TaskStatus
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -211,7 +211,6 @@ def _complete_list(words: Sequence[str], incomplete: str) -> list[CompletionItem
 MOMENT = Moment()
 SPAN = Span()
 ORDER_STATUSES = Words(tuple(OrderStatus))
-PAYMENT_STATUSES = Words(tuple(PaymentStatus))
 TASK_STATUSES = Words(tuple(TaskStatus))
 CATEGORIES = Words(tuple(Category))
 ERROR_TYPE = click.Choice([str(kind) for kind in ErrorType], case_sensitive=False)

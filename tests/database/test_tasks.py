@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from orderctl import failures, tasks
 from orderctl.channels import Scope
-from orderctl.errors import Conflict, InvalidInput, LeaseLost, TaskNotFound
+from orderctl.errors import Conflict, LeaseLost, TaskNotFound
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks
@@ -281,15 +281,6 @@ def test_selection_chooses_by_each_of_its_words(shop: Shop) -> None:
     assert found(fingerprint="f2", statuses=["pending"]) == []
     page = shop.read(lambda c: tasks.select_tasks(c, Selection(), limit=1, before_id=waiting))
     assert [task.id for task in page] == [slow]
-
-
-@pytest.mark.databases("sqlite")
-def test_an_empty_selection_never_means_all(shop: Shop) -> None:
-    for empty in (Selection(), Selection(ids=[])):
-        with pytest.raises(InvalidInput, match="nothing is selected"):
-            tasks.require_selection(empty)
-    for some in (Selection(ids=[1]), Selection(statuses=["failed"]), Selection(order_id=1)):
-        tasks.require_selection(some)
 
 
 def test_selection_of_no_ids_finds_nothing(shop: Shop) -> None:

@@ -1,0 +1,56 @@
+"""An empty selection never means everything."""
+
+import pytest
+
+from orderctl.cli.main import root
+from tests.cli.conftest import Program
+from tests.cli.shop import Shop
+from tests.cli.test_commands import every_command
+
+pytestmark = pytest.mark.databases("sqlite")
+
+SELECTORS = {"--failed", "--order", "--error-type", "--fingerprint"}
+#: Every command that takes a selection of tasks and changes them.
+BULK = [
+    path
+    for path, command in every_command(root)
+    if {"--max", *SELECTORS} <= {name for param in command.params for name in param.opts}
+]
+EMPTY = [
+    [],
+    ["--max", "5"],
+    ["--order", ""],
+    ["--fingerprint", ""],
+    ["--error-type", ""],
+    ["--order", "", "--fingerprint", "", "--max", "5"],
+]
+
+
+def test_the_commands_that_take_a_selection():
+    assert BULK == [("tasks", "retry"), ("tasks", "cancel")]
+
+
+@pytest.mark.parametrize("path", BULK, ids=" ".join)
+@pytest.mark.parametrize("chosen", EMPTY, ids=" ".join)
+def test_an_empty_selection_is_refused_and_changes_nothing(path, chosen, shop: Shop, inside: Program):
+    shop.order("DH1", courses=3)
+    shop.fail(1)
+    shop.complete(2)
+    before = [shop.task(task_id) for task_id in (1, 2, 3)], shop.find("DH1"), shop.events("DH1")
+
+    ended = inside(*path, *chosen, "--yes")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ([shop.task(task_id) for task_id in (1, 2, 3)], shop.find("DH1"), shop.events("DH1")) == before
+
+
+@pytest.mark.parametrize("path", BULK, ids=" ".join)
+def test_no_ids_behind_the_options_say_so(path, shop: Shop, inside: Program):
+    shop.order("DH1")
+    shop.fail(1)
+
+    ended = inside(*path, "--yes", "--")
+
+    assert ended.status == 2
+    assert ended.err.startswith("orderctl: nothing was chosen, and nothing never means everything\n")
+    assert [shop.task(task_id).status for task_id in (1, 2)] == ["failed", "pending"]
