@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command that the root group knows without having it."""
 
     module: str  #: Where it is; the command is called ``cli`` there.
@@ -70,7 +70,7 @@ class Group(Described, click.Group):
 class LazyGroup(Group):
     """The root group: its commands are entries of a table."""
 
-    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, entries: Mapping[str, CommandEntry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.entries = entries
 

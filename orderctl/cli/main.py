@@ -14,30 +14,38 @@ from orderctl import __version__, environment
 from orderctl.cli import shared
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
-from orderctl.cli.lazy import Entry, LazyGroup
+from orderctl.cli.lazy import CommandEntry, LazyGroup
 from orderctl.errors import ExitStatus
 
 PROGRAM: Final = "orderctl"
 
 #: The commands; a module is imported when its command is called. Only what exists stands here.
-COMMANDS: Final[dict[str, Entry]] = {
-    "orders": Entry("orderctl.cli.orders", "List, show, add and pay orders.", "Orders"),
-    "tasks": Entry("orderctl.cli.tasks", "List, show, retry and cancel tasks.", "Orders"),
-    "logs": Entry("orderctl.cli.logs", "Search the audit log.", "Orders"),
-    "tail": Entry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
-    "worker": Entry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
-    "relay": Entry(
+COMMANDS: Final[dict[str, CommandEntry]] = {
+    "orders": CommandEntry("orderctl.cli.orders", "List, show, add and pay orders.", "Orders"),
+    "tasks": CommandEntry("orderctl.cli.tasks", "List, show, retry and cancel tasks.", "Orders"),
+    "logs": CommandEntry("orderctl.cli.logs", "Search the audit log.", "Orders"),
+    "tail": CommandEntry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
+    "worker": CommandEntry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
+    "relay": CommandEntry(
         "orderctl.cli.relay",
         "Run the relay for dashboards, make tokens for it.",
         "Running",
     ),
-    "reconcile": Entry("orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"),
-    "migrate": Entry("orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"),
-    "embedded": Entry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
-    "demo": Entry("orderctl.cli.demo", "Show the whole thing on a temporary shop.", "Setting up"),
-    "config": Entry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),
-    "completion": Entry("orderctl.cli.completion", "Print the completion script of a shell.", "Setting up"),
-    "help": Entry("orderctl.cli.help", "Explain exit codes, environment, output, times.", "Setting up"),
+    "reconcile": CommandEntry(
+        "orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"
+    ),
+    "migrate": CommandEntry(
+        "orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"
+    ),
+    "embedded": CommandEntry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
+    "demo": CommandEntry("orderctl.cli.demo", "Show the whole thing on a temporary shop.", "Setting up"),
+    "config": CommandEntry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),
+    "completion": CommandEntry(
+        "orderctl.cli.completion", "Print the completion script of a shell.", "Setting up"
+    ),
+    "help": CommandEntry(
+        "orderctl.cli.help", "Explain exit codes, environment, output, times.", "Setting up"
+    ),
 }
 
 

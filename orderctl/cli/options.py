@@ -308,7 +308,7 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Paging:
     """Which part of a long list.
 
     Attributes:
@@ -356,7 +356,7 @@ consent: Decorator[Any] = _gathered(
 
 paging: Decorator[Any] = _gathered(
     "page",
-    Page,
+    Paging,
     click.Option(
         ["-L", "--limit"],
         type=click.IntRange(1, MOST_ROWS),

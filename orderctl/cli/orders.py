@@ -78,7 +78,7 @@ def list_(
     email: str | None,
     watch: bool,
     period: options.Period,
-    page: options.Page,
+    page: options.Paging,
 ) -> None:
     """List orders, newest first.
 
@@ -97,7 +97,7 @@ def list_(
         _list(app, wanted, page)
 
 
-def _list(app: App, wanted: Filter, page: options.Page) -> None:
+def _list(app: App, wanted: Filter, page: options.Paging) -> None:
     from orderctl import listing
     from orderctl.cli import live
 
@@ -108,7 +108,7 @@ def _list(app: App, wanted: Filter, page: options.Page) -> None:
         app.say(f"more: --after {found.cursor}")
 
 
-def _watch(app: App, wanted: Filter, page: options.Page) -> None:
+def _watch(app: App, wanted: Filter, page: options.Paging) -> None:
     from orderctl import listing
     from orderctl.cli import live, watch
 

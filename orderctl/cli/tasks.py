@@ -42,7 +42,7 @@ DETAIL: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TaskOutcome:
     """What became of one task in a bulk change."""
 
     id: int
@@ -82,7 +82,7 @@ def list_(
     error_type: str | None,
     fingerprint: str | None,
     group_by: str | None,
-    page: options.Page,
+    page: options.Paging,
 ) -> None:
     """List tasks, newest first.
 
@@ -235,7 +235,7 @@ def _change(
 
 def _carry_out(
     app: App, chosen: Sequence[int], change: Callable[[Connection, int], Moved]
-) -> tuple[list[Result], list[Moved]]:
+) -> tuple[list[TaskOutcome], list[Moved]]:
     """Change each in a transaction of its own; what fails is told and does not stop the others."""
     results, moved = [], []
     for task_id in chosen:
@@ -244,15 +244,15 @@ def _carry_out(
         except OrderctlError as error:
             if len(chosen) == 1:
                 raise
-            results.append(Result(task_id, None, None, None, changed=False, error=str(error)))
+            results.append(TaskOutcome(task_id, None, None, None, changed=False, error=str(error)))
             continue
         moved.append(one)
         [task] = one.tasks
-        results.append(Result(task_id, task.order_code, task.name, task.status, changed=True))
+        results.append(TaskOutcome(task_id, task.order_code, task.name, task.status, changed=True))
     return results, moved
 
 
-def _would(app: App, chosen: Sequence[int]) -> list[Result]:
+def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
     from orderctl import tasks
 
     with app.reading() as connection:
@@ -261,9 +261,9 @@ def _would(app: App, chosen: Sequence[int]) -> list[Result]:
             for task in tasks.select_tasks(connection, tasks.Selection(ids=chosen), limit=len(chosen))
         }
     return [
-        Result(task_id, task.order_code, _title(task), task.status, changed=False)
+        TaskOutcome(task_id, task.order_code, _title(task), task.status, changed=False)
         if (task := found.get(task_id))
-        else Result(task_id, None, None, None, changed=False, error=f"there is no task {task_id}")
+        else TaskOutcome(task_id, None, None, None, changed=False, error=f"there is no task {task_id}")
         for task_id in chosen
     ]
 
@@ -272,7 +272,7 @@ def _title(task: domain.Task) -> str:
     return task.title or task.course_url
 
 
-def _tell_next(app: App, results: Sequence[Result], verb: str) -> None:
+def _tell_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
     done = [result for result in results if result.changed]
     if verb == "Retry" and done:
         subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"

@@ -14,7 +14,7 @@ from orderctl.cli import options, times
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.boundary import guard
 from orderctl.cli.lazy import Command
-from orderctl.cli.options import Consent, Page, Period, Selection
+from orderctl.cli.options import Consent, Paging, Period, Selection
 from orderctl.errors import InvalidInput, OrderctlError
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -147,8 +147,8 @@ def test_without_a_terminal_and_without_yes_it_refuses(monkeypatch):
 
 
 def test_pages_and_periods():
-    assert calling(options.paging)().values == {"page": Page(limit=50)}
-    assert calling(options.paging)("-L", "7", "--after", "abc").values == {"page": Page(7, "abc")}
+    assert calling(options.paging)().values == {"page": Paging(limit=50)}
+    assert calling(options.paging)("-L", "7", "--after", "abc").values == {"page": Paging(7, "abc")}
     got = calling(options.period)("--since", "2026-05-01T00:00Z", "-U", "@0").values["period"]
     assert got == Period(datetime(2026, 5, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
 
