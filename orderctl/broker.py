@@ -357,7 +357,7 @@ def send(client: redis.Redis, message: Payload) -> int:
     return publish(client, message.channel, message.data())
 
 
-# The marker outlives any pause between two tries of one sender.
+# The marker outlives any pause between two tries of one courier.
 _PUBLISH_ONCE: Final = _Script("""
 if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', 86400) then return 0 end
 redis.call('PUBLISH', KEYS[1], ARGV[1])

@@ -1,4 +1,4 @@
-"""What must leave exactly once: written in the transaction that causes it, sent by ``delivery`` afterwards."""
+"""What must leave exactly once: written in the transaction that causes it, sent by the courier afterwards."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def put(
         connection: In the transaction of what causes it.
         kind: What it is.
         dedup_key: Unique over all kinds.
-        payload: What the sender needs to know.
+        payload: What the courier needs to know.
         delay: Seconds until it is due.
     """
     values = {
@@ -79,7 +79,7 @@ def put_spaced(
         connection: In the transaction of what causes it.
         kind: What it is.
         name: Names the row of entries, without a semicolon.
-        payload: What the sender needs to know; ``since``, when the one before was due, is added.
+        payload: What the courier needs to know; ``since``, when the one before was due, is added.
         seconds: The time between two.
 
     Returns:

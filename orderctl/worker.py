@@ -81,7 +81,7 @@ class GuardedQueue(Queue):
             if popped is not None and cls._is_paused(connection, queue):  # meanwhile
                 cls._put_back(connection, queue, popped)
                 popped = None
-            if popped is None:  # that ends a burst; others come again, after a sign of life
+            if popped is None:  # that ends a burst; others come again, after a heartbeat
                 if timeout is None:
                     return None
                 clock.rest(_PAUSE_SECONDS, stopping)
@@ -185,7 +185,7 @@ class DownloadWorker(Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
-            _log.warning("the worker's sign of life did not reach Redis: %s", error)
+            _log.warning("the worker's heartbeat did not reach Redis: %s", error)
 
     def run_maintenance_tasks(self) -> None:
         """Forget what dead workers have left: the truth is in the database.

@@ -19,7 +19,7 @@ from orderctl.states import UNFINISHED
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """A supervisor that gave a sign of life in the last ten seconds, or whose tasks still have a lease.
+    """A supervisor that sent a heartbeat in the last ten seconds, or whose tasks still have a lease.
 
     Attributes:
         alive: False when only the database knows of it.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def cli(app: App, keep: bool) -> None:
     """Show the whole thing on a temporary shop.
 
-    Four paid orders, downloads, a failure, its retry, the audit trail. Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
+    Four paid orders, downloads, a failure, its retry, the audit log. Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
     and nothing is left when it ends, after about 20 seconds.
 
     Example:

@@ -27,7 +27,7 @@ _WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
 
 
 @dataclass
-class Journal:
+class LogReader:
     """The events of one order that are wanted.
 
     Attributes:
@@ -125,35 +125,35 @@ class Journal:
                 yield event
 
 
-def show(journal: Journal, *, lines: int | None, reverse: bool) -> None:
+def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
     """Show the events that are wanted, in the way that ``-o`` wants.
 
     Raises:
         InvalidInput: When the format has an end, and the events have none.
     """
-    history = journal.history(lines=lines, reverse=reverse)
-    if not journal.follow:
-        journal.app.render(history)
-        journal.leave_cursor()
+    history = reader.history(lines=lines, reverse=reverse)
+    if not reader.follow:
+        reader.app.render(history)
+        reader.leave_cursor()
         return
-    form = journal.app.format
-    events = _noting(journal, itertools.chain(history, journal.coming()))
+    form = reader.app.format
+    events = _noting(reader, itertools.chain(history, reader.coming()))
     if form in {Format.JSON, Format.MARKDOWN}:
         raise InvalidInput(f"--follow has no end, and -o {form} needs one", hint="-o jsonl")
     if form in {Format.TABLE, Format.WIDE}:
         for event in events:
-            journal.app.write(_line(journal.app, event))
+            reader.app.write(_line(reader.app, event))
     else:
-        journal.app.render(events)
+        reader.app.render(events)
 
 
-def _noting(journal: Journal, events: Iterator[Event]) -> Iterator[Event]:
+def _noting(reader: LogReader, events: Iterator[Event]) -> Iterator[Event]:
     """The events; whoever asks for the next one has shown the one before."""
-    shown_id = journal.begin
+    shown_id = reader.begin
     for event in events:
         yield event
         shown_id = max(shown_id, event.id)
-        journal.leave_cursor(shown_id)
+        reader.leave_cursor(shown_id)
 
 
 def _line(app: App, event: Event) -> str:

@@ -105,7 +105,7 @@ def show(
     wanted = audit.Search(task_id, severities, category, period.since, period.until)
     if follow and lines is None and cursor_file is None:
         lines = _FOLLOWED
-    found = journal.Journal(app, order, wanted, grep, cursor_file, follow)
+    found = journal.LogReader(app, order, wanted, grep, cursor_file, follow)
     journal.show(found, lines=lines, reverse=reverse)
 
 

@@ -15,7 +15,7 @@ SUPERVISORS: Final = (
     Column("name", keep=True),
     Column(
         "alive",
-        show=lambda alive: "yes" if alive else "no sign",
+        show=lambda alive: "yes" if alive else "no heartbeat",
         style=lambda alive: None if alive else "red",
     ),
     Column("queue"),

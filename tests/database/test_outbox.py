@@ -86,7 +86,7 @@ def test_sent_entry_stays_sent(shop: Shop) -> None:
     assert _take(shop) == []
 
 
-def test_entry_of_a_sender_that_died_is_taken_again_and_its_late_word_counts_nothing(shop: Shop) -> None:
+def test_entry_of_a_courier_that_died_is_taken_again_and_its_late_word_counts_nothing(shop: Shop) -> None:
     _put(shop)
     [late] = _take(shop)
     _set(shop, lease_until=database.utc_now(-1))
