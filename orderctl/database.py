@@ -22,9 +22,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import faults
+from orderctl import embedded, faults
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
+from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,15 @@ def _mysql_now(element: utc_now, _compiler: Any, **_: Any) -> str:
     if not element.offset:
         return "UTC_TIMESTAMP(6)"
     return f"TIMESTAMPADD(MICROSECOND, {round(element.offset * 1e6)}, UTC_TIMESTAMP(6))"
+
+
+def url(settings: Settings) -> str:
+    """The URL of the database; without one in the settings that of a file in the state folder.
+
+    Raises:
+        Misconfigured: When there can be no such folder.
+    """
+    return settings.database.url or embedded.database_url(settings.state_dir)
 
 
 def connect(

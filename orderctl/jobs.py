@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from orderctl import attempt, broker, database, delivery, embedded, faults
+from orderctl import attempt, broker, database, delivery, faults
 from orderctl.downloads import registry
 from orderctl.pulse import StopRequest
 from orderctl.settings import Settings, load
@@ -34,11 +34,7 @@ def run_task(task_id: int) -> None:
     """Carry out one task, if it is waiting; the only function that our workers run."""
     faults.point("job.started")
     settings = _place.settings or load()
-    engine = database.connect(
-        settings.database.url or embedded.database_url(settings.state_dir),
-        pool_size=2,
-        answer_timeout=_ANSWER_SECONDS,
-    )
+    engine = database.connect(database.url(settings), pool_size=2, answer_timeout=_ANSWER_SECONDS)
     client = broker.hasty(broker.url(settings))
     handler = registry.load(settings.worker.handler)
     stop = StopRequest()

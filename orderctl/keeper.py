@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import redis
 from sqlalchemy import Engine
 
-from orderctl import __version__, broker, channels, clock, database, delivery, embedded, reconcile
+from orderctl import __version__, broker, channels, clock, database, delivery, reconcile
 from orderctl.errors import OrderctlError
 from orderctl.outbox import Kind
 from orderctl.settings import Settings
@@ -79,7 +79,7 @@ def _send(engine: Engine, settings: Settings, group: Sequence[Kind], over: threa
 
 
 def _open(settings: Settings, *, pool_size: int = 1) -> Engine:
-    url = settings.database.url or embedded.database_url(settings.state_dir)
+    url = database.url(settings)
     return database.connect(url, pool_size=pool_size, lock_wait_seconds=1, answer_timeout=10)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import broker, clock, embedded
+from orderctl import broker, clock
 from orderctl.channels import Scope
 from orderctl.errors import DatabaseUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
@@ -255,8 +255,7 @@ class ProgressEmitter:
         from orderctl import database  # noqa: PLC0415 - as above
 
         if self._engine is None:
-            url = self._settings.database.url or embedded.database_url(self._settings.state_dir)
-            self._engine = database.connect(url, pool_size=1)
+            self._engine = database.connect(database.url(self._settings), pool_size=1)
         return self._engine
 
     def _read_siblings(self, order_id: int) -> Siblings:

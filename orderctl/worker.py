@@ -24,7 +24,6 @@ from orderctl import (
     channels,
     clock,
     database,
-    embedded,
     faults,
     jobs,
     offspring,
@@ -280,8 +279,7 @@ class DownloadWorker(Worker):
 
 def open_database(settings: Settings) -> Engine:
     """The database of these settings."""
-    url = settings.database.url or embedded.database_url(settings.state_dir)
-    return database.connect(url, pool_size=settings.database.pool_size)
+    return database.connect(database.url(settings), pool_size=settings.database.pool_size)
 
 
 def _audit(connection: Connection, rejected: Rejected) -> None:

@@ -92,9 +92,9 @@ class App:
     @property
     def database_url(self) -> str:
         """Where the database is: the setting, else a file in the state folder."""
-        from orderctl import embedded
+        from orderctl import database
 
-        return self.settings.database.url or embedded.database_url(self.settings.state_dir)
+        return database.url(self.settings)
 
     @functools.cached_property
     def engine(self) -> Engine:

@@ -18,7 +18,6 @@ from orderctl import (
     broker,
     database,
     delivery,
-    embedded,
     jobs,
     keeper,
     payments,
@@ -34,7 +33,7 @@ def main(role: str, argument: str = "") -> None:
     """Play a role to its end."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = load()
-    engine = database.connect(settings.database.url or embedded.database_url(settings.state_dir))
+    engine = database.connect(database.url(settings))
     ROLES[role](settings, engine, argument)
 
 
