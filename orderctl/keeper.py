@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -116,6 +115,6 @@ def _announce(client: redis.Redis, settings: Settings, supervisor: str, born: in
         "concurrency": settings.worker.concurrency,
         "version": __version__,
         "started": born,
-        "seen": time.time_ns() // 1_000_000,
+        "seen": clock.milliseconds(),
     }
     client.set(channels.supervisor(supervisor), json.dumps(sign), ex=_SIGN_SECONDS)
