@@ -242,7 +242,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def translate(error: DBAPIError) -> Exception:
     """The error of ours that says what a driver's error means; unknown ones come back as they are."""
-    code, text = _code_of(error), str(error.orig)
+    code, text = code_of(error), str(error.orig)
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
     if code in _REFUSED_CODES:
@@ -260,14 +260,20 @@ def translate(error: DBAPIError) -> Exception:
     return OrderctlError(f"the database reports: {_short(error)}")
 
 
+def code_of(error: DBAPIError) -> int | None:
+    """The server's number of an error."""
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
 def is_duplicate(error: DBAPIError) -> bool:
     """Whether a unique key is the reason."""
-    return _code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)  # noqa: PLR2004
+    return code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)  # noqa: PLR2004
 
 
 def is_unstorable(error: DBAPIError) -> bool:
     """Whether a column cannot hold a text: for its length, or for letters that its character set lacks."""
-    return _code_of(error) in _UNSTORABLE_CODES
+    return code_of(error) in _UNSTORABLE_CODES
 
 
 def is_sqlite(connection: Connection) -> bool:
@@ -276,12 +282,7 @@ def is_sqlite(connection: Connection) -> bool:
 
 
 def _worth_rerunning(error: DBAPIError) -> bool:
-    return _code_of(error) in _RERUN_CODES or "database is locked" in str(error.orig)
-
-
-def _code_of(error: DBAPIError) -> int | None:
-    arguments = getattr(error.orig, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+    return code_of(error) in _RERUN_CODES or "database is locked" in str(error.orig)
 
 
 def _short(error: DBAPIError) -> str:

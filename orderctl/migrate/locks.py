@@ -22,6 +22,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from orderctl.database import code_of
 from orderctl.errors import Conflict, LockHeld
 
 #: Waited for too long, and (with a transaction that holds the table and needs more) for ever.
@@ -190,12 +191,6 @@ def _attempt(connection: Connection, statement: str) -> bool:
 
 def _is_mariadb(connection: Connection) -> bool:
     return bool(getattr(connection.dialect, "is_mariadb", False))
-
-
-def code_of(error: DBAPIError) -> int | None:
-    """The server's number of an error."""
-    arguments = getattr(error.orig, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
 def _describe(connection: Connection, number: int | None) -> str:
