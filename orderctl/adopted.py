@@ -15,9 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from orderctl import database
 from orderctl.errors import Conflict
+from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
-#: Columns that Sequelize creates NOT NULL without a default, and fills itself.
-_TIMESTAMPS: Final = ("created_at", "updated_at", "createdAt", "updatedAt")
 #: Columns whose text is read by people alone: better a part of it than nothing. Never a code, a URL, a link.
 _FOR_PEOPLE: Final = frozenset({"title", "error_log", "message", "details"})
 _BEYOND_BMP: Final = re.compile("[^\u0000-\uffff]")
@@ -40,7 +39,7 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
         Conflict: When the table requires a column of which we know nothing.
     """
     required = _required(connection, target)
-    unknown = [name for name in required if name not in values and name not in _TIMESTAMPS]
+    unknown = [name for name in required if name not in values and name not in SEQUELIZE_TIMESTAMPS]
     if unknown:
         raise Conflict(
             f"table {target.name} requires a value for its column {unknown[0]}, which orderctl does not know",

@@ -152,4 +152,7 @@ outbox: Final = Table(
     Index("ix_outbox_sent_due", "sent_at", "due_at"),
 )
 
+#: Columns that Sequelize creates NOT NULL without a default, and fills itself.
+SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
+
 TABLES: Final = (orders, download_tasks, order_audit_logs, outbox)

@@ -10,6 +10,7 @@ from sqlalchemy import Column, Table
 
 from orderctl.migrate import catalogue as found
 from orderctl.migrate import ddl
+from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
 #: Marks a foreign key of ours; an index of the same name came with it and goes with the next better one.
 FOREIGN_KEY_PREFIX: Final = "fk_orderctl_"
@@ -51,9 +52,7 @@ def _column_obstacles(
 def cautions(table: Table, there: found.Table) -> Iterator[str]:
     """What somebody ought to know about a table of the shop's."""
     required = [name for name, old in there.columns.items() if old.required and name not in table.columns]
-    unknown = [
-        name for name in required if name not in {"created_at", "updated_at", "createdAt", "updatedAt"}
-    ]
+    unknown = [name for name in required if name not in SEQUELIZE_TIMESTAMPS]
     if unknown and not table.info.get("shared"):
         yield (
             f"{table.name}.{', '.join(unknown)} is NOT NULL without a default:"
