@@ -9,8 +9,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from orderctl.migrate.ddl import Step
-
 _GRANT: Final = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>\S+) TO ")
 _NAME: Final = r"`((?:[^`]|``)*)`|(\*)"
 
@@ -46,10 +44,6 @@ class Rights:
     def lacking(self, needs: Iterable[Need]) -> list[Need]:
         """Which of the rights the account does not have."""
         return [need for need in dict.fromkeys(needs) if not self._has(need)]
-
-    def lacking_for(self, step: Step) -> list[Need]:
-        """Which of a step's rights the account does not have."""
-        return self.lacking(step.needs)
 
     def remedy(self, needs: Iterable[Need]) -> str:
         """The GRANT that gives what is lacking."""
