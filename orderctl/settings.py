@@ -1,6 +1,6 @@
 """Settings: flags, then the environment, then TOML files, then the embedded default.
 
-Each key is declared once, as a field of its section, with the function that reads it. The key
+Each key is declared once, as an attribute of its section, with the function that reads it. The key
 ``section.name`` is ``ORDERCTL_SECTION_NAME`` in the environment; a secret can also come from a file
 named by ``section.name_file``. :func:`load` is the only place that reads ``os.environ``.
 """
@@ -11,9 +11,9 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Never, NoReturn, TypeVar, overload
 
 from orderctl import environment, readers
 from orderctl.errors import Misconfigured
@@ -24,114 +24,142 @@ SYSTEM_FILE = Path("/etc/orderctl/config.toml")
 MASK = "********"
 
 
-def _key(read: Callable[[Any], T], default: T, about: str, *, secret: bool = False) -> T:
-    """Declare a key: how it is read, what it is when nothing is set, and what it means."""
-    metadata = {"read": read, "about": about, "secret": secret}
-    return field(default=default, metadata=metadata)
+class Key(Generic[T]):
+    """A key of a section: how it is read, what it is when nothing is set, and what it means.
+
+    Attributes:
+        name: Under which the section has it.
+        read: From text or a TOML value; raises ValueError with what is allowed.
+        default: When nothing is set.
+        about: What it means.
+        secret: Whether it is a secret, or may have one in it.
+    """
+
+    name = ""
+
+    def __init__(self, read: Callable[[Any], T], default: T, about: str, *, secret: bool = False) -> None:
+        self.read = read
+        self.default = default
+        self.about = about
+        self.secret = secret
+
+    def __set_name__(self, section: type[Section], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, section: None, _: type[Section]) -> Key[T]: ...
+
+    @overload
+    def __get__(self, section: Section, _: type[Section]) -> T: ...
+
+    def __get__(self, section: Section | None, _: type[Section]) -> Key[T] | T:
+        return self if section is None else vars(section)[self.name]
+
+    def __set__(self, section: Section, value: Never) -> NoReturn:
+        raise AttributeError(f"a setting does not change: {self.name}")
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Section:
+    """A section of the settings: its keys are declared in its class, its values are those of one reading.
+
+    No dataclass: to make one of each section took 8 ms of every start.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        defaults = {name: key.default for name, key in _keys(type(self)).items()}
+        if unknown := values.keys() - defaults:
+            raise TypeError(f"{type(self).__name__} has no key {', '.join(unknown)}")
+        vars(self).update(defaults | values)
+
+
+def _keys(section: type[Section]) -> dict[str, Key[Any]]:
+    return {name: key for name, key in vars(section).items() if isinstance(key, Key)}
+
+
+class Database(Section):
     """The SQL database."""
 
-    url: str | None = _key(readers.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
-    pool_size: int = _key(readers.whole(1, 100), 5, "connections kept open")
+    url = Key(readers.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
+    pool_size = Key(readers.whole(1, 100), 5, "connections kept open")
 
 
-@dataclass(frozen=True, slots=True)
-class Redis:
+class Redis(Section):
     """Redis or Valkey."""
 
-    url: str | None = _key(
-        readers.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True
-    )
+    url = Key(readers.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(Section):
     """What carries out the tasks."""
 
-    queue: str = _key(readers.name, "downloads", "RQ queue that wakes the workers")
-    concurrency: int = _key(readers.whole(1, 256), 1, "workers of one supervisor")
-    handler: str = _key(readers.name, "http", "entry point of the group orderctl.handlers")
-    take: str = _key(readers.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
-    lease_seconds: float = _key(readers.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
-    max_attempts: int = _key(readers.whole(1, 100), 3, "attempts before a task fails for good")
-    retry_transient: bool = _key(readers.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
-    drain_timeout_seconds: float = _key(readers.real(0, 86400), 60.0, "how long a stop waits for downloads")
+    queue = Key(readers.name, "downloads", "RQ queue that wakes the workers")
+    concurrency = Key(readers.whole(1, 256), 1, "workers of one supervisor")
+    handler = Key(readers.name, "http", "entry point of the group orderctl.handlers")
+    take = Key(readers.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
+    lease_seconds = Key(readers.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
+    max_attempts = Key(readers.whole(1, 100), 3, "attempts before a task fails for good")
+    retry_transient = Key(readers.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
+    drain_timeout_seconds = Key(readers.real(0, 86400), 60.0, "how long a stop waits for downloads")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Section):
     """Live progress."""
 
-    interval_seconds: float = _key(readers.real(0, 3600), 5.0, "at most one message of a task in this time")
+    interval_seconds = Key(readers.real(0, 3600), 5.0, "at most one message of a task in this time")
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(Section):
     """The http handler."""
 
-    directory: Path | None = _key(readers.path, None, "where files go; unset: downloads in the state folder")
-    public_url: str | None = _key(readers.http_url, None, "what serves the directory; makes drive_link")
-    allow_private_hosts: bool = _key(readers.boolean, False, "allow addresses of private networks")
-    max_bytes: int = _key(readers.whole(1, 2**60), 100 * 2**30, "largest file")
-    timeout_seconds: float = _key(readers.real(0.1, 86400), 30.0, "longest silence of a server")
-    min_bytes_per_second: int = _key(readers.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
+    directory = Key(readers.path, None, "where files go; unset: downloads in the state folder")
+    public_url = Key(readers.http_url, None, "what serves the directory; makes drive_link")
+    allow_private_hosts = Key(readers.boolean, False, "allow addresses of private networks")
+    max_bytes = Key(readers.whole(1, 2**60), 100 * 2**30, "largest file")
+    timeout_seconds = Key(readers.real(0.1, 86400), 30.0, "longest silence of a server")
+    min_bytes_per_second = Key(readers.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Section):
     """The relay for dashboards."""
 
-    host: str = _key(readers.name, "127.0.0.1", "address to listen on")
-    port: int = _key(readers.whole(0, 65535), 3001, "port to listen on; 0: any free one")
-    origins: tuple[str, ...] = _key(readers.listing, (), "web origins that may connect")
-    hosts: tuple[str, ...] = _key(readers.listing, (), "host names under which it is reached")
-    token_secret: str | None = _key(
-        readers.token_secret, None, "signs tokens, 32 characters or more", secret=True
-    )
-    max_connections: int = _key(readers.whole(1, 1_000_000), 10_000, "connections in all")
-    max_connections_per_address: int = _key(readers.whole(0, 1_000_000), 100, "for one address; 0: no limit")
-    max_subscriptions: int = _key(readers.whole(1, 1_000_000), 1000, "for one connection")
-    max_messages_per_second: int = _key(readers.whole(1, 1_000_000), 1000, "from one connection")
+    host = Key(readers.name, "127.0.0.1", "address to listen on")
+    port = Key(readers.whole(0, 65535), 3001, "port to listen on; 0: any free one")
+    origins: Key[tuple[str, ...]] = Key(readers.listing, (), "web origins that may connect")
+    hosts: Key[tuple[str, ...]] = Key(readers.listing, (), "host names under which it is reached")
+    token_secret = Key(readers.token_secret, None, "signs tokens, 32 characters or more", secret=True)
+    max_connections = Key(readers.whole(1, 1_000_000), 10_000, "connections in all")
+    max_connections_per_address = Key(readers.whole(0, 1_000_000), 100, "for one address; 0: no limit")
+    max_subscriptions = Key(readers.whole(1, 1_000_000), 1000, "for one connection")
+    max_messages_per_second = Key(readers.whole(1, 1_000_000), 1000, "from one connection")
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Section):
     """Mails to customers and to the admin."""
 
-    url: str | None = _key(
-        readers.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True
-    )
-    sender: str | None = _key(readers.text, None, "From address")
-    admin: str | None = _key(readers.text, None, "where alerts go")
+    url = Key(readers.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
+    sender = Key(readers.text, None, "From address")
+    admin = Key(readers.text, None, "where alerts go")
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(Section):
     """Webhooks to whoever wants to be told."""
 
-    webhook_url: str | None = _key(
-        readers.http_url, None, "POSTed when an order ends or a task fails for good"
-    )
-    webhook_secret: str | None = _key(readers.text, None, "signs the body (HMAC-SHA256)", secret=True)
+    webhook_url = Key(readers.http_url, None, "POSTed when an order ends or a task fails for good")
+    webhook_secret = Key(readers.text, None, "signs the body (HMAC-SHA256)", secret=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(Section):
     """What people see."""
 
-    currency: str = _key(readers.name, "VND", "of total_amount")
-    time_zone: str = _key(readers.time_zone, "local", "for --time-format local: local, UTC or Area/City")
+    currency = Key(readers.name, "VND", "of total_amount")
+    time_zone = Key(readers.time_zone, "local", "for --time-format local: local, UTC or Area/City")
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Section):
     """Seals over the audit log."""
 
-    seal_key: str | None = _key(readers.text, None, "HMAC key of the seals", secret=True)
-    seal_margin_seconds: int = _key(readers.whole(0, 86400), 60, "events younger than this stay open")
+    seal_key = Key(readers.text, None, "HMAC key of the seals", secret=True)
+    seal_margin_seconds = Key(readers.whole(0, 86400), 60, "events younger than this stay open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +196,14 @@ class Settings:
         """Each key with its value, secrets masked, and its origin."""
         rows = [("state_dir", str(self.state_dir), self.origins_of.get("state_dir", "default"))]
         for section, kind in SECTIONS.items():
-            for item in fields(kind):
-                key = f"{section}.{item.name}"
-                value = getattr(getattr(self, section), item.name)
-                rows.append((key, _shown(value, item), self.origins_of.get(key, "default")))
+            for name, declaration in _keys(kind).items():
+                key = f"{section}.{name}"
+                value = getattr(getattr(self, section), name)
+                rows.append((key, _shown(value, declaration), self.origins_of.get(key, "default")))
         return rows
 
 
-SECTIONS: dict[str, type] = {
+SECTIONS: dict[str, type[Section]] = {
     "database": Database,
     "redis": Redis,
     "worker": Worker,
@@ -189,14 +217,16 @@ SECTIONS: dict[str, type] = {
 }
 
 
-def declared() -> dict[str, Field[Any]]:
+def declared() -> dict[str, Key[Any]]:
     """Every key ``section.name`` with its declaration."""
-    return {f"{section}.{item.name}": item for section, kind in SECTIONS.items() for item in fields(kind)}
+    return {
+        f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in _keys(kind).items()
+    }
 
 
 def is_secret(key: str) -> bool:
     """Whether a key's value is a secret, or may have one in it."""
-    return key in declared() and bool(declared()[key].metadata["secret"])
+    return key in declared() and declared()[key].secret
 
 
 def read(key: str, value: object) -> Any:
@@ -205,7 +235,7 @@ def read(key: str, value: object) -> Any:
     Raises:
         ValueError: When the value is wrong; its text says what is allowed.
     """
-    return (readers.path if key == "state_dir" else declared()[key].metadata["read"])(value)
+    return (readers.path if key == "state_dir" else declared()[key].read)(value)
 
 
 def user_file() -> Path:
@@ -258,13 +288,13 @@ def load(
 
 def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
     origins = {key: origin for key, (_, origin) in found.items()}
-    sections = {}
+    sections: dict[str, Any] = {}
     for section, kind in SECTIONS.items():
         values = {}
-        for item in fields(kind):
-            key = f"{section}.{item.name}"
+        for name, declaration in _keys(kind).items():
+            key = f"{section}.{name}"
             if key in found:
-                values[item.name] = _read(key, item.metadata["read"], *found[key])
+                values[name] = _read(key, declaration.read, *found[key])
         sections[section] = kind(**values)
     state_dir = _read("state_dir", readers.path, *found.get("state_dir", (None, "default")))
     return Settings(state_dir=state_dir or _default_state_dir(), origins_of=origins, **sections)
@@ -318,7 +348,7 @@ def _refuse_unknown(flat: Mapping[str, tuple[Any, str]]) -> None:
 
 def _known() -> set[str]:
     keys = declared()
-    secret_files = {f"{key}_file" for key, item in keys.items() if item.metadata["secret"]}
+    secret_files = {f"{key}_file" for key, item in keys.items() if item.secret}
     return {"state_dir", *keys, *secret_files}
 
 
@@ -334,7 +364,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 def _with_secret_files(found: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
     result = dict(found)
     for key, item in declared().items():
-        if not item.metadata["secret"]:
+        if not item.secret:
             continue
         named = result.pop(f"{key}_file", None)
         if named is not None and (key not in result or result[key] == named):
@@ -349,10 +379,10 @@ def _read_secret(key: str, path: str, origin: str) -> tuple[str, str]:
         raise Misconfigured(f"setting {key} ({origin}): cannot read {path}: {error}") from None
 
 
-def _shown(value: object, item: Field[Any]) -> str:
+def _shown(value: object, item: Key[Any]) -> str:
     if value is None:
         return "-"
-    if not item.metadata["secret"]:
+    if not item.secret:
         return ",".join(value) if isinstance(value, tuple) else str(value)
     return mask_url(str(value)) if item.name == "url" else MASK
 

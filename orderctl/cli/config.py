@@ -53,7 +53,7 @@ def show(app: App) -> None:
             "key": key,
             "value": None if value == "-" else value,
             "origin": origin,
-            "about": declared[key].metadata["about"] if key in declared else "folder of the embedded stores",
+            "about": declared[key].about if key in declared else "folder of the embedded stores",
             "variable": environment.variable(key),
         }
         for key, value, origin in app.settings.shown()
@@ -124,9 +124,9 @@ def template() -> str:
         lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]
         for key, item in settings.declared().items():
             if key.startswith(f"{section}."):
-                lines.append(f"# {item.metadata['about']}")
+                lines.append(f"# {item.about}")
                 lines.append(f"# {item.name} = {_toml(item.default)}")
-                if item.metadata["secret"]:
+                if item.secret:
                     lines.append(f'# {item.name}_file = "/path/to/a/file"')
         parts.append("\n".join(lines) + "\n")
     return "".join(parts)

@@ -67,8 +67,8 @@ def variables() -> str:
     rows = [("ORDERCTL_CONFIG", "a further configuration file")]
     rows.append((environment.variable("state_dir"), "folder of the embedded database, Redis and downloads"))
     for key, item in settings.declared().items():
-        rows.append((environment.variable(key), item.metadata["about"]))
-        if item.metadata["secret"]:
+        rows.append((environment.variable(key), item.about))
+        if item.secret:
             rows.append((environment.variable(f"{key}_file"), "a file that has it"))
     rows += [
         ("ORDERCTL_DEBUG", "1: show the traceback of an internal error"),

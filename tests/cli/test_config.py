@@ -99,5 +99,5 @@ def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     loaded = settings.load(config=file, environ={"HOME": str(tmp_path)})
     assert set(settings.SECTIONS) <= set(document)
     assert all(item.name in template() for item in settings.declared().values())
-    assert loaded.worker == settings.Worker()
-    assert loaded.relay == settings.Relay()
+    assert vars(loaded.worker) == vars(settings.Worker())
+    assert vars(loaded.relay) == vars(settings.Relay())
