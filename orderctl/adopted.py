@@ -19,7 +19,7 @@ from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
 #: Columns whose text is read by people alone: better a part of it than nothing. Never a code, a URL, a link.
 _FOR_PEOPLE: Final = frozenset({"title", "error_log", "message", "details"})
-_BEYOND_BMP: Final = re.compile("[^\u0000-\uffff]")
+_BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")  # "[^\u0000-\uffff]" takes 6 ms to compile
 #: To how many letters the texts in details are cut, in turn.
 _LENGTHS: Final = (16_000, 4_000, 1_000, 200, 50)
 
