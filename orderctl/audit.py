@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, select, union_all
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import adopted, database
-from orderctl.schema import download_tasks, order_audit_logs, orders
+from orderctl.schema import columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
 #: Longest message in characters; TEXT holds 65,535 bytes.
@@ -264,14 +264,12 @@ _ORDER_CODE = (
     .scalar_subquery()
     .label("order_code")
 )
-_COLUMNS = [column for column in order_audit_logs.c if column.name != "dedup_key"]
 
 
 def _events() -> Select[Any]:
     task = download_tasks.c
-    return select(*_COLUMNS, task.title.label("task_title"), task.course_url).outerjoin_from(
-        order_audit_logs, download_tasks, task.id == order_audit_logs.c.task_id
-    )
+    selected = select(*columns(Event, order_audit_logs), task.title.label("task_title"), task.course_url)
+    return selected.outerjoin_from(order_audit_logs, download_tasks, task.id == order_audit_logs.c.task_id)
 
 
 def _event(row: Row[Any]) -> Event:

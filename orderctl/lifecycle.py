@@ -20,7 +20,7 @@ from orderctl.channels import Scope
 from orderctl.errors import TaskNotFound
 from orderctl.messages import Completion, StatusChange
 from orderctl.orders import Locked
-from orderctl.schema import download_tasks
+from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     ENDED_ORDER,
@@ -336,7 +336,7 @@ def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:
     return Completion(order_id, total, completed, failed, clock.milliseconds())
 
 
-_STATE: Final = select(*(download_tasks.c[name] for name in TaskState.__slots__ if name != "order_code"))
+_STATE: Final = select(*columns(TaskState, download_tasks))
 
 
 def _state(row: Row[Any], order_code: str) -> TaskState:

@@ -6,15 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import adopted, audit, database
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
-from orderctl.schema import download_tasks, orders
+from orderctl.schema import columns, download_tasks, orders
 from orderctl.states import (
     EventType,
     OrderStatus,
@@ -31,8 +30,8 @@ _MAX_AMOUNT = Decimal("9999999999.99")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One order with the numbers of its tasks; cancelled tasks count in none but their own."""
+class OrderRow:
+    """What is read of an order's row."""
 
     id: int
     order_code: str
@@ -41,10 +40,25 @@ class Order:
     payment_status: str
     total_amount: Decimal
     created_at: datetime
-    paid_at: datetime | None = None
-    completed_at: datetime | None = None
-    round: int = 0
-    task_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    paid_at: datetime | None
+    completed_at: datetime | None
+    round: int
+
+
+_ROWS = select(*columns(OrderRow, orders))
+
+
+class Locked(OrderRow):
+    """An order's row that is held until the end of the transaction."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order(OrderRow):
+    """One order with the numbers of its tasks; cancelled tasks count in none but their own."""
+
+    task_counts: Mapping[str, int] = field(repr=False)
 
     @property
     def total_tasks(self) -> int:
@@ -105,19 +119,6 @@ class NewOrder:
         return NewOrder(code, email, self.total_amount, self.courses)
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """An order row that is held until the end of the transaction."""
-
-    id: int
-    order_code: str
-    user_email: str
-    order_status: str
-    payment_status: str
-    total_amount: Decimal
-    round: int
-
-
 def check_amount(amount: Decimal) -> None:
     """Refuse an amount that DECIMAL(12,2) cannot hold exactly.
 
@@ -159,9 +160,9 @@ def get(connection: Connection, order_id: int) -> Order:
 def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:
     """The orders that meet a condition, newest first, with the numbers of their tasks."""
     newest_first = (orders.c.created_at.desc(), orders.c.id.desc())
-    rows = connection.execute(select(*_COLUMNS).where(condition).order_by(*newest_first)).all()
-    counts = count_tasks(connection, [row.id for row in rows])
-    return [_order(row, counts.get(row.id, {})) for row in rows]
+    rows = connection.execute(_ROWS.where(condition).order_by(*newest_first)).mappings().all()
+    counts = count_tasks(connection, [row["id"] for row in rows])
+    return [Order(**row, task_counts=counts.get(row["id"], {})) for row in rows]
 
 
 def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int, dict[str, int]]:
@@ -265,23 +266,7 @@ def lock(connection: Connection, order_id: int) -> Locked:
     Raises:
         OrderNotFound: When it is gone.
     """
-    row = connection.execute(_LOCKED.where(orders.c.id == order_id).with_for_update()).first()
+    row = connection.execute(_ROWS.where(orders.c.id == order_id).with_for_update()).mappings().first()
     if row is None:
         raise OrderNotFound(f"there is no order {order_id}")
-    return Locked(*row)
-
-
-_COLUMNS = tuple(orders.c)
-_LOCKED = select(
-    orders.c.id,
-    orders.c.order_code,
-    orders.c.user_email,
-    orders.c.order_status,
-    orders.c.payment_status,
-    orders.c.total_amount,
-    orders.c.round,
-)
-
-
-def _order(row: Row[Any], counts: Mapping[str, int]) -> Order:
-    return Order(**row._mapping, task_counts=counts)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    return Locked(**row)

@@ -6,6 +6,7 @@ names and columns are a contract, and they may have further columns that stand i
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -156,3 +157,8 @@ outbox: Final = Table(
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
 TABLES: Final = (orders, download_tasks, order_audit_logs, outbox)
+
+
+def columns(kind: type[Any], table: Table) -> list[Column[Any]]:
+    """The columns of a table that a dataclass has fields for: what is read of a row stands once, as fields."""
+    return [table.c[item.name] for item in fields(kind) if item.name in table.c]

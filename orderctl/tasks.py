@@ -14,7 +14,7 @@ from orderctl.audit import Origin
 from orderctl.errors import Conflict, TaskNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import Locked
-from orderctl.schema import download_tasks
+from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
@@ -260,9 +260,8 @@ def _conditions(wanted: Selection) -> list[ColumnElement[bool]]:
 
 
 def _select() -> Select[Any]:
-    task = download_tasks.c
-    columns = [task[name] for name in Task.__slots__ if name != "order_code"]
-    return select(*columns, orders_table.c.order_code).join(orders_table, orders_table.c.id == task.order_id)
+    selected = select(*columns(Task, download_tasks), orders_table.c.order_code)
+    return selected.join(orders_table, orders_table.c.id == download_tasks.c.order_id)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:
