@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orderctl import broker, embedded, messages, settings
+from orderctl import broker, embedded, messages, publications, settings
 from orderctl.progress import ProgressEmitter
 
 ROUNDS = 5_000
@@ -55,7 +55,7 @@ def measure(state_dir: Path, url: str) -> None:
     show("PING, for comparison", timed(client.ping))
     for count in (0, 3, 20):
         siblings = dict.fromkeys(range(1, 1 + count))
-        call = partial(broker.publish_progress, client, progress, 9, siblings)
+        call = partial(publications.publish_progress, client, progress, 9, siblings)
         show(f"publish_progress, {count} siblings", timed(call))
     every = emitter(state_dir, url, 0)
     show(

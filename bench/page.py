@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from orderctl import broker, clock, database, embedded, migrate
+from orderctl import broker, clock, database, embedded, migrate, publications
 from orderctl.channels import task_progress
 from orderctl.schema import download_tasks, orders
 
@@ -91,7 +91,7 @@ def latencies(page: Any, redis_url: str) -> list[float]:
     for percent in range(1, 1 + PUBLISHED):
         published[f"{percent} %"] = time.time()
         data = {"taskId": ORDERS, "percent": percent, "timestamp": clock.milliseconds()}
-        broker.publish(client, task_progress(ORDERS), data)
+        publications.publish(client, task_progress(ORDERS), data)
         page.wait_for_timeout(40)
     seen = page.evaluate("window.seen")
     return [(seen[shown] - at) * 1000 for shown, at in published.items() if shown in seen]

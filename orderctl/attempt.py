@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import announce, clock, database, failures, faults, leases
+from orderctl import clock, database, failures, faults, leases, publications
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
@@ -74,7 +74,7 @@ def run(bench: Bench, task_id: int) -> Moved | None:
         _log.info("task %s is not waiting", task_id)
         return None
     faults.point("task.claimed")
-    announce.changes(bench.client, claim.messages)
+    publications.changes(bench.client, claim.messages)
     return _attempt(bench, claim)
 
 
@@ -97,7 +97,7 @@ def _attempt(bench: Bench, claim: Claim) -> Moved | None:
             _log.warning("task %s: the lease is gone; nothing more is written", claim.task_id)
             return None
     faults.point("task.ended")
-    announce.changes(bench.client, finished.messages)
+    publications.changes(bench.client, finished.messages)
     return finished
 
 
@@ -137,7 +137,7 @@ def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Claim, 
     )
     titled = replace(claim, title=claim.title or enrollment.title)
     started = _persist(bench, pulse, lambda c: leases.started(c, titled))
-    announce.changes(bench.client, (enrolled, started))
+    publications.changes(bench.client, (enrolled, started))
     say(0)
     delivery = bench.handler.download(context, enrollment)
     faults.point("handler.downloaded")

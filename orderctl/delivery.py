@@ -13,7 +13,7 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, broker, channels, database, mail, outbox, webhook
+from orderctl import audit, channels, database, mail, outbox, publications, webhook
 from orderctl.audit import NewEvent, Origin
 from orderctl.outbox import Entry, Kind
 from orderctl.settings import Settings
@@ -183,7 +183,7 @@ def _record_mail(
 
 def _complete(client: redis.Redis, entry: Entry) -> bool | str:
     channel = channels.order_complete(entry.payload["orderId"])
-    broker.publish_once(client, entry.dedup_key, channel, entry.payload)
+    publications.publish_once(client, entry.dedup_key, channel, entry.payload)
     return True
 
 

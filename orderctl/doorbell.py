@@ -11,7 +11,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orderctl import announce, broker, channels, faults
+from orderctl import broker, channels, faults, publications
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
 
@@ -39,7 +39,7 @@ def after_commit(client: redis.Redis, queue_name: str, moved: Sequence[Moved]) -
     Raises:
         RedisUnavailable: When Redis does not answer. Supervisors ring later.
     """
-    announce.changes(client, [message for one in moved for message in one.messages])
+    publications.changes(client, [message for one in moved for message in one.messages])
     tasks = [task for one in moved for task in one.tasks]
     bells = [(task.id, task.attempt) for task in tasks if task.managed and task.status in WAITING]
     ring(client, queue_name, bells)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import broker, clock
+from orderctl import broker, clock, publications
 from orderctl.channels import Scope
 from orderctl.errors import DatabaseUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
@@ -66,7 +66,7 @@ class ProgressEmitter:
     Args:
         settings: Read from the environment and the files when None.
         client: From :func:`orderctl.broker.hasty`; made from the settings when None.
-        siblings: Tells an order's tasks, by id: see :func:`orderctl.broker.publish_progress`. It is called
+        siblings: Tells an order's tasks, by id: see :func:`orderctl.publications.publish_progress`. It is called
             in a thread of its own, and its answer is believed for some seconds. None: asks the database.
         attempt: The attempt that this emitter speaks for, which orders its messages before those of later
             attempts. Workers that do not know theirs are ordered by time.
@@ -179,12 +179,12 @@ class ProgressEmitter:
                 self._siblings.forget(int(order_id))
         except Exception as wrong:  # noqa: BLE001 - as above
             return self._count(wrong)
-        return self._send(lambda client: broker.send(client, change))
+        return self._send(lambda client: publications.send(client, change))
 
     def announce(self, messages: Iterable[StatusChange | Completion]) -> None:
         """Publish what a committed transaction left to tell; after an error the rest is not tried."""
         for message in messages:
-            if not self._send(partial(broker.send, message=message)):
+            if not self._send(partial(publications.send, message=message)):
                 return
 
     def report_failure(self, task_id: int, order_id: int, exception: BaseException) -> None:
@@ -333,8 +333,8 @@ class _SiblingCache:
 def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Siblings | None) -> int:
     """With the order's percent, unless nothing is known of its tasks."""
     if siblings is None:
-        return broker.send(client, progress)
-    return broker.publish_progress(client, progress, order_id, siblings)
+        return publications.send(client, progress)
+    return publications.publish_progress(client, progress, order_id, siblings)
 
 
 def _clean_percent(value: float) -> float:

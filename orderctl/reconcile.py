@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
-from orderctl import announce, database, doorbell, failures, lifecycle, orders
+from orderctl import database, doorbell, failures, lifecycle, orders, publications
 from orderctl.audit import Origin
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.lifecycle import Move, Moved, TaskState
@@ -121,7 +121,7 @@ def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
         found.append(_expired_finding(row.id, row.order_id, row.worker, mended=mended is not False))
     if found:
         _log.warning("%d tasks of lost workers were found", len(found))
-    announce.changes(client, messages)
+    publications.changes(client, messages)
     return found
 
 
@@ -227,7 +227,7 @@ def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
         ended = _mend(engine, partial(_end, order_id=finding.order_id or 0), f"order {finding.order_id}")
         if ended is None:
             continue
-        announce.changes(client, ended.messages if ended else ())
+        publications.changes(client, ended.messages if ended else ())
         found.append(replace(finding, mended=ended is not False))
     return found
 

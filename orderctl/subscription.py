@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from redis import exceptions
 
-from orderctl import broker, channels, messages
+from orderctl import broker, channels, messages, publications
 from orderctl.channels import Channel
 from orderctl.errors import InvalidMessage, RedisUnavailable
 from orderctl.messages import Data
@@ -210,7 +210,7 @@ class _Listener:
         found: list[tuple[Channel, Data]] = []
         names = list(wanted)
         for start in range(0, len(names), _PAGE):
-            found += broker.snapshots(self.client, names[start : start + _PAGE]).items()
+            found += publications.snapshots(self.client, names[start : start + _PAGE]).items()
         return sorted(found, key=lambda item: float(item[1]["timestamp"]))
 
     def accept(self, channel: Channel, data: Data, *, is_old: Callable[[Data, Data], bool]) -> bool:

@@ -82,7 +82,7 @@ def orders(app: App, found: Sequence[Order | LiveOrder]) -> list[Order | LiveOrd
 def _ask(app: App, channels: Sequence[Channel]) -> dict[Channel, Data]:
     if not channels:
         return {}
-    from orderctl import broker, embedded
+    from orderctl import broker, embedded, publications
 
     settings = app.settings
     try:
@@ -90,7 +90,7 @@ def _ask(app: App, channels: Sequence[Channel]) -> dict[Channel, Data]:
         if not settings.redis.url and not embedded.status(settings.state_dir).running:
             return {}
         with broker.hasty(broker.url(settings)) as client:
-            return broker.snapshots(client, channels)
+            return publications.snapshots(client, channels)
     except OrderctlError as error:
         _log.debug("no live percent: %s", error)
         return {}

@@ -5,7 +5,7 @@ import threading
 import pytest
 import redis
 
-from orderctl import broker, settings
+from orderctl import broker, publications, settings
 from orderctl.channels import order_status
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.broker.conftest import eventually
@@ -163,7 +163,7 @@ def test_what_a_user_may_not_do_is_a_wrong_setting(own_redis):
 @CLIENTS
 def test_a_cluster_is_refused(make, cluster):
     with pytest.raises(Misconfigured, match="Redis Cluster"):
-        broker.publish(make(cluster.url), order_status(1), {})
+        publications.publish(make(cluster.url), order_status(1), {})
 
 
 @pytest.mark.parametrize("make", [broker.patient, broker.brisk])
@@ -190,7 +190,7 @@ def test_a_replica_takes_no_changes(own_redis):
         admin.replicaof("127.0.0.1", 1)
 
     with pytest.raises(RedisUnavailable, match="takes no changes"):
-        broker.publish(broker.brisk(server.url), order_status(1), {})
+        publications.publish(broker.brisk(server.url), order_status(1), {})
 
 
 @pytest.mark.parametrize(

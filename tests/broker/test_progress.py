@@ -9,7 +9,7 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from orderctl import broker, database, orders, progress, settings
+from orderctl import broker, database, orders, progress, publications, settings
 from orderctl.channels import order_complete, order_progress, order_status, task_progress, task_status
 from orderctl.errors import DatabaseUnavailable, Misconfigured, TaskNotFound
 from orderctl.messages import Completion
@@ -84,7 +84,7 @@ class Shop:
 
 
 def last(client, channel):
-    return broker.snapshots(client, [channel]).get(channel)
+    return publications.snapshots(client, [channel]).get(channel)
 
 
 def hear(listener):
@@ -455,7 +455,7 @@ def test_what_the_database_says_of_an_orders_tasks(shop):
 def test_an_orders_percent_comes_from_the_database_and_the_snapshots(emitters, redis_url, client, shop):
     one, two, three = shop.task_ids
     shop.move(one, "completed")
-    broker.publish(client, task_progress(two), {"percent": 80, "currentFile": "b", "timestamp": 1})
+    publications.publish(client, task_progress(two), {"percent": 80, "currentFile": "b", "timestamp": 1})
 
     emitters(redis_url, database_url=shop.url).emit_progress(three, shop.order_id, 30, "c", None)
 

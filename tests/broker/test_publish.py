@@ -6,7 +6,7 @@ import threading
 import pytest
 import redis
 
-from orderctl import broker, messages
+from orderctl import broker, messages, publications
 from orderctl.channels import (
     Scope,
     order_complete,
@@ -47,13 +47,13 @@ def hear(listener, count):
 
 
 def order_percent(client, order_id=9):
-    return broker.snapshots(client, [order_progress(order_id)])[order_progress(order_id)]["percent"]
+    return publications.snapshots(client, [order_progress(order_id)])[order_progress(order_id)]["percent"]
 
 
 def test_what_is_published_is_kept_for_an_hour(client, listener):
     data = StatusChange(Scope.ORDER, 9, "completed", "processing", 1).data()
 
-    heard = broker.publish(client, order_status(9), data)
+    heard = publications.publish(client, order_status(9), data)
 
     assert heard == 1
     ((channel, payload),) = hear(listener, 1)
@@ -64,7 +64,7 @@ def test_what_is_published_is_kept_for_an_hour(client, listener):
 
 
 def test_progress_is_published_for_the_task_and_its_order(client, listener):
-    broker.publish_progress(client, progress(attempt=2, seq=7), 9, {1: None, 2: 100.0})
+    publications.publish_progress(client, progress(attempt=2, seq=7), 9, {1: None, 2: 100.0})
 
     (task, task_payload), (order, order_payload) = hear(listener, 2)
     assert (task, order) == ("task:1:progress", "order:9:progress")
@@ -78,9 +78,9 @@ def test_progress_is_published_for_the_task_and_its_order(client, listener):
 def test_the_orders_timestamp_is_the_servers(client):
     seconds, _ = client.time()
 
-    broker.publish_progress(client, progress(), 9, {})
+    publications.publish_progress(client, progress(), 9, {})
 
-    found = broker.snapshots(client, [order_progress(9)])[order_progress(9)]
+    found = publications.snapshots(client, [order_progress(9)])[order_progress(9)]
     assert 0 <= found["timestamp"] - seconds * 1000 < 60_000
 
 
@@ -101,10 +101,10 @@ def test_the_orders_timestamp_is_the_servers(client):
     ],
 )
 def test_an_orders_percent_is_the_mean_of_its_tasks(client, siblings, percent):
-    broker.publish(client, task_progress(3), progress(3, 80.0).data())
-    broker.publish(client, task_progress(4), progress(4, 10.25).data())
+    publications.publish(client, task_progress(3), progress(3, 80.0).data())
+    publications.publish(client, task_progress(4), progress(4, 10.25).data())
 
-    broker.publish_progress(client, progress(), 9, siblings)
+    publications.publish_progress(client, progress(), 9, siblings)
 
     assert order_percent(client) == percent
 
@@ -128,7 +128,7 @@ def test_an_orders_percent_is_the_mean_of_its_tasks(client, siblings, percent):
 def test_a_strange_snapshot_of_a_sibling_counts_as_nothing(client, kept, percent):
     client.set("task:2:progress", kept)
 
-    broker.publish_progress(client, progress(), 9, {1: None, 2: None})
+    publications.publish_progress(client, progress(), 9, {1: None, 2: None})
 
     assert order_percent(client) == percent
 
@@ -137,7 +137,7 @@ def test_a_key_of_another_type_is_in_nobodys_way(client):
     client.lpush("task:2:progress", "x")
     client.lpush("task:1:progress", "x")
 
-    broker.publish_progress(client, progress(), 9, {1: None, 2: None})
+    publications.publish_progress(client, progress(), 9, {1: None, 2: None})
 
     assert order_percent(client) == 25
 
@@ -146,17 +146,17 @@ def test_a_key_of_another_type_is_in_nobodys_way(client):
     "name", ["Bài 1: Giới thiệu.mp4", 'a"b\\c%s%d.mp4', "日本\u2028.mp4", "x\x00\x1b[31m", ""]
 )
 def test_any_file_name_arrives(client, name):
-    broker.publish_progress(client, progress(current_file=name), 9, {})
+    publications.publish_progress(client, progress(current_file=name), 9, {})
 
-    found = broker.snapshots(client, [task_progress(1), order_progress(9)])
+    found = publications.snapshots(client, [task_progress(1), order_progress(9)])
     assert [data["currentFile"] for data in found.values()] == [name, name]
 
 
 def test_one_round_trip(client):
-    broker.publish_progress(client, progress(), 9, {2: None})
+    publications.publish_progress(client, progress(), 9, {2: None})
     client.config_resetstat()
 
-    broker.publish_progress(client, progress(percent=60.0), 9, {2: None})
+    publications.publish_progress(client, progress(percent=60.0), 9, {2: None})
 
     calls = client.info("commandstats")
     assert calls["cmdstat_evalsha"]["calls"] == 1
@@ -164,11 +164,11 @@ def test_one_round_trip(client):
 
 
 def test_a_server_that_forgot_the_script_gets_it_again(client, listener):
-    broker.publish_progress(client, progress(), 9, {})
+    publications.publish_progress(client, progress(), 9, {})
     hear(listener, 2)
     client.script_flush()
 
-    broker.publish_progress(client, progress(percent=60.0), 9, {})
+    publications.publish_progress(client, progress(percent=60.0), 9, {})
 
     assert [json.loads(payload)["percent"] for _, payload in hear(listener, 2)] == [60.0, 60]
     assert listener.get_message(timeout=0.1) is None
@@ -183,11 +183,11 @@ def test_nothing_comes_between_the_parts_of_a_publication(client, redis_url):
                 other.set("disturbance", 1)
 
     disturbing = threading.Thread(target=disturb)
-    broker.publish_progress(client, progress(), 9, {})  # from here on Redis knows the script
+    publications.publish_progress(client, progress(), 9, {})  # from here on Redis knows the script
     with redis.Redis.from_url(redis_url) as watcher, watcher.monitor() as monitor:
         disturbing.start()
         for percent in range(20):
-            broker.publish_progress(client, progress(percent=float(percent)), 9, {2: None})
+            publications.publish_progress(client, progress(percent=float(percent)), 9, {2: None})
         stop.set()
         disturbing.join()
         client.echo("end")
@@ -212,15 +212,15 @@ def test_a_full_redis_still_passes_messages_on(own_redis):
         other.config_set("maxmemory", 1)
 
         with pytest.raises(RedisUnavailable, match="takes no changes"):
-            broker.publish(broker.brisk(server.url), task_status(1), {"newStatus": "completed"})
+            publications.publish(broker.brisk(server.url), task_status(1), {"newStatus": "completed"})
 
         assert pubsub.get_message(timeout=5)["data"] == b'{"newStatus":"completed"}'
 
 
 def test_messages_of_a_transaction_find_their_channels(client, listener):
-    broker.send(client, StatusChange(Scope.TASK, 1, "completed", "downloading", 5))
-    broker.send(client, StatusChange(Scope.ORDER, 9, "completed", "processing", 6))
-    broker.send(client, Completion(9, 1, 1, 0, 7))
+    publications.send(client, StatusChange(Scope.TASK, 1, "completed", "downloading", 5))
+    publications.send(client, StatusChange(Scope.ORDER, 9, "completed", "processing", 6))
+    publications.send(client, Completion(9, 1, 1, 0, 7))
 
     assert [channel for channel, _ in hear(listener, 3)] == [
         "task:1:status",
@@ -230,28 +230,28 @@ def test_messages_of_a_transaction_find_their_channels(client, listener):
 
 
 def test_snapshots_are_read_at_once_and_junk_is_left_out(client):
-    broker.publish(client, task_progress(1), progress().data())
+    publications.publish(client, task_progress(1), progress().data())
     client.set("task:2:progress", "junk")
     client.lpush("task:3:progress", "junk")
     client.config_resetstat()
 
-    found = broker.snapshots(client, [task_progress(number) for number in range(1, 5)])
+    found = publications.snapshots(client, [task_progress(number) for number in range(1, 5)])
 
     assert found == {task_progress(1): progress().data()}
     assert client.info("commandstats")["cmdstat_mget"]["calls"] == 1
 
 
 def test_no_snapshots_of_no_channels(redis_url):
-    assert broker.snapshots(broker.hasty("redis://127.0.0.1:1"), []) == {}
+    assert publications.snapshots(broker.hasty("redis://127.0.0.1:1"), []) == {}
 
 
 def test_a_dead_redis_is_said_so():
     client = broker.hasty("redis://127.0.0.1:1")
 
     for call in (
-        lambda: broker.snapshots(client, [order_complete(1)]),
-        lambda: broker.publish(client, order_status(1), {}),
-        lambda: broker.publish_progress(client, progress(), 9, {}),
+        lambda: publications.snapshots(client, [order_complete(1)]),
+        lambda: publications.publish(client, order_status(1), {}),
+        lambda: publications.publish_progress(client, progress(), 9, {}),
     ):
         with pytest.raises(RedisUnavailable, match="does not answer"):
             call()
@@ -260,12 +260,12 @@ def test_a_dead_redis_is_said_so():
 def test_a_lost_script_on_a_dead_redis_is_said_so(own_redis):
     server = own_redis()
     client = broker.hasty(server.url)
-    broker.publish_progress(client, progress(), 9, {})
+    publications.publish_progress(client, progress(), 9, {})
     server.kill()
 
     with pytest.raises(RedisUnavailable):
-        broker.publish_progress(client, progress(), 9, {})
+        publications.publish_progress(client, progress(), 9, {})
 
     server.start()
-    broker.publish_progress(client, progress(), 9, {})
+    publications.publish_progress(client, progress(), 9, {})
     eventually(lambda: order_percent(client) == 50, "the publication after the restart")

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from orderctl import broker
+from orderctl import broker, publications
 from orderctl.channels import Scope, order_progress, task_progress, task_status
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.messages import StatusChange, TaskProgress
@@ -46,22 +46,22 @@ def percents(events):
 
 
 def test_first_the_snapshots_then_what_comes(client, redis_url):
-    broker.publish(client, task_progress(1), progress(10))
+    publications.publish(client, task_progress(1), progress(10))
     events = subscribe(redis_url, [task_progress(1), task_progress(2)])
 
     assert next(events) == Subscribed(again=False)
     assert next(events) == Message(task_progress(1), progress(10), snapshot=True)
-    broker.publish(client, task_progress(2), progress(20, task_id=2))
-    broker.publish(client, task_progress(3), progress(30, task_id=3))
-    broker.publish(client, task_progress(1), progress(40))
+    publications.publish(client, task_progress(2), progress(20, task_id=2))
+    publications.publish(client, task_progress(3), progress(30, task_id=3))
+    publications.publish(client, task_progress(1), progress(40))
     assert until(events, Message) == [Message(task_progress(2), progress(20, task_id=2))]
     assert until(events, Message) == [Message(task_progress(1), progress(40))]
 
 
 def test_patterns_have_snapshots_too_oldest_first(client, redis_url):
-    broker.publish(client, task_progress(2), progress(20, task_id=2, timestamp=8))
-    broker.publish(client, task_progress(1), progress(10, timestamp=9))
-    broker.publish(client, task_status(1), status("downloading"))
+    publications.publish(client, task_progress(2), progress(20, task_id=2, timestamp=8))
+    publications.publish(client, task_progress(1), progress(10, timestamp=9))
+    publications.publish(client, task_status(1), status("downloading"))
     client.set("task:x:progress", "not ours")
     client.lpush("task:7:progress", "not ours")
 
@@ -71,7 +71,7 @@ def test_patterns_have_snapshots_too_oldest_first(client, redis_url):
         Message(task_progress(2), progress(20, task_id=2, timestamp=8), snapshot=True),
         Message(task_progress(1), progress(10, timestamp=9), snapshot=True),
     ]
-    broker.publish(client, task_progress(3), progress(30, task_id=3))
+    publications.publish(client, task_progress(3), progress(30, task_id=3))
     assert percents(until(events, Message)) == [30]
 
 
@@ -81,7 +81,7 @@ def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
     )
     until(events, Subscribed)
 
-    broker.publish(client, task_progress(1), progress(10))
+    publications.publish(client, task_progress(1), progress(10))
 
     assert percents(itertools.takewhile(lambda event: not isinstance(event, Idle), events)) == [10]
 
@@ -92,7 +92,7 @@ def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
 
     def publish():
         for number in itertools.count(1):
-            broker.publish(client, task_progress(1), progress(number % 100, attempt=number // 100))
+            publications.publish(client, task_progress(1), progress(number % 100, attempt=number // 100))
             if stop.is_set():
                 return
 
@@ -112,16 +112,16 @@ def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
 
 def test_messages_during_the_subscription_come_after_the_snapshot(client, redis_url, monkeypatch):
     """Published between the acknowledgement and the reading of the snapshots: old ones are dropped."""
-    read = broker.snapshots
+    read = publications.snapshots
 
     def publish_then_read(*arguments):
         for timestamp in (10, 20, 30):
-            broker.publish(client, task_status(1), status("downloading", timestamp))
+            publications.publish(client, task_status(1), status("downloading", timestamp))
         found = read(*arguments)
-        broker.publish(client, task_status(1), status("completed", 40))
+        publications.publish(client, task_status(1), status("completed", 40))
         return found
 
-    monkeypatch.setattr(broker, "snapshots", publish_then_read)
+    monkeypatch.setattr(publications, "snapshots", publish_then_read)
     events = subscribe(redis_url, [task_status(1)], tick=0.05)
 
     assert until(events, Idle)[1:] == [
@@ -138,8 +138,8 @@ def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
     (lost,) = until(events, Reconnecting)
     server.start()
     with broker.brisk(server.url) as client:
-        broker.publish(client, task_progress(1), progress(10))
-        broker.publish(client, task_progress(1), progress(20))
+        publications.publish(client, task_progress(1), progress(10))
+        publications.publish(client, task_progress(1), progress(20))
 
     assert isinstance(lost.error, RedisUnavailable)
     assert until(events, Message) == [
@@ -147,7 +147,7 @@ def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
         Message(task_progress(1), progress(20), snapshot=True),
     ]
     with broker.brisk(server.url) as client:
-        broker.publish(client, task_progress(1), progress(30))
+        publications.publish(client, task_progress(1), progress(30))
     assert until(events, Message) == [Message(task_progress(1), progress(30))]
 
 
@@ -156,14 +156,14 @@ def test_after_a_break_nothing_comes_twice(own_redis):
     with broker.brisk(server.url) as client:
         events = subscribe(server.url, patterns=["task:*"], tick=0.05, silence=60)
         until(events, Subscribed)
-        broker.publish(client, task_progress(1), progress(10))
-        broker.publish(client, task_progress(2), progress(20, task_id=2))
+        publications.publish(client, task_progress(1), progress(10))
+        publications.publish(client, task_progress(2), progress(20, task_id=2))
         until(events, Message)
         until(events, Message)
 
         client.client_kill_filter(_type="pubsub")
         until(events, Reconnecting)
-        broker.publish(client, task_progress(2), progress(30, task_id=2))
+        publications.publish(client, task_progress(2), progress(30, task_id=2))
 
         assert percents(until(events, Message)) == [30]
 
@@ -202,7 +202,7 @@ def test_a_caller_that_takes_its_time_misses_nothing(client, redis_url):
     events = subscribe(redis_url, [task_progress(1)], tick=0.02, silence=0.05)
     next(events)
     for percent in range(1, 100):
-        broker.publish(client, task_progress(1), progress(percent))
+        publications.publish(client, task_progress(1), progress(percent))
     threading.Event().wait(0.3)  # longer than the server may be silent
 
     heard = [until(events, Message)[-1] for _ in range(99)]
@@ -214,10 +214,10 @@ def test_a_worker_that_lost_its_lease_is_not_heard(client, redis_url):
     events = subscribe(redis_url, [task_progress(1)])
     next(events)
 
-    broker.publish(client, task_progress(1), progress(10, attempt=2))
-    broker.publish(client, task_progress(1), progress(90, attempt=1))
-    broker.publish(client, task_progress(1), progress(5, attempt=2))
-    broker.publish(client, task_progress(1), progress(20, attempt=2))
+    publications.publish(client, task_progress(1), progress(10, attempt=2))
+    publications.publish(client, task_progress(1), progress(90, attempt=1))
+    publications.publish(client, task_progress(1), progress(5, attempt=2))
+    publications.publish(client, task_progress(1), progress(20, attempt=2))
 
     assert percents([next(events), next(events)]) == [10, 20]
 
@@ -228,7 +228,7 @@ def test_clocks_that_differ_lose_no_status(client, redis_url):
 
     moves = [status("pending", 9), status("enrolled", 4), status("downloading", 4), status("completed", 4)]
     for move in moves:
-        broker.publish(client, task_status(1), move)
+        publications.publish(client, task_status(1), move)
 
     assert [next(events).data for _ in moves] == moves
 
@@ -258,7 +258,9 @@ def test_a_whole_envelope_is_read(client, redis_url):
     next(events)
 
     data = progress(10)
-    broker.publish(client, task_progress(1), {"scope": "task", "id": 1, "type": "progress", "data": data})
+    publications.publish(
+        client, task_progress(1), {"scope": "task", "id": 1, "type": "progress", "data": data}
+    )
 
     assert next(events) == Message(task_progress(1), data)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from orderctl import broker, schema
+from orderctl import broker, publications, schema
 from orderctl.channels import task_progress
 from orderctl.messages import TaskProgress
 from tests.cli.conftest import Program
@@ -24,10 +24,12 @@ def at_work(shop: Shop, redis_url: str) -> Shop:
     shop.do(lambda c: c.execute(update(task).where(task.c.id == 1).values(status="downloading", attempt=1)))
     shop.do(lambda c: c.execute(update(order).values(order_status="processing")))
     with broker.brisk(redis_url) as client:
-        broker.publish_progress(
+        publications.publish_progress(
             client, TaskProgress(1, 40.0, "01\x1b[2J.mp4", 2_000_000.0, 1000, 1, 1), 1, {}
         )
-        broker.publish(client, task_progress(2), TaskProgress(2, 70.0, "old.mp4", 1.0, 1000, 1, 1).data())
+        publications.publish(
+            client, task_progress(2), TaskProgress(2, 70.0, "old.mp4", 1.0, 1000, 1, 1).data()
+        )
     return shop
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from orderctl import bars, broker, channels, follow
+from orderctl import bars, broker, channels, follow, publications
 from orderctl.cli.tail import line
 from orderctl.follow import End, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
@@ -74,7 +74,7 @@ def test_a_kind_that_is_not_drawn_is_still_told():
 def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
     shop.order("DH1", courses=1)
     client = broker.brisk(redis_url)
-    broker.publish_progress(client, progress(10), 1, {})
+    publications.publish_progress(client, progress(10), 1, {})
     with subprocess.Popen(
         [SCRIPT, "tail", "order", "DH1", "-o", "jsonl"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -82,10 +82,10 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
         first = {
             (line["scope"], line["data"]["percent"], line["snapshot"]) for line in (next(read), next(read))
         }
-        broker.publish_progress(client, progress(40), 1, {})
+        publications.publish_progress(client, progress(40), 1, {})
         live = [next(read), next(read)]
         shop.complete(1)
-        broker.send(client, StatusChange(channels.Scope.ORDER, 1, "completed", "processing", 9_999))
+        publications.send(client, StatusChange(channels.Scope.ORDER, 1, "completed", "processing", 9_999))
         rest = list(read)
     client.close()
 
@@ -110,7 +110,7 @@ def test_an_end_that_nobody_published_is_found_in_the_database(shop: Shop, redis
     subject = follow.find_task(shop.engine, 1)
     client = broker.brisk(redis_url)
     events = follow.watch(shop.engine, redis_url, subject, Patience(total=20))
-    broker.publish_progress(client, progress(10), 1, {})
+    publications.publish_progress(client, progress(10), 1, {})
     assert isinstance(next(events), Update)
 
     shop.complete(1)
@@ -122,7 +122,7 @@ def test_an_end_that_nobody_published_is_found_in_the_database(shop: Shop, redis
 def test_hostile_text_is_only_text(shop: Shop, redis_url: str, orderctl: Program):
     shop.order("DH1", courses=1)
     client = broker.brisk(redis_url)
-    broker.publish_progress(client, progress(10, file="\x1b[2Jevil\u202e.mp4"), 1, {})
+    publications.publish_progress(client, progress(10, file="\x1b[2Jevil\u202e.mp4"), 1, {})
     client.close()
 
     ended = orderctl("tail", "task", "1", "--timeout", "1s")
@@ -148,8 +148,8 @@ def test_a_pattern_chooses_channels(shop: Shop, redis_url: str, inside: Program)
 
     def speak() -> None:
         while not over.wait(0.05):
-            broker.publish_progress(client, progress(10), 1, {})
-            broker.send(client, StatusChange(channels.Scope.TASK, 1, "downloading", "enrolled", 9_999))
+            publications.publish_progress(client, progress(10), 1, {})
+            publications.send(client, StatusChange(channels.Scope.TASK, 1, "downloading", "enrolled", 9_999))
 
     over = threading.Event()
     speaker = threading.Thread(target=speak)

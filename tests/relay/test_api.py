@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from orderctl import broker, database
+from orderctl import database, publications
 from orderctl.channels import task_progress
 from orderctl.states import Severity
 from tests.relay.conftest import Answer, RunningRelay, StartRelay
@@ -54,7 +54,7 @@ class TestOrders:
         claim = shop.claimed(second)
         shop.start(claim)
         fail(shop, third)
-        broker.publish(
+        publications.publish(
             store, task_progress(second), {"percent": 42.5, "currentFile": "02.mp4", "speed": 1.5e6, "seq": 1}
         )
         store.set(f"task:{third}:progress", b"junk")

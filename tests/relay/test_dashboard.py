@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from orderctl import broker, database
+from orderctl import database, publications
 from orderctl.channels import order_complete, task_progress, task_status
 from tests.relay.conftest import SOON, RunningRelay, StartRelay, progress
 from tests.servers.availability import needed
@@ -110,7 +110,7 @@ def test_the_dashboard_works_unchanged(
     relay = start_relay("--origin", "https://shop.example", database_url=migrated_url)
     first, second = shop.paid("DH123456", 2)
     order = shop.order("DH123456").id
-    broker.publish(
+    publications.publish(
         store, task_progress(first), {"percent": 7, "currentFile": "a", "speed": 1, "timestamp": 1}
     )
 
@@ -133,7 +133,7 @@ def test_the_dashboard_works_unchanged(
         assert heard["data"]["percent"] == percent
         assert heard["data"]["currentFile"] == "01.mp4"
         assert heard["data"]["speed"] == 1_000_000
-    broker.publish(store, task_status(second), {"newStatus": "completed", "timestamp": 2})
+    publications.publish(store, task_status(second), {"newStatus": "completed", "timestamp": 2})
     assert dashboard.tell("status")["message"]["data"]["newStatus"] == "completed"
 
     session = restart(relay, dashboard, signal.SIGTERM)
@@ -141,7 +141,7 @@ def test_the_dashboard_works_unchanged(
     assert dashboard.tell("progress", lambda line: line["message"]["data"]["percent"] == 88)
 
     assert restart(relay, dashboard, signal.SIGKILL) == session
-    broker.publish(
+    publications.publish(
         store,
         order_complete(order),
         {"orderId": order, "totalTasks": 2, "completedTasks": 2, "failedTasks": 0, "timestamp": 3},

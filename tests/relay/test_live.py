@@ -14,7 +14,7 @@ import pytest
 import redis
 import websockets
 
-from orderctl import broker
+from orderctl import publications
 from orderctl.channels import PATTERNS, order_complete, order_status, task_progress, task_status
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
@@ -46,11 +46,11 @@ class TestPlainProtocol:
             client = await Plain.connect(relay)
             await client.subscribe(order=123)
             await client.subscribe(task=456)
-            broker.publish_progress(
+            publications.publish_progress(
                 store, TaskProgress(456, 50.0, "a.mp4", 1.5, 1000, 1, 1), 123, {457: 100.0}
             )
-            broker.publish(store, order_status(123), {"orderId": 123, "newStatus": "completed"})
-            broker.publish(
+            publications.publish(store, order_status(123), {"orderId": 123, "newStatus": "completed"})
+            publications.publish(
                 store,
                 order_complete(123),
                 {"orderId": 123, "totalTasks": 2, "completedTasks": 2, "failedTasks": 0, "timestamp": 1},
@@ -68,8 +68,10 @@ class TestPlainProtocol:
         assert heard[1]["data"]["data"]["percent"] == 75
 
     def test_a_new_subscriber_gets_the_last_messages(self, relay: RunningRelay, store: redis.Redis):
-        broker.publish(store, task_progress(456), {"taskId": 456, "percent": 77, "timestamp": 1})
-        broker.publish(store, task_status(456), {"taskId": 456, "newStatus": "downloading", "timestamp": 1})
+        publications.publish(store, task_progress(456), {"taskId": 456, "percent": 77, "timestamp": 1})
+        publications.publish(
+            store, task_status(456), {"taskId": 456, "newStatus": "downloading", "timestamp": 1}
+        )
 
         async def scenario():
             client = await Plain.connect(relay)
@@ -90,7 +92,7 @@ class TestPlainProtocol:
             while not done.is_set():
                 seq += 1
                 data = TaskProgress(456, seq % 100, "a", None, 1000, 1, seq)
-                await asyncio.to_thread(broker.publish, store, task_progress(456), data.data())
+                await asyncio.to_thread(publications.publish, store, task_progress(456), data.data())
             return seq
 
         async def listen():
@@ -241,7 +243,7 @@ class TestOutage:
             client = await Plain.connect(relay)
             await client.subscribe(task=456)
             with redis.Redis.from_url(server.url) as store:
-                broker.publish(store, task_progress(456), {"percent": 10, "timestamp": 1})
+                publications.publish(store, task_progress(456), {"percent": 10, "timestamp": 1})
             first = await client.hear()
             server.kill()
             degraded = await client.hear()
@@ -251,7 +253,7 @@ class TestOutage:
             health = await asyncio.to_thread(relay.ask, "/healthz")
             server.start()
             with redis.Redis.from_url(server.url) as store:
-                broker.publish(store, task_progress(456), {"percent": 20, "timestamp": 2})
+                publications.publish(store, task_progress(456), {"percent": 20, "timestamp": 2})
             restored = [await client.hear() for _ in range(2)]
             return first, degraded, told, health, restored, [await late.hear() for _ in range(3)]
 

@@ -11,7 +11,7 @@ import redis
 import socketio
 import websockets
 
-from orderctl import broker
+from orderctl import publications
 from orderctl.channels import task_progress
 from tests.relay.conftest import SOON, RunningRelay, SocketIo, StartRelay, eventually, play, progress
 from tests.servers.redis import RedisServer
@@ -125,7 +125,7 @@ class TestPackets:
     ):
         """After every message it unsubscribes and subscribes all its tasks."""
         for task_id in (1, 2, 3):
-            broker.publish(store, task_progress(task_id), {"percent": 0, "timestamp": 1})
+            publications.publish(store, task_progress(task_id), {"percent": 0, "timestamp": 1})
 
         async def scenario():
             client = await SocketIo.connect(relay)
@@ -184,7 +184,7 @@ class TestRecovery:
             await asyncio.to_thread(relay.stop, number)
             packets = [packet async for packet in remaining(client)]
             code = await client.closed()
-            broker.publish(store, task_progress(456), {"percent": 42, "timestamp": 1})
+            publications.publish(store, task_progress(456), {"percent": 42, "timestamp": 1})
             relay.close()
             await asyncio.to_thread(relay.start)
             again = await SocketIo.connect(relay, client.session | {"offset": "x"})
@@ -306,7 +306,7 @@ async def remaining(client: SocketIo):
 
 
 def test_python_socketios_client(relay: RunningRelay, store: redis.Redis):
-    broker.publish(store, task_progress(456), {"percent": 3, "timestamp": 1})
+    publications.publish(store, task_progress(456), {"percent": 3, "timestamp": 1})
 
     async def scenario():
         client = socketio.AsyncClient(reconnection=False)

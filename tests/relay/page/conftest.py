@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from orderctl import broker, clock, database
+from orderctl import clock, database, publications
 from orderctl.channels import task_progress
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import RunningRelay, StartRelay
@@ -124,7 +124,7 @@ def publish(store: redis.Redis) -> Publish:
     def publish(task_id: int, percent: float, file: str = "01.mp4", speed: float | None = 1e6) -> None:
         seq = next(count)
         data = TaskProgress(task_id, percent, file, speed, clock.milliseconds(), 1, seq)
-        broker.publish(store, task_progress(task_id), data.data())
+        publications.publish(store, task_progress(task_id), data.data())
 
     return publish
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from orderctl import broker
+from orderctl import publications
 from orderctl.channels import task_progress
 from orderctl.relay.tokens import mint
 from tests.relay.conftest import RunningRelay, StartRelay
@@ -67,7 +67,7 @@ class TestOutage:
         expect(page.locator("#banner")).to_contain_text("Redis does not answer")
         server.start()
         with redis.Redis.from_url(server.url) as store:
-            broker.publish(store, task_progress(task), {"percent": 33, "timestamp": 1})
+            publications.publish(store, task_progress(task), {"percent": 33, "timestamp": 1})
 
         expect(page.locator("#connection")).to_have_text("Live")
         expect(page.locator(".row-percent")).to_have_text("33 %")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from orderctl import broker
+from orderctl import publications
 from orderctl.channels import task_status
 from orderctl.states import Severity
 from tests.relay.conftest import RunningRelay
@@ -75,7 +75,7 @@ class TestTasks:
 
         shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte for 60 s'")
         change = {"newStatus": "failed", "error": "no byte", "errorType": "TIMEOUT", "timestamp": 1}
-        broker.publish(store, task_status(task), {"taskId": task, **change})
+        publications.publish(store, task_status(task), {"taskId": task, **change})
 
         expect(page.locator(".task-error")).to_have_text("TIMEOUT: no byte for 60 s")
         expect(page.locator(".task .badge")).to_have_text("failed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from orderctl import broker, database
+from orderctl import database, publications
 from orderctl.channels import order_complete, order_status, task_status
 from orderctl.schema import download_tasks, orders
 from tests.relay.conftest import RunningRelay
@@ -154,9 +154,9 @@ class TestLive:
         order = shop.order("DH1").id
         for change in shop.complete(claim).messages:
             channel = task_status(task) if "taskId" in change.data() else order_status(order)
-            broker.publish(store, channel, change.data())
+            publications.publish(store, channel, change.data())
         data = {"orderId": order, "totalTasks": 1, "completedTasks": 1, "failedTasks": 0, "timestamp": 1}
-        broker.publish(store, order_complete(order), data)
+        publications.publish(store, order_complete(order), data)
 
         expect(page.locator(".row .badge")).to_have_text("completed")
         expect(page.locator(".row-percent")).to_have_text("100 %")
@@ -198,7 +198,7 @@ class TestLive:
         heard(relay, page, 2)
 
         for percent, attempt, seq in ((50, 2, 1), (90, 1, 9), (60, 2, 2)):
-            broker.publish(
+            publications.publish(
                 store,
                 f"task:{task}:progress",
                 {"percent": percent, "attempt": attempt, "seq": seq, "timestamp": 1},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from orderctl import broker
+from orderctl import publications
 from orderctl.channels import task_status
 from orderctl.relay.assembly import PAGE
 from orderctl.states import Severity
@@ -52,9 +52,9 @@ class TestHostileText:
         heard(relay, page, 2)
         page.locator("summary").first.click()
         shop.execute("UPDATE download_tasks SET status='downloading'")
-        broker.publish(store, task_status(task), {"newStatus": "downloading", "timestamp": 1})
+        publications.publish(store, task_status(task), {"newStatus": "downloading", "timestamp": 1})
         data = {"percent": 5, "currentFile": HOSTILE + TURNED, "timestamp": 1, "__proto__": {"harmed": 1}}
-        broker.publish(store, f"task:{task}:progress", data)
+        publications.publish(store, f"task:{task}:progress", data)
 
         now = page.locator(".task-now")
         expect(now).to_contain_text(HOSTILE)

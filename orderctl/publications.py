@@ -1,0 +1,211 @@
+"""What is published on the channels: atomically, with the last message of each kept as its snapshot.
+
+All of it may be lost: what matters is in the database by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import redis
+from redis import exceptions
+
+from orderctl import broker, faults, messages
+from orderctl.channels import (
+    SNAPSHOT_TTL,
+    Channel,
+    order_progress,
+    sent_marker,
+    task_progress,
+)
+from orderctl.errors import InvalidMessage, OrderctlError
+from orderctl.messages import Data, Payload, StatusChange, TaskProgress
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Script:
+    """A Lua script: all of it happens at one moment, in one round trip."""
+
+    source: str
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha1(self.source.encode()).hexdigest())  # noqa: S324
+
+    def run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
+        faults.point("publish.before")
+        answer = self._run(client, keys, arguments)
+        faults.point("publish.after")
+        return answer
+
+    def _run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
+        command: tuple[Any, ...] = ("EVALSHA", self.digest, len(keys), *keys, *arguments)
+        try:
+            return client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except exceptions.NoScriptError:
+            with broker.translating():
+                return client.execute_command("EVAL", self.source, *command[2:])  # type: ignore[no-untyped-call]
+        except exceptions.RedisError as error:
+            raise broker.translate(error) from error
+
+
+# Published before it is kept: a full Redis takes no keys, but still passes messages on.
+_PUBLISH: Final = _Script("""
+local heard = redis.call('PUBLISH', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return heard
+""")
+
+# KEYS: the task's channel, the order's, those of the siblings that may be at work.
+# ARGV: the task's payload, TTL, percent; the start of the order's payload; sum and number of the rest.
+# The order's timestamp is the server's: workers on several machines write to this channel.
+_PUBLISH_PROGRESS: Final = _Script("""
+local heard = redis.call('PUBLISH', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+local sum, count = ARGV[3] + ARGV[5], 1 + ARGV[6]
+for i = 3, #KEYS do
+  count = count + 1
+  local kept = redis.pcall('GET', KEYS[i])
+  if type(kept) == 'string' then
+    local valid, data = pcall(cjson.decode, kept)
+    if valid and type(data) == 'table' then
+      if type(data.data) == 'table' then data = data.data end
+      if type(data.percent) == 'number' and data.percent >= 0 and data.percent <= 100 then
+        sum = sum + data.percent
+      end
+    end
+  end
+end
+local now = redis.call('TIME')
+local payload = string.format('%s"percent":%.14g,"timestamp":%s%03d}', ARGV[4],
+  math.floor(sum / count * 100 + 0.5) / 100, now[1], math.floor(now[2] / 1000))
+redis.call('PUBLISH', KEYS[2], payload)
+redis.call('SET', KEYS[2], payload, 'EX', ARGV[2])
+return heard
+""")
+
+
+def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> int:
+    """Send a message and keep it as the channel's snapshot, at one moment.
+
+    Returns:
+        How many were listening.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
+
+
+def send(client: redis.Redis, message: Payload) -> int:
+    """Publish a message on the channel where it belongs.
+
+    Returns:
+        How many were listening.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    return publish(client, message.channel, message.data())
+
+
+# The marker outlives any pause between two tries of one courier.
+_PUBLISH_ONCE: Final = _Script("""
+if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', 86400) then return 0 end
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+""")
+
+
+def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping[str, Any]) -> bool:
+    """Send and keep a message unless one of that name was sent in the last day.
+
+    Returns:
+        Whether it was sent now.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    keys = [str(channel), sent_marker(name)]
+    with broker.translating():
+        return bool(_PUBLISH_ONCE.run(client, keys, [messages.encode(data), SNAPSHOT_TTL]))
+
+
+def publish_progress(
+    client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Mapping[int, float | None]
+) -> int:
+    """Send a task's progress and its order's, and keep both as snapshots, at one moment.
+
+    The order's percent is the mean of its tasks'.
+
+    Args:
+        client: Usually :func:`broker.hasty`.
+        progress: The task's.
+        order_id: Its order.
+        siblings: The order's tasks but for the cancelled ones, by id: a percent that is final (completed
+            100, failed 0), or None to take the task's snapshot (0 while there is none). The task itself
+            may be among them.
+
+    Returns:
+        How many listened to the task.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer, or takes no changes.
+        Misconfigured: When it refuses us.
+    """
+    others = [task_id for task_id in siblings if task_id != progress.task_id]
+    final = [percent for task_id in others if (percent := siblings[task_id]) is not None]
+    live = [str(task_progress(task_id)) for task_id in others if siblings[task_id] is None]
+    head = messages.encode({"orderId": order_id, "currentFile": progress.current_file})
+    keys = [str(task_progress(progress.task_id)), str(order_progress(order_id)), *live]
+    arguments = [
+        messages.encode(progress.data()),
+        SNAPSHOT_TTL,
+        progress.percent,
+        f"{head[:-1]},",
+        sum(final),
+        len(final),
+    ]
+    return int(_PUBLISH_PROGRESS.run(client, keys, arguments))
+
+
+def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel, Data]:
+    """The last message of each channel that has one; what is no message is left out.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+        Misconfigured: When it refuses us.
+    """
+    wanted = list(channels)
+    if not wanted:
+        return {}
+    with broker.translating():
+        payloads = cast("list[bytes | None]", client.mget([str(channel) for channel in wanted]))
+    found = {}
+    for channel, payload in zip(wanted, payloads, strict=True):
+        try:
+            if payload is not None:
+                found[channel] = messages.decode(channel, payload)
+        except InvalidMessage as error:
+            _log.debug("the snapshot of %s is no message: %s", channel, error)
+    return found
+
+
+def changes(client: redis.Redis, messages: Iterable[StatusChange]) -> None:
+    """Publish status changes; a Redis that does not answer is logged and nothing else."""
+    for message in messages:
+        try:
+            send(client, message)
+        except OrderctlError as error:
+            _log.info("a status message is lost: %s", error)
+            return
