@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sqlalchemy import Connection, Engine
 
 from orderctl import audit, database, listing, migrate, orders, reconcile, settings, tasks
-from orderctl.listing import Filter
+from orderctl.listing import OrderFilter
 from orderctl.relay import queries as relay
 from orderctl.tasks import Selection
 from tests import rows
@@ -54,21 +54,21 @@ def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Quer
         return f"{order.created_at:%Y%m%dT%H%M%S%f}-{order.id}"
 
     middle, end = cursor(count // 2), cursor(200)
-    paid = Filter(paid=True)
+    paid = OrderFilter(paid=True)
     some = list(range(count // 2, count // 2 + 50))
     return {
         "page of paid orders, first": partial(listing.page, wanted=paid, limit=50),
         "page of paid orders, middle": partial(listing.page, wanted=paid, limit=50, after=middle),
         "page of paid orders, last": partial(listing.page, wanted=paid, limit=50, after=end),
-        "page of all orders, middle": partial(listing.page, wanted=Filter(), limit=50, after=middle),
+        "page of all orders, middle": partial(listing.page, wanted=OrderFilter(), limit=50, after=middle),
         "events of an order of 20,000": partial(audit.search, order_id=count // 2, limit=100),
         "error summary": partial(audit.errors, limit=50),
         "latest event of 50 orders": partial(audit.latest, order_ids=some),
         "statistics, counted to 10,000": listing.stats,
         "order by code": partial(orders.find, reference=f"DH{count // 3}"),
-        "orders of a customer": partial(listing.page, wanted=Filter(email="7@example.com"), limit=50),
+        "orders of a customer": partial(listing.page, wanted=OrderFilter(email="7@example.com"), limit=50),
         "orders of a rare status, paid": partial(
-            listing.page, wanted=Filter(paid=True, statuses=["processing"]), limit=50
+            listing.page, wanted=OrderFilter(paid=True, statuses=["processing"]), limit=50
         ),
         "failed tasks, newest 50": partial(
             tasks.select_tasks, wanted=Selection(statuses=["failed"]), limit=50

@@ -15,16 +15,21 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import audit, channels, database, mail, outbox, publications, webhook
 from orderctl.audit import NewEvent, Origin
-from orderctl.outbox import Entry, Kind
+from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
 
 _log = logging.getLogger(__name__)
 
 #: Kinds that go together; a server that does not answer holds up its own group alone.
-GROUPS: Final = ((Kind.COMPLETION,), (Kind.WEBHOOK,), (Kind.SUMMARY, Kind.ALERT))
+GROUPS: Final = ((EntryKind.COMPLETION,), (EntryKind.WEBHOOK,), (EntryKind.SUMMARY, EntryKind.ALERT))
 #: How long an entry stays with its taker, in seconds: longer than sending one takes.
-_LEASES: Final = {Kind.COMPLETION: 10.0, Kind.WEBHOOK: 60.0, Kind.SUMMARY: 120.0, Kind.ALERT: 120.0}
+_LEASES: Final = {
+    EntryKind.COMPLETION: 10.0,
+    EntryKind.WEBHOOK: 60.0,
+    EntryKind.SUMMARY: 120.0,
+    EntryKind.ALERT: 120.0,
+}
 _BATCH: Final = 20
 _LONGEST_PAUSE: Final = 3600.0
 #: Longest pause of what people are waiting for at their screens.
@@ -34,7 +39,7 @@ _MOST_TRIES: Final = 30
 
 
 @dataclass(slots=True)
-class Report:
+class SendReport:
     """What a round of sending did: dedup keys of what was sent, and of what was put off."""
 
     sent: list[str] = field(default_factory=list)
@@ -46,14 +51,14 @@ class Report:
 Sender = Callable[[Entry], "bool | str"]
 
 
-def send_completions(engine: Engine, client: redis.Redis) -> Report:
+def send_completions(engine: Engine, client: redis.Redis) -> SendReport:
     """Send the completion messages that are due.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
     """
-    report = Report()
-    _send(engine, {Kind.COMPLETION: lambda entry: _complete(client, entry)}, report)
+    report = SendReport()
+    _send(engine, {EntryKind.COMPLETION: lambda entry: _complete(client, entry)}, report)
     return report
 
 
@@ -61,9 +66,9 @@ def send_due(
     engine: Engine,
     client: redis.Redis,
     settings: Settings,
-    groups: Sequence[Sequence[Kind]] = GROUPS,
+    groups: Sequence[Sequence[EntryKind]] = GROUPS,
     over: Callable[[], bool] = lambda: False,
-) -> Report:
+) -> SendReport:
     """Send all that is due; what is not configured is settled with a remark, so that nothing piles up.
 
     Args:
@@ -76,20 +81,23 @@ def send_due(
     Raises:
         DatabaseUnavailable: When the database does not answer.
     """
-    senders: dict[Kind, Sender] = {
-        Kind.COMPLETION: lambda entry: _complete(client, entry),
-        Kind.SUMMARY: lambda entry: _mail_summary(engine, settings, entry),
-        Kind.ALERT: lambda entry: _mail_alert(engine, settings, entry),
-        Kind.WEBHOOK: lambda entry: _post(settings, entry),
+    senders: dict[EntryKind, Sender] = {
+        EntryKind.COMPLETION: lambda entry: _complete(client, entry),
+        EntryKind.SUMMARY: lambda entry: _mail_summary(engine, settings, entry),
+        EntryKind.ALERT: lambda entry: _mail_alert(engine, settings, entry),
+        EntryKind.WEBHOOK: lambda entry: _post(settings, entry),
     }
-    report = Report()
+    report = SendReport()
     for kinds in groups:
         _send(engine, {kind: senders[kind] for kind in kinds}, report, over)
     return report
 
 
 def _send(
-    engine: Engine, senders: Mapping[Kind, Sender], report: Report, over: Callable[[], bool] = lambda: False
+    engine: Engine,
+    senders: Mapping[EntryKind, Sender],
+    report: SendReport,
+    over: Callable[[], bool] = lambda: False,
 ) -> None:
     kinds = list(senders)
     lease = max(_LEASES[kind] for kind in kinds)
@@ -104,12 +112,12 @@ def _send(
             if over():
                 database.transact(engine, partial(outbox.put_back, entry=entry))
             else:
-                _settle(engine, entry, senders[Kind(entry.kind)], report)
+                _settle(engine, entry, senders[EntryKind(entry.kind)], report)
         if len(entries) < _BATCH:
             return
 
 
-def _settle(engine: Engine, entry: Entry, send: Sender, report: Report) -> None:
+def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> None:
     try:
         # Those before it in the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
@@ -132,7 +140,7 @@ def _say_once(remark: str) -> None:
 
 
 def _hold(engine: Engine, entry: Entry) -> bool:
-    lease = _LEASES[Kind(entry.kind)]
+    lease = _LEASES[EntryKind(entry.kind)]
     return database.transact(engine, lambda connection: outbox.extend(connection, entry, lease))
 
 
@@ -141,9 +149,9 @@ def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None
         _record_mail(connection, entry, EventType.EMAIL_SENT, {"attempts": entry.attempts})
 
 
-def _postpone(engine: Engine, entry: Entry, error: Exception, report: Report) -> None:
+def _postpone(engine: Engine, entry: Entry, error: Exception, report: SendReport) -> None:
     text = f"{type(error).__name__}: {error}"
-    live = entry.kind == Kind.COMPLETION
+    live = entry.kind == EntryKind.COMPLETION
     hopeless = entry.attempts >= _MOST_TRIES or isinstance(error, mail.Undeliverable)
     if hopeless and not live:
         report.dropped.append(entry.dedup_key)
@@ -163,7 +171,7 @@ def _give_up(connection: Connection, entry: Entry, text: str) -> None:
         _record_mail(connection, entry, EventType.EMAIL_FAILED, {"error": text})
 
 
-_MAILS: Final = {Kind.SUMMARY, Kind.ALERT}
+_MAILS: Final = {EntryKind.SUMMARY, EntryKind.ALERT}
 
 
 def _record_mail(

@@ -245,7 +245,7 @@ def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
         "fingerprint": failure.fingerprint,
     }
     outbox.put_spaced(
-        connection, outbox.Kind.ALERT, f"alert:{failure.fingerprint}", payload, seconds=ALERT_SECONDS
+        connection, outbox.EntryKind.ALERT, f"alert:{failure.fingerprint}", payload, seconds=ALERT_SECONDS
     )
 
 
@@ -258,4 +258,4 @@ def _tell(connection: Connection, task: TaskState, failure: Failure, key: str) -
         "error": failure.message,
         "attempt": task.attempt,
     }
-    outbox.put(connection, outbox.Kind.WEBHOOK, f"{key}:webhook", payload)
+    outbox.put(connection, outbox.EntryKind.WEBHOOK, f"{key}:webhook", payload)

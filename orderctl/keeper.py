@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from orderctl import __version__, broker, channels, clock, database, delivery, reconcile
 from orderctl.errors import OrderctlError
-from orderctl.outbox import Kind
+from orderctl.outbox import EntryKind
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def send(settings: Settings) -> None:
         thread.join()
 
 
-def _send(engine: Engine, settings: Settings, group: Sequence[Kind], over: threading.Event) -> None:
+def _send(engine: Engine, settings: Settings, group: Sequence[EntryKind], over: threading.Event) -> None:
     def turn(client: redis.Redis) -> None:
         delivery.send_due(engine, client, settings, [group], over.is_set)
 

@@ -20,7 +20,7 @@ _CURSOR_TIME = "%Y%m%dT%H%M%S%f"
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class OrderFilter:
     """Which orders are wanted; None means any.
 
     Attributes:
@@ -64,7 +64,7 @@ class Stats:
 
 
 def page(
-    connection: Connection, wanted: Filter, *, limit: int = 50, after: str | None = None, skip: int = 0
+    connection: Connection, wanted: OrderFilter, *, limit: int = 50, after: str | None = None, skip: int = 0
 ) -> Page:
     """One page of orders.
 
@@ -93,14 +93,14 @@ def page(
     return Page(found, _cursor(chosen[-1].created_at, chosen[-1].id) if more else None)
 
 
-def count(connection: Connection, wanted: Filter) -> int:
+def count(connection: Connection, wanted: OrderFilter) -> int:
     """How many orders there are of that kind, exactly."""
     return connection.execute(
         select(func.count()).select_from(orders).where(*_conditions(wanted))
     ).scalar_one()
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     o = orders.c
     conditions: list[ColumnElement[bool]] = []
     if wanted.paid or wanted.stale_seconds is not None:

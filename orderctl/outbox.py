@@ -17,7 +17,7 @@ from orderctl.schema import outbox
 from orderctl.states import OrderStatus
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is."""
 
     COMPLETION = "completion"  #: The complete message on an order's channel.
@@ -39,7 +39,7 @@ class Entry:
 
 
 def put(
-    connection: Connection, kind: Kind, dedup_key: str, payload: dict[str, Any], *, delay: float = 0
+    connection: Connection, kind: EntryKind, dedup_key: str, payload: dict[str, Any], *, delay: float = 0
 ) -> bool:
     """Write an entry; False when one of that key is there already.
 
@@ -68,7 +68,7 @@ def put(
 
 
 def put_spaced(
-    connection: Connection, kind: Kind, name: str, payload: dict[str, Any], *, seconds: float
+    connection: Connection, kind: EntryKind, name: str, payload: dict[str, Any], *, seconds: float
 ) -> bool:
     """Write an entry of which at most one of that name leaves in so many seconds.
 
@@ -113,10 +113,10 @@ def put_order_end(
         completion: What the message says.
         status: How it ended.
     """
-    put(connection, Kind.COMPLETION, f"{key}:completion", completion.data())
-    put(connection, Kind.SUMMARY, f"{key}:summary", {"orderId": order_id, "status": status.value})
+    put(connection, EntryKind.COMPLETION, f"{key}:completion", completion.data())
+    put(connection, EntryKind.SUMMARY, f"{key}:summary", {"orderId": order_id, "status": status.value})
     event = {"event": f"order_{status}", **completion.data()}
-    put(connection, Kind.WEBHOOK, f"{key}:webhook", event)
+    put(connection, EntryKind.WEBHOOK, f"{key}:webhook", event)
 
 
 def is_due(connection: Connection, kinds: Sequence[str]) -> bool:

@@ -46,7 +46,7 @@ _RERUNS: Final = 2
 _LATE_SECONDS: Final = 60
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What can be wrong."""
 
     EXPIRED_LEASE = "expired-lease"  #: A task's worker was lost.
@@ -60,7 +60,7 @@ class Kind(StrEnum):
 class Finding:
     """Something that is wrong, or was."""
 
-    kind: Kind
+    kind: FindingKind
     order_id: int | None
     task_id: int | None
     text: str
@@ -241,14 +241,15 @@ def _unended_findings(connection: Connection) -> list[Finding]:
     some, open_task = _tasks_of_order(), _tasks_of_order(ended=False)
     rows = _paid_and_open(connection, some.exists(), ~open_task.exists())
     return [
-        Finding(Kind.NOT_ENDED, row.id, None, f"order {row.order_code}: every task has ended") for row in rows
+        Finding(FindingKind.NOT_ENDED, row.id, None, f"order {row.order_code}: every task has ended")
+        for row in rows
     ]
 
 
 def _without_tasks(connection: Connection) -> list[Finding]:
     rows = _paid_and_open(connection, ~_tasks_of_order().exists())
     return [
-        Finding(Kind.NO_TASKS, row.id, None, f"order {row.order_code} is paid and has no tasks")
+        Finding(FindingKind.NO_TASKS, row.id, None, f"order {row.order_code} is paid and has no tasks")
         for row in rows
     ]
 
@@ -276,17 +277,20 @@ def _late(connection: Connection) -> list[Finding]:
     )
     rows = connection.execute(query.order_by(box.due_at).limit(_BATCH))
     return [
-        Finding(Kind.NOT_SENT, None, None, f"{row.dedup_key}: {row.last_error or 'is late'}") for row in rows
+        Finding(FindingKind.NOT_SENT, None, None, f"{row.dedup_key}: {row.last_error or 'is late'}")
+        for row in rows
     ]
 
 
 def _expired_finding(task_id: int, order_id: int, worker: str | None, *, mended: bool = False) -> Finding:
-    return Finding(Kind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", mended)
+    return Finding(
+        FindingKind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", mended
+    )
 
 
 def _unrung_finding(task_id: int, order_id: int, *, mended: bool = False) -> Finding:
     return Finding(
-        Kind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and has no job in the queue", mended
+        FindingKind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and has no job in the queue", mended
     )
 
 

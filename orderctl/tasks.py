@@ -51,7 +51,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TaskFilter:
     """Which tasks are wanted; None means any.
 
     Attributes:
@@ -99,7 +99,7 @@ def of_orders(connection: Connection, order_ids: Collection[int]) -> list[Task]:
 
 
 def select_tasks(
-    connection: Connection, wanted: Selection, *, limit: int = 100, before_id: int | None = None
+    connection: Connection, wanted: TaskFilter, *, limit: int = 100, before_id: int | None = None
 ) -> list[Task]:
     """Tasks, the newest first.
 
@@ -118,7 +118,7 @@ def select_tasks(
     return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
 
 
-def group_errors(connection: Connection, wanted: Selection, *, limit: int = 50) -> list[ErrorGroup]:
+def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50) -> list[ErrorGroup]:
     """Failed tasks by the way in which they failed, the most frequent first."""
     task = download_tasks.c
     groups = (
@@ -242,7 +242,7 @@ def _because(reason: str | None) -> dict[str, str]:
     return {"because": f" ({reason})" if reason else ""}
 
 
-def _conditions(wanted: Selection) -> list[ColumnElement[bool]]:
+def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     task = download_tasks.c
     conditions: list[ColumnElement[bool]] = []
     if wanted.ids is not None:

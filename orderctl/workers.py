@@ -18,7 +18,7 @@ from orderctl.states import UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
-class Supervisor:
+class SupervisorSign:
     """A supervisor that sent a heartbeat in the last ten seconds, or whose tasks still have a lease.
 
     Attributes:
@@ -37,7 +37,7 @@ class Supervisor:
     tasks: tuple[int, ...]
 
 
-def find_all(connection: Connection, client: redis.Redis) -> list[Supervisor]:
+def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign]:
     """Every supervisor that Redis or the database knows of.
 
     Raises:
@@ -97,10 +97,10 @@ def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:
     return [json.loads(value) for value in values if value is not None]
 
 
-def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> Supervisor:
+def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> SupervisorSign:
     sign = sign or {}
     started = sign.get("started")
-    return Supervisor(
+    return SupervisorSign(
         name=name,
         alive=bool(sign),
         host=sign.get("host"),

@@ -125,7 +125,7 @@ class App:
         from orderctl import tasks
 
         with self.reading() as connection:
-            tasks.select_tasks(connection, tasks.Selection(), limit=1)
+            tasks.select_tasks(connection, tasks.TaskFilter(), limit=1)
 
     @property
     def redis_url(self) -> str:

@@ -18,7 +18,7 @@ from orderctl.render import Column, Format
 from orderctl.states import ENDED_ORDER, OrderStatus
 
 if TYPE_CHECKING:
-    from orderctl.listing import Filter
+    from orderctl.listing import OrderFilter
     from orderctl.payments import Payment, Result
 
 STATS: Final = (
@@ -87,17 +87,17 @@ def list_(
         orderctl orders list --stale 10m
         orderctl orders list --paid --since yesterday -o json
     """
-    from orderctl.listing import Filter
+    from orderctl.listing import OrderFilter
 
     stale_seconds = None if stale is None else stale.total_seconds()
-    wanted = Filter(paid, status, stale_seconds, email, period.since, period.until)
+    wanted = OrderFilter(paid, status, stale_seconds, email, period.since, period.until)
     if watch:
         _watch(app, wanted, page)
     else:
         _list(app, wanted, page)
 
 
-def _list(app: App, wanted: Filter, page: options.Paging) -> None:
+def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
     from orderctl import listing
     from orderctl.cli import live
 
@@ -108,7 +108,7 @@ def _list(app: App, wanted: Filter, page: options.Paging) -> None:
         app.say(f"more: --after {found.cursor}")
 
 
-def _watch(app: App, wanted: Filter, page: options.Paging) -> None:
+def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
     from orderctl import listing
     from orderctl.cli import live, watch
 

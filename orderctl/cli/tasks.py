@@ -97,7 +97,7 @@ def list_(
     if failed and status:
         raise InvalidInput("give --failed or --status, not both")
     with app.reading() as connection:
-        wanted = tasks.Selection(
+        wanted = tasks.TaskFilter(
             statuses=(TaskStatus.FAILED,) if failed else status,
             order_id=_order_id(connection, order),
             error_type=error_type,
@@ -198,7 +198,7 @@ def _choose(app: App, selection: Selection, statuses: Sequence[TaskStatus]) -> l
     if not selection.by_selector:
         return list(selection.task_ids)[: selection.max]
     with app.reading() as connection:
-        wanted = tasks.Selection(
+        wanted = tasks.TaskFilter(
             statuses=statuses,
             order_id=_order_id(connection, selection.order),
             error_type=selection.error_type,
@@ -258,7 +258,7 @@ def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
     with app.reading() as connection:
         found = {
             task.id: task
-            for task in tasks.select_tasks(connection, tasks.Selection(ids=chosen), limit=len(chosen))
+            for task in tasks.select_tasks(connection, tasks.TaskFilter(ids=chosen), limit=len(chosen))
         }
     return [
         TaskOutcome(task_id, task.order_code, _title(task), task.status, changed=False)

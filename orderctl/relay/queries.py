@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from orderctl import audit, clock, listing, orders, tasks
 from orderctl.audit import Event, Search
 from orderctl.errors import OrderNotFound, TaskNotFound
-from orderctl.listing import Filter
+from orderctl.listing import OrderFilter
 from orderctl.orders import Order
 from orderctl.states import PaymentStatus, TaskStatus
-from orderctl.tasks import ErrorGroup, Selection, Task
+from orderctl.tasks import ErrorGroup, Task, TaskFilter
 
 #: What is certain of a task's percent, whatever was published last.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
@@ -67,7 +67,7 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
     """
     if wanted.search and "@" not in wanted.search:
         return _paid_order(connection, wanted.search)
-    chosen = Filter(paid=True, statuses=wanted.statuses, email=wanted.search)
+    chosen = OrderFilter(paid=True, statuses=wanted.statuses, email=wanted.search)
     skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
     page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
     total = listing.count(connection, chosen) if wanted.search else None
@@ -122,10 +122,10 @@ def logs(connection: Connection, order_id: int, wanted: Search, *, limit: int) -
 
 def errors(connection: Connection, *, limit: int) -> list[Json]:
     """Failed tasks by the way in which they failed, with where the newest of each is."""
-    groups = tasks.group_errors(connection, Selection(), limit=limit)
+    groups = tasks.group_errors(connection, TaskFilter(), limit=limit)
     if not groups:
         return []
-    newest = Selection(ids=[group.latest_task_id for group in groups])
+    newest = TaskFilter(ids=[group.latest_task_id for group in groups])
     found = {task.id: task for task in tasks.select_tasks(connection, newest, limit=limit)}
     return [_group(group, found.get(group.latest_task_id)) for group in groups]
 

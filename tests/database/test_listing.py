@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, update
 
 from orderctl import database, listing
 from orderctl.errors import InvalidInput
-from orderctl.listing import Filter
+from orderctl.listing import OrderFilter
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import OrderStatus, TaskStatus
@@ -46,7 +46,7 @@ def _write(shop: Shop, drawn: list[tuple[int, str, str]]) -> list[tuple[int, str
     return [(*row, number) for number, row in enumerate(drawn, 1)]
 
 
-def _walk(shop: Shop, wanted: Filter, limit: int) -> list[int]:
+def _walk(shop: Shop, wanted: OrderFilter, limit: int) -> list[int]:
     """The ids of all pages, joined."""
     found: list[int] = []
     cursor = None
@@ -70,7 +70,7 @@ def test_pages_joined_are_the_whole_list(
     shop: Shop, drawn: list[tuple[int, str, str]], limit: int, paid: bool, failed: bool
 ) -> None:
     written = _write(shop, drawn)
-    wanted = Filter(paid=paid, statuses=["failed"] if failed else None)
+    wanted = OrderFilter(paid=paid, statuses=["failed"] if failed else None)
 
     expected = [
         number
@@ -84,10 +84,10 @@ def test_pages_joined_are_the_whole_list(
 def test_orders_that_come_meanwhile_disturb_no_page(shop: Shop) -> None:
     for number in range(4):
         shop.add(f"DH{number}")
-    first = shop.read(lambda c: listing.page(c, Filter(), limit=2))
+    first = shop.read(lambda c: listing.page(c, OrderFilter(), limit=2))
     shop.add("DH9")
 
-    second = shop.read(lambda c: listing.page(c, Filter(), limit=2, after=first.cursor))
+    second = shop.read(lambda c: listing.page(c, OrderFilter(), limit=2, after=first.cursor))
 
     assert [order.order_code for order in first.orders + second.orders] == ["DH3", "DH2", "DH1", "DH0"]
     assert second.cursor is None
@@ -99,7 +99,7 @@ def test_page_has_the_numbers_of_each_order(shop: Shop) -> None:
     shop.execute(f"UPDATE download_tasks SET status = 'cancelled' WHERE id = {cancelled}")
     shop.add("DH2", courses=1)
 
-    second, first = shop.read(lambda c: listing.page(c, Filter())).orders
+    second, first = shop.read(lambda c: listing.page(c, OrderFilter())).orders
 
     assert (first.total_tasks, first.completed_tasks, first.failed_tasks, first.progress_percentage) == (
         2,
@@ -116,7 +116,7 @@ def test_page_has_the_numbers_of_each_order(shop: Shop) -> None:
 @pytest.mark.databases("sqlite")
 def test_refuses_a_cursor_that_is_none(shop: Shop, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="no cursor"):
-        shop.read(lambda c: listing.page(c, Filter(), after=cursor))
+        shop.read(lambda c: listing.page(c, OrderFilter(), after=cursor))
 
 
 def test_filters_by_customer_and_time(shop: Shop) -> None:
@@ -130,13 +130,13 @@ def test_filters_by_customer_and_time(shop: Shop) -> None:
             )
         )
 
-    def found(wanted: Filter) -> list[str]:
+    def found(wanted: OrderFilter) -> list[str]:
         return [order.order_code for order in shop.read(lambda c: listing.page(c, wanted)).orders]
 
-    assert found(Filter(email=" Two@Example.com ")) == ["DH2"]
-    assert found(Filter(since=MOMENT + timedelta(hours=1))) == ["DH2"]
-    assert found(Filter(until=MOMENT + timedelta(hours=1))) == ["DH1"]
-    assert found(Filter(since=MOMENT, until=MOMENT + timedelta(days=1))) == ["DH1"]
+    assert found(OrderFilter(email=" Two@Example.com ")) == ["DH2"]
+    assert found(OrderFilter(since=MOMENT + timedelta(hours=1))) == ["DH2"]
+    assert found(OrderFilter(until=MOMENT + timedelta(hours=1))) == ["DH1"]
+    assert found(OrderFilter(since=MOMENT, until=MOMENT + timedelta(days=1))) == ["DH1"]
 
 
 def test_stale_orders_are_paid_and_do_not_move(shop: Shop) -> None:
@@ -156,7 +156,7 @@ def test_stale_orders_are_paid_and_do_not_move(shop: Shop) -> None:
         )
     )
 
-    found = shop.read(lambda c: listing.page(c, Filter(stale_seconds=600))).orders
+    found = shop.read(lambda c: listing.page(c, OrderFilter(stale_seconds=600))).orders
 
     assert [order.order_code for order in found] == ["DH1"]
 
@@ -197,7 +197,7 @@ def test_order_status_of_others_stands_on_the_page(shop: Shop) -> None:
     shop.add("DH1")
     shop.execute("UPDATE orders SET order_status = 'on_hold', payment_status = 'partially'")
 
-    [order] = shop.read(lambda c: listing.page(c, Filter())).orders
+    [order] = shop.read(lambda c: listing.page(c, OrderFilter())).orders
 
     assert (order.order_status, order.payment_status) == ("on_hold", "partially")
-    assert shop.read(lambda c: listing.page(c, Filter(paid=True))).orders == []
+    assert shop.read(lambda c: listing.page(c, OrderFilter(paid=True))).orders == []

@@ -7,18 +7,18 @@ from sqlalchemy import update
 
 from orderctl import database, outbox
 from orderctl.messages import Completion
-from orderctl.outbox import Entry, Kind
+from orderctl.outbox import Entry, EntryKind
 from orderctl.schema import outbox as outbox_table
 from orderctl.states import OrderStatus
 from tests.shop import Shop
 
 
-def _put(shop: Shop, key: str = "k", kind: Kind = Kind.WEBHOOK, *, delay: float = 0) -> bool:
+def _put(shop: Shop, key: str = "k", kind: EntryKind = EntryKind.WEBHOOK, *, delay: float = 0) -> bool:
     return shop.transact(lambda c: outbox.put(c, kind, key, {"of": key}, delay=delay))
 
 
-def _take(shop: Shop, *kinds: Kind, limit: int = 10) -> list[Entry]:
-    wanted = kinds or tuple(Kind)
+def _take(shop: Shop, *kinds: EntryKind, limit: int = 10) -> list[Entry]:
+    wanted = kinds or tuple(EntryKind)
     return shop.transact(lambda c: outbox.take(c, wanted, limit=limit, lease_seconds=60))
 
 
@@ -27,14 +27,14 @@ def _set(shop: Shop, **values: Any) -> None:
 
 
 def test_entry_of_a_key_is_written_once(shop: Shop) -> None:
-    assert [_put(shop, "k"), _put(shop, "k", Kind.ALERT), _put(shop, "K")] == [True, False, True]
+    assert [_put(shop, "k"), _put(shop, "k", EntryKind.ALERT), _put(shop, "K")] == [True, False, True]
 
     assert [row.dedup_key for row in shop.outbox()] == ["k", "K"]
 
 
 def test_entry_goes_with_its_transaction(shop: Shop) -> None:
     def fail(connection):
-        outbox.put(connection, Kind.WEBHOOK, "k", {})
+        outbox.put(connection, EntryKind.WEBHOOK, "k", {})
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -65,12 +65,12 @@ def test_entries_are_shared_among_those_who_take_at_once(shop: Shop) -> None:
 
 def test_takes_the_wanted_kinds_that_are_due_oldest_first(shop: Shop) -> None:
     _put(shop, "later", delay=60)
-    _put(shop, "mail", Kind.SUMMARY)
+    _put(shop, "mail", EntryKind.SUMMARY)
     for key in ("first", "second", "third"):
         _put(shop, key)
 
-    assert [entry.dedup_key for entry in _take(shop, Kind.WEBHOOK, limit=2)] == ["first", "second"]
-    assert [entry.dedup_key for entry in _take(shop, Kind.WEBHOOK)] == ["third"]
+    assert [entry.dedup_key for entry in _take(shop, EntryKind.WEBHOOK, limit=2)] == ["first", "second"]
+    assert [entry.dedup_key for entry in _take(shop, EntryKind.WEBHOOK)] == ["third"]
     assert [entry.dedup_key for entry in _take(shop)] == ["mail"]
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, event
 
 from orderctl import audit, leases, listing, mail, orders, outbox, reconcile, settings, tasks
 from orderctl.audit import Search
-from orderctl.listing import Filter
-from orderctl.tasks import Selection
+from orderctl.listing import OrderFilter
+from orderctl.tasks import TaskFilter
 from tests import rows
 from tests.shop import Shop
 
@@ -110,7 +110,7 @@ CREATED = "ix_orderctl_orders_created_at_id"
 def test_page_of_orders_reads_a_page(full: Shop, position: int | None, paid: bool, index: str) -> None:
     after = None if position is None else _cursor(full, position)
 
-    cost = _measure(full, partial(listing.page, wanted=Filter(paid=paid), limit=50, after=after))
+    cost = _measure(full, partial(listing.page, wanted=OrderFilter(paid=paid), limit=50, after=after))
 
     assert index in cost.keys["orders"]
     assert cost.keys["download_tasks"] == {"ix_orderctl_download_tasks_order_id_status"}
@@ -123,7 +123,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
     return {
         "order by code": (partial(orders.find, reference="DH777"), 20),
-        "orders of a customer": (partial(listing.page, wanted=Filter(email="7@example.com")), 60),
+        "orders of a customer": (partial(listing.page, wanted=OrderFilter(email="7@example.com")), 60),
         "events of a long order": (partial(audit.search, order_id=LONG, limit=50), 200),
         "first events": (
             partial(audit.search, order_id=LONG, wanted=Search(oldest_first=True), limit=50),
@@ -136,10 +136,10 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
         "task": (partial(tasks.find, task_id=77), 10),
         "tasks of orders": (partial(tasks.of_orders, order_ids=range(1, 51)), 800),
-        "tasks of an order": (partial(tasks.select_tasks, wanted=Selection(order_id=7)), 30),
-        "newest tasks": (partial(tasks.select_tasks, wanted=Selection(), limit=50), 400),
-        "failed tasks": (partial(tasks.select_tasks, wanted=Selection(statuses=["failed"]), limit=20), 200),
-        "error groups": (partial(tasks.group_errors, wanted=Selection()), 500),
+        "tasks of an order": (partial(tasks.select_tasks, wanted=TaskFilter(order_id=7)), 30),
+        "newest tasks": (partial(tasks.select_tasks, wanted=TaskFilter(), limit=50), 400),
+        "failed tasks": (partial(tasks.select_tasks, wanted=TaskFilter(statuses=["failed"]), limit=20), 200),
+        "error groups": (partial(tasks.group_errors, wanted=TaskFilter()), 500),
         "expired leases": (reconcile._expired, 30),
         "due tasks": (partial(reconcile._due, settings=load), 60 * 10),
         "unended orders": (reconcile._unended_findings, 60 * 10),
@@ -147,7 +147,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "outbox": (partial(outbox.take, kinds=["summary"], limit=20, lease_seconds=1), 20),
         "late entries": (reconcile._late, 20),
         "spaced entry": (
-            partial(outbox.put_spaced, kind=outbox.Kind.ALERT, name="alert:f", payload={}, seconds=1),
+            partial(outbox.put_spaced, kind=outbox.EntryKind.ALERT, name="alert:f", payload={}, seconds=1),
             20,
         ),
         "failures of an alert": (partial(mail._count_failures, payload={"fingerprint": "f"}), 20),

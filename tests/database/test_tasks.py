@@ -9,7 +9,7 @@ from orderctl.errors import Conflict, LeaseLost, TaskNotFound
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks
-from orderctl.tasks import Selection
+from orderctl.tasks import TaskFilter
 from tests.shop import Shop
 
 
@@ -270,7 +270,7 @@ def test_selection_chooses_by_each_of_its_words(shop: Shop) -> None:
     )
 
     def found(**wanted: Any) -> list[int]:
-        return [task.id for task in shop.read(lambda c: tasks.select_tasks(c, Selection(**wanted)))]
+        return [task.id for task in shop.read(lambda c: tasks.select_tasks(c, TaskFilter(**wanted)))]
 
     assert found() == [waiting, slow, broken]
     assert found(statuses=["failed"]) == [slow, broken]
@@ -279,14 +279,14 @@ def test_selection_chooses_by_each_of_its_words(shop: Shop) -> None:
     assert found(error_type="TIMEOUT") == [slow]
     assert found(fingerprint="f2", statuses=["failed"]) == [slow]
     assert found(fingerprint="f2", statuses=["pending"]) == []
-    page = shop.read(lambda c: tasks.select_tasks(c, Selection(), limit=1, before_id=waiting))
+    page = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(), limit=1, before_id=waiting))
     assert [task.id for task in page] == [slow]
 
 
 def test_selection_of_no_ids_finds_nothing(shop: Shop) -> None:
     shop.paid()
 
-    assert shop.read(lambda c: tasks.select_tasks(c, Selection(ids=[]))) == []
+    assert shop.read(lambda c: tasks.select_tasks(c, TaskFilter(ids=[]))) == []
 
 
 def test_groups_failed_tasks_by_the_way_they_failed(shop: Shop) -> None:
@@ -296,19 +296,19 @@ def test_groups_failed_tasks_by_the_way_they_failed(shop: Shop) -> None:
     _fail(shop, shop.claimed(other), "disk full")
     shop.paid("DH9")
 
-    many, one = shop.read(lambda c: tasks.group_errors(c, Selection()))
+    many, one = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
 
     assert (many.error_type, many.count, many.example) == ("UNKNOWN", 3, "UNKNOWN: broken")
     assert (one.error_type, one.count, one.latest_task_id) == ("DISK_SPACE", 1, other)
     assert one.fingerprint == shop.task(other).error_fingerprint != many.fingerprint
-    assert shop.read(lambda c: tasks.group_errors(c, Selection(), limit=1)) == [many]
+    assert shop.read(lambda c: tasks.group_errors(c, TaskFilter(), limit=1)) == [many]
 
 
 def test_groups_have_a_place_for_failures_of_others(shop: Shop) -> None:
     shop.paid("DH1", courses=2)
     shop.execute("UPDATE download_tasks SET status = 'failed', error_log = 'old worker: timeout'")
 
-    [group] = shop.read(lambda c: tasks.group_errors(c, Selection()))
+    [group] = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
 
     assert (group.error_type, group.fingerprint, group.count) == (None, None, 2)
     assert group.example == "old worker: timeout"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from orderctl import database, delivery, outbox, settings, webhook
-from orderctl.outbox import Kind
+from orderctl.outbox import EntryKind
 from tests.faults.receivers import PostOffice
 from tests.faults.world import World, eventually
 
@@ -48,7 +48,9 @@ def test_a_mail_server_that_hangs_holds_up_no_webhook(world: World):
         with world.playing("couriers"):
             eventually(world.receiver.count, "the webhook")
             # The mail has not been put off yet: it waits for its server for 20 s.
-            assert [entry.last_error for entry in world.entries() if entry.kind == Kind.SUMMARY] == [None]
+            assert [entry.last_error for entry in world.entries() if entry.kind == EntryKind.SUMMARY] == [
+                None
+            ]
 
 
 def test_a_webhook_s_receiver_that_drips_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch):
@@ -79,7 +81,7 @@ def test_what_is_not_due_costs_no_write_lock(world: World):
 
 @pytest.mark.databases("mariadb", "mysql")
 def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
-    world.transact(lambda c: outbox.put(c, Kind.WEBHOOK, "key", {"event": "x"}))
+    world.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "key", {"event": "x"}))
     other = database.connect(world.database_url)
     overtaken = []
 
@@ -87,11 +89,11 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
         if statement.startswith("SELECT") and not overtaken:
             overtaken.append(statement)
             with other.begin() as connection:
-                [entry] = outbox.take(connection, [Kind.WEBHOOK], limit=1, lease_seconds=60)
+                [entry] = outbox.take(connection, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)
                 outbox.postpone(connection, entry, "later", 60)
 
     event.listen(world.engine, "after_cursor_execute", overtake)
-    assert world.transact(lambda c: outbox.take(c, [Kind.WEBHOOK], limit=1, lease_seconds=60)) == []
+    assert world.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)) == []
     assert overtaken
     other.dispose()
 
@@ -99,7 +101,7 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
 @pytest.mark.databases("sqlite", "mariadb")
 def test_an_entry_that_cannot_be_sent_does_not_hold_up_the_rest(world: World):
     broken = [
-        world.transact(lambda c, n=n: outbox.put(c, Kind.SUMMARY, f"broken-{n}", {})) for n in range(30)
+        world.transact(lambda c, n=n: outbox.put(c, EntryKind.SUMMARY, f"broken-{n}", {})) for n in range(30)
     ]
     assert all(broken)
     _end(world)
@@ -108,7 +110,7 @@ def test_an_entry_that_cannot_be_sent_does_not_hold_up_the_rest(world: World):
 
 
 def test_completions_wait_for_redis_without_being_given_up(world: World):
-    world.transact(lambda c: outbox.put(c, Kind.COMPLETION, "key", {"orderId": 1}))
+    world.transact(lambda c: outbox.put(c, EntryKind.COMPLETION, "key", {"orderId": 1}))
     with world.engine.begin() as connection:
         connection.execute(outbox.outbox.update().values(attempts=500))
     world.redis_url = "redis://127.0.0.1:9/0"

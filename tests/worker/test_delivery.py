@@ -20,10 +20,10 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from sqlalchemy import func, select, update
 
 from orderctl import clock, database, delivery, failures, orders, outbox
-from orderctl.delivery import Report
+from orderctl.delivery import SendReport
 from orderctl.failures import Failure
 from orderctl.orders import NewCourse, NewOrder
-from orderctl.outbox import Kind
+from orderctl.outbox import EntryKind
 from orderctl.schema import download_tasks, order_audit_logs
 from orderctl.schema import outbox as outbox_table
 from orderctl.settings import Mail, Notify
@@ -104,7 +104,7 @@ def posted(world: World, office: Office) -> World:
     return world
 
 
-def _send(world: World) -> Report:
+def _send(world: World) -> SendReport:
     return delivery.send_due(world.engine, world.client, world.settings)
 
 
@@ -509,7 +509,9 @@ def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
 
 
 def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) -> None:
-    world.transact(lambda c: outbox.put(c, Kind.SUMMARY, "lost", {"orderId": 999, "status": "completed"}))
+    world.transact(
+        lambda c: outbox.put(c, EntryKind.SUMMARY, "lost", {"orderId": 999, "status": "completed"})
+    )
     _end(world)
 
     report = _send(world)
@@ -520,7 +522,9 @@ def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) ->
 
 def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: World, hook: Hook) -> None:
     for number in range(5):
-        world.transact(lambda c, number=number: outbox.put(c, Kind.WEBHOOK, f"k{number}", {"event": "x"}))
+        world.transact(
+            lambda c, number=number: outbox.put(c, EntryKind.WEBHOOK, f"k{number}", {"event": "x"})
+        )
 
     report = delivery.send_due(
         world.engine, world.client, world.settings, over=lambda: len(hook.requests) >= 2

@@ -131,7 +131,7 @@ class Storm:
         """Somebody in the shop tries a failed task once more, in vain: its order ends for another time."""
         try:
             with database.reading(engine) as connection:
-                failed = tasks.select_tasks(connection, tasks.Selection(statuses=[TaskStatus.FAILED]))
+                failed = tasks.select_tasks(connection, tasks.TaskFilter(statuses=[TaskStatus.FAILED]))
             if not failed:
                 return
             task = chance.choice(failed)

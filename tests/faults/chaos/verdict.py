@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from orderctl.outbox import Kind
+from orderctl.outbox import EntryKind
 from tests.faults.chaos.history import Answer, History
 from tests.faults.world import World
 
@@ -76,8 +76,8 @@ def _judge_messages(world: World, verdict: Verdict, ends: int, history: History)
     heard, mails, posts = world.listener.completions(), world.post.count(), world.receiver.count()
     if len(mails) != ends:
         verdict.lost.append(f"{len(mails)} mails for {ends} ends of orders")
-    if sent[Kind.COMPLETION] != ends:
-        verdict.lost.append(f"{sent[Kind.COMPLETION]} completion messages for {ends} ends of orders")
+    if sent[EntryKind.COMPLETION] != ends:
+        verdict.lost.append(f"{sent[EntryKind.COMPLETION]} completion messages for {ends} ends of orders")
     for number, count in mails.items():
         if count > 1 and not _in_window(world, history, number):
             first, second = _arrivals(world, number)[:2]
@@ -86,7 +86,7 @@ def _judge_messages(world: World, verdict: Verdict, ends: int, history: History)
                 f" {second - first:+.2f} the second; {history.around(first, second)}"
             )
     verdict.rows += [
-        ("completion messages sent", sent[Kind.COMPLETION]),
+        ("completion messages sent", sent[EntryKind.COMPLETION]),
         ("  heard by a listener that was cut off now and then", len(heard)),
         ("  heard again", sum(heard.values()) - len(heard)),
         ("mails", len(mails)),
