@@ -25,7 +25,7 @@ _MOST_EVENTS: Final = 1000
 
 
 @dataclass(frozen=True)
-class Hierarchy:
+class OrderTree:
     """An order, its tasks, and its events, oldest first; it has the order's own attributes, too.
 
     Attributes:
@@ -52,7 +52,7 @@ class TaskWithEvents:
         return getattr(self.task, name)
 
 
-def find(connection: Connection, reference: str) -> Hierarchy:
+def find(connection: Connection, reference: str) -> OrderTree:
     """The order of that code or id.
 
     Raises:
@@ -64,16 +64,16 @@ def find(connection: Connection, reference: str) -> Hierarchy:
     newest = audit.search(connection, order.id, limit=_MOST_EVENTS + 1)
     events = newest[:_MOST_EVENTS][::-1]
     cut = len(newest) > _MOST_EVENTS
-    return Hierarchy(order, tasks.of_orders(connection, [order.id]), events, cut=cut)
+    return OrderTree(order, tasks.of_orders(connection, [order.id]), events, cut=cut)
 
 
-def enliven(app: App, found: Hierarchy) -> Hierarchy:
+def enliven(app: App, found: OrderTree) -> OrderTree:
     """The same with what its order and its tasks say of themselves right now."""
     [order] = live.orders(app, [found.order])
     return replace(found, order=order, tasks=live.tasks(app, found.tasks))
 
 
-def draw(found: Hierarchy, view: View) -> str:
+def draw(found: OrderTree, view: View) -> str:
     """As a tree: the order, its tasks with their events, then its own events."""
     below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
     known = {task.id for task in found.tasks}
@@ -135,7 +135,7 @@ def _event_line(event: Event, view: View) -> str:
     return f"{render.moment(event.created_at, view)}  {kind}  {render.human(event.message)}"
 
 
-def _events_of(found: Hierarchy, task_id: int) -> list[Event]:
+def _events_of(found: OrderTree, task_id: int) -> list[Event]:
     return [event for event in found.events if event.task_id == task_id]
 
 
