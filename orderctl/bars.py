@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from orderctl import render, sanitise
 from orderctl.channels import MessageKind, Scope
 from orderctl.follow import End, Update, in_words
 from orderctl.messages import Data
 from orderctl.states import ENDED_TASK
+from orderctl.terminal import render, sanitise
 
 #: Most bars on the screen at once; the oldest that has ended gives way.
 _MOST_BARS: Final = 30

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import redis
     from sqlalchemy import Connection, Engine
 
-    from orderctl.render import Column, Format, View
     from orderctl.settings import Settings
+    from orderctl.terminal.render import Column, Format, View
 
 T = TypeVar("T")
 
@@ -196,7 +196,7 @@ class App:
         """How rows look on this terminal."""
         import shutil
 
-        from orderctl.render import View
+        from orderctl.terminal.render import View
 
         cuts = self.out.isatty() and self.output.format == "table"
         return View(
@@ -216,20 +216,20 @@ class App:
                 one by one, so they may be the lines of something that goes on.
             columns: Everything that can be shown, where it is not what ``options.output`` was given.
         """
-        from orderctl import render
+        from orderctl.terminal import render
 
         for piece in render.rows(rows, self._chosen(columns), self.format, self.view):
             self.write(piece)
 
     def rendered(self, rows: Iterable[Any]) -> str:
         """As :meth:`render`, but only the text."""
-        from orderctl import render
+        from orderctl.terminal import render
 
         return "".join(render.rows(rows, self._chosen(None), self.format, self.view))
 
     def write_document(self, value: Any) -> None:
         """Write a value as one JSON document, whatever ``-o`` says."""
-        from orderctl import render
+        from orderctl.terminal import render
 
         self.write(render.document(value) + "\n")
 
@@ -240,7 +240,7 @@ class App:
             item: A mapping, or an object with attributes.
             human: Draws it for people; it is not asked when ``--fields`` chooses.
         """
-        from orderctl import render
+        from orderctl.terminal import render
 
         form, chosen = self.format, self._chosen(None)
         if form is render.Format.JSON:
@@ -260,12 +260,12 @@ class App:
     @property
     def format(self) -> Format:
         """The format from ``-o``."""
-        from orderctl.render import Format
+        from orderctl.terminal.render import Format
 
         return Format(self.output.format)
 
     def _chosen(self, columns: Sequence[Column] | None) -> Sequence[Column]:
-        from orderctl import render
+        from orderctl.terminal import render
 
         offered = self.output.columns if columns is None else columns
         if not self.output.fields:
@@ -301,7 +301,7 @@ class App:
 
     def warn(self, text: str) -> None:
         """Tell the user something that matters even with ``-q``."""
-        from orderctl import sanitise
+        from orderctl.terminal import sanitise
 
         click.echo(sanitise.block(text), err=True)
 
@@ -312,7 +312,7 @@ class App:
             InvalidInput: When nobody is there to be asked.
             OrderctlError: When the answer is no.
         """
-        from orderctl import sanitise
+        from orderctl.terminal import sanitise
 
         if not self.interactive:
             raise InvalidInput(f"nobody is there to answer: {question}", hint="--yes answers it")

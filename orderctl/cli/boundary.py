@@ -124,7 +124,7 @@ _TELLERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = (
 
 
 def _say(message: str, hint: str | None = None) -> None:
-    from orderctl import sanitise
+    from orderctl.terminal import sanitise
 
     _line(f"orderctl: {sanitise.line(message)}")
     if hint:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from orderctl import render
-from orderctl.render import Column, Where
+from orderctl.terminal import render
+from orderctl.terminal.render import Column, Where
 
 _STATUS_STYLES: Final = {
     "completed": "green",

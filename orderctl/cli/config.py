@@ -13,7 +13,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import Conflict
-from orderctl.render import Column, Where
+from orderctl.terminal.render import Column, Where
 
 SHOWN: Final = (
     Column("key"),

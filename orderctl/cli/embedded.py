@@ -10,7 +10,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import ExitStatus
-from orderctl.render import Column
+from orderctl.terminal.render import Column
 
 STATUS: Final = (Column("running"), Column("answers"), Column("pid"), Column("folder"), Column("socket"))
 

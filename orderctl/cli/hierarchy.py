@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import render
 from orderctl.cli import live
 from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
-from orderctl.render import Branch, View
-from orderctl.tables import paint
+from orderctl.terminal import render
+from orderctl.terminal.render import Branch, View
+from orderctl.terminal.table import paint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

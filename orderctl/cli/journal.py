@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orderctl import render, tables
 from orderctl.errors import InvalidInput, Unavailable
-from orderctl.render import Format
+from orderctl.terminal import render, table
+from orderctl.terminal.render import Format
 
 if TYPE_CHECKING:
     from orderctl.audit import Event, Search
@@ -161,7 +161,7 @@ def _line(app: App, event: Event) -> str:
     view = app.view
     cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
     padded = (
-        tables.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - tables.width(cell.text))
+        table.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - table.width(cell.text))
         for name, cell in cells
     )
     return "  ".join(padded).rstrip() + "\n"

@@ -13,8 +13,8 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_EVENTS
 from orderctl.cli.lazy import Group
 from orderctl.errors import InvalidInput
-from orderctl.render import Column, Format
 from orderctl.states import Category, Severity, at_least
+from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
     from orderctl.audit import Count

@@ -19,7 +19,7 @@ from orderctl.states import Category, ErrorType, OrderStatus, Severity, TaskStat
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from orderctl.render import Column
+    from orderctl.terminal.render import Column
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -67,7 +67,7 @@ def output(columns: Sequence[Column], *others: Sequence[Column], times: str = "r
 
 
 def _format_option(columns: Sequence[Column]) -> click.Option:
-    from orderctl.render import Format
+    from orderctl.terminal.render import Format
 
     def store(ctx: click.Context, _param: click.Parameter, value: str) -> None:
         shown = ctx.ensure_object(App).output

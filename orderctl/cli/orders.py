@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from orderctl import money, render
+from orderctl import money
 from orderctl.cli import bell, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
 from orderctl.errors import SubjectFailed
-from orderctl.render import Column, Format
 from orderctl.states import ENDED_ORDER, OrderStatus
+from orderctl.terminal import render
+from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
     from orderctl.listing import OrderFilter

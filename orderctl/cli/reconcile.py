@@ -10,7 +10,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
 from orderctl.errors import ExitStatus, InvalidInput
-from orderctl.render import Column
+from orderctl.terminal.render import Column
 
 FINDINGS: Final = (
     Column("kind", keep=True),

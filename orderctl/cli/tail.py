@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl import channels, render
+from orderctl import channels
 from orderctl.channels import MessageKind
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import ExitStatus, InvalidInput
-from orderctl.render import Column, Format
+from orderctl.terminal import render
+from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
     from orderctl.follow import End, Patience, Remark, Update
@@ -207,8 +208,8 @@ def _record(event: Update | End) -> dict[str, Any]:
 
 def line(event: Update | End) -> str:
     """One event as one line for people."""
-    from orderctl import sanitise
     from orderctl.follow import End, in_words
+    from orderctl.terminal import sanitise
 
     if isinstance(event, End):
         detail = f": {event.detail}" if event.detail else ""

@@ -14,8 +14,8 @@ from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent, Selection
 from orderctl.errors import ExitStatus, InvalidInput, OrderctlError
-from orderctl.render import Column, Where, record
 from orderctl.states import UNFINISHED, TaskStatus
+from orderctl.terminal.render import Column, Where, record
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,7 +9,7 @@ import click
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
-from orderctl.render import Column, Where
+from orderctl.terminal.render import Column, Where
 
 SUPERVISORS: Final = (
     Column("name", keep=True),

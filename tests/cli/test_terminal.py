@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from orderctl import tables
+from orderctl.terminal import table
 from tests.cli.conftest import SCRIPT
 from tests.cli.shop import Shop
 
@@ -137,7 +137,7 @@ def test_a_table_is_coloured_and_cut_to_the_terminal(shop: Shop):
     assert "\x1b[32mcompleted\x1b[0m" in shown
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
     assert "…" in plain
-    assert max(map(tables.width, plain.splitlines())) <= 60
+    assert max(map(table.width, plain.splitlines())) <= 60
 
 
 def test_no_color_is_heard(shop: Shop):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl import render, tables
-from orderctl.render import Branch, Column, Format, View, Where
+from orderctl.terminal import render, table
+from orderctl.terminal.render import Branch, Column, Format, View, Where
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 COLUMNS = (
@@ -74,7 +74,7 @@ def test_no_rows_are_an_empty_json_list_and_the_head_of_a_csv():
 def test_wide_and_combining_letters_do_not_shift_a_table(title):
     lines = text([Row(1, title), Row(2, "x" * 30)], Format.TABLE).splitlines()
 
-    ends = {tables.width(line[: line.index("300,000")]) for line in lines[1:]}
+    ends = {table.width(line[: line.index("300,000")]) for line in lines[1:]}
     assert len(ends) == 1
 
 
@@ -83,7 +83,7 @@ def test_a_table_is_cut_to_the_terminal_and_only_where_it_may_be():
 
     lines = text(rows, Format.TABLE, View(width=60, times="iso")).splitlines()
 
-    assert max(map(tables.width, lines)) <= 60
+    assert max(map(table.width, lines)) <= 60
     assert "1234567890123" in lines[1]
     assert "…" in lines[1]
     assert "…" not in text(rows, Format.TABLE)
@@ -91,7 +91,7 @@ def test_a_table_is_cut_to_the_terminal_and_only_where_it_may_be():
 
 @given(st.text(), st.integers(1, 40))
 def test_a_cut_text_fits(words, room):
-    assert tables.width(tables.cut(words, room)) <= max(room, 1)
+    assert table.width(table.cut(words, room)) <= max(room, 1)
 
 
 def test_colours_are_there_only_when_wanted_and_do_not_shift_a_table():

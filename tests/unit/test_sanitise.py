@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl import sanitise
+from orderctl.terminal import sanitise
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 

@@ -2,7 +2,7 @@
 
 const UNKNOWN = "–";
 
-/** The same characters as on terminals (orderctl/sanitise.py): controls, invisible ones, turned writing. */
+/** The same characters as on terminals (orderctl/terminal/sanitise.py): controls, invisible ones, turned writing. */
 const UNSAFE =
   /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 

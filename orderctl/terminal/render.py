@@ -1,7 +1,7 @@
 """Rows into text: tables, JSON, JSON lines, CSV, TSV, Markdown, names and trees.
 
 The machine formats carry stable keys and plain values; the human ones carry what reads best, and pass
-all text through :mod:`orderctl.sanitise`. Nothing here writes anywhere.
+all text through :mod:`orderctl.terminal.sanitise`. Nothing here writes anywhere.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from orderctl import clock, sanitise
-from orderctl.tables import Cell, layout, paint
+from orderctl import clock
+from orderctl.terminal import sanitise
+from orderctl.terminal.table import Cell, layout, paint
 
 
 class Format(StrEnum):
