@@ -180,7 +180,7 @@ def _show(
     if app.format is not Format.TABLE:
         app.render(_record(event) for event in noted())
     elif app.out.isatty() and app.ambient.terminal != "dumb":
-        from orderctl import bars
+        from orderctl.cli import bars
 
         bars.draw(app.out, noted(), labels or {}, color=app.colored(app.out))
     else:

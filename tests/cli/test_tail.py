@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from orderctl import bars, broker, channels, follow, publications
+from orderctl import broker, channels, follow, publications
+from orderctl.cli import bars
 from orderctl.cli.tail import line
 from orderctl.follow import End, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
