@@ -21,30 +21,38 @@ PROGRAM: Final = "orderctl"
 
 #: The commands; a module is imported when its command is called. Only what exists stands here.
 COMMANDS: Final[dict[str, CommandEntry]] = {
-    "orders": CommandEntry("orderctl.cli.orders", "List, show, add and pay orders.", "Orders"),
-    "tasks": CommandEntry("orderctl.cli.tasks", "List, show, retry and cancel tasks.", "Orders"),
-    "logs": CommandEntry("orderctl.cli.logs", "Search the audit log.", "Orders"),
-    "tail": CommandEntry("orderctl.cli.tail", "Watch a task, an order or everything live.", "Orders"),
-    "worker": CommandEntry("orderctl.cli.worker", "Run, list, pause and stop workers.", "Running"),
+    "orders": CommandEntry("orderctl.cli.commands.orders", "List, show, add and pay orders.", "Orders"),
+    "tasks": CommandEntry("orderctl.cli.commands.tasks", "List, show, retry and cancel tasks.", "Orders"),
+    "logs": CommandEntry("orderctl.cli.commands.logs", "Search the audit log.", "Orders"),
+    "tail": CommandEntry(
+        "orderctl.cli.commands.tail", "Watch a task, an order or everything live.", "Orders"
+    ),
+    "worker": CommandEntry("orderctl.cli.commands.worker", "Run, list, pause and stop workers.", "Running"),
     "relay": CommandEntry(
-        "orderctl.cli.relay",
+        "orderctl.cli.commands.relay",
         "Run the relay for dashboards, make tokens for it.",
         "Running",
     ),
     "reconcile": CommandEntry(
-        "orderctl.cli.reconcile", "Mend what crashes and outages have left.", "Running"
+        "orderctl.cli.commands.reconcile", "Mend what crashes and outages have left.", "Running"
     ),
     "migrate": CommandEntry(
-        "orderctl.cli.migrate", "Create the tables, or move into a shop's.", "Setting up"
+        "orderctl.cli.commands.migrate", "Create the tables, or move into a shop's.", "Setting up"
     ),
-    "embedded": CommandEntry("orderctl.cli.embedded", "Look at and stop the private Redis.", "Setting up"),
-    "demo": CommandEntry("orderctl.cli.demo", "Show the whole thing on a temporary shop.", "Setting up"),
-    "config": CommandEntry("orderctl.cli.config", "Show, check and begin the configuration.", "Setting up"),
+    "embedded": CommandEntry(
+        "orderctl.cli.commands.embedded", "Look at and stop the private Redis.", "Setting up"
+    ),
+    "demo": CommandEntry(
+        "orderctl.cli.commands.demo", "Show the whole thing on a temporary shop.", "Setting up"
+    ),
+    "config": CommandEntry(
+        "orderctl.cli.commands.config", "Show, check and begin the configuration.", "Setting up"
+    ),
     "completion": CommandEntry(
-        "orderctl.cli.completion", "Print the completion script of a shell.", "Setting up"
+        "orderctl.cli.commands.completion", "Print the completion script of a shell.", "Setting up"
     ),
     "help": CommandEntry(
-        "orderctl.cli.help", "Explain exit codes, environment, output, times.", "Setting up"
+        "orderctl.cli.commands.help", "Explain exit codes, environment, output, times.", "Setting up"
     ),
 }
 

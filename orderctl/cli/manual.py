@@ -13,8 +13,8 @@ from typing import Final
 import click
 
 from orderctl import __version__
-from orderctl.cli import help as topics
-from orderctl.cli.completion import SHELLS, script
+from orderctl.cli.commands import help as topics
+from orderctl.cli.commands.completion import SHELLS, script
 from orderctl.cli.lazy import Described
 from orderctl.cli.main import COMMANDS, PROGRAM, root
 from orderctl.errors import ExitStatus

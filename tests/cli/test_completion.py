@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from orderctl.cli.completion import SHELLS
+from orderctl.cli.commands.completion import SHELLS
 from orderctl.cli.main import COMMANDS
 from tests.cli.conftest import SCRIPT, Program
 from tests.servers.availability import needed

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from orderctl import settings
-from orderctl.cli.config import template
+from orderctl.cli.commands.config import template
 from tests.cli.conftest import Program
 
 SECRET = "a-secret-that-nobody-may-see-at-all"

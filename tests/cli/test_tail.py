@@ -9,7 +9,7 @@ import pytest
 
 from orderctl import broker, channels, follow, publications
 from orderctl.cli import bars
-from orderctl.cli.tail import line
+from orderctl.cli.commands.tail import line
 from orderctl.follow import End, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
 from tests.cli.conftest import SCRIPT, Program

@@ -1,0 +1,1 @@
+"""The commands, a module for each: its ``cli`` is what the root group calls."""
