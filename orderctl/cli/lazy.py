@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from click.exceptions import NoSuchCommand
 
-from orderctl.cli import shared
+from orderctl.cli import global_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -54,7 +54,9 @@ class Command(Described):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += shared.options(hidden=True, taken={name for item in self.params for name in item.opts})
+        self.params += global_options.options(
+            hidden=True, taken={name for item in self.params for name in item.opts}
+        )
 
 
 class Group(Described, click.Group):

@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TextIO
 import click
 
 from orderctl import __version__, environment
-from orderctl.cli import shared
+from orderctl.cli import global_options
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
 from orderctl.cli.lazy import CommandEntry, LazyGroup
@@ -60,7 +60,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
 @click.group(
     cls=LazyGroup,
     entries=COMMANDS,
-    params=shared.options(),
+    params=global_options.options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="'orderctl COMMAND --help' explains a command, 'orderctl help' what they share.",
 )

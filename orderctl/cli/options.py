@@ -12,7 +12,7 @@ import click
 
 from orderctl.cli import times
 from orderctl.cli.app import App
-from orderctl.cli.shared import setting as make_setting
+from orderctl.cli.global_options import setting as make_setting
 from orderctl.errors import InvalidInput
 from orderctl.states import Category, ErrorType, OrderStatus, Severity, TaskStatus
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl.cli import journal
+from orderctl.cli import log_reader
 from orderctl.states import Severity
 from tests.cli.conftest import SCRIPT, Program
 from tests.cli.shop import Shop
@@ -69,7 +69,7 @@ def test_events_are_chosen(options, numbers, busy: Shop, inside: Program):
 
 @ONE_KIND
 def test_more_events_than_a_page_come_all_and_once(shop: Shop, inside: Program, monkeypatch):
-    monkeypatch.setattr("orderctl.cli.journal._PAGE", 3)
+    monkeypatch.setattr("orderctl.cli.log_reader._PAGE", 3)
     order_id = shop.order("DH1", courses=1)
     for number in range(20):
         shop.event(order_id, str(number))
@@ -129,7 +129,7 @@ def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        journal._write_cursor(file, 7)
+        log_reader._write_cursor(file, 7)
 
     assert [path.name for path in tmp_path.iterdir()] == ["cursor"]
     assert file.read_text() == "7\n"

@@ -97,7 +97,7 @@ def show(
         orderctl logs show DH123456 -g 'timed? out' -o jsonl
     """
     from orderctl import audit
-    from orderctl.cli import journal
+    from orderctl.cli import log_reader
 
     if reverse and (follow or cursor_file):
         raise InvalidInput("--reverse goes with neither --follow nor --cursor-file")
@@ -105,8 +105,8 @@ def show(
     wanted = audit.Search(task_id, severities, category, period.since, period.until)
     if follow and lines is None and cursor_file is None:
         lines = _FOLLOWED
-    found = journal.LogReader(app, order, wanted, grep, cursor_file, follow)
-    journal.show(found, lines=lines, reverse=reverse)
+    found = log_reader.LogReader(app, order, wanted, grep, cursor_file, follow)
+    log_reader.show(found, lines=lines, reverse=reverse)
 
 
 @cli.command()

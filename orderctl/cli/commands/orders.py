@@ -134,15 +134,15 @@ def show(app: App, order: str, *, timeline: bool) -> None:
         orderctl orders show DH123456 --timeline
         orderctl orders show DH123456 -o json
     """
-    from orderctl.cli import hierarchy
+    from orderctl.cli import order_tree
 
     with app.reading() as connection:
-        stored = hierarchy.find(connection, order)
-    found = hierarchy.enliven(app, stored)
+        stored = order_tree.find(connection, order)
+    found = order_tree.enliven(app, stored)
     if timeline:
         app.render(found.events, EVENTS)
     else:
-        app.render_one(found, human=lambda view: hierarchy.draw(found, view))
+        app.render_one(found, human=lambda view: order_tree.draw(found, view))
     if found.cut:
         app.say(f"only the newest {len(found.events)} events: orderctl logs show {found.order_code}")
 
@@ -263,9 +263,13 @@ def add(
         orderctl orders add --json - < orders.json
     """
     from orderctl import orders
-    from orderctl.cli import intake
+    from orderctl.cli import order_input
 
-    new = intake.read_orders(document) if document else [intake.one_order(code, email, amount, courses)]
+    new = (
+        order_input.read_orders(document)
+        if document
+        else [order_input.one_order(code, email, amount, courses)]
+    )
     attempts = app.settings.worker.max_attempts
 
     def work(connection: Any) -> list[orders.Order]:
@@ -309,10 +313,12 @@ def pay(
         echo '{"code":"DH123456","transferAmount":300000,"bankName":"ACB","id":7}' | orderctl orders pay --json -
     """
     from orderctl import payments
-    from orderctl.cli import intake
+    from orderctl.cli import order_input
 
     payment = (
-        intake.read_payment(document) if document else intake.one_payment(code, amount, bank, transaction)
+        order_input.read_payment(document)
+        if document
+        else order_input.one_payment(code, amount, bank, transaction)
     )
     result = app.transact(lambda connection: payments.receive(connection, payment, actor=app.actor))
     _tell_payment(app, payment, result)

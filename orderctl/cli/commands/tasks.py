@@ -125,15 +125,15 @@ def show(app: App, task_id: int) -> None:
         orderctl tasks show 456 -o json
     """
     from orderctl import audit, tasks
-    from orderctl.cli import hierarchy, live
+    from orderctl.cli import live, order_tree
 
     with app.reading() as connection:
         task = tasks.find(connection, task_id)
         search = audit.Search(task_id=task_id)
         events = audit.search(connection, task.order_id, search, limit=_MOST_EVENTS)[::-1]
     [shown] = live.tasks(app, [task])
-    found = hierarchy.TaskWithEvents(shown, events)
-    app.render_one(found, human=lambda view: hierarchy.draw_task(shown, events, view))
+    found = order_tree.TaskWithEvents(shown, events)
+    app.render_one(found, human=lambda view: order_tree.draw_task(shown, events, view))
     if task.status == TaskStatus.FAILED:
         app.say(f"next: orderctl tasks retry {task_id}")
 
