@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 class CommandEntry(NamedTuple):
     """A command that the root group knows without having it."""
 
-    module: str  #: Where it is; the command is called ``cli`` there.
     help: str  #: One line.
     section: str  #: Heading under which ``--help`` lists it.
 
@@ -70,11 +69,15 @@ class Group(Described, click.Group):
 
 
 class LazyGroup(Group):
-    """The root group: its commands are entries of a table."""
+    """The root group: its commands are entries of a table.
 
-    def __init__(self, *args: Any, entries: Mapping[str, CommandEntry], **kwargs: Any) -> None:
+    A command's module has the command's name; the command is called ``cli`` there.
+    """
+
+    def __init__(self, *args: Any, entries: Mapping[str, CommandEntry], package: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.entries = entries
+        self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names, in the order of the table."""
@@ -82,10 +85,9 @@ class LazyGroup(Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command of that name."""
-        entry = self.entries.get(cmd_name)
-        if entry is None:
+        if cmd_name not in self.entries:
             return None
-        command: click.Command = import_module(entry.module).cli
+        command: click.Command = import_module(f"{self.package}.{cmd_name}").cli
         return command
 
     def resolve_command(

@@ -19,47 +19,29 @@ from orderctl.errors import ExitStatus
 
 PROGRAM: Final = "orderctl"
 
-#: The commands; a module is imported when its command is called. Only what exists stands here.
+PACKAGE: Final = "orderctl.cli.commands"
+#: The commands: a line here, and a module of that name in the package, imported when the command is called.
 COMMANDS: Final[dict[str, CommandEntry]] = {
-    "orders": CommandEntry("orderctl.cli.commands.orders", "List, show, add and pay orders.", "Orders"),
-    "tasks": CommandEntry("orderctl.cli.commands.tasks", "List, show, retry and cancel tasks.", "Orders"),
-    "logs": CommandEntry("orderctl.cli.commands.logs", "Search the audit log.", "Orders"),
-    "tail": CommandEntry(
-        "orderctl.cli.commands.tail", "Watch a task, an order or everything live.", "Orders"
-    ),
-    "worker": CommandEntry("orderctl.cli.commands.worker", "Run, list, pause and stop workers.", "Running"),
-    "relay": CommandEntry(
-        "orderctl.cli.commands.relay",
-        "Run the relay for dashboards, make tokens for it.",
-        "Running",
-    ),
-    "reconcile": CommandEntry(
-        "orderctl.cli.commands.reconcile", "Mend what crashes and outages have left.", "Running"
-    ),
-    "migrate": CommandEntry(
-        "orderctl.cli.commands.migrate", "Create the tables, or move into a shop's.", "Setting up"
-    ),
-    "embedded": CommandEntry(
-        "orderctl.cli.commands.embedded", "Look at and stop the private Redis.", "Setting up"
-    ),
-    "demo": CommandEntry(
-        "orderctl.cli.commands.demo", "Show the whole thing on a temporary shop.", "Setting up"
-    ),
-    "config": CommandEntry(
-        "orderctl.cli.commands.config", "Show, check and begin the configuration.", "Setting up"
-    ),
-    "completion": CommandEntry(
-        "orderctl.cli.commands.completion", "Print the completion script of a shell.", "Setting up"
-    ),
-    "help": CommandEntry(
-        "orderctl.cli.commands.help", "Explain exit codes, environment, output, times.", "Setting up"
-    ),
+    "orders": CommandEntry("List, show, add and pay orders.", "Orders"),
+    "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
+    "logs": CommandEntry("Search the audit log.", "Orders"),
+    "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),
+    "worker": CommandEntry("Run, list, pause and stop workers.", "Running"),
+    "relay": CommandEntry("Run the relay for dashboards, make tokens for it.", "Running"),
+    "reconcile": CommandEntry("Mend what crashes and outages have left.", "Running"),
+    "migrate": CommandEntry("Create the tables, or move into a shop's.", "Setting up"),
+    "embedded": CommandEntry("Look at and stop the private Redis.", "Setting up"),
+    "demo": CommandEntry("Show the whole thing on a temporary shop.", "Setting up"),
+    "config": CommandEntry("Show, check and begin the configuration.", "Setting up"),
+    "completion": CommandEntry("Print the completion script of a shell.", "Setting up"),
+    "help": CommandEntry("Explain exit codes, environment, output, times.", "Setting up"),
 }
 
 
 @click.group(
     cls=LazyGroup,
     entries=COMMANDS,
+    package=PACKAGE,
     params=global_options.options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="'orderctl COMMAND --help' explains a command, 'orderctl help' what they share.",

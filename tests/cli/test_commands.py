@@ -2,10 +2,12 @@
 
 import shlex
 from itertools import takewhile
+from pkgutil import iter_modules
 
 import click
 import pytest
 
+from orderctl.cli import commands
 from orderctl.cli.lazy import Command, Described
 from orderctl.cli.main import COMMANDS, PROGRAM, root
 from tests.cli.conftest import Program
@@ -53,6 +55,10 @@ def test_every_command_takes_the_options_of_the_whole_program(path, command, ins
     assert ended.status == 0
     assert "--state-dir" not in ended.out
     assert ended.out.startswith(f"Usage: {PROGRAM} {' '.join(path)}")
+
+
+def test_each_module_of_the_package_is_a_command_of_the_program():
+    assert {module.name for module in iter_modules(commands.__path__)} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

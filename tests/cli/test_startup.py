@@ -8,7 +8,7 @@ from pkgutil import walk_packages
 import pytest
 
 import orderctl.cli
-from orderctl.cli.main import COMMANDS
+from orderctl.cli.main import COMMANDS, PACKAGE
 
 HEAVY = (
     "sqlalchemy",
@@ -23,7 +23,7 @@ HEAVY = (
 )
 #: Draws with rich; ``tail`` imports it on a terminal, when the first bar is drawn.
 BARS = "orderctl.cli.bars"
-COMMAND_MODULES = sorted(entry.module for entry in COMMANDS.values())
+COMMAND_MODULES = sorted(f"{PACKAGE}.{name}" for name in COMMANDS)
 
 #: Runs the program as its script does, then tells on stderr which modules it has.
 PROBE = """
@@ -74,7 +74,7 @@ def test_the_tab_key_imports_neither_a_command_nor_a_store(line):
 def test_the_tab_key_behind_a_command_imports_no_store(name):
     modules = imported(**completing(f"orderctl {name} "))
 
-    assert COMMANDS[name].module in modules
+    assert f"{PACKAGE}.{name}" in modules
     assert not modules & {*HEAVY}
 
 
