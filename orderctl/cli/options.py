@@ -244,7 +244,7 @@ class Selection:
         failed: ``--failed``: all failed ones, as far as the others do not narrow it.
         order: ``--order``: id or code of an order.
         error_type: ``--error-type``.
-        fingerprint: ``--fingerprint``, or the beginning of one.
+        fingerprint: ``--fingerprint``: of the way in which they failed.
         max: ``--max``: at most so many.
         task_ids: Ids that were named one by one.
     """
