@@ -15,7 +15,7 @@ from orderctl import broker, channels, faults, publications
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
 
-#: The only function that our workers run.
+#: The only function that our workers run, by its name on the wire: what was queued before an upgrade runs after it.
 FUNCTION: Final = "orderctl.jobs.run_task"
 #: Time in which a worker that was woken claims its task, in whole seconds.
 _PATIENCE_SECONDS: Final = 3

@@ -45,6 +45,15 @@ _TTL_SECONDS = 20
 _LATE_SECONDS = 10
 
 
+class DownloadJob(Job):
+    """A job that has been admitted: whatever name it was queued under, it is this one function."""
+
+    @property
+    def func(self) -> Callable[[int], None]:
+        """The function; ``doorbell.FUNCTION`` is its name on the wire and not where it stands."""
+        return jobs.run_task
+
+
 class GuardedQueue(Queue):
     """A queue that hands out jobs of ours alone and sets everything else aside."""
 
@@ -130,7 +139,9 @@ class GuardedQueue(Queue):
             return None
         fault = allowlist.find_fault(job_id, fields)
         try:
-            job = None if fault else Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+            job = (
+                None if fault else DownloadJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
+            )
         except Exception as error:  # noqa: BLE001 - whatever RQ makes of a stranger's hash
             fault, job = f"it cannot be read: {error!r:.200}", None
         if job is None:

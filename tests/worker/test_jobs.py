@@ -1,0 +1,39 @@
+"""Jobs that an earlier version has queued."""
+
+from typing import Any
+
+from tests.faults.world import World
+
+#: As ``rq:job:task-1-0`` stood in Redis when version 0.1 had rung for task 1, byte by byte.
+QUEUED: dict[Any, Any] = {
+    b"created_at": b"2026-11-26T10:46:43.023175Z",
+    b"data": b"x\x9c\x8bV\xca/JI-J.\xc9\xd1\xcb\xcaO*\xd6+*\xcd\x8b/I,\xceV\xd2Q\xc8+\xcd\xc9\xd1Q\x886\x8c\xd5Q"
+    b"\xa8\xae\x8d\x05\x009\x0f\x0eM",
+    b"success_callback_name": b"",
+    b"failure_callback_name": b"",
+    b"stopped_callback_name": b"",
+    b"started_at": b"",
+    b"ended_at": b"",
+    b"last_heartbeat": b"",
+    b"worker_name": b"",
+    b"group_id": b"",
+    b"origin": b"downloads",
+    b"description": b"orderctl.jobs.run_task(1)",
+    b"enqueued_at": b"2026-11-26T10:46:43.023752Z",
+    b"timeout": b"-1",
+    b"result_ttl": b"0",
+    b"failure_ttl": b"0",
+    b"status": b"queued",
+}
+
+
+def test_job_that_an_earlier_version_queued_is_carried_out(world: World) -> None:
+    [task] = world.order("DH1", world.course())
+    assert task == 1
+    world.client.hset("rq:job:task-1-0", mapping=QUEUED)
+    world.client.rpush("rq:queue:downloads", "task-1-0")
+
+    world.play("worker", 1)
+
+    assert world.task(task).status == "completed"
+    assert world.client.llen("orderctl:rejected-jobs") == 0
