@@ -18,7 +18,7 @@ from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.progress import ProgressEmitter, read_siblings
-from orderctl.pulse import Pulse, Stopping, StopRequest
+from orderctl.pulse import Heartbeat, Stopping, StopRequest
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ Say = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Tools:
     """What a worker works with.
 
     Attributes:
@@ -47,7 +47,7 @@ class Bench:
     stop: StopRequest
 
 
-def run(bench: Bench, task_id: int) -> Moved | None:
+def run(tools: Tools, task_id: int) -> Moved | None:
     """Carry a task out if it is waiting.
 
     Returns:
@@ -56,96 +56,98 @@ def run(bench: Bench, task_id: int) -> Moved | None:
     Raises:
         DatabaseUnavailable: When nothing could be claimed; reconcile rings again.
     """
-    worker = bench.settings.worker
+    worker = tools.settings.worker
     began, token = clock.elapsed(), str(uuid.uuid4())
     claim = database.insist(
-        bench.engine,
+        tools.engine,
         lambda connection: leases.claim(
             connection,
             task_id,
-            worker=bench.worker,
+            worker=tools.worker,
             lease_seconds=worker.lease_seconds,
             take_all=worker.take == "all",
             token=token,
         ),
-        give_up=lambda: bench.stop.made or clock.elapsed() - began > worker.lease_seconds,
+        give_up=lambda: tools.stop.made or clock.elapsed() - began > worker.lease_seconds,
     )
     if claim is None:
         _log.info("task %s is not waiting", task_id)
         return None
     faults.point("task.claimed")
-    publications.changes(bench.client, claim.messages)
-    return _attempt(bench, claim)
+    publications.changes(tools.client, claim.messages)
+    return _attempt(tools, claim)
 
 
-def _attempt(bench: Bench, claim: Claim) -> Moved | None:
-    lease = bench.settings.worker.lease_seconds
+def _attempt(tools: Tools, claim: Claim) -> Moved | None:
+    lease = tools.settings.worker.lease_seconds
 
     def beat() -> None:
-        database.transact(bench.engine, lambda connection: leases.beat(connection, claim, lease))
+        database.transact(tools.engine, lambda connection: leases.beat(connection, claim, lease))
 
     emitter = ProgressEmitter(
-        bench.settings,
-        client=bench.client,
-        siblings=partial(read_siblings, bench.engine),
+        tools.settings,
+        client=tools.client,
+        siblings=partial(read_siblings, tools.engine),
         attempt=claim.attempt,
     )
-    with Pulse(beat, lease, bench.stop) as pulse:
+    with Heartbeat(beat, lease, tools.stop) as heartbeat:
         try:
-            finished = _carry_out(bench, claim, pulse, emitter)
+            finished = _carry_out(tools, claim, heartbeat, emitter)
         except LeaseLost:
             _log.warning("task %s: the lease is gone; nothing more is written", claim.task_id)
             return None
     faults.point("task.ended")
-    publications.changes(bench.client, finished.messages)
+    publications.changes(tools.client, finished.messages)
     return finished
 
 
-def _carry_out(bench: Bench, claim: Claim, pulse: Pulse, emitter: ProgressEmitter) -> Moved:
+def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: ProgressEmitter) -> Moved:
     """Run the handler and write down how it ended; LeaseLost when it is not ours to write."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     try:
-        done, delivery, details = _handle(bench, claim, pulse, say)
+        done, delivery, details = _handle(tools, claim, heartbeat, say)
     except LeaseLost:
         raise
     except Stopping:
-        return _persist(bench, pulse, lambda c: leases.release(c, claim, reason="the worker stops"))
+        return _persist(tools, heartbeat, lambda c: leases.release(c, claim, reason="the worker stops"))
     except Exception as error:  # noqa: BLE001 - whatever a handler raises ends its task badly
         failure = failures.describe(error)
         _log.warning("task %s: %s: %s", claim.task_id, failure.error_type, failure.message)
         say(0, f"Failed: {failure.message[:200]}", at_once=True)
-        again = bench.settings.worker.retry_transient
-        return _persist(bench, pulse, lambda c: failures.fail(c, claim, failure, retry_transient=again))
+        again = tools.settings.worker.retry_transient
+        return _persist(tools, heartbeat, lambda c: failures.fail(c, claim, failure, retry_transient=again))
     return _persist(
-        bench,
-        pulse,
+        tools,
+        heartbeat,
         lambda c: leases.complete(
             c, done, folder_name=delivery.folder_name, drive_link=delivery.drive_link, details=details
         ),
     )
 
 
-def _handle(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> tuple[Claim, Delivery, dict[str, int]]:
-    context = _context(bench, claim, pulse, say)
-    pulse.check()
-    enrollment = bench.handler.enroll(context)
+def _handle(
+    tools: Tools, claim: Claim, heartbeat: Heartbeat, say: Say
+) -> tuple[Claim, Delivery, dict[str, int]]:
+    context = _context(tools, claim, heartbeat, say)
+    heartbeat.check()
+    enrollment = tools.handler.enroll(context)
     faults.point("handler.enrolled")
-    pulse.check()
+    heartbeat.check()
     found = {"files": len(enrollment.files), "attempt": claim.attempt}
     enrolled = _persist(
-        bench, pulse, lambda c: leases.enrolled(c, claim, title=enrollment.title, details=dict(found))
+        tools, heartbeat, lambda c: leases.enrolled(c, claim, title=enrollment.title, details=dict(found))
     )
     titled = replace(claim, title=claim.title or enrollment.title)
-    started = _persist(bench, pulse, lambda c: leases.started(c, titled))
-    publications.changes(bench.client, (enrolled, started))
+    started = _persist(tools, heartbeat, lambda c: leases.started(c, titled))
+    publications.changes(tools.client, (enrolled, started))
     say(0)
-    delivery = bench.handler.download(context, enrollment)
+    delivery = tools.handler.download(context, enrollment)
     faults.point("handler.downloaded")
     say(100)
     return titled, delivery, found
 
 
-def _context(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> Context:
+def _context(tools: Tools, claim: Claim, heartbeat: Heartbeat, say: Say) -> Context:
     return Context(
         task_id=claim.task_id,
         order_id=claim.order_id,
@@ -153,19 +155,19 @@ def _context(bench: Bench, claim: Claim, pulse: Pulse, say: Say) -> Context:
         attempt=claim.attempt,
         title=claim.title,
         course_url=claim.course_url,
-        settings=bench.settings,
+        settings=tools.settings,
         progress=say,
-        check=pulse.check,
+        check=heartbeat.check,
     )
 
 
-def _persist(bench: Bench, pulse: Pulse, work: Callable[[Connection], T]) -> T:
+def _persist(tools: Tools, heartbeat: Heartbeat, work: Callable[[Connection], T]) -> T:
     """Write an end down however long the database is away; the fence keeps a late one out.
 
     Raises:
         LeaseLost: When the task is somebody else's by now.
     """
     try:
-        return database.insist(bench.engine, work, give_up=lambda: pulse.lost)
+        return database.insist(tools.engine, work, give_up=lambda: heartbeat.lost)
     except DatabaseUnavailable:
         raise LeaseLost from None

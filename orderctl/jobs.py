@@ -16,31 +16,31 @@ _ANSWER_SECONDS: Final = 15
 
 
 @dataclass(slots=True)
-class _Place:
+class _Prepared:
     settings: Settings | None = None
     worker: str = "rq"
 
 
-_place = _Place()
+_prepared = _Prepared()
 
 
 def prepare(settings: Settings, worker: str) -> None:
     """Say, in the worker before it forks, with which settings and under which name its jobs run."""
-    _place.settings = settings
-    _place.worker = worker
+    _prepared.settings = settings
+    _prepared.worker = worker
 
 
 def run_task(task_id: int) -> None:
     """Carry out one task, if it is waiting; the only function that our workers run."""
     faults.point("job.started")
-    settings = _place.settings or load()
+    settings = _prepared.settings or load()
     engine = database.connect(database.url(settings), pool_size=2, answer_timeout=_ANSWER_SECONDS)
     client = broker.hasty(broker.url(settings))
     handler = registry.load(settings.worker.handler)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
-    bench = attempt.Bench(settings, engine, _place.worker, handler, client, stop)
-    finished = attempt.run(bench, task_id)
+    tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop)
+    finished = attempt.run(tools, task_id)
     if finished is not None and finished.completion is not None:
         # The courier would send it within a second; dashboards like it at once.
         delivery.send_completions(engine, client)

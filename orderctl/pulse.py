@@ -26,7 +26,7 @@ class StopRequest:
     made: bool = False
 
 
-class Pulse:
+class Heartbeat:
     """Beats in a thread of its own; ``check`` tells the attempt whether it may go on.
 
     Args:
@@ -43,7 +43,7 @@ class Pulse:
         self._over = threading.Event()
         self._lost = False
         self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

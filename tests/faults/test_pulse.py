@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from orderctl.errors import DatabaseUnavailable, LeaseLost
-from orderctl.pulse import Pulse, Stopping, StopRequest
+from orderctl.pulse import Heartbeat, Stopping, StopRequest
 
 
 def test_a_missed_beat_is_made_up_for_before_the_lease_ends():
@@ -19,9 +19,9 @@ def test_a_missed_beat_is_made_up_for_before_the_lease_ends():
         made_up.set()
 
     # The first beat comes after 5 s; without haste the fourth would come after 20, when all is over.
-    with Pulse(beat, 20, StopRequest()) as pulse:
+    with Heartbeat(beat, 20, StopRequest()) as heartbeat:
         assert made_up.wait(14)
-        pulse.check()
+        heartbeat.check()
 
 
 def test_a_beat_that_fails_for_another_reason_goes_on_beating():
@@ -31,7 +31,7 @@ def test_a_beat_that_fails_for_another_reason_goes_on_beating():
         beats.release()
         raise RuntimeError("a mistake")
 
-    with Pulse(beat, 1, StopRequest()):
+    with Heartbeat(beat, 1, StopRequest()):
         assert all(beats.acquire(timeout=20) for _ in range(2))
 
 
@@ -42,17 +42,17 @@ def test_after_a_silence_longer_than_the_lease_the_database_is_asked_first():
         asked.append(True)
         raise LeaseLost
 
-    pulse = Pulse(beat, 0, StopRequest())  # not beating by itself: the process was stopped
+    heartbeat = Heartbeat(beat, 0, StopRequest())  # not beating by itself: the process was stopped
     with pytest.raises(LeaseLost):
-        pulse.check()
+        heartbeat.check()
     assert asked
-    assert pulse.lost
+    assert heartbeat.lost
 
 
 def test_a_stop_ends_the_attempt_at_its_next_check():
     stop = StopRequest()
-    with Pulse(lambda: None, 30, stop) as pulse:
-        pulse.check()
+    with Heartbeat(lambda: None, 30, stop) as heartbeat:
+        heartbeat.check()
         stop.made = True
         with pytest.raises(Stopping):
-            pulse.check()
+            heartbeat.check()
