@@ -1,9 +1,10 @@
-"""Sends what stands in the outbox, each entry once, and tries again what would not go."""
+"""The courier: sends what stands in the outbox, each entry once, and tries again what would not go."""
 
 from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, channels, database, mail, outbox, publications, webhook
+from orderctl import audit, channels, database, mail, outbox, publications, rounds, webhook
 from orderctl.audit import NewEvent, Origin
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
@@ -49,6 +50,33 @@ class SendReport:
 
 #: Sends an entry; returns False when it was not ours any more, a remark when it was settled otherwise.
 Sender = Callable[[Entry], "bool | str"]
+
+
+def send(settings: Settings) -> None:
+    """Send what stands in the outbox, each second; each group in a thread of its own, so that none waits for another."""
+    engine = rounds.open_database(settings, pool_size=len(GROUPS))
+    over = rounds.until_told()
+    threads = [
+        threading.Thread(target=_send_group, args=(engine, settings, group, over), name=group[0])
+        for group in GROUPS
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _send_group(
+    engine: Engine, settings: Settings, group: Sequence[EntryKind], over: threading.Event
+) -> None:
+    def turn(client: redis.Redis) -> None:
+        send_due(engine, client, settings, [group], over.is_set)
+
+    try:
+        rounds.each_second(settings, turn, over)
+    except BaseException:  # noqa: BLE001 - all end with one; the supervisor starts them again
+        _log.exception("courier, %s", group[0])
+        over.set()
 
 
 def send_completions(engine: Engine, client: redis.Redis) -> SendReport:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from orderctl import clock, keeper, offspring, worker
+from orderctl import clock, delivery, keeper, offspring, worker
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Supervisor:
         ]
         if not burst:
             self._children.append(Child("keeper", lambda _: keeper.keep(settings, self.name)))
-            self._children.append(Child("courier", lambda _: keeper.send(settings)))
+            self._children.append(Child("courier", lambda _: delivery.send(settings)))
 
     def run(self) -> None:
         """Keep the children alive; the first SIGTERM or SIGINT drains, the second ends."""

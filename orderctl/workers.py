@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import redis
 from sqlalchemy import Connection, select
 
-from orderctl import broker, channels, database
+from orderctl import __version__, broker, channels, clock, database
 from orderctl.errors import NotFound
 from orderctl.schema import download_tasks
+from orderctl.settings import Settings
 from orderctl.states import UNFINISHED
+
+#: How long a supervisor is believed to live without a heartbeat, in seconds.
+_SIGN_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,28 @@ def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign
     held = _held(connection)
     signs = {sign["name"]: sign for sign in _signs(client)}
     return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
+
+
+def announce(client: redis.Redis, settings: Settings, name: str, *, started: int) -> None:
+    """Say that a supervisor lives, whose child this process is.
+
+    Args:
+        client: Redis.
+        settings: What its workers do.
+        name: The supervisor's.
+        started: Since when, in ms since the epoch.
+    """
+    sign = {
+        "name": name,
+        "host": socket.gethostname(),
+        "pid": os.getppid(),
+        "queue": settings.worker.queue,
+        "concurrency": settings.worker.concurrency,
+        "version": __version__,
+        "started": started,
+        "seen": clock.milliseconds(),
+    }
+    client.set(channels.supervisor(name), json.dumps(sign), ex=_SIGN_SECONDS)
 
 
 def pause(client: redis.Redis, queue: str) -> None:

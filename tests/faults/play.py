@@ -98,7 +98,7 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "keeper": _keeper,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,
-    "couriers": lambda settings, _, __: keeper.send(settings),
+    "couriers": lambda settings, _, __: delivery.send(settings),
     "supervisor": _supervisor,
     "pay": _pay,
     "retry": _retry,

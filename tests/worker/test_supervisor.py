@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orderctl import allowlist, channels, keeper, supervisor, workers
+from orderctl import allowlist, channels, rounds, supervisor, workers
 from orderctl.settings import load
 from orderctl.supervisor import Child, Supervisor
 from tests.faults.chaos.hosts import children
@@ -54,7 +54,7 @@ def _wait_for_rounds(world: World) -> None:
         return json.loads(world.client.get(key) or "{}").get("seen", 0)
 
     begin = seen()
-    eventually(lambda: seen() > begin + 2000 * keeper.PERIOD, "two turns of the keeper")
+    eventually(lambda: seen() > begin + 2000 * rounds.PERIOD, "two turns of the keeper")
 
 
 def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World) -> None:
