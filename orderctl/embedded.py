@@ -40,7 +40,7 @@ _SCARCE: Final = 1_000_000
 
 
 @dataclass(frozen=True)
-class Status:
+class ServerStatus:
     """How the embedded server stands.
 
     Attributes:
@@ -94,12 +94,12 @@ def ensure(state_dir: Path) -> str:
     return f"unix://{quote(str(_find_socket(folder)))}"
 
 
-def status(state_dir: Path) -> Status:
+def status(state_dir: Path) -> ServerStatus:
     """How the embedded server stands; starts nothing."""
     folder = state_dir.absolute() / "redis"
     running = _is_alive(folder)
     place = _find_socket(folder)
-    return Status(
+    return ServerStatus(
         running=running,
         answers=running and _answer(place) == "PONG",
         pid=_read_pid(folder) if running else None,

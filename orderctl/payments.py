@@ -64,7 +64,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PaymentResult:
     """What became of a payment, what the order expected, and which tasks may now be worked at."""
 
     outcome: Outcome
@@ -130,7 +130,9 @@ def _amount(value: object) -> Decimal:
         raise InvalidInput(f"the payment's transferAmount {value!r} is no number") from None
 
 
-def receive(connection: Connection, payment: Payment, *, actor: str, source: Source = Source.CLI) -> Result:
+def receive(
+    connection: Connection, payment: Payment, *, actor: str, source: Source = Source.CLI
+) -> PaymentResult:
     """Mark an order paid, once for each payment.
 
     Args:
@@ -154,15 +156,15 @@ def receive(connection: Connection, payment: Payment, *, actor: str, source: Sou
     _refuse(connection, order, payment)
     if payment.amount != order.total_amount:
         _record_mismatch(connection, order, payment, Origin(source, actor))
-        return Result(Outcome.MISMATCH, order.id, order.total_amount)
+        return PaymentResult(Outcome.MISMATCH, order.id, order.total_amount)
     waiting = _pay(connection, order, payment, Origin(source, actor))
-    return Result(Outcome.PAID, order.id, order.total_amount, waiting)
+    return PaymentResult(Outcome.PAID, order.id, order.total_amount, waiting)
 
 
-def _repeated(connection: Connection, order: orders.Locked, payment: Payment) -> Result:
+def _repeated(connection: Connection, order: orders.Locked, payment: Payment) -> PaymentResult:
     known = audit.find_by_key(connection, payment.key)
     if (known is not None and known.order_id == order.id) or _told_by_others(connection, order, payment):
-        return Result(Outcome.REPEATED, order.id, order.total_amount)
+        return PaymentResult(Outcome.REPEATED, order.id, order.total_amount)
     raise Conflict(
         f"order {order.order_code} was paid already, by another transaction",
         hint=f"orderctl logs show {order.order_code} --category payment",

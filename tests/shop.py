@@ -56,7 +56,7 @@ class Shop:
 
     def pay(
         self, code: str = "DH1", amount: str | None = None, *, transaction: str | None = None
-    ) -> payments.Result:
+    ) -> payments.PaymentResult:
         amount = str(self.read(lambda c: orders.find(c, code)).total_amount) if amount is None else amount
         payment = payments.Payment(code, Decimal(amount), "ACB", transaction)
         return self.transact(lambda c: payments.receive(c, payment, actor="tester"))

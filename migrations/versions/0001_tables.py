@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy import DateTime as SqliteDateTime
 from sqlalchemy.dialects.mysql import DATETIME
 
-from orderctl.migrate.ddl import Clock
+from orderctl.migrate.ddl import InsertTime
 from orderctl.migrate.fitting import FOREIGN_KEY_PREFIX
 from orderctl.migrate.plan import Plan
 
@@ -113,7 +113,7 @@ Table(
         info=REQUIRED | _allows(16, PAYMENT_STATUSES),
     ),
     Column("total_amount", Numeric(12, 2), nullable=False, server_default=text("0"), info=REQUIRED),
-    Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
+    Column("created_at", Time, nullable=False, server_default=InsertTime(), info=REQUIRED),
     Column("paid_at", Time),
     Column("completed_at", Time),
     Column("round", Integer, nullable=False, server_default=text("0")),
@@ -141,8 +141,8 @@ Table(
     ),
     Column("drive_link", _text(1024), info=NULL),
     Column("error_log", Text, info=NULL),
-    Column("created_at", Time, nullable=False, server_default=Clock()),
-    Column("updated_at", Time, server_default=Clock()),
+    Column("created_at", Time, nullable=False, server_default=InsertTime()),
+    Column("updated_at", Time, server_default=InsertTime()),
     Column("managed", SmallInteger, nullable=False, server_default=text("0")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("max_attempts", Integer, nullable=False, server_default=text("3")),
@@ -176,7 +176,7 @@ Table(
     Column("previous_status", _text(32), info=NULL | _allows(32, STATUSES)),
     Column("new_status", _text(32), info=NULL | _allows(32, STATUSES)),
     Column("source", _text(64), info=_allows(64, SOURCES)),
-    Column("created_at", Time, nullable=False, server_default=Clock(), info=REQUIRED),
+    Column("created_at", Time, nullable=False, server_default=InsertTime(), info=REQUIRED),
     Column("dedup_key", _text(191)),
     Column("actor", _text(128)),
     _index("order_audit_logs", "order_id"),
@@ -195,8 +195,8 @@ Table(
     Column("kind", _text(32), nullable=False),
     Column("dedup_key", _text(191), nullable=False),
     Column("payload", JSON, nullable=False),
-    Column("created_at", Time, nullable=False, server_default=Clock()),
-    Column("due_at", Time, nullable=False, server_default=Clock()),
+    Column("created_at", Time, nullable=False, server_default=InsertTime()),
+    Column("due_at", Time, nullable=False, server_default=InsertTime()),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("lease_token", _text(36)),
     Column("lease_until", Time),
@@ -211,7 +211,7 @@ Table(
     "orderctl_migrations",
     metadata,
     Column("revision", _text(32), primary_key=True),
-    Column("applied_at", Time, nullable=False, server_default=Clock()),
+    Column("applied_at", Time, nullable=False, server_default=InsertTime()),
     Column("applied_by", _text(255), nullable=False),
     Column("version", _text(32), nullable=False),
     **OPTIONS,

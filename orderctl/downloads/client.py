@@ -12,7 +12,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisco
 import orderctl
 from orderctl.downloads import addresses, stream, urls
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken, TooLarge, UrlRefused
-from orderctl.downloads.stream import Patience, Stream
+from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
 
 MAX_REDIRECTS = 10
@@ -107,7 +107,7 @@ class Answer:
         return bytes(body)
 
 
-class Client:
+class HttpClient:
     """Makes requests within limits.
 
     Args:
@@ -117,13 +117,13 @@ class Client:
 
     def __init__(
         self,
-        patience: Patience,
+        limits: StreamLimits,
         check: Callable[[], None],
         *,
         allow_private: bool,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._patience = patience
+        self._limits = limits
         self._check = check
         self._allow_private = allow_private
         self._tls = tls
@@ -150,7 +150,7 @@ class Client:
     @contextmanager
     def _request(self, url: Url, headers: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
         targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
-        with closing(stream.connect(targets, self._patience, self._check, url.authority)) as connection:
+        with closing(stream.connect(targets, self._limits, self._check, url.authority)) as connection:
             if url.scheme == "https":
                 connection.encrypt(self._tls_context(), url.host)
             connection.send(_head(url, headers, authorization))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orderctl.downloads import part as parts
-from orderctl.downloads.client import Answer, Client
+from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import (
     BadAnswer,
     ChecksumMismatch,
@@ -49,7 +49,7 @@ class Fetch:
     """One file of a task, its folder open."""
 
     context: Context
-    client: Client
+    client: HttpClient
     folder: Folder
     file: RemoteFile
     index: int

@@ -6,12 +6,12 @@ import ssl
 from pathlib import Path
 
 from orderctl.downloads import folder, manifest, names, part
-from orderctl.downloads.client import Answer, Client
+from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import DiskFull, InvalidManifest
 from orderctl.downloads.fetch import RESERVE, Fetch, accept
 from orderctl.downloads.meter import Meter
 from orderctl.downloads.protocol import Context, Delivery, Enrollment, RemoteFile
-from orderctl.downloads.stream import Patience
+from orderctl.downloads.stream import StreamLimits
 
 
 class HttpHandler:
@@ -70,10 +70,10 @@ class HttpHandler:
                 part.sweep(opened, names_there)
         return Delivery(context.folder_name, context.drive_link)
 
-    def _client(self, context: Context) -> Client:
+    def _client(self, context: Context) -> HttpClient:
         download = context.settings.download
-        patience = Patience(download.timeout_seconds, download.min_bytes_per_second, self._window)
-        return Client(patience, context.check, allow_private=download.allow_private_hosts, tls=self._tls)
+        limits = StreamLimits(download.timeout_seconds, download.min_bytes_per_second, self._window)
+        return HttpClient(limits, context.check, allow_private=download.allow_private_hosts, tls=self._tls)
 
     def _require_room(self, context: Context, enrollment: Enrollment, free: int) -> None:
         missing = sum(_missing(context.folder, file) for file in enrollment.files)

@@ -36,7 +36,7 @@ _SLICE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class StreamLimits:
     """How long we wait.
 
     Attributes:
@@ -57,11 +57,11 @@ class Stream(io.RawIOBase):
         budget: How many more bytes may come before something else happens; an endless header has none.
     """
 
-    def __init__(self, sock: socket.socket, patience: Patience, check: Callable[[], None]) -> None:
+    def __init__(self, sock: socket.socket, limits: StreamLimits, check: Callable[[], None]) -> None:
         super().__init__()
         self.budget = 0
         self._socket = sock
-        self._patience = patience
+        self._limits = limits
         self._check = check
         self._silent = 0.0
         self._unanswered: float | None = 0.0
@@ -129,7 +129,7 @@ class Stream(io.RawIOBase):
     def _wait(self, event: int) -> None:
         self._check()
         started = monotonic()
-        _ready(self._socket, event, self._patience.silence)
+        _ready(self._socket, event, self._limits.silence)
         # A process that was stopped, or a machine that slept, has not waited for the server all that time.
         self._account(min(monotonic() - started, 2 * _SLICE))
 
@@ -138,24 +138,24 @@ class Stream(io.RawIOBase):
         self._waited += elapsed
         if self._unanswered is not None:
             self._unanswered += elapsed
-        if max(self._silent, self._unanswered or 0.0) >= self._patience.silence:
-            raise TooSlow(f"the server was silent for {self._patience.silence:g} s")
-        if self._waited >= self._patience.window:
-            if self._received < self._patience.slowest * self._patience.window:
+        if max(self._silent, self._unanswered or 0.0) >= self._limits.silence:
+            raise TooSlow(f"the server was silent for {self._limits.silence:g} s")
+        if self._waited >= self._limits.window:
+            if self._received < self._limits.slowest * self._limits.window:
                 raise TooSlow(
-                    f"slower than {self._patience.slowest} bytes/s: {self._received} bytes in a minute"
+                    f"slower than {self._limits.slowest} bytes/s: {self._received} bytes in a minute"
                 )
             self._waited, self._received = 0.0, 0
 
 
-def connect(targets: Sequence[Target], patience: Patience, check: Callable[[], None], shown: str) -> Stream:
+def connect(targets: Sequence[Target], limits: StreamLimits, check: Callable[[], None], shown: str) -> Stream:
     """Connect to the first address that answers.
 
     Raises:
         HostUnreachable: None of them does.
         TooSlow: None of them says yes or no in time.
     """
-    share = patience.silence / len(targets)
+    share = limits.silence / len(targets)
     reasons: list[int] = []
     for family, address in targets:
         try:
@@ -166,7 +166,7 @@ def connect(targets: Sequence[Target], patience: Patience, check: Callable[[], N
         try:
             reasons.append(_connect(sock, address, share, check))
             if not reasons[-1]:
-                return Stream(sock, patience, check)
+                return Stream(sock, limits, check)
         except BaseException:
             sock.close()
             raise

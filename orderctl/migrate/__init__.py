@@ -23,11 +23,21 @@ from orderctl.migrate.run import Run
 from orderctl.migrate.survey import Survey
 from orderctl.schema import UtcDateTime
 
-__all__ = ["Report", "Revision", "Status", "Step", "check", "history", "sql", "status", "up"]
+__all__ = [
+    "MigrationReport",
+    "MigrationStatus",
+    "Revision",
+    "Step",
+    "check",
+    "history",
+    "sql",
+    "status",
+    "up",
+]
 
 
 @dataclass(frozen=True)
-class Report:
+class MigrationReport:
     """What :func:`up` did.
 
     Attributes:
@@ -59,7 +69,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Status:
+class MigrationStatus:
     """How the database stands.
 
     Attributes:
@@ -85,7 +95,7 @@ class Status:
 
 def up(
     engine: Engine, *, lock_timeout: float = 10, actor: str | None = None, on_step: Emit | None = None
-) -> Report:
+) -> MigrationReport:
     """Bring the database to the newest revision, and mend what is missing of older ones.
 
     Safe to run on a database in use, to run twice at the same time, and to run again after it died.
@@ -109,10 +119,10 @@ def up(
             connection, actor=actor, timeout=lock_timeout, on_step=on_step, leave_out=tuple(found.refused)
         )
         _carry_out(found, run)
-        return Report(tuple(found.pending), tuple(run.done), (*found.warnings, *run.warnings))
+        return MigrationReport(tuple(found.pending), tuple(run.done), (*found.warnings, *run.warnings))
 
 
-def status(engine: Engine) -> Status:
+def status(engine: Engine) -> MigrationStatus:
     """How the database stands; nothing is changed.
 
     Args:
@@ -130,7 +140,7 @@ def status(engine: Engine) -> Status:
         )
         for script in found.scripts
     )
-    return Status(
+    return MigrationStatus(
         revisions=tuple(revisions),
         drift=tuple(step for step in found.missing if not step.optional),
         wanting=tuple(step for step in found.missing if step.optional),

@@ -23,7 +23,7 @@ _FAMILIES: Final = {
 
 
 @dataclass(frozen=True)
-class Column:
+class ReflectedColumn:
     """A column as it stands.
 
     Attributes:
@@ -103,7 +103,7 @@ class Table:
     engine: str = ""
     row_format: str = ""
     comment: str = ""
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, ReflectedColumn] = field(default_factory=dict)
     indexes: list[Index] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -165,7 +165,7 @@ def _read_sqlite_table(connection: Connection, name: str) -> Table:
     rows = connection.exec_driver_sql(f'PRAGMA table_xinfo("{name}")').all()
     for _, column, type_, not_null, default, in_key, hidden in rows:
         required = bool(not_null) and default is None and not in_key and not hidden
-        table.columns[column] = Column(column, type_.lower(), not not_null, required)
+        table.columns[column] = ReflectedColumn(column, type_.lower(), not not_null, required)
         key += [(in_key, column)] if in_key else []
     table.indexes.append(Index("PRIMARY", tuple(column for _, column in sorted(key)), unique=True))
     for _, index, unique, _, partial in connection.exec_driver_sql(f'PRAGMA index_list("{name}")').all():
@@ -221,7 +221,7 @@ def _read_columns(connection: Connection, catalogue: Catalogue) -> None:
     for table, name, type_, nullable, required, collation in _rows(connection, statement):
         if table in catalogue.tables:
             definition = definitions[table].get(name, "")
-            column = Column(name, type_, bool(nullable), bool(required), collation, definition)
+            column = ReflectedColumn(name, type_, bool(nullable), bool(required), collation, definition)
             catalogue.tables[table].columns[name] = column
 
 

@@ -14,20 +14,20 @@ from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import UserDefinedType
 
 
-class Clock(ColumnElement[Any]):
+class InsertTime(ColumnElement[Any]):
     """The default of a column that tells when its row was written, in UTC."""
 
     inherit_cache = False
 
 
-@compiles(Clock)
-def _sqlite_clock(_element: Clock, _compiler: Any, **_: Any) -> str:
+@compiles(InsertTime)
+def _sqlite_time(_element: InsertTime, _compiler: Any, **_: Any) -> str:
     # The text that SQLAlchemy writes and compares with has microseconds.
     return "(strftime('%Y-%m-%d %H:%M:%f000', 'now'))"
 
 
-@compiles(Clock, "mysql", "mariadb")
-def _mysql_clock(_element: Clock, _compiler: Any, **_: Any) -> str:
+@compiles(InsertTime, "mysql", "mariadb")
+def _mysql_time(_element: InsertTime, _compiler: Any, **_: Any) -> str:
     return "(UTC_TIMESTAMP(6))"
 
 
@@ -90,4 +90,4 @@ def type_of(column: Column[Any], dialect: Dialect) -> str:
 def is_computed(column: Column[Any]) -> bool:
     """Whether the default is an expression and no literal."""
     default = getattr(column.server_default, "arg", "")
-    return isinstance(default, Clock) or str(default).startswith("(")
+    return isinstance(default, InsertTime) or str(default).startswith("(")

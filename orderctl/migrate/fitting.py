@@ -37,9 +37,9 @@ def obstacles(table: Table, there: found.Table, *, on_sqlite: bool) -> Iterator[
 
 
 def _column_obstacles(
-    table: str, column: Column[Any], old: found.Column, there: found.Table, *, on_sqlite: bool
+    table: str, column: Column[Any], old: found.ReflectedColumn, there: found.Table, *, on_sqlite: bool
 ) -> Iterator[str]:
-    family = found.Column("", ddl.type_of(column, ddl.dialect_of("mysql"))).family
+    family = found.ReflectedColumn("", ddl.type_of(column, ddl.dialect_of("mysql"))).family
     if not on_sqlite and old.family != family:
         yield f"{table}.{column.name} is {old.type}, orderctl needs a {family}"
     for check in there.checks:
@@ -69,7 +69,7 @@ def values_of(column: Column[Any]) -> tuple[str, ...]:
     return values
 
 
-def widened(wanted: Column[Any], old: found.Column) -> tuple[str, list[str]]:
+def widened(wanted: Column[Any], old: found.ReflectedColumn) -> tuple[str, list[str]]:
     """The definition by which a column takes what we write as well, and what that adds; [] for nothing.
 
     Further values of an ENUM go to its end; nullability only ever becomes looser; the default stays.
@@ -89,7 +89,7 @@ def widened(wanted: Column[Any], old: found.Column) -> tuple[str, list[str]]:
     return definition, reasons
 
 
-def _missing_values(old: found.Column, values: tuple[str, ...]) -> list[str]:
+def _missing_values(old: found.ReflectedColumn, values: tuple[str, ...]) -> list[str]:
     if not old.type.startswith("enum("):
         return []
     known = [value.replace("''", "'") for value in re.findall(_QUOTED, old.type)]
@@ -103,7 +103,7 @@ def _with_values(definition: str, values: list[str]) -> str:
     return re.sub(rf"^(enum\((?:{_QUOTED},?)+)\)", lambda match: f"{match.group(1)}{more})", definition)
 
 
-def neutral_default(column: found.Column) -> str | None:
+def neutral_default(column: found.ReflectedColumn) -> str | None:
     """The default that says least, or None where there is none."""
     if column.type.startswith("enum("):
         return f"'{re.findall(_QUOTED, column.type)[0]}'"

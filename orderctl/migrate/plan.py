@@ -127,11 +127,11 @@ class Plan:
         self.catalogue.tables[table.name] = there
         return there
 
-    def _as_found(self, column: Column[Any]) -> found.Column:
+    def _as_found(self, column: Column[Any]) -> found.ReflectedColumn:
         self._new.add((column.table.name, column.name))
         collation = getattr(column.type.dialect_impl(self.dialect), "collation", None)
         type_ = ddl.type_of(column, self.dialect).lower()
-        return found.Column(column.name, type_, bool(column.nullable), collation=collation)
+        return found.ReflectedColumn(column.name, type_, bool(column.nullable), collation=collation)
 
     def _adopt(self, table: Table, there: found.Table) -> None:
         self.warnings += fitting.cautions(table, there)

@@ -114,7 +114,7 @@ class World:
         new = NewOrder(code, f"{code}@example.com", AMOUNT, [NewCourse(url) for url in courses])
         return self.transact(lambda c: orders.add(c, new, max_attempts=max_attempts, actor="tester"))
 
-    def pay(self, code: str) -> payments.Result:
+    def pay(self, code: str) -> payments.PaymentResult:
         payment = payments.Payment(code, AMOUNT, "ACB", f"T-{code}")
         return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
 

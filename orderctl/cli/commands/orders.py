@@ -20,7 +20,7 @@ from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
     from orderctl.listing import OrderFilter
-    from orderctl.payments import Payment, Result
+    from orderctl.payments import Payment, PaymentResult
 
 STATS: Final = (
     Column("scope"),
@@ -324,7 +324,7 @@ def pay(
     _tell_payment(app, payment, result)
 
 
-def _tell_payment(app: App, payment: Payment, result: Result) -> None:
+def _tell_payment(app: App, payment: Payment, result: PaymentResult) -> None:
     from orderctl.payments import Outcome
 
     if result.outcome is Outcome.MISMATCH:
