@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Never, NoReturn, TypeVar, overload
 
-from orderctl import environment, readers
+from orderctl import environment, setting_types
 from orderctl.errors import Misconfigured
 
 T = TypeVar("T")
@@ -79,87 +79,87 @@ def _keys(section: type[Section]) -> dict[str, Key[Any]]:
 class Database(Section):
     """The SQL database."""
 
-    url = Key(readers.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
-    pool_size = Key(readers.whole(1, 100), 5, "connections kept open")
+    url = Key(setting_types.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
+    pool_size = Key(setting_types.whole(1, 100), 5, "connections kept open")
 
 
 class Redis(Section):
     """Redis or Valkey."""
 
-    url = Key(readers.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True)
+    url = Key(setting_types.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True)
 
 
 class Worker(Section):
     """What carries out the tasks."""
 
-    queue = Key(readers.name, "downloads", "RQ queue that wakes the workers")
-    concurrency = Key(readers.whole(1, 256), 1, "workers of one supervisor")
-    handler = Key(readers.name, "http", "entry point of the group orderctl.handlers")
-    take = Key(readers.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
-    lease_seconds = Key(readers.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
-    max_attempts = Key(readers.whole(1, 100), 3, "attempts before a task fails for good")
-    retry_transient = Key(readers.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
-    drain_timeout_seconds = Key(readers.real(0, 86400), 60.0, "how long a stop waits for downloads")
+    queue = Key(setting_types.name, "downloads", "RQ queue that wakes the workers")
+    concurrency = Key(setting_types.whole(1, 256), 1, "workers of one supervisor")
+    handler = Key(setting_types.name, "http", "entry point of the group orderctl.handlers")
+    take = Key(setting_types.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
+    lease_seconds = Key(setting_types.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
+    max_attempts = Key(setting_types.whole(1, 100), 3, "attempts before a task fails for good")
+    retry_transient = Key(setting_types.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
+    drain_timeout_seconds = Key(setting_types.real(0, 86400), 60.0, "how long a stop waits for downloads")
 
 
 class Progress(Section):
     """Live progress."""
 
-    interval_seconds = Key(readers.real(0, 3600), 5.0, "at most one message of a task in this time")
+    interval_seconds = Key(setting_types.real(0, 3600), 5.0, "at most one message of a task in this time")
 
 
 class Download(Section):
     """The http handler."""
 
-    directory = Key(readers.path, None, "where files go; unset: downloads in the state folder")
-    public_url = Key(readers.http_url, None, "what serves the directory; makes drive_link")
-    allow_private_hosts = Key(readers.boolean, False, "allow addresses of private networks")
-    max_bytes = Key(readers.whole(1, 2**60), 100 * 2**30, "largest file")
-    timeout_seconds = Key(readers.real(0.1, 86400), 30.0, "longest silence of a server")
-    min_bytes_per_second = Key(readers.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
+    directory = Key(setting_types.path, None, "where files go; unset: downloads in the state folder")
+    public_url = Key(setting_types.http_url, None, "what serves the directory; makes drive_link")
+    allow_private_hosts = Key(setting_types.boolean, False, "allow addresses of private networks")
+    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "largest file")
+    timeout_seconds = Key(setting_types.real(0.1, 86400), 30.0, "longest silence of a server")
+    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
 
 
 class Relay(Section):
     """The relay for dashboards."""
 
-    host = Key(readers.name, "127.0.0.1", "address to listen on")
-    port = Key(readers.whole(0, 65535), 3001, "port to listen on; 0: any free one")
-    origins: Key[tuple[str, ...]] = Key(readers.listing, (), "web origins that may connect")
-    hosts: Key[tuple[str, ...]] = Key(readers.listing, (), "host names under which it is reached")
-    token_secret = Key(readers.token_secret, None, "signs tokens, 32 characters or more", secret=True)
-    max_connections = Key(readers.whole(1, 1_000_000), 10_000, "connections in all")
-    max_connections_per_address = Key(readers.whole(0, 1_000_000), 100, "for one address; 0: no limit")
-    max_subscriptions = Key(readers.whole(1, 1_000_000), 1000, "for one connection")
-    max_messages_per_second = Key(readers.whole(1, 1_000_000), 1000, "from one connection")
+    host = Key(setting_types.name, "127.0.0.1", "address to listen on")
+    port = Key(setting_types.whole(0, 65535), 3001, "port to listen on; 0: any free one")
+    origins: Key[tuple[str, ...]] = Key(setting_types.listing, (), "web origins that may connect")
+    hosts: Key[tuple[str, ...]] = Key(setting_types.listing, (), "host names under which it is reached")
+    token_secret = Key(setting_types.token_secret, None, "signs tokens, 32 characters or more", secret=True)
+    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "connections in all")
+    max_connections_per_address = Key(setting_types.whole(0, 1_000_000), 100, "for one address; 0: no limit")
+    max_subscriptions = Key(setting_types.whole(1, 1_000_000), 1000, "for one connection")
+    max_messages_per_second = Key(setting_types.whole(1, 1_000_000), 1000, "from one connection")
 
 
 class Mail(Section):
     """Mails to customers and to the admin."""
 
-    url = Key(readers.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
-    sender = Key(readers.text, None, "From address")
-    admin = Key(readers.text, None, "where alerts go")
+    url = Key(setting_types.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
+    sender = Key(setting_types.text, None, "From address")
+    admin = Key(setting_types.text, None, "where alerts go")
 
 
 class Notify(Section):
     """Webhooks to whoever wants to be told."""
 
-    webhook_url = Key(readers.http_url, None, "POSTed when an order ends or a task fails for good")
-    webhook_secret = Key(readers.text, None, "signs the body (HMAC-SHA256)", secret=True)
+    webhook_url = Key(setting_types.http_url, None, "POSTed when an order ends or a task fails for good")
+    webhook_secret = Key(setting_types.text, None, "signs the body (HMAC-SHA256)", secret=True)
 
 
 class Display(Section):
     """What people see."""
 
-    currency = Key(readers.name, "VND", "of total_amount")
-    time_zone = Key(readers.time_zone, "local", "for --time-format local: local, UTC or Area/City")
+    currency = Key(setting_types.name, "VND", "of total_amount")
+    time_zone = Key(setting_types.time_zone, "local", "for --time-format local: local, UTC or Area/City")
 
 
 class Audit(Section):
     """Seals over the audit log."""
 
-    seal_key = Key(readers.text, None, "HMAC key of the seals", secret=True)
-    seal_margin_seconds = Key(readers.whole(0, 86400), 60, "events younger than this stay open")
+    seal_key = Key(setting_types.text, None, "HMAC key of the seals", secret=True)
+    seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "events younger than this stay open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ def read(key: str, value: object) -> Any:
     Raises:
         ValueError: When the value is wrong; its text says what is allowed.
     """
-    return (readers.path if key == "state_dir" else declared()[key].read)(value)
+    return (setting_types.path if key == "state_dir" else declared()[key].read)(value)
 
 
 def user_file() -> Path:
@@ -296,7 +296,7 @@ def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
             if key in found:
                 values[name] = _read(key, declaration.read, *found[key])
         sections[section] = kind(**values)
-    state_dir = _read("state_dir", readers.path, *found.get("state_dir", (None, "default")))
+    state_dir = _read("state_dir", setting_types.path, *found.get("state_dir", (None, "default")))
     return Settings(state_dir=state_dir or _default_state_dir(), origins_of=origins, **sections)
 
 
