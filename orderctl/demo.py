@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from orderctl import embedded, environment, offspring
+from orderctl import embedded, environment, processes
 
 _FILE_BYTES: Final = 3_000_000
 _BYTES_PER_SECOND: Final = 1_000_000
@@ -134,7 +134,7 @@ class Shop:
         pid = os.fork()
         if pid == 0:
             try:
-                offspring.die_with(parent)
+                processes.die_with(parent)
                 os.setpgid(0, 0)  # Ctrl-C reaches the demo, which then ends this one in order
                 os.dup2(log, 1)
                 os.dup2(log, 2)

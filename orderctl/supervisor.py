@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from orderctl import clock, delivery, keeper, offspring, worker
+from orderctl import clock, delivery, keeper, processes, worker
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def _be(child: Child, name: str, parent: int) -> None:
     """What a child does from its fork to its end."""
     code = 1
     try:
-        offspring.die_with(parent)
+        processes.die_with(parent)
         os.setpgid(0, 0)  # Ctrl-C at the terminal is for the supervisor alone
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)

@@ -17,18 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import (
-    allowlist,
-    audit,
-    broker,
-    channels,
-    clock,
-    database,
-    faults,
-    jobs,
-    offspring,
-    tasks,
-)
+from orderctl import allowlist, audit, broker, channels, clock, database, faults, jobs, processes, tasks
 from orderctl.allowlist import Rejected
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
@@ -264,7 +253,7 @@ class DownloadWorker(Worker):
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """As RQ's, in a process that dies with the worker, and whose end waits for no Redis."""
-        offspring.die_with(self.pid or 0)
+        processes.die_with(self.pid or 0)
         broker.hurry(self.connection)
         faults.point("horse.forked")
         super().main_work_horse(job, queue)

@@ -45,7 +45,7 @@ MUTATIONS = (
         ("test_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
-        "the death of children with their parent", "orderctl/offspring.py",
+        "the death of children with their parent", "orderctl/processes.py",
         "    libc = ctypes", "    return\n    libc = ctypes",
     ),
     Mutation(
