@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, func, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import adopted, database
+from orderctl import database, shop_tables
 from orderctl.schema import columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
@@ -117,7 +117,7 @@ def record(connection: Connection, event: NewEvent) -> bool:
         False when an event of its dedup key was there already.
     """
     try:
-        adopted.execute(connection, order_audit_logs.insert(), _values(event))
+        shop_tables.execute(connection, order_audit_logs.insert(), _values(event))
     except IntegrityError as error:
         # Only the statement is rolled back, on every database we know: the transaction goes on.
         if event.dedup_key is None or not database.is_duplicate(error):
@@ -134,8 +134,8 @@ def _values(event: NewEvent) -> dict[str, Any]:
         "event_type": event.type.value,
         "event_category": event.type.category.value,
         "severity": (event.severity or event.type.severity).value,
-        "message": adopted.storable(message[:MAX_MESSAGE]),
-        "details": None if event.details is None else adopted.storable_json(event.details),
+        "message": shop_tables.storable(message[:MAX_MESSAGE]),
+        "details": None if event.details is None else shop_tables.storable_json(event.details),
         "previous_status": event.previous_status,
         "new_status": event.new_status,
         "source": event.origin.source.value,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from orderctl import adopted, database, leases, lifecycle, outbox
+from orderctl import database, leases, lifecycle, outbox, shop_tables
 from orderctl.audit import Origin
 from orderctl.leases import Claim
 from orderctl.lifecycle import NOTHING, Move, Moved, TaskState
@@ -94,9 +94,9 @@ class Failure:
 
 def describe(exception: BaseException) -> Failure:
     """What is known of an exception: its type, message, fingerprint and stack. Never fails itself."""
-    message = adopted.storable(_text(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
+    message = shop_tables.storable(_text(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
     stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:]
-    return Failure(classify(exception), message, fingerprint(exception), adopted.storable(stack))
+    return Failure(classify(exception), message, fingerprint(exception), shop_tables.storable(stack))
 
 
 def classify(exception: BaseException) -> ErrorType:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
-from orderctl import adopted, audit, clock, database, orders, outbox
+from orderctl import audit, clock, database, orders, outbox, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import TaskNotFound
@@ -159,7 +159,7 @@ def write(connection: Connection, task_id: int, fence: Conditions, values: Mappi
     """
     row = update(download_tasks).where(download_tasks.c.id == task_id, *fence)
     values = {"updated_at": database.utc_now(), **values}
-    return adopted.execute(connection, row, values).rowcount == 1
+    return shop_tables.execute(connection, row, values).rowcount == 1
 
 
 def move(
@@ -327,7 +327,7 @@ def _move_order(connection: Connection, order: Locked, status: OrderStatus, **va
 
 def _write_order(connection: Connection, order: Locked, values: Mapping[str, Any]) -> None:
     # No fence: the order is held.
-    adopted.execute(connection, update(orders_table).where(orders_table.c.id == order.id), values)
+    shop_tables.execute(connection, update(orders_table).where(orders_table.c.id == order.id), values)
 
 
 def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:

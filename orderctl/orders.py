@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import adopted, audit, database
+from orderctl import audit, database, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
 from orderctl.schema import columns, download_tasks, orders
@@ -219,7 +219,7 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
         "round": 0,
     }
     try:
-        return adopted.insert(connection, orders, values)
+        return shop_tables.insert(connection, orders, values)
     except IntegrityError as error:
         if not database.is_duplicate(error):
             raise
@@ -245,7 +245,7 @@ def add_task(
         "max_attempts": max_attempts,
         "available_at": now,
     }
-    task_id = adopted.insert(connection, download_tasks, values)
+    task_id = shop_tables.insert(connection, download_tasks, values)
     event = NewEvent(
         EventType.TASK_CREATED,
         order_id,

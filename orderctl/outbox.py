@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import adopted, database
+from orderctl import database, shop_tables
 from orderctl.messages import Completion
 from orderctl.schema import outbox
 from orderctl.states import OrderStatus
@@ -53,7 +53,7 @@ def put(
     values = {
         "kind": kind.value,
         "dedup_key": dedup_key,
-        "payload": adopted.storable_json(payload),
+        "payload": shop_tables.storable_json(payload),
         "created_at": database.utc_now(),
         "due_at": database.utc_now(delay),
         "attempts": 0,
@@ -188,7 +188,7 @@ def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> 
         due_at=database.utc_now(delay),
         lease_token=None,
         lease_until=None,
-        last_error=adopted.storable(error[:2000]),
+        last_error=shop_tables.storable(error[:2000]),
     )
 
 
