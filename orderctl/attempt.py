@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import clock, database, failures, faults, leases, publications
+from orderctl import clock, database, failures, faultpoints, leases, publications
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
@@ -73,7 +73,7 @@ def run(tools: Tools, task_id: int) -> Moved | None:
     if claim is None:
         _log.info("task %s is not waiting", task_id)
         return None
-    faults.point("task.claimed")
+    faultpoints.point("task.claimed")
     publications.changes(tools.client, claim.messages)
     return _attempt(tools, claim)
 
@@ -96,7 +96,7 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
         except LeaseLost:
             _log.warning("task %s: the lease is gone; nothing more is written", claim.task_id)
             return None
-    faults.point("task.ended")
+    faultpoints.point("task.ended")
     publications.changes(tools.client, finished.messages)
     return finished
 
@@ -131,7 +131,7 @@ def _handle(
     context = _context(tools, claim, heartbeat, say)
     heartbeat.check()
     enrollment = tools.handler.enroll(context)
-    faults.point("handler.enrolled")
+    faultpoints.point("handler.enrolled")
     heartbeat.check()
     found = {"files": len(enrollment.files), "attempt": claim.attempt}
     enrolled = _persist(
@@ -142,7 +142,7 @@ def _handle(
     publications.changes(tools.client, (enrolled, started))
     say(0)
     delivery = tools.handler.download(context, enrollment)
-    faults.point("handler.downloaded")
+    faultpoints.point("handler.downloaded")
     say(100)
     return titled, delivery, found
 

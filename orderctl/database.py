@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import embedded, faults
+from orderctl import embedded, faultpoints
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -187,8 +187,8 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
         try:
             with engine.begin() as connection:
                 done = work(connection)
-                faults.point("commit.before")
-            faults.point("commit.after")
+                faultpoints.point("commit.before")
+            faultpoints.point("commit.after")
         except DBAPIError as error:
             if not _worth_rerunning(error) or run == reruns - 1:
                 raise translate(error) from error

@@ -11,7 +11,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from orderctl import broker, channels, faults, publications
+from orderctl import broker, channels, faultpoints, publications
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
 
@@ -99,7 +99,7 @@ def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
         return False
     # The worker that took it died. One ring too many only finds the task taken; one too few would lose it.
     queue.connection.delete(Job.key_for(name))
-    faults.point("doorbell.forgotten")
+    faultpoints.point("doorbell.forgotten")
     try:
         _enqueue(queue, task_id, name)
     except DuplicateJobError:  # at this very moment a worker wrote into the hash, or somebody else has rung
@@ -108,7 +108,7 @@ def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
 
 
 def _enqueue(queue: Queue, task_id: int, name: str) -> None:
-    faults.point("enqueue.before")
+    faultpoints.point("enqueue.before")
     queue.enqueue(
         FUNCTION,
         task_id,
@@ -118,6 +118,6 @@ def _enqueue(queue: Queue, task_id: int, name: str) -> None:
         failure_ttl=0,  # else a failed job's hash blocks its id for a year
         job_timeout=-1,  # else a download ends after 180 s
     )
-    faults.point("enqueue.after")
+    faultpoints.point("enqueue.after")
     # A worker that takes it now needs a moment to claim the task.
     queue.connection.set(channels.rung(name), 1, ex=_PATIENCE_SECONDS)

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from orderctl import attempt, broker, database, delivery, faults
+from orderctl import attempt, broker, database, delivery, faultpoints
 from orderctl.downloads import registry
 from orderctl.pulse import StopRequest
 from orderctl.settings import Settings, load
@@ -32,7 +32,7 @@ def prepare(settings: Settings, worker: str) -> None:
 
 def run_task(task_id: int) -> None:
     """Carry out one task, if it is waiting; the only function that our workers run."""
-    faults.point("job.started")
+    faultpoints.point("job.started")
     settings = _prepared.settings or load()
     engine = database.connect(database.url(settings), pool_size=2, answer_timeout=_ANSWER_SECONDS)
     client = broker.hasty(broker.url(settings))

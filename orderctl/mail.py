@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, select
 
-from orderctl import database, failures, faults, orders, tasks
+from orderctl import database, failures, faultpoints, orders, tasks
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
 from orderctl.states import EventType, Severity, TaskStatus
@@ -168,7 +168,7 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
     else:
         server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
     try:
-        faults.point("smtp.connected")
+        faultpoints.point("smtp.connected")
         server.ehlo()
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
@@ -195,9 +195,9 @@ def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[
     _require_accepted(*server.rcpt(recipient))
     if not still_ours():
         return False
-    faults.point("smtp.data.before")
+    faultpoints.point("smtp.data.before")
     code, answer = server.data(message.as_bytes(policy=SMTP))
-    faults.point("smtp.data.after")
+    faultpoints.point("smtp.data.after")
     _require_accepted(code, answer)
     return True
 

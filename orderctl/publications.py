@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import redis
 from redis import exceptions
 
-from orderctl import broker, faults, messages
+from orderctl import broker, faultpoints, messages
 from orderctl.channels import (
     SNAPSHOT_TTL,
     Channel,
@@ -39,9 +39,9 @@ class _Script:
         object.__setattr__(self, "digest", hashlib.sha1(self.source.encode()).hexdigest())  # noqa: S324
 
     def run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:
-        faults.point("publish.before")
+        faultpoints.point("publish.before")
         answer = self._run(client, keys, arguments)
-        faults.point("publish.after")
+        faultpoints.point("publish.after")
         return answer
 
     def _run(self, client: redis.Redis, keys: list[str], arguments: list[Any]) -> Any:

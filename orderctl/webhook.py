@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from orderctl import faults
+from orderctl import faultpoints
 from orderctl.settings import Notify
 
 _TIMEOUT: Final = 10.0
@@ -50,10 +50,10 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     deadline = threading.Timer(_DEADLINE, _cut, [connection])
     deadline.start()
     try:
-        faults.point("webhook.before")
+        faultpoints.point("webhook.before")
         connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
         status = connection.getresponse().status
-        faults.point("webhook.after")
+        faultpoints.point("webhook.after")
     except http.client.HTTPException as error:
         raise WebhookRefused(f"no HTTP answer: {error!r}") from error
     finally:

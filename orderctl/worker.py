@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import allowlist, audit, broker, channels, clock, database, faults, jobs, processes, tasks
+from orderctl import allowlist, audit, broker, channels, clock, database, faultpoints, jobs, processes, tasks
 from orderctl.allowlist import Rejected
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
@@ -83,7 +83,7 @@ class GuardedQueue(Queue):
                     return None
                 clock.rest(_PAUSE_SECONDS, stopping)
                 raise DequeueTimeout(timeout, queue.key)
-            faults.point("job.popped")
+            faultpoints.point("job.popped")
             job = cls._admit(connection, queue, popped.decode("utf-8", "replace"))
             if job is not None:
                 return job, queue
@@ -135,7 +135,7 @@ class GuardedQueue(Queue):
             fault, job = f"it cannot be read: {error!r:.200}", None
         if job is None:
             queue.intermediate_queue.remove(job_id)
-            faults.point("job.rejected")
+            faultpoints.point("job.rejected")
             cls.on_rejected(allowlist.set_aside(connection, queue.key, job_id, fault or "it is gone"))
             return None
         # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
@@ -255,7 +255,7 @@ class DownloadWorker(Worker):
         """As RQ's, in a process that dies with the worker, and whose end waits for no Redis."""
         processes.die_with(self.pid or 0)
         broker.hurry(self.connection)
-        faults.point("horse.forked")
+        faultpoints.point("horse.forked")
         super().main_work_horse(job, queue)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002

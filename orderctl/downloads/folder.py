@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from orderctl import faults
+from orderctl import faultpoints
 from orderctl.downloads import errors
 from orderctl.downloads.errors import LinkRefused
 
@@ -88,9 +88,9 @@ class Folder:
 
     def replace(self, source: str, target: str) -> None:
         """Give a file its final name, for good: when this returns, a power failure does not undo it."""
-        faults.point("rename.before")
+        faultpoints.point("rename.before")
         os.rename(source, target, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
-        faults.point("rename.after")
+        faultpoints.point("rename.after")
         os.fsync(self.descriptor)
 
     def names(self) -> list[str]:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orderctl import faults
+from orderctl import faultpoints
 from orderctl.downloads.errors import DiskFull, DownloadError, NotPermitted
 from orderctl.downloads.folder import Folder, told
 
@@ -138,9 +138,9 @@ class Part:
         """
         try:
             with told(self.final):
-                faults.point("fsync.before")
+                faultpoints.point("fsync.before")
                 os.fsync(self._descriptor)
-                faults.point("fsync.after")
+                faultpoints.point("fsync.after")
         except (OSError, DownloadError):
             # The kernel reports a failed write-back once and then calls the pages clean.
             self.restart()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import orderctl
-from orderctl import faults
+from orderctl import faultpoints
 from tests.faults.world import World
 
 pytestmark = pytest.mark.databases("sqlite", "mariadb")
@@ -40,7 +40,7 @@ def points() -> set[str]:
     found = set()
     for path in Path(orderctl.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "faults.point":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "faultpoints.point":
                 [name] = node.args
                 assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: a point's name is a literal"
                 found.add(name.value)
@@ -53,15 +53,15 @@ def test_every_point_of_the_code_has_a_test():
 
 
 def test_a_fault_comes_at_its_pass(capfd):
-    faults.arm("here:raise@2")
+    faultpoints.arm("here:raise@2")
     try:
-        faults.point("here")
-        faults.point("there")
+        faultpoints.point("here")
+        faultpoints.point("there")
         with pytest.raises(OSError, match="injected"):
-            faults.point("here")
-        faults.point("here")
+            faultpoints.point("here")
+        faultpoints.point("here")
     finally:
-        faults.arm("")
+        faultpoints.arm("")
 
 
 @pytest.mark.parametrize("point", HORSE)

@@ -60,7 +60,7 @@ def test_somebody_who_rings_at_the_same_moment_is_no_error(
         if name == "doorbell.forgotten":
             client.hset("rq:job:task-1-0", "status", "started")
 
-    monkeypatch.setattr("orderctl.faults.point", pass_point)
+    monkeypatch.setattr("orderctl.faultpoints.point", pass_point)
 
     assert doorbell.ring(client, QUEUE, [(1, 0), (2, 0)]) == [2]
     monkeypatch.undo()
