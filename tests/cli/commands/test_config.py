@@ -5,6 +5,8 @@ import stat
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from orderctl import settings
 from orderctl.cli.commands.config import template
 from tests.cli.conftest import Program
@@ -101,3 +103,15 @@ def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     assert all(item.name in template() for item in settings.declared().values())
     assert vars(loaded.worker) == vars(settings.Worker())
     assert vars(loaded.relay) == vars(settings.Relay())
+
+
+def test_what_was_read_does_not_change_and_has_no_other_keys():
+    worker = settings.Worker(concurrency=3)
+
+    with pytest.raises(AttributeError, match="concurrency"):
+        worker.concurrency = 4
+
+    with pytest.raises(TypeError, match="concurency"):
+        settings.Worker(concurency=4)
+    assert worker.concurrency == 3
+    assert worker.take == "managed"
