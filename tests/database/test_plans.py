@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from orderctl import audit, leases, listing, mail, orders, outbox, reconcile, settings, tasks
+from orderctl import audit, leases, listing, orders, outbox, reconcile, settings, tasks
 from orderctl.audit import Search
 from orderctl.listing import OrderFilter
 from orderctl.tasks import TaskFilter
+from orderctl.worker import mail
 from tests import rows
 from tests.shop import Shop
 

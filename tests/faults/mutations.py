@@ -53,11 +53,11 @@ MUTATIONS = (
         "    if not due:\n        return []", "    if due is not None:\n        return []",
     ),
     Mutation(
-        "the claim's token", "orderctl/attempt.py", "            token=token,\n", "",
+        "the claim's token", "orderctl/worker/attempt.py", "            token=token,\n", "",
         ("test_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
-        "the note of what was sent", "orderctl/delivery.py",
+        "the note of what was sent", "orderctl/worker/courier.py",
         "database.insist(engine, lambda connection: _note_sent", "database.transact(engine, lambda connection: _note_sent",
         ("test_points.py::test_a_courier_that_loses_its_connection_sends_nothing_twice",),
     ),

@@ -14,19 +14,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from orderctl import (
-    broker,
-    database,
-    delivery,
-    jobs,
-    keeper,
-    payments,
-    reconcile,
-    supervisor,
-    tasks,
-    worker,
-)
+from orderctl import broker, database, payments, reconcile, tasks
 from orderctl.settings import Settings, load
+from orderctl.worker import consumer, courier, jobs, keeper, supervisor
 
 
 def main(role: str, argument: str = "") -> None:
@@ -49,7 +39,7 @@ def _keeper(settings: Settings, engine: Engine, _: str) -> None:
 
 def _courier(settings: Settings, engine: Engine, _: str) -> None:
     """One round."""
-    delivery.send_due(engine, broker.brisk(broker.url(settings)), settings)
+    courier.send_due(engine, broker.brisk(broker.url(settings)), settings)
 
 
 def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
@@ -59,20 +49,20 @@ def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
     engine.dispose()
     client.close()
     supervisor.Supervisor(settings, burst=True).run()
-    delivery.send_due(engine, client, settings)
+    courier.send_due(engine, client, settings)
 
 
 def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
     """A worker that is told to stop where whatever is raised is lost, as in the midst of a library."""
 
-    class Swallowing(worker.GuardedQueue):
+    class Swallowing(consumer.GuardedQueue):
         @classmethod
         def dequeue_any(cls, *arguments: Any, **more: Any) -> Any:
             with suppress(BaseException):
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().dequeue_any(*arguments, **more)
 
-    class Worker(worker.DownloadWorker):
+    class Worker(consumer.DownloadWorker):
         queue_class = Swallowing
 
     Worker(settings, f"worker-{argument}").work()
@@ -93,12 +83,12 @@ def _cancel(_: Settings, engine: Engine, argument: str) -> None:
 
 ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "horse": _horse,
-    "worker": lambda settings, _, argument: worker.work(settings, f"worker-{argument}", burst=True),
+    "worker": lambda settings, _, argument: consumer.work(settings, f"worker-{argument}", burst=True),
     "worker-that-swallows": _worker_that_swallows,
     "keeper": _keeper,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,
-    "couriers": lambda settings, _, __: delivery.send(settings),
+    "couriers": lambda settings, _, __: courier.send(settings),
     "supervisor": _supervisor,
     "pay": _pay,
     "retry": _retry,

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, event, select
 
-from orderctl import database, delivery, outbox, settings, webhook
+from orderctl import database, outbox, settings
 from orderctl.outbox import EntryKind
+from orderctl.worker import courier, webhook
 from tests.faults.receivers import PostOffice
 from tests.faults.world import World, eventually
 
@@ -76,7 +77,7 @@ def test_a_webhook_s_receiver_that_drips_is_left_after_a_while(monkeypatch: pyte
 def test_what_is_not_due_costs_no_write_lock(world: World):
     """SQLite has one, and every courier asks each second."""
     with world.engine.begin():  # holds it
-        assert delivery.send_due(world.engine, world.client, world.settings).sent == []
+        assert courier.send_due(world.engine, world.client, world.settings).sent == []
 
 
 @pytest.mark.databases("mariadb", "mysql")

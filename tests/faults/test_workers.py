@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from orderctl.worker import DownloadWorker
+from orderctl.worker.consumer import DownloadWorker
 from tests.faults.chaos.hosts import children
 from tests.faults.world import World, eventually
 from tests.servers.fixtures import OwnRedis

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from orderctl import allowlist, channels, rounds, supervisor, workers
+from orderctl import channels
 from orderctl.settings import load
-from orderctl.supervisor import Child, Supervisor
+from orderctl.worker import allowlist, fleet, rounds, supervisor
+from orderctl.worker.supervisor import Child, Supervisor
 from tests.faults.chaos.hosts import children
 from tests.faults.world import SCRIPT, World, eventually
 from tests.servers.strict import DEVELOPMENT, complaints
@@ -42,7 +43,7 @@ def _idle(world: World, *options: str, **more: str) -> Iterator[Process]:
 
 
 def _name(world: World, process: Process) -> str | None:
-    found = world.read(lambda c: workers.find_all(c, world.client))
+    found = world.read(lambda c: fleet.find_all(c, world.client))
     return next((one.name for one in found if one.pid == process.pid), None)
 
 
@@ -179,14 +180,14 @@ def test_whoever_dies_young_is_started_again_later_and_later(monkeypatch: pytest
 
 def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:
     with _idle(world):
-        workers.pause(world.client, "downloads")
+        fleet.pause(world.client, "downloads")
         [task] = world.order("DH1", world.course())
         subprocess.run([SCRIPT, "reconcile"], env=world.environment, check=True, capture_output=True)
         eventually(lambda: world.client.llen("rq:queue:downloads"), "the doorbell")
         _wait_for_rounds(world)
         assert (_status(world, task), world.task(task).attempt) == ("pending", 0)
 
-        assert workers.resume(world.client, "downloads")
+        assert fleet.resume(world.client, "downloads")
         eventually(world.settled, "the order's end")
 
     assert _status(world, task) == "completed"
@@ -197,7 +198,7 @@ def test_pause_does_not_stop_what_runs(world: World) -> None:
     [task] = world.order("DH1", url)
     with world.supervisor():
         reached()
-        workers.pause(world.client, "downloads")
+        fleet.pause(world.client, "downloads")
         world.courses.release("/go/lesson.bin")
         eventually(world.settled, "the order's end")
     assert _status(world, task) == "completed"
@@ -208,7 +209,7 @@ def test_stop_key_ends_one_supervisor(world: World) -> None:
         name = _name(world, one)
         assert name is not None
 
-        workers.stop(world.client, name)
+        fleet.stop(world.client, name)
 
         assert one.wait(20) == 0
         assert other.poll() is None
@@ -220,14 +221,14 @@ def test_list_tells_who_is_at_what(world: World) -> None:
     [task] = world.order("DH1", url)
     with _idle(world, "--concurrency", "2") as process:
         reached()
-        [found] = world.read(lambda c: workers.find_all(c, world.client))
+        [found] = world.read(lambda c: fleet.find_all(c, world.client))
         assert (found.alive, found.pid, found.tasks) == (True, process.pid, (task,))
         assert (found.queue, found.concurrency) == ("downloads", 2)
         process.kill()
         process.wait()
     world.client.delete(channels.supervisor(found.name))  # as ten seconds do
 
-    [lost] = world.read(lambda c: workers.find_all(c, world.client))
+    [lost] = world.read(lambda c: fleet.find_all(c, world.client))
 
     assert (lost.name, lost.alive, lost.tasks) == (found.name, False, (task,))
 
@@ -295,7 +296,7 @@ def _poison(world: World, touched: Path, named: int) -> None:
     as_json.enqueue("os.system", shell, job_id=f"task-{named}-9")
     as_pickle.enqueue("os.system", shell, job_id=f"task-{named}-8")
     as_json.enqueue("orderctl.cli.main.jobs.run_task", named, job_id=f"task-{named}-7")
-    as_json.enqueue("orderctl.jobs.prepare", named, job_id=f"task-{named}-6")
+    as_json.enqueue("orderctl.worker.jobs.prepare", named, job_id=f"task-{named}-6")
     as_json.enqueue(
         "orderctl.jobs.run_task", named, job_id=f"task-{named}-5", on_success=Callback("os.system")
     )

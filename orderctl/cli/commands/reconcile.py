@@ -37,7 +37,8 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         orderctl reconcile --check
         orderctl reconcile --quiet    # from cron, every five minutes
     """
-    from orderctl import delivery, reconcile
+    from orderctl import reconcile
+    from orderctl.worker import courier
 
     if fix and check:
         raise InvalidInput("--fix changes and --check does not: give one of them")
@@ -47,7 +48,7 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         app.render(found)
         return ExitStatus.FAILED if found else ExitStatus.DONE
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
-    report = delivery.send_due(app.engine, app.redis, app.settings)
+    report = courier.send_due(app.engine, app.redis, app.settings)
     if found or not app.quiet:
         app.render(found)
     if report.sent or report.postponed:

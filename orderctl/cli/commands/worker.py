@@ -65,8 +65,9 @@ def start(app: App, burst: bool) -> None:
         orderctl worker start --concurrency 2
         orderctl worker start --burst
     """
-    from orderctl import delivery, reconcile
-    from orderctl.supervisor import Supervisor
+    from orderctl import reconcile
+    from orderctl.worker import courier
+    from orderctl.worker.supervisor import Supervisor
 
     app.log()
     _check_ground(app)
@@ -79,7 +80,7 @@ def start(app: App, burst: bool) -> None:
     )
     supervisor.run()
     if burst:
-        delivery.send_due(app.engine, app.redis, app.settings)
+        courier.send_due(app.engine, app.redis, app.settings)
 
 
 def _check_ground(app: App) -> None:
@@ -103,7 +104,8 @@ def list_(app: App, rejected: bool) -> None:
         orderctl worker list
         orderctl worker list --rejected
     """
-    from orderctl import allowlist, broker, workers
+    from orderctl import broker
+    from orderctl.worker import allowlist, fleet
 
     if not rejected:
         app.require_database()
@@ -113,8 +115,8 @@ def list_(app: App, rejected: bool) -> None:
         app.render(aside, REJECTED)
         return
     with app.reading() as connection:
-        app.render(workers.find_all(connection, app.redis))
-    if workers.is_paused(app.redis, app.settings.worker.queue):
+        app.render(fleet.find_all(connection, app.redis))
+    if fleet.is_paused(app.redis, app.settings.worker.queue):
         app.say(f"queue {app.settings.worker.queue} is paused: orderctl worker resume")
     if aside:
         app.say(f"{len(aside)} jobs were set aside: orderctl worker list --rejected")
@@ -131,11 +133,11 @@ def stop(app: App, name: str, consent: options.Consent) -> None:
         orderctl worker stop web1-4711-a3f9
         orderctl worker stop web1-4711-a3f9 --yes
     """
-    from orderctl import workers
+    from orderctl.worker import fleet
 
     consent.ask(app, f"Stop supervisor {name}?")
     if not consent.dry_run:
-        workers.stop(app.redis, name)
+        fleet.stop(app.redis, name)
     app.say(f"{name} is told to stop; orderctl worker list shows when it has.")
 
 
@@ -149,9 +151,9 @@ def pause(app: App) -> None:
         orderctl worker pause
         orderctl worker pause --queue downloads
     """
-    from orderctl import workers
+    from orderctl.worker import fleet
 
-    workers.pause(app.redis, app.settings.worker.queue)
+    fleet.pause(app.redis, app.settings.worker.queue)
     app.say(f"queue {app.settings.worker.queue} is paused; orderctl worker resume ends that.")
 
 
@@ -165,9 +167,9 @@ def resume(app: App) -> None:
         orderctl worker resume
         orderctl worker resume --queue downloads
     """
-    from orderctl import workers
+    from orderctl.worker import fleet
 
-    was = workers.resume(app.redis, app.settings.worker.queue)
+    was = fleet.resume(app.redis, app.settings.worker.queue)
     app.say(f"queue {app.settings.worker.queue} {'is running again' if was else 'was not paused'}.")
 
 

@@ -18,8 +18,8 @@ from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.progress import ProgressEmitter, read_siblings
-from orderctl.pulse import Heartbeat, Stopping, StopRequest
 from orderctl.settings import Settings
+from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
 
 _log = logging.getLogger(__name__)
 

@@ -19,8 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from sqlalchemy import func, select, update
 
-from orderctl import clock, database, delivery, failures, orders, outbox
-from orderctl.delivery import SendReport
+from orderctl import clock, database, failures, orders, outbox
 from orderctl.failures import Failure
 from orderctl.orders import NewCourse, NewOrder
 from orderctl.outbox import EntryKind
@@ -28,6 +27,8 @@ from orderctl.schema import download_tasks, order_audit_logs
 from orderctl.schema import outbox as outbox_table
 from orderctl.settings import Mail, Notify
 from orderctl.states import ErrorType
+from orderctl.worker import courier
+from orderctl.worker.courier import SendReport
 from tests.faults.world import AMOUNT, World, eventually
 from tests.servers.process import free_port
 from tests.shop import Shop
@@ -105,7 +106,7 @@ def posted(world: World, office: Office) -> World:
 
 
 def _send(world: World) -> SendReport:
-    return delivery.send_due(world.engine, world.client, world.settings)
+    return courier.send_due(world.engine, world.client, world.settings)
 
 
 def _shop(world: World) -> Shop:
@@ -361,7 +362,7 @@ def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.__dict__["settings"] = replace(world.settings, mail=Mail(), notify=Notify())
-    delivery._say_once.cache_clear()
+    courier._say_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="orderctl"):
         for number in range(3):
             _end(world, f"DH{number}")
@@ -526,7 +527,7 @@ def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: Wor
             lambda c, number=number: outbox.put(c, EntryKind.WEBHOOK, f"k{number}", {"event": "x"})
         )
 
-    report = delivery.send_due(
+    report = courier.send_due(
         world.engine, world.client, world.settings, over=lambda: len(hook.requests) >= 2
     )
 

@@ -8,8 +8,9 @@ import signal
 
 import redis
 
-from orderctl import channels, clock, reconcile, rounds, workers
+from orderctl import channels, clock, reconcile
 from orderctl.settings import Settings
+from orderctl.worker import fleet, rounds
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def keep(settings: Settings, supervisor: str) -> None:
 
     def turn(client: redis.Redis) -> None:
         found = reconcile.recover(engine, client)  # first, for it needs no Redis
-        workers.announce(client, settings, supervisor, started=born)
+        fleet.announce(client, settings, supervisor, started=born)
         if client.getdel(channels.stop(supervisor)):
             _log.warning("told to stop by `orderctl worker stop`")
             os.kill(os.getppid(), signal.SIGTERM)

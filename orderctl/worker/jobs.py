@@ -6,10 +6,11 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from orderctl import attempt, broker, database, delivery, faultpoints
+from orderctl import broker, database, faultpoints
 from orderctl.downloads import registry
-from orderctl.pulse import StopRequest
 from orderctl.settings import Settings, load
+from orderctl.worker import attempt, courier
+from orderctl.worker.heartbeat import StopRequest
 
 #: A lost answer may cost a heartbeat, but not the lease (30 s by default); locks are waited for for 10 s.
 _ANSWER_SECONDS: Final = 15
@@ -43,4 +44,4 @@ def run_task(task_id: int) -> None:
     finished = attempt.run(tools, task_id)
     if finished is not None and finished.completion is not None:
         # The courier would send it within a second; dashboards like it at once.
-        delivery.send_completions(engine, client)
+        courier.send_completions(engine, client)

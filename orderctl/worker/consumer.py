@@ -17,12 +17,13 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import allowlist, audit, broker, channels, clock, database, faultpoints, jobs, processes, tasks
-from orderctl.allowlist import Rejected
+from orderctl import audit, broker, channels, clock, database, faultpoints, processes, tasks
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
+from orderctl.worker import allowlist, jobs
+from orderctl.worker.allowlist import Rejected
 
 _log = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, channels, database, mail, outbox, publications, rounds, webhook
+from orderctl import audit, channels, database, outbox, publications
 from orderctl.audit import NewEvent, Origin
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
+from orderctl.worker import mail, rounds, webhook
 
 _log = logging.getLogger(__name__)
 

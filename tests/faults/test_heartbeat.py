@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from orderctl.errors import DatabaseUnavailable, LeaseLost
-from orderctl.pulse import Heartbeat, Stopping, StopRequest
+from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
 
 
 def test_a_missed_beat_is_made_up_for_before_the_lease_ends():

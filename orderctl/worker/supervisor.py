@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from orderctl import clock, delivery, keeper, processes, worker
+from orderctl import clock, processes
 from orderctl.settings import Settings
+from orderctl.worker import consumer, courier, keeper
 
 _log = logging.getLogger(__name__)
 
@@ -74,12 +75,12 @@ class Supervisor:
         self._stage = Stage.RUNNING
         self._deadline: float | None = None
         self._children = [
-            Child(f"worker-{number}", lambda name: worker.work(settings, name, burst=burst))
+            Child(f"worker-{number}", lambda name: consumer.work(settings, name, burst=burst))
             for number in range(1, settings.worker.concurrency + 1)
         ]
         if not burst:
             self._children.append(Child("keeper", lambda _: keeper.keep(settings, self.name)))
-            self._children.append(Child("courier", lambda _: delivery.send(settings)))
+            self._children.append(Child("courier", lambda _: courier.send(settings)))
 
     def run(self) -> None:
         """Keep the children alive; the first SIGTERM or SIGINT drains, the second ends."""
