@@ -3,7 +3,7 @@
 import { Notice, act } from "./actions.js";
 import { Api, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
-import { Connection } from "./connection.js";
+import { Pill } from "./connection.js";
 import { refreshTimes, write } from "./dom.js";
 import { Errors } from "./errors.js";
 import { explain, listen } from "./keys.js";
@@ -35,7 +35,7 @@ const listing = new Listing(api, store);
 const list = new List(byId("list"), listing, store, () => session.currency);
 const cards = new Cards(byId("cards"), byId("task-numbers"));
 const errors = new Errors(byId("errors"), byId("errors-note"), api);
-const connection = new Connection(byId("connection"), byId("banner"), live);
+const pill = new Pill(byId("connection"), byId("banner"), live);
 const notice = new Notice(byId("notice"));
 const panel = new Panel(byId("panel"), api, store, {
   currency: () => session.currency,
@@ -109,7 +109,7 @@ async function refresh(readList = () => listing.refresh()) {
   ])
     failures.push(await trying(read));
   refreshing = false;
-  connection.failure = failures.find(Boolean) ?? listing.failure;
+  pill.failure = failures.find(Boolean) ?? listing.failure;
   hear();
 }
 
@@ -288,7 +288,7 @@ async function start() {
   const chosen = choose({ status: asked.get("status") ?? "", search: search.value });
   const failure = await trying(readStats);
   await chosen;
-  connection.failure = failure ?? listing.failure;
+  pill.failure = failure ?? listing.failure;
   started = true;
   setInterval(() => !document.hidden && refresh(), REFRESH);
   document.addEventListener("visibilitychange", () => !document.hidden && refresh());

@@ -2,7 +2,7 @@
 
 import { write } from "./dom.js";
 
-export class Connection {
+export class Pill {
   #live;
   #pill;
   #banner;
