@@ -1,20 +1,16 @@
-"""Limits, pings, threads and the cache, each by itself."""
+"""Limits and pings, each by itself; and a relay that is flooded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl.errors import OrderNotFound
-from orderctl.relay.cache import Cache
 from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
-from orderctl.relay.threads import Late, Overloaded, Threads
 from orderctl.relay.throttle import Throttle
 from orderctl.relay.upkeep import Door, Wheel
 from tests.relay.conftest import Plain, RunningRelay, StartRelay, play
@@ -105,113 +101,6 @@ def test_each_is_asked_in_its_turn_and_looked_at_later(joined: int):
         PING_TIMEOUT - PING_INTERVAL,
     }
     assert gone.knocks == []
-
-
-class TestThreads:
-    def test_results_and_errors_come_back(self):
-        async def scenario():
-            threads = Threads(2)
-            with pytest.raises(OrderNotFound):
-                await threads.run(self.fail, deadline=5)
-            return await asyncio.gather(*[threads.run(lambda n=n: n * n, deadline=5) for n in range(50)])
-
-        assert play(scenario()) == [n * n for n in range(50)]
-
-    @staticmethod
-    def fail() -> None:
-        raise OrderNotFound
-
-    def test_what_takes_too_long_is_given_up_and_does_not_block_the_end(self):
-        free = threading.Event()
-
-        async def scenario():
-            threads = Threads(1)
-            with pytest.raises(Late):
-                await threads.run(free.wait, deadline=0.05)
-            with pytest.raises(Late):
-                await threads.run(lambda: None, deadline=0.05)  # the only thread is taken
-            free.set()
-            return await threads.run(lambda: "again", deadline=5)
-
-        assert play(scenario()) == "again"
-
-    def test_too_much_is_refused_at_once(self):
-        free = threading.Event()
-
-        async def scenario():
-            threads = Threads(1)
-            waiting = [asyncio.create_task(threads.run(free.wait, deadline=5)) for _ in range(300)]
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
-            with pytest.raises(Overloaded):
-                next(iter(done)).result()
-            free.set()
-            return await asyncio.gather(*waiting, return_exceptions=True)
-
-        results = play(scenario())
-        assert {type(result) for result in results} == {bool, Overloaded}
-
-
-class TestCache:
-    def test_a_value_is_made_once_for_all_who_ask(self):
-        made = []
-
-        async def make() -> int:
-            made.append(1)
-            await asyncio.sleep(0.01)
-            return len(made)
-
-        async def scenario():
-            cache = Cache(make, 60)
-            values = await asyncio.gather(*[cache.get(5) for _ in range(20)])
-            return [*values, await cache.get(5)]
-
-        assert play(scenario()) == [1] * 21
-
-    def test_an_old_value_is_made_anew(self):
-        made = []
-
-        async def make() -> int:
-            made.append(1)
-            return len(made)
-
-        async def scenario():
-            cache = Cache(make, 0)
-            return [await cache.get(5), await cache.get(5)]
-
-        assert play(scenario()) == [1, 2]
-
-    def test_a_failure_is_not_kept(self):
-        answers = [OrderNotFound(), "good"]
-
-        async def make() -> object:
-            answer = answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        async def scenario():
-            cache = Cache(make, 60)
-            with pytest.raises(OrderNotFound):
-                await cache.get(5)
-            return await cache.get(5)
-
-        assert play(scenario()) == "good"
-
-    def test_who_cannot_wait_leaves_it_to_the_next(self):
-        ready = asyncio.Event()
-
-        async def make() -> str:
-            await ready.wait()
-            return "good"
-
-        async def scenario():
-            cache = Cache(make, 60)
-            with pytest.raises(Late):
-                await cache.get(0.01)
-            ready.set()
-            return await cache.get(5)
-
-        assert play(scenario()) == "good"
 
 
 class TestFlooding:
