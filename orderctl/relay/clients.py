@@ -14,8 +14,8 @@ from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.relay import frames, plain, recovery, socketio
 from orderctl.relay.access import Access, Unauthorized
 from orderctl.relay.calls import SUBSCRIBE, Call, InvalidFrame, Topic, action_of
-from orderctl.relay.exchange import Exchange
-from orderctl.relay.line import NORMAL, POLICY_VIOLATION, TRY_AGAIN, Line
+from orderctl.relay.exchange import Exchange, Line
+from orderctl.relay.line import NORMAL, POLICY_VIOLATION, TRY_AGAIN
 from orderctl.relay.rooms import Dialect, Member
 
 AUTH: Final = "auth"

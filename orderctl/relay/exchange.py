@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from orderctl.errors import RedisUnavailable
 from orderctl.relay import frames, plain
@@ -14,7 +14,6 @@ from orderctl.relay.access import Access
 from orderctl.relay.calls import Topic
 from orderctl.relay.feed import Feed
 from orderctl.relay.hub import Hub
-from orderctl.relay.line import Line
 from orderctl.relay.recovery import Recovery
 from orderctl.relay.rooms import Dialect, Member, Room
 
@@ -27,6 +26,25 @@ RESTORED: Final = "relay:restored"
 _AT_ONCE: Final = 200
 #: Tasks whose orders are remembered; a task never changes its order.
 _REMEMBERED: Final = 10_000
+
+
+class Line(Protocol):
+    """The client's connection."""
+
+    def write(self, data: bytes) -> object:
+        """Send bytes; never blocks."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """End the connection; nothing is written from now on."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what has to wait; it ends with the connection."""
+
+    def later(self, delay: float, callback: Callable[[], object]) -> None:
+        """Call back after that many seconds."""
+
+    def authorized(self, access: Access) -> None:
+        """The client has said who it is: its time to do so is over, its token's begins."""
 
 
 class Exchange:

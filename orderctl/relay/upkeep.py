@@ -1,4 +1,4 @@
-"""Limits on connections, and who is pinged when; without sockets."""
+"""How many connections there may be, and how long one may be silent; without sockets."""
 
 from __future__ import annotations
 
