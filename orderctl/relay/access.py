@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured, OrderctlError
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs.calls import Topic
 
 #: Name of the cookie that our own page gets for its token.
 COOKIE: Final = "orderctl_token"

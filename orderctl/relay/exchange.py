@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from orderctl.errors import RedisUnavailable
-from orderctl.relay import frames, plain
 from orderctl.relay.access import Access
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs import frames, plain
+from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.feed import Feed
 from orderctl.relay.hub import Hub
 from orderctl.relay.recovery import Recovery

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from orderctl import channels, messages
 from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.rooms import DIALECTS, Dialect, Member, Publication, Room
 
 #: How long an unsubscription waits for the same client to take it back, in seconds. The shop's dashboard

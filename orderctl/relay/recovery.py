@@ -18,7 +18,7 @@ from typing import Any, Final
 from orderctl import channels
 from orderctl.channels import Scope
 from orderctl.errors import RedisUnavailable
-from orderctl.relay.calls import MAX_ID, Topic
+from orderctl.relay.codecs.calls import MAX_ID, Topic
 from orderctl.relay.feed import Feed
 
 #: How long a client may be away, in seconds.

@@ -9,8 +9,8 @@ from typing import Final
 
 from orderctl import channels, messages
 from orderctl.channels import Channel
-from orderctl.relay import frames, plain, socketio
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs import frames, plain, socketio
+from orderctl.relay.codecs.calls import Topic
 
 
 class Dialect(IntEnum):

@@ -16,7 +16,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request as HandshakeRequest
 from websockets.http11 import Response
 
-from orderctl.relay.calls import MAX_BYTES
+from orderctl.relay.codecs.calls import MAX_BYTES
 from orderctl.relay.connection import CLOSE_TIMEOUT, Connection, Shared
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.line import RESTART, SLOW

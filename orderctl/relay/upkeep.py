@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
-from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
+from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
 
 

@@ -20,7 +20,7 @@ from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
 from orderctl.relay.access import Access, Gate, Unauthorized, is_loopback, read_scopes, require_secret
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs.calls import Topic
 from tests.relay.conftest import SCRIPT, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
 from tests.relay.test_socketio import kept
 from tests.shop import Shop

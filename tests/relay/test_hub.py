@@ -15,7 +15,7 @@ from websockets.streams import StreamReader
 
 from orderctl.channels import Scope
 from orderctl.relay import hub as hub_module
-from orderctl.relay.calls import Topic
+from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.hub import BACKLOG, LINGER, PATIENCE, Hub, TooManySubscriptions
 from orderctl.relay.rooms import Dialect, Member, Room
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
+from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
 from orderctl.relay.throttle import Throttle
 from orderctl.relay.upkeep import Door, Wheel

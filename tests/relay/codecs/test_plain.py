@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderctl.channels import Scope
-from orderctl.relay import plain
-from orderctl.relay.calls import Call, InvalidCall, InvalidFrame, Topic, action_of
+from orderctl.relay.codecs import plain
+from orderctl.relay.codecs.calls import Call, InvalidCall, InvalidFrame, Topic, action_of
 
 FROM_CLIENTS = {
     '{"event":"subscribe:task","data":{"taskId":456},"id":1}': Call("subscribe:task", {"taskId": 456}, 1),

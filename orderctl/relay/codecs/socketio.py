@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orderctl.relay.calls import MAX_BYTES, MAX_NAME, Call, InvalidFrame, parse_json, to_json
-from orderctl.relay.frames import PING_INTERVAL, PING_TIMEOUT
+from orderctl.relay.codecs.calls import MAX_BYTES, MAX_NAME, Call, InvalidFrame, parse_json, to_json
+from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 
 PING: Final = b"2"
 ROOT: Final = "/"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from orderctl.relay.calls import MAX_NAME, Call, InvalidFrame, parse_json, to_json
+from orderctl.relay.codecs.calls import MAX_NAME, Call, InvalidFrame, parse_json, to_json
 
 #: Longest ``id`` of a call that is repeated, in characters.
 _MAX_ID: Final = 64

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl.relay import socketio
-from orderctl.relay.calls import Call, InvalidFrame
-from orderctl.relay.socketio import Close, Connect, Disconnect, EventPacket, Ignored, Pong
+from orderctl.relay.codecs import socketio
+from orderctl.relay.codecs.calls import Call, InvalidFrame
+from orderctl.relay.codecs.socketio import Close, Connect, Disconnect, EventPacket, Ignored, Pong
 
 FROM_CLIENTS = {
     "3": Pong(),
