@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import audit, database, listing, migrate, orders, reconcile, settings, tasks
 from orderctl.listing import OrderFilter
-from orderctl.relay import queries as relay
+from orderctl.relay.api import queries as relay
 from orderctl.tasks import Selection
 from tests import rows
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql

@@ -12,11 +12,11 @@ from typing import Final
 from orderctl import database
 from orderctl.relay import metrics
 from orderctl.relay.access import Gate, require_secret
-from orderctl.relay.actions import Actions
-from orderctl.relay.api import Endpoints
+from orderctl.relay.api.actions import Actions
+from orderctl.relay.api.endpoints import Endpoints
+from orderctl.relay.api.reader import THREADS, Reader
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
-from orderctl.relay.reader import THREADS, Reader
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Site
 from orderctl.relay.upkeep import Door

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from orderctl.errors import OrderNotFound
-from orderctl.relay.cache import Cache
-from orderctl.relay.threads import Late
+from orderctl.relay.api.cache import Cache
+from orderctl.relay.api.threads import Late
 from tests.relay.conftest import play
 
 

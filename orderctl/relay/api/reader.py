@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from orderctl import database
-from orderctl.relay import queries
-from orderctl.relay.threads import Threads
+from orderctl.relay.api import queries
+from orderctl.relay.api.threads import Threads
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from orderctl.errors import OrderNotFound
-from orderctl.relay.threads import Late, Overloaded, Threads
+from orderctl.relay.api.threads import Late, Overloaded, Threads
 from tests.relay.conftest import play
 
 

@@ -17,13 +17,13 @@ from orderctl.audit import Search
 from orderctl.channels import task_progress
 from orderctl.errors import InvalidInput, InvalidMessage, OrderctlError, RedisUnavailable, Unavailable
 from orderctl.messages import decode
-from orderctl.relay import actions, queries
 from orderctl.relay.access import COOKIE, Access
-from orderctl.relay.actions import Actions
-from orderctl.relay.cache import Cache
+from orderctl.relay.api import actions, queries
+from orderctl.relay.api.actions import Actions
+from orderctl.relay.api.cache import Cache
+from orderctl.relay.api.queries import Found, Json, Wanted
+from orderctl.relay.api.reader import DEADLINE, Reader
 from orderctl.relay.exchange import Exchange
-from orderctl.relay.queries import Found, Json, Wanted
-from orderctl.relay.reader import DEADLINE, Reader
 from orderctl.relay.web import Reply, Request, in_json
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from orderctl.relay.threads import Late
+from orderctl.relay.api.threads import Late
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""What the relay answers below ``/api/``: endpoints, their queries, and the threads that run these."""
