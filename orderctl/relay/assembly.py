@@ -17,9 +17,9 @@ from orderctl.relay.api.endpoints import Endpoints
 from orderctl.relay.api.reader import THREADS, Reader
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
+from orderctl.relay.limits import Door
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Site
-from orderctl.relay.upkeep import Door
 from orderctl.relay.web import Pages
 from orderctl.settings import Settings
 

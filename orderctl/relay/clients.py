@@ -13,10 +13,10 @@ from typing import Any, Final
 from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.relay import recovery
 from orderctl.relay.access import Access, Unauthorized
+from orderctl.relay.closing import NORMAL, POLICY_VIOLATION, TRY_AGAIN
 from orderctl.relay.codecs import frames, plain, socketio
 from orderctl.relay.codecs.calls import SUBSCRIBE, Call, InvalidFrame, Topic, action_of
 from orderctl.relay.exchange import Exchange, Line
-from orderctl.relay.line import NORMAL, POLICY_VIOLATION, TRY_AGAIN
 from orderctl.relay.rooms import Dialect, Member
 
 AUTH: Final = "auth"

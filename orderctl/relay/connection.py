@@ -20,14 +20,14 @@ from websockets.protocol import Event, State
 
 from orderctl.relay.access import Access
 from orderctl.relay.clients import PlainClient, RelayClient, SocketIoClient, Verify
+from orderctl.relay.closing import SLOW, TIMEOUT, UNAUTHORIZED
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import BACKLOG
-from orderctl.relay.line import SLOW, TIMEOUT, UNAUTHORIZED
+from orderctl.relay.limits import Door, Wheel
 from orderctl.relay.metrics import Tally
 from orderctl.relay.rooms import Dialect
 from orderctl.relay.site import Upgrade
 from orderctl.relay.throttle import Throttle
-from orderctl.relay.upkeep import Door, Wheel
 
 _log = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request as HandshakeRequest
 from websockets.http11 import Response
 
+from orderctl.relay.closing import RESTART, SLOW
 from orderctl.relay.codecs.calls import MAX_BYTES
 from orderctl.relay.connection import CLOSE_TIMEOUT, Connection, Shared
 from orderctl.relay.exchange import Exchange
-from orderctl.relay.line import RESTART, SLOW
+from orderctl.relay.limits import Door
 from orderctl.relay.metrics import Tally
 from orderctl.relay.site import Site, Upgrade
-from orderctl.relay.upkeep import Door
 from orderctl.relay.web import Reply, Request, read_target
 
 #: Time for the handshake, in seconds.

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
+from orderctl.relay.limits import Door, Wheel
 from orderctl.relay.metrics import Tally
 from orderctl.relay.throttle import Throttle
-from orderctl.relay.upkeep import Door, Wheel
 from tests.relay.conftest import Plain, RunningRelay, StartRelay, play
 
 
