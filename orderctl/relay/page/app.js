@@ -3,7 +3,6 @@
 import { Notice, act } from "./actions.js";
 import { Api, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
-import { Pill } from "./connection.js";
 import { refreshTimes, write } from "./dom.js";
 import { Errors } from "./errors.js";
 import { explain, listen } from "./keys.js";
@@ -11,6 +10,7 @@ import { List } from "./list.js";
 import { Listing } from "./listing.js";
 import { Live } from "./live.js";
 import { Panel } from "./panel.js";
+import { Pill } from "./pill.js";
 import { Store } from "./store.js";
 import * as text from "./text.js";
 import * as theme from "./theme.js";
