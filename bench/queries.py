@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from orderctl import audit, database, listing, migrate, orders, reconcile, settings, tasks
 from orderctl.listing import OrderFilter
 from orderctl.relay.api import queries as relay
-from orderctl.tasks import Selection
+from orderctl.tasks import TaskFilter
 from tests import rows
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 
@@ -71,14 +71,14 @@ def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Quer
             listing.page, wanted=OrderFilter(paid=True, statuses=["processing"]), limit=50
         ),
         "failed tasks, newest 50": partial(
-            tasks.select_tasks, wanted=Selection(statuses=["failed"]), limit=50
+            tasks.select_tasks, wanted=TaskFilter(statuses=["failed"]), limit=50
         ),
         "relay: page of paid orders": partial(relay.paid_orders, wanted=relay.Wanted(limit=20)),
         "reconcile: expired leases": reconcile._expired,  # noqa: SLF001
     }, {
         "statistics, exact": partial(listing.stats, exact=True),
         "audit summary": audit.summary,
-        "error groups": partial(tasks.group_errors, wanted=Selection()),
+        "error groups": partial(tasks.group_errors, wanted=TaskFilter()),
         "reconcile: due tasks": partial(reconcile._due, settings=load),  # noqa: SLF001
     }
 
