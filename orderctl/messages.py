@@ -234,6 +234,11 @@ def order_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
     return (attempt, seq) if _number(attempt) and _number(seq) else None  # type: ignore[return-value]
 
 
+def sent_at(data: Mapping[str, Any]) -> float:
+    """When a message was sent, in ms since the epoch; 0 where it does not say: it need not."""
+    return float(data.get("timestamp") or 0)
+
+
 def is_newer(data: Mapping[str, Any], than: Mapping[str, Any] | None) -> bool:
     """Whether a message comes after another of its channel: by (attempt, seq), else by timestamp.
 
@@ -244,7 +249,7 @@ def is_newer(data: Mapping[str, Any], than: Mapping[str, Any] | None) -> bool:
     mine, other = order_of(data), order_of(than)
     if mine is not None and other is not None:
         return mine > other
-    return bool((data.get("timestamp") or 0) > (than.get("timestamp") or 0))
+    return sent_at(data) > sent_at(than)
 
 
 def is_overtaken(data: Mapping[str, Any], by: Mapping[str, Any]) -> bool:

@@ -211,7 +211,7 @@ class _Listener:
         names = list(wanted)
         for start in range(0, len(names), _PAGE):
             found += publications.snapshots(self.client, names[start : start + _PAGE]).items()
-        return sorted(found, key=lambda item: float(item[1]["timestamp"]))
+        return sorted(found, key=lambda item: messages.sent_at(item[1]))
 
     def accept(self, channel: Channel, data: Data, *, is_old: Callable[[Data, Data], bool]) -> bool:
         """Remember a message as its channel's last, unless it is an old one."""

@@ -75,6 +75,15 @@ def test_patterns_have_snapshots_too_oldest_first(client, redis_url):
     assert percents(until(events, Message)) == [30]
 
 
+def test_snapshots_that_do_not_say_when_they_were_sent_come_first(client, redis_url):
+    for task_id, more in ((1, {"timestamp": 5}), (2, {}), (3, {"timestamp": None})):
+        publications.publish(client, task_progress(task_id), {"taskId": task_id, "percent": task_id, **more})
+
+    events = subscribe(redis_url, [task_progress(task_id) for task_id in (1, 2, 3)], tick=0.05)
+
+    assert percents(until(events, Idle)) == [2, 3, 1]
+
+
 def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
     events = subscribe(
         redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"], tick=0.05, silence=60
