@@ -1,11 +1,11 @@
-/** One order in full: what it is, its tasks, its audit trail. */
+/** One order in full: what it is, its tasks, its audit log. */
 
 import { ApiError } from "./api.js";
 import { badge, bar, button, fill, h, setStatus, since, write } from "./dom.js";
 import { subjects } from "./list.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
-import { Trail } from "./trail.js";
+import { AuditLog } from "./log.js";
 
 /** Who walks through the list opens orders only in passing: nothing is asked for sooner, in ms. */
 const PASSING = 120;
@@ -64,7 +64,7 @@ export class Panel {
     if (id === null) return;
     try {
       await this.read(id);
-      if (id === this.#id) await this.#view?.trail.refresh();
+      if (id === this.#id) await this.#view?.log.refresh();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (id === this.#id && this.#view === null) this.#fail(error.message);
@@ -123,7 +123,7 @@ class View {
 
   constructor(order, api, context) {
     this.#context = context;
-    this.trail = new Trail(order, api);
+    this.log = new AuditLog(order, api);
     const close = button("Close", () => context.close(), {
       class: "panel-close",
       "aria-keyshortcuts": "Escape",
@@ -138,7 +138,7 @@ class View {
         this.#sum,
       ),
       h("section", { "aria-label": "Tasks" }, h("h3", {}, "Tasks"), this.#tasks),
-      this.trail.element,
+      this.log.element,
     ];
   }
 
@@ -187,11 +187,11 @@ class View {
       if (!this.#cards.has(task.id)) this.#add(task);
       this.#cards.get(task.id).show();
     }
-    this.trail.offer(order.tasks);
+    this.log.offer(order.tasks);
   }
 
   #add(task) {
-    const card = new TaskCard(task, this.#context, () => this.trail.only(task.id));
+    const card = new TaskCard(task, this.#context, () => this.log.only(task.id));
     this.#cards.set(task.id, card);
     this.#tasks.append(card.element);
   }

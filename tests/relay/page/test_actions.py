@@ -61,7 +61,7 @@ def test_a_retry_is_confirmed_carried_out_and_seen(
     expect(page.locator("#notice")).to_have_text("Task queued again.")
     expect(page.locator(".task .badge")).to_have_text("pending")
     expect(page.locator(".task-error")).to_be_hidden()
-    expect(page.locator(".trail-type").nth(1)).to_have_text("task retried")
+    expect(page.locator(".log-type").nth(1)).to_have_text("task retried")
     expect(page.locator(".row .badge")).not_to_have_text("failed")
     assert shop.task(failed).status == "pending"
     expect(page.locator(".action-retry")).to_have_count(0)
@@ -109,4 +109,4 @@ def test_the_log_names_whose_token_it_was(visit: Visits, start: StartRelay, shop
     page.get_by_role("button", name="Cancel task", exact=True).click()
 
     expect(page.locator(".task .badge")).to_have_text("cancelled")
-    expect(page.locator(".trail-event", has_text="task cancelled")).to_contain_text("by linh")
+    expect(page.locator(".log-event", has_text="task cancelled")).to_contain_text("by linh")

@@ -1,4 +1,4 @@
-"""One order in full: its tasks and its audit trail."""
+"""One order in full: its tasks and its audit log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 
 def events(page: Page) -> list[str]:
-    return page.locator(".trail-type").all_inner_texts()
+    return page.locator(".log-type").all_inner_texts()
 
 
 class TestTasks:
@@ -95,7 +95,7 @@ class TestTasks:
         expect(page.locator("#panel")).to_be_hidden()
 
 
-class TestTrail:
+class TestLog:
     def test_events_with_their_details(self, visit: Visits, relay: RunningRelay, shop: Shop):
         [task] = shop.paid("DH1")
         order = shop.order("DH1").id
@@ -106,13 +106,13 @@ class TestTrail:
 
         page = visit(relay, f"#/orders/{order}")
 
-        expect(page.locator(".trail-type")).to_have_text(
+        expect(page.locator(".log-type")).to_have_text(
             ["download failed", "payment received", "task created"]
         )
-        newest = page.locator(".trail-event").first
+        newest = page.locator(".log-event").first
         expect(newest).to_have_attribute("data-severity", "error")
-        expect(newest.locator(".trail-message")).to_have_text("It failed")
-        expect(newest.locator(".trail-about")).to_contain_text(f"task {task}")
+        expect(newest.locator(".log-message")).to_have_text("It failed")
+        expect(newest.locator(".log-about")).to_contain_text(f"task {task}")
         assert newest.locator("dt").count() == 0
         newest.get_by_text("Details").click()
         expect(newest.locator("dt")).to_have_text(["error_type", "stack_trace", "files"])
@@ -124,15 +124,15 @@ class TestTrail:
         shop.record(order, "slow", Severity.WARNING, task_id=first)
         shop.record(order, "broken", Severity.ERROR, task_id=second)
         page = visit(relay, f"#/orders/{order}")
-        expect(page.locator(".trail-type").first).to_have_text("broken")
+        expect(page.locator(".log-type").first).to_have_text("broken")
 
         page.get_by_label("Severity").select_option("Warnings and errors")
-        expect(page.locator(".trail-type")).to_have_text(["broken", "slow"])
+        expect(page.locator(".log-type")).to_have_text(["broken", "slow"])
         page.get_by_label("Severity").select_option("Errors")
-        expect(page.locator(".trail-type")).to_have_text(["broken"])
+        expect(page.locator(".log-type")).to_have_text(["broken"])
         page.get_by_label("Severity").select_option("All events")
         page.get_by_label(f"Events of task {first}").click()
-        expect(page.locator(".trail-type")).to_have_text(["slow", "task created"])
+        expect(page.locator(".log-type")).to_have_text(["slow", "task created"])
 
     def test_older_events_come_when_they_are_asked_for(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
@@ -140,11 +140,11 @@ class TestTrail:
         for number in range(60):
             shop.record(order, f"note_{number}")
         page = visit(relay, f"#/orders/{order}")
-        expect(page.locator(".trail-event")).to_have_count(50)
+        expect(page.locator(".log-event")).to_have_count(50)
 
         page.get_by_role("button", name="Older events").click()
 
-        expect(page.locator(".trail-event")).to_have_count(62)
+        expect(page.locator(".log-event")).to_have_count(62)
         expect(page.get_by_role("button", name="Older events")).to_be_hidden()
         assert events(page)[:2] == ["note 59", "note 58"]
 
@@ -152,14 +152,14 @@ class TestTrail:
         shop.paid("DH1")
         order = shop.order("DH1").id
         page = visit(relay, f"#/orders/{order}")
-        payment = page.locator(".trail-event", has_text="payment received")
+        payment = page.locator(".log-event", has_text="payment received")
         payment.get_by_text("Details").click()
         expect(payment.locator("dt", has_text="amount")).to_be_visible()
 
         shop.record(order, "note")
         page.keyboard.press("r")
 
-        expect(page.locator(".trail-type").first).to_have_text("note")
+        expect(page.locator(".log-type").first).to_have_text("note")
         expect(payment.locator("dt", has_text="amount")).to_be_visible()
 
 

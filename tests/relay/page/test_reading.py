@@ -60,7 +60,7 @@ class TestHostileText:
         expect(now).to_contain_text(HOSTILE)
         expect(now).to_contain_text(r"\u202egpj.exe\x1b[31m")
         expect(page.locator(".panel-title")).to_have_text(HOSTILE)
-        expect(page.locator(".trail-message").first).to_contain_text(HOSTILE)
+        expect(page.locator(".log-message").first).to_contain_text(HOSTILE)
         expect(page.locator("dt").first).to_be_visible()
         shop.execute("UPDATE download_tasks SET status='failed'")
         page.evaluate("location.hash = '#/errors'")
@@ -231,7 +231,7 @@ class TestTheme:
         shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: x'")
         shop.record(shop.order("DH1").id, "late", Severity.WARNING, task_id=task)
         page = visit(relay, f"#/orders/{shop.order('DH1').id}", color_scheme=scheme)
-        page.locator(".trail-event").first.wait_for()
+        page.locator(".log-event").first.wait_for()
 
         contrasts = page.evaluate(CONTRASTS)
 

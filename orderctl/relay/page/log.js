@@ -1,4 +1,4 @@
-/** The audit trail of an order: what happened, newest first. */
+/** The audit log of an order: what happened, newest first. */
 
 import { ApiError } from "./api.js";
 import { button, fill, h, setSeverity, write } from "./dom.js";
@@ -13,7 +13,7 @@ const LEVELS = [
   ["error,critical", "Errors"],
 ];
 
-export class Trail {
+export class AuditLog {
   #order;
   #api;
   #events = [];
@@ -22,7 +22,7 @@ export class Trail {
   #whole = true;
   #severity = h("select", { "aria-label": "Severity", on: { change: () => this.#reload() } });
   #task = h("select", { "aria-label": "Task", on: { change: () => this.#reload() } });
-  #list = h("ol", { class: "trail" });
+  #list = h("ol", { class: "log" });
   #note = h("p", { class: "quiet", role: "status" });
   #older = button("Older events", () => this.#load(this.#events.at(-1)?.id));
 
@@ -34,11 +34,11 @@ export class Trail {
     this.#older.hidden = true;
     this.element = h(
       "section",
-      { "aria-label": "Audit trail" },
+      { "aria-label": "Audit log" },
       h(
         "div",
         { class: "section-head" },
-        h("h3", {}, "Audit trail"),
+        h("h3", {}, "Audit log"),
         h("div", { class: "filters" }, this.#severity, this.#task),
       ),
       this.#list,
@@ -122,7 +122,7 @@ export class Trail {
     for (const event of this.#events) {
       const date = new Date(event.created_at ?? NaN);
       const day = Number.isNaN(date.getTime()) ? "" : text.day(date);
-      if (day !== today) elements.push(h("li", { class: "trail-day" }, day));
+      if (day !== today) elements.push(h("li", { class: "log-day" }, day));
       today = day;
       elements.push(this.#entry(event, date));
     }
@@ -154,10 +154,10 @@ function place(element, children) {
 
 function entry(event, date) {
   const moment = Number.isNaN(date.getTime())
-    ? h("span", { class: "trail-time" }, "–")
+    ? h("span", { class: "log-time" }, "–")
     : h(
         "time",
-        { class: "trail-time", datetime: date.toISOString(), title: text.moment(date) },
+        { class: "log-time", datetime: date.toISOString(), title: text.moment(date) },
         text.time(date),
       );
   const moved =
@@ -173,16 +173,16 @@ function entry(event, date) {
   ];
   const element = h(
     "li",
-    { class: "trail-event", "data-event": event.id },
+    { class: "log-event", "data-event": event.id },
     h(
       "div",
-      { class: "trail-line" },
+      { class: "log-line" },
       moment,
-      h("span", { class: "trail-type" }, text.words(event.event_type)),
+      h("span", { class: "log-type" }, text.words(event.event_type)),
       severity(event.severity),
     ),
     message(event.message),
-    h("p", { class: "trail-about" }, about.filter(Boolean).map(text.line).join(" · ")),
+    h("p", { class: "log-about" }, about.filter(Boolean).map(text.line).join(" · ")),
     details(event.details),
   );
   setSeverity(element, event.severity);
@@ -191,11 +191,11 @@ function entry(event, date) {
 
 /** Only what is worse than "info" needs a word. */
 function severity(name) {
-  return name === "info" || name === "debug" ? null : h("span", { class: "trail-severity" }, name);
+  return name === "info" || name === "debug" ? null : h("span", { class: "log-severity" }, name);
 }
 
 function message(value) {
-  const element = h("p", { class: "trail-message" });
+  const element = h("p", { class: "log-message" });
   element.textContent = text.block(value);
   return element;
 }
