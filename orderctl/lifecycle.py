@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from orderctl import audit, clock, database, orders, outbox, shop_tables
 from orderctl.audit import NewEvent, Origin
@@ -54,8 +54,13 @@ class TaskState:
     attempt: int
     max_attempts: int
     managed: bool
-    worker: str | None = None
-    lease_token: str | None = None
+    worker: str | None
+    lease_token: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Self:
+        """The task of a row; what the shop wrote there may be NULL."""
+        return cls(**{**row, "status": row["status"] or "", "managed": bool(row["managed"])})
 
     @property
     def name(self) -> str:
@@ -139,10 +144,10 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
     if order_id is None:
         order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar()
     order = None if order_id is None else orders.lock(connection, order_id)
-    row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).first()
+    row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).mappings().first()
     if order is None or row is None:
         raise TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
-    return order, _state(row, order.order_code)
+    return order, TaskState.of({**row, "order_code": order.order_code})
 
 
 def as_it_stood(task: TaskState) -> Conditions:
@@ -238,10 +243,9 @@ def pay(connection: Connection, order: Locked, event: NewEvent) -> Moved | None:
     if not audit.record(connection, event):
         return None
     task = download_tasks.c
-    rows = connection.execute(
-        _STATE.where(task.order_id == order.id, task.status.in_(WAITING)).order_by(task.id)
-    )
-    return Moved(tasks=tuple(_state(row, order.order_code) for row in rows))
+    waiting = (task.order_id == order.id, task.status.in_(WAITING))
+    rows = connection.execute(_STATE.where(*waiting).order_by(task.id)).mappings()
+    return Moved(tasks=tuple(TaskState.of({**row, "order_code": order.order_code}) for row in rows))
 
 
 def begin(connection: Connection, order: Locked, origin: Origin) -> tuple[StatusChange, ...]:
@@ -337,10 +341,3 @@ def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:
 
 
 _STATE: Final = select(*columns(TaskState, download_tasks))
-
-
-def _state(row: Row[Any], order_code: str) -> TaskState:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
-    # What the shop wrote there may be NULL.
-    values |= {"status": values["status"] or "", "managed": bool(values["managed"])}
-    return TaskState(**values, order_code=order_code)

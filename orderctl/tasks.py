@@ -28,26 +28,16 @@ from orderctl.states import (
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One download task."""
+class Task(TaskState):
+    """One download task with all that is shown of it."""
 
-    id: int
-    order_id: int
-    order_code: str
-    title: str | None
-    course_url: str
-    status: str
-    attempt: int
-    max_attempts: int
     error_type: str | None
     error_log: str | None
     error_fingerprint: str | None
     drive_link: str | None
-    worker: str | None
     updated_at: datetime | None
     available_at: datetime | None
     lease_until: datetime | None
-    managed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,5 +255,4 @@ def _select() -> Select[Any]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:
-    found = (dict(row) for row in connection.execute(query).mappings())
-    return [Task(**(row | {"status": row["status"] or "", "managed": bool(row["managed"])})) for row in found]
+    return [Task.of(row) for row in connection.execute(query).mappings()]

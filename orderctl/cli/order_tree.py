@@ -100,7 +100,7 @@ def _order_line(order: Order | LiveOrder, view: View) -> str:
 
 
 def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
-    parts = [f"task {task.id}", _status(task.status, view), render.human(task.title or task.course_url)]
+    parts = [f"task {task.id}", _status(task.status, view), render.human(task.name)]
     if task.attempt:
         parts.append(f"attempt {task.attempt} of {task.max_attempts}")
     if task.worker and task.lease_until:

@@ -67,7 +67,7 @@ def summary(connection: Connection, order_id: int) -> Letter:
 
 
 def _course(task: Task) -> tuple[str, ...]:
-    return (task.title or task.course_url, str(task.status), task.drive_link or "")
+    return (task.name, str(task.status), task.drive_link or "")
 
 
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:

@@ -20,7 +20,6 @@ from orderctl.terminal.render import Column, Where, record
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from orderctl import tasks as domain
     from orderctl.lifecycle import Moved
 
 #: Most tasks that one command changes.
@@ -261,15 +260,11 @@ def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
             for task in tasks.select_tasks(connection, tasks.TaskFilter(ids=chosen), limit=len(chosen))
         }
     return [
-        TaskOutcome(task_id, task.order_code, _title(task), task.status, changed=False)
+        TaskOutcome(task_id, task.order_code, task.name, task.status, changed=False)
         if (task := found.get(task_id))
         else TaskOutcome(task_id, None, None, None, changed=False, error=f"there is no task {task_id}")
         for task_id in chosen
     ]
-
-
-def _title(task: domain.Task) -> str:
-    return task.title or task.course_url
 
 
 def _tell_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
