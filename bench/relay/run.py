@@ -22,6 +22,10 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # bench and tests are no packages of the wheel
+
+from tests.servers.redis import find_redis
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "orderctl-bench")
 SCRIPT = Path(sys.executable).with_name("orderctl")
@@ -130,7 +134,7 @@ def run(peer: str, scenario: str, modules: str | None) -> dict:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        wait_for(redis_port, start(1, ["redis-server", "--port", redis_port, *options], **quiet))
+        wait_for(redis_port, start(1, [find_redis(), "--port", redis_port, *options], **quiet))
         command = [str(word).replace("{PORT}", str(port)) for word in chosen["command"]]
         env = os.environ | {
             "PORT": str(port),
