@@ -19,7 +19,7 @@ from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
 from orderctl.relay.limits import Door
 from orderctl.relay.server import RelayServer, stop_on_signals
-from orderctl.relay.site import Site
+from orderctl.relay.site import Probes, Site
 from orderctl.relay.web import Pages
 from orderctl.settings import Settings
 
@@ -56,8 +56,7 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         here.token_secret,
         Pages(PAGE),
         Endpoints(reader, exchange, allowed, secure=secure, currency=currency),
-        healthy=lambda: exchange.feed.up,
-        exposition=metrics.exposition(exchange, tally),
+        Probes(healthy=lambda: exchange.feed.up, exposition=metrics.exposition(exchange, tally)),
         actions=actions,
     )
     door = Door(tally, most=here.max_connections, most_per_address=here.max_connections_per_address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from orderctl.relay import metrics
 from orderctl.relay.access import COOKIE, EVERYBODY, Access, Gate, Unauthorized
@@ -44,6 +44,13 @@ class Api(Protocol):
         """An error in the shape of what was asked for: the shop's dashboard dies without ``data``."""
 
 
+class Probes(NamedTuple):
+    """What monitoring asks for."""
+
+    healthy: Callable[[], bool]  #: Whether everything is there that the relay needs.
+    exposition: Callable[[], bytes]  #: Writes the metrics.
+
+
 class Site:
     """Answers requests.
 
@@ -52,8 +59,7 @@ class Site:
         secret: Signs tokens; None: everybody may do everything.
         pages: Our own page.
         api: What answers below ``/api/``.
-        healthy: Whether everything is there that the relay needs.
-        exposition: Writes the metrics.
+        probes: What monitoring asks for.
         actions: Whether POST is answered at all.
     """
 
@@ -63,18 +69,16 @@ class Site:
         secret: str | None,
         pages: Pages,
         api: Api,
+        probes: Probes,
         *,
-        healthy: Callable[[], bool],
-        exposition: Callable[[], bytes],
         actions: bool,
     ) -> None:
         self._gate = gate
         self._secret = secret
         self._pages = pages
         self._api = api
+        self._healthy, self._exposition = probes
         self._probes = {"/healthz": self._health, "/metrics": self._metrics}
-        self._healthy = healthy
-        self._exposition = exposition
         self._actions = actions
         #: A session is begun and ended by POST, where there is a secret.
         self._methods = ("GET", "HEAD", "OPTIONS", *(["POST"] if actions or secret else []))
