@@ -17,7 +17,7 @@ from orderctl.audit import Origin
 from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
 from orderctl.messages import StatusChange
-from orderctl.orders import Locked
+from orderctl.orders import OrderState
 from orderctl.schema import download_tasks
 from orderctl.states import (
     UNFINISHED,
@@ -50,7 +50,7 @@ class Claim:
         """The task, of that status."""
         return TaskState(
             self.task_id, self.order_id, self.order_code, self.title, self.course_url, status,
-            self.attempt, self.max_attempts, managed=True, worker=self.worker, lease_token=self.token,
+            self.attempt, self.max_attempts, managed=True, worker=self.worker, lease_token=self.token, lease_until=None,
         )  # fmt: skip
 
     def key(self, event: str) -> str:
@@ -230,7 +230,7 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Moved:
     return finish(connection, claim, order, task, what)
 
 
-def hold(connection: Connection, claim: Claim) -> tuple[Locked, TaskState]:
+def hold(connection: Connection, claim: Claim) -> tuple[OrderState, TaskState]:
     """Hold the claimed task and its order until the transaction ends.
 
     Raises:
@@ -242,7 +242,7 @@ def hold(connection: Connection, claim: Claim) -> tuple[Locked, TaskState]:
         raise _lost(claim) from None
 
 
-def finish(connection: Connection, claim: Claim, order: Locked, task: TaskState, what: Move) -> Moved:
+def finish(connection: Connection, claim: Claim, order: OrderState, task: TaskState, what: Move) -> Moved:
     """End an attempt. An end that is written already, and whose answer was lost, is none.
 
     Raises:

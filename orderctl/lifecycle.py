@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Connection, select, update
@@ -17,9 +18,9 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from orderctl import audit, clock, database, orders, outbox, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
-from orderctl.errors import TaskNotFound
+from orderctl.errors import OrderNotFound, TaskNotFound
 from orderctl.messages import Completion, StatusChange
-from orderctl.orders import Locked
+from orderctl.orders import OrderState
 from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
@@ -56,6 +57,7 @@ class TaskState:
     managed: bool
     worker: str | None
     lease_token: str | None
+    lease_until: datetime | None
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
@@ -70,7 +72,7 @@ class TaskState:
     @property
     def leased(self) -> bool:
         """Whether a worker holds it."""
-        return self.lease_token is not None
+        return self.lease_until is not None
 
     def key(self, event: str) -> str:
         """The dedup key of an event of its present attempt."""
@@ -128,7 +130,7 @@ class Moved:
 NOTHING: Final = Moved()
 
 
-def hold(connection: Connection, task_id: int, order_id: int | None = None) -> tuple[Locked, TaskState]:
+def hold(connection: Connection, task_id: int, order_id: int | None = None) -> tuple[OrderState, TaskState]:
     """Hold a task and its order until the transaction ends, the order first: nobody else moves them meanwhile.
 
     Args:
@@ -137,17 +139,24 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
         order_id: Its order, where it is known.
 
     Raises:
-        TaskNotFound: When there is no such task.
-        OrderNotFound: When its order is gone.
+        TaskNotFound: When there is no such task, or none of any order.
     """
     task = download_tasks.c
     if order_id is None:
         order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar()
-    order = None if order_id is None else orders.lock(connection, order_id)
+    try:
+        order = None if order_id is None else orders.lock(connection, order_id)
+    except OrderNotFound:  # an orphan
+        raise no_task(task_id) from None
     row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).mappings().first()
     if order is None or row is None:
-        raise TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
+        raise no_task(task_id)
     return order, TaskState.of({**row, "order_code": order.order_code})
+
+
+def no_task(task_id: int) -> TaskNotFound:
+    """What is raised where there is no task of that id."""
+    return TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
 
 
 def as_it_stood(task: TaskState) -> Conditions:
@@ -168,7 +177,7 @@ def write(connection: Connection, task_id: int, fence: Conditions, values: Mappi
 
 
 def move(
-    connection: Connection, task: TaskState, what: Move, fence: Conditions, order: Locked | None = None
+    connection: Connection, task: TaskState, what: Move, fence: Conditions, order: OrderState | None = None
 ) -> Moved | None:
     """Move a task.
 
@@ -227,7 +236,7 @@ def _change(task: TaskState, what: Move) -> StatusChange:
     return StatusChange(Scope.TASK, task.id, what.status, task.status, now, error, error_type, task.attempt)
 
 
-def pay(connection: Connection, order: Locked, event: NewEvent) -> Moved | None:
+def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | None:
     """Mark an order paid.
 
     Args:
@@ -248,14 +257,14 @@ def pay(connection: Connection, order: Locked, event: NewEvent) -> Moved | None:
     return Moved(tasks=tuple(TaskState.of({**row, "order_code": order.order_code}) for row in rows))
 
 
-def begin(connection: Connection, order: Locked, origin: Origin) -> tuple[StatusChange, ...]:
+def begin(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
     """Make an order ``processing``, when its first task is claimed, or one that came after its end."""
     if order.order_status == OrderStatus.PENDING:
         return (_move_order(connection, order, OrderStatus.PROCESSING),)
     return reopen(connection, order, origin)
 
 
-def reopen(connection: Connection, order: Locked, origin: Origin) -> tuple[StatusChange, ...]:
+def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
     """Open an ended order again, for a task that is to run once more; its next end is another round."""
     if order.order_status not in ENDED_ORDER:
         return ()
@@ -274,7 +283,7 @@ def reopen(connection: Connection, order: Locked, origin: Origin) -> tuple[Statu
     return (change,)
 
 
-def end(connection: Connection, order: Locked, origin: Origin) -> Moved:
+def end(connection: Connection, order: OrderState, origin: Origin) -> Moved:
     """End an order if its tasks have all ended: status, audit event, completion message, mail, webhook.
 
     All but the status are written once for each round: somebody else may set the status back.
@@ -302,7 +311,7 @@ def end(connection: Connection, order: Locked, origin: Origin) -> Moved:
 
 def _record_end(
     connection: Connection,
-    order: Locked,
+    order: OrderState,
     status: OrderStatus,
     completion: Completion,
     key: str,
@@ -324,12 +333,14 @@ def _record_end(
     audit.record(connection, event)
 
 
-def _move_order(connection: Connection, order: Locked, status: OrderStatus, **values: Any) -> StatusChange:
+def _move_order(
+    connection: Connection, order: OrderState, status: OrderStatus, **values: Any
+) -> StatusChange:
     _write_order(connection, order, {"order_status": status.value, **values})
     return StatusChange(Scope.ORDER, order.id, status, order.order_status, clock.milliseconds())
 
 
-def _write_order(connection: Connection, order: Locked, values: Mapping[str, Any]) -> None:
+def _write_order(connection: Connection, order: OrderState, values: Mapping[str, Any]) -> None:
     # No fence: the order is held.
     shop_tables.execute(connection, update(orders_table).where(orders_table.c.id == order.id), values)
 

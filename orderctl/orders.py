@@ -30,8 +30,8 @@ _MAX_AMOUNT = Decimal("9999999999.99")
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRow:
-    """What is read of an order's row."""
+class OrderState:
+    """Where an order stands: what whoever moves it has to know. No times: the shop's may be none that we can read."""
 
     id: int
     order_code: str
@@ -39,25 +39,16 @@ class OrderRow:
     order_status: str
     payment_status: str
     total_amount: Decimal
-    created_at: datetime
-    paid_at: datetime | None
-    completed_at: datetime | None
     round: int
 
 
-_ROWS = select(*columns(OrderRow, orders))
-
-
-class Locked(OrderRow):
-    """An order's row that is held until the end of the transaction."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
-class Order(OrderRow):
+class Order(OrderState):
     """One order with the numbers of its tasks; cancelled tasks count in none but their own."""
 
+    created_at: datetime
+    paid_at: datetime | None
+    completed_at: datetime | None
     task_counts: Mapping[str, int] = field(repr=False)
 
     @property
@@ -160,7 +151,7 @@ def get(connection: Connection, order_id: int) -> Order:
 def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:
     """The orders that meet a condition, newest first, with the numbers of their tasks."""
     newest_first = (orders.c.created_at.desc(), orders.c.id.desc())
-    rows = connection.execute(_ROWS.where(condition).order_by(*newest_first)).mappings().all()
+    rows = connection.execute(_ORDERS.where(condition).order_by(*newest_first)).mappings().all()
     counts = count_tasks(connection, [row["id"] for row in rows])
     return [Order(**row, task_counts=counts.get(row["id"], {})) for row in rows]
 
@@ -260,13 +251,17 @@ def add_task(
     return task_id
 
 
-def lock(connection: Connection, order_id: int) -> Locked:
+def lock(connection: Connection, order_id: int) -> OrderState:
     """Hold an order until the transaction ends; the first statement of any that may end it.
 
     Raises:
         OrderNotFound: When it is gone.
     """
-    row = connection.execute(_ROWS.where(orders.c.id == order_id).with_for_update()).mappings().first()
+    row = connection.execute(_STATES.where(orders.c.id == order_id).with_for_update()).mappings().first()
     if row is None:
         raise OrderNotFound(f"there is no order {order_id}")
-    return Locked(**row)
+    return OrderState(**row)
+
+
+_ORDERS = select(*columns(Order, orders))
+_STATES = select(*columns(OrderState, orders))

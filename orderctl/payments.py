@@ -161,7 +161,7 @@ def receive(
     return PaymentResult(Outcome.PAID, order.id, order.total_amount, waiting)
 
 
-def _repeated(connection: Connection, order: orders.Locked, payment: Payment) -> PaymentResult:
+def _repeated(connection: Connection, order: orders.OrderState, payment: Payment) -> PaymentResult:
     known = audit.find_by_key(connection, payment.key)
     if (known is not None and known.order_id == order.id) or _told_by_others(connection, order, payment):
         return PaymentResult(Outcome.REPEATED, order.id, order.total_amount)
@@ -171,7 +171,7 @@ def _repeated(connection: Connection, order: orders.Locked, payment: Payment) ->
     )
 
 
-def _told_by_others(connection: Connection, order: orders.Locked, payment: Payment) -> bool:
+def _told_by_others(connection: Connection, order: orders.OrderState, payment: Payment) -> bool:
     """Whether the shop's own webhook handler has written this transaction down."""
     log = order_audit_logs.c
     query = select(log.details).where(log.order_id == order.id, log.event_type == EventType.PAYMENT_RECEIVED)
@@ -182,7 +182,7 @@ def _told_by_others(connection: Connection, order: orders.Locked, payment: Payme
     )
 
 
-def _refuse(connection: Connection, order: orders.Locked, payment: Payment) -> None:
+def _refuse(connection: Connection, order: orders.OrderState, payment: Payment) -> None:
     if order.order_status == OrderStatus.CANCELLED or order.payment_status == PaymentStatus.REFUNDED:
         state = "cancelled" if order.order_status == OrderStatus.CANCELLED else "refunded"
         raise Conflict(
@@ -197,7 +197,7 @@ def _refuse_used(connection: Connection, payment: Payment) -> None:
         raise Conflict(f"transaction {payment.transaction} has paid another order, of id {known.order_id}")
 
 
-def _pay(connection: Connection, order: orders.Locked, payment: Payment, origin: Origin) -> Moved:
+def _pay(connection: Connection, order: orders.OrderState, payment: Payment, origin: Origin) -> Moved:
     event = NewEvent(
         EventType.PAYMENT_RECEIVED,
         order.id,
@@ -215,7 +215,9 @@ def _pay(connection: Connection, order: orders.Locked, payment: Payment, origin:
     return paid
 
 
-def _record_mismatch(connection: Connection, order: orders.Locked, payment: Payment, origin: Origin) -> None:
+def _record_mismatch(
+    connection: Connection, order: orders.OrderState, payment: Payment, origin: Origin
+) -> None:
     expected = order.total_amount
     event = NewEvent(
         EventType.PAYMENT_MISMATCH,

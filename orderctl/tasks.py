@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from orderctl import lifecycle
 from orderctl.audit import Origin
-from orderctl.errors import Conflict, TaskNotFound
+from orderctl.errors import Conflict
 from orderctl.lifecycle import Move, Moved, TaskState
-from orderctl.orders import Locked
+from orderctl.orders import OrderState
 from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
@@ -37,7 +37,6 @@ class Task(TaskState):
     drive_link: str | None
     updated_at: datetime | None
     available_at: datetime | None
-    lease_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def find(connection: Connection, task_id: int) -> Task:
     """
     found = _rows(connection, _select().where(download_tasks.c.id == task_id))
     if not found:
-        raise TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
+        raise lifecycle.no_task(task_id)
     return found[0]
 
 
@@ -169,7 +168,7 @@ def retry(
     return _move(connection, order, task, what)
 
 
-def _refuse_retry(order: Locked, task: TaskState) -> None:
+def _refuse_retry(order: OrderState, task: TaskState) -> None:
     if order.payment_status != PaymentStatus.PAID:
         raise Conflict(
             f"order {order.order_code} is not paid", hint=f"orderctl orders pay {order.order_code}"
@@ -221,7 +220,7 @@ def cancel(
     return _move(connection, order, task, what)
 
 
-def _move(connection: Connection, order: Locked, task: TaskState, what: Move) -> Moved:
+def _move(connection: Connection, order: OrderState, task: TaskState, what: Move) -> Moved:
     moved = lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order)
     if moved is None:  # nobody can have moved what is held
         raise Conflict(f"task {task.id} has moved meanwhile", hint=f"orderctl tasks show {task.id}")

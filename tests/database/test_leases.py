@@ -181,6 +181,15 @@ def test_a_task_goes_its_way(shop: Shop) -> None:
     assert shop.event(claim.order_id, "download_started").details == {"attempt": 1, "worker": "host-1"}
 
 
+@pytest.mark.databases("sqlite")
+def test_times_of_the_shop_that_nobody_can_read_keep_no_task_from_its_way(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    # As Sequelize writes a time on SQLite.
+    shop.execute("UPDATE orders SET created_at = '2023-01-01 12:00:00.000 +00:00'")
+
+    assert shop.carry_out(task_id).completion is not None
+
+
 def test_title_of_the_shop_is_kept(shop: Shop) -> None:
     [task_id] = shop.paid()
     shop.execute("UPDATE download_tasks SET title = 'Of the shop'")

@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -118,6 +120,28 @@ def test_retry_of_a_waiting_task_makes_it_due(shop: Shop) -> None:
     _retry(shop, task_id)
 
     assert shop.claim(task_id) is not None
+
+
+def test_retry_of_a_task_that_somebody_freed_by_hand(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.claimed(task_id)
+    shop.execute("UPDATE download_tasks SET lease_until = NULL")
+
+    _retry(shop, task_id)
+
+    assert shop.claimed(task_id).attempt == 2
+
+
+@pytest.mark.databases("sqlite")
+def test_task_without_an_order_is_none(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    with closing(sqlite3.connect(shop.engine.url.database)) as stranger:  # keeps no foreign keys
+        stranger.execute("DELETE FROM orders")
+        stranger.commit()
+
+    for act in (_retry, _cancel):
+        with pytest.raises(TaskNotFound, match=f"there is no task {task_id}"):
+            act(shop, task_id)
 
 
 def test_retry_refuses_completed_tasks(shop: Shop) -> None:

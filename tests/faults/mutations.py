@@ -34,7 +34,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the lock on the order", "orderctl/orders.py",
-        "_ROWS.where(orders.c.id == order_id).with_for_update()", "_ROWS.where(orders.c.id == order_id)",
+        "_STATES.where(orders.c.id == order_id).with_for_update()", "_STATES.where(orders.c.id == order_id)",
     ),
     Mutation(
         "the fence around a worker's writes", "orderctl/leases.py",
