@@ -56,7 +56,8 @@ class Key(Generic[T]):
         return self if section is None else vars(section)[self.name]
 
     def __set__(self, section: Section, value: Never) -> NoReturn:
-        raise AttributeError(f"a setting does not change: {self.name}")
+        # So that mypy refuses it; when it runs, the section does.
+        raise AttributeError(self.name)
 
 
 class Section:
@@ -70,6 +71,22 @@ class Section:
         if unknown := values.keys() - defaults:
             raise TypeError(f"{type(self).__name__} has no key {', '.join(unknown)}")
         vars(self).update(defaults | values)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a setting does not change: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        keys = _keys(type(self))
+        shown = (
+            f"{name}={MASK if keys[name].secret and value else value!r}" for name, value in vars(self).items()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def _keys(section: type[Section]) -> dict[str, Key[Any]]:

@@ -101,8 +101,8 @@ def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     loaded = settings.load(config=file, environ={"HOME": str(tmp_path)})
     assert set(settings.SECTIONS) <= set(document)
     assert all(item.name in template() for item in settings.declared().values())
-    assert vars(loaded.worker) == vars(settings.Worker())
-    assert vars(loaded.relay) == vars(settings.Relay())
+    assert loaded.worker == settings.Worker()
+    assert loaded.relay == settings.Relay()
 
 
 def test_what_was_read_does_not_change_and_has_no_other_keys():
@@ -111,7 +111,19 @@ def test_what_was_read_does_not_change_and_has_no_other_keys():
     with pytest.raises(AttributeError, match="concurrency"):
         worker.concurrency = 4
 
+    with pytest.raises(AttributeError, match="concurency"):
+        worker.concurency = 4
     with pytest.raises(TypeError, match="concurency"):
         settings.Worker(concurency=4)
     assert worker.concurrency == 3
     assert worker.take == "managed"
+    assert worker == settings.Worker(concurrency=3) != settings.Worker()
+    assert len({worker, settings.Worker(concurrency=3)}) == 1
+
+
+def test_no_secret_stands_in_what_settings_say_of_themselves():
+    shown = repr(settings.Mail(url="smtp://me:hidden@host", sender="a@b.c"))
+
+    assert "hidden" not in shown
+    assert "sender='a@b.c'" in shown
+    assert "url=None" in repr(settings.Mail())
