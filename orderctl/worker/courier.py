@@ -20,6 +20,7 @@ from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
 from orderctl.worker import mail, rounds, webhook
+from orderctl.worker.heartbeat import StopRequest
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +57,9 @@ Sender = Callable[[Entry], "bool | str"]
 def send(settings: Settings) -> None:
     """Send what stands in the outbox, each second; each group in a thread of its own, so that none waits for another."""
     engine = rounds.open_database(settings, pool_size=len(GROUPS))
-    over = rounds.until_told()
+    stop = rounds.until_told()
     threads = [
-        threading.Thread(target=_send_group, args=(engine, settings, group, over), name=group[0])
+        threading.Thread(target=_send_group, args=(engine, settings, group, stop), name=group[0])
         for group in GROUPS
     ]
     for thread in threads:
@@ -67,17 +68,15 @@ def send(settings: Settings) -> None:
         thread.join()
 
 
-def _send_group(
-    engine: Engine, settings: Settings, group: Sequence[EntryKind], over: threading.Event
-) -> None:
+def _send_group(engine: Engine, settings: Settings, group: Sequence[EntryKind], stop: StopRequest) -> None:
     def turn(client: redis.Redis) -> None:
-        send_due(engine, client, settings, [group], over.is_set)
+        send_due(engine, client, settings, [group], lambda: stop.made)
 
     try:
-        rounds.each_second(settings, turn, over)
+        rounds.each_second(settings, turn, stop)
     except BaseException:  # noqa: BLE001 - all end with one; the supervisor starts them again
         _log.exception("courier, %s", group[0])
-        over.set()
+        stop.made = True
 
 
 def send_completions(engine: Engine, client: redis.Redis) -> SendReport:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import threading
 from collections.abc import Callable
 
 import redis
@@ -14,6 +13,7 @@ from sqlalchemy import Engine
 from orderctl import broker, clock, database
 from orderctl.errors import OrderctlError
 from orderctl.settings import Settings
+from orderctl.worker.heartbeat import StopRequest
 
 _log = logging.getLogger(__name__)
 
@@ -27,23 +27,26 @@ def open_database(settings: Settings, *, pool_size: int = 1) -> Engine:
     return database.connect(url, pool_size=pool_size, lock_wait_seconds=1, answer_timeout=10)
 
 
-def until_told() -> threading.Event:
-    """What SIGTERM sets."""
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    return over
+def until_told() -> StopRequest:
+    """What SIGTERM makes.
+
+    No event: a handler that sets one, and has come in the midst of a wait for it, waits for itself for ever.
+    """
+    stop = StopRequest()
+    signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
+    return stop
 
 
-def each_second(settings: Settings, turn: Callable[[redis.Redis], None], over: threading.Event) -> None:
-    """Take a turn each second until it is over; trouble is logged once and tried again.
+def each_second(settings: Settings, turn: Callable[[redis.Redis], None], stop: StopRequest) -> None:
+    """Take a turn each second until told to stop; trouble is logged once and tried again.
 
     Args:
         settings: Where Redis is.
         turn: Given a client of its own each time.
-        over: Set when it is over.
+        stop: Made when it is over.
     """
     trouble = ""
-    while not over.is_set():
+    while not stop.made:
         began = clock.elapsed()
         try:
             # With the embedded server this starts it again after it died.
@@ -54,4 +57,4 @@ def each_second(settings: Settings, turn: Callable[[redis.Redis], None], over: t
             if str(error) != trouble:
                 _log.warning("%s", error)
             trouble = str(error)
-        over.wait(max(0.05, PERIOD - (clock.elapsed() - began)))
+        clock.rest(max(0.05, PERIOD - (clock.elapsed() - began)), lambda: stop.made)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -16,7 +17,7 @@ from sqlalchemy import Engine
 
 from orderctl import broker, database, payments, reconcile, tasks
 from orderctl.settings import Settings, load
-from orderctl.worker import consumer, courier, jobs, keeper, supervisor
+from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
 
 
 def main(role: str, argument: str = "") -> None:
@@ -77,6 +78,43 @@ def _retry(_: Settings, engine: Engine, argument: str) -> None:
     database.transact(engine, lambda c: tasks.retry(c, int(argument), max_attempts=3, actor="tester"))
 
 
+def _told_anywhere(settings: Settings, _: Engine, argument: str) -> None:
+    """Rounds that are told to end at each line after a turn, in turn; prints at which they did not hear it."""
+    told = {}
+    for number in range(1, int(argument) + 1):
+        pid = os.fork()
+        if pid == 0:
+            _tell_after(settings, number)
+        told[pid] = number
+    end = time.monotonic() + 10
+    while told and time.monotonic() < end:
+        pid, _status = os.waitpid(-1, os.WNOHANG)
+        told.pop(pid, None)
+        time.sleep(0.01)
+    for pid, number in told.items():
+        sys.stderr.write(f"deaf at line {number}\n")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _tell_after(settings: Settings, number: int) -> None:
+    """Take turns; SIGTERM comes ``number`` lines after the first."""
+    left = [number]
+
+    def count(_frame: Any, event: str, _: object) -> Any:
+        left[0] -= event == "line"
+        if left[0] == 0:
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return count
+
+    stop = rounds.until_told()
+    try:
+        rounds.each_second(settings, lambda _: sys.settrace(count), stop)
+    finally:
+        os._exit(0)
+
+
 def _cancel(_: Settings, engine: Engine, argument: str) -> None:
     database.transact(engine, lambda c: tasks.cancel(c, int(argument), actor="tester"))
 
@@ -85,6 +123,7 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "horse": _horse,
     "worker": lambda settings, _, argument: consumer.work(settings, f"worker-{argument}", burst=True),
     "worker-that-swallows": _worker_that_swallows,
+    "told-anywhere": _told_anywhere,
     "keeper": _keeper,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,

@@ -35,6 +35,12 @@ def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: Wo
     assert worker.connection.connection_pool.connection_kwargs["socket_timeout"] <= 15
 
 
+@pytest.mark.databases("sqlite")
+def test_a_keeper_hears_its_end_wherever_it_comes(world: World):
+    """Also in the midst of a wait for that very end."""
+    assert world.play("told-anywhere", 60).stderr == ""
+
+
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: OwnRedis, busy: bool):
     """Nothing of it waits for Redis, which may never come back."""
