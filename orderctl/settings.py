@@ -63,7 +63,7 @@ class Key(Generic[T]):
 class Section:
     """A section of the settings: its keys are declared in its class, its values are those of one reading.
 
-    No dataclass: to make one of each section took 8 ms of every start.
+    No dataclass: to make one of each section took 5 ms of every start.
     """
 
     def __init__(self, **values: Any) -> None:
