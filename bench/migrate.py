@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from orderctl import database, migrate
-from tests.database.writers import Writer, fill
+from tests.migrate.writers import Writer, fill
 from tests.servers.availability import UnavailableError
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 

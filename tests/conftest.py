@@ -1,10 +1,22 @@
 """Fixtures for all tests."""
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+from sqlalchemy import Engine
 
-pytest_plugins = ["tests.servers.fixtures", "tests.servers.skipping"]
+from orderctl import database, embedded
+from tests.shop import Shop
+
+pytest_plugins = [
+    "tests.servers.fixtures",
+    "tests.servers.fake_redis",
+    "tests.servers.skipping",
+    "tests.faults.fixtures",
+]
 
 # On a busy machine a slow example says nothing about the code.
 settings.register_profile("orderctl", deadline=None)
@@ -13,3 +25,24 @@ settings.load_profile("orderctl")
 # A shell starts what it puts into the background with SIGINT ignored, and every program below would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    yield (engine := database.connect(database_url))
+    engine.dispose()
+
+
+@pytest.fixture
+def shop(migrated_url: str) -> Iterator[Shop]:
+    engine = database.connect(migrated_url, lock_wait_seconds=5)
+    yield Shop(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def state_dir(home: Path) -> Iterator[Path]:
+    """A state folder; an embedded server in it ends with the test."""
+    folder = home / "st"
+    yield folder
+    embedded.stop(folder)

@@ -9,7 +9,7 @@ import pytest
 from orderctl.downloads import Context, Enrollment, RemoteFile
 from orderctl.downloads.http import HttpHandler
 from orderctl.settings import load
-from tests.downloads.liar import Liar
+from tests.servers.scripted import Liar
 
 
 @dataclass

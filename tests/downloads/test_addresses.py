@@ -10,7 +10,7 @@ from orderctl.downloads.errors import AddressRefused, HostUnreachable
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import answer
+from tests.servers.scripted import answer
 
 
 @pytest.mark.parametrize(

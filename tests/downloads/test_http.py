@@ -14,7 +14,7 @@ from orderctl.downloads.errors import (
 )
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
-from tests.downloads.liar import answer
+from tests.servers.scripted import answer
 
 
 def test_enrolls_a_single_file(course, course_server):

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from orderctl.downloads.errors import CertificateRefused, ConnectionBroken, UrlRefused
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
-from tests.downloads.liar import answer
+from tests.servers.scripted import answer
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("test_leases.py", "test_workers.py", "test_reconcile.py", "test_outbox.py")
+TESTS = (
+    "faults/test_lost_workers.py",
+    "faults/test_workers.py",
+    "test_reconcile.py",
+    "faults/test_deliveries.py",
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Mutation:
     """A defence: what to replace by what in which file; the old text has to be there.
 
     Attributes:
-        tests: Beside TESTS, in their folder.
+        tests: Beside TESTS, in ``tests/``.
     """
 
     name: str
@@ -42,7 +47,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the unique key of events", "orderctl/audit.py", '"dedup_key": event.dedup_key,', '"dedup_key": None,',
-        ("test_points.py::test_a_lost_connection_costs_no_attempt",),
+        ("faults/test_fault_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
         "the death of children with their parent", "orderctl/processes.py",
@@ -54,12 +59,12 @@ MUTATIONS = (
     ),
     Mutation(
         "the claim's token", "orderctl/worker/attempt.py", "            token=token,\n", "",
-        ("test_points.py::test_a_lost_connection_costs_no_attempt",),
+        ("faults/test_fault_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
         "the note of what was sent", "orderctl/worker/courier.py",
         "database.insist(engine, lambda connection: _note_sent", "database.transact(engine, lambda connection: _note_sent",
-        ("test_points.py::test_a_courier_that_loses_its_connection_sends_nothing_twice",),
+        ("faults/test_fault_points.py::test_a_courier_that_loses_its_connection_sends_nothing_twice",),
     ),
     Mutation(
         "the condition on the lease's end", "orderctl/reconcile.py",
@@ -81,7 +86,7 @@ def notice(mutation: Mutation) -> list[str]:
         text = changed.read_text(encoding="utf-8")
         assert text.count(mutation.old) == 1, f"{mutation.name}: its code has changed"
         changed.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-        chosen = [f"tests/faults/{name}" for name in (*TESTS, *mutation.tests)]
+        chosen = [f"tests/{name}" for name in (*TESTS, *mutation.tests)]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-n", "2", "--timeout", "90", *chosen],
             cwd=copy,
@@ -90,7 +95,7 @@ def notice(mutation: Mutation) -> list[str]:
             text=True,
             check=False,
         )
-    return re.findall(r"^(?:FAILED|ERROR) tests/faults/(\S+)", done.stdout, re.MULTILINE)
+    return re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", done.stdout, re.MULTILINE)
 
 
 def main(names: list[str]) -> int:

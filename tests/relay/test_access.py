@@ -22,7 +22,7 @@ from orderctl.relay import tokens
 from orderctl.relay.access import Access, Gate, Unauthorized, is_loopback, read_scopes, require_secret
 from orderctl.relay.codecs.calls import Topic
 from tests.relay.conftest import SCRIPT, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
-from tests.relay.test_socketio import kept
+from tests.relay.test_socketio_clients import kept
 from tests.shop import Shop
 
 SECRET = "a secret of sixty-four characters, as openssl rand -hex 32 makes one"

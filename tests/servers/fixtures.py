@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whatever uses ``database_url`` or ``migrated_url`` once on each kind of database.
 
-    A database of the gallery (``style``, in ``tests/database``) brings its own kinds.
+    A database of the gallery (``style``, in ``tests/migrate``) brings its own kinds.
     """
     if "database_kind" in metafunc.fixturenames and "style" not in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")

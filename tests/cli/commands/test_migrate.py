@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from orderctl import __version__, database
 from orderctl.errors import ExitStatus
 from tests.cli.conftest import Program
-from tests.database.styles import STYLES, run
+from tests.migrate.gallery import STYLES, run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from orderctl.downloads.errors import BadAnswer, LinkRefused, NotPermitted
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import answer
+from tests.servers.scripted import answer
 
 NASTY_NAMES = [
     "../escaped", "../../../../escaped", "/escaped", "a/../../../escaped", "..\\..\\escaped", "C:\\escaped",

@@ -1,4 +1,4 @@
-"""Redis as the broker's tests need it: broken, strange and watched."""
+"""Servers that only look like Redis, and a node of a Redis Cluster. A plugin, loaded by ``tests/conftest.py``."""
 
 import socket
 import threading
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import embedded
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, find_redis
 
@@ -96,11 +95,3 @@ def cluster() -> Iterator[RedisServer]:
         yield server.start()
     finally:
         server.close()
-
-
-@pytest.fixture
-def state_dir(home: Path) -> Iterator[Path]:
-    """A state folder; an embedded server in it ends with the test."""
-    folder = home / "st"
-    yield folder
-    embedded.stop(folder)

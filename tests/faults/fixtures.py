@@ -1,4 +1,7 @@
-"""A world for each test: private servers, an empty shop, everybody listening."""
+"""A world for each test: private servers, an empty shop, everybody listening.
+
+A plugin, loaded by ``tests/conftest.py``.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -8,7 +8,7 @@ from typing import Self
 import pymysql
 from sqlalchemy import Engine
 
-from tests.database.styles import STYLES
+from tests.migrate.gallery import STYLES
 
 STYLE = STYLES["sequelize_audit"]
 ORDER = (

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from orderctl import migrate
-from tests.database.styles import Style, rows, run, shape
+from tests.migrate.gallery import Style, rows, run, shape
 
 ADOPTING = Path(__file__).parents[2] / "docs/adopting.md"
 

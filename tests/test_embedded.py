@@ -15,9 +15,9 @@ import redis
 
 from orderctl import broker, database, embedded
 from orderctl.errors import Misconfigured, RedisUnavailable
-from tests.broker.conftest import eventually
 from tests.servers import debs
 from tests.servers.availability import NEEDS_ROOT, needed
+from tests.servers.fake_redis import eventually
 from tests.servers.redis import find_redis
 
 ENSURE = (

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from orderctl.cli.main import run
 from orderctl.errors import ExitStatus
-from tests.database.styles import Style, rows, shape
+from tests.migrate.gallery import Style, rows, shape
 from tests.servers.course import CourseServer
 
 WORKER = ("worker", "start", "--burst", "--take", "all", "--concurrency", "1")

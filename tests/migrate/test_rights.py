@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from orderctl import database, migrate
 from orderctl.errors import ExitStatus, Misconfigured
 from orderctl.migrate import rights
-from tests.database.styles import STYLES, definitions
+from tests.migrate.gallery import STYLES, definitions
 from tests.servers.mysql import MysqlServer
 
 ALL = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, REFERENCES, CREATE VIEW, CREATE ROUTINE"

@@ -5,7 +5,7 @@ import re
 from sqlalchemy import Engine
 
 from orderctl import migrate, schema
-from tests.database.styles import Style, column_definitions, definitions, rows, shape
+from tests.migrate.gallery import Style, column_definitions, definitions, rows, shape
 
 
 def test_rows_stay_and_columns_only_ever_become_looser(adopted_shop: Engine) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, event
 from orderctl import migrate
 from orderctl.errors import ExitStatus, LockHeld
 from orderctl.migrate import locks
-from tests.database.styles import STYLES, Style, definitions, run
-from tests.database.writers import Writer, fill
+from tests.migrate.gallery import STYLES, Style, definitions, run
+from tests.migrate.writers import Writer, fill
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from orderctl import migrate
 from orderctl.errors import DatabaseUnavailable
-from tests.database.styles import STYLES, Style, definitions, rows, shape
+from tests.migrate.gallery import STYLES, Style, definitions, rows, shape
 from tests.servers.mysql import MysqlServer
 
 CHANGE = re.compile(r"\s*(CREATE|ALTER|INSERT|UPDATE)\b")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.downloads.liar import answer, chunked, versioned
+from tests.servers.scripted import answer, chunked, versioned
 
 BODY = bytes(200_000)
 

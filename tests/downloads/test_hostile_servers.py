@@ -24,7 +24,7 @@ from orderctl.downloads.fetch import RECONNECTS
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import Liar, answer, chunked, versioned
+from tests.servers.scripted import Liar, answer, chunked, versioned
 
 BODY = random.Random(1).randbytes(64 * 1024)
 HALF = len(BODY) // 2

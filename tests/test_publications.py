@@ -17,7 +17,7 @@ from orderctl.channels import (
 )
 from orderctl.errors import RedisUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
-from tests.broker.conftest import eventually
+from tests.servers.fake_redis import eventually
 
 
 def progress(task_id=1, percent=50.0, current_file="a.mp4", **more):

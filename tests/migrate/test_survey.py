@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from orderctl import __version__, database, migrate
 from orderctl.errors import Conflict, ExitStatus, Misconfigured, SubjectFailed
-from tests.database.styles import STYLES, Style, definitions, run
+from tests.migrate.gallery import STYLES, Style, definitions, run
 from tests.servers.availability import needed
 from tests.servers.mysql import MysqlServer
 from tests.servers.programs import find

@@ -12,8 +12,8 @@ from orderctl.downloads.errors import DiskFull
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import answer, chunked
 from tests.servers.availability import NEEDS_ROOT
+from tests.servers.scripted import answer, chunked
 
 
 def test_too_little_room_is_told_before_a_byte_is_fetched(course, course_server):

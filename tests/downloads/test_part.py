@@ -13,7 +13,7 @@ from orderctl.downloads import part
 from orderctl.downloads.http import HttpHandler
 from orderctl.errors import LeaseLost
 from tests.downloads.conftest import one_file
-from tests.downloads.liar import answer
+from tests.servers.scripted import answer
 
 
 def test_a_part_that_is_held_is_left_alone(course, course_server):

@@ -7,7 +7,7 @@ from pathlib import Path
 import migrations.versions
 from orderctl.states import Category, EventType, Severity
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_newest_migration_allows_exactly_these_events() -> None:

@@ -5,10 +5,9 @@ import pytest
 from sqlalchemy import Engine
 
 from orderctl import database
-from tests.database.styles import STYLES, Style
+from tests.migrate.gallery import STYLES, Style
 from tests.servers.databases import fresh_name
 from tests.servers.mysql import MysqlServer
-from tests.shop import Shop
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -19,19 +18,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pairs = [(kind, style) for style in chosen for kind in style.kinds]
         ids = [f"{style.name}-{kind}" for kind, style in pairs]
         metafunc.parametrize(("database_kind", "style"), pairs, ids=ids)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    yield (engine := database.connect(database_url))
-    engine.dispose()
-
-
-@pytest.fixture
-def shop(migrated_url: str) -> Iterator[Shop]:
-    engine = database.connect(migrated_url, lock_wait_seconds=5)
-    yield Shop(engine)
-    engine.dispose()
 
 
 @pytest.fixture
