@@ -1,0 +1,54 @@
+"""``orderctl demo``."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from tests.cli.conftest import Program
+from tests.servers.strict import DEVELOPMENT, complaints
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home: Path, monkeypatch):
+    (place := home / "t").mkdir()  # short, for the path of a socket
+    monkeypatch.setenv("TMPDIR", str(place))
+    for name, value in DEVELOPMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", "mysql://nobody@127.0.0.1:1/production")
+
+    with ThreadPoolExecutor(1) as running:
+        demo = running.submit(orderctl, "demo")
+        logs = [opened_when_there(place, name) for name in ("worker.log", "relay.log")]
+        ended = demo.result()
+
+    assert ended.status == 0, ended.err
+    for log in logs:
+        with log:
+            assert complaints(log.read()) == []
+    assert len({line for line in ended.out.splitlines() if " %  lesson-" in line}) > 3  # it moves
+    assert "UNKNOWN: HTTP 404" in ended.out
+    assert "task_retried" in ended.out
+    assert "order_completed" in ended.out
+    assert list(place.iterdir()) == []
+    assert not any(str(place).encode() in _environ(path) for path in Path("/proc").glob("[0-9]*/environ"))
+
+
+def opened_when_there(place: Path, name: str) -> TextIO:
+    """A file of the demo's folder, which can be read when it has been removed."""
+    for _ in range(600):
+        if found := list(place.glob(f"*/{name}")):
+            return found[0].open()
+        time.sleep(0.1)
+    raise AssertionError(f"there is no {name}")
+
+
+def _environ(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended since
+        return b""

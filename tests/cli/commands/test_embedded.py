@@ -1,0 +1,35 @@
+"""``orderctl embedded``, and which commands start a server."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Program
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def test_the_embedded_redis_is_told_of_and_stopped(inside: Program, orderctl: Program):
+    assert inside("embedded", "status").status == 1
+    assert orderctl("migrate", "up", "-q").status == 0
+    assert orderctl("worker", "resume").status == 0
+    assert inside("embedded", "status").status == 0
+    assert "stopped" in inside("embedded", "stop").err
+    assert inside("embedded", "status").status == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "relay start --host 0.0.0.0", "relay start --port nonsense", "relay probe",
+        "worker start", "worker start --burst", "worker start --handler nonsense", "worker list",
+        "reconcile", "reconcile --fix", "reconcile --check", "reconcile --fix --check",
+        "tail task 1", "tail order X", "tail pattern nonsense", "orders pay X --amount 1", "orders wait X",
+        "orders show X", "orders list --paid", "tasks list", "tasks retry 1", "tasks cancel 1", "logs show X -f",
+    ],
+)  # fmt: skip
+def test_a_command_that_is_refused_starts_no_embedded_redis(inside: Program, home: Path, arguments: str):
+    """The database is not migrated, or the command would not do without one."""
+    assert inside(*arguments.split()).status in {2, 69, 78}
+
+    assert not (home / "state" / "orderctl" / "redis").exists()

@@ -1,0 +1,60 @@
+"""``orderctl reconcile``."""
+
+import json
+
+import pytest
+
+from orderctl import broker
+from tests.cli.conftest import Program
+from tests.cli.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def test_check_tells_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: str, inside: Program):
+    shop.order("DH1", courses=1)
+
+    first = inside("reconcile", "--check", "-o", "json")
+    second = inside("reconcile", "--check", "-o", "json")
+
+    assert first == second
+    assert first.status == 1
+    [finding] = json.loads(first.out)
+    assert (finding["kind"], finding["task_id"], finding["mended"]) == ("not-rung", 1, False)
+    client = broker.brisk(redis_url)
+    assert list(client.scan_iter("rq:*")) == []
+    client.close()
+
+
+def test_reconcile_mends_and_then_finds_nothing(shop: Shop, inside: Program):
+    shop.order("DH1", courses=1)
+
+    first = inside("reconcile", "-o", "json")
+    second = inside("reconcile", "-o", "json")
+
+    assert first.status == second.status == 0
+    assert [finding["mended"] for finding in json.loads(first.out)] == [True]
+    assert json.loads(second.out) == []
+    assert inside("reconcile", "--check").status == 0
+
+
+def test_quiet_reconcile_says_nothing_when_all_is_well(shop: Shop, inside: Program):
+    ended = inside("reconcile", "--quiet")
+
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+
+
+def test_a_paid_order_without_tasks_is_told(shop: Shop, inside: Program):
+    shop.order("DH1", courses=1, paid=True)
+    with shop.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM order_audit_logs")
+        connection.exec_driver_sql("DELETE FROM download_tasks")
+
+    ended = inside("reconcile", "--fix", "-o", "json")
+
+    assert ended.status == 1
+    assert [finding["kind"] for finding in json.loads(ended.out)] == ["no-tasks"]
+
+
+def test_fix_and_check_exclude_each_other(inside: Program):
+    assert inside("reconcile", "--fix", "--check").status == 2
