@@ -1,33 +1,58 @@
-"""Everything that orderctl raises on purpose.
+"""Every error that orderctl raises on purpose, as one tree.
 
     OrderctlError                    1  500
-    ├── InvalidInput                 2  400  the caller's words are wrong
-    │   ├── InvalidCall                      not a request that the relay knows
+    ├── InvalidInput                 2  400  an argument, a file or a request is not valid
+    │   ├── InvalidCall                      the relay does not know this request
     │   └── InvalidFrame                     not a frame of the relay's protocols
-    ├── NotFound                     3  404  no such order, task, ...
+    ├── NotFound                     3  404
     │   ├── OrderNotFound
     │   └── TaskNotFound
-    ├── Conflict                     4  409  the state does not allow it
-    ├── SubjectFailed                1  500  what was watched or tried has failed
+    ├── Conflict                     4  409  the present state does not allow it
+    ├── SubjectFailed                1  500  the order or task that was watched has failed, or part of a bulk
     ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
-    │   │   └── DatabaseBusy                 it answers, but somebody else holds what we need
+    │   │   └── DatabaseBusy                 it answers, but another transaction holds the rows
     │   ├── RedisUnavailable
-    │   ├── Late                             the relay has waited long enough for the database
-    │   └── Overloaded                       the relay has too much to do
-    ├── LockHeld                    75  500  somebody else is at it; try later
+    │   ├── Late                             the database did not answer the relay in time
+    │   └── Overloaded                       the relay has too many requests waiting
+    ├── LockHeld                    75  500  another process holds the lock; try again later
     ├── Misconfigured               78  500  a setting is wrong
-    │   └── NotMigrated                      the database lacks our tables
-    ├── TimedOut                   124  500  what was waited for did not come
-    ├── Unauthorized                 1  401  the relay needs a token that allows it
-    ├── TooManySubscriptions         1  500  a client of the relay listens to as many as it may
-    ├── DownloadError                1  500  what stopped a download; its kinds are in downloads.errors
-    ├── Stopping                     1  500  the worker is told to stop, its task goes back
-    ├── LeaseLost                    1  500  a worker's claim is no longer its own
-    └── InvalidMessage               1  500  a payload on a channel is not a message
+    │   └── NotMigrated                      the database lacks orderctl's tables or columns
+    ├── TimedOut                   124  500  the time limit passed before what was waited for
+    ├── Unauthorized                 1  401  the relay requires a token that allows the request
+    ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
+    ├── Stopping                     1  500  the worker has to stop; its task goes back to the queue
+    ├── LeaseLost                    1  500  another worker may hold the task by now
+    ├── InvalidMessage               1  500  a payload on a channel is not a message of that channel
+    └── DownloadError                1  500  UNKNOWN
+        ├── UrlRefused                       UNKNOWN: not http(s), malformed, or an unsafe redirect
+        │   └── AddressRefused               UNKNOWN: an address of a private network
+        ├── HostUnreachable                  NETWORK: the name is unknown, or nothing answers there
+        ├── ConnectionBroken                 NETWORK: the connection ended before the file did
+        ├── CertificateRefused               UNKNOWN: the server's certificate is not valid
+        ├── TooSlow                          TIMEOUT: no data for too long, or below the lowest rate
+        ├── StatusRefused                    (by status): an HTTP status other than success
+        ├── BadAnswer                        UNKNOWN: not what HTTP or the manifest promised
+        │   ├── NotAFile                     UNKNOWN: an HTML page in place of a file
+        │   ├── SizeMismatch                 UNKNOWN
+        │   ├── ChecksumMismatch             UNKNOWN
+        │   └── InvalidManifest              UNKNOWN
+        ├── TooLarge                         UNKNOWN: more than ``download.max_bytes``
+        ├── DiskFull                         DISK_SPACE
+        └── NotPermitted                     PERMISSION: refused by the operating system
+            └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file
+    OSError
+    ├── Undeliverable                        the mail server does not know the address: not sent again
+    └── WebhookRefused                       the webhook's receiver did not answer 2xx: sent again later
 
-Beside each stands the exit code of the command line and the HTTP status of the relay's API, where they are
-not those of the class above.
+The numbers are the exit code of the command line and the HTTP status of the relay's API; an error without
+numbers has those of the class above it. Below ``DownloadError`` stands the type with which the failure is
+recorded (``download_tasks.error_type``). The errors below ``OSError`` never leave the courier, which sends
+again after any ``OSError`` of the network.
+
+An error that any module may raise is defined here; one that belongs to a single package is defined there
+(``orderctl.downloads.errors``, ``orderctl.relay``, ``orderctl.worker``). All of them are in this tree:
+``tests/test_errors.py`` compares it with the code.
 
 An error is raised once, where it is known, and turned once into a line on stderr and an exit code, in
 ``orderctl.cli``, or into an answer, in ``orderctl.relay``.
@@ -39,18 +64,18 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Exit codes of the command line, after sysexits.h and timeout(1) where those have a word for it."""
+    """The exit codes of the command line; those of sysexits.h and timeout(1) where they have one."""
 
-    DONE = 0  #: What was asked for is done (or was already).
-    FAILED = 1  #: The subject failed, part of a bulk did, or a verification found something.
+    DONE = 0  #: Done, or there was nothing to do.
+    FAILED = 1  #: The order or task failed, part of a bulk did, or a check found something.
     USAGE = 2  #: The command line or its input is wrong.
     NOT_FOUND = 3  #: No such order, task or worker.
     CONFLICT = 4  #: The present state does not allow it.
-    UNAVAILABLE = 69  #: Database, Redis or workers do not answer (EX_UNAVAILABLE).
-    INTERNAL = 70  #: A mistake in orderctl itself (EX_SOFTWARE).
-    TRY_LATER = 75  #: A lock is held by somebody else (EX_TEMPFAIL).
+    UNAVAILABLE = 69  #: The database, Redis or the workers do not answer (EX_UNAVAILABLE).
+    INTERNAL = 70  #: A bug in orderctl (EX_SOFTWARE).
+    TRY_LATER = 75  #: Another process holds a lock (EX_TEMPFAIL).
     CONFIGURATION = 78  #: A setting is wrong, or the database is not migrated (EX_CONFIG).
-    TIMED_OUT = 124  #: The time that was given ran out (as timeout(1)).
+    TIMED_OUT = 124  #: The time limit passed (as timeout(1)).
     INTERRUPTED = 130  #: Ctrl-C (128 + SIGINT).
 
 
@@ -58,12 +83,12 @@ class OrderctlError(Exception):
     """Something went wrong.
 
     Args:
-        message: One line: what is wrong. Defaults to the first line of the class's docstring.
-        hint: One line: what to do about it.
+        message: One line that says what is wrong. Defaults to the first line of the class's docstring.
+        hint: One line that says what to do, such as a command to paste.
 
     Attributes:
-        exit_status: What the command line exits with.
-        http_status: What the relay's API answers with.
+        exit_status: Exit code of the command line.
+        http_status: HTTP status of the relay's API.
     """
 
     exit_status = ExitStatus.FAILED
@@ -82,18 +107,18 @@ class InvalidInput(OrderctlError):
 
 
 class NotFound(OrderctlError):
-    """There is no such thing."""
+    """Not found."""
 
     exit_status = ExitStatus.NOT_FOUND
     http_status = 404
 
 
 class OrderNotFound(NotFound):
-    """There is no such order."""
+    """Order not found."""
 
 
 class TaskNotFound(NotFound):
-    """There is no such task."""
+    """Task not found."""
 
 
 class Conflict(OrderctlError):
@@ -104,11 +129,11 @@ class Conflict(OrderctlError):
 
 
 class SubjectFailed(OrderctlError):
-    """What was asked for failed."""
+    """The order, the task or part of a bulk failed."""
 
 
 class Unavailable(OrderctlError):
-    """A service that is needed does not answer."""
+    """A store that is needed does not answer."""
 
     exit_status = ExitStatus.UNAVAILABLE
     http_status = 503
@@ -119,7 +144,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class DatabaseBusy(DatabaseUnavailable):
-    """The database is too busy."""
+    """The database is busy: another transaction holds the rows."""
 
 
 class RedisUnavailable(Unavailable):
@@ -127,7 +152,7 @@ class RedisUnavailable(Unavailable):
 
 
 class LockHeld(OrderctlError):
-    """A lock is held by somebody else."""
+    """Another process holds the lock."""
 
     exit_status = ExitStatus.TRY_LATER
 
@@ -139,17 +164,17 @@ class Misconfigured(OrderctlError):
 
 
 class NotMigrated(Misconfigured):
-    """The database lacks tables or columns of orderctl."""
+    """The database lacks orderctl's tables or columns."""
 
 
 class TimedOut(OrderctlError):
-    """The time that was given ran out."""
+    """The time limit passed."""
 
     exit_status = ExitStatus.TIMED_OUT
 
 
 class LeaseLost(OrderctlError):
-    """The lease on this task belongs to somebody else now."""
+    """The lease on this task is lost: another worker may hold it."""
 
 
 class InvalidMessage(OrderctlError):

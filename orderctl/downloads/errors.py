@@ -1,22 +1,6 @@
-"""Why a download failed; each error knows its type.
+"""Why a download failed. Each error has the type with which the failure is recorded.
 
-DownloadError                 UNKNOWN
-├── UrlRefused                UNKNOWN         not http(s), malformed, or a redirect that leads astray
-│   └── AddressRefused        UNKNOWN         an address of a private network
-├── HostUnreachable           NETWORK         no such host, or nobody there
-├── ConnectionBroken          NETWORK         it ended too early
-├── CertificateRefused        UNKNOWN         the server cannot prove who it is
-├── TooSlow                   TIMEOUT         silence, or below the slowest rate
-├── StatusRefused             by status       an HTTP status that is no success
-├── BadAnswer                 UNKNOWN         not what HTTP or the manifest promised
-│   ├── NotAFile              UNKNOWN         an HTML page where a file was meant
-│   ├── SizeMismatch          UNKNOWN
-│   ├── ChecksumMismatch      UNKNOWN
-│   └── InvalidManifest       UNKNOWN
-├── TooLarge                  UNKNOWN         beyond ``download.max_bytes``
-├── DiskFull                  DISK_SPACE
-└── NotPermitted              PERMISSION      the operating system said no
-    └── LinkRefused           PERMISSION      a symbolic link or worse stands where our file belongs
+Their tree is drawn in ``orderctl.errors``.
 """
 
 from __future__ import annotations
