@@ -8,7 +8,7 @@ import redis
 from orderctl import broker, publications, settings
 from orderctl.channels import order_status
 from orderctl.errors import Misconfigured, RedisUnavailable
-from tests.servers.fake_redis import eventually
+from tests.waiting import eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
 CLIENTS = pytest.mark.parametrize("make", [broker.patient, broker.brisk, broker.hasty])

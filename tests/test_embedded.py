@@ -17,8 +17,8 @@ from orderctl import broker, database, embedded
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.servers import debs
 from tests.servers.availability import NEEDS_ROOT, needed
-from tests.servers.fake_redis import eventually
 from tests.servers.redis import find_redis
+from tests.waiting import eventually
 
 ENSURE = (
     "import sys, pathlib; from orderctl import embedded; print(embedded.ensure(pathlib.Path(sys.argv[1])))"

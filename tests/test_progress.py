@@ -17,7 +17,7 @@ from orderctl.orders import NewCourse, NewOrder
 from orderctl.progress import ProgressEmitter, read_siblings
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.states import Source
-from tests.servers.fake_redis import eventually
+from tests.waiting import eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
 

@@ -17,7 +17,7 @@ from orderctl.channels import (
 )
 from orderctl.errors import RedisUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
-from tests.servers.fake_redis import eventually
+from tests.waiting import eventually
 
 
 def progress(task_id=1, percent=50.0, current_file="a.mp4", **more):

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, event, select
 
 from orderctl import broker, database, orders, reconcile
 from orderctl.schema import TABLES
-from tests.faults.world import SCRIPT, World, eventually
+from tests.faults.world import World
+from tests.script import SCRIPT
+from tests.waiting import eventually
 
 
 def lose(world: World, *codes: str) -> list[int]:

@@ -14,7 +14,7 @@ from orderctl.channels import Scope, order_progress, task_progress, task_status
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.messages import StatusChange, TaskProgress
 from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
-from tests.servers.fake_redis import eventually
+from tests.waiting import eventually
 
 
 def progress(percent, task_id=1, attempt=1, timestamp=1_700_000_000_000):

@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,8 @@ import pytest
 from orderctl.cli.app import App
 from orderctl.cli.main import run
 from tests.cli.shop import Shop, opened
+from tests.script import SCRIPT
 from tests.servers.strict import complaints
-
-#: The script that setuptools has made beside the interpreter.
-SCRIPT = Path(sys.executable).parent / "orderctl"
 
 
 @dataclass(frozen=True)

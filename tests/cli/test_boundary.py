@@ -12,7 +12,8 @@ from orderctl import errors
 from orderctl.cli.boundary import guard
 from orderctl.cli.commands.help import EXIT_CODES
 from orderctl.errors import ExitStatus
-from tests.cli.conftest import SCRIPT, Program
+from tests.cli.conftest import Program
+from tests.script import SCRIPT
 
 
 def raising(error: BaseException):

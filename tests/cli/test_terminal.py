@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import pytest
 
 from orderctl.terminal import table
-from tests.cli.conftest import SCRIPT
 from tests.cli.shop import Shop
+from tests.script import SCRIPT
 
 pytestmark = pytest.mark.databases("sqlite")
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 
@@ -14,6 +13,7 @@ from orderctl.downloads.http import HttpHandler
 from orderctl.errors import LeaseLost
 from tests.downloads.conftest import one_file
 from tests.servers.scripted import answer
+from tests.waiting import eventually
 
 
 def test_a_part_that_is_held_is_left_alone(course, course_server):
@@ -152,7 +152,8 @@ def test_a_killed_download_is_resumed(course, course_server):
     process = subprocess.Popen(command(course, url))
     try:
         wait()
-        await_size(course.folder / ".b.bin.part", 2_000_000)
+        part_file = course.folder / ".b.bin.part"
+        eventually(lambda: part_file.exists() and part_file.stat().st_size >= 2_000_000, "its first 2 MB")
     finally:
         process.kill()
         process.wait()
@@ -238,11 +239,3 @@ handler.download(context, handler.enroll(context))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     return [sys.executable, "-c", code, url, str(course.directory)]
-
-
-def await_size(path, size):
-    """Wait until a file has that many bytes."""
-    deadline = monotonic() + 30
-    while not path.exists() or path.stat().st_size < size:
-        assert monotonic() < deadline
-        sleep(0.005)

@@ -12,7 +12,8 @@ from orderctl import database, outbox, settings
 from orderctl.outbox import EntryKind
 from orderctl.worker import courier, webhook
 from tests.faults.receivers import PostOffice
-from tests.faults.world import World, eventually
+from tests.faults.world import World
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
 

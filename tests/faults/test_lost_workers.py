@@ -15,7 +15,8 @@ from orderctl import database, leases
 from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks, order_audit_logs
 from tests.faults.chaos.hosts import children
-from tests.faults.world import World, eventually
+from tests.faults.world import World
+from tests.waiting import eventually
 
 LEASE = 4
 

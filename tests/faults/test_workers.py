@@ -7,9 +7,10 @@ import pytest
 
 from orderctl.worker.consumer import DownloadWorker
 from tests.faults.chaos.hosts import children
-from tests.faults.world import World, eventually
+from tests.faults.world import World
 from tests.servers.fixtures import OwnRedis
 from tests.servers.reaper import is_running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from orderctl.settings import Settings, load
 from orderctl.states import ENDED_ORDER
 from tests.faults.receivers import Listener, PostOffice, Receiver
 from tests.faults.stage import Stage
+from tests.script import SCRIPT
 from tests.servers.course import CourseServer
 from tests.servers.strict import complaints
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
-SCRIPT = Path(sys.executable).parent / "orderctl"
 ROOT = Path(__file__).parents[2]
 AMOUNT = Decimal(100)
 SIZE = 30_000
@@ -38,15 +38,6 @@ ONCE = (
     "task_created", "payment_received", "enrollment_success", "download_started", "download_completed",
     "download_failed", "task_recovered", "order_completed", "order_failed", "email_sent",
 )  # fmt: skip
-
-
-def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
-    """Wait until the condition holds, and return what it said."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
-    return found
 
 
 @dataclass

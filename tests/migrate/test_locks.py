@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -18,14 +17,7 @@ from orderctl.errors import ExitStatus, LockHeld
 from orderctl.migrate import locks
 from tests.migrate.gallery import STYLES, Style, definitions, run
 from tests.migrate.writers import Writer, fill
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never came")
+from tests.waiting import eventually
 
 
 def states(engine: Engine) -> list[str]:
@@ -74,7 +66,7 @@ def test_second_of_two_waits_and_finds_nothing_to_do(engine: Engine) -> None:
         first = pool.submit(migrate.up, engine, on_step=gate)
         assert gate.reached.wait(30)
         second = pool.submit(migrate.up, engine, lock_timeout=60)
-        wait_for(lambda: "User lock" in states(engine))
+        eventually(lambda: "User lock" in states(engine), "the second migration's wait")
         gate.opened.set()
 
         assert first.result(60).applied == ("0001",)
@@ -133,7 +125,7 @@ def test_forgotten_transaction_of_somebody_else_makes_it_give_up_with_nothing_do
     before = definitions(engine)
     with engine.connect() as forgotten:
         forgotten.exec_driver_sql(f"SELECT COUNT(*) FROM {table}")
-        wait_for(lambda: age_of_oldest(engine) >= 1)
+        eventually(lambda: age_of_oldest(engine) >= 1, "the transaction's second second")
 
         with pytest.raises(LockHeld, match=r"oldest transactions: connection .* of root") as caught:
             migrate.up(engine, lock_timeout=1)
@@ -152,7 +144,7 @@ def test_forgotten_transaction_that_ends_in_time_does_no_harm(engine: Engine) ->
         refused = Refusals()
         with refused:
             migration = pool.submit(migrate.up, engine, lock_timeout=60)
-            wait_for(lambda: refused.number)
+            eventually(lambda: refused.number, "a refused lock")
 
         forgotten.rollback()
 

@@ -9,6 +9,7 @@ import pymysql
 from sqlalchemy import Engine
 
 from tests.migrate.gallery import STYLES
+from tests.waiting import eventually
 
 STYLE = STYLES["sequelize_audit"]
 ORDER = (
@@ -83,8 +84,7 @@ class Writer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        while not self.spans and not self.errors:
-            time.sleep(0.01)
+        eventually(lambda: self.spans or self.errors, "the first statement")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,23 +7,22 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import pytest
 import redis
 import websockets
 
+from tests.script import SCRIPT
 from tests.servers.process import free_port
 from tests.servers.strict import complaints
+from tests.waiting import eventually_async
 
-SCRIPT = Path(sys.executable).parent / "orderctl"
 #: Longest wait for something that is bound to come, in seconds.
 SOON = 15.0
 
@@ -115,11 +114,14 @@ class RunningRelay:
 
     async def until(self, name: str, condition: Callable[[float], bool], **labels: str) -> float:
         """Wait until a metric is as wanted."""
-        deadline = time.monotonic() + SOON
-        while not condition(value := await asyncio.to_thread(self.metric, name, **labels)):
-            assert time.monotonic() < deadline, f"{name} stayed at {value}"
-            await asyncio.sleep(0.02)
-        return value
+        values: list[float] = []
+
+        async def holds() -> bool:
+            values.append(await asyncio.to_thread(self.metric, name, **labels))
+            return condition(values[-1])
+
+        await eventually_async(holds, f"the metric {name}", SOON)
+        return values[-1]
 
 
 StartRelay = Callable[..., RunningRelay]
@@ -168,14 +170,6 @@ def play(scenario: Coroutine[Any, Any, T]) -> T:
                 await client.socket.wait_closed()
 
     return asyncio.run(whole())
-
-
-async def eventually(check: Callable[[], object]) -> None:
-    """Wait until something outside of this process is so."""
-    deadline = time.monotonic() + SOON
-    while not check():
-        assert time.monotonic() < deadline, "it never came to be"
-        await asyncio.sleep(0.02)
 
 
 class Plain:

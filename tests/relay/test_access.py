@@ -21,9 +21,11 @@ from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
 from orderctl.relay.access import Access, Gate, Unauthorized, is_loopback, read_scopes, require_secret
 from orderctl.relay.codecs.calls import Topic
-from tests.relay.conftest import SCRIPT, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
+from tests.relay.conftest import Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.relay.test_socketio_clients import kept
+from tests.script import SCRIPT
 from tests.shop import Shop
+from tests.waiting import eventually_async
 
 SECRET = "a secret of sixty-four characters, as openssl rand -hex 32 makes one"
 
@@ -432,7 +434,7 @@ class TestCustomer:
             for task in (own, other):
                 await admin.subscribe(task=task)
             admin.socket.transport.abort()
-            await eventually(lambda: len(kept(store)) == 2)
+            await eventually_async(lambda: len(kept(store)) == 2, "two sessions")
             customer = await SocketIo.connect(
                 relay, {"token": mint(f"order:{mine}"), "pid": admin.session["pid"]}
             )

@@ -11,9 +11,10 @@ import redis
 
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.relay.feed import Feed
-from tests.relay.conftest import eventually, play
+from tests.relay.conftest import play
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, TlsRedis, find_redis
+from tests.waiting import eventually_async
 
 
 class Ear:
@@ -220,7 +221,7 @@ def test_what_was_asked_when_the_connection_went_is_told(own_redis):
             server.kill()
             with pytest.raises(RedisUnavailable):
                 await asked
-            await eventually(lambda: not feed.up)
+            await eventually_async(lambda: not feed.up, "the outage")
             with pytest.raises(RedisUnavailable):
                 feed.ask("GET", "x")
             with pytest.raises(RedisUnavailable):
@@ -238,7 +239,7 @@ def test_under_load_publications_gather(redis_server: RedisServer):
                 for number in range(2000):
                     store.publish("task:1:progress", str(number))
                     await asyncio.sleep(0)
-            await eventually(lambda: len(ear.payloads) == 2000)
+            await eventually_async(lambda: len(ear.payloads) == 2000, "2,000 messages")
             assert await feed.ask("PING") == b"PONG"
 
     play(scenario())

@@ -25,11 +25,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from orderctl.relay import tokens
-from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, eventually, play, progress
+from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.relay.test_access import SECRET
 from tests.servers.availability import needed
 from tests.servers.process import free_port
 from tests.servers.programs import find_or_fetch
+from tests.waiting import eventually, eventually_async
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "relay.md"
 NAME = "shop.example"
@@ -132,16 +133,15 @@ class Proxy:
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        deadline = time.monotonic() + SOON
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                assert self.process.poll() is None, self.process.communicate()[1]
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            else:
-                return
+        eventually(self._listens, "the proxy")
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            return False
+        return True
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -276,7 +276,7 @@ class TestNginx:
             await client.packet()
             session = (await client.say("40"))[2:]
             await client.subscribe(task=456)
-            await eventually(lambda: store.keys("orderctl:relay:session:*"))
+            await eventually_async(lambda: store.keys("orderctl:relay:session:*"), "the session")
             busy = next(relay for relay in relays if await_subscription(relay))
             await asyncio.to_thread(busy.stop)
             await client.closed()

@@ -13,8 +13,9 @@ import websockets
 
 from orderctl import publications
 from orderctl.channels import task_progress
-from tests.relay.conftest import SOON, RunningRelay, SocketIo, StartRelay, eventually, play, progress
+from tests.relay.conftest import SOON, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.servers.redis import RedisServer
+from tests.waiting import eventually_async
 
 
 class TestPackets:
@@ -170,7 +171,7 @@ class TestRecovery:
         client = await SocketIo.connect(relay)
         await client.subscribe(task=456)
         await client.subscribe(order=123)
-        await eventually(lambda: len(kept(store)) == 2)
+        await eventually_async(lambda: len(kept(store)) == 2, "two sessions")
         return client
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -282,7 +283,7 @@ class TestRecovery:
             await relay.until("redis_up", lambda up: up == 0)
             server.start()
             with redis.Redis.from_url(server.url) as store:
-                await eventually(lambda: len(kept(store)) == 2)
+                await eventually_async(lambda: len(kept(store)) == 2, "two sessions")
 
         play(scenario())
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,16 +9,6 @@ import pytest
 
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, find_redis
-
-Condition = Callable[[], object]
-
-
-def eventually(condition: Condition, what: str, seconds: float = 20) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
 
 
 class Imposter:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import eventually
 from tests.servers.reaper import is_running
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,6 +16,7 @@ from tests.servers.mysql import MysqlServer
 from tests.servers.process import LEASH, Server, ServerError
 from tests.servers.reaper import is_running
 from tests.servers.redis import RedisServer, find_redis
+from tests.waiting import eventually
 
 
 def ask(url: str, statement: str) -> list[object]:
@@ -135,16 +136,7 @@ def test_leashed_program_dies_with_its_starter() -> None:
     starter = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert starter.returncode == -signal.SIGKILL, starter.stderr
 
-    wait_until_gone(int(starter.stdout))
-
-
-def wait_until_gone(pid: int) -> None:
-    """Wait for an orphan; whoever inherits it may take a while to reap it."""
-    for _ in range(500):
-        if not is_running(pid):
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError(f"{pid} is still running")
+    eventually(lambda: not is_running(int(starter.stdout)), "the orphan's end")
 
 
 @pytest.mark.parametrize("name", ["mariadb", "mysql"])

@@ -29,9 +29,10 @@ from orderctl.settings import Mail, Notify
 from orderctl.states import ErrorType
 from orderctl.worker import courier
 from orderctl.worker.courier import SendReport
-from tests.faults.world import AMOUNT, World, eventually
+from tests.faults.world import AMOUNT, World
 from tests.servers.process import free_port
 from tests.shop import Shop
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
 

@@ -7,8 +7,10 @@ import pytest
 
 from orderctl import listing, orders
 from orderctl.orders import NewCourse, NewOrder
-from tests.faults.world import AMOUNT, SCRIPT, SIZE, World, eventually
+from tests.faults.world import AMOUNT, SIZE, World
+from tests.script import SCRIPT
 from tests.servers.process import free_port
+from tests.waiting import eventually
 
 
 def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:

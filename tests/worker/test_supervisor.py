@@ -16,8 +16,10 @@ from orderctl.settings import load
 from orderctl.worker import allowlist, fleet, rounds, supervisor
 from orderctl.worker.supervisor import Child, Supervisor
 from tests.faults.chaos.hosts import children
-from tests.faults.world import SCRIPT, World, eventually
+from tests.faults.world import World
+from tests.script import SCRIPT
 from tests.servers.strict import DEVELOPMENT, complaints
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
 

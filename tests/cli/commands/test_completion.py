@@ -6,7 +6,8 @@ import pytest
 
 from orderctl.cli.commands.completion import SHELLS
 from orderctl.cli.main import COMMANDS
-from tests.cli.conftest import SCRIPT, Program
+from tests.cli.conftest import Program
+from tests.script import SCRIPT
 from tests.servers.availability import needed
 from tests.servers.programs import find
 

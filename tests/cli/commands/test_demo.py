@@ -1,6 +1,5 @@
 """``orderctl demo``."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TextIO
@@ -9,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Program
 from tests.servers.strict import DEVELOPMENT, complaints
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -40,11 +40,7 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home
 
 def opened_when_there(place: Path, name: str) -> TextIO:
     """A file of the demo's folder, which can be read when it has been removed."""
-    for _ in range(600):
-        if found := list(place.glob(f"*/{name}")):
-            return found[0].open()
-        time.sleep(0.1)
-    raise AssertionError(f"there is no {name}")
+    return eventually(lambda: next(place.glob(f"*/{name}"), None), name).open()
 
 
 def _environ(path: Path) -> bytes:

@@ -10,8 +10,9 @@ import pytest
 
 from orderctl.cli import log_reader
 from orderctl.states import Severity
-from tests.cli.conftest import SCRIPT, Program
+from tests.cli.conftest import Program
 from tests.cli.shop import Shop
+from tests.script import SCRIPT
 
 ONE_KIND = pytest.mark.databases("sqlite")
 

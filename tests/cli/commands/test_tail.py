@@ -12,8 +12,9 @@ from orderctl.cli import bars
 from orderctl.cli.commands.tail import line
 from orderctl.follow import End, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
-from tests.cli.conftest import SCRIPT, Program
+from tests.cli.conftest import Program
 from tests.cli.shop import Shop
+from tests.script import SCRIPT
 
 pytestmark = pytest.mark.databases("sqlite")
 

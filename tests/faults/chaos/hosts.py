@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.world import SCRIPT
+from tests.script import SCRIPT
 
 
 class Host:

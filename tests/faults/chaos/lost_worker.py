@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 
 from tests.faults.chaos.__main__ import forget_settings, make_world
 from tests.faults.chaos.hosts import Host
-from tests.faults.world import SIZE, World, eventually
+from tests.faults.world import SIZE, World
 from tests.servers.databases import migrate_up, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb
 from tests.servers.redis import RedisServer, find_redis
+from tests.waiting import eventually
 
 LEASE = 5.0
 
