@@ -12,9 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import orderctl
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-SCRIPT = str(Path(sys.executable).parent / "orderctl")
+import orderctl
+from tests.script import SCRIPT
+
 TAB = {"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": "orderctl ", "COMP_CWORD": "1"}
 
 SHOP = tempfile.TemporaryDirectory(prefix="orderctl-bench-")

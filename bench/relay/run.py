@@ -24,11 +24,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # bench and tests are no packages of the wheel
 
+from tests.script import SCRIPT
 from tests.servers.redis import find_redis
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "orderctl-bench")
-SCRIPT = Path(sys.executable).with_name("orderctl")
 SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 
 RELAY = [SCRIPT, "relay", "start", "--port", "{PORT}", "--max-connections-per-address", "0"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from typing import Self
 import redis
 import websockets
 
+from tests.script import SCRIPT
 from tests.servers.redis import RedisServer, find_redis
 
-SCRIPT = Path(sys.executable).with_name("orderctl")
 PLAIN, SOCKETIO = b"/ws", b"/socket.io/?EIO=4&transport=websocket"
 
 
