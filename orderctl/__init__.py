@@ -1,3 +1,3 @@
-"""See, steer and trust what happens to a shop's orders after the money came in."""
+"""Follow, control and audit a shop's orders after they are paid."""
 
 __version__ = "0.1.0"

@@ -21,26 +21,34 @@ def options(*, hidden: bool = False, taken: Collection[str] = ()) -> list[click.
         taken: Names that the command uses itself.
     """
     made: list[click.Parameter] = [
-        setting("state_dir", "--state-dir", help="Folder of the embedded database, Redis and downloads."),
-        setting("database.url", "--database-url", help="Database, without a password in it."),
-        setting("redis.url", "--redis-url", help="Redis or Valkey, without a password in it."),
+        setting(
+            "state_dir",
+            "--state-dir",
+            help="Folder of the embedded database, the embedded Redis and downloads.",
+        ),
+        setting("database.url", "--database-url", help="URL of the database, without a password."),
+        setting("redis.url", "--redis-url", help="URL of Redis or Valkey, without a password."),
         click.Option(
             ["--config"],
             type=click.Path(path_type=Path),
             metavar="FILE",
             expose_value=False,
             callback=_config,
-            help="A further configuration file.  [env: ORDERCTL_CONFIG]",
+            help="An additional configuration file, read last.  [env: ORDERCTL_CONFIG]",
         ),
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=_quiet,
-            help="Nothing on stderr but errors.",
+            help="Print only warnings and errors on stderr.",
         ),
         click.Option(
-            ["-v", "--verbose"], count=True, expose_value=False, callback=_verbose, help="Say more."
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_verbose,
+            help="Write debug messages into the log.",
         ),
     ]
     free = [item for item in made if not set(taken) & set(item.opts)]

@@ -27,14 +27,14 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "logs": CommandEntry("Search the audit log.", "Orders"),
     "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),
     "worker": CommandEntry("Run, list, pause and stop workers.", "Running"),
-    "relay": CommandEntry("Run the relay for dashboards, make tokens for it.", "Running"),
-    "reconcile": CommandEntry("Mend what crashes and outages have left.", "Running"),
-    "migrate": CommandEntry("Create the tables, or move into a shop's.", "Setting up"),
-    "embedded": CommandEntry("Look at and stop the private Redis.", "Setting up"),
-    "demo": CommandEntry("Show the whole thing on a temporary shop.", "Setting up"),
-    "config": CommandEntry("Show, check and begin the configuration.", "Setting up"),
-    "completion": CommandEntry("Print the completion script of a shell.", "Setting up"),
-    "help": CommandEntry("Explain exit codes, environment, output, times.", "Setting up"),
+    "relay": CommandEntry("Run the relay for dashboards and make tokens for it.", "Running"),
+    "reconcile": CommandEntry("Repair what crashes and outages have left behind.", "Running"),
+    "migrate": CommandEntry("Create the tables, or adopt a shop's existing ones.", "Setting up"),
+    "embedded": CommandEntry("Show whether the embedded Redis runs, and stop it.", "Setting up"),
+    "demo": CommandEntry("Demonstrate orderctl with a temporary shop.", "Setting up"),
+    "config": CommandEntry("Show, check and create the configuration.", "Setting up"),
+    "completion": CommandEntry("Print the completion script for a shell.", "Setting up"),
+    "help": CommandEntry("Explain exit codes, environment variables, output and times.", "Setting up"),
 }
 
 
@@ -44,11 +44,11 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     package=PACKAGE,
     params=global_options.options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="'orderctl COMMAND --help' explains a command, 'orderctl help' what they share.",
+    epilog="'orderctl COMMAND --help' explains a command, 'orderctl help' what all commands share.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def root() -> None:
-    """See, steer and trust what happens to a shop's orders after the money came in.
+    """Follow, control and audit a shop's orders after they are paid.
 
     Example:
         orderctl orders list --paid

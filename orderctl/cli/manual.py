@@ -68,7 +68,9 @@ def _command_page(command: Described, parent: click.Context, name: str) -> str:
         else:
             parts += [".SH OPTIONS\n", *_options(command, ctx)]
     parts += [_example(command), ".SH SEE ALSO\n"]
-    parts.append(f"\\fB{PROGRAM}\\fR(1) has the options, exit codes and variables that all commands share.\n")
+    parts.append(
+        f"\\fB{PROGRAM}\\fR(1) lists the options, exit codes and variables that all commands share.\n"
+    )
     return "".join(parts)
 
 
@@ -113,11 +115,11 @@ def _exit_status() -> str:
 
 
 def _files() -> Iterator[str]:
-    yield _tagged("\\fI/etc/orderctl/config.toml\\fR", "Settings for everybody on this machine.")
+    yield _tagged("\\fI/etc/orderctl/config.toml\\fR", "Settings for all users of this machine.")
     yield _tagged("\\fI~/.config/orderctl/config.toml\\fR", "Settings of this user.")
     yield _tagged(
         "\\fI~/.local/state/orderctl\\fR",
-        "The embedded database, the embedded Redis, and what was downloaded.",
+        "The embedded database, the embedded Redis and the downloads.",
     )
 
 

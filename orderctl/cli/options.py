@@ -79,7 +79,8 @@ def _format_option(columns: Sequence[Column]) -> click.Option:
         default=str(Format.TABLE),
         expose_value=False,
         callback=store,
-        help="Format.",
+        show_default=True,
+        help="Output format.",
     )
 
 
@@ -109,7 +110,7 @@ def _fields_option(names: Sequence[str]) -> click.Option:
         expose_value=False,
         callback=store,
         shell_complete=complete,
-        help="Only these columns; without a name: list them.",
+        help="Show only these columns; without a name, list all columns.",
     )
 
 
@@ -123,7 +124,8 @@ def _times_option(default: str) -> click.Option:
         default=default,
         expose_value=False,
         callback=store,
-        help="Times in tables; data always has UTC.",
+        show_default=True,
+        help="How tables show times; data is always in UTC.",
     )
 
 
@@ -335,23 +337,23 @@ def _reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 selection: Decorator[Any] = _gathered(
     "selection",
     Selection,
-    click.Option(["--failed"], is_flag=True, help="All that failed, as far as nothing else narrows it."),
-    click.Option(["--order"], metavar="ORDER", help="Of this order (id or code)."),
-    click.Option(["--error-type"], type=ERROR_TYPE, help="That failed with this type of error."),
+    click.Option(["--failed"], is_flag=True, help="All failed tasks; the options below narrow this down."),
+    click.Option(["--order"], metavar="ORDER", help="Tasks of this order (id or code)."),
+    click.Option(["--error-type"], type=ERROR_TYPE, help="Tasks that failed with this type of error."),
     click.Option(
         ["--fingerprint"],
         metavar="HEX",
-        help="That failed with this very error (see tasks list --group-by error).",
+        help="Tasks that failed with this error; 'tasks list --group-by error' lists fingerprints.",
     ),
-    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most so many, newest first."),
+    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most N tasks, the newest ones."),
 )
 
 consent: Decorator[Any] = _gathered(
     "consent",
     Consent,
-    click.Option(["--dry-run"], is_flag=True, help="Only tell what would be done."),
-    click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."),
-    click.Option(["--reason"], metavar="TEXT", callback=_reason, help="Why; it goes into the audit log."),
+    click.Option(["--dry-run"], is_flag=True, help="Only show what would be done."),
+    click.Option(["-y", "--yes"], is_flag=True, help="Do not ask for confirmation."),
+    click.Option(["--reason"], metavar="TEXT", callback=_reason, help="Reason for the audit log."),
 )
 
 paging: Decorator[Any] = _gathered(
@@ -363,16 +365,21 @@ paging: Decorator[Any] = _gathered(
         default=DEFAULT_LIMIT,
         show_default=True,
         metavar="N",
-        help="At most so many rows.",
+        help="At most N rows.",
     ),
-    click.Option(["--after"], metavar="CURSOR", help="The page after this one; each page tells its cursor."),
+    click.Option(
+        ["--after"], metavar="CURSOR", help="Show the next page; each page prints the CURSOR for it."
+    ),
 )
 
 period: Decorator[Any] = _gathered(
     "period",
     Period,
     click.Option(
-        ["-S", "--since"], type=MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday, 2026-05-01)."
+        ["-S", "--since"],
+        type=MOMENT,
+        metavar="TIME",
+        help="Only from this time on (10m, 2h, yesterday, 2026-05-01).",
     ),
-    click.Option(["-U", "--until"], type=MOMENT, metavar="TIME", help="Before."),
+    click.Option(["-U", "--until"], type=MOMENT, metavar="TIME", help="Only before this time."),
 )

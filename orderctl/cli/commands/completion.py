@@ -29,7 +29,7 @@ def script(shell: str) -> str:
 @click.argument("shell", type=click.Choice(SHELLS))
 @pass_app
 def cli(app: App, shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     Example:
         orderctl completion bash > ~/.local/share/bash-completion/completions/orderctl

@@ -27,9 +27,10 @@ FILES: Final = (Column("path"), Column("exists"))
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Show, check and begin the configuration.
+    """Show, check and create the configuration.
 
-    Settings come from options, then from the environment (ORDERCTL_SECTION_KEY), then from TOML files.
+    Options override the environment (ORDERCTL_SECTION_KEY), which overrides the TOML files, which override
+    the defaults.
 
     Example:
         orderctl config show
@@ -63,7 +64,7 @@ def show(app: App) -> None:
 @cli.command()
 @pass_app
 def check(app: App) -> None:
-    """Check every setting; exit 78 when one is wrong, and say which and where.
+    """Check every setting; when one is not valid, name it with its origin and exit 78.
 
     Example:
         orderctl config check
@@ -79,7 +80,7 @@ def check(app: App) -> None:
 @options.output(FILES)
 @pass_app
 def path(app: App) -> None:
-    """List the configuration files, later ones over earlier ones.
+    """List the configuration files; later ones override earlier ones.
 
     Example:
         orderctl config path
@@ -92,7 +93,7 @@ def path(app: App) -> None:
 @click.option("--stdout", is_flag=True, help="Print the file instead of writing it.")
 @pass_app
 def init(app: App, *, stdout: bool) -> None:
-    """Write a configuration file that names every setting, each commented out.
+    """Create a configuration file in which every setting is listed and commented out.
 
     Example:
         orderctl config init

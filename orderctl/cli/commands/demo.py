@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--keep", is_flag=True, help="Leave the shop running afterwards, until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Keep the shop running afterwards, until Ctrl-C.")
 @pass_app
 def cli(app: App, keep: bool) -> None:
-    """Show the whole thing on a temporary shop.
+    """Demonstrate orderctl with a temporary shop.
 
-    Four paid orders, downloads, a failure, its retry, the audit log. Everything happens in a temporary folder and on loopback; your own settings and stores are not touched,
-    and nothing is left when it ends, after about 20 seconds.
+    The demo shows four paid orders, their downloads, a failure and its retry, and the audit log. It uses only
+    a temporary folder and the loopback address; your own settings and stores are not touched. It ends after
+    about 20 seconds and removes everything that it created.
 
     Example:
         orderctl demo

@@ -17,9 +17,9 @@ STATUS: Final = (Column("running"), Column("answers"), Column("pid"), Column("fo
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Look at and stop the private Redis.
+    """Show whether the embedded Redis runs, and stop it.
 
-    It runs where no redis.url is set.
+    The embedded Redis is used when the setting redis.url is not set.
 
     Example:
         orderctl embedded status
@@ -31,7 +31,7 @@ def cli() -> None:
 @options.output(STATUS)
 @pass_app
 def status(app: App) -> ExitStatus:
-    """Tell whether the private Redis runs; exit 1 when it does not.
+    """Show whether the embedded Redis runs; exit 1 when it does not.
 
     Example:
         orderctl embedded status
@@ -47,7 +47,7 @@ def status(app: App) -> ExitStatus:
 @cli.command()
 @pass_app
 def stop(app: App) -> None:
-    """Stop the private Redis; the next command that needs it starts it again, with its data.
+    """Stop the embedded Redis; the next command that needs it starts it again, with its data.
 
     Example:
         orderctl embedded stop

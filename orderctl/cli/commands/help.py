@@ -15,17 +15,17 @@ from orderctl.errors import ExitStatus
 
 #: What each exit code means.
 EXIT_CODES: Final[dict[ExitStatus, str]] = {
-    ExitStatus.DONE: "What was asked for is done, or was already.",
-    ExitStatus.FAILED: "The subject failed, part of a bulk change did, or a verification found something.",
-    ExitStatus.USAGE: "The command line or its input is wrong.",
-    ExitStatus.NOT_FOUND: "There is no such order, task or worker.",
-    ExitStatus.CONFLICT: "The present state does not allow it.",
-    ExitStatus.UNAVAILABLE: "The database, Redis or the workers do not answer, and the command needs them.",
-    ExitStatus.INTERNAL: "A mistake in orderctl itself; please report it.",
-    ExitStatus.TRY_LATER: "Somebody else holds a lock; try later.",
-    ExitStatus.CONFIGURATION: "A setting is wrong, or the database is not migrated.",
-    ExitStatus.TIMED_OUT: "The time that was given ran out.",
-    ExitStatus.INTERRUPTED: "Interrupted with Ctrl-C.",
+    ExitStatus.DONE: "The command succeeded, or there was nothing to do.",
+    ExitStatus.FAILED: "The order or task failed, a part of a bulk change failed, or a check found something.",
+    ExitStatus.USAGE: "The command line or its input is not valid.",
+    ExitStatus.NOT_FOUND: "The order, task or worker was not found.",
+    ExitStatus.CONFLICT: "The current state does not allow the change.",
+    ExitStatus.UNAVAILABLE: "The database, Redis, the workers or the relay do not answer, and the command needs them.",
+    ExitStatus.INTERNAL: "An error in orderctl itself; please report it.",
+    ExitStatus.TRY_LATER: "Another process holds a lock; try again later.",
+    ExitStatus.CONFIGURATION: "A setting is not valid, or the database is not migrated.",
+    ExitStatus.TIMED_OUT: "The timeout that was given has expired.",
+    ExitStatus.INTERRUPTED: "The command was interrupted with Ctrl-C.",
 }
 
 OUTPUT: Final = """\
@@ -33,24 +33,24 @@ Data goes to stdout, everything else to stderr. -o chooses the format:
 
   table     for people, cut to the width of the terminal (the default)
   wide      for people, every column, nothing cut
-  json      one document; an empty list is []
-  jsonl     one document on each line, each line at once
-  csv       for spreadsheets; a text that begins like a formula gets an apostrophe before it
-  tsv       for cut and awk; tabs and line breaks as \\t and \\n
+  json      one JSON document; an empty list is []
+  jsonl     one JSON document on each line, each written at once
+  csv       for spreadsheets; text that begins like a formula is preceded by an apostrophe
+  tsv       for cut and awk; tabs and line breaks are written as \\t and \\n
   markdown  for tickets
   name      only ids or names, for xargs
 
---fields NAME,... chooses columns; --fields alone lists them. The keys of JSON are stable, its times are
-UTC, its amounts numbers. Without a terminal nothing is cut, coloured or animated; NO_COLOR, TERM=dumb
-and CLICOLOR_FORCE are respected. Control characters in texts are shown as escapes.
+--fields NAME,... chooses columns; --fields alone lists them. JSON keys are stable, times in JSON are in
+UTC, and amounts are numbers. When the output is not a terminal, nothing is cut, coloured or animated;
+NO_COLOR, TERM=dumb and CLICOLOR_FORCE are respected. Control characters in texts are shown as escapes.
 """
 
 TIMES: Final = f"""\
-Options that take a time (--since, --until, --before) understand {times.MOMENTS}.
-A date or a clock without a zone is meant in display.time_zone.
+Options that take a time (--since, --until) accept {times.MOMENTS}.
+A date or a time of day without a zone is in the time zone of the setting display.time_zone.
 
-Options that take a length of time (--stale, --timeout) understand {times.SPANS};
-a bare number is seconds.
+Options that take a length of time (--stale, --timeout) accept {times.SPANS};
+a number without a unit is in seconds.
 
 --time-format relative|iso|local chooses how tables show times.
 """
@@ -63,16 +63,23 @@ def exit_codes() -> str:
 
 def variables() -> str:
     """The environment variables as a table."""
-    lines = ["Every setting has a variable; a list has commas, a yes-or-no is 1, 0, true or false.\n"]
-    rows = [("ORDERCTL_CONFIG", "a further configuration file")]
-    rows.append((environment.variable("state_dir"), "folder of the embedded database, Redis and downloads"))
+    lines = [
+        "Every setting has a variable. Lists are separated by commas; switches are 1, 0, true or false.\n"
+    ]
+    rows = [("ORDERCTL_CONFIG", "an additional configuration file, read last")]
+    rows.append(
+        (
+            environment.variable("state_dir"),
+            "folder of the embedded database, the embedded Redis and downloads",
+        )
+    )
     for key, item in settings.declared().items():
         rows.append((environment.variable(key), item.about))
         if item.secret:
-            rows.append((environment.variable(f"{key}_file"), "a file that has it"))
+            rows.append((environment.variable(f"{key}_file"), "a file that contains it"))
     rows += [
         ("ORDERCTL_DEBUG", "1: show the traceback of an internal error"),
-        ("NO_COLOR, CLICOLOR_FORCE", "never, or always, colour"),
+        ("NO_COLOR, CLICOLOR_FORCE", "use colours never, or always"),
     ]
     wide = max(len(name) for name, _ in rows)
     return "\n".join([*lines, *(f"  {name.ljust(wide)}  {about}" for name, about in rows)]) + "\n"
@@ -90,7 +97,7 @@ TOPICS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
 @click.argument("topic", type=click.Choice(list(TOPICS)), required=False)
 @pass_app
 def cli(app: App, topic: str | None) -> None:
-    """Explain exit codes, environment, output, times.
+    """Explain exit codes, environment variables, output and times.
 
     Without a topic, list the topics.
 

@@ -55,23 +55,29 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("order")
-@click.option("--task", "task_id", type=click.IntRange(1), metavar="ID", help="Only those of this task.")
-@click.option("--severity", type=options.SEVERITY, help="Only those that matter so much, or more.")
+@click.option("--task", "task_id", type=click.IntRange(1), metavar="ID", help="Only events of this task.")
+@click.option("--severity", type=options.SEVERITY, help="Only events of this severity or higher.")
 @click.option(
     "--category",
     type=click.Choice([str(kind) for kind in Category], case_sensitive=False),
-    help="Only those of this category.",
+    help="Only events of this category.",
 )
 @options.period
-@click.option("-g", "--grep", type=Pattern(), metavar="RE", help="Only those whose message or type matches.")
-@click.option("-n", "--lines", type=click.IntRange(1), metavar="N", help="Only the newest so many.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new ones as they are written.")
-@click.option("-r", "--reverse", is_flag=True, help="Newest first.")
+@click.option(
+    "-g",
+    "--grep",
+    type=Pattern(),
+    metavar="RE",
+    help="Only events whose message or type matches this regular expression.",
+)
+@click.option("-n", "--lines", type=click.IntRange(1), metavar="N", help="At most N events, the newest ones.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new events as they are written, until Ctrl-C.")
+@click.option("-r", "--reverse", is_flag=True, help="Show the newest events first.")
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Begin behind the event that the file names, and leave the last one there.",
+    help="Start after the event whose id is in FILE; write the id of the last event shown into it.",
 )
 @options.output(EVENTS, times="local")
 @pass_app
@@ -115,9 +121,11 @@ def show(
     type=options.SEVERITY,
     default="error",
     show_default=True,
-    help="Those that matter so much, or more.",
+    help="Only events of this severity or higher.",
 )
-@click.option("-S", "--since", type=options.MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday).")
+@click.option(
+    "-S", "--since", type=options.MOMENT, metavar="TIME", help="Only from this time on (10m, 2h, yesterday)."
+)
 @click.option(
     "-n",
     "--lines",
@@ -125,12 +133,12 @@ def show(
     default=50,
     show_default=True,
     metavar="N",
-    help="At most so many.",
+    help="At most N events.",
 )
 @options.output(ORDER_EVENTS, times="local")
 @pass_app
 def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
-    """Show the newest errors over all paid orders.
+    """Show the newest errors of all paid orders.
 
     Example:
         orderctl logs errors
@@ -146,7 +154,9 @@ def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
 
 
 @cli.command()
-@click.option("-S", "--since", type=options.MOMENT, metavar="TIME", help="Not before (10m, 2h, yesterday).")
+@click.option(
+    "-S", "--since", type=options.MOMENT, metavar="TIME", help="Only from this time on (10m, 2h, yesterday)."
+)
 @options.output(COUNTS, MATRIX)
 @pass_app
 def summary(app: App, *, since: Any) -> None:

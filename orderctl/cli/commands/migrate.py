@@ -26,9 +26,10 @@ KNOWN: Final = (Column("id", "REVISION", keep=True), Column("about", "WHAT IT AD
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Create the tables, or move into a shop's.
+    """Create the tables, or adopt a shop's existing ones.
 
-    Nothing is ever taken away and no row is rewritten; safe on a database in use, and to run again.
+    Migrations only add: they remove nothing and rewrite no row. They are safe on a database in use, and safe
+    to run again.
 
     Example:
         orderctl migrate up
@@ -43,14 +44,14 @@ def cli() -> None:
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="How long to wait for another migration, and for others' transactions.",
+    help="How long to wait for another migration, and for other transactions.",
 )
 @pass_app
 def up(app: App, lock_timeout: timedelta) -> None:
     """Bring the database to the newest revision.
 
-    What is missing of older ones is added again. Without the right to create views or procedures these are
-    left out with a warning; without an essential right nothing is changed.
+    What is missing of older revisions is added again. Without the right to create views or procedures, they
+    are left out with a warning. Without an essential right, nothing is changed.
 
     Example:
         orderctl migrate up
@@ -75,9 +76,9 @@ def up(app: App, lock_timeout: timedelta) -> None:
 @options.output(REVISIONS)
 @pass_app
 def status(app: App) -> ExitStatus:
-    """Show which revisions are applied, and what somebody took away again.
+    """Show which revisions are applied, and what is missing of them.
 
-    Exit 1 when orderctl migrate up has something to do.
+    It exits 1 when 'orderctl migrate up' has something to do.
 
     Example:
         orderctl migrate status
@@ -100,7 +101,7 @@ def status(app: App) -> ExitStatus:
 @options.output(KNOWN)
 @pass_app
 def history(app: App) -> None:
-    """List the revisions that this version knows; needs no database.
+    """List the revisions that this version knows, without a database.
 
     Example:
         orderctl migrate history
@@ -114,7 +115,7 @@ def history(app: App) -> None:
 @cli.command()
 @pass_app
 def check(app: App) -> None:
-    """Exit 1 when the database is behind, and say with what.
+    """Check that the database is up to date; exit 1 and say what is missing when it is not.
 
     Example:
         orderctl migrate check
@@ -129,7 +130,7 @@ def check(app: App) -> None:
 @cli.command()
 @pass_app
 def sql(app: App) -> None:
-    """Print the SQL that up would run on this very database; nothing is changed.
+    """Print the SQL that 'up' would run on this database; nothing is changed.
 
     Example:
         orderctl migrate sql > upgrade.sql

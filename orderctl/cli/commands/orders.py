@@ -56,16 +56,18 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.option("--paid", is_flag=True, help="Only those whose money came in.")
-@click.option("--status", type=options.ORDER_STATUSES, help="Only those of these statuses.")
+@click.option("--paid", is_flag=True, help="Only paid orders.")
+@click.option("--status", type=options.ORDER_STATUSES, help="Only orders with one of these statuses.")
 @click.option(
     "--stale",
     type=options.SPAN,
     metavar="TIME",
-    help="Only paid, unfinished ones without a move for so long.",
+    help="Only paid, unfinished orders whose tasks have not changed for this time.",
 )
-@click.option("--email", metavar="EMAIL", help="Only those of this customer.")
-@click.option("--watch", is_flag=True, help="Show them anew every two seconds (on a terminal).")
+@click.option("--email", metavar="EMAIL", help="Only orders of this customer.")
+@click.option(
+    "--watch", is_flag=True, help="Refresh the table every two seconds until Ctrl-C; needs a terminal."
+)
 @options.period
 @options.paging
 @options.output(ORDERS)
@@ -123,7 +125,7 @@ def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
 
 @cli.command()
 @click.argument("order")
-@click.option("--timeline", is_flag=True, help="Only its events, oldest first.")
+@click.option("--timeline", is_flag=True, help="Show only the order's events, oldest first.")
 @options.output(ORDER_DETAIL, EVENTS)
 @pass_app
 def show(app: App, order: str, *, timeline: bool) -> None:
@@ -148,17 +150,21 @@ def show(app: App, order: str, *, timeline: bool) -> None:
 
 
 @cli.command()
-@click.option("--exact", is_flag=True, help="Count to the end instead of stopping at 10,000.")
+@click.option("--exact", is_flag=True, help="Count every row instead of stopping at 10,000.")
 @click.option(
-    "--fail-if", "conditions", multiple=True, metavar="CONDITION", help="Exit 1 when so, such as 'failed>5'."
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit 1 when this condition is met; can be repeated.",
 )
 @options.output(STATS)
 @pass_app
 def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
     """Count paid orders and their tasks by status.
 
-    A CONDITION compares the number of orders of a status, or 'total', with a number; 'tasks.failed>5'
-    compares that of tasks.
+    A CONDITION such as 'failed>5' compares the number of orders with this status with a limit. 'total' is
+    the number of all paid orders. 'tasks.failed>5' compares the number of tasks instead.
 
     Example:
         orderctl orders stats
@@ -204,9 +210,12 @@ def _show_stats(app: App, counts: dict[str, dict[str, int]], capped: bool) -> No
 @cli.command()
 @click.argument("order")
 @click.option(
-    "--for", "statuses", type=options.ORDER_STATUSES, help="Statuses to wait for; else for its end."
+    "--for",
+    "statuses",
+    type=options.ORDER_STATUSES,
+    help="Wait for one of these statuses instead of the end.",
 )
-@click.option("--timeout", type=options.SPAN, metavar="TIME", help="Give up after that time; exit 124.")
+@click.option("--timeout", type=options.SPAN, metavar="TIME", help="Give up after this time and exit 124.")
 @options.output(ORDERS)
 @pass_app
 def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: timedelta | None) -> None:
@@ -230,10 +239,10 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
 
 @cli.command()
 @click.option("--code", metavar="CODE", help="The order's code.")
-@click.option("--email", metavar="EMAIL", help="The customer.")
-@click.option("--amount", type=Amount(), metavar="N", help="What it costs.")
+@click.option("--email", metavar="EMAIL", help="The customer's mail address.")
+@click.option("--amount", type=Amount(), metavar="N", help="Total amount of the order.")
 @click.option(
-    "--course", "courses", multiple=True, metavar="URL", help="A course to download; may be given again."
+    "--course", "courses", multiple=True, metavar="URL", help="URL of a course to download; can be repeated."
 )
 @click.option(
     "--json",
@@ -255,8 +264,8 @@ def add(
 ) -> None:
     """Add an order with its tasks.
 
-    With --json: an object, or a list of them, with order_code, user_email, total_amount and courses, each
-    a URL or an object with url and title. All are added, or none.
+    With --json, FILE contains one object or a list of objects with order_code, user_email, total_amount and
+    courses. A course is a URL, or an object with url and title. Either all orders are added or none.
 
     Example:
         orderctl orders add --code DH123456 --email customer@example.com --amount 300000 --course https://example.com/a.zip
@@ -284,9 +293,13 @@ def add(
 
 @cli.command()
 @click.argument("code", required=False)
-@click.option("--amount", type=Amount(), metavar="N", help="What came in.")
-@click.option("--bank", metavar="BANK", help="Through which bank.")
-@click.option("--transaction", metavar="ID", help="The bank's id of it: the same one counts once.")
+@click.option("--amount", type=Amount(), metavar="N", help="Amount that was paid.")
+@click.option("--bank", metavar="BANK", help="Name of the bank.")
+@click.option(
+    "--transaction",
+    metavar="ID",
+    help="The bank's id of the payment; a payment with the same id counts once.",
+)
 @click.option(
     "--json",
     "document",
@@ -304,9 +317,10 @@ def pay(
     transaction: str | None,
     document: TextIO | None,
 ) -> None:
-    """Note that the money for an order came in, and wake the workers.
+    """Record the payment of an order, and wake the workers.
 
-    The same payment may be told again and again. A wrong amount pays nothing and exits 1.
+    Recording the same payment again changes nothing. If the amount is wrong, the order stays unpaid and the
+    command exits 1.
 
     Example:
         orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014

@@ -24,14 +24,16 @@ FINDINGS: Final = (
 
 
 @click.command(cls=Command)
-@click.option("--fix", is_flag=True, help="End orders, too, of which every task has ended.")
+@click.option("--fix", is_flag=True, help="Also end orders whose tasks have all ended.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is wrong.")
 @options.output(FINDINGS)
 @pass_app
 def cli(app: App, fix: bool, check: bool) -> ExitStatus:
-    """Mend what crashes and outages have left.
+    """Repair what crashes and outages have left behind.
 
-    Lost workers, tasks nobody was woken for, unsent messages. Idempotent and safe from cron; every supervisor does it each second. Exit 0 when all is well after it.
+    It frees the tasks of lost workers, wakes workers for due tasks that have no job in the queue, and sends
+    late messages. It is idempotent and safe to run from cron; every supervisor does the same each second. It
+    exits 0 when nothing is wrong afterwards.
 
     Example:
         orderctl reconcile --check

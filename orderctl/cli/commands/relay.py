@@ -18,7 +18,7 @@ _SECRET_HINT: Final = "openssl rand -hex 32 makes one; relay.token_secret_file r
 
 @click.group(cls=Group)
 def cli() -> None:
-    """Run the relay for dashboards, make tokens for it.
+    """Run the relay for dashboards and make tokens for it.
 
     Example:
         orderctl relay start
@@ -33,7 +33,7 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 
 @cli.command()
 @options.setting("relay.host", "--host", help="Address to listen on.")
-@options.setting("relay.port", "--port", help="Port to listen on; 0: any free one.")
+@options.setting("relay.port", "--port", help="Port to listen on; 0: any free port.")
 @click.option(
     "--origin",
     "_origins",
@@ -41,14 +41,16 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
     metavar="ORIGIN",
     expose_value=False,
     callback=_origins,
-    help="A web origin that may connect; may be given again.  [env: ORDERCTL_RELAY_ORIGINS]",
+    help="A web origin that may connect; can be repeated.  [env: ORDERCTL_RELAY_ORIGINS]",
 )
-@options.setting("relay.hosts", "--hosts", help="Names under which it is reached, with commas.")
-@options.setting("relay.max_connections", "--max-connections", help="Connections in all.", metavar="N")
+@options.setting(
+    "relay.hosts", "--hosts", help="Host names under which clients reach it, separated by commas."
+)
+@options.setting("relay.max_connections", "--max-connections", help="Most connections at once.", metavar="N")
 @options.setting(
     "relay.max_connections_per_address",
     "--max-connections-per-address",
-    help="Connections from one address; 0: no limit, as behind a proxy.",
+    help="Most connections from one address; 0: no limit, for use behind a proxy.",
     metavar="N",
 )
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")
@@ -57,7 +59,8 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
     """Serve dashboards until SIGTERM or Ctrl-C: /socket.io/, /ws, /api/ and a page at /.
 
-    It goes on without Redis and tells its clients so. Beyond loopback it needs relay.token_secret.
+    When Redis does not answer, the relay keeps running and notifies its clients. To listen on an address
+    other than loopback, it needs the setting relay.token_secret.
 
     Example:
         orderctl relay start
@@ -87,10 +90,21 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
 
 @cli.command()
 @click.option(
-    "--scope", "scopes", multiple=True, required=True, metavar="SCOPE", help="admin, or order:123; repeat it."
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    metavar="SCOPE",
+    help="admin, or order:123; can be repeated.",
 )
-@click.option("--ttl", type=options.SPAN, default="1h", show_default=True, help="How long it is good.")
-@click.option("--subject", metavar="NAME", help="Whose it is, for the audit log; you when not given.")
+@click.option(
+    "--ttl", type=options.SPAN, default="1h", show_default=True, help="How long the token is valid."
+)
+@click.option(
+    "--subject",
+    metavar="NAME",
+    help="Holder of the token, for the audit log. Default: user@host of the caller.",
+)
 @pass_app
 def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | None) -> None:
     """Make a token for a dashboard or a customer's page, signed with relay.token_secret.
@@ -117,10 +131,12 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
 @cli.command()
 @options.setting("relay.host", "--host", help="Address at which it listens.")
 @options.setting("relay.port", "--port", help="Port on which it listens.")
-@click.option("--timeout", type=options.SPAN, default="3s", show_default=True, help="Longest wait.")
+@click.option(
+    "--timeout", type=options.SPAN, default="3s", show_default=True, help="How long to wait for the answer."
+)
 @pass_app
 def probe(app: App, *, timeout: timedelta) -> None:
-    """Ask the relay whether it is well; exit 69 when it is not, or does not answer.
+    """Ask the relay whether it is healthy; exit 69 when it is not, or does not answer.
 
     Example:
         orderctl relay probe

@@ -30,9 +30,14 @@ LINES: Final = (
 _FAILED: Final = {"failed", "cancelled"}
 
 waiting = [
-    click.option("--timeout", type=options.SPAN, metavar="TIME", help="Give up after that time; exit 124."),
     click.option(
-        "--stall-timeout", type=options.SPAN, metavar="TIME", help="Give up after so long without a word."
+        "--timeout", type=options.SPAN, metavar="TIME", help="Give up after this time and exit 124."
+    ),
+    click.option(
+        "--stall-timeout",
+        type=options.SPAN,
+        metavar="TIME",
+        help="Give up and exit 124 when no message arrives for this time.",
     ),
 ]
 
@@ -47,7 +52,8 @@ def _patient(function: Any) -> Any:
 def cli() -> None:
     """Watch a task, an order or everything live.
 
-    It ends when its subject ends.     On a terminal it draws bars; elsewhere, and with -o json, it writes a line for each message.
+    'tail task' and 'tail order' end when the task or the order ends. On a terminal they draw bars. Elsewhere
+    they write one line for each message, with -o jsonl one JSON document.
 
     Example:
         orderctl tail task 456
@@ -130,7 +136,7 @@ def all_(app: App, timeout: timedelta | None, stall_timeout: timedelta | None) -
 @options.output(LINES)
 @pass_app
 def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: timedelta | None) -> ExitStatus:
-    """Watch the channels that a pattern names, as {scope}:{id}:{type}, until Ctrl-C.
+    """Watch the channels {scope}:{id}:{type} that match a pattern, until Ctrl-C.
 
     Example:
         orderctl tail pattern 'task:*:progress'

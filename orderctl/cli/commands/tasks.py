@@ -63,12 +63,12 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.option("--failed", is_flag=True, help="Only those that failed.")
-@click.option("--status", type=options.TASK_STATUSES, help="Only those of these statuses.")
-@click.option("--order", metavar="ORDER", help="Only those of this order (id or code).")
-@click.option("--error-type", type=options.ERROR_TYPE, help="Only those that failed with this type of error.")
-@click.option("--fingerprint", metavar="HEX", help="Only those that failed with this very error.")
-@click.option("--group-by", type=click.Choice(["error"]), help="Count failed tasks by their error instead.")
+@click.option("--failed", is_flag=True, help="Only failed tasks.")
+@click.option("--status", type=options.TASK_STATUSES, help="Only tasks with one of these statuses.")
+@click.option("--order", metavar="ORDER", help="Only tasks of this order (id or code).")
+@click.option("--error-type", type=options.ERROR_TYPE, help="Only tasks that failed with this type of error.")
+@click.option("--fingerprint", metavar="HEX", help="Only tasks that failed with this error.")
+@click.option("--group-by", type=click.Choice(["error"]), help="Count failed tasks by error instead.")
 @options.paging
 @options.output(TASKS, ERROR_GROUPS)
 @pass_app
@@ -146,7 +146,7 @@ def show(app: App, task_id: int) -> None:
 def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
     """Queue failed tasks again.
 
-    By id also cancelled ones, and those that wait for their next attempt.
+    Cancelled tasks, and tasks that wait for their next attempt, can be named by ID.
 
     Example:
         orderctl tasks retry 41 42
@@ -171,9 +171,10 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
 @options.output(RESULTS)
 @pass_app
 def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
-    """Give tasks up; a worker that is at one stops.
+    """Cancel tasks; a worker stops the download of a cancelled task.
 
-    By selector those that have not ended; with --failed those that failed.
+    --order alone selects the order's tasks that have not ended. --failed, --error-type and --fingerprint
+    select failed tasks.
 
     Example:
         orderctl tasks cancel 41 --reason "course withdrawn"

@@ -45,21 +45,24 @@ def cli() -> None:
 
 
 @cli.command()
-@options.setting("worker.concurrency", "--concurrency", help="Workers of this supervisor.")
-@options.setting("worker.queue", "--queue", help="Queue that wakes them.")
-@options.setting("worker.handler", "--handler", help="What fetches the courses.")
-@options.setting("worker.take", "--take", help="'managed' tasks only, or 'all'.")
-@options.setting("worker.lease_seconds", "--lease", help="How long a claim holds without a heartbeat.")
+@options.setting("worker.concurrency", "--concurrency", help="Number of workers.")
+@options.setting("worker.queue", "--queue", help="RQ queue that wakes the workers.")
+@options.setting("worker.handler", "--handler", help="Handler that downloads the courses.")
 @options.setting(
-    "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for downloads."
+    "worker.take", "--take", help="'managed': only orderctl's own tasks; 'all': the shop's tasks, too."
 )
-@click.option("--burst", is_flag=True, help="Do what is due, then end.")
+@options.setting("worker.lease_seconds", "--lease", help="How long a claim is valid without a heartbeat.")
+@options.setting(
+    "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for running downloads."
+)
+@click.option("--burst", is_flag=True, help="Carry out the tasks that are due, then exit.")
 @pass_app
 def start(app: App, burst: bool) -> None:
-    """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains, the second ends.
+    """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains it, the second ends it.
 
-    Draining lets running downloads finish; past --drain-timeout they are given back, and another worker
-    takes them at once. Nothing is lost by kill -9 either: it only takes as long as the lease.
+    While it drains, running downloads may finish. At --drain-timeout, or at the second signal, the supervisor
+    gives unfinished tasks back, and another worker takes them at once. After kill -9 nothing is lost either:
+    another worker takes the tasks when their leases have expired.
 
     Example:
         orderctl worker start --concurrency 2
@@ -94,11 +97,11 @@ def _check_ground(app: App) -> None:
 
 
 @cli.command("list")
-@click.option("--rejected", is_flag=True, help="List the jobs that were set aside instead.")
+@click.option("--rejected", is_flag=True, help="List the jobs in the queue that were rejected, instead.")
 @options.output(SUPERVISORS)
 @pass_app
 def list_(app: App, rejected: bool) -> None:
-    """List supervisors, what their workers are at, and jobs that were set aside.
+    """List the supervisors and the tasks that their workers run.
 
     Example:
         orderctl worker list
@@ -127,7 +130,7 @@ def list_(app: App, rejected: bool) -> None:
 @options.consent
 @pass_app
 def stop(app: App, name: str, consent: options.Consent) -> None:
-    """Have a supervisor on any host drain and end.
+    """Ask a supervisor, on any host, to drain and end.
 
     Example:
         orderctl worker stop web1-4711-a3f9
@@ -145,7 +148,7 @@ def stop(app: App, name: str, consent: options.Consent) -> None:
 @options.setting("worker.queue", "--queue", help="Queue to pause.")
 @pass_app
 def pause(app: App) -> None:
-    """Have the workers of a queue take no new tasks; running downloads go on.
+    """Stop the workers of a queue from taking new tasks; running downloads continue.
 
     Example:
         orderctl worker pause
@@ -161,7 +164,7 @@ def pause(app: App) -> None:
 @options.setting("worker.queue", "--queue", help="Queue to resume.")
 @pass_app
 def resume(app: App) -> None:
-    """Have the workers of a paused queue take tasks again.
+    """Let the workers of a paused queue take tasks again.
 
     Example:
         orderctl worker resume
