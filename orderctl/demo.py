@@ -22,7 +22,7 @@ from orderctl import embedded, environment, processes
 _FILE_BYTES: Final = 3_000_000
 _BYTES_PER_SECOND: Final = 1_000_000
 _CHUNK: Final = 32 * 1024
-#: Answers 404 until it is mended.
+#: The course that answers 404 until it is repaired.
 BROKEN: Final = "statistics"
 ORDERS: Final[dict[str, tuple[str, ...]]] = {
     "DEMO-1": ("algebra", "geometry"),
@@ -45,8 +45,8 @@ class CourseServer:
         """Begin to serve."""
         self._thread.start()
 
-    def mend(self) -> None:
-        """Put the broken course right."""
+    def repair(self) -> None:
+        """Serve the broken course, too."""
         _CourseHandler.broken = set()
 
     def close(self) -> None:

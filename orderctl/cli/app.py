@@ -173,7 +173,7 @@ class App:
     @property
     def interactive(self) -> bool:
         """Whether somebody is there who can answer a question."""
-        return sys.stdin is not None and sys.stdin.isatty() and self.err.isatty()
+        return _is_terminal(sys.stdin) and _is_terminal(self.err)
 
     def colored(self, stream: TextIO) -> bool:
         """Whether to colour what goes to a stream."""
@@ -274,7 +274,8 @@ class App:
         chosen = [named[name] for name in self.output.fields if name in named]
         if not chosen:
             raise InvalidInput(
-                f"these rows have no {', '.join(self.output.fields)}", hint=f"they have {', '.join(named)}"
+                f"these rows have no column {', '.join(self.output.fields)}",
+                hint=f"the columns are {', '.join(named)}",
             )
         return chosen
 
@@ -315,9 +316,16 @@ class App:
         from orderctl.terminal import sanitise
 
         if not self.interactive:
-            raise InvalidInput(f"nobody is there to answer: {question}", hint="--yes answers it")
+            closed = "standard error" if _is_terminal(sys.stdin) else "standard input"
+            raise InvalidInput(
+                f'cannot ask "{question}": {closed} is not a terminal', hint="--yes answers it"
+            )
         if not click.confirm(sanitise.line(question), err=True):
-            raise OrderctlError("nothing was changed")
+            raise OrderctlError("not confirmed: nothing was changed")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)

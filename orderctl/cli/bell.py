@@ -22,4 +22,6 @@ def ring(app: App, moved: Sequence[Moved]) -> None:
     try:
         doorbell.after_commit(app.redis, app.settings.worker.queue, moved)
     except OrderctlError as error:
-        app.warn(f"warning: {error}; it is done all the same, workers find the tasks once Redis answers")
+        app.warn(
+            f"warning: {error}; the change is saved, and workers find the tasks when Redis answers again"
+        )

@@ -29,30 +29,52 @@ _TOTAL: Final = "total"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A comparison of one number with another, as it was written."""
+    """A comparison of a number of orders or tasks with a limit.
 
-    text: str
+    Attributes:
+        scope: ``orders`` or ``tasks``.
+        status: Of what is counted, or ``total``.
+        operator: Such as ``>=``.
+        number: The limit.
+    """
+
     scope: str
     status: str
-    compare: Callable[[int, int], bool]
+    operator: str
     number: int
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Read one, such as ``failed>5`` or ``tasks.pending>=100``.
+        """Read a condition such as ``failed>5`` or ``tasks.pending>=100``.
 
         Raises:
-            InvalidInput: When it is none.
+            InvalidInput: When the text is not a condition.
         """
         match = _WRITTEN.match(text.lower())
         scope = (match and match[1]) or "orders"
         if match is None or match[2] not in _KNOWN[scope] | {_TOTAL}:
             allowed = ", ".join((*sorted(_KNOWN[scope]), _TOTAL))
-            raise InvalidInput(f"{text!r} is no condition", hint=f"such as 'failed>5'; {scope}: {allowed}")
-        return cls(text, scope, match[2], _COMPARE[match[3]], int(match[4]))
+            raise InvalidInput(
+                f"{text!r} is not a valid condition: a status, an operator and a number",
+                hint=f"such as 'failed>5'; the statuses of {scope} are {allowed}",
+            )
+        return cls(scope, match[2], match[3], int(match[4]))
 
-    def holds(self, counts: Mapping[str, Mapping[str, int]]) -> bool:
-        """Whether it is so."""
+    def is_met(self, counts: Mapping[str, Mapping[str, int]]) -> bool:
+        """Return whether the counts of orders and tasks, by status, meet the condition."""
+        return _COMPARE[self.operator](self._counted(counts), self.number)
+
+    def explain(self, counts: Mapping[str, Mapping[str, int]], *, capped: bool = False) -> str:
+        """Return the number that was compared and the limit, such as ``failed is 7 (> 5)``.
+
+        Args:
+            counts: Numbers of orders and tasks, by status.
+            capped: Whether counting stopped at a limit, so that the number may be larger.
+        """
+        name = self.status if self.scope == "orders" else f"{self.scope}.{self.status}"
+        found = f"{'at least ' if capped else ''}{self._counted(counts)}"
+        return f"{name} is {found} ({self.operator} {self.number})"
+
+    def _counted(self, counts: Mapping[str, Mapping[str, int]]) -> int:
         group = counts[self.scope]
-        found = sum(group.values()) if self.status == _TOTAL else group.get(self.status, 0)
-        return self.compare(found, self.number)
+        return sum(group.values()) if self.status == _TOTAL else group.get(self.status, 0)

@@ -85,7 +85,7 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
 
         if settings.is_secret(key) and _has_password(value):
             raise InvalidInput(
-                f"{param.opts[0]}: whoever lists this machine's processes would read the password",
+                f"{param.opts[0]}: other users could read the password in the list of processes",
                 hint=f"set {environment.variable(key)}, or {key}_file in the configuration",
             )
         try:

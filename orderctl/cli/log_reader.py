@@ -139,7 +139,7 @@ def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
     form = reader.app.format
     events = _noting(reader, itertools.chain(history, reader.coming()))
     if form in {Format.JSON, Format.MARKDOWN}:
-        raise InvalidInput(f"--follow has no end, and -o {form} needs one", hint="-o jsonl")
+        raise InvalidInput(f"--follow does not end, and -o {form} prints only at the end", hint="-o jsonl")
     if form in {Format.TABLE, Format.WIDE}:
         for event in events:
             reader.app.write(_line(reader.app, event))
@@ -172,7 +172,9 @@ def _read_cursor(file: Path | None) -> int:
         return 0
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     if not (text.isascii() and text.isdigit()):
-        raise InvalidInput(f"{file} holds no cursor", hint="remove it to begin with the first event")
+        raise InvalidInput(
+            f"{file} does not contain the id of an event", hint="remove it to begin with the first event"
+        )
     return int(text)
 
 

@@ -95,7 +95,9 @@ def _fields_option(names: Sequence[str]) -> click.Option:
         unknown = [name for name in chosen if name not in names]
         if unknown or not chosen:
             raise click.BadParameter(
-                f"there is no {', '.join(unknown) or value!r}; there are {', '.join(names)}", ctx, param
+                f"no column {', '.join(unknown) or repr(value)}; the columns are {', '.join(names)}",
+                ctx,
+                param,
             )
         ctx.ensure_object(App).output.fields = chosen
 
@@ -273,7 +275,7 @@ class Selection:
             raise InvalidInput("give ids or selectors, not both")
         if not task_ids and not self.by_selector:
             raise InvalidInput(
-                "nothing was chosen, and nothing never means everything",
+                "no task is selected: without a selection nothing is changed",
                 hint="give ids, or --failed, --order, --error-type, --fingerprint",
             )
         return replace(self, task_ids=tuple(dict.fromkeys(task_ids)))

@@ -43,7 +43,7 @@ def read_orders(document: TextIO) -> list[NewOrder]:
     found = _parse(document)
     items = found if isinstance(found, list) else [found]
     if not items:
-        raise InvalidInput("there are no orders in it")
+        raise InvalidInput("the document contains no orders")
     return [_order(item) for item in items]
 
 
@@ -58,7 +58,7 @@ def one_payment(
     from orderctl.payments import Payment
 
     if code is None or amount is None:
-        raise InvalidInput("missing: the order's code and --amount", hint="give them, or --json -")
+        raise InvalidInput("missing: the order's code or --amount", hint="give both, or --json FILE")
     return Payment(code, amount, bank, transaction)
 
 
@@ -94,7 +94,7 @@ def _order(item: Any) -> NewOrder:
         raise InvalidInput("an order is not a JSON object", hint=f"such as {_SHAPE}")
     courses = item.get("courses")
     if not isinstance(courses, list):
-        raise InvalidInput("an order's courses are missing or no list", hint=f"such as {_SHAPE}")
+        raise InvalidInput("courses is missing or not a list", hint=f"such as {_SHAPE}")
     return NewOrder(
         _field(item, "order_code"),
         _field(item, "user_email"),
@@ -109,17 +109,17 @@ def _course(item: Any) -> NewCourse:
     if isinstance(item, str):
         return NewCourse(item)
     if not isinstance(item, Mapping):
-        raise InvalidInput("a course is neither a URL nor an object with url and title")
+        raise InvalidInput("a course is not a URL, and not an object with url and title")
     title = item.get("title")
     if title is not None and not isinstance(title, str):
-        raise InvalidInput("a course's title is no text")
+        raise InvalidInput("the title of a course is not a text")
     return NewCourse(_field(item, "url"), title)
 
 
 def _field(item: Mapping[str, Any], name: str) -> str:
     value = item.get(name)
     if not isinstance(value, str):
-        raise InvalidInput(f"{name} is missing or no text", hint=f"such as {_SHAPE}")
+        raise InvalidInput(f"{name} is missing or not a text", hint=f"such as {_SHAPE}")
     return value
 
 
@@ -128,6 +128,8 @@ def _amount(item: Mapping[str, Any]) -> Decimal:
     try:
         return money.parse(value)
     except TypeError:
-        raise InvalidInput("total_amount is missing or no number", hint=f"such as {_SHAPE}") from None
+        raise InvalidInput("total_amount is missing or not a number", hint=f"such as {_SHAPE}") from None
     except ValueError:
-        raise InvalidInput(f"total_amount {value!r} is no number") from None
+        raise InvalidInput(
+            f"total_amount {value!r} is not a valid amount: a number such as 300000 or 12.50"
+        ) from None

@@ -19,7 +19,7 @@ def watch(app: App, draw: Callable[[], str], *, seconds: float) -> None:
         InvalidInput: When the output is no terminal.
     """
     if not app.out.isatty():
-        raise InvalidInput("--watch needs a terminal", hint="without it, call the command again and again")
+        raise InvalidInput("--watch needs a terminal", hint="without --watch, the table is printed once")
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text

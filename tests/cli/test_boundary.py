@@ -132,7 +132,7 @@ def test_closed_streams_are_nobody_and_no_error():
         ),
         (
             ["config", "show", "--fields", "nope"],
-            "orderctl: invalid value for '--fields': there is no 'nope'",
+            "orderctl: invalid value for '--fields': no column nope",
         ),
         (["help", "nope"], "orderctl: invalid value for"),
         (
@@ -141,7 +141,7 @@ def test_closed_streams_are_nobody_and_no_error():
         ),
         (
             ["config", "show", "--database-url", "mysql://u:geheim@h/d"],
-            "orderctl: --database-url: whoever lists this machine's processes would read the password",
+            "orderctl: --database-url: other users could read the password in the list of processes",
         ),
     ],
 )

@@ -52,5 +52,5 @@ def test_no_ids_behind_the_options_say_so(path, shop: Shop, inside: Program):
     ended = inside(*path, "--yes", "--")
 
     assert ended.status == 2
-    assert ended.err.startswith("orderctl: nothing was chosen, and nothing never means everything\n")
+    assert ended.err.startswith("orderctl: no task is selected: without a selection nothing is changed\n")
     assert [shop.task(task_id).status for task_id in (1, 2)] == ["failed", "pending"]

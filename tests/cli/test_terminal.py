@@ -108,7 +108,7 @@ def test_a_bulk_asks_and_does_what_is_answered(answer, status, after, shop: Shop
         shown = terminal.end()
         assert terminal.process.wait() == status
 
-    assert ("orderctl: nothing was changed\n" in shown) is (answer == "n")
+    assert ("orderctl: not confirmed: nothing was changed\n" in shown) is (answer == "n")
     assert shop.task(1).status == after
 
 

@@ -12,6 +12,7 @@ from orderctl import environment, settings
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
+from orderctl.counting import counted
 from orderctl.errors import Conflict
 from orderctl.terminal.render import Column, Where
 
@@ -54,7 +55,9 @@ def show(app: App) -> None:
             "key": key,
             "value": None if value == "-" else value,
             "origin": origin,
-            "about": declared[key].about if key in declared else "folder of the embedded stores",
+            "about": declared[key].about
+            if key in declared
+            else "folder of the embedded database, the embedded Redis and downloads",
             "variable": environment.variable(key),
         }
         for key, value, origin in app.settings.shown()
@@ -72,8 +75,8 @@ def check(app: App) -> None:
     """
     count = len(app.settings.shown())
     for path in _readable_by_others(app):
-        app.warn(f"warning: {path} may hold secrets and others may read it: chmod 600 {path}")
-    app.say(f"{count} settings are right.")
+        app.warn(f"warning: {path} may contain secrets, and other users can read it: chmod 600 {path}")
+    app.say(f"{counted(count, 'setting')} checked, all valid.")
 
 
 @cli.command()
@@ -109,7 +112,7 @@ def init(app: App, *, stdout: bool) -> None:
         # It is the place for secrets: nobody else may read it.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise Conflict(f"{target} is there already", hint="orderctl config init --stdout") from None
+        raise Conflict(f"{target} already exists", hint="orderctl config init --stdout") from None
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is a descriptor
         file.write(template())
     app.say(f"Wrote {target}.")
@@ -118,7 +121,7 @@ def init(app: App, *, stdout: bool) -> None:
 def template() -> str:
     """A TOML file with every setting commented out at its default."""
     parts = [
-        "# Settings of orderctl. What is commented out has its default.\n",
+        "# Settings of orderctl. A setting that is commented out has its default.\n",
         '# state_dir = "~/.local/state/orderctl"\n',
     ]
     for section, kind in settings.SECTIONS.items():

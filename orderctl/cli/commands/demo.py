@@ -71,14 +71,14 @@ def _tour(app: App, shop: Shop) -> None:
         _run(app, shop, "tail", "order", code)
     _run(app, shop, "orders", "list", "--paid")
     _run(app, shop, "tasks", "list", "--failed")
-    app.write("\n# The course's server is mended; the failed task gets another try.\n")
-    shop.courses.mend()
-    _run(app, shop, "tasks", "retry", "--failed", "--yes", "--reason", "server mended")
+    app.write("\n# The course server is repaired; the failed task is retried.\n")
+    shop.courses.repair()
+    _run(app, shop, "tasks", "retry", "--failed", "--yes", "--reason", "server repaired")
     _run(app, shop, "tail", "order", "DEMO-3", "--exit-status")
     _run(app, shop, "orders", "show", "DEMO-3")
     _run(app, shop, "logs", "show", "DEMO-3")
     _run(app, shop, "orders", "stats")
-    app.write(f"\nThe dashboard was at http://127.0.0.1:{port}/ ; orderctl demo --keep leaves it there.\n")
+    app.write(f"\nThe dashboard was at http://127.0.0.1:{port}/ ; orderctl demo --keep keeps it running.\n")
 
 
 def _run(app: App, shop: Shop, *arguments: str) -> None:
@@ -100,7 +100,9 @@ def _start(app: App, shop: Shop, *arguments: str) -> None:
 
 def _wait(app: App, shop: Shop) -> None:
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in shop.overrides.items())
-    app.write(f"\nThe shop goes on until Ctrl-C. From another terminal:\n\n{exports}\norderctl orders list\n")
+    app.write(
+        f"\nThe shop runs until Ctrl-C. To use it from another terminal:\n\n{exports}\norderctl orders list\n"
+    )
     signal.pause()
 
 

@@ -56,4 +56,4 @@ def stop(app: App) -> None:
     from orderctl import embedded
 
     stopped = embedded.stop(app.settings.state_dir)
-    app.say("stopped." if stopped else "it was not running.")
+    app.say("The embedded Redis has stopped." if stopped else "The embedded Redis was not running.")

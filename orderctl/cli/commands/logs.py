@@ -40,7 +40,7 @@ class Pattern(click.ParamType[re.Pattern[str]]):
         try:
             return re.compile(value, re.IGNORECASE if value == value.lower() else 0)
         except re.error as error:
-            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+            self.fail(f"{value!r} is not a valid regular expression: {error}", param, ctx)
 
 
 @click.group(cls=Group)
@@ -106,7 +106,7 @@ def show(
     from orderctl.cli import log_reader
 
     if reverse and (follow or cursor_file):
-        raise InvalidInput("--reverse goes with neither --follow nor --cursor-file")
+        raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
     severities = None if severity is None else at_least(Severity(severity))
     wanted = audit.Search(task_id, severities, category, period.since, period.until)
     if follow and lines is None and cursor_file is None:

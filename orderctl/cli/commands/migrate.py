@@ -67,9 +67,8 @@ def up(app: App, lock_timeout: timedelta) -> None:
     )
     for warning in report.warnings:
         app.warn(f"warning: {warning}")
-    app.say(
-        "the database is up to date; nothing to do." if report.up_to_date else "the database is up to date."
-    )
+    nothing_to_do = "; nothing to do" if report.up_to_date else ""
+    app.say(f"The database is up to date{nothing_to_do}.")
 
 
 @cli.command()
@@ -124,7 +123,7 @@ def check(app: App) -> None:
     from orderctl import migrate
 
     migrate.check(app.engine)
-    app.say("the database is up to date.")
+    app.say("The database is up to date.")
 
 
 @cli.command()

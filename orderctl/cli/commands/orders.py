@@ -108,7 +108,7 @@ def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
         found = listing.page(connection, wanted, limit=page.limit, after=page.after)
     app.render(live.orders(app, found.orders))
     if found.cursor:
-        app.say(f"more: --after {found.cursor}")
+        app.say(f"next page: --after {found.cursor}")
 
 
 def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
@@ -146,7 +146,9 @@ def show(app: App, order: str, *, timeline: bool) -> None:
     else:
         app.render_one(found, human=lambda view: order_tree.draw(found, view))
     if found.cut:
-        app.say(f"only the newest {len(found.events)} events: orderctl logs show {found.order_code}")
+        app.say(
+            f"Only the newest {len(found.events):,} events are shown.\nall: orderctl logs show {found.order_code}"
+        )
 
 
 @cli.command()
@@ -179,9 +181,9 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
         found = listing.stats(connection, exact=exact)
     counts = {"orders": found.orders, "tasks": found.tasks}
     _show_stats(app, counts, found.capped)
-    met = [condition.text for condition in wanted if condition.holds(counts)]
+    met = [condition.explain(counts, capped=found.capped) for condition in wanted if condition.is_met(counts)]
     if met:
-        raise SubjectFailed(f"it is so: {', '.join(met)}")
+        raise SubjectFailed(f"condition met: {', '.join(met)}")
 
 
 def _show_stats(app: App, counts: dict[str, dict[str, int]], capped: bool) -> None:
@@ -343,11 +345,12 @@ def _tell_payment(app: App, payment: Payment, result: PaymentResult) -> None:
 
     if result.outcome is Outcome.MISMATCH:
         raise SubjectFailed(
-            f"order {payment.order_code} costs {render.amount(result.expected)} and {render.amount(payment.amount)} came in: nothing is paid",
+            f"the amount {render.amount(payment.amount)} is not that of order {payment.order_code}, "
+            f"{render.amount(result.expected)}: the order stays unpaid",
             hint=f"orderctl logs show {payment.order_code} --category payment",
         )
     if result.outcome is Outcome.REPEATED:
-        app.say(f"This payment of order {payment.order_code} was known already.")
+        app.say(f"This payment of order {payment.order_code} was recorded before; nothing was changed.")
         return
     bell.ring(app, [result.moved])
     app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {payment.order_code}")

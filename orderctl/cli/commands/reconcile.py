@@ -9,6 +9,7 @@ import click
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
+from orderctl.counting import counted
 from orderctl.errors import ExitStatus, InvalidInput
 from orderctl.terminal.render import Column
 
@@ -43,7 +44,7 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     from orderctl.worker import courier
 
     if fix and check:
-        raise InvalidInput("--fix changes and --check does not: give one of them")
+        raise InvalidInput("give --fix or --check, not both")
     app.require_database()
     if check:
         found = reconcile.check(app.engine, app.redis, app.settings)
@@ -54,5 +55,5 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     if found or not app.quiet:
         app.render(found)
     if report.sent or report.postponed:
-        app.say(f"outbox: {len(report.sent)} sent, {len(report.postponed)} put off")
+        app.say(f"outbox: {counted(len(report.sent), 'message')} sent, {len(report.postponed)} postponed")
     return ExitStatus.DONE if all(finding.mended for finding in found) else ExitStatus.FAILED

@@ -13,7 +13,7 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import Misconfigured, Unavailable
 
-_SECRET_HINT: Final = "openssl rand -hex 32 makes one; relay.token_secret_file reads it from a file"  # noqa: S105
+_SECRET_HINT: Final = "openssl rand -hex 32 creates one; relay.token_secret_file reads it from a file"  # noqa: S105
 
 
 @click.group(cls=Group)
@@ -117,7 +117,9 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
 
     secret = app.settings.relay.token_secret
     if secret is None:
-        raise Misconfigured("setting relay.token_secret: a token needs a secret", hint=_SECRET_HINT)
+        raise Misconfigured(
+            "setting relay.token_secret is not set, and it signs the tokens", hint=_SECRET_HINT
+        )
     made = tokens.mint(
         secret,
         scopes=scopes,

@@ -146,7 +146,8 @@ def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: ti
 
     if not pattern.startswith((*(f"{scope}:" for scope in channels.KINDS), "*")):
         raise InvalidInput(
-            f"{pattern!r} names no channel of ours", hint="such as 'task:*:progress' or 'order:7:*'"
+            f"{pattern!r} matches no channel: their names are {{scope}}:{{id}}:{{type}}",
+            hint="such as 'task:*:progress' or 'order:7:*'",
         )
     return _show(
         app, follow.watch_patterns(app.redis_url, [pattern], _patience(timeout, stall_timeout)), False

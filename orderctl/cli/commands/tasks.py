@@ -13,6 +13,7 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent, Selection
+from orderctl.counting import counted
 from orderctl.errors import ExitStatus, InvalidInput, OrderctlError
 from orderctl.states import UNFINISHED, TaskStatus
 from orderctl.terminal.render import Column, Where, record
@@ -109,7 +110,7 @@ def list_(
         found = tasks.select_tasks(connection, wanted, limit=page.limit + 1, before_id=before)
     app.render(live.tasks(app, found[: page.limit]))
     if len(found) > page.limit:
-        app.say(f"more: --after {found[page.limit - 1].id}")
+        app.say(f"next page: --after {found[page.limit - 1].id}")
 
 
 @cli.command()
@@ -218,13 +219,13 @@ def _change(
 ) -> ExitStatus:
     if not chosen:
         app.render([])
-        app.say("No task is like that.")
+        app.say("No tasks match.")
         return ExitStatus.DONE
-    noun = "task" if len(chosen) == 1 else "tasks"
-    consent.ask(app, f"{verb} {len(chosen)} {noun}?", needed=selection.by_selector)
+    count = counted(len(chosen), "task")
+    consent.ask(app, f"{verb} {count}?", needed=selection.by_selector)
     if consent.dry_run:
         app.render(_would(app, chosen))
-        app.say(f"Would {verb.lower()} {len(chosen)} {noun}; nothing was changed.")
+        app.say(f"Would {verb.lower()} {count}; nothing was changed.")
         return ExitStatus.DONE
     results, moved = _carry_out(app, chosen, change)
     bell.ring(app, moved)
@@ -263,7 +264,7 @@ def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
     return [
         TaskOutcome(task_id, task.order_code, task.name, task.status, changed=False)
         if (task := found.get(task_id))
-        else TaskOutcome(task_id, None, None, None, changed=False, error=f"there is no task {task_id}")
+        else TaskOutcome(task_id, None, None, None, changed=False, error=f"task {task_id} not found")
         for task_id in chosen
     ]
 
@@ -283,5 +284,7 @@ def _order_id(connection: Connection, reference: str | None) -> int | None:
 
 def _task_id(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit()):
-        raise InvalidInput(f"{cursor!r} is no cursor", hint="use the one that the page before printed")
+        raise InvalidInput(
+            f"{cursor!r} is not a valid cursor", hint="use the one that the previous page printed"
+        )
     return int(cursor)

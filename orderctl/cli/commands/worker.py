@@ -9,6 +9,7 @@ import click
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
+from orderctl.counting import counted
 from orderctl.terminal.render import Column, Where
 
 SUPERVISORS: Final = (
@@ -78,9 +79,8 @@ def start(app: App, burst: bool) -> None:
         reconcile.run(app.engine, app.redis, app.settings)
     app.close()
     supervisor = Supervisor(app.settings, burst=burst)
-    app.say(
-        f"supervisor {supervisor.name}: {app.settings.worker.concurrency} workers on {app.settings.worker.queue}"
-    )
+    workers = counted(app.settings.worker.concurrency, "worker")
+    app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}")
     supervisor.run()
     if burst:
         courier.send_due(app.engine, app.redis, app.settings)
@@ -120,9 +120,9 @@ def list_(app: App, rejected: bool) -> None:
     with app.reading() as connection:
         app.render(fleet.find_all(connection, app.redis))
     if fleet.is_paused(app.redis, app.settings.worker.queue):
-        app.say(f"queue {app.settings.worker.queue} is paused: orderctl worker resume")
+        app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
     if aside:
-        app.say(f"{len(aside)} jobs were set aside: orderctl worker list --rejected")
+        app.say(f"{counted(len(aside), 'job')} rejected.\nnext: orderctl worker list --rejected")
 
 
 @cli.command()
@@ -139,9 +139,11 @@ def stop(app: App, name: str, consent: options.Consent) -> None:
     from orderctl.worker import fleet
 
     consent.ask(app, f"Stop supervisor {name}?")
-    if not consent.dry_run:
-        fleet.stop(app.redis, name)
-    app.say(f"{name} is told to stop; orderctl worker list shows when it has.")
+    if consent.dry_run:
+        app.say(f"Would ask supervisor {name} to stop; nothing was changed.")
+        return
+    fleet.stop(app.redis, name)
+    app.say(f"Asked supervisor {name} to stop.\nnext: orderctl worker list")
 
 
 @cli.command()
@@ -157,7 +159,7 @@ def pause(app: App) -> None:
     from orderctl.worker import fleet
 
     fleet.pause(app.redis, app.settings.worker.queue)
-    app.say(f"queue {app.settings.worker.queue} is paused; orderctl worker resume ends that.")
+    app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
 
 
 @cli.command()
@@ -173,7 +175,7 @@ def resume(app: App) -> None:
     from orderctl.worker import fleet
 
     was = fleet.resume(app.redis, app.settings.worker.queue)
-    app.say(f"queue {app.settings.worker.queue} {'is running again' if was else 'was not paused'}.")
+    app.say(f"Queue {app.settings.worker.queue} {'is running again' if was else 'was not paused'}.")
 
 
 def _moment(milliseconds: int) -> object:

@@ -40,7 +40,7 @@ def test_check_is_content_with_what_is_right(orderctl: Program):
     ended = orderctl("config", "check")
 
     assert (ended.status, ended.out) == (0, "")
-    assert ended.err.endswith("settings are right.\n")
+    assert ended.err.endswith("settings checked, all valid.\n")
     assert orderctl("config", "check", "-q").err == ""
 
 
@@ -71,7 +71,9 @@ def test_check_warns_of_a_file_that_others_may_read(orderctl: Program, tmp_path)
     ended = orderctl("--config", str(file), "config", "check", "-q")
 
     assert ended.status == 0
-    assert ended.err == f"warning: {file} may hold secrets and others may read it: chmod 600 {file}\n"
+    assert (
+        ended.err == f"warning: {file} may contain secrets, and other users can read it: chmod 600 {file}\n"
+    )
 
 
 def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl: Program, home: Path):
@@ -83,7 +85,7 @@ def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert orderctl("config", "check").status == 0
     assert second.status == 4
-    assert second.err.startswith(f"orderctl: {file} is there already\n")
+    assert second.err.startswith(f"orderctl: {file} already exists\n")
     assert str(file) in orderctl("config", "path", "-o", "name").out
 
 

@@ -26,9 +26,9 @@ def test_up_tells_what_it_adds_and_then_that_there_is_nothing_to_do(inside: Prog
 
     assert (first.status, first.out) == (0, "")
     assert "adding table orders" in first.err
-    assert "the database is up to date" in first.err
+    assert "The database is up to date" in first.err
     assert (second.status, second.out) == (0, "")
-    assert second.err == "the database is up to date; nothing to do.\n"
+    assert second.err == "The database is up to date; nothing to do.\n"
     assert inside("migrate", "up", "--quiet").err == ""
 
 

@@ -81,7 +81,7 @@ def test_pages_follow_their_cursor(shop: Shop, inside: Program):
         seen += ended.out.split()
         if not ended.err:
             break
-        after = ended.err.removeprefix("more: ").split()
+        after = ended.err.removeprefix("next page: ").split()
 
     assert seen == ["DH4", "DH3", "DH2", "DH1", "DH0"]
 
@@ -175,15 +175,41 @@ def test_stats_count(shop: Shop, inside: Program):
 def test_stats_fail_if(condition, status, shop: Shop, inside: Program):
     shop.order("DH1")
 
-    assert inside("orders", "stats", "--fail-if", condition).status == status
+    ended = inside("orders", "stats", "--fail-if", condition)
+
+    assert ended.status == status
+    assert ("orderctl: condition met: " in ended.err) is bool(status)
 
 
 @pytest.mark.parametrize(
     "text", ["", "failed", "failed>", "nope>1", "tasks.processing>1", "failed>-1", "failed>1.5", "a.failed>1"]
 )
-def test_what_is_no_condition_is_refused(text):
-    with pytest.raises(InvalidInput, match="is no condition"):
+def test_a_text_that_is_not_a_condition_is_refused(text):
+    with pytest.raises(InvalidInput, match="is not a valid condition: a status, an operator and a number"):
         Condition.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "explained"),
+    [
+        ("failed>5", "failed is 7 (> 5)"),
+        ("Total >= 9", "total is 9 (>= 9)"),
+        ("orders.failed=7", "failed is 7 (= 7)"),
+        ("tasks.failed<100", "tasks.failed is 0 (< 100)"),
+    ],
+)
+def test_a_condition_that_is_met_is_explained(text, explained):
+    condition = Condition.parse(text)
+    counts = {"orders": {"failed": 7, "pending": 2}, "tasks": {}}
+
+    assert condition.is_met(counts)
+    assert condition.explain(counts) == explained
+
+
+def test_a_count_that_stopped_at_its_limit_is_a_lower_bound():
+    counts = {"orders": {"failed": 10_001}, "tasks": {}}
+
+    assert Condition.parse("failed>5").explain(counts, capped=True) == "failed is at least 10001 (> 5)"
 
 
 @ONE_KIND
@@ -276,8 +302,8 @@ def test_payments_are_noted_once(shop: Shop, inside: Program, orderctl: Program)
     other = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "8")
 
     assert [ended.status for ended in (wrong, first, again, other)] == [1, 0, 0, 4]
-    assert "costs 300,000 and 1 came in: nothing is paid" in wrong.err
-    assert "was known already" in again.err
+    assert "the amount 1 is not that of order DH1, 300,000: the order stays unpaid" in wrong.err
+    assert "was recorded before" in again.err
     kinds = [event.event_type for event in shop.events("DH1")]
     assert kinds == ["task_created", "task_created", "payment_mismatch", "payment_received"]
     assert "@" in shop.events("DH1")[3].actor

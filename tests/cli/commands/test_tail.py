@@ -169,4 +169,4 @@ def test_a_pattern_that_names_no_channel_of_ours_is_refused(inside: Program):
     ended = inside("tail", "pattern", "rq:*")
 
     assert ended.status == 2
-    assert "names no channel of ours" in ended.err
+    assert "matches no channel: their names are {scope}:{id}:{type}" in ended.err

@@ -51,7 +51,7 @@ def test_the_list_is_narrowed_and_paged(shop: Shop, inside: Program):
     assert listed("--fingerprint", "abc123") == [1]
     assert listed("--status", "pending,completed") == [5, 3, 2]
     first = inside("tasks", "list", "-L", "2", "-o", "json")
-    assert first.err == "more: --after 4\n"
+    assert first.err == "next page: --after 4\n"
     assert listed("-L", "2", "--after", "4") == [3, 2]
     assert inside("tasks", "list", "--after", "x").status == 2
     assert inside("tasks", "list", "--failed", "--status", "failed").status == 2
@@ -167,7 +167,7 @@ def test_an_empty_selection_is_no_error(shop: Shop, inside: Program):
 
     ended = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
 
-    assert (ended.status, ended.out, ended.err) == (0, "[]\n", "No task is like that.\n")
+    assert (ended.status, ended.out, ended.err) == (0, "[]\n", "No tasks match.\n")
 
 
 @ONE_KIND

@@ -70,3 +70,23 @@ def test_supervisors_are_listed_with_what_they_said(shop: Shop, redis_url: str, 
     [row] = json.loads(inside("worker", "list", "-o", "json").out)
 
     assert (row["name"], row["alive"], row["concurrency"], row["tasks"]) == ("web1-7", True, 2, [])
+
+
+def test_a_dry_run_of_stopping_says_what_would_be_done(shop: Shop, redis_url: str, inside: Program):
+    ended = inside("worker", "stop", "web1-7", "--dry-run")
+
+    assert (ended.status, ended.err) == (0, "Would ask supervisor web1-7 to stop; nothing was changed.\n")
+    client = broker.brisk(redis_url)
+    assert not client.exists(channels.stop("web1-7"))
+    client.close()
+
+
+def test_stopping_says_how_to_see_that_it_has_stopped(shop: Shop, redis_url: str, inside: Program):
+    client = broker.brisk(redis_url)
+    client.set(channels.supervisor("web1-7"), "{}")
+
+    ended = inside("worker", "stop", "web1-7", "--yes")
+
+    assert (ended.status, ended.err) == (0, "Asked supervisor web1-7 to stop.\nnext: orderctl worker list\n")
+    assert client.exists(channels.stop("web1-7"))
+    client.close()
