@@ -1,6 +1,8 @@
-"""Brings the three stores back together: expired leases, doorbells that did not ring, orders not ended.
+"""Repairs what crashes and outages leave behind in the three stores.
 
-Idempotent, and safe from cron and from every supervisor at once: each mend is a compare-and-set.
+It frees tasks whose lease has expired, rings the doorbell for due tasks that have no job, and ends orders
+whose tasks have all ended. It is idempotent and may run from cron and in every supervisor at once: each repair
+is a compare-and-set.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
 from orderctl import database, doorbell, failures, lifecycle, orders, publications
 from orderctl.audit import Origin
+from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.messages import StatusChange
@@ -38,50 +41,51 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: How many of a kind are mended in one go.
+#: Most findings of one kind that are repaired in one run.
 _BATCH: Final = 500
-#: How often a mend is tried at once; the next second comes soon.
+#: How often a repair is retried at once. Supervisors try again a second later anyway.
 _RERUNS: Final = 2
-#: An outbox entry that is due for longer than this is told.
+#: An outbox entry that is due for longer than this is a finding.
 _LATE_SECONDS: Final = 60
 
 
 class FindingKind(StrEnum):
-    """What can be wrong."""
+    """The kinds of findings."""
 
-    EXPIRED_LEASE = "expired-lease"  #: A task's worker was lost.
+    EXPIRED_LEASE = "expired-lease"  #: The worker that held a task was lost.
     NOT_RUNG = "not-rung"  #: A due task has no job in the queue.
-    NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, the order has not.
-    NO_TASKS = "no-tasks"  #: A paid order has no task at all.
-    NOT_SENT = "not-sent"  #: Something in the outbox is late.
+    NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, but the order has not.
+    NO_TASKS = "no-tasks"  #: A paid order has no tasks.
+    NOT_SENT = "not-sent"  #: A message in the outbox is late.
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, or was."""
+    """Something that is wrong, or was wrong until it was repaired."""
 
     kind: FindingKind
     order_id: int | None
     task_id: int | None
     text: str
-    mended: bool = False
+    repaired: bool = False
 
 
 def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = False) -> list[Finding]:
-    """Mend what can be mended.
+    """Repair what can be repaired.
 
     Args:
         engine: The database.
         client: Redis.
-        settings: Whose tasks are ours, and the queue.
-        fix: Mend orders, too; without it only what every supervisor mends each second.
+        settings: They name the queue, and decide which tasks orderctl may run.
+        fix: Also end orders whose tasks have all ended. Without it, only what every supervisor repairs each
+            second is repaired.
 
     Returns:
-        What was found; ``mended`` tells whether it is well now.
+        The findings; ``repaired`` is true for those that are no longer wrong.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
-        RedisUnavailable: When Redis does not answer; leases have been mended by then.
+        RedisUnavailable: When Redis does not answer. Tasks with an expired lease have been freed by then.
     """
     found = recover(engine, client)
     if fix:
@@ -90,7 +94,7 @@ def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = 
 
 
 def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
-    """What is wrong now; nothing is changed.
+    """Return what is wrong, and change nothing.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
@@ -108,25 +112,25 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
 
 
 def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
-    """Put tasks whose worker was lost back to waiting, or end them when no attempt is left."""
+    """Return tasks of lost workers to waiting, or end them when no attempt is left."""
     with database.reading(engine) as connection:
         rows = _expired(connection)
     found: list[Finding] = []
     messages: list[StatusChange] = []
     for row in rows:
-        mended = _mend(engine, partial(_recover, task_id=row.id, token=row.lease_token), f"task {row.id}")
-        if mended is None:
+        freed = _repair(engine, partial(_recover, task_id=row.id, token=row.lease_token), f"task {row.id}")
+        if freed is None:
             continue
-        messages += mended.messages if mended else ()
-        found.append(_expired_finding(row.id, row.order_id, row.worker, mended=mended is not False))
+        messages += freed.messages if freed else ()
+        found.append(_expired_finding(row.id, row.order_id, row.worker, repaired=freed is not False))
     if found:
-        _log.warning("%d tasks of lost workers were found", len(found))
+        _log.warning("found %s of lost workers", counted(len(found), "task"))
     publications.changes(client, messages)
     return found
 
 
-def _mend(engine: Engine, work: Callable[[Connection], T | None], what: str) -> T | Literal[False] | None:
-    """Mend one thing; False when that is not possible now: it must not hold up the others.
+def _repair(engine: Engine, work: Callable[[Connection], T | None], what: str) -> T | Literal[False] | None:
+    """Repair one thing; return False when that fails, so that it does not hold up the others.
 
     Raises:
         DatabaseUnavailable: When the database does not answer at all.
@@ -134,11 +138,11 @@ def _mend(engine: Engine, work: Callable[[Connection], T | None], what: str) -> 
     try:
         return database.transact(engine, work, reruns=_RERUNS)
     except DatabaseBusy as error:
-        _log.warning("%s cannot be mended now: %s", what, error)
+        _log.warning("cannot repair %s now: %s", what, error)
     except DatabaseUnavailable:
         raise
     except OrderctlError as error:
-        _log.warning("%s cannot be mended: %s", what, error)
+        _log.warning("cannot repair %s: %s", what, error)
     return False
 
 
@@ -165,7 +169,7 @@ def _recover(connection: Connection, task_id: int, token: str) -> Moved | None:
 
 
 def _after_loss(task: TaskState) -> Move:
-    """Back to waiting, or failed for good when no attempt is left."""
+    """Return the move to waiting, or to failed when no attempt is left."""
     origin = Origin(Source.RECONCILE)
     if task.attempt >= task.max_attempts:
         return failures.failed(task, failures.lost_worker(task.worker), origin, key=task.key("lost"))
@@ -180,7 +184,7 @@ def _after_loss(task: TaskState) -> Move:
 
 
 def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
-    """Ring for tasks that are due and have no job in the queue."""
+    """Ring the doorbell for tasks that are due and have no job in the queue."""
     with database.reading(engine) as connection:
         due = _due(connection, settings)
     if not due:
@@ -189,15 +193,15 @@ def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findin
         doorbell.ring(client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due])
     )
     return [
-        _unrung_finding(task_id, order_id, mended=True) for task_id, order_id, _ in due if task_id in rung
+        _unrung_finding(task_id, order_id, repaired=True) for task_id, order_id, _ in due if task_id in rung
     ]
 
 
 def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int]]:
-    """Ids of the tasks that a worker may claim now, with their order and number of attempts.
+    """Return id, order id and number of attempts of each task that a worker may claim now.
 
-    It begins at the paid orders that have not ended, of which there are few, and not at the waiting tasks,
-    of which unpaid orders may hold many.
+    The query starts from the paid orders that have not ended, which are few, and not from the waiting tasks,
+    which are many when there are many unpaid orders.
     """
     o, task = orders_table.c, download_tasks.c
     query = (
@@ -219,16 +223,16 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
 
 
 def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
-    """End paid orders of which every task has ended."""
+    """End paid orders whose tasks have all ended."""
     with database.reading(engine) as connection:
         unended = _unended_findings(connection)
     found = []
     for finding in unended:
-        ended = _mend(engine, partial(_end, order_id=finding.order_id or 0), f"order {finding.order_id}")
+        ended = _repair(engine, partial(_end, order_id=finding.order_id or 0), f"order {finding.order_id}")
         if ended is None:
             continue
         publications.changes(client, ended.messages if ended else ())
-        found.append(replace(finding, mended=ended is not False))
+        found.append(replace(finding, repaired=ended is not False))
     return found
 
 
@@ -277,20 +281,29 @@ def _late(connection: Connection) -> list[Finding]:
     )
     rows = connection.execute(query.order_by(box.due_at).limit(_BATCH))
     return [
-        Finding(FindingKind.NOT_SENT, None, None, f"{row.dedup_key}: {row.last_error or 'is late'}")
+        Finding(
+            FindingKind.NOT_SENT,
+            None,
+            None,
+            f"message {row.dedup_key} is late: {row.last_error or 'it was not sent yet'}",
+        )
         for row in rows
     ]
 
 
-def _expired_finding(task_id: int, order_id: int, worker: str | None, *, mended: bool = False) -> Finding:
+def _expired_finding(task_id: int, order_id: int, worker: str | None, *, repaired: bool = False) -> Finding:
     return Finding(
-        FindingKind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", mended
+        FindingKind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", repaired
     )
 
 
-def _unrung_finding(task_id: int, order_id: int, *, mended: bool = False) -> Finding:
+def _unrung_finding(task_id: int, order_id: int, *, repaired: bool = False) -> Finding:
     return Finding(
-        FindingKind.NOT_RUNG, order_id, task_id, f"task {task_id} is due and has no job in the queue", mended
+        FindingKind.NOT_RUNG,
+        order_id,
+        task_id,
+        f"task {task_id} is due and has no job in the queue",
+        repaired,
     )
 
 

@@ -45,7 +45,7 @@ def orderctl(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_takes_a_lost_workers_task_back_once(world: World):
     [task] = lose(world, "DH1")
     [first] = reconcile.recover(world.engine, world.client)
-    assert (first.task_id, first.mended) == (task, True)
+    assert (first.task_id, first.repaired) == (task, True)
     after = everything(world)
     assert reconcile.recover(world.engine, world.client) == []
     assert everything(world) == after
@@ -89,9 +89,9 @@ def test_an_order_that_somebody_holds_does_not_hold_up_the_others(world: World):
         orders.lock(connection, world.task(held).order_id)
         found = reconcile.recover(impatient, world.client)
     impatient.dispose()
-    assert {finding.task_id: finding.mended for finding in found} == {held: False, free: True}
+    assert {finding.task_id: finding.repaired for finding in found} == {held: False, free: True}
     [rest] = reconcile.recover(world.engine, world.client)
-    assert (rest.task_id, rest.mended) == (held, True)
+    assert (rest.task_id, rest.repaired) == (held, True)
 
 
 @pytest.mark.databases("sqlite")
@@ -146,7 +146,7 @@ def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
     }
     assert reconcile.run(world.engine, client, world.settings) == []
     [ended] = reconcile.run(world.engine, client, world.settings, fix=True)
-    assert (ended.kind, ended.mended) == ("not-ended", True)
+    assert (ended.kind, ended.repaired) == ("not-ended", True)
     assert reconcile.run(world.engine, client, world.settings, fix=True) == []
     client.close()
     assert [event.event_type for event in world.events(1)].count("order_completed") == 1
@@ -160,7 +160,7 @@ def test_check_tells_what_is_wrong_and_changes_nothing(world: World):
     assert (everything(world), sorted(world.client.keys())) == before
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
-    assert [(one["kind"], one["task_id"], one["mended"]) for one in found] == [
+    assert [(one["kind"], one["task_id"], one["repaired"]) for one in found] == [
         ("expired-lease", lost, False),
         ("not-rung", 2, False),
     ]
@@ -171,7 +171,7 @@ def test_tells_what_it_has_mended(world: World):
     lose(world, "DH1")
     done = orderctl(world, "reconcile", "-o", "json")
     assert done.returncode == 0, done.stderr
-    assert [(one["kind"], one["mended"]) for one in json.loads(done.stdout)] == [
+    assert [(one["kind"], one["repaired"]) for one in json.loads(done.stdout)] == [
         ("expired-lease", True),
         ("not-rung", True),
     ]

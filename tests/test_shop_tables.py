@@ -118,7 +118,7 @@ def test_lost_worker_whose_failure_its_column_cannot_hold_ends_its_task(adopted:
     with broker.hasty("unix:///nowhere") as nobody:
         [finding] = reconcile.recover(adopted.engine, nobody)
 
-    assert finding.mended
+    assert finding.repaired
     task = adopted.task(task_id)
     assert (task.status, adopted.order().order_status) == ("failed", "failed")
     assert task.error_log == f"WORKER_LOST: worker {'w' * 120} was lost while it ran the task"[:120]

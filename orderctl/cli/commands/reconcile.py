@@ -1,4 +1,4 @@
-"""``orderctl reconcile``: bring database, Redis and queue back together."""
+"""``orderctl reconcile``: repair what crashes leave behind in the database, Redis and the queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ FINDINGS: Final = (
     Column("task_id", "TASK", right=True),
     Column("text", "FINDING"),
     Column(
-        "mended", show=lambda mended: "yes" if mended else "no", style=lambda ok: "green" if ok else "red"
+        "repaired",
+        show=lambda repaired: "yes" if repaired else "no",
+        style=lambda ok: "green" if ok else "red",
     ),
 )
 
@@ -56,4 +58,4 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         app.render(found)
     if report.sent or report.postponed:
         app.say(f"outbox: {counted(len(report.sent), 'message')} sent, {len(report.postponed)} postponed")
-    return ExitStatus.DONE if all(finding.mended for finding in found) else ExitStatus.FAILED
+    return ExitStatus.DONE if all(finding.repaired for finding in found) else ExitStatus.FAILED

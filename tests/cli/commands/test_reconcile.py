@@ -11,7 +11,7 @@ from tests.cli.shop import Shop
 pytestmark = pytest.mark.databases("sqlite")
 
 
-def test_check_tells_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: str, inside: Program):
+def test_check_lists_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: str, inside: Program):
     shop.order("DH1", courses=1)
 
     first = inside("reconcile", "--check", "-o", "json")
@@ -20,31 +20,31 @@ def test_check_tells_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: st
     assert first == second
     assert first.status == 1
     [finding] = json.loads(first.out)
-    assert (finding["kind"], finding["task_id"], finding["mended"]) == ("not-rung", 1, False)
+    assert (finding["kind"], finding["task_id"], finding["repaired"]) == ("not-rung", 1, False)
     client = broker.brisk(redis_url)
     assert list(client.scan_iter("rq:*")) == []
     client.close()
 
 
-def test_reconcile_mends_and_then_finds_nothing(shop: Shop, inside: Program):
+def test_reconcile_repairs_and_then_finds_nothing(shop: Shop, inside: Program):
     shop.order("DH1", courses=1)
 
     first = inside("reconcile", "-o", "json")
     second = inside("reconcile", "-o", "json")
 
     assert first.status == second.status == 0
-    assert [finding["mended"] for finding in json.loads(first.out)] == [True]
+    assert [finding["repaired"] for finding in json.loads(first.out)] == [True]
     assert json.loads(second.out) == []
     assert inside("reconcile", "--check").status == 0
 
 
-def test_quiet_reconcile_says_nothing_when_all_is_well(shop: Shop, inside: Program):
+def test_quiet_reconcile_prints_nothing_when_nothing_is_wrong(shop: Shop, inside: Program):
     ended = inside("reconcile", "--quiet")
 
     assert (ended.status, ended.out, ended.err) == (0, "", "")
 
 
-def test_a_paid_order_without_tasks_is_told(shop: Shop, inside: Program):
+def test_a_paid_order_without_tasks_is_a_finding(shop: Shop, inside: Program):
     shop.order("DH1", courses=1, paid=True)
     with shop.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM order_audit_logs")
