@@ -1,7 +1,7 @@
-"""The process's environment: how settings are called in it, and what it says about the terminal.
+"""The process's environment: the names of the settings in it, and the conventions of terminals.
 
-``settings`` reads the settings from it. The rest is here, so that a start that needs no setting
-(``--help``, the TAB key) does not pay 20 ms for declaring them all.
+``settings`` reads the settings from it. Everything else is here, so that a start that needs no settings
+(``--help``, the TAB key) does not spend 20 ms on declaring them.
 """
 
 from __future__ import annotations
@@ -11,44 +11,44 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 PREFIX: Final = "ORDERCTL_"
-#: The configuration file that is read after the usual ones.
+#: Names an additional configuration file, which is read last.
 CONFIG: Final = "ORDERCTL_CONFIG"
-#: Set to 1: no configuration file is read but that one.
+#: When it is 1, only the additional configuration file is read.
 ALONE: Final = "ORDERCTL_CONFIG_ALONE"
-#: What happens at fault points, for tests.
+#: Says what happens at fault points, for tests.
 FAULTS: Final = "ORDERCTL_FAULTS"
-#: What a shell's completion script asks for.
+#: Set by the completion script of a shell.
 COMPLETION: Final = "_ORDERCTL_COMPLETE"
 
 
 def variable(key: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     return PREFIX + key.replace(".", "_").upper()
 
 
 def clean() -> dict[str, str]:
-    """The environment for a process that is to see no setting of this machine, neither here nor in a file."""
+    """Return an environment in which a process finds no settings of this machine, also not in a file."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, ALONE: "1"}
 
 
 def faults() -> str:
-    """What tests have to happen at fault points; empty in production."""
+    """Return what is to happen at fault points in tests; empty in production."""
     return os.environ.get(FAULTS, "")
 
 
 class Ambient(NamedTuple):
-    """Conventions of terminals and of starting programs; they are no settings, and stand in no file."""
+    """Conventions of terminals and of shells. They are not settings, so no file can contain them."""
 
-    debug: bool = False  #: ORDERCTL_DEBUG: unexpected errors come with their traceback.
+    debug: bool = False  #: ORDERCTL_DEBUG: internal errors are shown with their traceback.
     no_color: bool = False  #: NO_COLOR (https://no-color.org).
-    force_color: bool = False  #: CLICOLOR_FORCE: colour even where the output is no terminal.
+    force_color: bool = False  #: CLICOLOR_FORCE: use colours even when the output is not a terminal.
     terminal: str = ""  #: TERM.
-    completion: str = ""  #: What the shell wants to be completed, such as ``bash_complete``.
+    completion: str = ""  #: What the shell asks for, such as ``bash_complete``.
 
 
 def ambient(environ: Mapping[str, str] | None = None) -> Ambient:
-    """Read the conventions; from the process's own environment when None."""
+    """Read the conventions from an environment; the process's own when None."""
     environ = os.environ if environ is None else environ
     return Ambient(
         debug=environ.get("ORDERCTL_DEBUG", "0") not in {"", "0"},

@@ -1,6 +1,6 @@
-"""Functions that turn one setting's text (or TOML value) into its value.
+"""Functions that turn the text or TOML value of a setting into its value.
 
-Each raises ValueError with what is allowed; ``settings`` adds the key and its origin.
+Each raises ValueError with what is allowed. ``settings`` adds the key and its origin.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _MIN_SECRET = 32
 
 
 def text(value: Any) -> str:
-    """Any text that is not empty."""
+    """Return a text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"needs a text, not {value!r}")
     return value
 
 
 def name(value: Any) -> str:
-    """A text without white space."""
+    """Return a text without white space."""
     if not isinstance(value, str) or not value or value.split() != [value]:
         raise ValueError(f"needs a text without spaces, not {value!r}")
     return value
 
 
 def boolean(value: Any) -> bool:
-    """1/0, true/false, yes/no, on/off, or TOML's own."""
+    """Return the truth value of 1/0, true/false, yes/no, on/off or a TOML boolean."""
     if isinstance(value, bool):
         return value
     lowered = str(value).strip().lower()
@@ -41,7 +41,7 @@ def boolean(value: Any) -> bool:
 
 
 def whole(low: int, high: int) -> Callable[[Any], int]:
-    """A whole number from low to high."""
+    """Return a function that reads a whole number from low to high."""
 
     def read(value: Any) -> int:
         try:
@@ -56,7 +56,7 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def real(low: float, high: float) -> Callable[[Any], float]:
-    """A number from low to high."""
+    """Return a function that reads a number from low to high."""
 
     def read(value: Any) -> float:
         try:
@@ -71,7 +71,7 @@ def real(low: float, high: float) -> Callable[[Any], float]:
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
-    """One of the given words."""
+    """Return a function that reads one of the given words."""
 
     def read(value: Any) -> str:
         if value not in allowed:
@@ -82,12 +82,12 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 
 
 def path(value: Any) -> Path:
-    """A path; ``~`` is the home folder."""
+    """Return an absolute path; ``~`` is the home folder."""
     return Path(text(value)).expanduser().absolute()
 
 
 def listing(value: Any) -> tuple[str, ...]:
-    """A TOML list of texts, or one text with commas."""
+    """Return the texts of a TOML list, or of one text with commas."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError(f"needs texts separated by commas, not {value!r}")
@@ -95,17 +95,17 @@ def listing(value: Any) -> tuple[str, ...]:
 
 
 def token_secret(value: Any) -> str:
-    """A secret that cannot be guessed from the tokens it signs."""
+    """Return a secret that is too long to be guessed from the tokens that it signs."""
     if len(text(value)) < _MIN_SECRET:
         raise ValueError(f"needs {_MIN_SECRET} characters or more")
     return str(value)
 
 
 def time_zone(value: Any) -> str:
-    """``local``, ``UTC`` or a zone of the IANA database."""
+    """Return ``local``, ``UTC`` or the name of a time zone of the IANA database."""
     if value == "local":
         return "local"
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only where it is set
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - needed only where a zone is set
 
     try:
         ZoneInfo(value)
@@ -115,7 +115,7 @@ def time_zone(value: Any) -> str:
 
 
 def database_url(value: Any) -> str:
-    """A URL of MySQL, MariaDB or SQLite; a bare ``mysql://`` gets the driver that we install."""
+    """Return the URL of a MySQL, MariaDB or SQLite database, with the driver that orderctl installs."""
     if not isinstance(value, str) or "://" not in value:
         raise ValueError("needs mysql://user:password@host/name, mariadb://... or sqlite:///file")
     scheme, _, rest = value.partition("://")
@@ -131,7 +131,7 @@ def database_url(value: Any) -> str:
 
 
 def redis_url(value: Any) -> str:
-    """A URL of Redis or Valkey."""
+    """Return the URL of a Redis or Valkey server."""
     example = "redis://:password@host:6379/0"
     if not isinstance(value, str) or urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
         raise ValueError(f"needs {example}, rediss://... or unix:///path/to/socket")
@@ -144,7 +144,7 @@ def redis_url(value: Any) -> str:
 
 
 def http_url(value: Any) -> str:
-    """An http or https URL; a trailing slash is dropped."""
+    """Return an http or https URL without a trailing slash."""
     if not isinstance(value, str) or urlsplit(value).scheme not in {"http", "https"}:
         raise ValueError("needs http://... or https://...")
     _require_server(value, "https://host/path")
@@ -152,7 +152,7 @@ def http_url(value: Any) -> str:
 
 
 def smtp_url(value: Any) -> str:
-    """SMTP (STARTTLS where offered) or SMTPS (TLS from the start)."""
+    """Return the URL of a mail server: smtp (STARTTLS where offered) or smtps (TLS from the start)."""
     example = "smtp://user:password@host:587"
     if not isinstance(value, str) or urlsplit(value).scheme not in {"smtp", "smtps"}:
         raise ValueError(f"needs {example} or smtps://...")

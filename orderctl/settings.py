@@ -1,4 +1,4 @@
-"""Settings: flags, then the environment, then TOML files, then the embedded default.
+"""Settings, from flags, the environment, TOML files or the defaults, in this order of precedence.
 
 Each key is declared once, as an attribute of its section, with the function that reads it. The key
 ``section.name`` is ``ORDERCTL_SECTION_NAME`` in the environment; a secret can also come from a file
@@ -25,14 +25,14 @@ MASK = "********"
 
 
 class Key(Generic[T]):
-    """A key of a section: how it is read, what it is when nothing is set, and what it means.
+    """A key of a section.
 
     Attributes:
-        name: Under which the section has it.
-        read: From text or a TOML value; raises ValueError with what is allowed.
-        default: When nothing is set.
-        about: What it means.
-        secret: Whether it is a secret, or may have one in it.
+        name: The name of the key in its section.
+        read: Returns the value for a text or a TOML value; raises ValueError with what is allowed.
+        default: The value when nothing is set.
+        about: What the setting means, for ``--help``, man pages and ``config init``.
+        secret: Whether the value is a secret, or may contain one.
     """
 
     name = ""
@@ -56,14 +56,14 @@ class Key(Generic[T]):
         return self if section is None else vars(section)[self.name]
 
     def __set__(self, section: Section, value: Never) -> NoReturn:
-        # So that mypy refuses it; when it runs, the section does.
+        # For mypy, which refuses the assignment. At run time, the section refuses it.
         raise AttributeError(self.name)
 
 
 class Section:
-    """A section of the settings: its keys are declared in its class, its values are those of one reading.
+    """A section of the settings. Its class declares the keys, an instance holds their values.
 
-    No dataclass: to make one of each section took 5 ms of every start.
+    It is not a dataclass: to create the dataclasses of all sections took 5 ms of every start.
     """
 
     def __init__(self, **values: Any) -> None:
@@ -73,7 +73,7 @@ class Section:
         vars(self).update(defaults | values)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a setting does not change: {name}")
+        raise AttributeError(f"settings cannot be changed: {name}")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and vars(other) == vars(self)
@@ -96,96 +96,130 @@ def _keys(section: type[Section]) -> dict[str, Key[Any]]:
 class Database(Section):
     """The SQL database."""
 
-    url = Key(setting_types.database_url, None, "SQLAlchemy URL; unset: embedded SQLite", secret=True)
-    pool_size = Key(setting_types.whole(1, 100), 5, "connections kept open")
+    url = Key(
+        setting_types.database_url,
+        None,
+        "mysql://, mariadb:// or sqlite:/// URL; unset: embedded SQLite",
+        secret=True,
+    )
+    pool_size = Key(setting_types.whole(1, 100), 5, "number of connections that are kept open")
 
 
 class Redis(Section):
     """Redis or Valkey."""
 
-    url = Key(setting_types.redis_url, None, "redis://, rediss:// or unix://; unset: embedded", secret=True)
+    url = Key(
+        setting_types.redis_url,
+        None,
+        "redis://, rediss:// or unix:// URL; unset: embedded Redis",
+        secret=True,
+    )
 
 
 class Worker(Section):
-    """What carries out the tasks."""
+    """The workers, which carry out the tasks."""
 
     queue = Key(setting_types.name, "downloads", "RQ queue that wakes the workers")
-    concurrency = Key(setting_types.whole(1, 256), 1, "workers of one supervisor")
-    handler = Key(setting_types.name, "http", "entry point of the group orderctl.handlers")
-    take = Key(setting_types.one_of("managed", "all"), "managed", "tasks given to orderctl, or all")
-    lease_seconds = Key(setting_types.real(1, 3600), 30.0, "how long a claim holds without a heartbeat")
-    max_attempts = Key(setting_types.whole(1, 100), 3, "attempts before a task fails for good")
-    retry_transient = Key(setting_types.boolean, True, "retry TIMEOUT and NETWORK failures by itself")
-    drain_timeout_seconds = Key(setting_types.real(0, 86400), 60.0, "how long a stop waits for downloads")
+    concurrency = Key(setting_types.whole(1, 256), 1, "number of workers of one supervisor")
+    handler = Key(
+        setting_types.name, "http", "download handler: an entry point of the group orderctl.handlers"
+    )
+    take = Key(
+        setting_types.one_of("managed", "all"),
+        "managed",
+        "managed: only orderctl's own tasks; all: the shop's tasks, too",
+    )
+    lease_seconds = Key(setting_types.real(1, 3600), 30.0, "how long a claim is valid without a heartbeat")
+    max_attempts = Key(setting_types.whole(1, 100), 3, "number of attempts before a task fails permanently")
+    retry_transient = Key(setting_types.boolean, True, "retry TIMEOUT and NETWORK failures automatically")
+    drain_timeout_seconds = Key(
+        setting_types.real(0, 86400), 60.0, "how long a stop waits for running downloads"
+    )
 
 
 class Progress(Section):
     """Live progress."""
 
-    interval_seconds = Key(setting_types.real(0, 3600), 5.0, "at most one message of a task in this time")
+    interval_seconds = Key(
+        setting_types.real(0, 3600), 5.0, "shortest time between two progress messages of a task"
+    )
 
 
 class Download(Section):
-    """The http handler."""
+    """The http handler, which downloads the courses."""
 
-    directory = Key(setting_types.path, None, "where files go; unset: downloads in the state folder")
-    public_url = Key(setting_types.http_url, None, "what serves the directory; makes drive_link")
-    allow_private_hosts = Key(setting_types.boolean, False, "allow addresses of private networks")
-    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "largest file")
-    timeout_seconds = Key(setting_types.real(0.1, 86400), 30.0, "longest silence of a server")
-    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "slowest rate over a minute; 0: any")
+    directory = Key(
+        setting_types.path, None, "folder of downloaded files; unset: downloads in the state folder"
+    )
+    public_url = Key(setting_types.http_url, None, "URL that serves the directory; drive_link begins with it")
+    allow_private_hosts = Key(
+        setting_types.boolean, False, "allow downloads from addresses of private networks"
+    )
+    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "largest size of a file")
+    timeout_seconds = Key(
+        setting_types.real(0.1, 86400), 30.0, "how long to wait for a server that sends nothing"
+    )
+    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "lowest rate over a minute; 0: any rate")
 
 
 class Relay(Section):
     """The relay for dashboards."""
 
     host = Key(setting_types.name, "127.0.0.1", "address to listen on")
-    port = Key(setting_types.whole(0, 65535), 3001, "port to listen on; 0: any free one")
+    port = Key(setting_types.whole(0, 65535), 3001, "port to listen on; 0: any free port")
     origins: Key[tuple[str, ...]] = Key(setting_types.listing, (), "web origins that may connect")
-    hosts: Key[tuple[str, ...]] = Key(setting_types.listing, (), "host names under which it is reached")
-    token_secret = Key(setting_types.token_secret, None, "signs tokens, 32 characters or more", secret=True)
-    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "connections in all")
-    max_connections_per_address = Key(setting_types.whole(0, 1_000_000), 100, "for one address; 0: no limit")
-    max_subscriptions = Key(setting_types.whole(1, 1_000_000), 1000, "for one connection")
-    max_messages_per_second = Key(setting_types.whole(1, 1_000_000), 1000, "from one connection")
+    hosts: Key[tuple[str, ...]] = Key(setting_types.listing, (), "host names under which clients reach it")
+    token_secret = Key(
+        setting_types.token_secret, None, "secret that signs tokens, 32 characters or more", secret=True
+    )
+    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "most connections at once")
+    max_connections_per_address = Key(
+        setting_types.whole(0, 1_000_000), 100, "most connections from one address; 0: no limit"
+    )
+    max_subscriptions = Key(setting_types.whole(1, 1_000_000), 1000, "most subscriptions of one connection")
+    max_messages_per_second = Key(
+        setting_types.whole(1, 1_000_000), 1000, "most messages per second from one connection"
+    )
 
 
 class Mail(Section):
     """Mails to customers and to the admin."""
 
     url = Key(setting_types.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
-    sender = Key(setting_types.text, None, "From address")
-    admin = Key(setting_types.text, None, "where alerts go")
+    sender = Key(setting_types.text, None, "sender's address (From)")
+    admin = Key(setting_types.text, None, "address that receives alerts")
 
 
 class Notify(Section):
-    """Webhooks to whoever wants to be told."""
+    """Webhooks that notify other systems."""
 
-    webhook_url = Key(setting_types.http_url, None, "POSTed when an order ends or a task fails for good")
-    webhook_secret = Key(setting_types.text, None, "signs the body (HMAC-SHA256)", secret=True)
+    webhook_url = Key(
+        setting_types.http_url, None, "URL that gets a POST when an order ends or a task fails permanently"
+    )
+    webhook_secret = Key(setting_types.text, None, "secret that signs the body (HMAC-SHA256)", secret=True)
 
 
 class Display(Section):
-    """What people see."""
+    """How values are shown."""
 
-    currency = Key(setting_types.name, "VND", "of total_amount")
+    currency = Key(setting_types.name, "VND", "currency of total_amount")
     time_zone = Key(setting_types.time_zone, "local", "for --time-format local: local, UTC or Area/City")
 
 
 class Audit(Section):
     """Seals over the audit log."""
 
-    seal_key = Key(setting_types.text, None, "HMAC key of the seals", secret=True)
-    seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "events younger than this stay open")
+    seal_key = Key(setting_types.text, None, "secret key of the seals (HMAC)", secret=True)
+    seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "age below which events are not sealed yet")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, and where each came from.
+    """All settings, with the origin of each.
 
     Attributes:
-        state_dir: Folder for the embedded database, the embedded Redis and downloads.
-        origins_of: Key to the text that names its origin, such as ``environment ORDERCTL_RELAY_PORT``.
+        state_dir: Folder of the embedded database, the embedded Redis and downloads.
+        origins_of: The origin of each key that is set, such as ``environment ORDERCTL_RELAY_PORT``.
     """
 
     state_dir: Path
@@ -203,14 +237,14 @@ class Settings:
 
     @property
     def download_directory(self) -> Path:
-        """Where downloaded files go."""
+        """The folder of downloaded files."""
         return self.download.directory or self.state_dir / "downloads"
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{key}={shown}' for key, shown, _ in self.shown())})"
 
     def shown(self) -> list[tuple[str, str, str]]:
-        """Each key with its value, secrets masked, and its origin."""
+        """Return each key with its value, secrets masked, and its origin."""
         rows = [("state_dir", str(self.state_dir), self.origins_of.get("state_dir", "default"))]
         for section, kind in SECTIONS.items():
             for name, declaration in _keys(kind).items():
@@ -235,39 +269,39 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def declared() -> dict[str, Key[Any]]:
-    """Every key ``section.name`` with its declaration."""
+    """Return every key ``section.name`` with its declaration."""
     return {
         f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in _keys(kind).items()
     }
 
 
 def is_secret(key: str) -> bool:
-    """Whether a key's value is a secret, or may have one in it."""
+    """Return whether the value of a key is a secret, or may contain one."""
     return key in declared() and declared()[key].secret
 
 
 def read(key: str, value: object) -> Any:
-    """What a key makes of a value.
+    """Return the value of a setting for a text or a TOML value.
 
     Raises:
-        ValueError: When the value is wrong; its text says what is allowed.
+        ValueError: When it is not valid; the message says what is allowed.
     """
     return (setting_types.path if key == "state_dir" else declared()[key].read)(value)
 
 
 def user_file() -> Path:
-    """The user's own configuration file."""
-    from platformdirs import user_config_path  # noqa: PLC0415 - 5 ms that only half of the starts need
+    """Return the path of the user's own configuration file."""
+    from platformdirs import user_config_path  # noqa: PLC0415 - takes 5 ms; half of the starts do without
 
     return user_config_path("orderctl", appauthor=False) / "config.toml"
 
 
 def files(config: Path | None, *, alone: bool = False) -> list[Path]:
-    """The configuration files that are read, later ones over earlier ones.
+    """Return the configuration files that are read; later ones override earlier ones.
 
     Args:
-        config: A further file.
-        alone: Read no other one.
+        config: An additional file.
+        alone: Whether to read no other file.
     """
     if alone:
         return [] if config is None else [config]
@@ -283,13 +317,13 @@ def load(
     """Read all settings.
 
     Args:
-        flags: Values from the command line by key; they go over everything else.
-        config: A further TOML file, which has to exist.
+        flags: Values from the command line by key; they override everything else.
+        config: An additional TOML file, which must exist.
         environ: The environment; the process's own when None.
 
     Raises:
-        Misconfigured: On an unknown key, a wrong value, or a file that cannot be read. The message names
-            the key, its origin and what is allowed.
+        Misconfigured: For an unknown key, a value that is not valid, or a file that cannot be read. The
+            message names the key, its origin and what is allowed.
     """
     environ = os.environ if environ is None else environ
     config_variable = environ.get(environment.CONFIG)
@@ -335,9 +369,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
-            raise Misconfigured(
-                f"there is no configuration file {path}", hint="orderctl config init"
-            ) from None
+            raise Misconfigured(f"configuration file {path} not found", hint="orderctl config init") from None
         return {}
     except (OSError, ValueError) as error:
         raise Misconfigured(f"cannot read {path}: {error}") from None
@@ -359,7 +391,7 @@ def _refuse_unknown(flat: Mapping[str, tuple[Any, str]]) -> None:
     for key, (_, origin) in flat.items():
         if key not in allowed:
             raise Misconfigured(
-                f"setting {key} ({origin}): there is no such setting", hint="orderctl config show lists them"
+                f"setting {key} ({origin}): no setting has this name", hint="orderctl config show"
             )
 
 
@@ -373,7 +405,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     names = {environment.variable(key): key for key in _known()}
     present = {names[name]: (environ[name], f"environment {name}") for name in names if environ.get(name)}
     for key in [key for key in present if key.endswith("_file")]:
-        # The environment's secret file goes over a plain value from a TOML file.
+        # A secret file named in the environment overrides a plain value from a TOML file.
         present[key.removesuffix("_file")] = present.get(key.removesuffix("_file"), present[key])
     return present
 
@@ -405,6 +437,6 @@ def _shown(value: object, item: Key[Any]) -> str:
 
 
 def mask_url(url: str) -> str:
-    """The URL without its password and without its query, either of which may be a secret."""
+    """Return the URL without its password and its query, since either may contain a secret."""
     masked = re.sub(r"^([^:/?#]+://[^:/?#@]*):.*@", rf"\1:{MASK}@", url)
     return re.sub(r"\?.*$", f"?{MASK}", masked)

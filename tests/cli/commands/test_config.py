@@ -52,7 +52,7 @@ def test_check_names_what_is_wrong_and_where(orderctl: Program, home: Path):
             "[relay]\nport = 99999\n",
             f"setting relay.port (file {file}): needs a whole number from 0 to 65535",
         ),
-        ("[relay]\nprot = 1\n", f"setting relay.prot (file {file}): there is no such setting"),
+        ("[relay]\nprot = 1\n", f"setting relay.prot (file {file}): no setting has this name"),
         ("[relay\n", f"cannot read {file}"),
     ):
         file.write_text(content)
