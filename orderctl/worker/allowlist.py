@@ -61,18 +61,18 @@ def find_fault(job_id: str, fields: Mapping[bytes, bytes]) -> str | None:
     """
     match = _JOB_ID.match(job_id)
     if match is None:
-        return "its id is not that of a task"
+        return "the job id does not name a task"
     extra = next((name for name in _FORBIDDEN if fields.get(name.encode())), None)
     if extra is not None:
-        return f"it has {extra}"
+        return f"the job has the field {extra}"
     call = _call(fields.get(b"data", b""))
     if call is None:
-        return "its call cannot be read"
+        return "the call cannot be decoded"
     function, instance, positional, named = call
     if function != FUNCTION or instance is not None:
-        return f"it calls {str(function)[:100]}"
+        return f"the job calls {str(function)[:100]}"
     if positional != [int(match[1])] or isinstance(positional[0], bool) or named != {}:
-        return "its arguments are not its task"
+        return "the argument is not the task in the job id"
     return None
 
 

@@ -71,7 +71,10 @@ def run(tools: Tools, task_id: int) -> Moved | None:
         give_up=lambda: tools.stop.made or clock.elapsed() - began > worker.lease_seconds,
     )
     if claim is None:
-        _log.info("task %s is not waiting", task_id)
+        _log.info(
+            "task %s was not claimed: it is not waiting, not due, not paid for, or not orderctl's to run",
+            task_id,
+        )
         return None
     faultpoints.point("task.claimed")
     publications.changes(tools.client, claim.messages)
@@ -94,7 +97,9 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
         try:
             finished = _carry_out(tools, claim, heartbeat, emitter)
         except LeaseLost:
-            _log.warning("task %s: the lease is gone; nothing more is written", claim.task_id)
+            _log.warning(
+                "task %s: the lease is lost; this attempt ends and writes nothing more", claim.task_id
+            )
             return None
     faultpoints.point("task.ended")
     publications.changes(tools.client, finished.messages)

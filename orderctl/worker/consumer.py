@@ -133,11 +133,13 @@ class GuardedQueue(Queue):
                 None if fault else DownloadJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
             )
         except Exception as error:  # noqa: BLE001 - whatever RQ makes of a stranger's hash
-            fault, job = f"it cannot be read: {error!r:.200}", None
+            fault, job = f"RQ cannot read the job: {error!r:.200}", None
         if job is None:
             queue.intermediate_queue.remove(job_id)
             faultpoints.point("job.rejected")
-            cls.on_rejected(allowlist.set_aside(connection, queue.key, job_id, fault or "it is gone"))
+            cls.on_rejected(
+                allowlist.set_aside(connection, queue.key, job_id, fault or "the job no longer exists")
+            )
             return None
         # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
         job.timeout, job.result_ttl, job.failure_ttl = -1, 0, 0
@@ -185,7 +187,7 @@ class DownloadWorker(Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
-            _log.warning("the worker's heartbeat did not reach Redis: %s", error)
+            _log.warning("cannot send the worker's heartbeat to Redis: %s", error)
 
     def run_maintenance_tasks(self) -> None:
         """Forget what dead workers have left: the truth is in the database.
@@ -250,7 +252,7 @@ class DownloadWorker(Worker):
         try:
             super().teardown()  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
-            _log.info("the worker's end did not reach Redis: %s", error)
+            _log.info("cannot report the worker's end to Redis: %s", error)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """As RQ's, in a process that dies with the worker, and whose end waits for no Redis."""
@@ -273,7 +275,9 @@ class DownloadWorker(Worker):
         try:
             database.transact(engine, lambda connection: _audit(connection, rejected))
         except OrderctlError as error:
-            _log.warning("job %r is not in the audit log: %s", rejected.job_id, error)
+            _log.warning(
+                "cannot record in the audit log that job %r was set aside: %s", rejected.job_id, error
+            )
         finally:
             engine.dispose()
 

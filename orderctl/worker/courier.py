@@ -75,7 +75,7 @@ def _send_group(engine: Engine, settings: Settings, group: Sequence[EntryKind], 
     try:
         rounds.each_second(settings, turn, stop)
     except BaseException:  # noqa: BLE001 - all end with one; the supervisor starts them again
-        _log.exception("courier, %s", group[0])
+        _log.exception("the courier's thread for %s failed", group[0])
         stop.made = True
 
 
@@ -164,7 +164,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
 
 @cache
 def _say_once(remark: str) -> None:
-    _log.info("what would be sent is not: %s", remark)
+    _log.info("no message is sent: %s", remark)
 
 
 def _hold(engine: Engine, entry: Entry) -> bool:
@@ -189,12 +189,12 @@ def _postpone(engine: Engine, entry: Entry, error: Exception, report: SendReport
     pause = min(_LIVE_PAUSE if live else _LONGEST_PAUSE, 2.0 ** min(entry.attempts, 20)) * random.uniform(
         0.5, 1
     )
-    _log.warning("%s is put off by %.0f s: %s", entry.dedup_key, pause, text)
+    _log.warning("cannot send %s, next try in %.0f s: %s", entry.dedup_key, pause, text)
     database.transact(engine, lambda connection: outbox.postpone(connection, entry, text, pause))
 
 
 def _give_up(connection: Connection, entry: Entry, text: str) -> None:
-    _log.error("%s is given up after %d tries: %s", entry.dedup_key, entry.attempts, text)
+    _log.error("gave up sending %s (tries: %d): %s", entry.dedup_key, entry.attempts, text)
     if outbox.mark_sent(connection, entry, remark=f"given up: {text}") and entry.kind in _MAILS:
         _record_mail(connection, entry, EventType.EMAIL_FAILED, {"error": text})
 

@@ -102,7 +102,7 @@ def stop(client: redis.Redis, name: str) -> None:
     """
     with broker.translating():
         if not client.exists(channels.supervisor(name)):
-            raise NotFound(f"there is no supervisor {name!r}", hint="orderctl worker list")
+            raise NotFound(f"supervisor {name!r} not found", hint="orderctl worker list")
         client.set(channels.stop(name), 1, ex=60)
 
 

@@ -94,10 +94,10 @@ class Heartbeat:
             except LeaseLost:
                 self._lost = True
             except DatabaseUnavailable as error:
-                _log.warning("heartbeat: %s", error)
+                _log.warning("the heartbeat did not reach the database: %s", error)
             except Exception:  # noqa: BLE001
                 # A heartbeat that dies silently would let two workers run one task.
-                _log.exception("heartbeat")
+                _log.exception("the heartbeat failed")
             else:
                 self._last = began
                 return True

@@ -30,7 +30,7 @@ def keep(settings: Settings, supervisor: str) -> None:
         found = reconcile.recover(engine, client)  # first, for it needs no Redis
         fleet.announce(client, settings, supervisor, started=born)
         if client.getdel(channels.stop(supervisor)):
-            _log.warning("told to stop by `orderctl worker stop`")
+            _log.warning("stopping, as `orderctl worker stop` requested")
             os.kill(os.getppid(), signal.SIGTERM)
         if not client.exists(channels.paused(queue)):
             found += reconcile.ring(engine, client, settings)

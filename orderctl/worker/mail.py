@@ -59,9 +59,8 @@ def summary(connection: Connection, order_id: int) -> Letter:
         task for task in tasks.of_orders(connection, [order.id]) if task.status != TaskStatus.CANCELLED
     ]
     rows = tuple(_course(task) for task in courses)
-    text = (
-        f"{order.completed_tasks} of {order.total_tasks} courses of your order {order.order_code} are ready."
-    )
+    total = "1 course" if order.total_tasks == 1 else f"{order.total_tasks} courses"
+    text = f"Your order {order.order_code}: {order.completed_tasks} of {total} ready."
     apology = ("We are looking into the courses that failed.",) if order.failed_tasks else ()
     return Letter(order.user_email, f"Order {order.order_code}: {order.order_status}", (text, *apology), rows)
 
@@ -73,7 +72,7 @@ def _course(task: Task) -> tuple[str, ...]:
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
     """What the admin is told of a failure that people have to mend, with how often it happened."""
     order = orders.get(connection, payload["orderId"])
-    times = "times since the last mail" if payload.get("since") else "times in the last hour"
+    times = "failures since the last mail" if payload.get("since") else "failures in the last hour"
     rows = (
         ("order", order.order_code),
         ("task", str(payload["taskId"])),
@@ -83,7 +82,9 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
         ("retry", f"orderctl tasks retry --fingerprint {payload['fingerprint']}"),
     )
     subject = f"{payload['errorType']}: order {order.order_code}, task {payload['taskId']}"
-    return Letter(recipient, subject, ("A download failed for a reason that needs you.",), rows)
+    return Letter(
+        recipient, subject, ("A download failed. It will fail again until you have fixed the cause.",), rows
+    )
 
 
 def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
@@ -175,7 +176,7 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
             server.ehlo()
         if url.username:
             if not isinstance(server.sock, ssl.SSLSocket) and host not in _OURSELVES:
-                raise OSError("the server offers no TLS, so the password is not sent")
+                raise OSError("the mail server offers no TLS, so the password was not sent to it")
             server.login(unquote(url.username), unquote(url.password or ""))
         return _transfer(server, message, still_ours)
     finally:

@@ -151,14 +151,14 @@ class Supervisor:
         child.start_at = clock.elapsed() + pause
         code = os.waitstatus_to_exitcode(status)
         _log.warning(
-            "%s (pid %s) ended with %s after %.1f s; it is started again", child.role, pid, code, lived
+            "%s (pid %s) exited with code %s after %.1f s and is restarted", child.role, pid, code, lived
         )
 
     def _stop(self) -> None:
         if self._stage is Stage.RUNNING:
             self._stage = Stage.DRAINING
             drain = self._settings.worker.drain_timeout_seconds
-            _log.info("draining: running downloads get %.0f s; once more ends at once", drain)
+            _log.info("draining: running downloads may take %.0f s more; a second signal ends them", drain)
             self._deadline = clock.elapsed() + drain
             self._signal_all(signal.SIGTERM)
         else:
@@ -168,7 +168,7 @@ class Supervisor:
         """From draining to giving tasks back, from there to killing."""
         if self._stage is Stage.DRAINING:
             self._stage = Stage.ENDING
-            _log.info("ending: running downloads are given back")
+            _log.info("ending: running downloads stop, their tasks go back to the queue")
             self._deadline = clock.elapsed() + _GRACE_SECONDS
             self._signal_all(signal.SIGTERM)
         else:
@@ -194,7 +194,7 @@ def _be(child: Child, name: str, parent: int) -> None:
     except SystemExit:
         code = 0
     except BaseException:  # noqa: BLE001 - nothing of a child may run on in its parent's code
-        _log.exception("%s", child.role)
+        _log.exception("%s failed", child.role)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

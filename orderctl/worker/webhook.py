@@ -55,7 +55,7 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
         status = connection.getresponse().status
         faultpoints.point("webhook.after")
     except http.client.HTTPException as error:
-        raise WebhookRefused(f"no HTTP answer: {error!r}") from error
+        raise WebhookRefused(f"the receiver's answer is not valid HTTP: {error!r}") from error
     finally:
         deadline.cancel()
         connection.close()

@@ -338,12 +338,12 @@ def test_alert_leaves_at_once_and_the_next_an_hour_later_with_a_count(posted: Wo
 
     [first] = _alerts(office)
     assert "no space left" in first
-    assert "times in the last hour  1" in first
+    assert "failures in the last hour  1" in first
     assert "orderctl tasks retry --fingerprint f00d" in first
     _due(posted)
     _send(posted)
     _, second = _alerts(office)
-    assert "times since the last mail  4" in second
+    assert "failures since the last mail  4" in second
 
 
 def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> None:
