@@ -33,8 +33,8 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[Target]:
     for _, address in targets:
         if not allow_private and not is_public(ip_address(address[0].partition("%")[0])):
             raise AddressRefused(
-                f"{host} is at {address[0]}, an address that is not public",
-                hint="setting download.allow_private_hosts allows it",
+                f"{host} has the address {address[0]}, which is not public",
+                hint="set download.allow_private_hosts = true to download from private networks",
             )
     return targets
 

@@ -81,7 +81,7 @@ class Answer:
             self._left -= count
             if not count:
                 raise ConnectionBroken(
-                    f"{self.url.shown} ended {self._left} bytes before the end of {self.length}"
+                    f"the connection ended with {self._left} of {self.length} bytes missing: {self.url.shown}"
                 )
         return count
 
@@ -194,7 +194,7 @@ def _head(url: Url, headers: Mapping[str, str], authorization: str | None) -> by
 
 def _is_chunked(response: HTTPResponse) -> bool:
     if response.getheader("Transfer-Encoding") and not response.chunked:
-        raise BadAnswer("the answer has a transfer encoding that we do not know")
+        raise BadAnswer("the response has a transfer encoding that orderctl does not support")
     return bool(response.chunked)
 
 
@@ -204,7 +204,7 @@ def _content_length(response: HTTPResponse) -> int | None:
         return None
     value = values.pop()
     if values or not (value.isascii() and value.isdigit()):
-        raise BadAnswer("the answer's Content-Length is not a number")
+        raise BadAnswer("the response's Content-Length is not a number")
     return int(value)
 
 
@@ -214,6 +214,8 @@ def _spoken(url: Url) -> Iterator[None]:
     try:
         yield
     except (IncompleteRead, RemoteDisconnected) as error:
-        raise ConnectionBroken(f"{url.shown} ended too early") from error
+        raise ConnectionBroken(
+            f"the connection ended before the response was complete: {url.shown}"
+        ) from error
     except (HTTPException, ValueError) as error:
-        raise BadAnswer(f"{url.shown} does not speak HTTP: {type(error).__name__}") from error
+        raise BadAnswer(f"the response is not valid HTTP ({type(error).__name__}): {url.shown}") from error

@@ -29,11 +29,11 @@ class DownloadError(OrderctlError):
 
 
 class UrlRefused(DownloadError):
-    """The URL is not one to download from."""
+    """The URL is not allowed for downloads."""
 
 
 class AddressRefused(UrlRefused):
-    """The host is in a private network."""
+    """The host's address is not public."""
 
 
 class HostUnreachable(DownloadError):
@@ -43,7 +43,7 @@ class HostUnreachable(DownloadError):
 
 
 class ConnectionBroken(DownloadError):
-    """The connection ended too early."""
+    """The connection ended before the download was complete."""
 
     error_type = ErrorType.NETWORK
 
@@ -53,7 +53,7 @@ class CertificateRefused(DownloadError):
 
 
 class TooSlow(DownloadError):
-    """The server takes too long."""
+    """The server is too slow."""
 
     error_type = ErrorType.TIMEOUT
 
@@ -74,19 +74,19 @@ class StatusRefused(DownloadError):
 
 
 class BadAnswer(DownloadError):
-    """The server's answer is not what it should be."""
+    """The server's response is not valid."""
 
 
 class NotAFile(BadAnswer):
-    """The server sent an HTML page where a file was meant."""
+    """The server sent an HTML page instead of a file."""
 
 
 class SizeMismatch(BadAnswer):
-    """The file has not the promised size."""
+    """The file does not have the announced size."""
 
 
 class ChecksumMismatch(BadAnswer):
-    """The file has not the promised checksum."""
+    """The file does not have the announced checksum."""
 
 
 class InvalidManifest(BadAnswer):
@@ -110,7 +110,7 @@ class NotPermitted(DownloadError):
 
 
 class LinkRefused(NotPermitted):
-    """Something that is not ours stands where a file or folder belongs."""
+    """Where a file or folder belongs there is a link, a device or another kind of file."""
 
 
 def type_of_status(status: int) -> ErrorType:
@@ -129,5 +129,5 @@ def of_disk(error: OSError, name: str) -> DownloadError | None:
     if error.errno in _FORBIDDEN:
         return NotPermitted(f"permission denied: {name!r} ({error.strerror})")
     if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR}:
-        return LinkRefused(f"{name!r} is a symbolic link, or not what belongs there ({error.strerror})")
+        return LinkRefused(f"{name!r} is a symbolic link or the wrong kind of file ({error.strerror})")
     return None

@@ -109,7 +109,7 @@ class Fetch:
             return
         # Nothing to resume, or pieces that do not fit together: once from scratch.
         if not self._persistently(part, self._start):
-            raise ConnectionBroken(f"{self.file.name!r} changes while it is downloaded")
+            raise ConnectionBroken(f"{self.file.name!r} changed on the server during the download")
         fault = self._fault(part)
         if fault is not None:
             part.restart()
@@ -177,7 +177,9 @@ class Fetch:
                 part.restart()
                 raise TooLarge(f"{answer.url.shown} is larger than download.max_bytes ({limit})")
         if not answer.delimited and part.size < (self.file.size or 0):
-            raise ConnectionBroken(f"{answer.url.shown} ended after {part.size} of {self.file.size} bytes")
+            raise ConnectionBroken(
+                f"the connection ended after {part.size} of {self.file.size} bytes: {answer.url.shown}"
+            )
 
     def _require_room(self, part: Part, size: int | None) -> None:
         missing = (size or 0) - part.size
@@ -185,7 +187,8 @@ class Fetch:
         if missing + self.reserve > free:
             part.restart()
             raise DiskFull(
-                f"no space for {self.file.name!r}: it needs {missing} bytes, {free} are free on the disk"
+                f"not enough disk space for {self.file.name!r}: "
+                f"{missing} bytes and a reserve of {self.reserve} are needed, {free} are free"
             )
 
     def _fault(self, part: Part) -> BadAnswer | None:
@@ -196,7 +199,7 @@ class Fetch:
         if part.sha256 != self.file.sha256:
             return ChecksumMismatch(f"{name!r} has the SHA-256 {part.sha256} instead of {self.file.sha256}")
         if not _HTML_NAME.search(name) and _HTML_START.match(part.head(_SNIFFED)):
-            return NotAFile(f"{name!r} is an HTML page; a file was meant")
+            return NotAFile(f"{name!r} is an HTML page, not the expected file")
         return None
 
 
@@ -214,13 +217,13 @@ def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
     if answer.status >= _BAD_REQUEST:
         raise StatusRefused(answer.status, shown)
     if answer.status != _OK:
-        raise BadAnswer(f"HTTP {answer.status} from {shown} where 200 was due")
+        raise BadAnswer(f"HTTP {answer.status} from {shown}, expected 200")
     if answer.content_type in _HTML_TYPES and not _HTML_NAME.search(file.name):
-        raise NotAFile(f"{shown} is an HTML page; a file was meant")
+        raise NotAFile(f"{shown} is an HTML page, not the expected file")
     if answer.header("Content-Encoding").lower() not in {"", "identity"} and not file.sha256:
-        raise BadAnswer(f"{shown} comes encoded, which was not asked for")
+        raise BadAnswer(f"{shown} has a Content-Encoding, although none was requested")
     if not answer.delimited and file.size is None and file.sha256 is None:
-        raise BadAnswer(f"{shown} tells no length, so nobody can tell whether it is whole")
+        raise BadAnswer(f"{shown} has no Content-Length, so a truncated file could not be detected")
     if answer.length is not None and answer.length > max_bytes:
         raise TooLarge(f"{shown} has {answer.length} bytes, more than download.max_bytes ({max_bytes})")
     if answer.length is not None and file.size not in {None, answer.length}:

@@ -48,7 +48,7 @@ class Folder:
         """
         shown = f"{self.shown}/{name}"
         if name in {".", ".."}:
-            raise LinkRefused(f"{shown!r} leads out of the folder")
+            raise LinkRefused(f"{shown!r} leads out of the download directory")
         with told(shown):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=self.descriptor)
@@ -72,7 +72,9 @@ class Folder:
             if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
                 return descriptor
             os.close(descriptor)
-            raise LinkRefused(f"{shown!r} is not a file of its own (a link, a pipe or a device)")
+            raise LinkRefused(
+                f"{shown!r} is not a regular file with one name: it is a link, a folder, a pipe or a device"
+            )
 
     def status(self, name: str) -> os.stat_result | None:
         """What stands under that name, links not followed; None for nothing."""

@@ -44,7 +44,7 @@ class HttpHandler:
                 return Enrollment(title, (file,))
             found = manifest.parse(answer.read(manifest.MAX_BYTES), str(answer.url), title=title)
         if found is None and not file.name.lower().endswith(".json"):
-            raise InvalidManifest(f"{answer.url.shown} is JSON, but no manifest of files")
+            raise InvalidManifest(f"{answer.url.shown} is JSON, but not a manifest: it has no list of files")
         return found or Enrollment(title, (file,))
 
     def download(self, context: Context, enrollment: Enrollment) -> Delivery:
@@ -78,7 +78,10 @@ class HttpHandler:
     def _require_room(self, context: Context, enrollment: Enrollment, free: int) -> None:
         missing = sum(_missing(context.folder, file) for file in enrollment.files)
         if missing + self._reserve > free:
-            raise DiskFull(f"no space for the course: it needs {missing} bytes, {free} are free on the disk")
+            raise DiskFull(
+                f"not enough disk space for the course: "
+                f"{missing} bytes and a reserve of {self._reserve} are needed, {free} are free"
+            )
 
 
 def _name(answer: Answer, url: str) -> str:

@@ -38,7 +38,7 @@ def parse(body: bytes, url: str, *, title: str) -> Enrollment | None:
         return None
     entries = document["files"]
     if not isinstance(entries, list) or not 0 < len(entries) <= MAX_FILES:
-        raise InvalidManifest(f"the manifest's files are not a list of 1 to {MAX_FILES} files")
+        raise InvalidManifest(f"'files' in the manifest is not a list of 1 to {MAX_FILES} files")
     found = [_file(entry, url, f"files[{index}]") for index, entry in enumerate(entries)]
     distinct = names.distinct(file.name for file in found)
     files = (
@@ -66,14 +66,14 @@ def _file(entry: object, base: str, where: str) -> RemoteFile:
     url = _url(entry.get("url"), base, where)
     name = entry.get("name")
     if name is not None and not isinstance(name, str):
-        raise InvalidManifest(f"{where}.name in the manifest is not a text")
+        raise InvalidManifest(f"{where}.name in the manifest is not a string")
     reduced = names.reduce_path(name) if name else names.of_url(url)
     return RemoteFile(reduced, url, _size(entry.get("size"), where), _sha256(entry.get("sha256"), where))
 
 
 def _url(value: object, base: str, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidManifest(f"{where}.url in the manifest is not a text")
+        raise InvalidManifest(f"{where}.url in the manifest is not a non-empty string")
     try:
         url = urljoin(base, value)
         urls.parse(url)
@@ -86,7 +86,7 @@ def _size(value: object, where: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise InvalidManifest(f"{where}.size in the manifest is not a number of bytes")
+        raise InvalidManifest(f"{where}.size in the manifest is not a whole number of bytes")
     return value
 
 

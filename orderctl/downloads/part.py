@@ -174,7 +174,7 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
                     if part.named and not part.size:
                         folder.remove(name)
             return
-    raise NotPermitted(f"another process downloads {final!r} into {folder.shown!r}")
+    raise NotPermitted(f"another process is downloading {final!r} into {folder.shown!r}")
 
 
 def sweep(folder: Folder, finished: Container[str]) -> None:

@@ -21,12 +21,12 @@ def load(name: str) -> Handler:
     found = known()
     if name not in found:
         raise Misconfigured(
-            f"setting worker.handler: there is no handler {name!r}; known: {', '.join(sorted(found)) or 'none'}",
-            hint=f"install the package that offers it in the group {GROUP}",
+            f"setting worker.handler: handler {name!r} not found; installed: {', '.join(sorted(found)) or 'none'}",
+            hint=f"install the Python package that provides it as an entry point of the group {GROUP}",
         )
     if len(found[name]) > 1:
         raise Misconfigured(
-            f"setting worker.handler: several packages offer a handler {name!r}: {', '.join(found[name])}"
+            f"setting worker.handler: several packages provide a handler {name!r}: {', '.join(found[name])}"
         )
     return _make(next(iter(found[name].values())))
 

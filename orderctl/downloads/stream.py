@@ -79,12 +79,12 @@ class Stream(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         count = self._try(partial(self._socket.recv_into, buffer))
         if not count and self._unanswered is not None:
-            raise ConnectionBroken("the connection ended too early")
+            raise ConnectionBroken("the connection ended before the response was complete")
         self._silent = 0.0
         self._received += count
         self.budget -= count
         if self.budget < 0:
-            raise BadAnswer("the server sends an endless header")
+            raise BadAnswer("the header of the response is too long")
         return count
 
     def send(self, data: bytes) -> None:
@@ -105,7 +105,7 @@ class Stream(io.RawIOBase):
             self._try(secured.do_handshake)
         except ssl.SSLCertVerificationError as error:
             raise CertificateRefused(
-                f"the certificate of {host} is refused: {error.verify_message}"
+                f"the certificate of {host} is not valid: {error.verify_message}"
             ) from None
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Stream(io.RawIOBase):
             except ssl.SSLCertVerificationError:
                 raise
             except OSError as error:
-                raise ConnectionBroken(f"the connection broke: {error.strerror or error}") from error
+                raise ConnectionBroken(f"the connection failed: {error.strerror or error}") from error
 
     def _wait(self, event: int) -> None:
         self._check()
@@ -139,11 +139,12 @@ class Stream(io.RawIOBase):
         if self._unanswered is not None:
             self._unanswered += elapsed
         if max(self._silent, self._unanswered or 0.0) >= self._limits.silence:
-            raise TooSlow(f"the server was silent for {self._limits.silence:g} s")
+            raise TooSlow(f"the server sent nothing for {self._limits.silence:g} s")
         if self._waited >= self._limits.window:
             if self._received < self._limits.slowest * self._limits.window:
                 raise TooSlow(
-                    f"slower than {self._limits.slowest} bytes/s: {self._received} bytes in a minute"
+                    f"slower than {self._limits.slowest} bytes/s: "
+                    f"{self._received} bytes in {self._limits.window:g} s"
                 )
             self._waited, self._received = 0.0, 0
 

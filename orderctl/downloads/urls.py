@@ -70,11 +70,12 @@ def parse(text: str) -> Url:
         parts = urlsplit(text.strip())
         scheme = parts.scheme.lower()
         if scheme not in _PORTS:
-            raise UrlRefused(f"only http and https URLs are downloaded, not {quote(scheme) or 'others'}:")
+            shown = f"not {quote(scheme)}:" if scheme else "and this one names no scheme"
+            raise UrlRefused(f"only http and https URLs can be downloaded, {shown}")
         port = _PORTS[scheme] if parts.port is None else parts.port
         if "\\" in parts.netloc:
             raise UrlRefused(
-                "malformed URL: a backslash in it; browsers and we would not agree what it means"
+                "malformed URL: there is a backslash before the path, which programs read differently"
             )
         return Url(scheme, _host(parts), port, _target(parts), _userinfo(parts))
     except ValueError as error:  # UnicodeError is one
@@ -96,17 +97,17 @@ def follow(base: Url, location: str) -> Url:
     except ValueError as error:
         raise UrlRefused(f"malformed redirect: {error}") from None
     if base.scheme == "https" and url.scheme == "http":
-        raise UrlRefused(f"{base.shown} redirects from https to http")
+        raise UrlRefused(f"{base.shown} redirects from https to http, which is not allowed")
     return url
 
 
 def _host(parts: SplitResult) -> str:
     if not parts.hostname:
-        raise UrlRefused("malformed URL: there is no host in it")
+        raise UrlRefused("malformed URL: it has no host")
     host = parts.hostname
     ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
     if any(c <= " " or c in '/\\?#@%<>"^`{|}\x7f' for c in ascii_host):
-        raise UrlRefused("malformed URL: the host has forbidden characters")
+        raise UrlRefused("malformed URL: the host contains forbidden characters")
     return ascii_host
 
 

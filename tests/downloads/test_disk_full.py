@@ -19,7 +19,7 @@ from tests.servers.scripted import answer, chunked
 def test_too_little_room_is_told_before_a_byte_is_fetched(course, course_server):
     url = course_server.add_course("/go", {"a.bin": 1000})
 
-    with pytest.raises(DiskFull, match="needs 1000 bytes") as caught:
+    with pytest.raises(DiskFull, match="1000 bytes and a reserve") as caught:
         course.run(url, handler=HttpHandler(reserve=2**62))
 
     assert caught.value.error_type is ErrorType.DISK_SPACE
@@ -33,7 +33,7 @@ def test_too_little_room_is_told_before_the_body_where_only_the_server_knows_the
     server = liar(lambda _asked: answer(b"x" * 100, length=2 << 20))
     context = course.context(f"{server.url}/a.bin")
 
-    with pytest.raises(DiskFull, match=f"needs {2 << 20} bytes"):
+    with pytest.raises(DiskFull, match=f": {2 << 20} bytes and a reserve"):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
 
 

@@ -206,7 +206,7 @@ def test_json_that_is_no_manifest_is_a_file_only_where_its_name_says_so(course, 
     course.run(f"{server.url}/data.json")
 
     assert course.files() == {"data.json": b'{"error": "no"}'}
-    with pytest.raises(InvalidManifest, match="no manifest"):
+    with pytest.raises(InvalidManifest, match="not a manifest"):
         course.run(f"{server.url}/lesson.mp4")
 
 

@@ -15,7 +15,7 @@ def test_our_own_handler_is_installed():
 
 def test_an_unknown_handler_is_refused_with_the_known_ones():
     with pytest.raises(
-        Misconfigured, match=r"worker\.handler: there is no handler 'ftp'; known: .*http"
+        Misconfigured, match=r"worker\.handler: handler 'ftp' not found; installed: .*http"
     ) as caught:
         registry.load("ftp")
 
