@@ -71,9 +71,14 @@ def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:
         elif match:
             orders.add(int(match[1]))
         else:
-            raise InvalidInput(f"{scope!r} is no scope", hint="use admin or order:123")
+            raise InvalidInput(
+                f"{scope!r} is not a valid scope: admin or order:ID",
+                hint="orderctl relay token --scope order:123",
+            )
     if not admin and not orders:
-        raise InvalidInput("a token needs a scope", hint="use admin or order:123")
+        raise InvalidInput(
+            "a token needs a scope: admin or order:ID", hint="orderctl relay token --scope order:123"
+        )
     return admin, frozenset(orders)
 
 
@@ -85,8 +90,8 @@ def require_secret(host: str, secret: str | None) -> None:
     """
     if secret is None and not is_loopback(host):
         raise Misconfigured(
-            f"setting relay.host: {host} is reachable by others, so relay.token_secret has to be set",
-            hint="openssl rand -hex 32 makes one; relay.token_secret_file reads it from a file",
+            f"setting relay.host: other machines can reach {host}, so relay.token_secret must be set",
+            hint='export ORDERCTL_RELAY_TOKEN_SECRET="$(openssl rand -hex 32)"',
         )
 
 

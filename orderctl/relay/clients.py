@@ -190,7 +190,7 @@ class SocketIoClient(RelayClient):
             case socketio.EventPacket(namespace=socketio.ROOT, call=call) if self._connected:
                 self._take(call, self._connected)
             case socketio.EventPacket():
-                self.line.hang_up(POLICY_VIOLATION, "connect first")
+                self.line.hang_up(POLICY_VIOLATION, "send a Connect packet first")
             case socketio.Disconnect(namespace=socketio.ROOT) | socketio.Close():
                 self._say_goodbye()
             case _:
@@ -240,7 +240,7 @@ class SocketIoClient(RelayClient):
             found = await self.exchange.recovery.find(pid)
         except RedisUnavailable:
             # It comes again, with the same pid; a new one would cost it its subscriptions.
-            self.line.hang_up(TRY_AGAIN, "the store does not answer")
+            self.line.hang_up(TRY_AGAIN, "Redis does not answer")
             return
         if found is None:
             self._welcome(access)

@@ -196,7 +196,7 @@ class Connection(ServerConnection):
 
     def _collect(self, frame: Frame) -> None:
         if frame.opcode is Opcode.BINARY:
-            self.hang_up(CloseCode.UNSUPPORTED_DATA, "text frames only")
+            self.hang_up(CloseCode.UNSUPPORTED_DATA, "binary frames are not supported")
         elif frame.opcode is Opcode.TEXT and frame.fin:
             self._receive(frame.data)
         elif frame.opcode is Opcode.TEXT:
@@ -262,7 +262,7 @@ class Connection(ServerConnection):
 
     def cut(self, code: int, why: str) -> None:
         """End the connection at once; the code can reach nobody, but stands in the log."""
-        _log.info("cut a client at %s: %s (%d)", self._address, why, code)
+        _log.info("closed the connection of a client at %s: %s (%d)", self._address, why, code)
         self.shared.tally.cut[why] += 1
         if self.client is not None:
             self.client.gone()
@@ -281,7 +281,7 @@ class Connection(ServerConnection):
 
     def _too_late(self) -> None:
         self.shared.tally.cut["unauthenticated"] += 1
-        self.hang_up(UNAUTHORIZED, "too late", leave=_SHORT_LEAVE)
+        self.hang_up(UNAUTHORIZED, f"no token within {_AUTH_TIMEOUT:g} s", leave=_SHORT_LEAVE)
 
     def _expire(self) -> None:
         self.shared.tally.cut["expired"] += 1

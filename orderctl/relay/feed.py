@@ -155,7 +155,7 @@ class Wire(asyncio.Protocol):
         if future.done():
             return
         if isinstance(item, hiredis.ReplyError):
-            future.set_exception(RedisUnavailable(f"Redis refuses: {item}"))
+            future.set_exception(RedisUnavailable(f"Redis refused the command: {item}"))
         else:
             future.set_result(item)
 
@@ -327,15 +327,17 @@ class Feed:
             if options.get("db"):
                 await wire.ask("SELECT", options["db"])
         except RedisUnavailable as error:
-            text = str(error).removeprefix("Redis refuses: ")
+            text = str(error).removeprefix("Redis refused the command: ")
             if text.startswith(_REFUSALS) or "unknown command" in text:
                 raise Misconfigured(
-                    f"setting redis.url: {text}", hint="Redis 6 or Valkey is needed"
+                    f"setting redis.url: {text}",
+                    hint="check the user and the password; the relay needs Redis 6 or newer, or Valkey",
                 ) from None
             raise
         if greeting.get(b"mode") == b"cluster":
             raise Misconfigured(
-                "setting redis.url: Redis Cluster is not supported", hint="name a single server"
+                "setting redis.url: Redis Cluster is not supported",
+                hint="name a single server, such as redis://localhost:6379/0",
             )
 
 

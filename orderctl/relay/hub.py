@@ -38,7 +38,7 @@ _PROGRESS: Final = MessageKind.PROGRESS.encode()
 
 
 class TooManySubscriptions(OrderctlError):
-    """This connection has as many subscriptions as it may have."""
+    """One connection asks for more subscriptions than it may have."""
 
 
 class EventLoop(Protocol):
@@ -105,7 +105,9 @@ class Hub:
             member.leaving.pop(room, None)
             return None
         if len(member.rooms) - len(member.leaving) >= self._max_subscriptions:
-            raise TooManySubscriptions(f"{self._max_subscriptions} subscriptions are the limit")
+            raise TooManySubscriptions(
+                f"too many subscriptions: one connection may have {self._max_subscriptions}"
+            )
         if room is None:
             room = self.rooms[name] = Room(topic)
         room.members[member.dialect][member] = None
@@ -170,7 +172,7 @@ class Hub:
     def _check(self, channel: bytes, payload: bytes) -> None:
         known = channels.parse(channel.decode("ascii", "replace"))
         if known is None:
-            raise InvalidMessage("there is no such channel")
+            raise InvalidMessage("unknown channel")
         messages.validate(known, payload)
 
     def _take(self, room: Room, message: Publication) -> None:

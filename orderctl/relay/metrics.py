@@ -56,26 +56,30 @@ class _Collector:
         yield clients
         worst, tally.worst_loop_lag = tally.worst_loop_lag, 0.0
         for name, text, value in (
-            ("connections", "Open connections, probes included.", tally.connections),
-            ("subscriptions", "Subscriptions of all clients.", exchange.hub.counts.subscriptions),
-            ("rooms", "Orders and tasks that somebody listens to.", len(exchange.hub.rooms)),
-            ("paused_clients", "Clients that do not read.", len(exchange.hub.paused)),
-            ("redis_up", "Whether Redis answers.", int(exchange.feed.up)),
-            ("redis_lag_seconds", "Round trip to Redis.", exchange.feed.lag),
-            ("event_loop_lag_seconds", "How late the event loop was at its last tick.", tally.loop_lag),
-            ("event_loop_lag_max_seconds", "How late it was at worst since the last scrape.", worst),
+            ("connections", "Open connections, including those of probes.", tally.connections),
+            ("subscriptions", "Subscriptions of all connected clients.", exchange.hub.counts.subscriptions),
+            ("rooms", "Orders and tasks with at least one subscribed client.", len(exchange.hub.rooms)),
+            (
+                "paused_clients",
+                "Clients whose socket is full, because they do not read.",
+                len(exchange.hub.paused),
+            ),
+            ("redis_up", "1 while the connection to Redis is up, else 0.", int(exchange.feed.up)),
+            ("redis_lag_seconds", "Round-trip time of the last ping to Redis.", exchange.feed.lag),
+            ("event_loop_lag_seconds", "Delay of the event loop at its last tick.", tally.loop_lag),
+            ("event_loop_lag_max_seconds", "Longest delay of the event loop since the last scrape.", worst),
         ):
             yield GaugeMetricFamily(f"orderctl_relay_{name}", text, value=value)
 
     def _counters(self) -> Iterator[Metric]:
         counts, tally = self._exchange.hub.counts, self._tally
         for name, text, value in (
-            ("publications", "Messages that came from Redis.", counts.publications),
-            ("frames_sent", "Messages that went to clients.", counts.frames),
-            ("bytes_sent", "Their bytes.", counts.bytes),
-            ("frames_received", "Frames of clients.", tally.frames),
-            ("accepted_connections", "Connections so far.", tally.accepted),
-            ("redis_reconnects", "Connections to Redis that were lost.", self._exchange.feed.reconnects),
+            ("publications", "Messages received from Redis.", counts.publications),
+            ("frames_sent", "Messages sent to clients.", counts.frames),
+            ("bytes_sent", "Bytes of the messages sent to clients.", counts.bytes),
+            ("frames_received", "Frames received from clients.", tally.frames),
+            ("accepted_connections", "Connections accepted.", tally.accepted),
+            ("redis_reconnects", "Lost connections to Redis.", self._exchange.feed.reconnects),
         ):
             yield CounterMetricFamily(f"orderctl_relay_{name}", text, value=value)
         dropped = {
@@ -83,9 +87,9 @@ class _Collector:
             "overtaken": counts.overtaken,
             "coalesced": counts.coalesced,
         }
-        yield _labelled("dropped", "Messages that were not passed on.", dropped)
-        yield _labelled("refused_connections", "Connections that were refused.", tally.refused)
-        yield _labelled("cut_connections", "Connections that the relay ended.", tally.cut)
+        yield _labelled("dropped", "Messages from Redis that were not sent to clients.", dropped)
+        yield _labelled("refused_connections", "Connections refused by a limit.", tally.refused)
+        yield _labelled("cut_connections", "Connections closed by the relay.", tally.cut)
 
 
 def _labelled(name: str, text: str, values: dict[str, int] | Counter[str]) -> Metric:

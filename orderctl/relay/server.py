@@ -112,7 +112,7 @@ class RelayServer:
         try:
             found = await self._site.answer(_read_request(request))
         except ValueError:
-            found = Reply(400, b"this is no request\n")
+            found = Reply(400, b"malformed request\n")
         if isinstance(found, Upgrade):
             connection.upgrade = found
             return None

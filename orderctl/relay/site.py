@@ -116,9 +116,9 @@ class Site:
     def _refuse(self, request: Request) -> Reply | None:
         host, origin = request.headers.get("host"), request.headers.get("origin")
         if not self._gate.knows(host):
-            return self._error(request, 421, "this host is not served here: see the setting relay.hosts")
+            return self._error(request, 421, "this host name is not allowed: see the setting relay.hosts")
         if not self._gate.admits(origin, host):
-            return self._error(request, 403, "this origin may not connect: see the setting relay.origins")
+            return self._error(request, 403, "this origin is not allowed: see the setting relay.origins")
         if request.method == "OPTIONS":
             return Reply(204, headers={"Allow": ", ".join(self._methods)})
         if request.method not in self._methods:
@@ -145,7 +145,7 @@ class Site:
             return in_json(405, {"error": "POST is not supported here"}, Allow="GET, HEAD, OPTIONS")
         if request.path in self._probes:
             return self._probes[request.path](access)
-        return self._pages.find(request) or in_json(404, {"error": "there is no such page"})
+        return self._pages.find(request) or in_json(404, {"error": "page not found"})
 
     def _upgrade(self, request: Request, access: Access | None) -> Reply | Upgrade:
         dialect = _WEBSOCKETS[request.path]
@@ -155,12 +155,12 @@ class Site:
             if request.query.get("EIO") != _EIO:
                 return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
         if not request.wants_websocket:
-            return in_json(426, {"error": "this is a WebSocket"}, Upgrade="websocket")
+            return in_json(426, {"error": "this path is for WebSocket connections only"}, Upgrade="websocket")
         return Upgrade(dialect, access)
 
     async def _answer_api(self, request: Request, access: Access | None) -> Reply:
         if access is None:
-            reply = self._api.empty(request, 401, "a token is needed")
+            reply = self._api.empty(request, 401, "a token is required")
             return dataclasses.replace(reply, headers={**reply.headers, "WWW-Authenticate": "Bearer"})
         if request.method == "POST" and not request.headers.get(ACTION_HEADER.lower()):
             return self._api.empty(request, 403, f"the header {ACTION_HEADER} is missing")
@@ -173,7 +173,9 @@ class Site:
 
     def _metrics(self, access: Access | None) -> Reply:
         if access is None or not access.admin:
-            return in_json(401, {"error": "a token of scope admin is needed"}, WWW_Authenticate="Bearer")
+            return in_json(
+                401, {"error": "a token with the scope admin is required"}, WWW_Authenticate="Bearer"
+            )
         return Reply(200, self._exposition(), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
 
     def _cross_origin(self, request: Request) -> dict[str, str]:

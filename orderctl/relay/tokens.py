@@ -49,7 +49,7 @@ def verify(secret: str, token: str) -> Access:
         Unauthorized: When it is not ours, expired, or none at all.
     """
     if len(token) > _MAX_LENGTH:
-        raise Unauthorized("this is no token")
+        raise Unauthorized("the token is too long")
     try:
         claims = jwt.decode(
             token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"require": _CLAIMS}

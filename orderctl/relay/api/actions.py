@@ -72,4 +72,8 @@ class Actions:
             self._client = self._client or broker.brisk(self._redis_url, name="orderctl-relay-actions")
             doorbell.after_commit(self._client, self._queue, [moved])
         except OrderctlError as error:
-            _log.warning("task %d: workers are told later: %s", moved.tasks[0].id, error)
+            _log.warning(
+                "task %d: Redis does not answer, so `reconcile` notifies the workers later: %s",
+                moved.tasks[0].id,
+                error,
+            )

@@ -45,7 +45,7 @@ class Cache(Generic[T]):
             async with asyncio.timeout(patience):
                 return await asyncio.shield(self._making)
         except TimeoutError:
-            raise Late(f"the database has not answered within {patience:g} s") from None
+            raise Late(f"the database did not answer within {patience:g} s") from None
 
     async def _renew(self) -> T:
         try:

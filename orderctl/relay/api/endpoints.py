@@ -107,7 +107,7 @@ class Endpoints:
         if match := _ORDER.fullmatch(request.path):
             answer = self._logs if match[2] else self._order
             return await answer(request, int(match[1]))
-        return self.empty(request, 404, "there is no such resource")
+        return self.empty(request, 404, "resource not found")
 
     # Reading.
 
@@ -189,10 +189,14 @@ class Endpoints:
     async def _act(self, request: Request, access: Access) -> Reply:
         match = _ACTION.fullmatch(request.path)
         if match is None:
-            return self.empty(request, 404, "there is no such resource")
+            return self.empty(request, 404, "resource not found")
         chosen = self._actions
         if chosen is None:
-            return self.empty(request, 403, "actions are off: orderctl relay start --allow-actions")
+            return self.empty(
+                request,
+                403,
+                "actions are disabled: start the relay with `orderctl relay start --allow-actions`",
+            )
 
         def work() -> Json:
             return chosen.carry_out(match[2], int(match[1]), actor=access.subject)
@@ -202,7 +206,7 @@ class Endpoints:
     def _session(self, request: Request, access: Access) -> Reply:
         ends = request.path == _GOODBYE
         if ends and request.method != "POST":
-            return self.empty(request, 404, "there is no such resource")
+            return self.empty(request, 404, "resource not found")
         limited = access.expires != float("inf")
         session = {
             "subject": access.subject,
@@ -216,7 +220,7 @@ class Endpoints:
             return in_json(200, {"data": session})
         token = request.headers.get("authorization", "").partition(" ")[2].strip()
         if not token and not ends:
-            return self.empty(request, 401, "send the token as Authorization: Bearer")
+            return self.empty(request, 401, "send the token in the header Authorization: Bearer TOKEN")
         value, age = ("", 0) if ends else (token, int(access.expires - time.time()))
         return in_json(200, {"data": session}, Set_Cookie=_cookie(request, value, age))
 
@@ -241,7 +245,7 @@ def _number(request: Request, name: str, default: int | None, most: int) -> int 
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or int(text) < 1:
-        raise InvalidInput(f"{name} needs a whole number above 0, not {text[:40]!r}")
+        raise InvalidInput(f"{name} must be a whole number above 0, not {text[:40]!r}")
     return min(int(text), most)
 
 

@@ -23,11 +23,11 @@ _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]
 
 
 class Overloaded(Unavailable):
-    """The relay has too much to do."""
+    """The relay is overloaded: too many requests wait for the database."""
 
 
 class Late(Unavailable):
-    """The database takes too long."""
+    """The database did not answer in time."""
 
 
 class Threads:
@@ -64,7 +64,7 @@ class Threads:
             async with asyncio.timeout(deadline):
                 return await future
         except TimeoutError:
-            raise Late(f"the database has not answered within {deadline:g} s") from None
+            raise Late(f"the database did not answer within {deadline:g} s") from None
 
     def _start(self) -> None:
         if not self._started:

@@ -70,7 +70,7 @@ def action_of(call: Call) -> tuple[str, Topic]:
     action, _, word = call.event.partition(":")
     scope = _SCOPES.get(word)
     if scope is None or action not in _ACTIONS:
-        raise InvalidCall(f"there is no event {call.event!r}")
+        raise InvalidCall(f"unknown event {call.event!r}")
     key = _KEYS[scope]
     if not isinstance(call.data, dict):
         raise InvalidCall(f"{call.event} needs {{{key}: number}}")
@@ -82,7 +82,7 @@ def _id(value: object, key: str) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MAX_ID)):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ID:
-        raise InvalidCall(f"{key} needs a whole number above 0")
+        raise InvalidCall(f"{key} must be a whole number above 0")
     return value
 
 
@@ -95,7 +95,7 @@ def parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except (ValueError, RecursionError):
-        raise InvalidFrame("not JSON") from None
+        raise InvalidFrame("the frame is not valid JSON") from None
 
 
 def to_json(value: Any) -> bytes:

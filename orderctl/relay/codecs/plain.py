@@ -2,7 +2,7 @@
 
 client   {"event": "subscribe:task", "data": {"taskId": 456}, "id": 1}
 server   {"event": "ack", "id": 1, "data": {...}}
-         {"event": "error", "id": 1, "error": "taskId needs a whole number above 0"}
+         {"event": "error", "id": 1, "error": "taskId must be a whole number above 0"}
          {"event": "progress", "data": {"scope": "task", "id": 456, "type": "progress", "data": {...}}}
 
 Each call is answered, with its ``id`` where it has one.
@@ -26,17 +26,17 @@ def decode(text: str) -> Call:
     """
     frame = parse_json(text)
     if not isinstance(frame, dict):
-        raise InvalidFrame("a frame is a JSON object")
+        raise InvalidFrame("a frame must be a JSON object")
     event = frame.get("event")
     if not isinstance(event, str) or not 0 < len(event) <= MAX_NAME:
-        raise InvalidFrame(f"event needs a text of at most {MAX_NAME} characters")
+        raise InvalidFrame(f"event must be a string of 1 to {MAX_NAME} characters")
     return Call(event, frame.get("data"), _read_id(frame.get("id")))
 
 
 def _read_id(value: object) -> int | str | None:
     whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
     if value is not None and not whole and not (isinstance(value, str) and len(value) <= _MAX_ID):
-        raise InvalidFrame("id needs a whole number or a short text")
+        raise InvalidFrame(f"id must be a whole number or a string of at most {_MAX_ID} characters")
     return value  # type: ignore[return-value]
 
 

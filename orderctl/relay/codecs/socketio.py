@@ -83,10 +83,10 @@ def decode(text: str) -> Packet:
         return Ignored()
     head = _HEAD.match(text)
     if head is None:
-        raise InvalidFrame("not a packet of Engine.IO 4")
+        raise InvalidFrame("not an Engine.IO 4 packet")
     namespace = head[2] or ROOT
     if len(namespace) > _MAX_NAMESPACE or len(head[3]) > _MAX_ACK_DIGITS:
-        raise InvalidFrame("a namespace or an id is too long")
+        raise InvalidFrame("the namespace or the acknowledgement id is too long")
     return _read(head[1], namespace, int(head[3]) if head[3] else None, text[head.end() :])
 
 
@@ -99,20 +99,20 @@ def _read(kind: str, namespace: str, ack: int | None, rest: str) -> Packet:
         return EventPacket(namespace, _read_call(rest, ack))
     if kind == "3" and ack is not None:
         return Ignored()
-    raise InvalidFrame("not a packet that a client sends")
+    raise InvalidFrame("not a packet that a client may send")
 
 
 def _read_auth(rest: str) -> dict[str, Any]:
     auth = parse_json(rest) if rest else {}
     if not isinstance(auth, dict):
-        raise InvalidFrame("auth needs an object")
+        raise InvalidFrame("auth must be a JSON object")
     return auth
 
 
 def _read_call(rest: str, ack: int | None) -> Call:
     arguments = parse_json(rest)
     if not isinstance(arguments, list) or not arguments or not isinstance(arguments[0], str):
-        raise InvalidFrame("an event needs a list that begins with its name")
+        raise InvalidFrame("an event must be a JSON list that begins with the event's name")
     if len(arguments[0]) > MAX_NAME:
         raise InvalidFrame("the event's name is too long")
     return Call(arguments[0], arguments[1] if len(arguments) > 1 else None, ack)
