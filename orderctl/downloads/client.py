@@ -75,7 +75,7 @@ class Answer:
         if not view:
             return 0
         self._connection.budget = len(view) + _OVERHEAD
-        with _spoken(self.url):
+        with _translating(self.url):
             count = self._readinto(view)
         if self._left is not None:
             self._left -= count
@@ -138,8 +138,8 @@ class HttpClient:
         url = urls.parse(text)
         origin, authorization = url.origin, url.authorization
         for _ in range(MAX_REDIRECTS + 1):
-            told = authorization if url.origin == origin else None
-            with self._request(url, headers or {}, told) as answer:
+            credentials = authorization if url.origin == origin else None
+            with self._request(url, headers or {}, credentials) as answer:
                 location = answer.header("Location")
                 if answer.status not in _REDIRECTS or not location:
                     yield answer
@@ -157,7 +157,7 @@ class HttpClient:
             connection.budget = _OVERHEAD
             # The response flushes and closes the file it reads from, so it goes before the connection.
             with closing(HTTPResponse(_Source(connection), method="GET")) as response:  # type: ignore[arg-type]
-                with _spoken(url):
+                with _translating(url):
                     response.begin()
                 connection.answered()
                 yield Answer(url, connection, response)
@@ -209,7 +209,7 @@ def _content_length(response: HTTPResponse) -> int | None:
 
 
 @contextmanager
-def _spoken(url: Url) -> Iterator[None]:
+def _translating(url: Url) -> Iterator[None]:
     """Turn what http.client says about a malformed answer into our errors."""
     try:
         yield

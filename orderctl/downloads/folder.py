@@ -49,7 +49,7 @@ class Folder:
         shown = f"{self.shown}/{name}"
         if name in {".", ".."}:
             raise LinkRefused(f"{shown!r} leads out of the download directory")
-        with told(shown):
+        with translating(shown):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=self.descriptor)
                 os.fsync(self.descriptor)
@@ -63,7 +63,7 @@ class Folder:
                 elsewhere.
         """
         shown = f"{self.shown}/{name}"
-        with told(shown):
+        with translating(shown):
             try:
                 descriptor = os.open(name, flags | _SAFELY, 0o666, dir_fd=self.descriptor)
             except FileNotFoundError:
@@ -117,7 +117,7 @@ def opened(root: Path, relative: str) -> Iterator[Folder]:
         LinkRefused: A link or a file stands in the way.
         NotPermitted: The operating system refuses.
     """
-    with told(str(root)):
+    with translating(str(root)):
         root.mkdir(parents=True, exist_ok=True)
         folder = Folder(os.open(root, _FOLDER), str(root))
     for name in filter(None, relative.split("/")):
@@ -128,7 +128,7 @@ def opened(root: Path, relative: str) -> Iterator[Folder]:
 
 
 @contextmanager
-def told(shown: str) -> Iterator[None]:
+def translating(shown: str) -> Iterator[None]:
     """Turn errors of the file system into ours, with the path."""
     try:
         yield

@@ -62,7 +62,7 @@ class HttpHandler:
         for index, file in enumerate(enrollment.files):
             context.check()
             outer, _, name = f"{context.folder_name}/{file.name}".rpartition("/")
-            with folder.opened(root, outer) as opened, folder.told(file.name):
+            with folder.opened(root, outer) as opened, folder.translating(file.name):
                 Fetch(context, client, opened, file, index, meter, self._reserve).run()
             finished.setdefault(outer, set()).add(name)
         for outer, names_there in finished.items():

@@ -67,14 +67,14 @@ class Meter:
         self._file, self._name, self._here = index, name, have
         if size is not None:
             self._sizes[index] = size
-        self._tell()
+        self._send_report()
 
     def advance(self, count: int) -> None:
         """Count bytes of the current file that have come."""
         self._here += count
         self._speed.add(count)
         if self._clock() - self._reported >= _INTERVAL:
-            self._tell()
+            self._send_report()
 
     def end(self, size: int) -> None:
         """The current file is finished."""
@@ -82,9 +82,9 @@ class Meter:
         self._done += size
         self._here = 0
         self._file += 1
-        self._tell()
+        self._send_report()
 
-    def _tell(self) -> None:
+    def _send_report(self) -> None:
         self._reported = self._clock()
         self._report(self._percent(), self._name, self._speed.value)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from orderctl import faultpoints
 from orderctl.downloads.errors import DiskFull, DownloadError, NotPermitted
-from orderctl.downloads.folder import Folder, told
+from orderctl.downloads.folder import Folder, translating
 
 _BLOCK = 1 << 20
 _MAX_RECORD = 16 * 1024
@@ -77,7 +77,7 @@ class Part:
             DiskFull: The part is given up then: on a full disk nobody else could write what happened.
         """
         try:
-            with told(self.final):
+            with translating(self.final):
                 self._write(view)
         except DiskFull:
             self.restart()
@@ -122,7 +122,7 @@ class Part:
         """Keep where the bytes come from, for a later attempt."""
         record = Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id())
         name = _record_name(self.final)
-        with told(name):
+        with translating(name):
             self._folder.remove(name)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             descriptor = self._folder.open(name, flags)
@@ -137,7 +137,7 @@ class Part:
             check: Asked last, right before the file appears.
         """
         try:
-            with told(self.final):
+            with translating(self.final):
                 faultpoints.point("fsync.before")
                 os.fsync(self._descriptor)
                 faultpoints.point("fsync.after")
@@ -146,7 +146,7 @@ class Part:
             self.restart()
             raise
         check()
-        with told(self.final):
+        with translating(self.final):
             self._folder.replace(self.name, self.final)
         self.named = False
 

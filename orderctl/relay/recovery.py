@@ -64,21 +64,21 @@ class Recovery:
         rooms = [[str(topic.scope), topic.id] for topic in topics]
         if rooms:
             value = json.dumps({"sid": session.sid, "rooms": rooms}, separators=(",", ":"))
-            self._tell("SET", _key(session.pid), value, "EX", _PRESENT)
+            self._send("SET", _key(session.pid), value, "EX", _PRESENT)
         else:
             self.forget(session)
 
     def renew(self, session: Session) -> None:
         """The client is still there."""
-        self._tell("EXPIRE", _key(session.pid), _PRESENT)
+        self._send("EXPIRE", _key(session.pid), _PRESENT)
 
     def part(self, session: Session) -> None:
         """The client is gone, perhaps for a moment only."""
-        self._tell("EXPIRE", _key(session.pid), AWAY)
+        self._send("EXPIRE", _key(session.pid), AWAY)
 
     def forget(self, session: Session) -> None:
         """The client has said goodbye."""
-        self._tell("DEL", _key(session.pid))
+        self._send("DEL", _key(session.pid))
 
     async def find(self, pid: object) -> tuple[Session, list[Topic]] | None:
         """The session of a client that has come back; None when there is none.
@@ -92,7 +92,7 @@ class Recovery:
         value = await self._feed.ask("GET", _key(pid))
         return None if value is None else _read(pid, value)
 
-    def _tell(self, *command: str | int) -> None:
+    def _send(self, *command: str | int) -> None:
         try:
             answer = self._feed.ask(*command)
         except RedisUnavailable:

@@ -57,7 +57,7 @@ Sender = Callable[[Entry], "bool | str"]
 def send(settings: Settings) -> None:
     """Send what stands in the outbox, each second; each group in a thread of its own, so that none waits for another."""
     engine = rounds.open_database(settings, pool_size=len(GROUPS))
-    stop = rounds.until_told()
+    stop = rounds.stop_on_sigterm()
     threads = [
         threading.Thread(target=_send_group, args=(engine, settings, group, stop), name=group[0])
         for group in GROUPS
@@ -156,14 +156,14 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
         return
     remark = outcome if isinstance(outcome, str) else None
     if remark:
-        _say_once(remark)
+        _log_once(remark)
     (report.dropped if remark else report.sent).append(entry.dedup_key)
     # It has left: forgetting that for an outage of the database would send it again.
     database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
 
 
 @cache
-def _say_once(remark: str) -> None:
+def _log_once(remark: str) -> None:
     _log.info("no message is sent: %s", remark)
 
 

@@ -37,4 +37,4 @@ def keep(settings: Settings, supervisor: str) -> None:
         for finding in found:
             _log.info("%s", finding.text)
 
-    rounds.each_second(settings, turn, rounds.until_told())
+    rounds.each_second(settings, turn, rounds.stop_on_sigterm())

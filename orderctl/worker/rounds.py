@@ -27,7 +27,7 @@ def open_database(settings: Settings, *, pool_size: int = 1) -> Engine:
     return database.connect(url, pool_size=pool_size, lock_wait_seconds=1, answer_timeout=10)
 
 
-def until_told() -> StopRequest:
+def stop_on_sigterm() -> StopRequest:
     """What SIGTERM makes.
 
     No event: a handler that sets one, and has come in the midst of a wait for it, waits for itself for ever.

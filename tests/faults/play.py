@@ -108,7 +108,7 @@ def _tell_after(settings: Settings, number: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return count
 
-    stop = rounds.until_told()
+    stop = rounds.stop_on_sigterm()
     try:
         rounds.each_second(settings, lambda _: sys.settrace(count), stop)
     finally:

@@ -363,7 +363,7 @@ def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.__dict__["settings"] = replace(world.settings, mail=Mail(), notify=Notify())
-    courier._say_once.cache_clear()
+    courier._log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="orderctl"):
         for number in range(3):
             _end(world, f"DH{number}")

@@ -60,11 +60,11 @@ class Actions:
             return tasks.cancel(connection, task_id, actor=actor, source=Source.RELAY)
 
         moved = database.transact(self._engine, work)
-        self._tell(moved)
+        self._notify(moved)
         [task] = moved.tasks
         return {"id": task_id, "status": task.status, "attempt": task.attempt}
 
-    def _tell(self, moved: Moved) -> None:
+    def _notify(self, moved: Moved) -> None:
         # It is committed: what is not told now, reconcile tells within a second of Redis coming back.
         from orderctl import doorbell  # noqa: PLC0415 - 240 ms that most relays never need
 

@@ -80,12 +80,12 @@ class Threads:
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits
-                _tell(loop, _fail, future, error)
+                _call_in_loop(loop, _fail, future, error)
             else:
-                _tell(loop, _finish, future, result)
+                _call_in_loop(loop, _finish, future, result)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, how: Callable[..., None], *arguments: Any) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, how: Callable[..., None], *arguments: Any) -> None:
     try:
         loop.call_soon_threadsafe(how, *arguments)
     except RuntimeError:  # the relay has ended meanwhile
