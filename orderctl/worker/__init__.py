@@ -1,1 +1,1 @@
-"""What carries tasks out: the supervisor, its workers, the keeper and the courier."""
+"""The processes that carry tasks out: the supervisor, its workers, the keeper and the courier."""

@@ -1,7 +1,7 @@
-"""Which jobs our workers run: ``orderctl.jobs.run_task(task_id)`` and no other.
+"""The check of each RQ job before it runs: only ``orderctl.jobs.run_task(task_id)`` is allowed.
 
-A queue on a shared Redis takes what anybody puts into it: ``os.system``, callbacks, pickles, half a hash.
-All of that is looked at as bytes, before RQ unpacks it, and set aside.
+Any program on a shared Redis can put jobs into the queue: ``os.system``, callbacks, pickles, half a hash.
+Each job is checked as bytes, before RQ unpacks it. A job that fails the check is set aside.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import redis
 from orderctl import channels, clock
 from orderctl.doorbell import FUNCTION
 
-#: How many rejected jobs are kept to be looked at.
+#: Number of rejected jobs that are kept for inspection.
 _KEPT: Final = 200
-#: Ours are about 60 bytes.
+#: Longest call after decompression, in bytes. orderctl's own calls have about 60.
 _MAX_DATA: Final = 4096
-#: Fields of a job that would have RQ run something else besides, or again.
+#: Fields of a job that make RQ run something else as well, or run the job again.
 _FORBIDDEN: Final = (
     "success_callback_name",
     "failure_callback_name",
@@ -47,17 +47,17 @@ class Rejected:
 
     @property
     def task_id(self) -> int | None:
-        """The task that it names, if any."""
+        """Id of the task that the job id names, None if it names none."""
         match = _JOB_ID.match(self.job_id)
         return int(match[1]) if match else None
 
 
 def find_fault(job_id: str, fields: Mapping[bytes, bytes]) -> str | None:
-    """Why a job must not run, or None when it is one of ours.
+    """Return why a job must not run, or None when it is one of orderctl's.
 
     Args:
-        job_id: Its id.
-        fields: Its hash as it stands in Redis.
+        job_id: The job's id.
+        fields: The job's hash in Redis.
     """
     match = _JOB_ID.match(job_id)
     if match is None:
@@ -77,9 +77,9 @@ def find_fault(job_id: str, fields: Mapping[bytes, bytes]) -> str | None:
 
 
 def _call(data: bytes) -> list[Any] | None:
-    """The four parts of a call as RQ's JSON serializer writes it, or None for anything else."""
+    """Return the four parts of a call that RQ's JSON serializer wrote, or None for anything else."""
     try:
-        # Bounded: a few bytes can unpack to gigabytes.
+        # The length is limited because a few bytes can unpack to gigabytes.
         text = zlib.decompressobj().decompress(data, _MAX_DATA)
         call = json.loads(text)
     except (zlib.error, ValueError, RecursionError):
@@ -88,13 +88,13 @@ def _call(data: bytes) -> list[Any] | None:
 
 
 def set_aside(client: redis.Redis, queue_key: str, job_id: str, reason: str) -> Rejected:
-    """Take a job out of the way and keep a note of it.
+    """Delete a rejected job from Redis and keep a note of it.
 
     Args:
-        client: Redis.
+        client: A Redis client.
         queue_key: RQ's key of the queue.
         job_id: The job.
-        reason: From :func:`find_fault`.
+        reason: Why, from :func:`find_fault`.
     """
     rejected = Rejected(job_id[:200], queue_key.rpartition(":")[2], reason, clock.milliseconds())
     with client.pipeline(transaction=True) as pipeline:
@@ -106,6 +106,6 @@ def set_aside(client: redis.Redis, queue_key: str, job_id: str, reason: str) -> 
 
 
 def rejected(client: redis.Redis, limit: int = _KEPT) -> list[Rejected]:
-    """What was set aside, the newest first."""
+    """Return at most ``limit`` rejected jobs, the newest first."""
     notes: Any = client.lrange(channels.REJECTED_JOBS, 0, limit - 1)
     return [Rejected(**json.loads(note)) for note in notes]

@@ -1,4 +1,4 @@
-"""One attempt at one task: claim it, run the handler, write its end down, tell the listeners."""
+"""One attempt at one task: claim the task, run the handler, record the result, publish it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Say = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a worker works with.
+    """What an attempt needs.
 
     Attributes:
-        worker: Its name.
-        handler: Fetches the files.
-        client: The hasty Redis client.
-        stop: Made when the task is to be given back.
+        worker: The worker's name.
+        handler: The handler that fetches the files.
+        client: The hasty Redis client, for messages that may get lost.
+        stop: Set when the worker has to stop and release its task.
     """
 
     settings: Settings
@@ -48,13 +48,14 @@ class Tools:
 
 
 def run(tools: Tools, task_id: int) -> Moved | None:
-    """Carry a task out if it is waiting.
+    """Claim a task and carry it out, if it is waiting.
 
     Returns:
-        How the attempt ended; None when the task was not there for us, or was lost on the way.
+        How the attempt ended; None when the task could not be claimed, or its lease was lost.
 
     Raises:
-        DatabaseUnavailable: When nothing could be claimed; reconcile rings again.
+        DatabaseUnavailable: When the task could not be claimed because the database did not answer; reconcile
+            queues it again.
     """
     worker = tools.settings.worker
     began, token = clock.elapsed(), str(uuid.uuid4())
@@ -107,7 +108,7 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
 
 
 def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: ProgressEmitter) -> Moved:
-    """Run the handler and write down how it ended; LeaseLost when it is not ours to write."""
+    """Run the handler and record how it ended; raises LeaseLost when another worker has the task."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     try:
         done, delivery, details = _handle(tools, claim, heartbeat, say)
@@ -115,7 +116,7 @@ def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: Progre
         raise
     except Stopping:
         return _persist(tools, heartbeat, lambda c: leases.release(c, claim, reason="the worker stops"))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises ends its task badly
+    except Exception as error:  # noqa: BLE001 - any exception of a handler fails the task
         failure = failures.describe(error)
         _log.warning("task %s: %s: %s", claim.task_id, failure.error_type, failure.message)
         say(0, f"Failed: {failure.message[:200]}", at_once=True)
@@ -167,10 +168,12 @@ def _context(tools: Tools, claim: Claim, heartbeat: Heartbeat, say: Say) -> Cont
 
 
 def _persist(tools: Tools, heartbeat: Heartbeat, work: Callable[[Connection], T]) -> T:
-    """Write an end down however long the database is away; the fence keeps a late one out.
+    """Record a change of the task, and retry while the database is away.
+
+    The fencing token keeps a late change out.
 
     Raises:
-        LeaseLost: When the task is somebody else's by now.
+        LeaseLost: When another worker has claimed the task in the meantime.
     """
     try:
         return database.insist(tools.engine, work, give_up=lambda: heartbeat.lost)

@@ -1,4 +1,4 @@
-"""The RQ worker: takes jobs of ours off the queue and runs each in a work-horse that dies with it."""
+"""The RQ worker: takes orderctl's jobs from the queue and runs each in a child process, the work-horse."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from orderctl.worker.allowlist import Rejected
 _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
-#: RQ waits 15 s less than this for a job, and 10 s longer than that for an answer: where one gets lost on the
-#: way, its default of 420 s has a worker sit there for seven minutes.
+#: RQ waits for a job 15 s less than this, and for the answer to that wait 10 s longer. When an answer gets
+#: lost, RQ's default of 420 s blocks the worker for seven minutes.
 _TTL_SECONDS = 20
-#: How much longer than asked for an answer to BLMOVE may take.
+#: How much longer than its timeout the answer to BLMOVE may take, in seconds.
 _LATE_SECONDS = 10
 
 
 class DownloadJob(Job):
-    """A job that has been admitted: whatever name it was queued under, it is this one function."""
+    """A job that passed the check. It always calls the same function."""
 
     @property
     def func(self) -> Callable[[int], None]:
-        """The function; ``doorbell.FUNCTION`` is its name on the wire and not where it stands."""
+        """The function to call. ``doorbell.FUNCTION`` is only its name in Redis, not its module path."""
         return jobs.run_task
 
 
 class GuardedQueue(Queue):
-    """A queue that hands out jobs of ours alone and sets everything else aside."""
+    """A queue that returns only orderctl's jobs and sets all others aside."""
 
-    #: Told of each job that was set aside.
+    #: Called with each job that was set aside.
     on_rejected: Any = staticmethod(lambda _rejected: None)
 
     @classmethod
@@ -59,27 +59,27 @@ class GuardedQueue(Queue):
         stopping: Callable[[], bool] = lambda: False,
         **_: Any,
     ) -> tuple[Job, Self] | None:
-        """As RQ's, but takes nothing while paused, and looks at a job's hash before it is unpacked.
+        """Like RQ's method, but take nothing while paused and check a job's hash before it is unpacked.
 
         Args:
-            queues: The one queue.
-            timeout: How long to wait for a job, in seconds; None not at all.
+            queues: A list with one queue.
+            timeout: How long to wait for a job, in seconds; None: do not wait.
             connection: A Redis client.
-            stopping: Looked at while waiting.
+            stopping: Asked while waiting; when it returns True the wait ends.
 
         Raises:
-            DequeueTimeout: When there was none in that time.
-            StopRequested: When ``stopping`` says so.
+            DequeueTimeout: When no job came in that time.
+            StopRequested: When ``stopping`` returned True.
         """
         (queue,) = queues
         while True:
             popped = (
                 None if cls._is_paused(connection, queue) else cls._pop(connection, queue, timeout, stopping)
             )
-            if popped is not None and cls._is_paused(connection, queue):  # meanwhile
+            if popped is not None and cls._is_paused(connection, queue):  # paused during the wait
                 cls._put_back(connection, queue, popped)
                 popped = None
-            if popped is None:  # that ends a burst; others come again, after a heartbeat
+            if popped is None:  # ends a burst; other workers send a heartbeat and wait again
                 if timeout is None:
                     return None
                 clock.rest(_PAUSE_SECONDS, stopping)
@@ -124,7 +124,7 @@ class GuardedQueue(Queue):
     @classmethod
     def _admit(cls, connection: redis.Redis, queue: Self, job_id: str) -> Job | None:
         fields: Any = connection.hgetall(Job.key_for(job_id))
-        if not fields:  # a job that is gone; its task is rung for again if it is still waiting
+        if not fields:  # the job has expired; if its task still waits, reconcile queues a new one
             queue.intermediate_queue.remove(job_id)
             return None
         fault = allowlist.find_fault(job_id, fields)
@@ -132,7 +132,7 @@ class GuardedQueue(Queue):
             job = (
                 None if fault else DownloadJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
             )
-        except Exception as error:  # noqa: BLE001 - whatever RQ makes of a stranger's hash
+        except Exception as error:  # noqa: BLE001 - another program wrote the hash; RQ may raise anything
             fault, job = f"RQ cannot read the job: {error!r:.200}", None
         if job is None:
             queue.intermediate_queue.remove(job_id)
@@ -141,7 +141,7 @@ class GuardedQueue(Queue):
                 allowlist.set_aside(connection, queue.key, job_id, fault or "the job no longer exists")
             )
             return None
-        # A stranger may have written these: nothing of a job is kept, and no alarm ends it.
+        # Another program may have set these. No result is kept, and no timeout ends the job.
         job.timeout, job.result_ttl, job.failure_ttl = -1, 0, 0
         return job
 
@@ -156,7 +156,7 @@ def _wait_for_answer(wire: Any, seconds: float, stopping: Callable[[], bool]) ->
 
 
 class DownloadWorker(Worker):
-    """An RQ worker that takes no commands from Redis, pauses per queue, and drains on signals."""
+    """An RQ worker that takes no commands from Redis, can be paused per queue, and drains on signals."""
 
     queue_class = GuardedQueue
 
@@ -174,25 +174,25 @@ class DownloadWorker(Worker):
         jobs.prepare(settings, name)
 
     def subscribe(self) -> None:
-        """Nothing: whoever reaches Redis could otherwise stop or kill our jobs."""
+        """Do nothing: with RQ's subscription any client of this Redis could stop or kill the jobs."""
 
     def unsubscribe(self) -> None:
-        """Nothing, as there is no subscription."""
+        """Do nothing, as there is no subscription."""
 
     def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
-        """Nothing: RQ's own switch pauses every worker on this Redis; ours is looked at with each job."""
+        """Do nothing: RQ's switch pauses all workers on this Redis; the queue checks orderctl's own."""
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
-        """As RQ's, but an outage of Redis does not end the worker, and with it the download that runs."""
+        """Like RQ's method, but an outage of Redis does not end the worker and its running download."""
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
             _log.warning("cannot send the worker's heartbeat to Redis: %s", error)
 
     def run_maintenance_tasks(self) -> None:
-        """Forget what dead workers have left: the truth is in the database.
+        """Delete what dead workers have left in Redis. The state of the tasks is in the database.
 
-        RQ's own unpacks each of those jobs, to fail it; one that cannot be unpacked ends every worker.
+        RQ's method unpacks each of those jobs to mark it as failed; one that cannot be unpacked ends every worker.
         """
         (queue,) = self.queues
         self.last_cleaned_at = utils.now()  # type: ignore[assignment]
@@ -203,14 +203,17 @@ class DownloadWorker(Worker):
         worker_registration.clean_worker_registry(queue)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Unlike RQ's this raises nothing: the signal may have come anywhere, also where a library swallows it."""
+        """Note that the worker has to stop.
+
+        Unlike RQ's method it raises nothing: a signal may arrive inside a library that swallows exceptions.
+        """
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
         broker.hurry(self.connection)
 
     def is_stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether a signal has asked the worker to stop."""
         return self._stop_requested
 
     def dequeue_job_and_maintain_ttl(
@@ -218,7 +221,7 @@ class DownloadWorker(Worker):
         timeout: int | None,
         max_idle_time: int | None = None,  # noqa: ARG002
     ) -> tuple[Job, Queue] | None:
-        """As RQ's, but it looks up from each wait to see whether it is to stop."""
+        """Like RQ's method, but check between short waits whether the worker has to stop."""
         self.set_state(WorkerStatus.IDLE)
         self.procline("Listening on " + ",".join(self.queue_names()))  # type: ignore[no-untyped-call]
         attempt = 0
@@ -228,7 +231,7 @@ class DownloadWorker(Worker):
             except DequeueTimeout:
                 attempt = 0
             except (redis.ConnectionError, redis.TimeoutError) as error:
-                if self.is_stopping():  # then it is not waited for
+                if self.is_stopping():  # do not wait for Redis then
                     break
                 _log.log(logging.INFO if attempt else logging.WARNING, "Redis does not answer: %s", error)
                 clock.rest(broker.backoff(attempt), self.is_stopping)
@@ -248,26 +251,26 @@ class DownloadWorker(Worker):
         return found
 
     def teardown(self) -> None:
-        """As RQ's; without Redis there is nobody to say goodbye to."""
+        """Like RQ's method, but ignore an outage of Redis."""
         try:
             super().teardown()  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
             _log.info("cannot report the worker's end to Redis: %s", error)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """As RQ's, in a process that dies with the worker, and whose end waits for no Redis."""
+        """Like RQ's method, in a process that dies with the worker and does not wait for Redis at its end."""
         processes.die_with(self.pid or 0)
         broker.hurry(self.connection)
         faultpoints.point("horse.forked")
         super().main_work_horse(job, queue)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Have the work-horse give its task back, and go on waiting for it."""
+        """Ask the work-horse to release its task; the worker goes on waiting for its end."""
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)
 
     def note_rejected(self, rejected: Rejected) -> None:
-        """Log a job that was set aside, and audit it where it names one of our tasks."""
+        """Log a job that was set aside, and record it in the audit log if it names a task."""
         _log.warning("job %r was set aside: %s", rejected.job_id, rejected.reason)
         if rejected.task_id is None:
             return
@@ -283,7 +286,7 @@ class DownloadWorker(Worker):
 
 
 def open_database(settings: Settings) -> Engine:
-    """The database of these settings."""
+    """Connect to the database of these settings."""
     return database.connect(database.url(settings), pool_size=settings.database.pool_size)
 
 
@@ -301,11 +304,11 @@ def _audit(connection: Connection, rejected: Rejected) -> None:
 
 
 def work(settings: Settings, name: str, *, burst: bool = False) -> None:
-    """Run jobs until told to stop; in burst mode until the queue is empty.
+    """Run jobs until a signal asks to stop; in burst mode until the queue is empty.
 
     Args:
         settings: All settings.
         name: The worker's name, unique over all hosts.
-        burst: End when there is nothing left.
+        burst: End when the queue is empty.
     """
     DownloadWorker(settings, name).work(burst=burst, logging_level="WARNING")

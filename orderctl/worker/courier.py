@@ -1,4 +1,4 @@
-"""The courier: sends what stands in the outbox, each entry once, and tries again what would not go."""
+"""The courier: sends the entries of the outbox, each once, and retries those that could not be sent."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from orderctl.worker.heartbeat import StopRequest
 
 _log = logging.getLogger(__name__)
 
-#: Kinds that go together; a server that does not answer holds up its own group alone.
+#: Kinds that are sent one after the other; a server that does not answer delays only its own group.
 GROUPS: Final = ((EntryKind.COMPLETION,), (EntryKind.WEBHOOK,), (EntryKind.SUMMARY, EntryKind.ALERT))
-#: How long an entry stays with its taker, in seconds: longer than sending one takes.
+#: How long a courier holds an entry, in seconds: longer than sending takes.
 _LEASES: Final = {
     EntryKind.COMPLETION: 10.0,
     EntryKind.WEBHOOK: 60.0,
@@ -35,27 +35,31 @@ _LEASES: Final = {
 }
 _BATCH: Final = 20
 _LONGEST_PAUSE: Final = 3600.0
-#: Longest pause of what people are waiting for at their screens.
+#: Longest pause for live messages, which users wait for, in seconds.
 _LIVE_PAUSE: Final = 10.0
-#: After this many tries (about a day) an entry is given up, and the audit log says so.
+#: After this number of tries (about a day) the courier gives an entry up and records that in the audit log.
 _MOST_TRIES: Final = 30
 
 
 @dataclass(slots=True)
 class SendReport:
-    """What a round of sending did: dedup keys of what was sent, and of what was put off."""
+    """What one round has sent, postponed and given up, as dedup keys of the entries."""
 
     sent: list[str] = field(default_factory=list)
     postponed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
 
 
-#: Sends an entry; returns False when it was not ours any more, a remark when it was settled otherwise.
+#: Sends an entry. Returns True when it was sent, False when another courier has taken it, and a remark
+#: when nothing is to be sent.
 Sender = Callable[[Entry], "bool | str"]
 
 
 def send(settings: Settings) -> None:
-    """Send what stands in the outbox, each second; each group in a thread of its own, so that none waits for another."""
+    """Send the entries of the outbox each second, until SIGTERM.
+
+    Each group has a thread of its own, so that no group waits for another.
+    """
     engine = rounds.open_database(settings, pool_size=len(GROUPS))
     stop = rounds.stop_on_sigterm()
     threads = [
@@ -74,7 +78,7 @@ def _send_group(engine: Engine, settings: Settings, group: Sequence[EntryKind], 
 
     try:
         rounds.each_second(settings, turn, stop)
-    except BaseException:  # noqa: BLE001 - all end with one; the supervisor starts them again
+    except BaseException:  # noqa: BLE001 - one failed thread ends all; the supervisor restarts them
         _log.exception("the courier's thread for %s failed", group[0])
         stop.made = True
 
@@ -97,14 +101,16 @@ def send_due(
     groups: Sequence[Sequence[EntryKind]] = GROUPS,
     over: Callable[[], bool] = lambda: False,
 ) -> SendReport:
-    """Send all that is due; what is not configured is settled with a remark, so that nothing piles up.
+    """Send all entries that are due.
+
+    An entry whose receiver is not configured is marked as sent with a remark, so that entries do not pile up.
 
     Args:
         engine: The database.
         client: Redis.
         settings: Where mails and webhooks go.
         groups: Of :data:`GROUPS`; all of them, one after the other, by default.
-        over: Tells that no further one is to be sent; what was taken is given back then.
+        over: Returns True when no further entry may be sent; entries that are already taken are put back.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
@@ -147,7 +153,7 @@ def _send(
 
 def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> None:
     try:
-        # Those before it in the batch may have taken long.
+        # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
     except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not hold up the rest
         _postpone(engine, entry, error, report)
@@ -158,7 +164,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
     if remark:
         _log_once(remark)
     (report.dropped if remark else report.sent).append(entry.dedup_key)
-    # It has left: forgetting that for an outage of the database would send it again.
+    # Insist: if an outage of the database made us forget that it was sent, it would be sent again.
     database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
 
 

@@ -1,4 +1,4 @@
-"""Who is at work: what the supervisors say of themselves in Redis, and what the database says of their tasks."""
+"""The running supervisors: what they report in Redis, and which tasks they hold in the database."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from orderctl.schema import download_tasks
 from orderctl.settings import Settings
 from orderctl.states import UNFINISHED
 
-#: How long a supervisor is believed to live without a heartbeat, in seconds.
+#: How long a supervisor counts as alive after its last heartbeat, in seconds.
 _SIGN_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSign:
-    """A supervisor that sent a heartbeat in the last ten seconds, or whose tasks still have a lease.
+    """A supervisor that sent a heartbeat in the last ten seconds, or that holds tasks with a valid lease.
 
     Attributes:
-        alive: False when only the database knows of it.
+        alive: Whether it sent a heartbeat; False when only the database knows it.
         tasks: Ids of the tasks that its workers hold.
     """
 
@@ -44,7 +44,7 @@ class SupervisorSign:
 
 
 def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign]:
-    """Every supervisor that Redis or the database knows of.
+    """Return all supervisors that Redis or the database knows.
 
     Raises:
         RedisUnavailable: When Redis does not answer.
@@ -55,13 +55,13 @@ def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign
 
 
 def announce(client: redis.Redis, settings: Settings, name: str, *, started: int) -> None:
-    """Say that a supervisor lives, whose child this process is.
+    """Send the heartbeat of the supervisor, which is the parent of this process.
 
     Args:
         client: Redis.
-        settings: What its workers do.
-        name: The supervisor's.
-        started: Since when, in ms since the epoch.
+        settings: All settings; the queue and the number of workers are reported.
+        name: The supervisor's name.
+        started: When it was started, in ms since the epoch.
     """
     sign = {
         "name": name,
@@ -77,13 +77,13 @@ def announce(client: redis.Redis, settings: Settings, name: str, *, started: int
 
 
 def pause(client: redis.Redis, queue: str) -> None:
-    """Have the workers of a queue take no new tasks; what runs goes on."""
+    """Stop the workers of a queue from taking new tasks; running tasks go on."""
     with broker.translating():
         client.set(channels.paused(queue), 1)
 
 
 def resume(client: redis.Redis, queue: str) -> bool:
-    """Have them take tasks again; False when they were not paused."""
+    """Let the workers of a queue take tasks again; return False when they were not paused."""
     with broker.translating():
         return bool(client.delete(channels.paused(queue)))
 
@@ -95,10 +95,10 @@ def is_paused(client: redis.Redis, queue: str) -> bool:
 
 
 def stop(client: redis.Redis, name: str) -> None:
-    """Have a supervisor drain and end, within about a second of its own clock.
+    """Ask a supervisor to drain and end. Its keeper sees the request within about a second.
 
     Raises:
-        NotFound: When no supervisor of that name is alive.
+        NotFound: When there is no running supervisor of that name.
     """
     with broker.translating():
         if not client.exists(channels.supervisor(name)):
@@ -107,7 +107,7 @@ def stop(client: redis.Redis, name: str) -> None:
 
 
 def _held(connection: Connection) -> dict[str, list[int]]:
-    """Tasks with a lease that holds, by the supervisor whose worker holds it."""
+    """Return the ids of the tasks with a valid lease, by the supervisor whose worker holds them."""
     task = download_tasks.c
     query = select(task.id, task.worker).where(
         task.status.in_(UNFINISHED), task.lease_until >= database.utc_now(), task.worker.is_not(None)

@@ -1,4 +1,4 @@
-"""The heartbeat of a claim: keeps the lease while an attempt runs, and knows when it is lost."""
+"""The heartbeat of a claim: extends the lease while an attempt runs, and notices when it is lost."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _log = logging.getLogger(__name__)
 
 
 class Stopping(OrderctlError):
-    """The worker is to stop and give its task back."""
+    """The worker has to stop and release its task."""
 
 
 @dataclass(slots=True)
 class StopRequest:
-    """Whether the worker is to stop; a signal handler sets it."""
+    """Whether the worker has to stop. A signal handler sets ``made``."""
 
     made: bool = False
 
 
 class Heartbeat:
-    """Beats in a thread of its own; ``check`` tells the attempt whether it may go on.
+    """Extends the lease from a thread of its own; ``check`` ends the attempt when it may not go on.
 
     Args:
-        beat: Extends the lease in the database; raises LeaseLost when it is somebody else's.
-        lease_seconds: How long one beat holds.
-        stop: Ends the attempt at its next check once it is made.
+        beat: Extends the lease in the database; raises LeaseLost when another worker has the task.
+        lease_seconds: How long the lease is valid after one heartbeat.
+        stop: Once its ``made`` is True, the attempt ends at its next check.
     """
 
     def __init__(self, beat: Callable[[], None], lease_seconds: float, stop: StopRequest) -> None:
@@ -57,18 +57,18 @@ class Heartbeat:
 
     @property
     def lost(self) -> bool:
-        """Whether the lease is known to be somebody else's."""
+        """Whether another worker is known to have the task."""
         return self._lost
 
     def check(self) -> None:
-        """Let the attempt go on, or end it.
+        """Return when the attempt may go on; raise an error when it must end.
 
-        After a silence longer than the lease (the process was stopped, the database was away) it first asks
-        the database, for as long as that takes: somebody else may have the task by now.
+        If the last heartbeat is older than the lease (the process was stopped, the database was away), it
+        first asks the database, until that answers: another worker may have the task by now.
 
         Raises:
-            LeaseLost: When the lease is somebody else's.
-            Stopping: When the worker is to stop.
+            LeaseLost: When another worker has the task.
+            Stopping: When the worker has to stop.
         """
         while not self._lost and clock.elapsed() - self._last > self._lease:
             self._beat_once()
@@ -83,7 +83,7 @@ class Heartbeat:
     def _run(self) -> None:
         pause = self._lease / 4
         while not self._over.wait(pause) and not self._lost:
-            # A missed beat is made up for at once: the next in its turn may come too late.
+            # A heartbeat that failed is repeated soon: the next regular one may come too late.
             pause = self._lease / 4 if self._beat_once() else min(1.0, self._lease / 10)
 
     def _beat_once(self) -> bool:
@@ -96,7 +96,7 @@ class Heartbeat:
             except DatabaseUnavailable as error:
                 _log.warning("the heartbeat did not reach the database: %s", error)
             except Exception:  # noqa: BLE001
-                # A heartbeat that dies silently would let two workers run one task.
+                # If this thread died silently, two workers could run one task.
                 _log.exception("the heartbeat failed")
             else:
                 self._last = began

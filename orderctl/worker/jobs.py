@@ -1,4 +1,7 @@
-"""What RQ calls in the work-horse. It calls by name, with the task's id alone: the rest stands ready here."""
+"""The function that RQ calls in the work-horse.
+
+It is called with the task's id only, so the worker stores its settings here before it forks.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from orderctl.settings import Settings, load
 from orderctl.worker import attempt, courier
 from orderctl.worker.heartbeat import StopRequest
 
-#: A lost answer may cost a heartbeat, but not the lease (30 s by default); locks are waited for for 10 s.
+#: How long to wait for an answer of the database, in seconds: longer than a lock may take (10 s), and less
+#: than the lease (30 s by default), so that a lost answer costs a heartbeat but not the lease.
 _ANSWER_SECONDS: Final = 15
 
 
@@ -26,13 +30,13 @@ _prepared = _Prepared()
 
 
 def prepare(settings: Settings, worker: str) -> None:
-    """Say, in the worker before it forks, with which settings and under which name its jobs run."""
+    """Store the settings and the worker's name for its jobs; called in the worker before it forks."""
     _prepared.settings = settings
     _prepared.worker = worker
 
 
 def run_task(task_id: int) -> None:
-    """Carry out one task, if it is waiting; the only function that our workers run."""
+    """Carry out one task, if it is waiting. The workers run no other function."""
     faultpoints.point("job.started")
     settings = _prepared.settings or load()
     engine = database.connect(database.url(settings), pool_size=2, answer_timeout=_ANSWER_SECONDS)
@@ -43,5 +47,5 @@ def run_task(task_id: int) -> None:
     tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop)
     finished = attempt.run(tools, task_id)
     if finished is not None and finished.completion is not None:
-        # The courier would send it within a second; dashboards like it at once.
+        # The courier would send it within a second; this way dashboards get it at once.
         courier.send_completions(engine, client)

@@ -1,4 +1,4 @@
-"""The keeper, one beside each supervisor's workers: reconciles each second and says that the supervisor lives."""
+"""The keeper, one for each supervisor: reconciles and sends the supervisor's heartbeat each second."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 def keep(settings: Settings, supervisor: str) -> None:
-    """Reconcile each second, announce the supervisor, and have it stop when it is told to.
+    """Each second reconcile, send the supervisor's heartbeat, and stop it if `orderctl worker stop` asked.
 
     Args:
         settings: All settings.
-        supervisor: Its name; it is the parent of this process.
+        supervisor: Name of the supervisor, which is the parent of this process.
     """
     engine = rounds.open_database(settings)
     born = clock.milliseconds()
     queue = settings.worker.queue
 
     def turn(client: redis.Redis) -> None:
-        found = reconcile.recover(engine, client)  # first, for it needs no Redis
+        found = reconcile.recover(engine, client)  # first, because it needs no Redis
         fleet.announce(client, settings, supervisor, started=born)
         if client.getdel(channels.stop(supervisor)):
             _log.warning("stopping, as `orderctl worker stop` requested")

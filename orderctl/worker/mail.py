@@ -1,8 +1,8 @@
-"""Mails: what they say, and how they leave.
+"""Mails: their texts, and their way to the SMTP server.
 
-SMTP cannot promise exactly-once: between the server's 250 and our note of it lies a window of
-milliseconds in which a crash makes the mail leave twice. The Message-ID is the same both times, so that a
-receiver can tell.
+SMTP cannot promise exactly-once: if the process crashes in the milliseconds between the server's 250 and the
+commit that records it, the mail is sent twice. Both copies have the same Message-ID, so that the receiver can
+recognise them.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from orderctl.tasks import Task
 _TIMEOUT: Final = 20.0
 _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
 _ACCEPTED: Final = range(200, 300)
-#: RFC 3463, 3.2: the address is bad. Other refusals may be the fault of our settings, which people mend.
+#: RFC 3463, 3.2: the address is bad. Other refusals may come from a wrong setting, which can be corrected.
 _BAD_ADDRESS: Final = b"5.1."
-#: Where a password may travel without TLS.
+#: Hosts to which a password may be sent without TLS.
 _OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class Undeliverable(OSError):
-    """There is no such address."""
+    """The mail address does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail before it is one: plain paragraphs and a table of rows."""
+    """The content of a mail: plain paragraphs and a table."""
 
     recipient: str
     subject: str
@@ -53,7 +53,7 @@ class Letter:
 
 
 def summary(connection: Connection, order_id: int) -> Letter:
-    """What the customer is told at the end of an order: each course, and where it is."""
+    """Return the customer's mail at the end of an order: each course, its status and its link."""
     order = orders.get(connection, order_id)
     courses = [
         task for task in tasks.of_orders(connection, [order.id]) if task.status != TaskStatus.CANCELLED
@@ -70,7 +70,7 @@ def _course(task: Task) -> tuple[str, ...]:
 
 
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
-    """What the admin is told of a failure that people have to mend, with how often it happened."""
+    """Return the admin's mail about a failure that a person has to fix, with the number of such failures."""
     order = orders.get(connection, payload["orderId"])
     times = "failures since the last mail" if payload.get("since") else "failures in the last hour"
     rows = (
@@ -88,9 +88,9 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
 
 
 def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
-    """How often it happened since the mail before, or in the last hour."""
+    """Return how often the failure happened since the previous mail, or in the last hour."""
     since, log = payload.get("since"), order_audit_logs.c
-    # The failure of the mail before may have been written down in the same moment in which that was due.
+    # The failure that caused the previous mail may have the very time at which that mail was due.
     period = (
         log.created_at > datetime.fromisoformat(since)
         if since
@@ -106,13 +106,13 @@ def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
 
 
 def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> EmailMessage:
-    """The message, as text and as HTML.
+    """Build the message, as text and as HTML.
 
     Args:
-        letter: What it says.
-        settings: For the sender.
-        dedup_key: Makes the Message-ID, the same at every try.
-        date: When it was caused.
+        letter: The content.
+        settings: Say who the sender is.
+        dedup_key: The Message-ID is made from it, so that it is the same at every try.
+        date: Value of the ``Date`` header.
     """
     sender = settings.sender or f"orderctl@{urlsplit(settings.url or '').hostname}"
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
@@ -123,7 +123,7 @@ def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> E
     message["Date"] = format_datetime(date)
     message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    # Not every server takes eight bits.
+    # Not every server accepts 8-bit text.
     message.set_content(_text(letter), cte="quoted-printable")
     message.add_alternative(_html(letter), subtype="html", cte="quoted-printable")
     return message
@@ -147,19 +147,19 @@ def _cell(text: str) -> str:
 
 
 def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) -> bool:
-    """Hand a message to the SMTP server.
+    """Send a message to the SMTP server.
 
     Args:
         message: From :func:`compose`.
-        settings: ``url`` says where and as whom.
-        still_ours: Asked right before the body leaves, the last moment at which it can be kept back.
+        settings: ``url`` has the server, the user and the password.
+        still_ours: Called right before the body is sent; if it returns False, the mail is not sent.
 
     Returns:
-        False when it was kept back.
+        False when the mail was not sent because ``still_ours`` returned False.
 
     Raises:
-        Undeliverable: When there is no such address.
-        OSError: When the server does not take it now (smtplib's errors are OSErrors).
+        Undeliverable: When the address does not exist.
+        OSError: When the server does not accept the mail now (smtplib's errors are OSErrors).
     """
     url = urlsplit(settings.url or "")
     host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
@@ -184,7 +184,7 @@ def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) 
 
 
 def _leave(server: smtplib.SMTP) -> None:
-    """Say goodbye and wait for no answer: until the mail is noted as sent, a crash sends it again."""
+    """Send QUIT and do not wait: a crash before the mail is marked as sent would send it again."""
     with contextlib.suppress(OSError):
         server.putcmd("quit")
     server.close()

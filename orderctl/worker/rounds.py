@@ -1,4 +1,4 @@
-"""What the keeper and the courier have in common: a round each second until they are told to end."""
+"""The loop of the keeper and the courier: one turn each second, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from orderctl.worker.heartbeat import StopRequest
 
 _log = logging.getLogger(__name__)
 
-#: Time between two rounds, in seconds.
+#: Time from the start of one turn to the start of the next, in seconds.
 PERIOD = 1.0
 
 
 def open_database(settings: Settings, *, pool_size: int = 1) -> Engine:
-    """The database, for one that must not be held up by it."""
+    """Connect to the database with short timeouts, so that a hung database does not block the caller."""
     url = database.url(settings)
     return database.connect(url, pool_size=pool_size, lock_wait_seconds=1, answer_timeout=10)
 
 
 def stop_on_sigterm() -> StopRequest:
-    """What SIGTERM makes.
+    """Return a stop request that SIGTERM makes.
 
-    No event: a handler that sets one, and has come in the midst of a wait for it, waits for itself for ever.
+    It is not a ``threading.Event``: a signal handler that sets an event while the main thread waits for it
+    can deadlock.
     """
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
@@ -38,18 +39,20 @@ def stop_on_sigterm() -> StopRequest:
 
 
 def each_second(settings: Settings, turn: Callable[[redis.Redis], None], stop: StopRequest) -> None:
-    """Take a turn each second until told to stop; trouble is logged once and tried again.
+    """Call ``turn`` each second until a stop is requested.
+
+    An error does not end the loop. It is logged once, until it changes or a turn succeeds.
 
     Args:
-        settings: Where Redis is.
-        turn: Given a client of its own each time.
-        stop: Made when it is over.
+        settings: For the URL of Redis.
+        turn: Called with a new Redis client each time.
+        stop: Ends the loop once its ``made`` is True.
     """
     trouble = ""
     while not stop.made:
         began = clock.elapsed()
         try:
-            # With the embedded server this starts it again after it died.
+            # broker.url starts the embedded server again if it has died.
             with contextlib.closing(broker.brisk(broker.url(settings))) as client, broker.translating():
                 turn(client)
             trouble = ""

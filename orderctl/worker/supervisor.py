@@ -1,7 +1,7 @@
-"""The supervisor: keeps workers, a keeper and a courier alive, and stops them in order.
+"""The supervisor: starts workers, a keeper and a courier, restarts them, and stops them in order.
 
-It forks them and has no connection of its own, so that nothing can hang it. A worker runs jobs; the
-keeper reconciles each second; the courier sends what stands in the outbox. Each dies with the supervisor.
+It forks them and has no connection of its own, so that no server can block it. A worker runs jobs, the keeper
+reconciles each second, and the courier sends the entries of the outbox. All of them die with the supervisor.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _log = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-#: A child that lived so long did not die of its start.
+#: A child that ran for at least this time did not fail at its start, in seconds.
 _HEALTHY_SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 30.0
 _TICK: Final = 0.5
-#: How long children get to give their tasks back before they are killed.
+#: How long children may take to release their tasks before they are killed, in seconds.
 _GRACE_SECONDS: Final = 8.0
 
 
 class Stage(Enum):
-    """How far a supervisor has come."""
+    """How far the end of a supervisor has come."""
 
-    RUNNING = auto()  #: Children that end are started again.
+    RUNNING = auto()  #: Children that exit are restarted.
     DRAINING = auto()  #: Running downloads may finish.
-    ENDING = auto()  #: Running downloads are given back; what then remains is killed.
+    ENDING = auto()  #: Running tasks are released; children that still run then are killed.
 
 
 @dataclass(slots=True)
 class Child:
-    """One child and its past.
+    """One child process and its history.
 
     Attributes:
-        run: What it does, under the name that it is given.
-        failures: How often in a row it died young.
-        start_at: Not before, on ``clock.elapsed``.
+        run: What the child does; called with the child's name.
+        failures: How often in a row it exited soon after its start.
+        start_at: Earliest time of its next start, by ``clock.elapsed``.
     """
 
     role: str
@@ -61,10 +61,10 @@ class Child:
 
 
 class Supervisor:
-    """Runs until its children have ended.
+    """Runs the children until all of them have ended.
 
     Args:
-        settings: All settings; ``worker.concurrency`` says how many workers.
+        settings: All settings; ``worker.concurrency`` is the number of workers.
         burst: End when the queue is empty.
     """
 
@@ -83,7 +83,7 @@ class Supervisor:
             self._children.append(Child("courier", lambda _: courier.send(settings)))
 
     def run(self) -> None:
-        """Keep the children alive; the first SIGTERM or SIGINT drains, the second ends."""
+        """Keep the children alive. The first SIGTERM or SIGINT drains them, the second ends them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             while self._turn():
@@ -98,14 +98,14 @@ class Supervisor:
         return self._stage is not Stage.RUNNING
 
     def _turn(self) -> bool:
-        """One turn of the loop; False when there is nothing left to watch."""
+        """Run one turn of the loop; return False when no child is left."""
         self._start_due()
         received = signal.sigtimedwait(_SIGNALS, _TICK)
         if received is not None and received.si_signo in _ENDING:
             self._stop()
         self._reap()
         if self._stage is Stage.ENDING:
-            # A second signal that comes before a child has taken the first is lost.
+            # Sent each turn: a signal that arrives before a child has handled an earlier one is lost.
             self._signal_all(signal.SIGTERM)
         if self._deadline is not None and clock.elapsed() >= self._deadline:
             self._escalate()
@@ -123,7 +123,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         child.generation += 1
         child.started = clock.elapsed()
-        # A name is never used twice: RQ refuses one whose last bearer was killed.
+        # A name is never used twice: RQ refuses the name of a worker that was killed.
         name = f"{self.name}.{child.role}.{child.generation}"
         sys.stdout.flush()
         sys.stderr.flush()
@@ -165,7 +165,7 @@ class Supervisor:
             self._escalate()
 
     def _escalate(self) -> None:
-        """From draining to giving tasks back, from there to killing."""
+        """Go from draining to ending, and from ending to killing the children."""
         if self._stage is Stage.DRAINING:
             self._stage = Stage.ENDING
             _log.info("ending: running downloads stop, their tasks go back to the queue")
@@ -181,11 +181,11 @@ class Supervisor:
 
 
 def _be(child: Child, name: str, parent: int) -> None:
-    """What a child does from its fork to its end."""
+    """Run a child from its fork to its end; does not return."""
     code = 1
     try:
         processes.die_with(parent)
-        os.setpgid(0, 0)  # Ctrl-C at the terminal is for the supervisor alone
+        os.setpgid(0, 0)  # Ctrl-C at the terminal must reach only the supervisor
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -193,7 +193,7 @@ def _be(child: Child, name: str, parent: int) -> None:
         code = 0
     except SystemExit:
         code = 0
-    except BaseException:  # noqa: BLE001 - nothing of a child may run on in its parent's code
+    except BaseException:  # noqa: BLE001 - a child must never return into its parent's code
         _log.exception("%s failed", child.role)
     finally:
         sys.stdout.flush()

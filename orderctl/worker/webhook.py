@@ -1,4 +1,4 @@
-"""The signed POST to whoever wants to be told that an order ended or a task failed for good."""
+"""The webhook: a signed POST when an order has ended or a task has failed permanently."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class WebhookRefused(OSError):
 
 
 def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
-    """Send one event. Redirects are not followed: the body is for the configured receiver alone.
+    """Send one event. Redirects are not followed: only the configured receiver may get the body.
 
     The body is JSON; ``X-Orderctl-Signature: sha256=HEX`` is its HMAC-SHA256 under the configured secret,
-    and ``X-Orderctl-Delivery`` is the same at every try.
+    and ``X-Orderctl-Delivery`` is the dedup key, which is the same at every try.
 
     Args:
-        settings: The URL and the secret.
+        settings: For the URL and the secret.
         payload: The event.
-        dedup_key: Names the delivery.
+        dedup_key: Identifies the delivery.
 
     Raises:
-        OSError: When it was not accepted.
+        OSError: When the receiver did not accept it.
     """
     body = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "orderctl", "X-Orderctl-Delivery": dedup_key}
@@ -46,7 +46,7 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     url = urlsplit(settings.webhook_url or "")
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT)
-    # Its timeout is for each byte; a receiver that drips must not keep us for ever.
+    # The connection's timeout is for each read: a receiver that sends byte by byte would block for ever.
     deadline = threading.Timer(_DEADLINE, _cut, [connection])
     deadline.start()
     try:
@@ -70,5 +70,5 @@ def _cut(connection: http.client.HTTPConnection) -> None:
 
 
 def sign(body: bytes, secret: str) -> str:
-    """The signature of a body in hexadecimal."""
+    """Return the HMAC-SHA256 of a body, in hexadecimal."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
