@@ -1,4 +1,4 @@
-"""How a task's files are fetched: the handler protocol, the registry, the http handler."""
+"""Fetching a task's files: the handler protocol, the registry of handlers, the http handler."""
 
 from orderctl.downloads.protocol import Context, Delivery, Enrollment, Handler, RemoteFile
 

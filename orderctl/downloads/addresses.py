@@ -1,7 +1,7 @@
-"""From a host's name to addresses that we may connect to.
+"""Resolve a host name to addresses to which a download may connect.
 
-A name is resolved once; every address is checked, and the connection goes to a checked address, never
-to the name again. A server's owner who changes the name's address in between (DNS rebinding) gains nothing.
+A name is resolved once and every address is checked. The connection then goes to a checked address and the
+name is not resolved again, so changing the name's address in between (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def resolve(host: str, port: int, *, allow_private: bool) -> list[Target]:
-    """All addresses of a host, in the system's order of preference.
+    """Return all addresses of a host, in the system's order of preference.
 
     Raises:
         HostUnreachable: The name has no address.
-        AddressRefused: One of the addresses is not public; a host that has both kinds is refused, too.
+        AddressRefused: At least one of the addresses is not public.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -40,7 +40,7 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[Target]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address, and any that it carries inside, belongs to the public internet."""
+    """Whether an address, or the IPv4 address embedded in it, belongs to the public internet."""
     carried = _carried(address) if isinstance(address, IPv6Address) else None
     if carried is not None:
         return is_public(carried)
@@ -48,7 +48,7 @@ def is_public(address: Address) -> bool:
 
 
 def _carried(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address to which a translator or tunnel hands on what is sent to this one."""
+    """Return the IPv4 address to which a translator or tunnel forwards traffic for this one, if any."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour  # Teredo's whole range is not global anyway
+    return address.ipv4_mapped or address.sixtofour  # Teredo's range is never global

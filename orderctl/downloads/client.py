@@ -1,4 +1,4 @@
-"""Requests and answers: HTTP/1.1 GET over our own connections, redirects checked one by one."""
+"""The HTTP client: HTTP/1.1 GET over :mod:`orderctl.downloads.stream`, with a check of each redirect."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _REDIRECTS = {
     HTTPStatus.TEMPORARY_REDIRECT,
     HTTPStatus.PERMANENT_REDIRECT,
 }
-#: Bytes that a head may have, and what may surround one chunk (its size line, the trailers).
+#: Most bytes of a response's header, and of what surrounds one chunk (its size line, the trailers).
 _OVERHEAD = 256 * 1024
 _BUFFER = 64 * 1024
 
 
 class Answer:
-    """The answer to a request, its body still on the way.
+    """The response to a request. Its body is read from the connection on demand.
 
     Attributes:
-        url: Where it came from, after all redirects.
-        length: Bytes of its body, None when only the body's end will tell.
-        delimited: Whether a body that was cut can be told from a whole one.
+        url: The URL that answered, after all redirects.
+        length: Bytes of the body, None when the response does not state it.
+        delimited: Whether a truncated body can be distinguished from a complete one.
     """
 
     def __init__(self, url: Url, connection: Stream, response: HTTPResponse) -> None:
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def filename(self) -> str:
-        """What the server calls it, empty when it does not say."""
+        """The file name that the server sent, empty when there is none."""
         name = self._response.headers.get_filename() or ""
         try:
             return name.encode("latin-1").decode()  # headers are read as Latin-1 and often are UTF-8
@@ -66,10 +66,10 @@ class Answer:
         return self.header("Content-Type").partition(";")[0].strip().lower()
 
     def readinto(self, view: memoryview) -> int:
-        """Read what is there, 0 at the end.
+        """Read available bytes into a buffer; return their number, 0 at the end.
 
         Raises:
-            ConnectionBroken: It ended before the body did.
+            ConnectionBroken: The connection ended before the body did.
         """
         view = view if self._left is None else view[: self._left]
         if not view:
@@ -93,10 +93,10 @@ class Answer:
         return len(data)
 
     def read(self, limit: int) -> bytes:
-        """The whole body.
+        """Return the whole body.
 
         Raises:
-            TooLarge: It has more bytes than the limit.
+            TooLarge: The body has more bytes than the limit.
         """
         body = bytearray()
         buffer = memoryview(bytearray(_BUFFER))
@@ -108,11 +108,11 @@ class Answer:
 
 
 class HttpClient:
-    """Makes requests within limits.
+    """Makes requests, within limits of time and rate.
 
     Args:
         allow_private: Whether hosts in private networks are allowed.
-        tls: How servers are verified; against the system's authorities when None.
+        tls: Context that verifies servers; None: the certificate authorities of the system.
     """
 
     def __init__(
@@ -130,10 +130,10 @@ class HttpClient:
 
     @contextmanager
     def get(self, text: str, headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
-        """Request a URL and follow where it leads; the connection ends with the block.
+        """Request a URL and follow its redirects; the connection is closed at the end of the block.
 
         Raises:
-            DownloadError: Anything that keeps us from an answer that is no redirect.
+            DownloadError: No response could be had that is not a redirect.
         """
         url = urls.parse(text)
         origin, authorization = url.origin, url.authorization
@@ -155,7 +155,8 @@ class HttpClient:
                 connection.encrypt(self._tls_context(), url.host)
             connection.send(_head(url, headers, authorization))
             connection.budget = _OVERHEAD
-            # The response flushes and closes the file it reads from, so it goes before the connection.
+            # The response flushes and closes the file from which it reads, so it is closed before the
+            # connection.
             with closing(HTTPResponse(_Source(connection), method="GET")) as response:  # type: ignore[arg-type]
                 with _translating(url):
                     response.begin()
@@ -168,7 +169,7 @@ class HttpClient:
 
 
 class _Source:
-    """What HTTPResponse takes for a socket."""
+    """The part of a socket's interface that HTTPResponse uses."""
 
     def __init__(self, connection: Stream) -> None:
         self._connection = connection
@@ -210,7 +211,7 @@ def _content_length(response: HTTPResponse) -> int | None:
 
 @contextmanager
 def _translating(url: Url) -> Iterator[None]:
-    """Turn what http.client says about a malformed answer into our errors."""
+    """Turn http.client's errors about a malformed response into orderctl's."""
     try:
         yield
     except (IncompleteRead, RemoteDisconnected) as error:

@@ -59,11 +59,11 @@ class TooSlow(DownloadError):
 
 
 class StatusRefused(DownloadError):
-    """The server answered with an HTTP status that is no success.
+    """The server answered with an HTTP error status.
 
     Args:
-        status: The status.
-        url: The URL as it may be shown.
+        status: The HTTP status.
+        url: The URL without secrets.
     """
 
     def __init__(self, status: int, url: str) -> None:
@@ -114,7 +114,7 @@ class LinkRefused(NotPermitted):
 
 
 def type_of_status(status: int) -> ErrorType:
-    """What an HTTP status that is no success means."""
+    """Return the error type of an HTTP error status."""
     if status in _AUTHENTICATION:
         return ErrorType.AUTHENTICATION
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -123,7 +123,7 @@ def type_of_status(status: int) -> ErrorType:
 
 
 def of_disk(error: OSError, name: str) -> DownloadError | None:
-    """The error to raise for one of the file system, told with the file's name; None for a rare one."""
+    """Return the download error for an error of the file system on that file; None for a rare error."""
     if error.errno in _FULL:
         return DiskFull(f"no space left on the disk for {name!r} ({error.strerror})")
     if error.errno in _FORBIDDEN:

@@ -1,4 +1,4 @@
-"""Fetches one file: resumed where that is safe, verified, and only then under its final name."""
+"""Fetch one file: resume it where that is safe, verify it, and only then give it its final name."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from orderctl.downloads.meter import Meter
 from orderctl.downloads.part import Part, Record
 from orderctl.downloads.protocol import Context, RemoteFile
 
-#: Large enough that calls cost nothing, small enough for the processor's cache.
+#: Bytes of one read: large enough that calls cost little, small enough for the processor's cache.
 CHUNK = 256 * 1024
-#: Kept free on the disk, so that the embedded database beside the downloads can still say what happened.
+#: Bytes that stay free on the disk, so that the embedded database on it can still record what happened.
 RESERVE = 32 * 2**20
 
-#: How often a broken connection is taken up again within one attempt.
+#: How often one attempt resumes a file after a broken connection.
 RECONNECTS = 10
-_WORTHWHILE = 4096  # bytes that a connection must have brought for that
+_WORTHWHILE = 4096  # bytes that the broken connection must have delivered for that
 
 _OK, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _UNSATISFIABLE = 200, 206, 304, 400, 416
 _SNIFFED = 1024
@@ -46,7 +46,7 @@ _HTML_START = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One file of a task, its folder open."""
+    """The download of one file of a task into an open folder."""
 
     context: Context
     client: HttpClient
@@ -57,10 +57,10 @@ class Fetch:
     reserve: int = RESERVE
 
     def run(self) -> None:
-        """Bring the file to its final name; return when it is there for good.
+        """Download the file; return when it is on the disk under its final name.
 
         Raises:
-            DownloadError: It did not work. Nothing stands under the final name that was not verified.
+            DownloadError: The download failed. No unverified file has the final name.
         """
         self.meter.begin(self.index, self.file.name)
         size = self._existing()
@@ -76,7 +76,7 @@ class Fetch:
         return self.file.name.rpartition("/")[2]
 
     def _existing(self) -> int | None:
-        """Size of the file when an earlier attempt has finished it, else None."""
+        """Return the size of the file when an earlier attempt has finished it, else None."""
         descriptor = self.folder.open(self._name, os.O_RDONLY)
         if descriptor is None:
             return None
@@ -95,19 +95,19 @@ class Fetch:
             os.close(descriptor)
 
     def _unchanged(self, record: Record | None, size: int) -> bool:
-        """Whether the server still has the version that is here."""
+        """Whether the server still has the version that is on the disk."""
         if record is None or record.source != parts.source_of(self.file.url) or record.size != size:
             return False
         with self.client.get(self.file.url, {"If-None-Match": record.etag}) as answer:
             return answer.status == _NOT_MODIFIED
 
     def _fill(self, part: Part) -> None:
-        """Fill the part with the whole file, verified."""
+        """Download the whole file into the part and verify it."""
         if self.file.sha256:
             part.hash(self.context.check)
         if self._persistently(part, self._resume) and self._fault(part) is None:
             return
-        # Nothing to resume, or pieces that do not fit together: once from scratch.
+        # Nothing could be resumed, or the pieces do not fit together: start over once.
         if not self._persistently(part, self._start):
             raise ConnectionBroken(f"{self.file.name!r} changed on the server during the download")
         fault = self._fault(part)
@@ -116,7 +116,7 @@ class Fetch:
             raise fault
 
     def _persistently(self, part: Part, step: Callable[[Part], bool]) -> bool:
-        """Take a step; where the connection breaks, resume as long as each connection brings something."""
+        """Run a step; after a broken connection resume, as long as each connection delivers enough bytes."""
         for _ in range(RECONNECTS):
             written = part.written
             try:
@@ -128,7 +128,7 @@ class Fetch:
         return step(part)
 
     def _resume(self, part: Part) -> bool:
-        """Fetch what is missing of a part; False: start over."""
+        """Fetch what is missing of a part; return False when the download has to start over."""
         record = self._resumable(part)
         if record is None or part.size == record.size:
             return record is not None
@@ -142,7 +142,7 @@ class Fetch:
             return self._take(answer, part)
 
     def _resumable(self, part: Part) -> Record | None:
-        """The part's record, if the part may be continued."""
+        """Return the part's record, if the part may be resumed."""
         record = part.record()
         if record is None or not 0 < part.size <= record.size or self.file.size not in {None, record.size}:
             return None
@@ -155,7 +155,7 @@ class Fetch:
             return self._take(answer, part)
 
     def _take(self, answer: Answer, part: Part) -> bool:
-        """Fetch the whole file from an answer that has it."""
+        """Write the whole file from a response with status 200."""
         accept(answer, self.file, self.context.settings.download.max_bytes)
         part.restart()
         etag = answer.header("ETag")
@@ -192,7 +192,7 @@ class Fetch:
             )
 
     def _fault(self, part: Part) -> BadAnswer | None:
-        """What is wrong with a file that has come to its end."""
+        """Return what is wrong with a completely downloaded file, or None."""
         name = self.file.name
         if self.file.size not in {None, part.size}:
             return SizeMismatch(f"{name!r} has {part.size} bytes instead of {self.file.size}")
@@ -204,14 +204,14 @@ class Fetch:
 
 
 def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
-    """Refuse an answer from which the file cannot come.
+    """Raise an error when a response does not carry the expected file.
 
     Raises:
-        StatusRefused: It is an error of HTTP.
+        StatusRefused: Its status is an HTTP error.
         NotAFile: It is an HTML page.
         TooLarge: It is larger than allowed.
-        SizeMismatch: It has another size than promised.
-        BadAnswer: It is encoded, or nothing would tell a whole file from a cut one.
+        SizeMismatch: Its size is not the announced one.
+        BadAnswer: It is encoded, or a truncated file could not be detected.
     """
     shown = answer.url.shown
     if answer.status >= _BAD_REQUEST:
@@ -231,7 +231,7 @@ def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
 
 
 def _continues(answer: Answer, record: Record, offset: int) -> bool:
-    """Whether a partial answer is the rest of just this version of the file."""
+    """Whether a partial response is the rest of the same version of the file."""
     found = _CONTENT_RANGE.match(answer.header("Content-Range"))
     rest = (offset, record.size - 1, record.size)
     return (

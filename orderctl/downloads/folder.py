@@ -1,7 +1,7 @@
-"""Folders and files under the download directory, opened so that nothing planted there leads us astray.
+"""Open folders and files under the download directory without following links.
 
-Every step from the download directory inwards is one ``openat`` with O_NOFOLLOW: a symbolic link, wherever
-it stands, is refused and never followed. The directory itself is the admin's and may be a link.
+Each folder on the way down from the download directory is opened by one ``openat`` with O_NOFOLLOW, so a
+symbolic link below it is refused wherever it is. The directory itself belongs to the admin and may be a link.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orderctl.downloads import errors
 from orderctl.downloads.errors import LinkRefused
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: a planted FIFO must not hold us up
+_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: opening a FIFO must not block
 
 
 class Folder:
-    """An open folder. Paths are relative to it, their components reduced names.
+    """An open folder. Paths are relative to it and consist of reduced names.
 
     Args:
-        descriptor: Of the folder; closed with it.
+        descriptor: File descriptor of the folder; the object closes it.
         shown: Its path, for messages.
     """
 
@@ -41,10 +41,10 @@ class Folder:
         os.close(self.descriptor)
 
     def enter(self, name: str) -> Folder:
-        """The folder of that name in this one, made where it is missing.
+        """Open the subfolder of that name; create it if it is missing.
 
         Raises:
-            LinkRefused: Something else stands there, or the name leads out.
+            LinkRefused: The name belongs to something else than a folder, or leads out of this one.
         """
         shown = f"{self.shown}/{name}"
         if name in {".", ".."}:
@@ -56,11 +56,11 @@ class Folder:
             return Folder(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.descriptor), shown)
 
     def open(self, name: str, flags: int) -> int | None:
-        """Descriptor of a regular file in it, None where there is nothing of that name.
+        """Open a regular file in this folder; return its descriptor, None when the name does not exist.
 
         Raises:
             LinkRefused: It is a symbolic link, a device, a pipe or a folder, or a file with a second name
-                elsewhere.
+                (a hard link).
         """
         shown = f"{self.shown}/{name}"
         with translating(shown):
@@ -77,7 +77,7 @@ class Folder:
             )
 
     def status(self, name: str) -> os.stat_result | None:
-        """What stands under that name, links not followed; None for nothing."""
+        """Return the status of a name, without following links; None when it does not exist."""
         try:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except OSError:
@@ -89,32 +89,32 @@ class Folder:
             os.unlink(name, dir_fd=self.descriptor)
 
     def replace(self, source: str, target: str) -> None:
-        """Give a file its final name, for good: when this returns, a power failure does not undo it."""
+        """Give a file its final name. When this returns, a power failure cannot undo it."""
         faultpoints.point("rename.before")
         os.rename(source, target, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         faultpoints.point("rename.after")
         os.fsync(self.descriptor)
 
     def names(self) -> list[str]:
-        """What is in it."""
-        return os.listdir(self.descriptor)  # noqa: PTH208 - a path would be walked anew
+        """Return the names in this folder."""
+        return os.listdir(self.descriptor)  # noqa: PTH208 - pathlib would resolve the path again
 
     def free_bytes(self) -> int:
-        """What its file system still takes from us; a network's that does not tell takes anything."""
+        """Return the free bytes of its file system; ``sys.maxsize`` when that reports no size."""
         system = os.statvfs(self.descriptor)
         return system.f_bavail * system.f_frsize if system.f_blocks else sys.maxsize
 
 
 @contextmanager
 def opened(root: Path, relative: str) -> Iterator[Folder]:
-    """A folder under the download directory, made where it is missing.
+    """Open a folder under the download directory; create missing folders.
 
     Args:
-        root: The download directory; made where it is missing, too.
+        root: The download directory; it is created, too, if it is missing.
         relative: Reduced names with ``/`` between them; empty for the directory itself.
 
     Raises:
-        LinkRefused: A link or a file stands in the way.
+        LinkRefused: A component of the path is a link or a file.
         NotPermitted: The operating system refuses.
     """
     with translating(str(root)):
@@ -129,7 +129,7 @@ def opened(root: Path, relative: str) -> Iterator[Folder]:
 
 @contextmanager
 def translating(shown: str) -> Iterator[None]:
-    """Turn errors of the file system into ours, with the path."""
+    """Turn errors of the file system into download errors that name the path."""
     try:
         yield
     except OSError as error:

@@ -20,7 +20,7 @@ class HttpHandler:
     Args:
         window: Seconds over which ``download.min_bytes_per_second`` is measured.
         reserve: Bytes to leave free on the disk.
-        tls: How servers are verified; against the system's authorities when None.
+        tls: Context that verifies servers; None: the certificate authorities of the system.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class HttpHandler:
         self._tls = tls
 
     def enroll(self, context: Context) -> Enrollment:
-        """Ask the server what is at the course's URL.
+        """Find out which files there are at the course's URL.
 
         Raises:
-            DownloadError: Nothing that can be downloaded.
+            DownloadError: There is nothing that can be downloaded.
         """
         with self._client(context).get(context.course_url) as answer:
             file = RemoteFile(_name(answer, context.course_url), context.course_url, answer.length)
@@ -48,10 +48,11 @@ class HttpHandler:
         return found or Enrollment(title, (file,))
 
     def download(self, context: Context, enrollment: Enrollment) -> Delivery:
-        """Fetch all files, each under its final name as soon as it is whole.
+        """Fetch all files. Each gets its final name as soon as it is complete.
 
         Raises:
-            DownloadError: One of them cannot be had; those before it stay for the next attempt.
+            DownloadError: One file could not be downloaded. The files before it are kept for the next
+                attempt.
         """
         root = context.settings.download_directory
         client = self._client(context)
@@ -94,7 +95,7 @@ def _may_be_manifest(answer: Answer) -> bool:
 
 
 def _missing(inside: Path, file: RemoteFile) -> int:
-    """Bytes of a file that are not here yet, as far as its size is known."""
+    """Return how many bytes of a file are missing on the disk, 0 when its size is unknown."""
     path = inside / file.name
     have = 0
     for candidate in (path, path.with_name(f".{path.name}.part")):

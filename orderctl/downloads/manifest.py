@@ -11,7 +11,7 @@ from orderctl.downloads import names, urls
 from orderctl.downloads.errors import InvalidManifest, UrlRefused
 from orderctl.downloads.protocol import Enrollment, RemoteFile
 
-#: A longer manifest is none.
+#: Longest manifest, in bytes.
 MAX_BYTES = 8 * 2**20
 MAX_FILES = 10_000
 MAX_TITLE = 255
@@ -23,15 +23,15 @@ def parse(body: bytes, url: str, *, title: str) -> Enrollment | None:
 
     Args:
         body: The JSON text.
-        url: Where it came from; relative URLs in it start from there.
-        title: The course's title where the manifest has none.
+        url: The manifest's own URL; relative URLs in it are resolved against it.
+        title: The course's title when the manifest has none.
 
     Returns:
-        What there is to download, names reduced and distinct; None when this is no manifest, but just a JSON
-        file (no object with ``files``).
+        What there is to download, with reduced and distinct names; None when the JSON is not a manifest, that
+        is not an object with ``files``.
 
     Raises:
-        InvalidManifest: It is one, and wrong. The message says where.
+        InvalidManifest: It is a manifest with an error. The message says where the error is.
     """
     document = _document(body)
     if not isinstance(document, dict) or "files" not in document:

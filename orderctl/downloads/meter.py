@@ -1,4 +1,4 @@
-"""How far a task is, and how fast."""
+"""The progress and the speed of a task's download."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-#: Shortest time between two reports, in seconds; the caller throttles further.
+#: Shortest time between two reports, in seconds. The receiver of the reports throttles further.
 _INTERVAL = 0.1
-#: Shortest time over which a speed is taken, in seconds.
+#: Shortest time over which a speed is measured, in seconds.
 _SAMPLE = 0.25
-#: Time in which an old speed is forgotten (to 1/e), in seconds.
+#: Time after which an old speed counts for 1/e, in seconds.
 _MEMORY = 5.0
 
 
@@ -21,10 +21,10 @@ class Speed:
         self._clock = clock
         self._since = clock()
         self._bytes = 0
-        self.value: float | None = None  #: None until there is something to go by.
+        self.value: float | None = None  #: None until the first measurement.
 
     def add(self, count: int) -> None:
-        """Count bytes that have just come."""
+        """Count bytes that have just been received."""
         self._bytes += count
         elapsed = self._clock() - self._since
         if elapsed < _SAMPLE:
@@ -39,11 +39,12 @@ class Speed:
 class Meter:
     """Counts the bytes of all files of a task and reports them.
 
-    Percent goes over all bytes, and by files while a size is unknown. It is 100 only when all is done.
+    Percent is the share of all bytes, or of all files while a size is unknown. It is 100 only when all is
+    done.
 
     Args:
-        sizes: Of the files in bytes, None where unknown.
-        report: Takes percent, current file and speed.
+        sizes: Sizes of the files in bytes, None where unknown.
+        report: Called with percent, current file and speed.
     """
 
     def __init__(
@@ -63,21 +64,21 @@ class Meter:
         self._reported = -math.inf
 
     def begin(self, index: int, name: str, *, size: int | None = None, have: int = 0) -> None:
-        """Turn to a file, or learn more about it: its size, and how much of it is here already."""
+        """Begin with a file, or note its size and how many bytes of it are on the disk already."""
         self._file, self._name, self._here = index, name, have
         if size is not None:
             self._sizes[index] = size
         self._send_report()
 
     def advance(self, count: int) -> None:
-        """Count bytes of the current file that have come."""
+        """Count received bytes of the current file."""
         self._here += count
         self._speed.add(count)
         if self._clock() - self._reported >= _INTERVAL:
             self._send_report()
 
     def end(self, size: int) -> None:
-        """The current file is finished."""
+        """Note that the current file is complete."""
         self._sizes[self._file] = size
         self._done += size
         self._here = 0

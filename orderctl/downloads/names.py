@@ -1,7 +1,7 @@
-"""Names from strangers, reduced to ones that are safe on every file system and inside their folder.
+"""Reduce file names from servers and manifests to names that are safe on every file system.
 
-A reduced name has no slash, no control or formatting character, nothing that Windows forbids, and no
-dot at its start: names with a dot are our own (``.lesson.mp4.part``), so the two can never meet.
+A reduced name has no slash, no control or formatting character, no character that Windows forbids, and no dot
+at its start. Names with a leading dot are orderctl's own (``.lesson.mp4.part``), so the two cannot collide.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from urllib.parse import unquote, urlsplit
 
-#: Longest component in bytes: 255 on all common file systems, less what we put around it.
+#: Longest component in bytes. Common file systems allow 255; orderctl adds a prefix and a suffix.
 MAX_BYTES = 200
-#: Deepest path; of a deeper one the innermost folders count.
+#: Most components of a path; of a longer one the last are kept.
 MAX_DEPTH = 8
 _MAX_SUFFIX = 20
 _NAMELESS = "file"
@@ -23,7 +23,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORE
 
 
 def reduce_name(text: str) -> str:
-    """One safe component, never empty, ``.`` or ``..``; what is safe already stays as it is."""
+    """Return one safe component, never empty, ``.`` or ``..``. A safe name is returned unchanged."""
     visible = "".join(map(_reduce_character, text))
     name = _trim(" ".join(unicodedata.normalize("NFC", visible).split()))
     if _DEVICE.match(name):
@@ -32,27 +32,27 @@ def reduce_name(text: str) -> str:
 
 
 def reduce_path(text: str) -> str:
-    """A safe relative path; it never leads out of its folder."""
+    """Return a safe relative path, which never leads out of its folder."""
     components = [part for part in re.split(r"[/\\]", text) if part.strip(". ")]
     return "/".join(map(reduce_name, components[-MAX_DEPTH:])) or _NAMELESS
 
 
 def of_url(url: str) -> str:
-    """The name of the file that a URL names."""
+    """Return the file name in a URL, as a reduced name."""
     return reduce_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
 
 
 def distinct(paths: Iterable[str]) -> list[str]:
-    """The same paths, numbered where two would meet: ``a.txt``, ``a (2).txt``.
+    """Return the same paths, with numbers added where two would collide: ``a.txt``, ``a (2).txt``.
 
-    Two meet that differ only in case, and where one is a folder of the other.
+    Two paths collide if they differ only in case, or if one is a folder of the other.
     """
     taken = _Taken()
     return [taken.take(path) for path in paths]
 
 
 class _Taken:
-    """Paths given away so far."""
+    """The paths that are taken so far."""
 
     def __init__(self) -> None:
         self._files: set[str] = set()
@@ -70,7 +70,7 @@ class _Taken:
         return chosen
 
     def _enter(self, prefix: str, folder: str) -> str:
-        """The prefix of a folder's files; the same for all of them, also where it had to be renamed."""
+        """Return the prefix of a folder's files. All of them get the same, also if the folder was renamed."""
         wanted = _key(prefix + folder)
         if wanted not in self._renamed:
             self._renamed[wanted] = prefix + self._first_free(prefix, folder, (self._files,))

@@ -1,11 +1,11 @@
-"""The file under which a download grows, ``.NAME.part``, and the record beside it, ``.NAME.etag``.
+"""The part: the growing file of a download, ``.NAME.part``, and the record beside it, ``.NAME.etag``.
 
-The part is held by an exclusive lock. A worker that was taken for dead may still hold it; its successor
-then starts ``.NAME.part-ATTEMPT`` and leaves the other alone. Only a whole, verified and synced part gets
-its final name.
+The part is held by an exclusive lock. A worker that was considered dead may still hold it. Its successor then
+starts ``.NAME.part-ATTEMPT`` and does not touch the other part. Only a complete, verified and synced part
+gets the final name.
 
-The record says which version of which URL the part (later the file) is, and in which inode it stands: a
-record that speaks of another inode speaks of another file and counts for nothing.
+The record says which version of which URL the part (later the file) is, and which inode it has. A record with
+another inode belongs to another file and is ignored.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where the bytes of a file came from.
+    """The origin of a file's bytes.
 
     Attributes:
-        source: Digest of the URL. Not the URL: that may hold a secret, and customers see the folder.
-        etag: A strong one.
-        size: Of the whole file.
-        inode: Of the file that the record speaks of.
-        boot: Of the machine that wrote it: what was not synced before a machine went down may be lost in the
-            middle of a file, so a part is resumed only under the boot that wrote it, or against a checksum.
+        source: Digest of the URL. The URL itself may contain a secret, and customers can see the folder.
+        etag: The version's strong ETag.
+        size: Bytes of the whole file.
+        inode: Inode of the file that the record describes.
+        boot: Boot id of the machine that wrote the part. When a machine goes down, unsynced bytes in the
+            middle of a file may be lost. So a part is resumed only in the same boot, or if there is a
+            checksum.
     """
 
     source: str
@@ -51,13 +52,13 @@ class Record:
 
 
 class Part:
-    """An open part, locked. Made by :func:`opened`.
+    """An open and locked part, made by :func:`opened`.
 
     Attributes:
         final: The file's name.
-        size: Bytes that are here.
-        written: Bytes that have been written since it was opened, thrown away or not.
-        named: Whether it still has the part's name.
+        size: Bytes that the part has.
+        written: Bytes that were written since it was opened, including those that were thrown away.
+        named: Whether it still has the part's name, not the final one.
     """
 
     def __init__(self, folder: Folder, descriptor: int, name: str, final: str) -> None:
@@ -74,7 +75,7 @@ class Part:
         """Append bytes.
 
         Raises:
-            DiskFull: The part is given up then: on a full disk nobody else could write what happened.
+            DiskFull: The part is emptied then, as otherwise the database on a full disk could record nothing.
         """
         try:
             with translating(self.final):
@@ -93,7 +94,7 @@ class Part:
             view = view[count:]
 
     def restart(self) -> None:
-        """Throw away what there is."""
+        """Empty the part and remove its record."""
         self._folder.remove(_record_name(self.final))
         os.ftruncate(self._descriptor, 0)
         self.size = 0
@@ -101,40 +102,40 @@ class Part:
             self._digest = hashlib.sha256()
 
     def hash(self, check: Callable[[], None]) -> None:
-        """Compute a checksum: of what is there, then of what will be written."""
+        """Start a checksum with the part's bytes; bytes that are written later are added to it."""
         self._digest = hashlib.sha256()
         _hash(self._descriptor, self._digest, check)
 
     @property
     def sha256(self) -> str | None:
-        """The checksum, None unless it is computed."""
+        """The checksum of all bytes, None unless :meth:`hash` was called."""
         return self._digest.hexdigest() if self._digest is not None else None
 
     def head(self, count: int) -> bytes:
-        """The first bytes."""
+        """Return the first bytes."""
         return os.pread(self._descriptor, count, 0)
 
     def record(self) -> Record | None:
-        """What is known about where the part's bytes came from."""
+        """Return the record of the part, None when there is none."""
         return read_record(self._folder, self.final, os.fstat(self._descriptor).st_ino)
 
     def note(self, url: str, etag: str, size: int) -> None:
-        """Keep where the bytes come from, for a later attempt."""
+        """Write the record of the part, for a later attempt."""
         record = Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id())
         name = _record_name(self.final)
         with translating(name):
             self._folder.remove(name)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             descriptor = self._folder.open(name, flags)
-            assert descriptor is not None  # noqa: S101 - O_CREAT never finds nothing
+            assert descriptor is not None  # noqa: S101 - with O_CREAT there is always a descriptor
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(asdict(record), file)
 
     def finish(self, check: Callable[[], None]) -> None:
-        """Make the part the file: sync it, then give it its final name.
+        """Sync the part, then give it its final name.
 
         Args:
-            check: Asked last, right before the file appears.
+            check: Called right before the file gets its final name; raises when the attempt must end.
         """
         try:
             with translating(self.final):
@@ -142,7 +143,7 @@ class Part:
                 os.fsync(self._descriptor)
                 faultpoints.point("fsync.after")
         except (OSError, DownloadError):
-            # The kernel reports a failed write-back once and then calls the pages clean.
+            # The kernel reports a failed write-back only once, and then treats the pages as clean.
             self.restart()
             raise
         check()
@@ -156,12 +157,13 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
     """Open and lock the part of a file.
 
     Args:
-        folder: Where the file is to be.
+        folder: The folder of the file.
         final: The file's name.
-        attempt: Of the task; names the part when another worker holds the first.
+        attempt: Number of the task's attempt; the part gets it in its name when another worker holds the
+            first part.
 
     Raises:
-        LinkRefused: Something else stands there.
+        LinkRefused: The part's name belongs to something else than a regular file.
     """
     for name in (f".{final}.part", f".{final}.part-{attempt}"):
         descriptor = _lock(folder, name)
@@ -178,7 +180,7 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
 
 
 def sweep(folder: Folder, finished: Container[str]) -> None:
-    """Remove what others left of files that are finished now, except parts that are still held."""
+    """Remove the parts that other attempts left of finished files, except those that are still locked."""
     for name in folder.names():
         found = _PART.match(name)
         if found and found[1] in finished:
@@ -190,7 +192,7 @@ def sweep(folder: Folder, finished: Container[str]) -> None:
 
 
 def read_record(folder: Folder, final: str, inode: int) -> Record | None:
-    """The record beside a file, if it speaks of that inode."""
+    """Return the record beside a file, if it describes that inode."""
     descriptor = folder.open(_record_name(final), os.O_RDONLY)
     if descriptor is None:
         return None
@@ -203,19 +205,19 @@ def read_record(folder: Folder, final: str, inode: int) -> Record | None:
 
 
 def file_hash(descriptor: int, check: Callable[[], None]) -> str:
-    """SHA-256 of an open file."""
+    """Return the SHA-256 of an open file, in hexadecimal."""
     digest = hashlib.sha256()
     _hash(descriptor, digest, check)
     return digest.hexdigest()
 
 
 def source_of(url: str) -> str:
-    """What a record keeps of a URL."""
+    """Return the digest of a URL that a record keeps."""
     return hashlib.sha256(url.encode()).hexdigest()
 
 
 def boot_id() -> str:
-    """What changes when the machine starts again."""
+    """Return the boot id, which changes with each start of the machine; empty where it cannot be read."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -223,7 +225,7 @@ def boot_id() -> str:
 
 
 def _lock(folder: Folder, name: str, *, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
-    """A locked descriptor, None where somebody else holds it (or where it is not, without O_CREAT)."""
+    """Open and lock a file; None when another process holds the lock, or there is no file and no O_CREAT."""
     while True:
         descriptor = folder.open(name, flags)
         if descriptor is None:
@@ -238,7 +240,7 @@ def _lock(folder: Folder, name: str, *, flags: int = os.O_RDWR | os.O_CREAT) -> 
             if status is not None and status.st_ino == os.fstat(descriptor).st_ino:
                 unless_locked.pop_all()
                 return descriptor
-            # Otherwise whoever held it has just given it its final name.
+            # Otherwise its previous holder has just given it its final name: open the name again.
 
 
 @contextmanager

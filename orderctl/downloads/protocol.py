@@ -1,4 +1,4 @@
-"""What a handler is given and what it gives back: all that a handler of the shop's own needs to know of us."""
+"""The interface between a worker and a handler: all that a handler of the shop's own needs of orderctl."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Context:
     """One attempt at one task.
 
     Attributes:
-        attempt: 1 for the first.
+        attempt: Number of the attempt, from 1.
         progress: ``progress(percent, current_file, speed)``, percent 0-100, speed in bytes/s or None while it
-            is unknown. Cheap, never raises, may be called as often as one likes.
-        check: Raises when the attempt is to stop at once and write nothing more, ``LeaseLost`` above all.
-            To be called at least once a second, and right before anything becomes visible.
+            is unknown. It is cheap, never raises and may be called at any rate.
+        check: Raises (``LeaseLost``, for example) when the attempt must stop at once and write nothing more.
+            The handler must call it at least once a second, and right before a file gets its final name.
     """
 
     task_id: int
@@ -56,7 +56,7 @@ class RemoteFile:
     """A file to fetch.
 
     Attributes:
-        name: Relative path in the task's folder, with ``/``; safe to use as it is.
+        name: Relative path in the task's folder, with ``/``. It is safe to use.
         size: In bytes, None when unknown.
         sha256: Lower-case hexadecimal, None when unknown.
     """
@@ -69,7 +69,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """What there is to download.
+    """What a course consists of.
 
     Attributes:
         title: The course's own title.
@@ -88,11 +88,11 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the files are.
+    """Where the downloaded files are.
 
     Attributes:
-        folder_name: Relative to the download directory.
-        drive_link: Where the customer finds them, if anywhere.
+        folder_name: The folder, relative to the download directory.
+        drive_link: The customer's link to them, if there is one.
     """
 
     folder_name: str
@@ -100,16 +100,19 @@ class Delivery:
 
 
 class Handler(Protocol):
-    """Fetches the files of a course. An entry point of the group ``orderctl.handlers``, made without arguments.
+    """Fetches the files of a course.
 
-    What it raises ends the attempt. An exception may carry an ``error_type`` (of
-    :class:`orderctl.states.ErrorType`) where it knows better than a guess from its class and its words.
+    A handler is a class, announced as an entry point of the group ``orderctl.handlers``. It is called without
+    arguments.
+
+    Any exception that it raises ends the attempt. The exception may have an ``error_type`` (one of
+    :class:`orderctl.states.ErrorType`); otherwise the type is guessed from the exception's class and message.
     """
 
     def enroll(self, context: Context) -> Enrollment:
-        """Find out what there is to download. Nothing is written."""
+        """Find out what there is to download. It must not write anything."""
         ...
 
     def download(self, context: Context, enrollment: Enrollment) -> Delivery:
-        """Fetch everything into ``context.folder``; what an earlier attempt has left there may be used."""
+        """Fetch all files into ``context.folder``. It may use what an earlier attempt has left there."""
         ...

@@ -1,4 +1,4 @@
-"""Finds a handler by the name that stands in the settings."""
+"""Find the handler that the setting ``worker.handler`` names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ GROUP = "orderctl.handlers"
 
 
 def load(name: str) -> Handler:
-    """The handler of that name, ready for work.
+    """Return a new handler of that name.
 
     Raises:
-        Misconfigured: No installed package has one of that name, two have different ones, or it cannot be
-            imported.
+        Misconfigured: No installed package provides the name, several packages provide different handlers for
+            it, or the handler cannot be imported.
     """
     found = known()
     if name not in found:
         raise Misconfigured(
-            f"setting worker.handler: handler {name!r} not found; installed: {', '.join(sorted(found)) or 'none'}",
+            f"setting worker.handler: handler {name!r} not found; "
+            f"installed: {', '.join(sorted(found)) or 'none'}",
             hint=f"install the Python package that provides it as an entry point of the group {GROUP}",
         )
     if len(found[name]) > 1:
@@ -32,7 +33,7 @@ def load(name: str) -> Handler:
 
 
 def known() -> dict[str, dict[str, EntryPoint]]:
-    """Every handler by its name, then by where it is; an editable install may announce one twice."""
+    """Return the entry points by handler name, then by object; an editable install may repeat one."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         found.setdefault(entry.name, {})[entry.value] = entry

@@ -1,7 +1,7 @@
-"""A connection that never waits for longer than it may, and looks up at least twice a second.
+"""A TCP or TLS connection with limits for waiting, which calls ``check`` at least twice a second.
 
-The socket does not block: while there is data nothing but ``recv`` is called; where there is none, the
-wait is cut into slices, and each slice asks whether the attempt is to go on.
+The socket is non-blocking. While there is data only ``recv`` is called. Otherwise the connection waits in
+slices of half a second and calls ``check`` before each, which raises when the attempt must end.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ _SLICE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How long we wait.
+    """Limits for waiting for a server.
 
     Attributes:
-        silence: Longest time without a byte, and longest until connected or answered, in seconds.
-        slowest: Lowest rate in bytes/s, on average over ``window``; 0 is any.
-        window: In seconds of waiting: what our own disk takes does not count.
+        silence: Longest time without a byte, and longest time until the connection or the response's header,
+            in seconds.
+        slowest: Lowest rate in bytes/s, on average over ``window``; 0: no limit.
+        window: Time over which the rate is measured, in seconds. Only waiting for the server counts, not the
+            disk.
     """
 
     silence: float
@@ -51,10 +53,11 @@ class StreamLimits:
 
 
 class Stream(io.RawIOBase):
-    """A connected socket to read from.
+    """A connected socket.
 
     Attributes:
-        budget: How many more bytes may come before something else happens; an endless header has none.
+        budget: Number of bytes that may still be received; the reader raises it. It limits the length of
+            headers.
     """
 
     def __init__(self, sock: socket.socket, limits: StreamLimits, check: Callable[[], None]) -> None:
@@ -70,7 +73,7 @@ class Stream(io.RawIOBase):
         sock.setblocking(False)
 
     def answered(self) -> None:
-        """The head of the answer is here; from now on only silence and the rate count."""
+        """Note that the response's header is here; from now on only gaps between bytes and the rate count."""
         self._unanswered = None
 
     def readable(self) -> bool:
@@ -88,16 +91,16 @@ class Stream(io.RawIOBase):
         return count
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         rest = memoryview(data)
         while rest:
             rest = rest[self._try(partial(self._socket.send, rest)) :]
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
-        """Speak TLS from now on, with a server that proves to be that host.
+        """Start TLS and verify that the server's certificate is valid for the host.
 
         Raises:
-            CertificateRefused: It does not.
+            CertificateRefused: The certificate is not valid.
         """
         try:
             secured = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
@@ -130,7 +133,8 @@ class Stream(io.RawIOBase):
         self._check()
         started = monotonic()
         _ready(self._socket, event, self._limits.silence)
-        # A process that was stopped, or a machine that slept, has not waited for the server all that time.
+        # If the process was stopped or the machine slept, most of that time was not spent waiting for the
+        # server.
         self._account(min(monotonic() - started, 2 * _SLICE))
 
     def _account(self, elapsed: float) -> None:
@@ -153,15 +157,15 @@ def connect(targets: Sequence[Target], limits: StreamLimits, check: Callable[[],
     """Connect to the first address that answers.
 
     Raises:
-        HostUnreachable: None of them does.
-        TooSlow: None of them says yes or no in time.
+        HostUnreachable: None of them accepts the connection.
+        TooSlow: None of them answers in time.
     """
     share = limits.silence / len(targets)
     reasons: list[int] = []
     for family, address in targets:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # the name has an IPv6 address, this machine has no IPv6
+        except OSError as error:  # an IPv6 address on a machine without IPv6
             reasons.append(error.errno or 0)
             continue
         try:
@@ -177,7 +181,7 @@ def connect(targets: Sequence[Target], limits: StreamLimits, check: Callable[[],
 
 
 def _connect(sock: socket.socket, address: object, seconds: float, check: Callable[[], None]) -> int:
-    """0 when connected, else the error's number."""
+    """Connect; return 0, or the number of the error."""
     sock.setblocking(False)
     reason = sock.connect_ex(address)  # type: ignore[arg-type]
     deadline = monotonic() + seconds
@@ -191,7 +195,7 @@ def _connect(sock: socket.socket, address: object, seconds: float, check: Callab
 
 
 def _ready(sock: socket.socket, event: int, seconds: float) -> bool:
-    """Whether it came, within one slice or the given seconds."""
+    """Wait for an event for one slice, or ``seconds`` if that is shorter; return whether it came."""
     poll = select.poll()
     poll.register(sock, event)
     return bool(poll.poll(min(_SLICE, seconds) * 1000))

@@ -1,4 +1,4 @@
-"""URLs from strangers: read once, strictly, into what a request needs."""
+"""Parse URLs of courses, manifests and redirects strictly into the parts that a request needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orderctl.downloads.errors import UrlRefused
 
 _PORTS = {"http": 80, "https": 443}
 _MAX_SHOWN = 200
-# Everything that RFC 3986 lets stand in a path or query, and the percent sign of what is escaped already.
+# All characters that RFC 3986 allows in a path or query, and the percent sign of escaped ones.
 _SAFE = "%/:?#[]@!$&'()*+,;=~"
 
 
@@ -20,8 +20,8 @@ class Url:
 
     Attributes:
         host: In ASCII, without the brackets of an IPv6 address.
-        target: Path and query, as the request line has them.
-        userinfo: ``user:password`` as the URL has it; goes to this origin only.
+        target: Path and query, as in the request line.
+        userinfo: ``user:password`` as in the URL; sent to this origin only.
     """
 
     scheme: str
@@ -38,12 +38,12 @@ class Url:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Whom a password may be told."""
+        """Scheme, host and port: a password is sent only to its own origin."""
         return self.scheme, self.host, self.port
 
     @property
     def authorization(self) -> str | None:
-        """Value of the ``Authorization`` header, if there is to be one."""
+        """Value of the ``Authorization`` header, None without a password."""
         if self.userinfo is None:
             return None
         user, _, password = self.userinfo.partition(":")
@@ -55,16 +55,16 @@ class Url:
 
     @property
     def shown(self) -> str:
-        """The URL for messages: without password and query, either of which may be a secret."""
+        """The URL for messages, without password and query, because both may be secret."""
         text = f"{self.scheme}://{self.authority}{self.target.partition('?')[0]}"
         return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def parse(text: str) -> Url:
-    """Read a URL.
+    """Parse a URL.
 
     Raises:
-        UrlRefused: It is malformed, or neither http nor https.
+        UrlRefused: The URL is malformed, or neither http nor https.
     """
     try:
         parts = urlsplit(text.strip())
@@ -83,14 +83,14 @@ def parse(text: str) -> Url:
 
 
 def follow(base: Url, location: str) -> Url:
-    """Where a redirect leads.
+    """Return the URL to which a redirect leads.
 
     Args:
         base: The URL that redirects.
-        location: The header's value as it came: bytes read as Latin-1, often UTF-8 in truth.
+        location: The header's value, decoded as Latin-1; its bytes are often UTF-8.
 
     Raises:
-        UrlRefused: It leads to something that is no URL, neither http nor https, or from https to http.
+        UrlRefused: The location is not a URL, is neither http nor https, or leads from https to http.
     """
     try:
         url = parse(urljoin(str(base), quote(location.encode("latin-1"), safe=_SAFE)))

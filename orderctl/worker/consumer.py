@@ -192,7 +192,7 @@ class DownloadWorker(Worker):
     def run_maintenance_tasks(self) -> None:
         """Delete what dead workers have left in Redis. The state of the tasks is in the database.
 
-        RQ's method unpacks each of those jobs to mark it as failed; one that cannot be unpacked ends every worker.
+        RQ's method unpacks each of those jobs to mark it as failed; a malformed one ends every worker.
         """
         (queue,) = self.queues
         self.last_cleaned_at = utils.now()  # type: ignore[assignment]
