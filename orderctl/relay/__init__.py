@@ -1,1 +1,1 @@
-"""The relay: from Redis Pub/Sub to the dashboards."""
+"""The relay: passes live messages from Redis Pub/Sub on to dashboards."""

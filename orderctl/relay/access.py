@@ -1,4 +1,4 @@
-"""Who may come in, from where, and what they may hear."""
+"""Access to the relay: from which hosts and origins, and what a token allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured, OrderctlError
 from orderctl.relay.codecs.calls import Topic
 
-#: Name of the cookie that our own page gets for its token.
+#: Name of the cookie in which orderctl's own page keeps its token.
 COOKIE: Final = "orderctl_token"
 
 _ADMIN: Final = "admin"
@@ -33,10 +33,10 @@ class Access:
     """What a token grants.
 
     Attributes:
-        subject: Whose token it is, for the audit log.
-        admin: Everything.
-        orders: These orders and their tasks.
-        expires: When it ends, in seconds since the epoch.
+        subject: The token's owner, for the audit log.
+        admin: Whether it allows everything.
+        orders: Ids of the orders that it allows, with their tasks.
+        expires: When it expires, in seconds since the epoch.
     """
 
     subject: str
@@ -45,7 +45,7 @@ class Access:
     expires: float = math.inf
 
     def allows(self, topic: Topic) -> bool | None:
-        """Whether the topic may be heard; None where that depends on the task's order."""
+        """Whether a client may subscribe to the topic; None when that depends on the task's order."""
         if self.admin:
             return True
         if topic.scope is Scope.ORDER:
@@ -53,12 +53,12 @@ class Access:
         return None if self.orders else False
 
 
-#: Everybody, on loopback without a secret.
+#: What every client gets on loopback without a secret.
 EVERYBODY: Final = Access("local", admin=True)
 
 
 def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:
-    """What scopes grant: everything or not, and which orders.
+    """Return what scopes allow: whether everything, and which orders.
 
     Raises:
         InvalidInput: When one is neither ``admin`` nor ``order:ID``.
@@ -83,7 +83,7 @@ def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:
 
 
 def require_secret(host: str, secret: str | None) -> None:
-    """Refuse to open the relay to a network without tokens.
+    """Refuse to serve a network without tokens.
 
     Raises:
         Misconfigured: When the address is not loopback and there is no secret.
@@ -96,7 +96,7 @@ def require_secret(host: str, secret: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Whether only programs on this machine can reach the address."""
     if host.lower() in _LOCAL_NAMES:
         return True
     try:
@@ -108,11 +108,11 @@ def is_loopback(host: str) -> bool:
 class Gate:
     """Checks the ``Host`` and ``Origin`` of a request.
 
-    A page of a stranger can make a browser connect here, and can give our address a name of its own; the
-    one shows in ``Origin``, the other in ``Host``.
+    A foreign web page can make a browser connect to the relay, which ``Origin`` shows. It can also give the
+    relay's address a name of its own (DNS rebinding), which ``Host`` shows.
 
     Args:
-        host: The address that is listened on.
+        host: The address on which the relay listens.
         hosts: Names under which the relay is reached, besides ``localhost`` and bare addresses.
         origins: Web origins that may connect, besides the relay's own.
     """
@@ -123,18 +123,18 @@ class Gate:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
 
     def knows(self, host: str | None) -> bool:
-        """Whether the ``Host`` header is ours: a listed name, with any port, or a bare address."""
+        """Whether the ``Host`` header is allowed: a listed name with any port, or a bare address."""
         name = _name(host or "")
         if name is None:
             return False
         return name in self._hosts or (host or "").lower() in self._hosts or _is_address(name)
 
     def lists(self, origin: str) -> bool:
-        """Whether the origin is one of those that are configured."""
+        """Whether the origin is one of the configured ones."""
         return origin.lower() in self._origins
 
     def admits(self, origin: str | None, host: str | None) -> bool:
-        """Whether a request of that origin may come in; programs that are no browsers send none."""
+        """Whether a request with that origin is allowed. Programs other than browsers send no origin."""
         if origin is None or self.lists(origin):
             return True
         scheme, _, authority = origin.lower().partition("://")
@@ -152,7 +152,7 @@ def _name(host: str) -> str | None:
 
 
 def _is_address(name: str) -> bool:
-    # A name can be made to point anywhere; an address is what it is.
+    # A name can be made to point to any address; a bare address cannot.
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Puts the relay together from the settings, and runs it."""
+"""Build the relay from the settings, and run it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from orderctl.relay.web import Pages
 from orderctl.settings import Settings
 
 PAGE = Path(__file__).with_name("page")
-#: After how many seconds without an answer the database counts as lost. Whoever asked has gone by then.
+#: After this number of seconds without an answer the connection to the database is closed. The client that
+#: asked has its error by then.
 _ANSWER_TIMEOUT: Final = 15
 
 
 def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> RelayServer:
-    """A relay that is not yet listening; to be called in a running event loop.
+    """Build a relay that does not listen yet. Must be called in a running event loop.
 
     Args:
         chosen: The settings.
@@ -38,7 +39,7 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         actions: Whether tasks may be retried and cancelled from the page.
 
     Raises:
-        Misconfigured: When it would be open to others without a secret, or a URL is none.
+        Misconfigured: When other machines could reach it without a token, or a URL is not valid.
     """
     here = chosen.relay
     require_secret(here.host, here.token_secret)
@@ -80,10 +81,10 @@ def run(
         database_url: Where the API reads.
         actions: Whether tasks may be retried and cancelled from the page.
         reuse_port: Share the port with other relays.
-        ready: Called with the relay's URL when it listens.
+        ready: Called with the relay's URL once it listens.
 
     Raises:
-        Misconfigured: When a setting is wrong, or Redis refuses us.
+        Misconfigured: When a setting is wrong, or Redis refuses the connection.
         OSError: When the address is taken.
     """
     _allow_files(chosen.relay.max_connections)
@@ -93,14 +94,14 @@ def run(
         stop_on_signals(relay)
         await relay.run(chosen.relay.host, chosen.relay.port, reuse_port=reuse_port, ready=ready)
 
-    # What was imported stays: the collector need not look through it again while clients wait.
+    # The imported modules stay in memory: exclude them from garbage collection, which would delay clients.
     gc.collect()
     gc.freeze()
     asyncio.run(serve())
 
 
 def _allow_files(wanted: int) -> None:
-    """Raise the limit of open files as far as that goes; a connection is one."""
+    """Raise the limit of open files as far as possible; each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + 100
     if soft < needed:

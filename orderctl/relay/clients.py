@@ -1,6 +1,7 @@
-"""What one client may say, and what it is answered; without its socket.
+"""One client of the relay: its calls and their answers, without its socket.
 
-A client is opened, receives texts, and is gone. It closes itself through its :class:`Line`.
+:meth:`RelayClient.open` begins it, :meth:`RelayClient.receive` gets its text frames, :meth:`RelayClient.gone`
+ends it. It closes its connection through its :class:`Line`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from orderctl.relay.exchange import Exchange, Line
 from orderctl.relay.rooms import Dialect, Member
 
 AUTH: Final = "auth"
-#: Changes of subscriptions within this time are kept at once, in seconds.
+#: Changes of subscriptions within this time are saved together, in seconds.
 _SAVE_AFTER: Final = 0.05
 
 Verify = Callable[[str], Access]
@@ -30,10 +31,10 @@ class RelayClient:
     """One connection of either dialect.
 
     Args:
-        exchange: Where it listens.
+        exchange: Delivers the messages of its subscriptions.
         line: Its connection.
-        verify: Reads a token.
-        access: What it may hear, where that is known already.
+        verify: Checks a token.
+        access: What the token of the handshake allows; None if there was none.
     """
 
     dialect: Dialect
@@ -47,19 +48,19 @@ class RelayClient:
         self._asked: set[Topic] = set()
 
     def open(self) -> None:
-        """The connection is there."""
+        """Begin: the connection is open."""
         self.exchange.enter(self.member, self.line)
 
     def receive(self, text: str) -> None:
-        """The client has sent a text frame."""
+        """Handle a text frame of the client."""
         raise NotImplementedError
 
     def gone(self) -> None:
-        """The connection ends, or has ended: leave all rooms. It may be called again."""
+        """Leave all rooms, because the connection ends or has ended. It may be called more than once."""
         self.exchange.leave(self.member)
 
     def ping(self) -> bytes:
-        """The frame that asks whether it lives."""
+        """Return the ping frame of its dialect."""
         raise NotImplementedError
 
     def send(self, payload: bytes) -> None:
@@ -68,7 +69,7 @@ class RelayClient:
             self.exchange.hub.send(self.member, frames.text(payload))
 
     def _act(self, call: Call, access: Access) -> None:
-        """Carry out a subscription or its end, and answer."""
+        """Carry out a subscription or an unsubscription, and answer."""
         action, topic = action_of(call)
         if action != SUBSCRIBE:
             self._asked.discard(topic)
@@ -93,18 +94,18 @@ class RelayClient:
     async def _ask(self, call: Call, access: Access, topic: Topic) -> None:
         try:
             allowed = await self.exchange.ask_whether_allowed(access, topic)
-            if topic in self._asked:  # it may have changed its mind meanwhile
+            if topic in self._asked:  # it may have unsubscribed in the meantime
                 self._asked.discard(topic)
                 self._subscribe(call, topic, allowed=allowed)
         except OrderctlError as error:
             self.refuse(call, str(error))
 
     def answer(self, call: Call, topic: Topic) -> None:
-        """Tell that the call was carried out."""
+        """Answer that the call was carried out."""
         raise NotImplementedError
 
     def refuse(self, call: Call, why: str) -> None:
-        """Tell that the call was not carried out."""
+        """Answer that the call was not carried out, and why."""
         raise NotImplementedError
 
 
@@ -114,13 +115,13 @@ class PlainClient(RelayClient):
     dialect = Dialect.PLAIN
 
     def open(self) -> None:
-        """Nothing is said; the client begins."""
+        """Begin. The relay sends nothing before the client does."""
         super().open()
         if self.access is not None:
             self.line.authorized(self.access)
 
     def receive(self, text: str) -> None:
-        """Carry out a call; each is answered."""
+        """Carry out a call and answer it."""
         try:
             call = plain.decode(text)
         except InvalidFrame as error:
@@ -148,15 +149,15 @@ class PlainClient(RelayClient):
         self.send(plain.acknowledgement(call.id))
 
     def ping(self) -> bytes:
-        """A ping of WebSocket."""
+        """Return a WebSocket ping."""
         return frames.PING
 
     def answer(self, call: Call, topic: Topic) -> None:
-        """``ack`` with the topic."""
+        """Send ``ack`` with the topic."""
         self.send(plain.acknowledgement(call.id, {"scope": topic.scope, "id": topic.id}))
 
     def refuse(self, call: Call, why: str) -> None:
-        """``error`` with the reason."""
+        """Send ``error`` with the reason."""
         self.send(plain.error(call.id, why))
 
 
@@ -173,12 +174,12 @@ class SocketIoClient(RelayClient):
         self._unsaved = False
 
     def open(self) -> None:
-        """Engine.IO's server speaks first."""
+        """Begin with the handshake packet: in Engine.IO the server sends first."""
         super().open()
         self.send(socketio.handshake(secrets.token_urlsafe(15)))
 
     def receive(self, text: str) -> None:
-        """Take a packet; what is none ends the connection, as Socket.IO's own server does."""
+        """Handle a packet. A malformed one closes the connection, as in Socket.IO's own server."""
         try:
             packet = socketio.decode(text)
         except InvalidFrame as error:
@@ -197,7 +198,7 @@ class SocketIoClient(RelayClient):
                 pass
 
     def gone(self) -> None:
-        """The client may come back: keep what it listens to."""
+        """Save the subscriptions, because the client may come back, and leave all rooms."""
         self._save()
         if self._connected and self.member.rooms:
             self.exchange.recovery.part(self._session)
@@ -235,11 +236,11 @@ class SocketIoClient(RelayClient):
         self.send(socketio.connected(self._session.sid, self._session.pid))
 
     async def _restore(self, access: Access, pid: object) -> None:
-        """Give a client that has come back its subscriptions, as far as its token of today allows them."""
+        """Restore the subscriptions of a client that reconnects, as far as its present token allows them."""
         try:
             found = await self.exchange.recovery.find(pid)
         except RedisUnavailable:
-            # It comes again, with the same pid; a new one would cost it its subscriptions.
+            # The client reconnects with the same pid. A new pid would lose its subscriptions.
             self.line.hang_up(TRY_AGAIN, "Redis does not answer")
             return
         if found is None:
@@ -260,7 +261,7 @@ class SocketIoClient(RelayClient):
             self.exchange.read_snapshot(self.member, room)
 
     def _changed(self) -> None:
-        """What it listens to has changed: keep it, once for all changes of a moment."""
+        """Save the changed subscriptions soon, once for all changes until then."""
         if not self._unsaved:
             self._unsaved = True
             self.line.later(_SAVE_AFTER, self._save)
@@ -285,17 +286,17 @@ class SocketIoClient(RelayClient):
             self.refuse(call, str(error))
 
     def ping(self) -> bytes:
-        """A ping of Engine.IO."""
+        """Return an Engine.IO ping."""
         if self._connected and self.member.rooms:
             self.exchange.recovery.renew(self._session)
         return _SOCKETIO_PING
 
     def answer(self, call: Call, topic: Topic) -> None:
-        """Acknowledge, where that was asked for."""
+        """Send an acknowledgement, if the client asked for one."""
         self._acknowledge(call, {"ok": True, "scope": topic.scope, "id": topic.id})
 
     def refuse(self, call: Call, why: str) -> None:
-        """Acknowledge with the reason, where that was asked for."""
+        """Send an acknowledgement with the reason, if the client asked for one."""
         self._acknowledge(call, {"ok": False, "error": why})
 
     def _acknowledge(self, call: Call, result: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The codes with which the relay closes a connection: those of RFC 6455, and from 4000 on its own."""
+"""The close codes of the relay: below 4000 those of RFC 6455, from 4000 its own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""One connection of the relay: the library's, with what the relay's inside needs of it.
+"""One connection of the relay, as a subclass of the ``websockets`` library's.
 
-The library does the handshake, the frames and the closing; what leaves for many clients is written past
-it, ready-made, to their transports. That takes no private attribute: :class:`Connection` overrides the
-callbacks of :class:`asyncio.Protocol` and reads the library's frames as they come.
+The library does the handshake, the parsing of frames and the closing. Messages for many clients are encoded
+once and written directly to the transports. No private attribute is needed for that: :class:`Connection`
+overrides the callbacks of :class:`asyncio.Protocol` and receives the library's parsed frames.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from orderctl.relay.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
-#: Time to say who one is, and to take leave where that did not happen, in seconds.
+#: Time for a client to send its token, and time for the closing handshake if it did not, in seconds.
 _AUTH_TIMEOUT: Final = 9.0
 _SHORT_LEAVE: Final = 0.5
-#: Time for a client to answer a close, in seconds; then its connection is cut.
+#: Time for a client to answer a close frame, in seconds. Then its connection is aborted.
 CLOSE_TIMEOUT: Final = 3.0
-#: Bytes that are read of one client in one turn of the event loop: 680 empty frames take about 10 ms.
+#: Most bytes of one client that are parsed in one turn of the event loop: 680 empty frames take about 10 ms.
 _CHUNK: Final = 4096
 _MAX_REASON: Final = 120
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -48,15 +48,15 @@ _CLIENTS: Final[dict[Dialect, type[RelayClient]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all connections of a relay have in common.
+    """The objects that all connections of a relay share.
 
     Attributes:
-        exchange: Who hears what.
-        door: Who is let in.
-        tally: What is counted.
-        max_rate: Frames a second from one client.
-        wheel: Who is pinged when.
-        connections: The open ones.
+        exchange: Delivers messages to the subscribed clients.
+        door: Limits the number of connections.
+        tally: Counters for the metrics.
+        max_rate: Most frames per second from one client.
+        wheel: Schedules the pings.
+        connections: All open connections.
     """
 
     exchange: Exchange
@@ -68,12 +68,12 @@ class Shared:
 
 
 class Connection(ServerConnection):
-    """One connection: HTTP at first, then perhaps a client's.
+    """One connection: an HTTP request, then possibly a WebSocket client.
 
     Args:
-        shared: What all connections have in common.
-        arguments: As :class:`ServerConnection` wants them.
-        options: As above.
+        shared: The objects that all connections share.
+        arguments: Positional arguments of :class:`ServerConnection`.
+        options: Its keyword arguments.
     """
 
     def __init__(self, shared: Shared, *arguments: Any, **options: Any) -> None:
@@ -82,7 +82,7 @@ class Connection(ServerConnection):
         self.upgrade: Upgrade | None = None
         self.client: RelayClient | None = None
         self.write: Callable[[bytes], object]
-        #: Whether the client was heard since the last ping.
+        #: Whether the client has sent anything since the last ping.
         self.heard = True
         self._address = ""
         self._refused = False
@@ -98,8 +98,8 @@ class Connection(ServerConnection):
     # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, unless there are too many."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is what create_server gives
+        """Accept the connection, unless there are too many."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server passes this type
         self._address = str((transport.get_extra_info("peername") or [""])[0])
         self._refused = not self.shared.door.admit(self._address)
         if self._refused:
@@ -111,7 +111,7 @@ class Connection(ServerConnection):
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything about it."""
+        """Remove the connection from everything that refers to it."""
         if self._refused:
             return
         self.shared.door.release(self._address)
@@ -125,19 +125,19 @@ class Connection(ServerConnection):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The socket is full."""
+        """Pause the client, because its socket is full."""
         super().pause_writing()
         if self.client is not None:
             self.shared.exchange.hub.pause(self.client.member)
 
     def resume_writing(self) -> None:
-        """The socket takes bytes again."""
+        """Resume the client, because its socket accepts bytes again."""
         super().resume_writing()
         if self.client is not None:
             self.shared.exchange.hub.resume(self.client.member)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, a piece at a time."""
+        """Parse received bytes, in pieces of limited size."""
         if self._refused:
             return
         self.heard = True
@@ -177,17 +177,17 @@ class Connection(ServerConnection):
         if self.protocol.state is not State.OPEN:
             self.client.gone()
         elif self.paused and self.transport.get_write_buffer_size() > BACKLOG:
-            self.cut(SLOW, "slow")  # it asks, and does not read the answers
+            self.cut(SLOW, "slow")  # it sends calls, but does not read the answers
 
     # Frames.
 
     def process_event(self, event: Event) -> None:
-        """Take a frame; the library has answered pings and closes already."""
+        """Handle a frame. The library has already answered pings and close frames."""
         if self.request is None:
             super().process_event(event)
             return
         if self.client is None:
-            self.transport.abort()  # it spoke before it was let in
+            self.transport.abort()  # it sent a frame before the handshake was done
             return
         self._frames += 1
         self.shared.tally.frames += 1
@@ -217,26 +217,26 @@ class Connection(ServerConnection):
             self.client.receive(text)
 
     def start_keepalive(self) -> None:
-        """Pings come from the relay's own clock: a task for each connection costs memory."""
+        """Do nothing: the relay's wheel sends the pings, because a task for each connection costs memory."""
 
     # Line.
 
     def begin(self, upgrade: Upgrade, verify: Verify) -> None:
-        """The handshake is done: here is a client."""
+        """Start the client of a connection whose handshake is done."""
         self._set_timer(self.loop.call_later(_AUTH_TIMEOUT, self._too_late))
         kind = _CLIENTS[upgrade.dialect]
         self.client = kind(self.shared.exchange, self, verify, upgrade.access)
         self.client.open()
 
     def authorized(self, access: Access) -> None:
-        """The client has said who it is."""
+        """Note the client's token; close the connection when it expires."""
         self._set_timer(None)
         if access.expires != float("inf"):
             left = max(0.0, access.expires - time.time())
             self._set_timer(self.loop.call_later(left, self._expire))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what has to wait; it ends with the connection."""
+        """Run a coroutine in a task, which is cancelled when the connection ends."""
         if self._tasks is None:
             self._tasks = set()
         task = self.loop.create_task(work)
@@ -244,11 +244,11 @@ class Connection(ServerConnection):
         task.add_done_callback(self._tasks.discard)
 
     def later(self, delay: float, callback: Callable[[], object]) -> None:
-        """Call back after that many seconds."""
+        """Call a function after ``delay`` seconds."""
         self.loop.call_later(delay, callback)
 
     def hang_up(self, code: int, reason: str, *, leave: float = CLOSE_TIMEOUT) -> None:
-        """Leave all rooms, then close; cut where the client does not answer in time."""
+        """Leave all rooms and close the connection; abort it if the client does not answer in time."""
         if self._hung_up:
             return
         self._hung_up = True
@@ -261,7 +261,7 @@ class Connection(ServerConnection):
         self.loop.call_later(leave, self.transport.abort)
 
     def cut(self, code: int, why: str) -> None:
-        """End the connection at once; the code can reach nobody, but stands in the log."""
+        """Abort the connection. The client cannot receive the code; it is only logged."""
         _log.info("closed the connection of a client at %s: %s (%d)", self._address, why, code)
         self.shared.tally.cut[why] += 1
         if self.client is not None:
@@ -269,13 +269,13 @@ class Connection(ServerConnection):
         self.transport.abort()
 
     def knock(self) -> None:
-        """Ask whether the client lives."""
+        """Send a ping."""
         if self.client is not None and not self._hung_up:
             self.heard = False
             self.shared.exchange.hub.send(self.client.member, self.client.ping())
 
     def look(self) -> None:
-        """Cut the client if it does not."""
+        """Abort the connection if the client has sent nothing since the last ping."""
         if not self.heard:
             self.cut(TIMEOUT, "silent")
 

@@ -1,4 +1,4 @@
-"""Joins the hub to Redis: snapshots for new members, what was missed for all after an outage."""
+"""The link between the hub and Redis: snapshots for new members, and for all rooms after an outage."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 DEGRADED: Final = "relay:degraded"
 RESTORED: Final = "relay:restored"
 
-#: Rooms whose snapshots are read at once after an outage.
+#: Number of rooms whose snapshots are read by one command after an outage.
 _AT_ONCE: Final = 200
-#: Tasks whose orders are remembered; a task never changes its order.
+#: Number of tasks whose orders are cached. A task never changes its order.
 _REMEMBERED: Final = 10_000
 
 
@@ -32,28 +32,28 @@ class Line(Protocol):
     """The client's connection."""
 
     def write(self, data: bytes) -> object:
-        """Send bytes; never blocks."""
+        """Send bytes, without blocking."""
 
     def hang_up(self, code: int, reason: str) -> None:
-        """End the connection; nothing is written from now on."""
+        """Close the connection. Nothing is written to it from now on."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what has to wait; it ends with the connection."""
+        """Run a coroutine in a task, which is cancelled when the connection ends."""
 
     def later(self, delay: float, callback: Callable[[], object]) -> None:
-        """Call back after that many seconds."""
+        """Call a function after ``delay`` seconds."""
 
     def authorized(self, access: Access) -> None:
-        """The client has said who it is: its time to do so is over, its token's begins."""
+        """Note the client's token: stop the timer for sending one, start the timer for its expiry."""
 
 
 class Exchange:
-    """Who is connected, what they hear, and where it comes from.
+    """The connected clients, their subscriptions, and the feed of messages from Redis.
 
     Args:
-        hub: Tells who hears what.
-        url: Redis.
-        find_order: The order of a task, None when there is no such task; asks the database.
+        hub: Delivers messages to the members of rooms.
+        url: URL of Redis.
+        find_order: Returns the id of a task's order from the database, None when there is no such task.
     """
 
     def __init__(self, hub: Hub, url: str, find_order: Callable[[int], Awaitable[int | None]]) -> None:
@@ -67,34 +67,34 @@ class Exchange:
 
     @property
     def degraded(self) -> bool:
-        """Whether Redis is away, and clients have been told."""
+        """Whether Redis is away and clients have been notified."""
         return self._degraded
 
     # Members.
 
     def enter(self, member: Member, line: Line) -> None:
-        """Take a member in."""
+        """Add a member; notify it if Redis is away."""
         self.members[member] = line
         if self._degraded and member.dialect is Dialect.PLAIN:
             self.hub.send(member, frames.text(plain.event(DEGRADED)))
 
     def leave(self, member: Member) -> None:
-        """Forget a member; nothing is written to it from now on."""
+        """Remove a member. Nothing is written to it from now on."""
         self.members.pop(member, None)
         self.hub.leave(member)
 
     def allows(self, access: Access, topic: Topic) -> bool | None:
-        """Whether a token allows an order or a task; None where the database has to be asked."""
+        """Whether a token allows an order or a task; None when the database has to be asked."""
         allowed = access.allows(topic)
         if allowed is None and topic.id in self._orders:
             return self._orders[topic.id] in access.orders
         return allowed
 
     async def ask_whether_allowed(self, access: Access, topic: Topic) -> bool:
-        """Whether a token allows a task, by the task's order.
+        """Ask the database for the task's order, and return whether a token allows that.
 
         Raises:
-            DatabaseUnavailable: When the database does not tell.
+            DatabaseUnavailable: When the database does not answer.
         """
         order_id = await self._find_order(topic.id)
         if order_id is None:
@@ -105,15 +105,15 @@ class Exchange:
         return order_id in access.orders
 
     def join(self, member: Member, topic: Topic) -> Room | None:
-        """Let a member hear a topic; as :meth:`Hub.join`, but nothing happens once it has gone.
+        """Subscribe a member like :meth:`Hub.join`; do nothing if the member has left.
 
         Raises:
-            TooManySubscriptions: When it hears as many as it may.
+            TooManySubscriptions: When it has the maximum number of subscriptions already.
         """
         return self.hub.join(member, topic) if member in self.members else None
 
     def read_snapshot(self, member: Member, room: Room) -> None:
-        """Give a new member of a room its last messages."""
+        """Read the last messages of a room and send them to its new member."""
         try:
             answer = self.feed.ask("MGET", *map(str, room.channels.values()))
         except RedisUnavailable:
@@ -122,14 +122,14 @@ class Exchange:
             answer.add_done_callback(partial(self._give_snapshot, member, room))
 
     def _give_snapshot(self, member: Member, room: Room, answer: asyncio.Future[Any]) -> None:
-        # Where the connection was lost meanwhile, the whole room gets its snapshot when it is back.
+        # If the connection to Redis was lost, the whole room gets its snapshot after the reconnect.
         if not answer.cancelled() and answer.exception() is None:
             self.hub.snapshot(member, room, answer.result())
 
-    # Redis comes and goes.
+    # Outages of Redis.
 
     def _went_up(self) -> Awaitable[None]:
-        # At once, and not in a task: whoever is told hears nothing before.
+        # Here and not in a task, so that clients receive no message before this event.
         if self._degraded:
             self._degraded = False
             _log.warning("Redis answers again")
@@ -142,7 +142,7 @@ class Exchange:
             await self._resume(rooms[start : start + _AT_ONCE])
         for member in list(self.members):
             if member.rooms:
-                member.changed()  # a store that has lost its data has lost the session, too
+                member.changed()  # save the session again: Redis may have lost its data
 
     async def _resume(self, rooms: Iterable[Room]) -> None:
         chosen = list(rooms)

@@ -1,11 +1,12 @@
-"""What comes from Redis: one connection that hears every publication and answers questions.
+"""The feed: one connection to Redis that receives all publications and also sends commands.
 
-It speaks RESP3 (Redis 6, Valkey), where a subscribed connection may also ask: an answer then stands in the
-stream exactly where the store was when it gave it, so a snapshot read here can neither miss nor overtake a
-publication. Publications are handed on as they are parsed and flushed once at the end of each read; a
-coroutine for each, as redis-py has it, would cost more than all the rest of the relay's work on them.
+It uses RESP3 (Redis 6, Valkey), where a subscribed connection may also send commands. Answers and
+publications then arrive in the order in which Redis made them, so a snapshot that is read here can neither
+miss nor overtake a publication. Publications are handed on as they are parsed, and flushed once at the end of
+each read. A coroutine for each publication, as in redis-py, would cost more than all other work of the relay
+on it.
 
-The feed is patient: it connects again for ever, and sends nothing twice.
+The feed reconnects for ever, and never sends a command twice.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ import hiredis
 from orderctl.channels import PATTERNS
 from orderctl.errors import Misconfigured, RedisUnavailable
 
-#: Longest wait for a connection, and for a sign of life of an established one, in seconds.
+#: Longest wait for a connection, and longest time without a byte while an answer is due, in seconds.
 CONNECT_TIMEOUT: Final = 3.0
 SILENCE: Final = 4.0
 _PING_EVERY: Final = 1.0
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
-#: Reads that follow one another faster than this mean load; then the next one waits so long, in seconds.
+#: Two reads within ``_BUSY_BELOW`` seconds mean load. Then the next read is delayed by ``_GATHER`` seconds.
 _BUSY_BELOW: Final = 0.001
 _GATHER: Final = 0.003
-#: Answers to a connect that no waiting mends.
+#: Errors on connecting that waiting does not cure.
 _REFUSALS: Final = (
     "WRONGPASS",
     "NOAUTH",
@@ -46,34 +47,34 @@ _REFUSALS: Final = (
 
 
 class Listener(Protocol):
-    """Who is told."""
+    """The receiver of publications."""
 
     def publish(self, channel: bytes, payload: bytes) -> None:
-        """A publication came."""
+        """Take a publication."""
 
     def flush(self) -> None:
-        """The read ends here."""
+        """Note the end of a read."""
 
 
 class _Kept(list[tuple[bytes, bytes]]):
-    """Keeps publications until there is somebody to hear them."""
+    """Keeps publications until there is a listener."""
 
     def publish(self, channel: bytes, payload: bytes) -> None:
         self.append((channel, payload))
 
     def flush(self) -> None:
-        """Nothing: they are kept."""
+        """Do nothing: the publications are kept."""
 
 
 class Wire(asyncio.Protocol):
-    """One connection: RESP3 in, publications and answers out.
+    """One connection to Redis: parses RESP3 into publications and answers.
 
     Args:
         lost: Called when the connection is over.
     """
 
     def __init__(self, lost: Callable[[], None]) -> None:
-        # The first publication may stand right behind the answer to the subscription.
+        # A publication may arrive in the same read as the answer to the subscription.
         self._kept = _Kept()
         self._listener: Listener = self._kept
         self._lost = lost
@@ -85,11 +86,11 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is what create_connection gives
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection passes this type
         self._transport = transport
 
     def hand_on(self, listener: Listener) -> None:
-        """Have publications go to a listener, first those that have come already."""
+        """Pass publications on to a listener from now on, first those that have already arrived."""
         self._listener = listener
         for channel, payload in self._kept:
             listener.publish(channel, payload)
@@ -97,16 +98,16 @@ class Wire(asyncio.Protocol):
         listener.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody answers any more."""
+        """Fail the commands that wait for an answer."""
         while self._asked:
             waiting = self._asked.popleft()
             if not waiting.done():
                 waiting.set_exception(RedisUnavailable(f"the connection to Redis is lost: {exc or 'closed'}"))
-                waiting.exception()  # whoever asked may have gone; that is no news
+                waiting.exception()  # mark it as retrieved: the caller may be gone, and asyncio would log it
         self._lost()
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what is complete."""
+        """Parse received bytes, and pass on what is complete."""
         self.heard_at = time.monotonic()
         publish = self._listener.publish
         reader = self._reader
@@ -126,7 +127,7 @@ class Wire(asyncio.Protocol):
         self._gather()
 
     def _gather(self) -> None:
-        """Under load let publications gather for a moment: waking up costs as much as passing one on."""
+        """Under load delay the next read, so that it gets several publications: a wake-up is expensive."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now - self._read_at < _BUSY_BELOW:
@@ -135,7 +136,7 @@ class Wire(asyncio.Protocol):
         self._read_at = now
 
     def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
-        """Send a command; its answer, or ReplyError, becomes the future's result."""
+        """Send a command; return a future with its answer, or with RedisUnavailable for an error."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
             future.set_exception(RedisUnavailable())
@@ -145,7 +146,7 @@ class Wire(asyncio.Protocol):
         return future
 
     def drop(self) -> None:
-        """End the connection at once."""
+        """Abort the connection."""
         self._transport.abort()
 
     def _answer(self, item: Any) -> None:
@@ -164,14 +165,14 @@ _MORE: Final = object()
 
 
 class Feed:
-    """The way to Redis, up or down.
+    """Keeps a connection to Redis, and reconnects when it is lost.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
-        listener: Told of publications.
-        went_up: Called after each (re)connect, when the subscriptions are acknowledged and before anything is
-            handed on; what it returns is awaited beside that.
-        went_down: Called when the connection is lost.
+        listener: Receives the publications.
+        went_up: Called after each (re)connect, once the subscriptions are acknowledged and before a
+            publication is passed on. The awaitable that it returns runs in a task of its own.
+        went_down: Called with the reason when the connection is lost or cannot be made.
     """
 
     def __init__(
@@ -200,7 +201,7 @@ class Feed:
         return self._wire is not None
 
     def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
-        """Send a command and await its answer.
+        """Send a command; return a future with its answer.
 
         Raises:
             RedisUnavailable: When there is no connection, or it was lost before the answer came.
@@ -226,11 +227,11 @@ class Feed:
             raise RedisUnavailable from None
 
     async def run(self) -> None:
-        """Keep connected, for ever.
+        """Keep a connection to Redis, for ever.
 
         Raises:
-            Misconfigured: When the first answer is a refusal: a wrong password, a cluster, too old. Later
-                refusals are outages.
+            Misconfigured: When Redis refuses the first connection: the password is wrong, the server is a
+                cluster or too old. Later refusals count as outages.
         """
         wait = _FIRST_WAIT
         while True:
@@ -292,7 +293,7 @@ class Feed:
             try:
                 await self._greet(wire, options)
                 await asyncio.gather(*[wire.ask("PSUBSCRIBE", pattern) for pattern in PATTERNS])
-                # A server that still loads its data takes subscriptions, and refuses all else.
+                # A server that still loads its data accepts subscriptions, but no other command.
                 await wire.ask("PING")
             except BaseException:
                 wire.drop()
@@ -300,7 +301,7 @@ class Feed:
         return wire
 
     async def _open(self, lost: asyncio.Event) -> tuple[Wire, dict[str, Any]]:
-        from redis.asyncio.connection import SSLConnection  # noqa: PLC0415 - 170 ms
+        from redis.asyncio.connection import SSLConnection  # noqa: PLC0415 - takes 170 ms
 
         from orderctl.broker import endpoint  # noqa: PLC0415 - as above
 

@@ -1,11 +1,12 @@
-"""Who hears what. No sockets here: a member is somebody with a ``write``.
+"""The hub: rooms, their members, and the delivery of publications. No sockets: a member has a ``write``.
 
-A publication is validated once, encoded once for each dialect, and gathered with the others of the same
-read from Redis: :meth:`Hub.flush` joins them and writes once to each member. A send costs about 5 us of
-kernel time whatever its size, so fewer writes are the only big lever, and batches arise only under load.
+A publication is validated once and encoded once for each dialect. The publications of one read from Redis are
+collected, and :meth:`Hub.flush` joins them and writes once to each member. A write costs about 5 us of kernel
+time regardless of its size, so the number of writes decides the cost. Under load one read has several
+publications.
 
-A member whose socket is full is *paused*: what it would hear is held, the newest ``progress`` of a channel
-taking the place of the older, until it reads again or is cut.
+A member whose socket is full is *paused*: its messages are held until it reads again or its connection is
+closed. Of the ``progress`` messages of a channel only the newest is held.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from orderctl.errors import InvalidMessage, OrderctlError
 from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.rooms import DIALECTS, Dialect, Member, Publication, Room
 
-#: How long an unsubscription waits for the same client to take it back, in seconds. The shop's dashboard
-#: unsubscribes and subscribes all its tasks after every message.
+#: An unsubscription takes effect after this time, in seconds, unless the client subscribes again. The shop's
+#: dashboard unsubscribes and subscribes all its tasks after every message.
 LINGER: Final = 0.25
-#: Writes in one turn of the event loop; 2,000 take about 10 ms.
+#: Most writes in one turn of the event loop; 2,000 take about 10 ms.
 SLICE: Final = 2000
-#: What may wait for a member that does not read, in bytes; and for how long, in seconds: with the second
-#: between two looks it is cut within 10.
+#: A member that does not read is given up when more than ``BACKLOG`` bytes wait for ``PATIENCE`` seconds, or
+#: when its socket takes nothing for that time. With a check each second its connection ends within 10 s.
 BACKLOG: Final = 1 << 20
 PATIENCE: Final = 9.0
-#: What may never wait for one member.
+#: A member is given up at once when more bytes than this wait for it.
 _HARD_BACKLOG: Final = 4 * BACKLOG
 
 _PROGRESS: Final = MessageKind.PROGRESS.encode()
@@ -42,21 +43,21 @@ class TooManySubscriptions(OrderctlError):
 
 
 class EventLoop(Protocol):
-    """What the hub needs of an event loop."""
+    """The part of an event loop that the hub uses."""
 
     def time(self) -> float:
-        """Seconds, monotonic."""
+        """Return the monotonic time, in seconds."""
 
     def call_soon(self, callback: Callable[[], object]) -> object:
-        """Run in the next turn."""
+        """Call a function in the next turn."""
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> object:
-        """Run after that many seconds."""
+        """Call a function after ``delay`` seconds."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What the hub has seen; ``/metrics`` tells."""
+    """The hub's counters, for ``/metrics``."""
 
     publications: int = 0
     invalid: int = 0
@@ -68,11 +69,11 @@ class Counts:
 
 
 class Hub:
-    """The rooms, and the way of a publication to their members.
+    """The rooms, and the delivery of publications to their members.
 
     Args:
-        clock: An event loop, or a test's stand-in.
-        max_subscriptions: For one member.
+        clock: An event loop, or a fake one in a test.
+        max_subscriptions: Most subscriptions of one member.
     """
 
     def __init__(self, clock: EventLoop, *, max_subscriptions: int) -> None:
@@ -87,17 +88,16 @@ class Hub:
         self._flushed = 0
         self._keys = count()
 
-    # Who listens.
+    # Subscriptions.
 
     def join(self, member: Member, topic: Topic) -> Room | None:
-        """Let a member hear an order or a task.
+        """Subscribe a member to an order or a task.
 
         Returns:
-            The room, when the member is new there and has yet to get the snapshot; None when it has been
-            listening all along.
+            The room, if the member is new in it and needs the snapshot; None if it was subscribed already.
 
         Raises:
-            TooManySubscriptions: When it listens to as many as it may.
+            TooManySubscriptions: When it has the maximum number of subscriptions already.
         """
         name = channels.room(topic.scope, topic.id)
         room = self.rooms.get(name)
@@ -117,7 +117,7 @@ class Hub:
         return room
 
     def quit(self, member: Member, topic: Topic) -> None:
-        """Let a member stop hearing an order or a task, unless it joins again within :data:`LINGER`."""
+        """Unsubscribe a member after :data:`LINGER` seconds, unless it joins again until then."""
         room = self.rooms.get(channels.room(topic.scope, topic.id))
         if room is None or room not in member.rooms:
             return
@@ -128,7 +128,7 @@ class Hub:
             self._clock.call_later(LINGER, self._expire)
 
     def leave(self, member: Member) -> None:
-        """Forget a member."""
+        """Remove a member from all rooms."""
         for room in member.rooms:
             self._remove(member, room)
         member.rooms.clear()
@@ -154,10 +154,10 @@ class Hub:
         if room.empty:
             del self.rooms[channels.room(room.topic.scope, room.topic.id)]
 
-    # What is published.
+    # Publications.
 
     def publish(self, channel: bytes, payload: bytes) -> None:
-        """Take a publication; it goes out with the next :meth:`flush`. Junk is counted and dropped."""
+        """Take a publication, which the next :meth:`flush` sends. An invalid one is counted and dropped."""
         self.counts.publications += 1
         name, _, kind = channel.rpartition(b":")
         room = self.rooms.get(name)
@@ -189,7 +189,7 @@ class Hub:
             batch.append(message)
 
     def flush(self) -> None:
-        """Write what was published since the last flush: one write for each member."""
+        """Send what was published since the last flush, with one write for each member."""
         if self._jobs or not self._pending:
             return
         pending, self._pending = self._pending, {}
@@ -260,15 +260,15 @@ class Hub:
         except RuntimeError:  # a close is under way
             self.leave(member)
 
-    # What the store has kept.
+    # Snapshots.
 
     def snapshot(self, member: Member, room: Room, payloads: Iterable[bytes | None]) -> None:
-        """Give a new member the last messages of its room's channels.
+        """Send a new member the last messages of its room's channels.
 
         Args:
-            member: Who has joined.
-            room: What :meth:`join` returned.
-            payloads: The snapshot keys' values, in the order of ``room.channels``, read after the join.
+            member: The member that has joined.
+            room: The room that :meth:`join` returned.
+            payloads: Values of the snapshot keys, in the order of ``room.channels``, read after the join.
         """
         joined = member.rooms.get(room)
         if joined is None:
@@ -278,14 +278,14 @@ class Hub:
             if live is None or (kept is not None and messages.is_newer(kept.data, live.data)):
                 chosen = kept
             elif live.number > joined:
-                continue  # it has heard this one, or will with the flush that is due
+                continue  # the member has received this one, or gets it with the next flush
             else:
                 chosen = live if kept is None or messages.is_newer(live.data, kept.data) else kept
             if chosen is not None:
                 self.send(member, chosen.frame(member.dialect))
 
     def resume_room(self, room: Room, payloads: Iterable[bytes | None]) -> None:
-        """Give a room what it missed while Redis was away: the last message of each channel, if it is new."""
+        """Send a room what it missed while Redis was away: the last message of each channel, if it is new."""
         for kind, payload in zip(room.channels, payloads, strict=True):
             kept, live = self._read_kept(room, kind, payload), room.last.get(kind)
             if kept is None:
@@ -305,20 +305,20 @@ class Hub:
     # Members that do not read.
 
     def send(self, member: Member, frame: bytes) -> None:
-        """Write one frame to one member, in its turn."""
+        """Send one frame to one member, after the frames that are held for it."""
         if member in self.paused:
             self._keep(member, next(self._keys), frame)
         else:
             self._write(member, frame)
 
     def pause(self, member: Member) -> None:
-        """The member's socket is full: hold what it would hear."""
+        """Hold a member's messages, because its socket is full."""
         self.paused[member] = None
         member.drained_at = self._clock.time()
         member.buffered = _HARD_BACKLOG
 
     def resume(self, member: Member) -> None:
-        """The member reads again: give it what was held."""
+        """Send a member its held messages, because it reads again."""
         if self.paused.pop(member, self) is self:
             return
         data = b"".join(member.held.values())
@@ -343,11 +343,11 @@ class Hub:
         member.held_bytes += len(frame)
 
     def is_stalled(self, member: Member, buffered: int) -> bool:
-        """Whether to give a paused member up.
+        """Whether to give up a paused member.
 
         Args:
-            member: One of ``paused``.
-            buffered: Bytes that its transport has yet to send.
+            member: A member of ``paused``.
+            buffered: Bytes in its transport's write buffer.
         """
         now = self._clock.time()
         if buffered < member.buffered:

@@ -1,4 +1,4 @@
-"""How many connections there may be, and how long one may be silent; without sockets."""
+"""Limits for the number of connections and for a client's silence, without sockets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orderctl.relay.metrics import Tally
 
 
 class Door:
-    """Lets connections in while there is room.
+    """Limits the number of connections.
 
     Args:
-        tally: Where they are counted.
-        most: In all.
-        most_per_address: From one address; 0: as many as there are.
+        tally: Counts them.
+        most: Most connections in all.
+        most_per_address: Most connections from one address; 0: no limit.
     """
 
     def __init__(self, tally: Tally, *, most: int, most_per_address: int) -> None:
@@ -26,7 +26,7 @@ class Door:
         self._addresses: Counter[str] = Counter()
 
     def admit(self, address: str) -> bool:
-        """Count a connection in, unless there are too many."""
+        """Count a new connection; return False if there are too many."""
         full = self._tally.connections >= self._most
         if full or 0 < self._most_per_address <= self._addresses[address]:
             self._tally.refused["connections" if full else "address"] += 1
@@ -37,7 +37,7 @@ class Door:
         return True
 
     def release(self, address: str) -> None:
-        """Count a connection out."""
+        """Count the end of a connection."""
         self._tally.connections -= 1
         self._addresses[address] -= 1
         if not self._addresses[address]:
@@ -45,19 +45,19 @@ class Door:
 
 
 class Pinged(Protocol):
-    """A connection that can be asked whether it lives."""
+    """A connection whose client is pinged."""
 
     def knock(self) -> None:
-        """Ask."""
+        """Send a ping."""
 
     def look(self) -> None:
-        """End it if it did not answer."""
+        """End the connection if the client did not answer."""
 
 
 class Wheel:
-    """Asks each connection once in :data:`PING_INTERVAL`, a share of them each second.
+    """Pings each connection once in :data:`PING_INTERVAL` seconds, a share of them each second.
 
-    A task for each connection would cost memory, and all at once would cost a pause.
+    A task for each connection would cost memory, and pinging all at once would block the event loop.
     """
 
     def __init__(self) -> None:
@@ -65,16 +65,16 @@ class Wheel:
         self._now = 0
 
     def add(self, connection: Pinged) -> None:
-        """Begin with a new connection; it is asked a full turn from now."""
+        """Add a connection. It gets its first ping after :data:`PING_INTERVAL` seconds."""
         self._slots[self._now][connection] = None
 
     def remove(self, connection: Pinged) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         for slot in self._slots:
             slot.pop(connection, None)
 
     def turn(self) -> None:
-        """A second has passed."""
+        """Send the pings that are due and check the answers; to be called each second."""
         self._now = (self._now + 1) % PING_INTERVAL
         for connection in self._at(self._now - PING_TIMEOUT):
             connection.look()

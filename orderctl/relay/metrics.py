@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells, in Prometheus' text format. The counters are plain numbers until somebody asks."""
+"""The metrics of ``/metrics``, in Prometheus' text format. Counters are plain numbers between two scrapes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(slots=True)
 class Tally:
-    """What the server counts itself.
+    """The server's counters.
 
     Attributes:
-        connections: Open ones.
-        accepted: Connections so far.
+        connections: Open connections.
+        accepted: Connections accepted so far.
         refused: Connections that were refused, by reason.
-        cut: Connections that were cut, by reason.
+        cut: Connections that the relay closed, by reason.
         frames: Frames that clients have sent.
-        loop_lag: How late the event loop was at the last tick, in seconds.
-        worst_loop_lag: At worst, since the last time somebody asked.
+        loop_lag: Delay of the event loop at the last tick, in seconds.
+        worst_loop_lag: Longest delay since the last scrape, in seconds.
     """
 
     connections: int = 0
@@ -100,7 +100,7 @@ def _labelled(name: str, text: str, values: dict[str, int] | Counter[str]) -> Me
 
 
 def exposition(exchange: Exchange, tally: Tally) -> Callable[[], bytes]:
-    """A function that writes all metrics down as they are at that moment."""
+    """Return a function that returns the present values of all metrics as text."""
     registry = CollectorRegistry()
     registry.register(_Collector(exchange, tally))
     return lambda: generate_latest(registry)

@@ -1,9 +1,9 @@
-"""What a Socket.IO client gets back after a reconnect: its subscriptions, by the ``pid`` that it sends again.
+"""Recovery of a Socket.IO client's subscriptions after a reconnect, by the ``pid`` that it sends again.
 
-The shop's dashboard subscribes when it opens a view and never again. What it listens to is kept in Redis,
-so that a relay that has restarted, or another one, can go on where the first was cut off. The pid is a
-secret: whoever has it learns which tasks somebody listens to (but hears only what their own token allows),
-so its digest is the key.
+The shop's dashboard subscribes when it opens a view, and not again after a reconnect. Its subscriptions are
+kept in Redis, so that the restarted relay or another one can restore them. The pid is a secret: a client that
+has it learns the subscriptions of another (but receives only what its own token allows). So the key in Redis
+has its digest.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from orderctl.errors import RedisUnavailable
 from orderctl.relay.codecs.calls import MAX_ID, Topic
 from orderctl.relay.feed import Feed
 
-#: How long a client may be away, in seconds.
+#: How long a client may be disconnected, in seconds.
 AWAY: Final = 120
-#: How long a session is kept while its client is there; it is renewed with each ping.
+#: How long a session is kept while its client is connected, in seconds. Each ping renews it.
 _PRESENT: Final = AWAY + 30
 #: How long a reconnecting client waits for Redis, in seconds.
 _PATIENCE: Final = 3.0
@@ -33,11 +33,11 @@ _MAX_PID: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who a client is across its connections.
+    """The identity of a client over several connections.
 
     Attributes:
-        sid: What it is called.
-        pid: The secret by which it is known again.
+        sid: Its public id.
+        pid: The secret by which the relay recognises it.
     """
 
     sid: str
@@ -45,7 +45,7 @@ class Session:
 
 
 def begin() -> Session:
-    """A session of a new client."""
+    """Return a session for a new client."""
     return Session(secrets.token_urlsafe(15), secrets.token_urlsafe(24))
 
 
@@ -53,14 +53,14 @@ class Recovery:
     """Keeps sessions in Redis.
 
     Args:
-        feed: The way there.
+        feed: The connection to Redis.
     """
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
 
     def save(self, session: Session, topics: Iterable[Topic]) -> None:
-        """Remember what a client listens to; nothing happens while Redis is away."""
+        """Save a client's subscriptions; do nothing while Redis is away."""
         rooms = [[str(topic.scope), topic.id] for topic in topics]
         if rooms:
             value = json.dumps({"sid": session.sid, "rooms": rooms}, separators=(",", ":"))
@@ -69,19 +69,19 @@ class Recovery:
             self.forget(session)
 
     def renew(self, session: Session) -> None:
-        """The client is still there."""
+        """Extend the session of a client that is still connected."""
         self._send("EXPIRE", _key(session.pid), _PRESENT)
 
     def part(self, session: Session) -> None:
-        """The client is gone, perhaps for a moment only."""
+        """Start the time limit for a client that has disconnected and may come back."""
         self._send("EXPIRE", _key(session.pid), AWAY)
 
     def forget(self, session: Session) -> None:
-        """The client has said goodbye."""
+        """Delete the session of a client that has disconnected on purpose."""
         self._send("DEL", _key(session.pid))
 
     async def find(self, pid: object) -> tuple[Session, list[Topic]] | None:
-        """The session of a client that has come back; None when there is none.
+        """Return the session of a client that reconnects; None when there is none.
 
         Raises:
             RedisUnavailable: When Redis does not answer.
@@ -97,7 +97,7 @@ class Recovery:
             answer = self._feed.ask(*command)
         except RedisUnavailable:
             return
-        # Progress matters more than this: a refusal is no reason to say anything.
+        # An error is ignored: live progress works without the session.
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 

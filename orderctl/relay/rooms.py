@@ -1,4 +1,4 @@
-"""Rooms, their members, and a message on its way to them."""
+"""Rooms, their members, and publications."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from orderctl.relay.codecs.calls import Topic
 
 
 class Dialect(IntEnum):
-    """How a member wants its frames."""
+    """The protocol of a member."""
 
     PLAIN = 0
     SOCKETIO = 1
 
 
-#: To iterate over an enum takes a microsecond.
+#: A tuple, because iterating over an enum takes a microsecond.
 DIALECTS: Final = tuple(Dialect)
 
 _ENCODE: Final = (plain.message, socketio.message)
 
 
 class Publication:
-    """One publication on its way: validated, and encoded when the first member of a dialect needs it."""
+    """A validated publication, which is encoded when the first member of a dialect needs it."""
 
     __slots__ = ("_frames", "data", "envelope", "kind", "number")
 
@@ -39,7 +39,7 @@ class Publication:
         self._frames: list[bytes | None] = [None, None]
 
     def frame(self, dialect: Dialect) -> bytes:
-        """The WebSocket frame for members of that dialect."""
+        """Return the WebSocket frame for members of that dialect."""
         frame = self._frames[dialect]
         if frame is None:
             frame = self._frames[dialect] = frames.text(_ENCODE[dialect](self.kind, self.envelope))
@@ -47,7 +47,7 @@ class Publication:
 
 
 class Room:
-    """The listeners of one order or task."""
+    """The members that are subscribed to one order or task."""
 
     __slots__ = ("_heads", "channels", "last", "members", "topic")
 
@@ -62,14 +62,14 @@ class Room:
         """Validate a payload of one of this room's channels.
 
         Raises:
-            InvalidMessage: When it is none.
+            InvalidMessage: When it is not a valid message.
         """
         data, raw = messages.validate(self.channels[kind], payload)
         return Publication(kind, data, b"%b%b}" % (self._heads[kind], raw), number)
 
     @property
     def empty(self) -> bool:
-        """Whether nobody listens."""
+        """Whether it has no members."""
         return not self.members[0] and not self.members[1]
 
 
@@ -83,14 +83,14 @@ def _head(channel: Channel) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One connection, as the hub sees it.
+    """One connection, from the hub's view.
 
     Attributes:
-        dialect: How it wants its frames.
-        write: Takes bytes for the wire; never blocks.
-        changed: Called when a room was entered or left for good.
-        rooms: Its rooms, each with the number of the last publication that it did not hear.
-        leaving: Rooms that it asked to leave, each with the time at which it does.
+        dialect: Its protocol.
+        write: Sends bytes, without blocking.
+        changed: Called when its rooms have changed.
+        rooms: Its rooms, each with the number of the last publication before it joined.
+        leaving: Rooms that it has asked to leave, each with the time at which it leaves.
     """
 
     dialect: Dialect

@@ -1,4 +1,4 @@
-"""The relay on its port. It and :mod:`orderctl.relay.connection` alone know the ``websockets`` library."""
+"""The relay's server. Only it and :mod:`orderctl.relay.connection` use the ``websockets`` library."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from orderctl.relay.metrics import Tally
 from orderctl.relay.site import Site, Upgrade
 from orderctl.relay.web import Reply, Request, read_target
 
-#: Time for the handshake, in seconds.
+#: Longest time for the handshake, in seconds.
 OPEN_TIMEOUT: Final = 10.0
-#: Above the one a member is paused, below the other it goes on, in bytes.
+#: Sizes of a write buffer, in bytes: above the first a member is paused, below the second it is resumed.
 _WRITE_LIMIT: Final = (128 * 1024, 32 * 1024)
 
 
 class RelayServer:
-    """The server.
+    """Listens on a port, serves connections, and ends them at a stop.
 
     Args:
-        exchange: Who hears what.
-        site: What is answered to HTTP.
-        door: Who is let in.
-        tally: What is counted.
-        max_rate: Frames a second from one client.
+        exchange: Delivers messages to the subscribed clients.
+        site: Answers HTTP requests.
+        door: Limits the number of connections.
+        tally: Counters for the metrics.
+        max_rate: Most frames per second from one client.
     """
 
     def __init__(self, exchange: Exchange, site: Site, door: Door, tally: Tally, *, max_rate: int) -> None:
@@ -53,13 +53,13 @@ class RelayServer:
 
         Args:
             host: Address to listen on.
-            port: Port to listen on; 0: any.
+            port: Port to listen on; 0: any free one.
             reuse_port: Share the port with other relays.
-            ready: Called with the relay's URL.
+            ready: Called with the relay's URL once it listens and has tried to reach Redis.
 
         Raises:
-            OSError: When the address is taken, or not ours.
-            Misconfigured: When Redis refuses us at the first attempt.
+            OSError: When the address is taken, or does not belong to this machine.
+            Misconfigured: When Redis refuses the first connection.
         """
         server = await serve(
             self._handle,
@@ -100,7 +100,7 @@ class RelayServer:
         await self._stop.wait()
 
     def stop(self) -> None:
-        """End it; a second time: at once."""
+        """End the server; a second call ends it at once."""
         if self._stop.is_set():
             self._abort()
         self._stop.set()
@@ -125,7 +125,7 @@ class RelayServer:
             self._shared.wheel.add(connection)
             await connection.wait_closed()
 
-    # Time.
+    # What is done each second.
 
     async def _tick(self) -> None:
         tally = self._shared.tally
@@ -172,7 +172,7 @@ class RelayServer:
 def stop_on_signals(
     relay: RelayServer, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
 ) -> None:
-    """Let signals end the relay, in its running event loop."""
+    """Install signal handlers that stop the relay, in its running event loop."""
     loop = asyncio.get_running_loop()
     for number in signals:
         loop.add_signal_handler(number, relay.stop)
@@ -204,7 +204,8 @@ def _url(server: Server) -> str:
 
 
 def _quiet_logger() -> logging.Logger:
-    # asyncio warns of each write to a connection that was just lost; clients could fill a disk with it.
+    # asyncio logs a warning for each write to a connection that was just lost; clients could fill a disk with
+    # them.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     logger = logging.getLogger("orderctl.relay.websockets")
     logger.setLevel(logging.ERROR)

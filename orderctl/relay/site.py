@@ -1,4 +1,4 @@
-"""Which path is what, and who may have it."""
+"""The relay's HTTP paths: the checks of each request, and its routing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orderctl.relay.tokens import verify
 from orderctl.relay.web import SECURITY_HEADERS, Pages, Reply, Request, in_json
 
 API: Final = "/api/"
-#: Sent along with a POST by our own page; no form and no stranger's page can send it unasked.
+#: Header that a POST must have. orderctl's own page sends it; forms and foreign pages cannot.
 ACTION_HEADER: Final = "X-Orderctl-Action"
 
 _WEBSOCKETS: Final = {"/ws": Dialect.PLAIN, "/socket.io/": Dialect.SOCKETIO, "/socket.io": Dialect.SOCKETIO}
@@ -23,11 +23,11 @@ _EIO: Final = "4"
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Go on as WebSocket.
+    """The decision that a request becomes a WebSocket connection.
 
     Attributes:
-        dialect: Which protocol.
-        access: What the client may hear; None while it has not said who it is.
+        dialect: The protocol of the client.
+        access: What the client's token allows; None if it has not sent one yet.
     """
 
     dialect: Dialect
@@ -35,32 +35,32 @@ class Upgrade:
 
 
 class Api(Protocol):
-    """What answers below ``/api/``."""
+    """Answers requests below ``/api/``."""
 
     async def answer(self, request: Request, access: Access) -> Reply:
-        """Answer a request that came in."""
+        """Answer a request that is allowed to enter."""
 
     def empty(self, request: Request, status: int, error: str) -> Reply:
-        """An error in the shape of what was asked for: the shop's dashboard dies without ``data``."""
+        """Return an error with empty ``data`` of the right shape: the shop's dashboard fails without it."""
 
 
 class Probes(NamedTuple):
-    """What monitoring asks for."""
+    """What the paths for monitoring return."""
 
-    healthy: Callable[[], bool]  #: Whether everything is there that the relay needs.
-    exposition: Callable[[], bytes]  #: Writes the metrics.
+    healthy: Callable[[], bool]  #: Whether Redis answers.
+    exposition: Callable[[], bytes]  #: Returns the metrics as text.
 
 
 class Site:
-    """Answers requests.
+    """Answers HTTP requests.
 
     Args:
         gate: Checks ``Host`` and ``Origin``.
-        secret: Signs tokens; None: everybody may do everything.
-        pages: Our own page.
-        api: What answers below ``/api/``.
-        probes: What monitoring asks for.
-        actions: Whether POST is answered at all.
+        secret: Signs tokens; None: no tokens, every client may do everything.
+        pages: The files of orderctl's own page.
+        api: Answers requests below ``/api/``.
+        probes: What the paths for monitoring return.
+        actions: Whether clients may change tasks by POST.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Site:
         self._healthy, self._exposition = probes
         self._probes = {"/healthz": self._health, "/metrics": self._metrics}
         self._actions = actions
-        #: A session is begun and ended by POST, where there is a secret.
+        #: With a secret, POST also begins and ends a session.
         self._methods = ("GET", "HEAD", "OPTIONS", *(["POST"] if actions or secret else []))
 
     async def answer(self, request: Request) -> Reply | Upgrade:
-        """Answer a request, or let it go on as WebSocket."""
+        """Answer a request, or decide that it becomes a WebSocket connection."""
         found = self._refuse(request) or await self._route(request)
         if isinstance(found, Upgrade):
             return found
@@ -92,18 +92,18 @@ class Site:
         return dataclasses.replace(found, headers=headers)
 
     def verify(self, token: str) -> Access:
-        """What a token grants.
+        """Return what a token allows.
 
         Raises:
-            Unauthorized: When it is none of ours.
+            Unauthorized: When it is not a valid token.
         """
         return EVERYBODY if self._secret is None else verify(self._secret, token)
 
     def identify(self, request: Request) -> Access | None:
-        """Who asks, by header or cookie; None when the request does not say.
+        """Return what the token in a request's header or cookie allows; None when there is no token.
 
         Raises:
-            Unauthorized: When it says something wrong.
+            Unauthorized: When the token is not valid.
         """
         if self._secret is None:
             return EVERYBODY

@@ -1,4 +1,4 @@
-"""How much of what one client sends is read."""
+"""The throttle: limits how fast the relay reads from one client."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _BYTES: Final = 1024.0
 
 
 class Throttle:
-    """A bucket of frames that fills with time; who has emptied it is not read for a while.
+    """A token bucket that fills with time. A client that has emptied it is not read for some time.
 
-    A client is slowed down rather than cut: the kernel tells it to wait.
+    A client is slowed down, not disconnected: when its data is not read, TCP makes it wait.
 
     Args:
-        rate: Frames in a second; as many may come at once.
+        rate: Frames per second, which is also the number of frames that may arrive at once.
         now: The time, in seconds.
     """
 
@@ -26,15 +26,15 @@ class Throttle:
         self._then = now
 
     def spend(self, frames: int, size: int, now: float) -> float:
-        """Count what has come.
+        """Count received frames.
 
         Args:
-            frames: Number of frames, of whatever kind.
-            size: Their bytes.
+            frames: Number of frames of any kind.
+            size: Their length in bytes.
             now: The time, in seconds.
 
         Returns:
-            Seconds for which to read no more; 0 where there is enough left.
+            Number of seconds for which not to read; 0 when the bucket is not empty.
         """
         self._left = min(self._rate, self._left + (now - self._then) * self._rate)
         self._then = now

@@ -1,4 +1,4 @@
-"""Tokens: signed, with scopes and an end (JWT, HMAC-SHA256)."""
+"""Tokens: signed, with scopes and an expiry (JWT, HMAC-SHA256)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderctl.relay.access import Access, Unauthorized, read_scopes
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "orderctl"
 _CLAIMS: Final = ["exp", "sub", "scope"]
-#: Longer ones are not even looked at.
+#: Longest token, in characters. A longer one is refused before it is parsed.
 _MAX_LENGTH: Final = 4096
 
 
@@ -23,12 +23,12 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
     Args:
         secret: ``relay.token_secret``.
         scopes: ``admin``, or ``order:ID`` for each order.
-        subject: Whose it is; the audit log names it.
-        issued: Now, in seconds since the epoch.
-        ttl: How long it is good, in seconds.
+        subject: The token's owner; the audit log names it.
+        issued: The present time, in seconds since the epoch.
+        ttl: How long the token is valid, in seconds.
 
     Raises:
-        InvalidInput: When a scope is none.
+        InvalidInput: When a scope is not valid.
     """
     chosen = list(scopes)
     read_scopes(chosen)
@@ -43,10 +43,10 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
 
 
 def verify(secret: str, token: str) -> Access:
-    """What a token grants.
+    """Return what a token allows.
 
     Raises:
-        Unauthorized: When it is not ours, expired, or none at all.
+        Unauthorized: When the token is malformed, has expired, or was not signed with the secret.
     """
     if len(token) > _MAX_LENGTH:
         raise Unauthorized("the token is too long")

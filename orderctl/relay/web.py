@@ -1,4 +1,4 @@
-"""HTTP, as far as the relay needs it: requests in, replies out; no sockets here."""
+"""HTTP requests and replies as values, without sockets, and the files of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-#: On everything: nothing of a stranger's runs in our page, and our page runs in no stranger's.
+#: Sent with every reply: no foreign code runs in orderctl's page, and no foreign page can embed it.
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -37,8 +37,8 @@ class Request:
     Attributes:
         method: In capitals.
         path: Without the query.
-        query: The last value of each name.
-        headers: By name in small letters; of a header that came twice, both, with a comma.
+        query: The last value of each parameter.
+        headers: By name in lower case. The values of a header that occurs twice are joined with a comma.
     """
 
     method: str
@@ -48,11 +48,11 @@ class Request:
 
     @property
     def wants_websocket(self) -> bool:
-        """Whether it asks for an upgrade."""
+        """Whether it asks for an upgrade to WebSocket."""
         return self.headers.get("upgrade", "").lower() == "websocket"
 
     def cookie(self, name: str) -> str | None:
-        """The value of a cookie."""
+        """Return the value of a cookie, None when there is none."""
         try:
             morsel = SimpleCookie(self.headers.get("cookie", "")).get(name)
         except CookieError:
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered."""
+    """The answer to a request."""
 
     status: int
     body: bytes = b""
@@ -71,20 +71,20 @@ class Reply:
 
 
 def read_target(target: str) -> tuple[str, dict[str, str]]:
-    """Path and query of a request's target.
+    """Split a request's target into path and query.
 
     Raises:
-        ValueError: When it is none, or has too many parameters.
+        ValueError: When it is malformed, or has too many parameters.
     """
     parts = urlsplit(target)
     return parts.path, dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=_MAX_QUERY))
 
 
 def in_json(status: int, value: Any, **headers: str) -> Reply:
-    """A reply in JSON."""
+    """Return a reply in JSON."""
     try:
         body = _dump(value)
-    except ValueError:  # NaN, which others may have written and no browser reads
+    except ValueError:  # another program may have stored NaN, which browsers cannot parse
         body = _dump(_finite(value))
     return Reply(
         status,
@@ -99,7 +99,7 @@ def _dump(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for each number that is none."""
+    """Return the value with None in place of NaN and infinite numbers."""
     if isinstance(value, dict):
         return {name: _finite(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -108,10 +108,10 @@ def _finite(value: Any) -> Any:
 
 
 class Pages:
-    """The files of a folder, read once.
+    """The files of a folder, read once at the start.
 
     Args:
-        folder: Served at ``/``, with ``index.html`` for ``/`` itself.
+        folder: The folder that is served at ``/``; ``/`` itself is its ``index.html``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -123,7 +123,7 @@ class Pages:
             self._files["/"] = self._files["/index.html"]
 
     def find(self, request: Request) -> Reply | None:
-        """The file of a path, or None; 304 for a browser that has it."""
+        """Return the file of a path, or None; 304 if the browser has it already."""
         page = self._files.get(request.path)
         if page is not None and request.headers.get("if-none-match") == page.headers["ETag"]:
             return Reply(304, b"", page.type, page.headers)

@@ -1,1 +1,1 @@
-"""What the relay answers below ``/api/``: endpoints, their queries, and the threads that run these."""
+"""The HTTP API below ``/api/``: its endpoints, their queries, and the threads that run the queries."""

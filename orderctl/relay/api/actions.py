@@ -1,4 +1,4 @@
-"""What an admin may do from the page, where the relay was started with ``--allow-actions``."""
+"""The changes that an admin may make from the page, if the relay runs with ``--allow-actions``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NAMES: Final = (RETRY, CANCEL)
 
 
 class Actions:
-    """Retries and cancels tasks, audited with the name of whoever wanted it. It blocks.
+    """Retries and cancels tasks, and records the admin's name in the audit log. Its methods block.
 
     Args:
         engine: The database.
-        redis_url: Where workers and watchers are told.
-        queue: The queue that wakes the workers.
-        max_attempts: How many further attempts a retried task gets.
+        redis_url: The Redis over which workers and clients are notified.
+        queue: The RQ queue that wakes the workers.
+        max_attempts: Number of further attempts that a retried task gets.
     """
 
     def __init__(self, engine: Engine, redis_url: str, *, queue: str, max_attempts: int) -> None:
@@ -47,8 +47,8 @@ class Actions:
             actor: The token's subject.
 
         Raises:
-            TaskNotFound: When there is none.
-            Conflict: When its state does not allow it.
+            TaskNotFound: When there is no such task.
+            Conflict: When the task's status does not allow the action.
             DatabaseUnavailable: When the database does not answer.
         """
 
@@ -65,15 +65,16 @@ class Actions:
         return {"id": task_id, "status": task.status, "attempt": task.attempt}
 
     def _notify(self, moved: Moved) -> None:
-        # It is committed: what is not told now, reconcile tells within a second of Redis coming back.
-        from orderctl import doorbell  # noqa: PLC0415 - 240 ms that most relays never need
+        # The change is committed. If Redis is away, reconcile wakes the workers within a second of its
+        # return.
+        from orderctl import doorbell  # noqa: PLC0415 - takes 240 ms, and most relays never need it
 
         try:
             self._client = self._client or broker.brisk(self._redis_url, name="orderctl-relay-actions")
             doorbell.after_commit(self._client, self._queue, [moved])
         except OrderctlError as error:
             _log.warning(
-                "task %d: Redis does not answer, so `reconcile` notifies the workers later: %s",
+                "task %d: cannot wake the workers now, reconcile will: %s",
                 moved.tasks[0].id,
                 error,
             )

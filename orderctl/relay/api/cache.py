@@ -1,4 +1,4 @@
-"""A value that is dear to make, made once for all who ask."""
+"""A cache for a value that is expensive to compute."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Cache(Generic[T]):
-    """Keeps a value for a while; who asks while it is being made waits for the same one.
+    """Keeps a value for some time. Callers that ask while it is computed wait for the same computation.
 
     Args:
-        make: Makes the value.
-        age: How long it is good, in seconds.
+        make: Computes the value.
+        age: How long the value is kept, in seconds.
     """
 
     def __init__(self, make: Callable[[], Awaitable[T]], age: float) -> None:
@@ -28,13 +28,13 @@ class Cache(Generic[T]):
         self._making: asyncio.Future[T] | None = None
 
     async def get(self, patience: float) -> T:
-        """The value, at most ``age`` old.
+        """Return the value, computed at most ``age`` seconds ago.
 
         Args:
-            patience: Longest wait, in seconds; the value is made all the same, for whoever asks next.
+            patience: Longest wait, in seconds. The computation goes on afterwards, for the next caller.
 
         Raises:
-            Late: When the time is over.
+            Late: When the wait is over.
         """
         if time.monotonic() - self._made_at < self._age:
             return self._value

@@ -1,8 +1,18 @@
-"""The admin API: what the shop's dashboard reads, and our own page.
+"""The endpoints of the admin API, for the shop's dashboard and for orderctl's own page.
 
-``GET /api/admin/orders/paid``, ``/api/admin/dashboard/stats``, ``/api/admin/orders/{id}/logs`` have the shapes
-that the shop's dashboard knows. Ours add ``/api/admin/orders/{id}`` (one of them, paid or not),
-``/api/admin/errors``, ``/api/session`` (who asks, and the cookie of our page) and, where actions are allowed, ``POST /api/admin/tasks/{id}/retry`` and ``.../cancel``.
+    GET  /api/admin/orders/paid          a page of the paid orders
+    GET  /api/admin/dashboard/stats      numbers of orders, tasks and connections
+    GET  /api/admin/orders/{id}/logs     events of one order
+
+The shop's dashboard reads these three. orderctl's own page also uses:
+
+    GET  /api/admin/orders/{id}          one order, paid or not
+    GET  /api/admin/errors               failed tasks, grouped by error
+    GET  /api/session                    what the client's token allows
+    POST /api/session                    put the token into a cookie
+    POST /api/session/end                delete that cookie
+    POST /api/admin/tasks/{id}/retry     if the relay runs with ``--allow-actions``
+    POST /api/admin/tasks/{id}/cancel    likewise
 """
 
 from __future__ import annotations
@@ -28,9 +38,9 @@ from orderctl.relay.web import Reply, Request, in_json
 
 _log = logging.getLogger(__name__)
 
-#: How long counts of everything are believed, in seconds.
+#: How long the counts of all orders and tasks are cached, in seconds.
 STATS_AGE: Final = 30.0
-#: How long counting everything may take in all, and how long a page of orders waits for it, in seconds.
+#: How long counting all orders and tasks may take, and how long a page of orders waits for it, in seconds.
 _STATS_DEADLINE: Final = 60.0
 _TOTAL_PATIENCE: Final = 2.0
 _MOST_ORDERS: Final = 200
@@ -53,14 +63,14 @@ _Answer = Callable[[Request, Access], Awaitable[Reply]]
 
 
 class Endpoints:
-    """Answers below ``/api/``.
+    """Answers requests below ``/api/``.
 
     Args:
-        reader: The database.
-        exchange: Live progress, and the number of clients.
-        actions: Carries out what admins want; None: nothing can be changed.
-        secure: Whether there are tokens at all.
-        currency: Of amounts, as the page shows them.
+        reader: Runs the database queries.
+        exchange: For live progress and the number of clients.
+        actions: Carries out an admin's actions; None: actions are disabled.
+        secure: Whether tokens are required.
+        currency: Currency of the amounts on the page.
     """
 
     def __init__(
@@ -82,17 +92,17 @@ class Endpoints:
         }
 
     async def answer(self, request: Request, access: Access) -> Reply:
-        """Answer a request that came in."""
+        """Answer a request that is allowed to enter."""
         try:
             return await self._route(request, access)
         except OrderctlError as error:
             return self.empty(request, error.http_status, str(error))
-        except Exception:  # noqa: BLE001 - the page needs data of the right shape whatever has gone wrong
+        except Exception:  # noqa: BLE001 - the page needs data of the right shape with every error
             _log.exception("%s %s failed", request.method, request.path)
             return self.empty(request, 500, "internal error")
 
     def empty(self, request: Request, status: int, error: str) -> Reply:
-        """An error in the shape of what was asked for: the shop's dashboard dies without ``data``."""
+        """Return an error with empty ``data`` of the right shape: the shop's dashboard fails without it."""
         return in_json(status, {"error": error, **_empty(request.path)})
 
     async def _route(self, request: Request, access: Access) -> Reply:
@@ -140,7 +150,7 @@ class Endpoints:
         }
 
     async def _count(self, statuses: Sequence[str] | None) -> int | None:
-        """How many orders of these statuses there are; None where counting takes too long or fails."""
+        """Return the number of orders of these statuses; None when counting fails or takes too long."""
         try:
             counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE))["orders"]
         except Unavailable:

@@ -1,4 +1,4 @@
-"""What the API reads from the database, in the shapes that the shop's dashboard knows."""
+"""The API's database queries, with results in the JSON shapes that the shop's dashboard reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orderctl.orders import Order
 from orderctl.states import PaymentStatus, TaskStatus
 from orderctl.tasks import ErrorGroup, Task, TaskFilter
 
-#: What is certain of a task's percent, whatever was published last.
+#: A task's percent in these statuses, regardless of the last progress message.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
 
 Json = dict[str, Any]
@@ -25,12 +25,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which page of the paid orders.
+    """A request for a page of the paid orders.
 
     Attributes:
-        limit: How many orders.
-        page: Counted from 1; ignored where there is a cursor.
-        cursor: Of the page before.
+        limit: Most orders on the page.
+        page: Number of the page, from 1; ignored if there is a cursor.
+        cursor: The cursor that the previous page returned.
         statuses: Only orders of these statuses; None: any.
         search: Only the order of this code or id, or those of this e-mail address.
     """
@@ -50,7 +50,7 @@ class Found:
         orders: Newest first.
         tasks: By order.
         cursor: For the next page; None at the end.
-        total: How many there are in all, where that is known already.
+        total: Number of all matching orders, None when it was not counted.
     """
 
     orders: Sequence[Order]
@@ -60,10 +60,10 @@ class Found:
 
 
 def paid_orders(connection: Connection, wanted: Wanted) -> Found:
-    """One page of the paid orders.
+    """Return one page of the paid orders.
 
     Raises:
-        InvalidInput: When the cursor is none.
+        InvalidInput: When the cursor is not valid.
     """
     if wanted.search and "@" not in wanted.search:
         return _paid_order(connection, wanted.search)
@@ -75,7 +75,7 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
 
 
 def one_order(connection: Connection, order_id: int) -> Found:
-    """The order of that id, paid or not.
+    """Return the order of that id, paid or not.
 
     Raises:
         OrderNotFound: When there is no such order.
@@ -102,7 +102,7 @@ def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[
 
 
 def numbers(connection: Connection) -> Json:
-    """How many orders and tasks there are of each status, exactly."""
+    """Return the exact numbers of orders and tasks by status."""
     stats = listing.stats(connection, exact=True)
     return {
         "orders": {"total": sum(stats.orders.values()), **stats.orders},
@@ -111,7 +111,7 @@ def numbers(connection: Connection) -> Json:
 
 
 def logs(connection: Connection, order_id: int, wanted: Search, *, limit: int) -> list[Json]:
-    """Events of one order, newest first.
+    """Return events of one order, newest first.
 
     Raises:
         OrderNotFound: When there is no such order.
@@ -121,7 +121,7 @@ def logs(connection: Connection, order_id: int, wanted: Search, *, limit: int) -
 
 
 def errors(connection: Connection, *, limit: int) -> list[Json]:
-    """Failed tasks by the way in which they failed, with where the newest of each is."""
+    """Return the failed tasks grouped by error, each group with its newest task."""
     groups = tasks.group_errors(connection, TaskFilter(), limit=limit)
     if not groups:
         return []
@@ -131,7 +131,7 @@ def errors(connection: Connection, *, limit: int) -> list[Json]:
 
 
 def order_of_task(connection: Connection, task_id: int) -> int | None:
-    """The order of a task; None when there is no such task."""
+    """Return the id of a task's order; None when there is no such task."""
     try:
         return tasks.find(connection, task_id).order_id
     except TaskNotFound:
@@ -139,7 +139,7 @@ def order_of_task(connection: Connection, task_id: int) -> int | None:
 
 
 def order_in_json(order: Order, found: Sequence[Task], live: Mapping[int, Json]) -> Json:
-    """An order with its tasks; ``live`` has the last progress of a task, where there is one."""
+    """Return an order with its tasks as JSON; ``live`` has the last progress message by task id."""
     return {
         "id": order.id,
         "order_code": order.order_code,
@@ -212,5 +212,5 @@ def _group(group: ErrorGroup, newest: Task | None) -> Json:
 
 
 def moment(value: datetime | None) -> str | None:
-    """ISO 8601 with its zone."""
+    """Return a time in ISO 8601 with its zone."""
     return None if value is None else clock.iso(value)

@@ -1,4 +1,4 @@
-"""The database, read from an event loop."""
+"""Database queries from an event loop."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How long the database may take, in seconds; the handshake's own limit is 10.
+#: How long a query may take, in seconds. The limit of the WebSocket handshake is 10.
 DEADLINE: Final = 5.0
-#: Queries at once; the engine needs as many connections.
+#: Number of concurrent queries. The engine's pool needs the same number of connections.
 THREADS: Final = 4
 
 
@@ -32,7 +32,7 @@ class Reader:
         self._threads = Threads(THREADS)
 
     async def run(self, work: Callable[[], T], *, deadline: float = DEADLINE) -> T:
-        """Run something that blocks.
+        """Run a blocking function in a thread.
 
         Raises:
             Late: When it takes longer than the deadline.
@@ -40,7 +40,7 @@ class Reader:
         return await self._threads.run(work, deadline=deadline)
 
     async def read(self, query: Callable[[Connection], T], *, deadline: float = DEADLINE) -> T:
-        """Run a query.
+        """Run a query in a thread, with a connection.
 
         Raises:
             Late: When it takes longer than the deadline.
@@ -54,7 +54,7 @@ class Reader:
         return await self.run(work, deadline=deadline)
 
     async def order_of_task(self, task_id: int) -> int | None:
-        """The order of a task; None when there is no such task.
+        """Return the id of a task's order; None when there is no such task.
 
         Raises:
             Late: When it takes longer than the deadline.

@@ -1,7 +1,7 @@
-"""A few threads for what blocks: the database, and Redis where a command changes something.
+"""A few threads for blocking calls: database queries, and Redis commands of an admin's actions.
 
-The interpreter waits at its end for the threads of ``concurrent.futures``; a hung database would keep the
-relay from ending. These are daemons.
+They are daemon threads. At its end the interpreter waits for the threads of ``concurrent.futures``, so a hung
+database would keep the relay from ending.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orderctl.errors import Unavailable
 
 T = TypeVar("T")
 
-#: Work that may wait for a thread; more than that is refused at once.
+#: Most calls that may wait for a thread. Further ones are refused at once.
 _MOST_WAITING: Final = 200
 
 _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
@@ -34,7 +34,7 @@ class Threads:
     """Runs functions in daemon threads.
 
     Args:
-        number: How many at once.
+        number: Number of threads.
     """
 
     def __init__(self, number: int) -> None:
@@ -46,12 +46,12 @@ class Threads:
         """Run a function in a thread and await its result.
 
         Args:
-            work: Blocks.
-            deadline: Longest wait, in seconds; the function goes on, but nobody listens to it any more.
+            work: The function, which may block.
+            deadline: Longest wait, in seconds. Afterwards the function runs on, but its result is dropped.
 
         Raises:
-            Late: When the time is over.
-            Overloaded: When too much waits already.
+            Late: When the function takes longer than the deadline.
+            Overloaded: When too many calls wait already.
         """
         self._start()
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class Threads:
                 continue
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits
+            except BaseException as error:  # noqa: BLE001 - the caller that awaits it gets it
                 _call_in_loop(loop, _fail, future, error)
             else:
                 _call_in_loop(loop, _finish, future, result)
@@ -88,7 +88,7 @@ class Threads:
 def _call_in_loop(loop: asyncio.AbstractEventLoop, how: Callable[..., None], *arguments: Any) -> None:
     try:
         loop.call_soon_threadsafe(how, *arguments)
-    except RuntimeError:  # the relay has ended meanwhile
+    except RuntimeError:  # the relay has ended in the meantime
         return
 
 

@@ -1,1 +1,1 @@
-"""The protocols of the relay's clients: from bytes to values and back. No I/O here."""
+"""The codecs of the relay's clients: they translate between bytes and values, without I/O."""

@@ -1,4 +1,4 @@
-"""What clients ask of the relay, whatever the framing.
+"""The calls of clients, the same for both protocols.
 
 Both codecs turn a client's frame into a :class:`Call`; :func:`action_of` reads a subscription from it.
 """
@@ -16,7 +16,7 @@ from orderctl.errors import InvalidInput
 MAX_BYTES: Final = 64 * 1024
 #: Longest name of an event, in characters.
 MAX_NAME: Final = 64
-#: Highest id: what fits into BIGINT and into 19 digits.
+#: Highest id: the highest BIGINT, which has 19 digits.
 MAX_ID: Final = 2**63 - 1
 
 SUBSCRIBE: Final = "subscribe"
@@ -28,11 +28,11 @@ _KEYS: Final = {scope: id_name(scope) for scope in Scope}
 
 
 class InvalidFrame(InvalidInput):
-    """The frame is not one of this protocol."""
+    """The frame does not conform to the protocol."""
 
 
 class InvalidCall(InvalidInput):
-    """The call is not one that the relay knows."""
+    """The relay does not know the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Call:
 
     Attributes:
         event: Its name, such as ``subscribe:task``.
-        data: Its argument, as it came.
-        id: What the answer has to repeat; None where no answer is awaited.
+        data: Its argument, not yet validated.
+        id: Id that the answer repeats; None when the client expects no answer.
     """
 
     event: str
@@ -59,13 +59,13 @@ class Topic:
 
 
 def action_of(call: Call) -> tuple[str, Topic]:
-    """Read a subscription or its end.
+    """Read a subscription or an unsubscription from a call.
 
     Returns:
-        ``subscribe`` or ``unsubscribe``, and of what.
+        ``subscribe`` or ``unsubscribe``, and the topic.
 
     Raises:
-        InvalidCall: When it is another call, or its argument is none of ``{orderId}`` and ``{taskId}``.
+        InvalidCall: When it is another call, or its argument is neither ``{orderId}`` nor ``{taskId}``.
     """
     action, _, word = call.event.partition(":")
     scope = _SCOPES.get(word)
@@ -78,7 +78,7 @@ def action_of(call: Call) -> tuple[str, Topic]:
 
 
 def _id(value: object, key: str) -> int:
-    # Dashboards take ids from URLs and inputs, as text.
+    # Dashboards take ids from URLs and input fields, as strings.
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MAX_ID)):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ID:
@@ -87,10 +87,10 @@ def _id(value: object, key: str) -> int:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a client's JSON text.
+    """Parse a client's JSON text.
 
     Raises:
-        InvalidFrame: When it is not JSON, or has a number that JSON does not know.
+        InvalidFrame: When it is not JSON, or contains NaN or Infinity.
     """
     try:
         return _DECODER.decode(text)
@@ -99,7 +99,7 @@ def parse_json(text: str) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    """What the relay says itself, as JSON."""
+    """Encode a value of the relay's own as JSON."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 

@@ -1,11 +1,11 @@
-"""The plain protocol on ``/ws``: one JSON object in a text frame, both ways. No I/O here.
+"""The codec of the plain protocol on ``/ws``: each text frame is one JSON object. No I/O.
 
 client   {"event": "subscribe:task", "data": {"taskId": 456}, "id": 1}
 server   {"event": "ack", "id": 1, "data": {...}}
          {"event": "error", "id": 1, "error": "taskId must be a whole number above 0"}
          {"event": "progress", "data": {"scope": "task", "id": 456, "type": "progress", "data": {...}}}
 
-Each call is answered, with its ``id`` where it has one.
+Each call is answered. The answer has the call's ``id``, if it has one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from orderctl.relay.codecs.calls import MAX_NAME, Call, InvalidFrame, parse_json, to_json
 
-#: Longest ``id`` of a call that is repeated, in characters.
+#: Longest ``id`` of a call, in characters.
 _MAX_ID: Final = 64
 
 
@@ -22,7 +22,8 @@ def decode(text: str) -> Call:
     """Read a client's frame.
 
     Raises:
-        InvalidFrame: When it is not a JSON object with ``event``, or its ``id`` is neither text nor number.
+        InvalidFrame: When it is not a JSON object with ``event``, or its ``id`` is neither a string nor a
+            number.
     """
     frame = parse_json(text)
     if not isinstance(frame, dict):
@@ -41,22 +42,22 @@ def _read_id(value: object) -> int | str | None:
 
 
 def message(kind: bytes, envelope: bytes) -> bytes:
-    """A publication: the envelope is JSON already."""
+    """Encode a publication, whose envelope is JSON already."""
     return b'{"event":"%b","data":%b}' % (kind, envelope)
 
 
 def event(name: str, data: Any = None) -> bytes:
-    """An event of the relay itself, such as ``relay:degraded``."""
+    """Encode an event of the relay itself, such as ``relay:degraded``."""
     return to_json({"event": name, "data": data})
 
 
 def acknowledgement(call_id: int | str | None, data: Any = None) -> bytes:
-    """The answer to a call that was carried out."""
+    """Encode the answer to a call that was carried out."""
     return to_json({"event": "ack", **_repeat(call_id), "data": data})
 
 
 def error(call_id: int | str | None, text: str) -> bytes:
-    """The answer to a call that was not."""
+    """Encode the answer to a call that was not carried out."""
     return to_json({"event": "error", **_repeat(call_id), "error": text})
 
 

@@ -1,4 +1,4 @@
-"""Socket.IO v4 over Engine.IO v4, websocket transport, text frames. No I/O here.
+"""The codec of Socket.IO v4 over Engine.IO v4, websocket transport, text frames. No I/O.
 
     server   0{"sid":"...","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":65536}
     client   40{auth}              server   40{"sid":"...","pid":"..."}  or  44{"message":"..."}
@@ -6,8 +6,8 @@
     server   42["progress",{...}]  server   2   client   3
 
 A packet is an Engine.IO digit, for messages a Socket.IO digit, an optional ``/namespace,``, an optional
-number that asks for an answer, and JSON. Binary attachments have no place in the contract: a packet that
-announces some is refused before anything is kept for it.
+number that asks for an acknowledgement, and JSON. The contract has no binary attachments: a packet that
+announces some is refused before any memory is used for it.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ PING: Final = b"2"
 ROOT: Final = "/"
 
 _MAX_NAMESPACE: Final = 128
-#: Digits of a number that JavaScript keeps exactly.
+#: Most digits of an acknowledgement id: JavaScript represents numbers of this length exactly.
 _MAX_ACK_DIGITS: Final = 15
 _HEAD: Final = re.compile(r"4([0-6])(?:(/[^,]*),?)?([0-9]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The client lives."""
+    """The client answers a ping."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The client ends the transport."""
+    """The client closes the transport."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """The client asks for a namespace; ``auth`` is what it says of itself."""
+    """The client connects to a namespace; ``auth`` may have its token and its ``pid``."""
 
     namespace: str
     auth: dict[str, Any]
@@ -63,7 +63,7 @@ class EventPacket:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """An answer to a question that was not asked, or an empty packet."""
+    """An acknowledgement that was not requested, or an empty packet."""
 
 
 Packet = Pong | Close | Connect | Disconnect | EventPacket | Ignored
@@ -73,7 +73,7 @@ def decode(text: str) -> Packet:
     """Read a client's packet.
 
     Raises:
-        InvalidFrame: When it is none that a client may send.
+        InvalidFrame: When it is not a packet that a client may send.
     """
     if text == "3":
         return Pong()
@@ -119,7 +119,7 @@ def _read_call(rest: str, ack: int | None) -> Call:
 
 
 def handshake(sid: str) -> bytes:
-    """What the server says first."""
+    """Encode the server's first packet."""
     return b"0" + to_json(
         {
             "sid": sid,
@@ -132,21 +132,21 @@ def handshake(sid: str) -> bytes:
 
 
 def connected(sid: str, pid: str) -> bytes:
-    """The root namespace is open. A client that sends ``pid`` again gets its subscriptions back."""
+    """Encode that the client is connected. If it sends ``pid`` again, it gets its subscriptions back."""
     return b"40" + to_json({"sid": sid, "pid": pid})
 
 
 def refused(namespace: str, text: str) -> bytes:
-    """The namespace stays shut."""
+    """Encode that the client may not connect to the namespace."""
     prefix = "44" if namespace == ROOT else f"44{namespace},"
     return prefix.encode() + to_json({"message": text})
 
 
 def message(kind: bytes, envelope: bytes) -> bytes:
-    """A publication: the envelope is JSON already."""
+    """Encode a publication, whose envelope is JSON already."""
     return b'42["%b",%b]' % (kind, envelope)
 
 
 def acknowledgement(call_id: int, data: Any) -> bytes:
-    """The answer to an event that asked for one."""
+    """Encode the acknowledgement of an event that asked for one."""
     return b"43%d" % call_id + to_json([data])
