@@ -54,7 +54,7 @@ class Access:
 
 
 #: What every client gets on loopback without a secret.
-EVERYBODY: Final = Access("local", admin=True)
+LOCAL_ADMIN: Final = Access("local", admin=True)
 
 
 def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:

@@ -268,13 +268,13 @@ class Connection(ServerConnection):
             self.client.gone()
         self.transport.abort()
 
-    def knock(self) -> None:
+    def send_ping(self) -> None:
         """Send a ping."""
         if self.client is not None and not self._hung_up:
             self.heard = False
             self.shared.exchange.hub.send(self.client.member, self.client.ping())
 
-    def look(self) -> None:
+    def check_pong(self) -> None:
         """Abort the connection if the client has sent nothing since the last ping."""
         if not self.heard:
             self.cut(TIMEOUT, "silent")

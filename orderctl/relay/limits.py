@@ -47,10 +47,10 @@ class Door:
 class Pinged(Protocol):
     """A connection whose client is pinged."""
 
-    def knock(self) -> None:
+    def send_ping(self) -> None:
         """Send a ping."""
 
-    def look(self) -> None:
+    def check_pong(self) -> None:
         """End the connection if the client did not answer."""
 
 
@@ -77,9 +77,9 @@ class Wheel:
         """Send the pings that are due and check the answers; to be called each second."""
         self._now = (self._now + 1) % PING_INTERVAL
         for connection in self._at(self._now - PING_TIMEOUT):
-            connection.look()
+            connection.check_pong()
         for connection in self._at(self._now):
-            connection.knock()
+            connection.send_ping()
 
     def _at(self, slot: int) -> Iterable[Pinged]:
         return list(self._slots[slot % PING_INTERVAL])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from orderctl.relay import metrics
-from orderctl.relay.access import COOKIE, EVERYBODY, Access, Gate, Unauthorized
+from orderctl.relay.access import COOKIE, LOCAL_ADMIN, Access, Gate, Unauthorized
 from orderctl.relay.rooms import Dialect
 from orderctl.relay.tokens import verify
 from orderctl.relay.web import SECURITY_HEADERS, Pages, Reply, Request, in_json
@@ -97,7 +97,7 @@ class Site:
         Raises:
             Unauthorized: When it is not a valid token.
         """
-        return EVERYBODY if self._secret is None else verify(self._secret, token)
+        return LOCAL_ADMIN if self._secret is None else verify(self._secret, token)
 
     def identify(self, request: Request) -> Access | None:
         """Return what the token in a request's header or cookie allows; None when there is no token.
@@ -106,7 +106,7 @@ class Site:
             Unauthorized: When the token is not valid.
         """
         if self._secret is None:
-            return EVERYBODY
+            return LOCAL_ADMIN
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.verify(token.strip())

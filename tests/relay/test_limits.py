@@ -74,10 +74,10 @@ class Ticker:
         self.knocks: list[int] = []
         self.looks: list[int] = []
 
-    def knock(self) -> None:
+    def send_ping(self) -> None:
         self.knocks.append(self.second)
 
-    def look(self) -> None:
+    def check_pong(self) -> None:
         self.looks.append(self.second)
 
 
