@@ -203,8 +203,9 @@ def _greet(connection: Any) -> None:
 
 def _cluster_refused() -> Misconfigured:
     return Misconfigured(
-        "setting redis.url: this is a Redis Cluster, which cannot hold the queue and the snapshots",
-        hint="use a single Redis or Valkey, with replicas if you like",
+        "setting redis.url: this server belongs to a Redis Cluster, which orderctl does not support:"
+        " the queue and the snapshots need all keys on one server",
+        hint="use a Redis or Valkey server without cluster mode; it may have replicas",
     )
 
 
@@ -215,7 +216,7 @@ def translate(error: exceptions.RedisError) -> OrderctlError:
     if misconfigured is not None:
         return misconfigured
     if isinstance(error, _PASSING) or text.startswith(_PASSING_CODES):
-        return RedisUnavailable(f"Redis takes no changes now: {text}", hint="look at the server's log")
+        return RedisUnavailable(f"Redis refuses to write: {text}", hint="read the log of the Redis server")
     if isinstance(error, _OUTAGES):
         return RedisUnavailable(f"Redis does not answer: {text}", hint="orderctl config show")
     return OrderctlError(f"Redis reports: {text}")
@@ -225,11 +226,13 @@ def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured 
     if isinstance(error, _CLUSTER_ERRORS):
         return _cluster_refused()
     if isinstance(error, _REFUSALS):
-        return Misconfigured(f"Redis refuses us: {text}", hint="check the setting redis.url")
+        return Misconfigured(f"Redis denies access: {text}", hint="orderctl config show")
     if isinstance(error, exceptions.InvalidResponse):
-        return Misconfigured(f"what answers is not Redis: {text[:80]}", hint="check the setting redis.url")
+        return Misconfigured(
+            f"the server at redis.url is not Redis: {text[:80]}", hint="orderctl config show"
+        )
     if "DB index is out of range" in text:
-        return Misconfigured("setting redis.url: Redis has no database of that number")
+        return Misconfigured("setting redis.url: Redis has no database with this number")
     return None
 
 

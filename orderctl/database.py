@@ -193,7 +193,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
             if not _worth_rerunning(error) or run == reruns - 1:
                 raise translate(error) from error
         except PoolTimeout as error:
-            raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
+            raise DatabaseUnavailable(f"all connections to the database are in use: {error}") from error
         else:
             return done
         time.sleep(random.uniform(0, min(1.0, 0.01 * 2**run)))
@@ -237,7 +237,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     except DBAPIError as error:
         raise translate(error) from error
     except PoolTimeout as error:
-        raise DatabaseUnavailable(f"the database has no free connection: {error}") from error
+        raise DatabaseUnavailable(f"all connections to the database are in use: {error}") from error
 
 
 def translate(error: DBAPIError) -> Exception:
@@ -246,15 +246,13 @@ def translate(error: DBAPIError) -> Exception:
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
     if code in _REFUSED_CODES:
-        return Misconfigured(
-            f"the database refuses us: {_short(error)}", hint="check the setting database.url"
-        )
+        return Misconfigured(f"the database denies access: {_short(error)}", hint="orderctl config show")
     if error.connection_invalidated or code in _GONE_CODES or "unable to open" in text:
         return DatabaseUnavailable(
             f"the database does not answer: {_short(error)}", hint="orderctl config show"
         )
     if _worth_rerunning(error):
-        return DatabaseBusy(f"the database is too busy: {_short(error)}", hint="try again")
+        return DatabaseBusy(f"the database is too busy: {_short(error)}", hint="run the command again")
     if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in text:
         return Misconfigured(f"setting database.url: {text}")
     return OrderctlError(f"the database reports: {_short(error)}")

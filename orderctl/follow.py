@@ -86,9 +86,9 @@ class Patience:
         """
         now = clock.elapsed()
         if self.total is not None and now - self.began > self.total:
-            raise TimedOut(f"it has not ended within {self.total:g} s")
+            raise TimedOut(f"still unfinished after {self.total:g} s")
         if self.silence is not None and now - self.heard > self.silence:
-            raise TimedOut(f"nothing was heard for {self.silence:g} s", hint="orderctl worker list")
+            raise TimedOut(f"no message for {self.silence:g} s", hint="orderctl worker list")
 
 
 def find_task(engine: Engine, task_id: int) -> Subject:
@@ -190,9 +190,7 @@ def _told(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Rem
         case Reconnecting():
             yield Remark(f"connection lost, trying again: {event.error}")
         case Subscribed(again=True):
-            yield Remark(
-                "connected again; messages in between may be missing, the last of each channel follows"
-            )
+            yield Remark("connected again; messages may have been missed, the newest of each channel follows")
         case _:
             pass
     patience.check()

@@ -262,7 +262,7 @@ def _fence(claim: Claim) -> Conditions:
 
 
 def _lost(claim: Claim) -> LeaseLost:
-    return LeaseLost(f"task {claim.task_id}: the lease of {claim.worker} is gone")
+    return LeaseLost(f"task {claim.task_id}: {claim.worker} has lost its lease")
 
 
 def _origin(claim: Claim) -> Origin:

@@ -156,7 +156,7 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
 
 def no_task(task_id: int) -> TaskNotFound:
     """What is raised where there is no task of that id."""
-    return TaskNotFound(f"there is no task {task_id}", hint="orderctl tasks list")
+    return TaskNotFound(f"task {task_id} not found", hint="orderctl tasks list")
 
 
 def as_it_stood(task: TaskState) -> Conditions:

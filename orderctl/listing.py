@@ -141,7 +141,8 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
         return datetime.strptime(created_at, _CURSOR_TIME).replace(tzinfo=UTC), int(order_id)
     except ValueError:
         raise InvalidInput(
-            f"{cursor!r} is no cursor", hint="use the one that the page before printed"
+            f"{cursor!r} is not a valid cursor: a time and an order id such as 20260131T235959000000-42",
+            hint="use the cursor that the previous page printed",
         ) from None
 
 

@@ -224,7 +224,7 @@ def validate(channel: Channel, payload: bytes) -> tuple[Data, bytes]:
         payload = json.dumps(data, separators=(",", ":")).encode()
     for name, check in _CHECKED[channel.scope, channel.kind]:
         if not check(data.get(name)):
-            raise InvalidMessage(f"{name} is missing or not what it should be")
+            raise InvalidMessage(f"{name} is missing or not valid")
     return data, payload
 
 
@@ -279,7 +279,7 @@ def _reject(literal: str) -> float:
 
 def _whole(literal: str) -> int:
     if len(literal) > MAX_DIGITS:
-        raise ValueError("a number has too many digits")
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(literal)
 
 
@@ -296,14 +296,14 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_reject, parse_int=_whole, par
 def _check(value: object, left: int) -> None:
     if isinstance(value, str):
         if not _unicode(value):
-            raise InvalidMessage("a text has a lone surrogate")
+            raise InvalidMessage("a text contains a lone surrogate")
     elif isinstance(value, dict | list):
         if left == 0:
-            raise InvalidMessage("nested too deep")
+            raise InvalidMessage(f"nested more than {MAX_DEPTH} levels deep")
         for inner in value.values() if isinstance(value, dict) else value:
             _check(inner, left - 1)
         if isinstance(value, dict) and not all(map(_unicode, value)):
-            raise InvalidMessage("a name has a lone surrogate")
+            raise InvalidMessage("a field name contains a lone surrogate")
 
 
 def _unicode(text: str) -> bool:

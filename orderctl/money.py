@@ -16,8 +16,8 @@ def parse(value: object) -> Decimal:
         ValueError: When the text is no number.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        raise TypeError(f"a {type(value).__name__} is no amount")
+        raise TypeError(f"a {type(value).__name__} is not a valid amount: an int, a str or a Decimal")
     try:
         return Decimal(value)
     except InvalidOperation:
-        raise ValueError(f"{value!r} is no number") from None
+        raise ValueError(f"{value!r} is not a number") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,16 +98,23 @@ class NewOrder:
         """
         code, email = self.order_code.strip(), self.user_email.strip().lower()
         if not code or len(code) > _MAX_CODE or not code.isascii() or not code.isprintable() or " " in code:
-            raise InvalidInput(f"{code!r} is no order code: 1 to {_MAX_CODE} ASCII characters without spaces")
+            raise InvalidInput(
+                f"{code!r} is not a valid order code: 1 to {_MAX_CODE} ASCII characters without spaces"
+            )
         name, _, domain = email.rpartition("@")
         if not name or not domain or len(email) > _MAX_EMAIL or not email.isprintable() or " " in email:
-            raise InvalidInput(f"{email!r} is no e-mail address")
+            raise InvalidInput(
+                f"{email!r} is not a valid e-mail address: NAME@DOMAIN, at most {_MAX_EMAIL} characters"
+                " without spaces"
+            )
         check_amount(self.total_amount)
         if not self.courses:
-            raise InvalidInput("an order needs a course at least", hint="--course URL")
+            raise InvalidInput("an order needs at least one course", hint="add --course URL")
         for course in self.courses:
             if not course.url.lower().startswith(("http://", "https://")) or len(course.url) > _MAX_URL:
-                raise InvalidInput(f"{course.url!r} is no http or https URL of at most {_MAX_URL} characters")
+                raise InvalidInput(
+                    f"{course.url!r} is not a valid course URL: http:// or https://, at most {_MAX_URL} characters"
+                )
         return NewOrder(code, email, self.total_amount, self.courses)
 
 
@@ -117,7 +125,7 @@ def check_amount(amount: Decimal) -> None:
         InvalidInput: When it is negative, not a number, too large or too precise.
     """
     if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT or amount != round(amount, 2):
-        raise InvalidInput(f"{amount} is no amount: 0 to {_MAX_AMOUNT} with two decimals at most")
+        raise InvalidInput(f"{amount} is not a valid amount: 0 to {_MAX_AMOUNT} with at most two decimals")
 
 
 def find(connection: Connection, reference: str) -> Order:
@@ -133,7 +141,7 @@ def find(connection: Connection, reference: str) -> Order:
         found = select_orders(connection, condition)
         if found:
             return found[0]
-    raise OrderNotFound(f"there is no order {reference!r}", hint="orderctl orders list")
+    raise OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
 
 
 def get(connection: Connection, order_id: int) -> Order:
@@ -144,7 +152,7 @@ def get(connection: Connection, order_id: int) -> Order:
     """
     found = select_orders(connection, orders.c.id == order_id)
     if not found:
-        raise OrderNotFound(f"there is no order of id {order_id}", hint="orderctl orders list")
+        raise OrderNotFound(f"no order with id {order_id}", hint="orderctl orders list")
     return found[0]
 
 
@@ -215,7 +223,8 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
         if not database.is_duplicate(error):
             raise
         raise Conflict(
-            f"there is an order {new.order_code} already", hint=f"orderctl orders show {new.order_code}"
+            f"order {new.order_code} exists already",
+            hint=f"orderctl orders show {shlex.quote(new.order_code)}",
         ) from None
 
 
@@ -259,7 +268,7 @@ def lock(connection: Connection, order_id: int) -> OrderState:
     """
     row = connection.execute(_STATES.where(orders.c.id == order_id).with_for_update()).mappings().first()
     if row is None:
-        raise OrderNotFound(f"there is no order {order_id}")
+        raise OrderNotFound(f"no order with id {order_id}", hint="orderctl orders list")
     return OrderState(**row)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -49,9 +50,9 @@ class Payment:
         bank, transaction = _stripped(self.bank), _stripped(self.transaction)
         for name, text in (("bank", bank), ("transaction", transaction)):
             if text is not None and (not text or len(text) > _MAX_TEXT or not text.isprintable()):
-                raise InvalidInput(f"{text!r} is no {name}: 1 to {_MAX_TEXT} printable characters")
+                raise InvalidInput(f"{text!r} is not a valid {name}: 1 to {_MAX_TEXT} printable characters")
         if transaction is not None and not transaction.isascii():
-            raise InvalidInput(f"{transaction!r} is no transaction: ASCII characters only")
+            raise InvalidInput(f"{transaction!r} is not a valid transaction: ASCII characters only")
         return Payment(self.order_code.strip(), self.amount, bank, transaction)
 
 
@@ -103,7 +104,7 @@ def _transaction(fields: Mapping[str, Any]) -> str | None:
     if name is None:
         return None
     if isinstance(fields[name], bool) or not isinstance(fields[name], int | str):
-        raise InvalidInput(f"the payment's {name} is no text and no number")
+        raise InvalidInput(f"the payment's {name} is not valid: a text or a whole number")
     return str(fields[name])
 
 
@@ -117,7 +118,7 @@ def _stripped(text: str | None) -> str | None:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"the payment's {name} is missing or no text")
+        raise InvalidInput(f"the payment's {name} is missing or not a text")
     return value.strip()
 
 
@@ -125,9 +126,9 @@ def _amount(value: object) -> Decimal:
     try:
         return money.parse(value)
     except TypeError:
-        raise InvalidInput("the payment's transferAmount is missing or no number") from None
+        raise InvalidInput("the payment's transferAmount is missing or not a number") from None
     except ValueError:
-        raise InvalidInput(f"the payment's transferAmount {value!r} is no number") from None
+        raise InvalidInput(f"the payment's transferAmount {value!r} is not a number") from None
 
 
 def receive(
@@ -166,8 +167,8 @@ def _repeated(connection: Connection, order: orders.OrderState, payment: Payment
     if (known is not None and known.order_id == order.id) or _told_by_others(connection, order, payment):
         return PaymentResult(Outcome.REPEATED, order.id, order.total_amount)
     raise Conflict(
-        f"order {order.order_code} was paid already, by another transaction",
-        hint=f"orderctl logs show {order.order_code} --category payment",
+        f"order {order.order_code} was already paid by another transaction",
+        hint=f"orderctl logs show {shlex.quote(order.order_code)} --category payment",
     )
 
 
@@ -186,7 +187,8 @@ def _refuse(connection: Connection, order: orders.OrderState, payment: Payment) 
     if order.order_status == OrderStatus.CANCELLED or order.payment_status == PaymentStatus.REFUNDED:
         state = "cancelled" if order.order_status == OrderStatus.CANCELLED else "refunded"
         raise Conflict(
-            f"order {order.order_code} is {state}", hint=f"orderctl orders show {order.order_code}"
+            f"order {order.order_code} is {state} and cannot be paid",
+            hint=f"orderctl orders show {shlex.quote(order.order_code)}",
         )
     _refuse_used(connection, payment)
 
@@ -194,7 +196,10 @@ def _refuse(connection: Connection, order: orders.OrderState, payment: Payment) 
 def _refuse_used(connection: Connection, payment: Payment) -> None:
     known = audit.find_by_key(connection, payment.key)
     if known is not None:
-        raise Conflict(f"transaction {payment.transaction} has paid another order, of id {known.order_id}")
+        raise Conflict(
+            f"transaction {payment.transaction} has already paid the order with id {known.order_id}",
+            hint=f"orderctl logs show {known.order_id} --category payment",
+        )
 
 
 def _pay(connection: Connection, order: orders.OrderState, payment: Payment, origin: Origin) -> Moved:
@@ -211,7 +216,7 @@ def _pay(connection: Connection, order: orders.OrderState, payment: Payment, ori
     paid = lifecycle.pay(connection, order, event)
     if paid is None:  # another order was paid by it since we looked
         _refuse_used(connection, payment)
-        raise Conflict(f"transaction {payment.transaction} has paid another order")
+        raise Conflict(f"transaction {payment.transaction} has already paid another order")
     return paid
 
 

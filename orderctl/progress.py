@@ -324,7 +324,7 @@ class _SiblingCache:
         try:
             self._known[order_id] = dict(self._read(order_id))
         except Exception as error:  # noqa: BLE001 - the order's percent is not worth a download
-            _log.debug("the tasks of order %d are not known: %s", order_id, error)
+            _log.debug("cannot read the tasks of order %d: %s", order_id, error)
         finally:
             with self._lock:
                 del self._asking[order_id]
@@ -340,7 +340,7 @@ def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, sibling
 def _clean_percent(value: float) -> float:
     percent = float(value)
     if not math.isfinite(percent):
-        raise ValueError(f"{value} is no percent")
+        raise ValueError(f"{value} is not a valid percentage: a finite number")
     # What is not done yet is not rounded up to done.
     return _DONE if percent >= _DONE else min(round(max(0.0, percent), 2), 99.99)
 

@@ -197,7 +197,7 @@ def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel,
             if payload is not None:
                 found[channel] = messages.decode(channel, payload)
         except InvalidMessage as error:
-            _log.debug("the snapshot of %s is no message: %s", channel, error)
+            _log.debug("the snapshot of %s is not a valid message: %s", channel, error)
     return found
 
 
@@ -207,5 +207,5 @@ def changes(client: redis.Redis, messages: Iterable[StatusChange]) -> None:
         try:
             send(client, message)
         except OrderctlError as error:
-            _log.info("a status message is lost: %s", error)
+            _log.info("a status message could not be published: %s", error)
             return

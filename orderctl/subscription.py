@@ -92,7 +92,7 @@ def subscribe(
     """
     listener = _Listener(url, subscribed, patterns)
     if not listener.subscribed and not listener.patterns:
-        raise ValueError("there is nothing to listen to")
+        raise ValueError("give at least one channel or pattern")
     try:
         yield from listener.catch_up(again=False)
         while True:
@@ -146,7 +146,7 @@ class _Listener:
                     self.connection.send_command("PING")
                     asked = now
                 elif asked is not None and now - asked >= silence:
-                    raise exceptions.TimeoutError("it has stopped answering")
+                    raise exceptions.TimeoutError(f"no reply to PING for {silence:g} s")
             message = None if reply is None else _read(reply)
             if message is not None and self.accept(*message, is_old=_is_known_or_overtaken):
                 spoken = now
@@ -247,7 +247,7 @@ def _read(reply: list[Any]) -> tuple[Channel, Data] | None:
     try:
         return None if channel is None else (channel, messages.decode(channel, payload))
     except InvalidMessage as error:
-        _log.debug("on %s came no message: %s", channel, error)
+        _log.debug("ignoring an invalid message on %s: %s", channel, error)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -171,16 +172,18 @@ def retry(
 def _refuse_retry(order: OrderState, task: TaskState) -> None:
     if order.payment_status != PaymentStatus.PAID:
         raise Conflict(
-            f"order {order.order_code} is not paid", hint=f"orderctl orders pay {order.order_code}"
+            f"order {order.order_code} is not paid, so its tasks cannot be retried",
+            hint=f"orderctl orders pay {shlex.quote(order.order_code)} --amount {order.total_amount}",
         )
     retryable = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.ENROLLED)
     if task.leased and task.status in UNFINISHED:
         raise Conflict(
-            f"task {task.id} is being worked on by {task.worker}", hint=f"orderctl tail task {task.id}"
+            f"task {task.id} is running on worker {task.worker}", hint=f"orderctl tail task {task.id}"
         )
     if task.status not in retryable:
         raise Conflict(
-            f"task {task.id} is {task.status}", hint="only failed, cancelled or waiting tasks are retried"
+            f"task {task.id} is {task.status}: only failed, cancelled or waiting tasks can be retried",
+            hint=f"orderctl tasks show {task.id}",
         )
 
 
@@ -207,7 +210,7 @@ def cancel(
     """
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in (*UNFINISHED, TaskStatus.FAILED):
-        raise Conflict(f"task {task_id} is {task.status} already")
+        raise Conflict(f"task {task_id} is already {task.status}", hint=f"orderctl tasks show {task_id}")
     what = Move(
         TaskStatus.CANCELLED,
         EventType.TASK_CANCELLED,
@@ -223,7 +226,9 @@ def cancel(
 def _move(connection: Connection, order: OrderState, task: TaskState, what: Move) -> Moved:
     moved = lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order)
     if moved is None:  # nobody can have moved what is held
-        raise Conflict(f"task {task.id} has moved meanwhile", hint=f"orderctl tasks show {task.id}")
+        raise Conflict(
+            f"task {task.id} was changed by another process meanwhile", hint=f"orderctl tasks show {task.id}"
+        )
     return moved
 
 

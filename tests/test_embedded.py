@@ -254,7 +254,7 @@ def test_a_dead_servers_pid_is_not_taken_for_the_new_ones(programs, state_dir, m
 
     with pytest.raises(RedisUnavailable, match="did not start"):
         embedded.ensure(state_dir)
-    with pytest.raises(RedisUnavailable, match="does not end"):
+    with pytest.raises(RedisUnavailable, match="did not stop"):
         embedded.stop(state_dir)
 
     assert bystander.poll() is None
@@ -293,7 +293,7 @@ def test_a_folder_that_others_can_write_is_no_place_for_the_socket(deep_dir, hom
         place.rename(home / "elsewhere")
         place.symlink_to(home / "elsewhere")
 
-    with pytest.raises(Misconfigured, match="ours alone"):
+    with pytest.raises(Misconfigured, match="not a private folder"):
         embedded.ensure(deep_dir)
 
 
@@ -305,7 +305,7 @@ def test_another_servers_socket_is_not_believed(deep_dir, redis_server):
     place.symlink_to(redis_server.socket_path)
     place.parent.chmod(0o777)
 
-    with pytest.raises(Misconfigured, match="ours alone"):
+    with pytest.raises(Misconfigured, match="not a private folder"):
         embedded.ensure(deep_dir)
 
 
@@ -324,7 +324,7 @@ def test_a_folder_that_cannot_be(home):
     for call in (embedded.ensure, embedded.database_url):
         with pytest.raises(Misconfigured, match="file") as caught:
             call(home / "file" / "state")
-        assert caught.value.hint == "set state_dir"
+        assert caught.value.hint == "set state_dir to a folder that you can write to"
         with pytest.raises(Misconfigured):
             call(Path("/proc/1/state"))
 

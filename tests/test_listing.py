@@ -115,7 +115,7 @@ def test_page_has_the_numbers_of_each_order(shop: Shop) -> None:
 )
 @pytest.mark.databases("sqlite")
 def test_refuses_a_cursor_that_is_none(shop: Shop, cursor: str) -> None:
-    with pytest.raises(InvalidInput, match="no cursor"):
+    with pytest.raises(InvalidInput, match="not a valid cursor"):
         shop.read(lambda c: listing.page(c, OrderFilter(), after=cursor))
 
 

@@ -24,11 +24,11 @@ def test_an_amount_is_read_exactly(written, meant):
 
 @pytest.mark.parametrize("written", ["", "x", "1,5", "12 000"])
 def test_a_text_that_is_no_number_is_refused(written):
-    with pytest.raises(ValueError, match="is no number"):
+    with pytest.raises(ValueError, match="is not a number"):
         money.parse(written)
 
 
 @pytest.mark.parametrize("value", [None, True, 12.5, [], {}])
 def test_what_is_neither_text_nor_exact_is_refused(value):
-    with pytest.raises(TypeError, match="is no amount"):
+    with pytest.raises(TypeError, match="is not a valid amount"):
         money.parse(value)

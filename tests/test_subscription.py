@@ -196,7 +196,7 @@ def test_a_server_that_hangs_is_noticed(own_redis):
     (lost,) = until(events, Reconnecting)
     server.resume()
 
-    assert "stopped answering" in str(lost.error)
+    assert "no reply to PING" in str(lost.error)
     assert until(events, Subscribed) == [Subscribed(again=True)]
 
 
@@ -287,7 +287,7 @@ def test_a_password_that_changed_ends_it(own_redis):
         admin.config_set("requirepass", "new")
         admin.client_kill_filter(_type="pubsub")
 
-    with pytest.raises(Misconfigured, match="refuses us"):
+    with pytest.raises(Misconfigured, match="denies access"):
         until(events, Subscribed)
 
 
@@ -297,7 +297,7 @@ def test_a_cluster_is_refused(cluster):
 
 
 def test_nothing_to_listen_to_is_a_mistake(redis_url):
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one channel"):
         next(subscribe(redis_url))
 
 

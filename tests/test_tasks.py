@@ -140,7 +140,7 @@ def test_task_without_an_order_is_none(shop: Shop) -> None:
         stranger.commit()
 
     for act in (_retry, _cancel):
-        with pytest.raises(TaskNotFound, match=f"there is no task {task_id}"):
+        with pytest.raises(TaskNotFound, match=f"task {task_id} not found"):
             act(shop, task_id)
 
 
@@ -157,11 +157,11 @@ def test_retry_refuses_completed_tasks(shop: Shop) -> None:
 def test_retry_refuses_tasks_at_work(shop: Shop) -> None:
     [task_id] = shop.paid()
     claim = shop.claimed(task_id, worker="host-1")
-    with pytest.raises(Conflict, match="worked on by host-1"):
+    with pytest.raises(Conflict, match="running on worker host-1"):
         _retry(shop, task_id)
 
     shop.start(claim)
-    with pytest.raises(Conflict, match="worked on by host-1"):
+    with pytest.raises(Conflict, match="running on worker host-1"):
         _retry(shop, task_id)
     shop.complete(claim)
 

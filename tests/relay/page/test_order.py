@@ -90,7 +90,7 @@ class TestTasks:
     def test_an_order_that_is_not_there(self, visit: Visits, relay: RunningRelay):
         page = visit(relay, "#/orders/999")
 
-        expect(page.locator("#panel")).to_contain_text("cannot be shown: there is no order of id 999")
+        expect(page.locator("#panel")).to_contain_text("cannot be shown: no order with id 999")
         page.get_by_role("button", name="Back to the list").click()
         expect(page.locator("#panel")).to_be_hidden()
 
