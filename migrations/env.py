@@ -1,4 +1,4 @@
-"""How Alembic runs the revisions: on the connection, and with the plan, that it is given."""
+"""Run the revisions with Alembic, on the connection and with the plan from its configuration."""
 
 from alembic import context
 

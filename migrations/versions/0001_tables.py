@@ -27,7 +27,7 @@ from orderctl.migrate.plan import Plan
 revision = "0001"
 down_revision = None
 
-# This describes the tables as they were at this revision: orderctl.schema goes on, this does not change.
+# The tables as they were at this revision. orderctl.schema changes over time, this file does not.
 
 ORDER_STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
 PAYMENT_STATUSES = ("pending", "paid", "failed", "refunded")
@@ -58,12 +58,12 @@ EVENTS = (
 STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES))
 
 REQUIRED = {"required": True}
-#: We write NULL into it.
+#: orderctl writes NULL into the column.
 NULL = {"null": True}
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 Time = SqliteDateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
-#: Codes and addresses compare byte by byte; utf8mb4_bin is known to MySQL and MariaDB alike.
+#: Codes and addresses are compared byte by byte; both MySQL and MariaDB know utf8mb4_bin.
 OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
@@ -72,13 +72,13 @@ OPTIONS: dict[str, Any] = {
 
 
 def _text(length: int) -> String:
-    """Of our own character set also in a table whose default is another."""
+    """Return a text type with utf8mb4, whatever the table's default character set is."""
     mysql = String(length, collation="utf8mb4_bin")
     return String(length).with_variant(mysql, "mysql", "mariadb")
 
 
 def _allows(length: int, values: tuple[str, ...]) -> dict[str, Any]:
-    """We write only these into it; where somebody's column is too narrow for them it becomes this wide."""
+    """Return a column's ``info``: the values that orderctl writes, and the length to extend it to."""
     return {"values": values, "length": length}
 
 
@@ -217,7 +217,7 @@ Table(
     **OPTIONS,
 )
 
-# A subquery that walks an index: MAX, LATERAL and windows read every event.
+# A subquery that walks an index. MAX, LATERAL and window functions would read every event.
 LATEST_EVENTS = """\
 SELECT o.id AS order_id, o.order_code, o.order_status, a.id AS event_id, a.task_id, a.event_type,
  a.event_category, a.severity, a.message, a.details, a.previous_status, a.new_status, a.source, a.created_at
@@ -236,7 +236,7 @@ SELECT a.event_category, a.severity, COUNT(*) AS events, MAX(a.created_at) AS la
 
 
 def upgrade(plan: Plan) -> None:
-    """Want it all."""
+    """Require the tables, the view and the procedures."""
     plan.tables(metadata)
     plan.view("v_order_latest_events", LATEST_EVENTS)
     code = plan.collation("orders", "order_code")

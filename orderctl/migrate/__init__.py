@@ -1,6 +1,6 @@
-"""Create the tables, or move into those of a shop; tell what is applied, and what is missing.
+"""Create the tables or adopt those of a shop, and report what is applied and what is missing.
 
-Nothing is ever taken away and no row is rewritten, so there is no way down.
+A migration never drops anything and never rewrites a row. There is no downgrade.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class MigrationReport:
 
     Attributes:
         applied: The revisions that were applied.
-        added: What was added: tables, columns, indexes, ...
-        warnings: What could not be done, or will not be as it should.
+        added: The tables, columns, indexes, ... that were added.
+        warnings: What could not be added, and what limits orderctl on these tables.
     """
 
     applied: tuple[str, ...]
@@ -52,13 +52,13 @@ class MigrationReport:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether there was nothing to do."""
+        """Whether nothing had to be done."""
         return not self.applied and not self.added
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision; the last three are None while it is pending, or when it was applied by hand."""
+    """One revision. The last three fields are None while it is pending, and when it was applied by hand."""
 
     id: str
     about: str
@@ -70,15 +70,15 @@ class Revision:
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """How the database stands.
+    """The state of a database compared with the revisions.
 
     Attributes:
-        revisions: All that this version of orderctl knows, the oldest first.
-        drift: What applied revisions had added and somebody took away; :func:`up` adds it again, and the
-            first of a step's statements does by hand.
-        wanting: As drift, but orderctl does its work without it: views and procedures.
-        obstacles: Why :func:`up` would refuse.
-        warnings: What is not as it should be and :func:`up` does not mend.
+        revisions: All revisions that this version of orderctl knows, oldest first.
+        drift: What applied revisions had added and is missing now. :func:`up` adds it again; the first
+            statement of each step does the same by hand.
+        wanting: As ``drift``, for what orderctl can work without: views and procedures.
+        obstacles: The reasons why :func:`up` would refuse.
+        warnings: Problems that :func:`up` does not repair.
     """
 
     revisions: tuple[Revision, ...]
@@ -89,28 +89,28 @@ class MigrationStatus:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The revisions that are not applied."""
+        """The ids of the revisions that are not applied."""
         return tuple(revision.id for revision in self.revisions if not revision.is_applied)
 
 
 def up(
     engine: Engine, *, lock_timeout: float = 10, actor: str | None = None, on_step: Emit | None = None
 ) -> MigrationReport:
-    """Bring the database to the newest revision, and mend what is missing of older ones.
+    """Apply all pending revisions, and add again what is missing of the applied ones.
 
-    Safe to run on a database in use, to run twice at the same time, and to run again after it died.
+    It can run while the database is in use, twice at the same time, and again after it was killed.
 
     Args:
-        engine: Of the database.
-        lock_timeout: How many seconds to wait for another migration, and for others' transactions.
-        actor: By whom, for :func:`status`; the database's own account when None.
+        engine: The engine of the database.
+        lock_timeout: Seconds to wait for another migration, and for other clients' transactions.
+        actor: Who runs the migration, for :func:`status`; the account on the database when None.
         on_step: Called with each step before it runs.
 
     Raises:
-        LockHeld: Somebody else holds what is needed for longer than ``lock_timeout``.
-        Misconfigured: The tables that are there are not such as orderctl can work with, or the account
-            lacks rights. Nothing has been changed.
-        DatabaseUnavailable: There is no connection, or it was lost.
+        LockHeld: Another client holds a needed lock for longer than ``lock_timeout``.
+        Misconfigured: orderctl cannot work with the existing tables, or the account lacks rights. Nothing
+            has been changed.
+        DatabaseUnavailable: The connection failed or was lost.
     """
     with _writing(engine, lock_timeout) as connection:
         found = surveys.make(connection)
@@ -123,13 +123,13 @@ def up(
 
 
 def status(engine: Engine) -> MigrationStatus:
-    """How the database stands; nothing is changed.
+    """Return the state of the database, without changing anything.
 
     Args:
-        engine: Of the database.
+        engine: The engine of the database.
 
     Raises:
-        DatabaseUnavailable: There is no connection, or it was lost.
+        DatabaseUnavailable: The connection failed or was lost.
     """
     with database.reading(engine) as connection:
         found = surveys.make(connection)
@@ -150,36 +150,38 @@ def status(engine: Engine) -> MigrationStatus:
 
 
 def history() -> tuple[Revision, ...]:
-    """The revisions that this version of orderctl knows, the oldest first; needs no database."""
+    """Return the revisions that this version of orderctl knows, oldest first. Needs no database."""
     return tuple(Revision(script.revision, script.doc) for script in surveys.scripts())
 
 
 def check(engine: Engine) -> None:
-    """Make sure that :func:`up` has nothing to do.
+    """Check that :func:`up` has nothing to do.
 
     Args:
-        engine: Of the database.
+        engine: The engine of the database.
 
     Raises:
-        SubjectFailed: When a revision is pending, or something of an applied one is missing.
-        DatabaseUnavailable: There is no connection, or it was lost.
+        SubjectFailed: A revision is pending, or something that an applied one added is missing.
+        DatabaseUnavailable: The connection failed or was lost.
     """
     found = status(engine)
     reasons = [f"revision {revision} is pending" for revision in found.pending]
-    reasons += [f"{what} is missing" for step in found.drift for what in step.adds]
+    reasons += [f"missing: {what}" for step in found.drift for what in step.adds]
     if reasons:
-        raise SubjectFailed(f"the database is behind: {'; '.join(reasons)}", hint="orderctl migrate up")
+        raise SubjectFailed(
+            f"the database is not up to date: {'; '.join(reasons)}", hint="orderctl migrate up"
+        )
 
 
 def sql(engine: Engine) -> str:
-    """The statements that :func:`up` would run on this very database, for its command-line client.
+    """Return the statements that :func:`up` would run on this database, as input for its command-line client.
 
     Args:
-        engine: Of the database.
+        engine: The engine of the database.
 
     Raises:
         Misconfigured: :func:`up` would refuse.
-        DatabaseUnavailable: There is no connection, or it was lost.
+        DatabaseUnavailable: The connection failed or was lost.
     """
     with database.reading(engine) as connection:
         found = surveys.make(connection)
@@ -222,7 +224,8 @@ def _writing(engine: Engine, timeout: float) -> Iterator[Connection]:
             with engine.connect() as connection, locks.sqlite(connection, timeout):
                 yield connection
             return
-        # An engine of its own: a long index must not be cut by a timeout, nor the session be used again.
+        # A separate engine: no timeout may interrupt the building of a long index, and the changed session
+        # settings must not reach other users of the pool.
         own = database.connect(engine.url.render_as_string(hide_password=False), answer_timeout=None)
         try:
             with own.connect() as connection, locks.mysql(connection, timeout):

@@ -1,7 +1,7 @@
-"""What a database has: tables, columns, indexes, foreign keys, views, procedures.
+"""Read what a database contains: tables, columns, indexes, foreign keys, views and procedures.
 
-Read from the server's own catalogue and not by SQLAlchemy's inspector, which warns of every column
-type of a stranger that it does not know.
+This reads the server's own catalogue. SQLAlchemy's inspector would warn about every column type in the shop's
+tables that it does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-#: The kinds of column that can stand in for each other, by the first word of the type.
+#: Families of column types that can replace each other, by the first word of the type.
 _FAMILIES: Final = {
     "number": "tinyint smallint mediumint int integer bigint decimal numeric float double real boolean bool",
     "text": "char varchar tinytext text mediumtext longtext enum set json",
@@ -24,15 +24,16 @@ _FAMILIES: Final = {
 
 @dataclass(frozen=True)
 class ReflectedColumn:
-    """A column as it stands.
+    """A column of an existing table.
 
     Attributes:
-        name: Its name.
-        type: Its type as the server writes it: ``int(10) unsigned``, ``enum('a','b')``.
+        name: The column's name.
+        type: The type as the server writes it: ``int(10) unsigned``, ``enum('a','b')``.
         nullable: Whether NULL is allowed.
-        required: Whether an INSERT has to name it: NOT NULL, without default, not counted up or computed.
-        collation: Of a text; None for other types.
-        definition: All that defines it, its name left out (MySQL and MariaDB).
+        required: Whether an INSERT has to name the column: NOT NULL without a default, and neither
+            AUTO_INCREMENT nor generated.
+        collation: The collation of a text column; None for other types.
+        definition: The full column definition without the name (MySQL and MariaDB).
     """
 
     name: str
@@ -44,7 +45,7 @@ class ReflectedColumn:
 
     @property
     def family(self) -> str:
-        """``number``, ``text``, ``time``, or the type's own first word."""
+        """``number``, ``text`` or ``time``; for other types the first word of the type."""
         word = re.match(r"\w*", self.type.lower())
         first = word.group() if word else ""
         return next((family for family, words in _FAMILIES.items() if first in words.split()), first)
@@ -52,14 +53,14 @@ class ReflectedColumn:
 
 @dataclass(frozen=True)
 class Index:
-    """An index.
+    """An index of an existing table.
 
     Attributes:
-        name: Its name.
-        columns: Its columns in order.
-        unique: Whether it is unique.
-        usable: Whether queries can walk it: whole columns, ascending, not hidden, no full text.
-        is_fulltext: Whether it is for searching words.
+        name: The index's name.
+        columns: The columns in order.
+        unique: Whether the index is unique.
+        usable: Whether queries can walk it in order: whole columns, ascending, visible, not FULLTEXT.
+        is_fulltext: Whether it is a FULLTEXT index.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Index:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key of one column; ``on_delete`` as in ``CASCADE``."""
+    """A foreign key of one column; ``on_delete`` is the rule, such as ``CASCADE``."""
 
     name: str
     column: str
@@ -81,13 +82,13 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Check:
-    """A check constraint; ``clause`` is what it says between its outermost brackets."""
+    """A check constraint; ``clause`` is the condition without the outermost brackets."""
 
     name: str
     clause: str
 
     def allows(self, column: str) -> set[str] | None:
-        """The values to which it restricts a column; None when it is not of this kind."""
+        """Return the values that ``column IN (...)`` allows; None for every other kind of constraint."""
         clause = self.clause.replace("\\'", "'").strip("( )")
         restriction = re.match(
             rf"[`\"\[]?{re.escape(column)}[`\"\]]?\s+in\s*\(([^()]*)$", clause, re.IGNORECASE
@@ -97,7 +98,7 @@ class Check:
 
 @dataclass
 class Table:
-    """A table as it stands; ``engine``, ``row_format`` and ``comment`` are those of MySQL and MariaDB."""
+    """An existing table; ``engine``, ``row_format`` and ``comment`` exist on MySQL and MariaDB only."""
 
     name: str
     engine: str = ""
@@ -115,17 +116,17 @@ class Table:
 
     @property
     def takes_instant_columns(self) -> bool:
-        """Whether MySQL and MariaDB can add columns without touching a row."""
+        """Whether MySQL and MariaDB can add columns without rewriting rows (ALGORITHM=INSTANT)."""
         return self.row_format != "Compressed" and not any(index.is_fulltext for index in self.indexes)
 
 
 @dataclass
 class Catalogue:
-    """All that a database has.
+    """The contents of a database.
 
     Attributes:
         server: ``sqlite``, ``mysql`` or ``mariadb``.
-        database: Its name; empty on SQLite.
+        database: The name of the database; empty on SQLite.
         tables: Base tables by name.
         views: Names of views.
         procedures: Names of stored procedures.
@@ -139,11 +140,11 @@ class Catalogue:
 
 
 def read(connection: Connection, names: Iterable[str]) -> Catalogue:
-    """Read the catalogue.
+    """Read the catalogue of a database.
 
     Args:
-        connection: Of the database.
-        names: The tables to read in full, if they are there.
+        connection: A connection to the database.
+        names: The tables to read with their columns and indexes, if they exist.
     """
     if connection.dialect.name == "sqlite":
         return _read_sqlite(connection, names)

@@ -1,4 +1,4 @@
-"""What the tables of a revision are made of, and how SQLite, MySQL and MariaDB spell it."""
+"""The parts of a revision's tables, and their DDL for SQLite, MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sqlalchemy.types import UserDefinedType
 
 
 class InsertTime(ColumnElement[Any]):
-    """The default of a column that tells when its row was written, in UTC."""
+    """A column default: the time of the INSERT in UTC."""
 
     inherit_cache = False
 
 
 @compiles(InsertTime)
 def _sqlite_time(_element: InsertTime, _compiler: Any, **_: Any) -> str:
-    # The text that SQLAlchemy writes and compares with has microseconds.
+    # SQLAlchemy writes and compares times as text with microseconds.
     return "(strftime('%Y-%m-%d %H:%M:%f000', 'now'))"
 
 
@@ -32,7 +32,7 @@ def _mysql_time(_element: InsertTime, _compiler: Any, **_: Any) -> str:
 
 
 class Verbatim(UserDefinedType[Any]):
-    """A type as a server wrote it."""
+    """A column type that is given as text, exactly as a server wrote it."""
 
     cache_ok = True
 
@@ -40,20 +40,21 @@ class Verbatim(UserDefinedType[Any]):
         self.text = text
 
     def get_col_spec(self, **_: Any) -> str:
-        """The text itself."""
+        """Return the text."""
         return self.text
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement that is to run.
+    """One statement of a migration.
 
     Attributes:
-        adds: What it adds, for people: ``index ix_orderctl_orders_created_at_id of orders``, ...
-        statements: The statement, then others to the same end for servers that refuse it as not possible
-            without blocking.
-        needs: Rights on MySQL and MariaDB, each with the table it is needed on; empty for the database.
-        optional: Whether orderctl does its work without it.
+        adds: Descriptions of what it adds: ``index ix_orderctl_orders_created_at_id of orders``, ...
+        statements: The preferred statement, then alternatives with the same result, for servers that cannot
+            run the preferred one without blocking writers.
+        needs: The rights needed on MySQL and MariaDB, each with its table; the table is empty for a right on
+            the whole database.
+        optional: Whether orderctl can work without it.
     """
 
     adds: tuple[str, ...]
@@ -63,31 +64,31 @@ class Step:
 
     @property
     def what(self) -> str:
-        """All that it adds."""
+        """All descriptions in one text."""
         return "; ".join(self.adds)
 
 
 def dialect_of(server: str) -> Dialect:
-    """How a server spells DDL; MariaDB and MySQL agree on what we use."""
+    """Return the dialect for a server's DDL. MariaDB and MySQL agree on everything that is used here."""
     return sqlite.dialect() if server == "sqlite" else mysql.dialect()
 
 
 def create_table(table: Table, dialect: Dialect) -> str:
-    """The statement that creates a table, without its indexes."""
+    """Return the statement that creates a table, without its indexes."""
     return re.sub(r"\s+", " ", str(CreateTable(table).compile(dialect=dialect))).strip()
 
 
 def column_clause(column: Column[Any], dialect: Dialect) -> str:
-    """A column as it stands in ``ADD COLUMN``."""
+    """Return a column's definition for ``ADD COLUMN``."""
     return str(CreateColumn(column).compile(dialect=dialect))
 
 
 def type_of(column: Column[Any], dialect: Dialect) -> str:
-    """A column's type as text."""
+    """Return a column's type as text."""
     return column.type.compile(dialect=dialect)
 
 
 def is_computed(column: Column[Any]) -> bool:
-    """Whether the default is an expression and no literal."""
+    """Whether the column's default is an expression and not a literal."""
     default = getattr(column.server_default, "arg", "")
     return isinstance(default, InsertTime) or str(default).startswith("(")

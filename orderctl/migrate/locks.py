@@ -1,10 +1,11 @@
-"""One migration at a time, and none that makes the shop wait.
+"""Locks of a migration: only one runs at a time, and the shop's queries do not have to wait for it.
 
-A statement that changes a table waits until every transaction that has touched the table ends, and
-whoever comes after it waits behind it. So it waits a second at most, lets the others pass, and tries
-again. And while it waits, a transaction that holds the table and needs more of it is in a deadlock with
-it, which the server ends to the transaction's cost (error 1213); so it rather does not wait at all where
-the server can be asked not to.
+A statement that changes a table waits until all transactions that have used the table have ended, and every
+later query waits behind it. So it waits at most one second, lets the others pass, and is tried again.
+
+Waiting has a second cost: a transaction that holds the table and needs a further lock on it is then in a
+deadlock with the waiting statement, and the server ends the transaction (error 1213). So where the server can
+be told not to wait (MariaDB), the statement is first tried without waiting.
 """
 
 from __future__ import annotations
@@ -25,42 +26,42 @@ from sqlalchemy.exc import DBAPIError
 from orderctl.database import code_of
 from orderctl.errors import Conflict, LockHeld
 
-#: Waited for too long, and (with a transaction that holds the table and needs more) for ever.
-_TABLE_KEPT: Final = {1205, 1213}
-#: Not possible by this algorithm (or not without blocking); too many instant changes since the last rebuild.
-_NOT_SO: Final = {1845, 1846, 4092, 1235}
+#: Lock wait timeout, and deadlock: another transaction holds the table.
+_TABLE_LOCKED: Final = {1205, 1213}
+#: Not supported with this ALGORITHM or LOCK; too many instant changes since the last rebuild of the table.
+_NOT_SUPPORTED: Final = {1845, 1846, 4092, 1235}
 _LONGEST_NAME: Final = 64
 _PAUSE_SECONDS: Final = 0.5
 _QUICK_PAUSE_SECONDS: Final = 0.01
 _TRIES: Final = 3
-#: A transaction that has been open for so long may have been forgotten.
+#: A transaction that has been open for this many seconds may have been forgotten by its client.
 _OLD_SECONDS: Final = 1
 
 
 @contextmanager
 def sqlite(connection: Connection, timeout: float) -> Iterator[None]:
-    """Have SQLite's only write lock, in one transaction.
+    """Hold SQLite's write lock (there is only one) in one transaction.
 
     Args:
-        connection: Of SQLite, no transaction begun.
-        timeout: How many seconds to wait for somebody else.
+        connection: A connection to SQLite, not in a transaction.
+        timeout: Seconds to wait for another process.
 
     Raises:
-        LockHeld: When somebody else has it for longer.
+        LockHeld: Another process holds the lock for longer.
     """
     driver: Any = connection.connection.driver_connection
     [(before,)] = driver.execute("PRAGMA busy_timeout").fetchall()
     driver.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
     try:
         connection.begin()
-        if not driver.in_transaction:  # an engine that does not come from orderctl.database
+        if not driver.in_transaction:  # the engine is not from orderctl.database
             driver.execute("BEGIN IMMEDIATE")
         yield
     except (DBAPIError, OperationalError) as error:
         if "locked" in str(error):
             raise LockHeld(
-                f"somebody else has been writing into the database for more than {timeout:g} s",
-                hint="wait until they have ended, or give a longer --lock-timeout",
+                f"another process has been writing to the database for more than {timeout:g} s",
+                hint="wait until it has finished, or give a longer --lock-timeout",
             ) from error
         raise
     finally:
@@ -70,30 +71,30 @@ def sqlite(connection: Connection, timeout: float) -> Iterator[None]:
 
 @contextmanager
 def mysql(connection: Connection, timeout: float) -> Iterator[None]:
-    """Hold the lock of migrations on this database; statements wait for tables in turns of a second.
+    """Hold the lock that lets only one migration of this database run at a time.
 
     Args:
-        connection: Of MySQL or MariaDB; the lock is its own.
-        timeout: How many seconds to wait for somebody else.
+        connection: A connection to MySQL or MariaDB, which holds the lock.
+        timeout: Seconds to wait for another migration.
 
     Raises:
-        LockHeld: When somebody else holds it for longer. The message names who.
+        LockHeld: Another migration holds the lock for longer. The message names its connection.
     """
     name = lock_name(connection.exec_driver_sql("SELECT DATABASE()").scalar() or "")
-    # MariaDB asks InnoDB for the child tables when it has their parent already: a deadlock that nobody sees.
+    # When MariaDB holds a parent table, it asks InnoDB for the child tables: a deadlock that neither detects.
     innodb = 0 if _is_mariadb(connection) else 1
     connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {innodb}")
     if not connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, timeout)).scalar():
         holder = connection.exec_driver_sql("SELECT IS_USED_LOCK(%s)", (name,)).scalar()
         raise LockHeld(
             f"another migration of this database is running: {_describe(connection, holder)}",
-            hint="wait until it has ended, or give a longer --lock-timeout",
+            hint="wait until it has finished, or give a longer --lock-timeout",
         )
-    yield  # the end of the connection gives it back, however that comes
+    yield  # the server releases the lock when the connection ends, for whatever reason
 
 
 def lock_name(database: str) -> str:
-    """The name of the lock: such names are the whole server's, and 64 characters at most."""
+    """Return the name of the lock: unique on the whole server, at most 64 characters."""
     name = f"orderctl migrate {database}"
     if len(name) <= _LONGEST_NAME:
         return name
@@ -101,43 +102,43 @@ def lock_name(database: str) -> str:
 
 
 def execute(connection: Connection, statements: tuple[str, ...], timeout: float) -> None:
-    """Run the first of the statements that the server can do, waiting for the table in short turns.
+    """Run the first of the statements that the server supports, in tries that each wait for a second at most.
 
     Args:
-        connection: Of MySQL or MariaDB, inside :func:`mysql`.
-        statements: To the same end, the best first.
-        timeout: How many seconds to wait for others' transactions.
+        connection: A connection to MySQL or MariaDB, inside :func:`mysql`.
+        statements: Statements with the same result, the best first.
+        timeout: Seconds to wait for other clients' transactions.
 
     Raises:
-        LockHeld: When others' transactions keep the table for longer.
-        Conflict: When the server can do none of them without blocking those who write.
-        DBAPIError: When the server refuses for another reason.
+        LockHeld: Other transactions lock the table for longer.
+        Conflict: The server can run none of the statements without blocking writers.
+        DBAPIError: The server refuses for another reason.
     """
     for statement in statements:
         try:
-            return _in_turns(connection, statement, timeout)
+            return _run_in_short_waits(connection, statement, timeout)
         except DBAPIError as error:
-            if code_of(error) not in _NOT_SO:
+            if code_of(error) not in _NOT_SUPPORTED:
                 raise
             reason = str(error.orig.args[-1]) if error.orig else ""
     by_hand = re.sub(", (ALGORITHM|LOCK)=.*", "", statements[-1])
     raise Conflict(
-        f"this cannot be done while others write ({reason}): {by_hand}",
-        hint="run that statement by hand in a quiet hour, then orderctl migrate up again",
+        f"the server cannot run this statement without blocking writers ({reason}): {by_hand}",
+        hint="run that statement by hand when the shop is quiet, then run: orderctl migrate up",
     )
 
 
 def probe(connection: Connection, comments: Mapping[str, str], timeout: float) -> None:
-    """Make sure that no forgotten transaction keeps one of the tables, before anything is changed.
+    """Check that no forgotten transaction locks one of the tables, before anything is changed.
 
     Args:
-        connection: Of MySQL or MariaDB, inside :func:`mysql`.
-        comments: Of each table that is going to be changed; writing it down once more needs the table as
-            any change does, and changes nothing.
-        timeout: How many seconds to wait for each.
+        connection: A connection to MySQL or MariaDB, inside :func:`mysql`.
+        comments: The comment of each table that is going to be changed. It is set again to the same text:
+            this needs the same lock as any change, and changes nothing.
+        timeout: Seconds to wait for each table.
 
     Raises:
-        LockHeld: When others' transactions keep a table for longer.
+        LockHeld: Other transactions lock a table for longer.
     """
     ages = _ages(connection)
     if ages is not None and not any(age >= _OLD_SECONDS for age in ages):
@@ -149,26 +150,26 @@ def probe(connection: Connection, comments: Mapping[str, str], timeout: float) -
         )
 
 
-def _in_turns(connection: Connection, statement: str, timeout: float) -> None:
+def _run_in_short_waits(connection: Connection, statement: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    if _is_mariadb(connection) and _at_once(connection, statement, timeout / 2):
+    if _is_mariadb(connection) and _run_without_waiting(connection, statement, timeout / 2):
         return
     connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1")
     while not _attempt(connection, statement):
         if time.monotonic() + _PAUSE_SECONDS > deadline:
             raise LockHeld(
-                f"others' transactions keep the table for more than {timeout:g} s: {statement}"
+                f"other transactions have locked the table for more than {timeout:g} s: {statement}"
                 f"{_oldest_transactions(connection)}",
-                hint="have them end, then run orderctl migrate up again: it goes on where it stopped",
+                hint="end those transactions, then continue with: orderctl migrate up",
             )
         time.sleep(_PAUSE_SECONDS)
 
 
-def _at_once(connection: Connection, statement: str, timeout: float) -> bool:
-    """Try to find a moment in which nobody has the table; only MariaDB can be asked without waiting."""
+def _run_without_waiting(connection: Connection, statement: str, timeout: float) -> bool:
+    """Try to run a statement when no transaction locks the table. Only MariaDB can try without waiting."""
     deadline = time.monotonic() + timeout
     connection.exec_driver_sql("SET SESSION lock_wait_timeout = 0")
-    # What builds an index needs a second such moment at its end, or has built it in vain.
+    # A statement that builds an index needs a second such moment at its end; without it the work is lost.
     for number in itertools.count(1):
         if _attempt(connection, statement):
             return True
@@ -179,11 +180,11 @@ def _at_once(connection: Connection, statement: str, timeout: float) -> bool:
 
 
 def _attempt(connection: Connection, statement: str) -> bool:
-    """Run a statement; False when others keep the table."""
+    """Run a statement; False when other transactions lock the table."""
     try:
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
     except DBAPIError as error:
-        if code_of(error) not in _TABLE_KEPT:
+        if code_of(error) not in _TABLE_LOCKED:
             raise
         return False
     return True
@@ -208,7 +209,7 @@ _TRANSACTIONS: Final = (
 
 
 def _ages(connection: Connection) -> list[int] | None:
-    """For how many seconds others' transactions have been open; None without the right to see (PROCESS)."""
+    """Return for how many seconds each other transaction has been open; None without the right PROCESS."""
     try:
         return [row[3] for row in connection.exec_driver_sql(_TRANSACTIONS)]
     except DBAPIError:
@@ -216,7 +217,7 @@ def _ages(connection: Connection) -> list[int] | None:
 
 
 def _oldest_transactions(connection: Connection) -> str:
-    """The longest open transactions, where we may see them."""
+    """Describe the oldest open transactions; empty without the right PROCESS."""
     try:
         rows = connection.exec_driver_sql(f"{_TRANSACTIONS} LIMIT 3").all()
     except DBAPIError:

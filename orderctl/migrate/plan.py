@@ -1,7 +1,7 @@
-"""What revisions want, turned into the statements that this very database lacks.
+"""Turn the tables that the revisions describe into the statements that this database needs.
 
-A revision describes whole tables. A table that is absent is created; of one that is there, whoever made
-it, only what is missing is added, so that a revision can run again after it died anywhere.
+A revision describes whole tables. A table that does not exist is created. To an existing table, of the shop
+or of orderctl, only what is missing is added. So a revision can run again after it was killed at any point.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _ONLINE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
 
 
 class Plan:
-    """Compares what revisions describe with what is there.
+    """Compares the tables that revisions describe with those that exist.
 
     Args:
-        catalogue: What is there; brought up to date by each step, as if it had run.
-        emit: Called with each step that is missing, in order.
-        is_unique: Whether no two rows of a table are alike in a column.
+        catalogue: The existing tables. Each step updates it as if the step had run.
+        emit: Called with each missing step, in order.
+        is_unique: Called with a table and a column; whether no value occurs in two rows.
 
     Attributes:
-        obstacles: Why orderctl cannot work with these tables. Nothing may run if there are any.
-        warnings: What will not be as it should.
+        obstacles: The reasons why orderctl cannot work with these tables. If there are any, no step may run.
+        warnings: Problems with these tables that orderctl can work with.
     """
 
     def __init__(
@@ -53,17 +53,19 @@ class Plan:
         self._new: set[tuple[str, str]] = set()
 
     def tables(self, metadata: MetaData) -> None:
-        """Want all tables of ``metadata`` with their indexes.
+        """Require all tables of ``metadata`` with their indexes.
 
-        A column's ``info`` may say: ``required``: it has to be there in a table of somebody else's;
-        ``values``: all that is written into it, and ``length`` what it should hold; ``null``: NULL is
-        written. A table's ``info`` may say ``shared``: our INSERTs name only our own columns.
+        Keys of a column's ``info``: ``required``: an existing table without this column is refused;
+        ``values``: all values that orderctl writes into the column, and ``length``: the length to which a
+        column that is too short is extended; ``null``: orderctl writes NULL into it. Key of a table's
+        ``info``: ``shared``: orderctl's INSERTs name only its own columns, so every other column needs a
+        default.
         """
         for table in metadata.sorted_tables:
             self._table(table)
 
     def view(self, name: str, select: str) -> None:
-        """Want a view; one of this name that is there is left alone, whatever it shows."""
+        """Require a view. An existing view of this name is not changed, whatever it selects."""
         if name not in self.catalogue.views:
             security = "" if self.on_sqlite else "SQL SECURITY INVOKER "
             statement = f"CREATE {security}VIEW {name} AS {select}"
@@ -71,7 +73,7 @@ class Plan:
             self.catalogue.views.add(name)
 
     def procedure(self, name: str, parameters: str, statement: str) -> None:
-        """Want a procedure of one statement (on MySQL and MariaDB); one of this name is left alone."""
+        """Require a procedure of one statement (MySQL, MariaDB). One of this name is not changed."""
         if not self.on_sqlite and name not in self.catalogue.procedures:
             head = f"CREATE PROCEDURE {name}({parameters}) READS SQL DATA SQL SECURITY INVOKER"
             needs = (("CREATE ROUTINE", ""),)
@@ -79,9 +81,9 @@ class Plan:
             self.catalogue.procedures.add(name)
 
     def collation(self, table: str, column: str) -> str:
-        """The clause that gives a procedure's parameter the collation of the column that it meets.
+        """Return the clause that gives a parameter of a procedure the collation of a column.
 
-        Without it the two are compared by neither (error 1267).
+        Without it the server refuses to compare the two (error 1267, illegal mix of collations).
         """
         there = self.catalogue.tables.get(table)
         name = there.columns[column].collation if there and column in there.columns else None
@@ -90,7 +92,7 @@ class Plan:
     def _table(self, wanted: Table) -> None:
         table = self._fitted(wanted)
         if table.name in self.catalogue.views:
-            self.obstacles.append(f"{table.name} is a view, orderctl needs a table")
+            self.obstacles.append(f"{table.name} is a view, orderctl needs a table of this name")
             return
         there = self.catalogue.tables.get(table.name)
         if there is None:
@@ -105,7 +107,7 @@ class Plan:
         self._flush(table.name)
 
     def _fitted(self, wanted: Table) -> Table:
-        """A copy whose foreign keys have the type of the column that they refer to, as it really is."""
+        """Return a copy whose foreign keys have the actual type of the column that they refer to."""
         table = wanted.to_metadata(self._metadata)
         for key in table.foreign_keys:
             target, _, column = key.target_fullname.partition(".")
@@ -113,7 +115,7 @@ class Plan:
             if there is not None and column in there.columns:
                 key.parent.type = ddl.Verbatim(there.columns[column].type)
         for constraint in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
-            set_creation_order(constraint)  # the copy has them as a set had them, and differs from run to run
+            set_creation_order(constraint)  # a copy has them in an order that differs between runs
         return table
 
     def _create(self, table: Table) -> found.Table:
@@ -136,7 +138,8 @@ class Plan:
     def _adopt(self, table: Table, there: found.Table) -> None:
         self.warnings += fitting.cautions(table, there)
         missing = [column for column in table.columns if column.name not in there.columns]
-        # First of all: the indexes that other changes may stand beside are made of them.
+        # The columns first: the indexes, which may be added in the same statement as other changes, need
+        # them.
         self._add_columns(table, missing, (_INSTANT, _ONLINE) if there.takes_instant_columns else (_ONLINE,))
         if not self.on_sqlite:
             self._widen(table, there)
@@ -146,7 +149,7 @@ class Plan:
     def _add_columns(self, table: Table, columns: list[Column[Any]], algorithms: tuple[str, ...]) -> None:
         for column in columns:
             if ddl.is_computed(column):
-                # It would rewrite every row, and give old ones the present time.
+                # A computed default would rewrite every row and give existing rows the present time.
                 column.server_default, column.nullable = None, True
             clause = f"ADD COLUMN {ddl.column_clause(column, self.dialect)}"
             self._collect(table.name, f"column {column.name} of {table.name}", clause, *algorithms)
@@ -162,23 +165,26 @@ class Plan:
                     self._collect(table.name, what, clause, *((_INSTANT,) if only_values else ()), _ONLINE)
 
     def _give_defaults(self, table: Table, there: found.Table) -> None:
-        """Give defaults to a stranger's columns without which our INSERTs would fail."""
+        """Give defaults to the shop's own columns where orderctl's INSERTs would fail without one."""
         unknown = [column for name, column in there.columns.items() if name not in table.columns]
         for column in unknown if table.info.get("shared") else ():
             if not column.required:
                 continue
             default = fitting.neutral_default(column)
             if default is None:
-                reason = "is NOT NULL without a default, orderctl would not be able to write events"
-                self.obstacles.append(f"{table.name}.{column.name} {reason}")
+                reason = (
+                    "is NOT NULL without a default, so orderctl could not write events: give it a default"
+                )
+                self.obstacles.append(f"column {table.name}.{column.name} {reason}")
                 continue
             clause = f"ALTER COLUMN {self._quoted(column.name)} SET DEFAULT {default}"
             self._collect(table.name, f"default of {table.name}.{column.name}", clause, _INSTANT, _ONLINE)
 
     def _collect(self, table: str, what: str, clause: str, *algorithms: str) -> None:
-        """Have a table changed, together with all else that the same algorithms can do to it.
+        """Collect a change of a table. Changes with the same algorithms go into one statement.
 
-        Each statement needs the table for itself for a moment: the fewer, the better for those who write.
+        Each statement needs an exclusive lock on the table for a moment, so few statements disturb writers
+        less.
         """
         if self.on_sqlite:
             self.emit(Step((what,), (f"ALTER TABLE {table} {clause}",)))
@@ -206,7 +212,10 @@ class Plan:
     def _may_be_unique(self, there: found.Table, columns: tuple[str, ...]) -> bool:
         if (there.name, columns[0]) in self._new or self.is_unique(there.name, columns[0]):
             return True
-        self.warnings.append(f"{there.name}.{columns[0]} is not unique: some values stand in several rows")
+        self.warnings.append(
+            f"column {there.name}.{columns[0]} is not unique: some values occur in several rows;"
+            " its index is not unique either"
+        )
         if not any(fitting.serves(old, columns, unique=False) for old in there.indexes):
             name = f"ix_orderctl_{there.name}_{'_'.join(columns)}"
             self._add_index(there, name, columns, unique=False)

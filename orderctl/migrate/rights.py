@@ -1,4 +1,4 @@
-"""What the account may do on MySQL and MariaDB, so that nothing is begun that cannot be ended."""
+"""The account's rights on MySQL and MariaDB, checked before a migration starts that could not finish."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Need = tuple[str, str]
 
 @dataclass(frozen=True)
 class Grant:
-    """One line of ``SHOW GRANTS``; ``*`` stands for every database or table."""
+    """One line of ``SHOW GRANTS``; ``*`` means every database or table."""
 
     privileges: frozenset[str]
     database: str
     table: str
 
     def covers(self, privilege: str, database: str, table: str) -> bool:
-        """Whether it gives a right on a table (or, with an empty name, on the whole database)."""
+        """Whether it includes a right on a table, or on the whole database if the name is empty."""
         return (
             bool(self.privileges & {privilege, "ALL PRIVILEGES", "ALL"})
             and (self.database == "*" or bool(re.fullmatch(_pattern(self.database), database)))
@@ -34,7 +34,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Rights:
-    """All grants of an account, those of its active roles among them."""
+    """All grants of an account, including those of its active roles."""
 
     account: str
     database: str
@@ -42,11 +42,11 @@ class Rights:
     is_mariadb: bool = False
 
     def lacking(self, needs: Iterable[Need]) -> list[Need]:
-        """Which of the rights the account does not have."""
+        """Return those of the rights that the account does not have."""
         return [need for need in dict.fromkeys(needs) if not self._has(need)]
 
     def remedy(self, needs: Iterable[Need]) -> str:
-        """The GRANT that gives what is lacking."""
+        """Return the GRANT statement for these rights."""
         user, _, host = self.account.rpartition("@")
         privileges = ", ".join(sorted({privilege for privilege, _ in needs}))
         return f"GRANT {privileges} ON `{self.database}`.* TO '{user}'@'{host}'"
@@ -54,7 +54,7 @@ class Rights:
     def _has(self, need: Need) -> bool:
         privilege, table = need
         if privilege == "REFERENCES" and self.is_mariadb:
-            return True  # it does not ask for it
+            return True  # MariaDB does not check it
         return any(grant.covers(privilege, self.database, table) for grant in self.grants)
 
 
@@ -62,7 +62,7 @@ def read(connection: Connection) -> Rights:
     """Read the account's rights.
 
     Args:
-        connection: Of MySQL or MariaDB.
+        connection: A connection to MySQL or MariaDB.
     """
     account, database = connection.exec_driver_sql("SELECT CURRENT_USER(), DATABASE()").one()
     lines = connection.exec_driver_sql("SHOW GRANTS").scalars().all()
@@ -71,23 +71,24 @@ def read(connection: Connection) -> Rights:
 
 
 def parse(line: str) -> Grant | None:
-    """One line of ``SHOW GRANTS``; None for a line that grants nothing on tables (roles, proxies)."""
+    """Parse one line of ``SHOW GRANTS``; None for a line that grants nothing on tables (roles, proxies)."""
     found = _GRANT.match(line)
     names = re.fullmatch(rf"(?:{_NAME})\.(?:{_NAME})", found["scope"]) if found else None
     if not found or not names:
         return None
-    privileges = re.sub(r" \([^)]*\)", "", found["privileges"])  # of single columns: as of the table
+    # A right on single columns counts as one on the table.
+    privileges = re.sub(r" \([^)]*\)", "", found["privileges"])
     database, table = (names[1] or names[2], names[3] or names[4])
     return Grant(frozenset(privileges.split(", ")), database.replace("``", "`"), table.replace("``", "`"))
 
 
 def describe(needs: Iterable[Need]) -> str:
-    """The rights for people: ``ALTER on orders, CREATE VIEW``."""
+    """Return the rights as text: ``ALTER on orders, CREATE VIEW``."""
     return ", ".join(f"{privilege} on {table}" if table else privilege for privilege, table in needs)
 
 
 def _pattern(database: str) -> str:
-    r"""The regular expression of a database's name in a grant, where ``_`` and ``%`` are wild unless ``\_``."""
+    r"""Return the regular expression of a database in a grant: ``_`` and ``%`` are wildcards, ``\_`` not."""
     parts = re.findall(r"\\[_%]|.", database)
     wild = {"_": ".", "%": ".*"}
     return "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)

@@ -1,4 +1,4 @@
-"""One pass over the revisions, by Alembic: on a connection, or into a text."""
+"""One run of the revisions with Alembic: on a connection, or into a text."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from orderctl.migrate.plan import Emit
 
 
 class Run:
-    """What ``env.py`` and the revisions need to know of one pass.
+    """The state of one run, for ``env.py`` and the revisions.
 
     Args:
-        connection: Of the database, with a transaction begun.
-        actor: By whom the revisions are applied; None: the database's own account.
-        timeout: How many seconds to wait for others' transactions.
+        connection: A connection to the database, in a transaction.
+        actor: Who applies the revisions; the account on the database when None.
+        timeout: Seconds to wait for other clients' transactions.
         on_step: Called before each step.
-        leave_out: Steps that are not to run.
+        leave_out: Steps that are skipped.
 
     Attributes:
-        done: What was added.
-        warnings: What could not be added.
+        done: Descriptions of what was added.
+        warnings: Messages about optional steps that failed.
     """
 
     VERSION_TABLE = surveys.VERSION_TABLE
@@ -53,7 +53,7 @@ class Run:
         self.warnings: list[str] = []
 
     def execute(self, step: Step) -> None:
-        """Run a step; what is optional and fails becomes a warning."""
+        """Run a step. If it is optional, a failure becomes a warning."""
         if step in self.leave_out:
             return
         if self.on_step:
@@ -71,7 +71,7 @@ class Run:
             self.done.extend(step.adds)
 
     def write(self, step: Step) -> None:
-        """Write a step into the text."""
+        """Write a step's statement into the text."""
         if step not in self.leave_out:
             self.output.write(f"-- {step.what}\n{step.statements[0]};\n\n")
 
@@ -80,11 +80,11 @@ class Run:
         command.upgrade(self._config(self.execute), "heads")
 
     def write_upgrade(self, current: str | None) -> None:
-        """Write what :meth:`upgrade` would do to a database at the revision ``current``."""
+        """Write the statements that :meth:`upgrade` would run on a database at revision ``current``."""
         command.upgrade(self._config(self.write), f"{current or 'base'}:heads", sql=True)
 
     def record(self, ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG002 - Alembic's names
-        """Note a revision as applied: Alembic's own table holds only the last."""
+        """Record a revision as applied; Alembic's own table holds only the newest one."""
         account = "'-'" if self.connection.dialect.name == "sqlite" else "CURRENT_USER()"
         actor = _literal(self.actor) if self.actor else account
         values = f"{_literal(step.up_revision_id)}, {actor}, {_literal(__version__)}"

@@ -1,4 +1,4 @@
-"""How a database stands against the revisions: what is applied, what is missing, what is in the way."""
+"""Compare a database with the revisions: what is applied, what is missing, what prevents a migration."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from orderctl.migrate import catalogue, rights
 from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Emit, Plan
 
-#: Alembic's table: the last revision that is applied.
+#: Alembic's table: the newest applied revision.
 VERSION_TABLE: Final = "orderctl_version"
-#: All revisions that were applied, when, by whom, by which version of orderctl.
+#: The table of all applied revisions: when, by whom, and by which version of orderctl.
 HISTORY_TABLE: Final = "orderctl_migrations"
-#: The tables that revisions speak of; a later revision adds its new ones here.
+#: The tables that the revisions use. Add the tables of a new revision here.
 TABLES: Final = ("orders", "download_tasks", "order_audit_logs", "outbox", HISTORY_TABLE, VERSION_TABLE)
 
-#: To write down what was applied.
+#: The rights for recording the applied revisions.
 _BOOKKEEPING: Final = (
     ("CREATE", VERSION_TABLE),
     *((privilege, table) for privilege in ("SELECT", "INSERT") for table in (VERSION_TABLE, HISTORY_TABLE)),
@@ -32,18 +32,18 @@ _BOOKKEEPING: Final = (
 
 @dataclass
 class Survey:
-    """What was found.
+    """The result of the comparison.
 
     Attributes:
-        scripts: All revisions that this version of orderctl knows, the oldest first.
-        applied: The ids of those that are applied.
-        missing: What applied revisions lack: somebody took it away, or it could not be added.
-        coming: What pending revisions will add.
-        refused: The steps, all optional, for which the account has no right.
-        obstacles: Why nothing may run.
-        warnings: What is not, or will not be, as it should.
-        comments: Of the tables that are there.
-        remedy: The GRANT that would help.
+        scripts: All revisions that this version of orderctl knows, oldest first.
+        applied: The ids of the applied revisions.
+        missing: Steps of applied revisions whose result is missing: it was dropped, or could not be added.
+        coming: Steps of pending revisions.
+        refused: Optional steps for which the account lacks a right.
+        obstacles: The reasons why no step may run.
+        warnings: Problems that do not prevent a migration.
+        comments: The comments of the existing tables, by table.
+        remedy: The GRANT statement for the missing rights, if they are an obstacle.
     """
 
     scripts: list[Script]
@@ -63,31 +63,36 @@ class Survey:
 
     @property
     def steps(self) -> list[Step]:
-        """All that would run."""
+        """All steps that would run."""
         return [step for step in self.missing + self.coming if step not in self.refused]
 
     def refuse_obstacles(self) -> None:
-        """Stop where nothing may run.
+        """Raise an error if there are obstacles.
 
         Raises:
-            Misconfigured: With all obstacles, and the GRANT that would help.
+            Misconfigured: With all obstacles, and the GRANT statement for missing rights as the hint.
         """
         if self.obstacles:
-            raise Misconfigured(f"nothing was changed: {'; '.join(self.obstacles)}", hint=self.remedy)
+            raise Misconfigured(
+                f"cannot migrate, nothing was changed: {'; '.join(self.obstacles)}", hint=self.remedy
+            )
 
 
 def make(connection: Connection) -> Survey:
-    """Compare a database with all revisions; nothing is changed.
+    """Compare a database with all revisions, without changing anything.
 
     Args:
-        connection: Of the database.
+        connection: A connection to the database.
 
     Raises:
-        Misconfigured: When the URL names no database, or a newer orderctl was here.
+        Misconfigured: The URL does not name a database, or a newer orderctl has migrated it.
     """
     there = catalogue.read(connection, TABLES)
     if there.server != "sqlite" and not there.database:
-        raise Misconfigured("setting database.url names no database")
+        raise Misconfigured(
+            "setting database.url does not name a database",
+            hint="add it to the URL: mysql://USER:PASSWORD@HOST/DATABASE",
+        )
     known = scripts()
     survey = Survey(known, _applied(connection, there, [script.revision for script in known]))
     survey.comments = {name: table.comment for name, table in there.tables.items()}
@@ -98,16 +103,16 @@ def make(connection: Connection) -> Survey:
         script.module.upgrade(plan)
     survey.obstacles, survey.warnings = plan.obstacles, plan.warnings
     if there.server != "sqlite" and (survey.steps or survey.pending):
-        _ask_for_rights(connection, survey)
+        _check_rights(connection, survey)
     return survey
 
 
 def plan_on(connection: Connection, there: catalogue.Catalogue, emit: Emit) -> Plan:
-    """A plan against what is there."""
+    """Return a plan that compares with the existing tables."""
 
     def is_unique(table: str, column: str) -> bool:
         statement = (
-            f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - names of ours
+            f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - names from the revisions
             f" GROUP BY {column} HAVING COUNT(*) > 1 LIMIT 1"
         )
         return connection.exec_driver_sql(statement).first() is None
@@ -116,47 +121,47 @@ def plan_on(connection: Connection, there: catalogue.Catalogue, emit: Emit) -> P
 
 
 def scripts() -> list[Script]:
-    """All revisions, the oldest first."""
+    """Return all revisions, oldest first."""
     return list(reversed(list(ScriptDirectory.from_config(config()).walk_revisions())))
 
 
 def config(**attributes: Any) -> Config:
-    """Alembic's configuration, without a file.
+    """Return Alembic's configuration, made without a file.
 
     Args:
-        attributes: What ``env.py`` finds in ``context.config.attributes``.
+        attributes: Passed to ``env.py`` as ``context.config.attributes``.
     """
     made = Config(attributes=attributes)
-    # From the package's own file: "orderctl:migrations" is not there in an editable installation.
+    # The path of the imported package: "orderctl:migrations" is not found in an editable installation.
     folder = Path(str(importlib.import_module("orderctl.migrations").__file__)).parent
     made.set_main_option("script_location", str(folder).replace("%", "%%"))
     return made
 
 
 def _applied(connection: Connection, there: catalogue.Catalogue, known: list[str]) -> list[str]:
-    """The revisions up to the one that is noted as the last."""
+    """Return the ids of the revisions up to the newest applied one."""
     if VERSION_TABLE not in there.tables:
         return []
     current = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalars().all()  # noqa: S608
     if unknown := [revision for revision in current if revision not in known]:
         raise Misconfigured(
             f"the database is at revision {unknown[0]}, which this version of orderctl does not know",
-            hint="use the orderctl that migrated it, or a newer one",
+            hint="install the version of orderctl that migrated this database, or a newer one",
         )
     return known[: known.index(current[0]) + 1] if current else []
 
 
-def _ask_for_rights(connection: Connection, survey: Survey) -> None:
+def _check_rights(connection: Connection, survey: Survey) -> None:
     account = rights.read(connection)
     steps = survey.missing + survey.coming
     needs = [need for step in steps if not step.optional for need in step.needs]
     if lacking := account.lacking([*needs, *(_BOOKKEEPING if survey.pending else ())]):
-        survey.obstacles.append(f"{account.account} lacks {rights.describe(lacking)}")
+        survey.obstacles.append(f"the account {account.account} lacks {rights.describe(lacking)}")
         survey.remedy = account.remedy(lacking)
     for step in steps:
         if step.optional and (missing := account.lacking(step.needs)):
             survey.refused.append(step)
             survey.warnings.append(
-                f"{step.what} is left out, {account.account} lacks {rights.describe(missing)}:"
-                f" {account.remedy(missing)}"
+                f"{step.what} is not created, because the account {account.account} lacks"
+                f" {rights.describe(missing)}; to grant it: {account.remedy(missing)}"
             )

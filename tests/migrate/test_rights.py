@@ -103,7 +103,7 @@ def test_what_is_essential_is_refused_before_anything_is_changed(
         migrate.up(limited)
 
     assert caught.value.exit_status == ExitStatus.CONFIGURATION
-    assert f"limited@% lacks {missing} on " in str(caught.value)
+    assert f"the account limited@% lacks {missing} on " in str(caught.value)
     assert caught.value.hint == f"GRANT {missing} ON `{engine.url.database}`.* TO 'limited'@'%'"
     assert definitions(engine) == before
     assert any(missing in obstacle for obstacle in migrate.status(limited).obstacles)

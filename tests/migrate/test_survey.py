@@ -127,7 +127,7 @@ def test_nothing_to_do_is_no_statement(engine: Engine) -> None:
 def test_url_without_a_database_is_refused(engine: Engine) -> None:
     bare = database.connect(sqlalchemy.make_url(engine.url).set(database="").render_as_string(False))
 
-    with pytest.raises(Misconfigured, match="names no database"):
+    with pytest.raises(Misconfigured, match="does not name a database"):
         migrate.up(bare)
     bare.dispose()
 
@@ -185,28 +185,34 @@ AUDIT = "id INT PRIMARY KEY, order_id INT, event_type VARCHAR(64), created_at DA
 @pytest.mark.parametrize(
     ("statements", "reason"),
     [
-        ([f"CREATE TABLE orders ({ORDERS}) ENGINE=MyISAM"], "orders is a table of MyISAM"),
+        (
+            [f"CREATE TABLE orders ({ORDERS}) ENGINE=MyISAM"],
+            "orders has the storage engine MyISAM, orderctl needs InnoDB: ALTER TABLE orders ENGINE=InnoDB",
+        ),
         ([f"CREATE TABLE o ({ORDERS})", "CREATE VIEW orders AS SELECT * FROM o"], "orders is a view"),
-        (["CREATE TABLE orders (id INT PRIMARY KEY)"], "orders has no column order_code"),
+        (
+            ["CREATE TABLE orders (id INT PRIMARY KEY)"],
+            "table orders has no column order_code, which orderctl needs",
+        ),
         (
             [
                 f"CREATE TABLE orders ({ORDERS.replace('id INT PRIMARY KEY AUTO_INCREMENT', 'id CHAR(36) PRIMARY KEY')})"
             ],
-            "orders.id is char(36), orderctl needs a number",
+            "column orders.id has the type char(36), orderctl needs a number",
         ),
         (
             [f"CREATE TABLE orders ({ORDERS.replace('PRIMARY KEY', 'UNIQUE')}, PRIMARY KEY (order_code))"],
-            "the primary key of orders is not id",
+            "table orders has the primary key (order_code), orderctl needs (id)",
         ),
         (
             [f"CREATE TABLE orders ({ORDERS}, paid_at INT)"],
-            "orders.paid_at is int",
+            "column orders.paid_at has the type int",
         ),
         (
             [
                 f"CREATE TABLE orders ({ORDERS}, CONSTRAINT known CHECK (order_status IN ('pending','it''s'))) "
             ],
-            "the check known of orders does not allow order_status processing, completed, failed, cancelled",
+            "forbids values that orderctl writes into order_status: processing, completed, failed, cancelled",
         ),
         (
             [
@@ -224,7 +230,7 @@ def test_tables_that_cannot_be_ours_are_refused(engine: Engine, statements: list
     with pytest.raises(Misconfigured) as caught:
         migrate.up(engine)
 
-    assert str(caught.value).startswith("nothing was changed: ")
+    assert str(caught.value).startswith("cannot migrate, nothing was changed: ")
     assert reason in str(caught.value)
     assert definitions(engine) == before
     assert any(reason in obstacle for obstacle in migrate.status(engine).obstacles)
@@ -240,7 +246,7 @@ def test_check_in_a_file_that_does_not_allow_our_words_is_refused(engine: Engine
     )
     run(engine, [f"CREATE TABLE orders ({columns})"])
 
-    with pytest.raises(Misconfigured, match="does not allow order_status pending"):
+    with pytest.raises(Misconfigured, match="into order_status: pending"):
         migrate.up(engine)
 
 
@@ -307,10 +313,10 @@ def test_what_would_block_writers_is_left_to_people(engine: Engine) -> None:
     STYLES["sequelize"].load(engine)
     run(engine, ["ALTER TABLE orders ADD FULLTEXT (note)"])
 
-    with pytest.raises(Conflict, match="cannot be done while others write") as caught:
+    with pytest.raises(Conflict, match="without blocking writers") as caught:
         migrate.up(engine)
 
-    assert "by hand in a quiet hour" in str(caught.value.hint)
+    assert "by hand when the shop is quiet" in str(caught.value.hint)
     by_hand = str(caught.value).rpartition("): ")[2]
     run(engine, [by_hand])
     migrate.up(engine)
