@@ -1,7 +1,7 @@
-"""The statuses of orders, payments and tasks, and the events of the audit log.
+"""The statuses of orders, payments and tasks, and the types of events of the audit log.
 
-Values in the database that stand in none of these were written by somebody else: they are shown as
-they are and never acted upon.
+A value in the database that is in none of these lists was written by another program. It is shown unchanged,
+and orderctl does nothing because of it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Final, Self
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands."""
+    """The status of an order."""
 
-    PENDING = "pending"  #: Nothing has begun.
-    PROCESSING = "processing"  #: A task has been claimed.
+    PENDING = "pending"  #: No task has been claimed yet.
+    PROCESSING = "processing"  #: At least one task has been claimed.
     COMPLETED = "completed"  #: Every task that was not cancelled is completed.
-    FAILED = "failed"  #: It has ended, and a task failed for good.
+    FAILED = "failed"  #: All tasks have ended, and at least one failed permanently.
     CANCELLED = "cancelled"  #: Every task was cancelled.
 
 
 class PaymentStatus(StrEnum):
-    """Whether the money came in."""
+    """Whether the order is paid."""
 
     PENDING = "pending"
     PAID = "paid"
@@ -30,18 +30,18 @@ class PaymentStatus(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """Where a download task stands."""
+    """The status of a download task."""
 
-    PENDING = "pending"  #: Waits for a worker (or for its next attempt).
-    ENROLLED = "enrolled"  #: A worker has found out what there is to download.
-    DOWNLOADING = "downloading"  #: A worker is at it.
-    COMPLETED = "completed"  #: Everything is on disk, verified.
-    FAILED = "failed"  #: Out of attempts, or a failure that no retry mends.
-    CANCELLED = "cancelled"  #: An admin gave it up.
+    PENDING = "pending"  #: Waits for a worker, or for its next attempt.
+    ENROLLED = "enrolled"  #: A worker has found out which files there are to download.
+    DOWNLOADING = "downloading"  #: A worker is downloading the files.
+    COMPLETED = "completed"  #: All files are on disk and verified.
+    FAILED = "failed"  #: No attempt is left, or a retry would fail in the same way.
+    CANCELLED = "cancelled"  #: An admin cancelled it.
 
 
 class Severity(StrEnum):
-    """How much an audit event matters, mildest first."""
+    """The severity of an audit event, lowest first."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -51,7 +51,7 @@ class Severity(StrEnum):
 
 
 class Category(StrEnum):
-    """What an audit event is about."""
+    """The category of an audit event."""
 
     PAYMENT = "payment"
     TASK = "task"
@@ -66,12 +66,12 @@ _ORDER_END: Final = "Order {order_code} {status}: {completed} of {total} tasks"
 
 
 class EventType(StrEnum):
-    """What an audit event tells.
+    """The type of an audit event.
 
     Attributes:
-        category: What it is about.
-        severity: How much it matters, where the event itself does not say otherwise.
-        template: Its message for people, with places for words in the manner of ``str.format``.
+        category: The category of all events of this type.
+        severity: The severity, unless the event itself has another.
+        template: The message, with placeholders for ``str.format``.
     """
 
     category: Category
@@ -81,7 +81,7 @@ class EventType(StrEnum):
     def __new__(
         cls, name: str, category: Category, template: str, severity: Severity = Severity.INFO
     ) -> Self:
-        """A member whose value is its name in the database."""
+        """Create a member; its value is its name in the database."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.category, member.severity, member.template = category, severity, template
@@ -92,14 +92,14 @@ class EventType(StrEnum):
     )  # fmt: skip
     PAYMENT_MISMATCH = (
         "payment_mismatch", Category.PAYMENT,
-        "Payment of {amount} does not match order {order_code} of {expected}", Severity.WARNING,
+        "Payment of {amount} does not match the amount of order {order_code}: {expected}", Severity.WARNING,
     )  # fmt: skip
     TASK_CREATED = "task_created", Category.TASK, "Task created: {name}"
     TASK_RETRIED = "task_retried", Category.TASK, "Task retried: {name}{because}"
     TASK_CANCELLED = "task_cancelled", Category.TASK, "Task cancelled: {name}{because}"
-    TASK_RELEASED = "task_released", Category.TASK, "Given back by a worker that stops: {name}"
+    TASK_RELEASED = "task_released", Category.TASK, "Released by a worker that is stopping: {name}"
     TASK_RECOVERED = (
-        "task_recovered", Category.SYSTEM, "Worker {worker} was lost; the task waits for another",
+        "task_recovered", Category.SYSTEM, "Worker {worker} was lost; the task waits for another worker",
         Severity.WARNING,
     )  # fmt: skip
     ENROLLMENT_SUCCESS = "enrollment_success", Category.ENROLLMENT, "Enrolled: {name}"
@@ -109,7 +109,7 @@ class EventType(StrEnum):
     ORDER_COMPLETED = "order_completed", Category.SYSTEM, _ORDER_END
     ORDER_FAILED = "order_failed", Category.SYSTEM, _ORDER_END, Severity.ERROR
     ORDER_CANCELLED = "order_cancelled", Category.SYSTEM, _ORDER_END
-    ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} was opened again"
+    ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} reopened"
     EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
     JOB_REJECTED = (
@@ -121,17 +121,17 @@ class EventType(StrEnum):
 class ErrorType(StrEnum):
     """Why a task failed."""
 
-    DISK_SPACE = "DISK_SPACE"  #: No room for the files.
-    AUTHENTICATION = "AUTHENTICATION"  #: The course's server does not accept us.
-    TIMEOUT = "TIMEOUT"  #: It took too long.
-    NETWORK = "NETWORK"  #: The connection failed.
-    PERMISSION = "PERMISSION"  #: The files may not be read or written.
+    DISK_SPACE = "DISK_SPACE"  #: The disk is full.
+    AUTHENTICATION = "AUTHENTICATION"  #: The course's server denies access.
+    TIMEOUT = "TIMEOUT"  #: A time limit was exceeded.
+    NETWORK = "NETWORK"  #: The connection to the server failed.
+    PERMISSION = "PERMISSION"  #: orderctl may not read or write the files.
     WORKER_LOST = "WORKER_LOST"  #: The worker died and no attempt was left.
     UNKNOWN = "UNKNOWN"  #: None of the above.
 
 
 class Source(StrEnum):
-    """Which part of orderctl wrote an audit event. Others write names of their own."""
+    """The part of orderctl that wrote an audit event. Other programs write other names."""
 
     CLI = "orderctl_cli"
     WORKER = "orderctl_worker"
@@ -139,31 +139,31 @@ class Source(StrEnum):
     RELAY = "orderctl_relay"
 
 
-#: A task that waits for a worker.
+#: Statuses of a task that waits for a worker.
 WAITING = (TaskStatus.PENDING, TaskStatus.ENROLLED)
-#: A task that keeps its order from ending.
+#: Statuses of a task that has not ended, so that its order has not ended either.
 UNFINISHED = (TaskStatus.PENDING, TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
-#: A task that will not move again by itself.
+#: Statuses of a task that has ended; only an admin can change it again.
 ENDED_TASK = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-#: An order that will not move again by itself.
+#: Statuses of an order that has ended; only a retried or a new task opens it again.
 ENDED_ORDER = (OrderStatus.COMPLETED, OrderStatus.FAILED, OrderStatus.CANCELLED)
-#: Failures after which another attempt by itself makes sense.
+#: Failures that are often temporary: the task is retried automatically.
 TRANSIENT = (ErrorType.TIMEOUT, ErrorType.NETWORK)
-#: Failures of which the admin is told by mail.
+#: Failures that send an alert mail to the admin.
 ALERTING = (ErrorType.DISK_SPACE, ErrorType.AUTHENTICATION)
 
 
 def at_least(severity: Severity) -> tuple[Severity, ...]:
-    """The given severity and all that matter more."""
+    """Return this severity and all higher ones."""
     ranked = tuple(Severity)
     return ranked[ranked.index(severity) :]
 
 
 def order_end(statuses: dict[str, int]) -> OrderStatus | None:
-    """How an order ends whose tasks stand as counted, or None while it has not ended.
+    """Return the status with which an order ends, or None while it has not ended.
 
     Args:
-        statuses: Number of the order's tasks by status.
+        statuses: The number of the order's tasks by task status.
     """
     present = {status for status, count in statuses.items() if count}
     if not present or present - set(ENDED_TASK):
@@ -174,5 +174,5 @@ def order_end(statuses: dict[str, int]) -> OrderStatus | None:
 
 
 def percentage(completed: int, total: int) -> int:
-    """An order's progress in whole percent, half up; ``total`` leaves cancelled tasks out."""
+    """Return an order's progress in whole percent, rounded half up; ``total`` excludes cancelled tasks."""
     return (200 * completed + total) // (2 * total) if total else 0
