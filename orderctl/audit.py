@@ -1,4 +1,4 @@
-"""The audit log: every event that matters, written once, in the transaction of what it tells."""
+"""The audit log: every important event, written once, in the transaction of the change that it records."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orderctl import database, shop_tables
 from orderctl.schema import columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
-#: Longest message in characters; TEXT holds 65,535 bytes.
+#: Maximum length of a message in characters; TEXT holds 65,535 bytes.
 MAX_MESSAGE = 16_000
 
 
 class Origin(NamedTuple):
-    """Which part of orderctl writes an event, and who wanted it (``user@host``, a worker's name)."""
+    """The part of orderctl that writes an event, and who caused it (``user@host``, a worker's name)."""
 
     source: Source
     actor: str | None = None
@@ -30,16 +30,16 @@ class NewEvent:
     """An event to be written.
 
     Attributes:
-        type: What happened; it knows the category, the usual severity and the message.
-        order_id: Its order.
-        origin: Who writes it.
-        task_id: Its task, if it is about one.
-        words: What fills the places in the message.
-        details: Anything further that JSON can hold.
-        previous_status: Status before.
-        new_status: Status after.
-        severity: Where it is not the usual one of its type.
-        dedup_key: An event of this key is written only once, ever.
+        type: What happened; the type has the category, the usual severity and the message's template.
+        order_id: The event's order.
+        origin: Who writes the event.
+        task_id: The event's task, if it is about one.
+        words: The values of the template's placeholders.
+        details: Further data, as JSON can hold it.
+        previous_status: The status before the event.
+        new_status: The status after the event.
+        severity: The severity, if it is not the usual one of the type.
+        dedup_key: A key of which only one event is ever written.
     """
 
     type: EventType
@@ -56,7 +56,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the audit log, with the title and URL of its task."""
+    """A row of the audit log, with the title and URL of its task."""
 
     id: int
     order_id: int
@@ -78,7 +78,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many events there are of one category and severity."""
+    """The number of events of one category and severity."""
 
     category: str
     severity: str
@@ -87,12 +87,12 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which events of an order are wanted; None means any.
+    """A filter for the events of an order; None means any.
 
     Attributes:
-        after_id: Only events written after this one.
-        before_id: Only events written before this one.
-        oldest_first: Begin with the oldest instead of the newest.
+        after_id: Only events with a higher id.
+        before_id: Only events with a lower id.
+        oldest_first: Return the oldest event first, not the newest.
     """
 
     task_id: int | None = None
@@ -109,17 +109,17 @@ def record(connection: Connection, event: NewEvent) -> bool:
     """Write one event.
 
     Args:
-        connection: In the transaction of the change that the event tells; it holds the event's order where
-            it may end it.
-        event: What to write.
+        connection: In the transaction of the change that the event records. If the change may end the order,
+            the transaction holds the order.
+        event: The event to write.
 
     Returns:
-        False when an event of its dedup key was there already.
+        False if an event with the same dedup key exists already.
     """
     try:
         shop_tables.execute(connection, order_audit_logs.insert(), _values(event))
     except IntegrityError as error:
-        # Only the statement is rolled back, on every database we know: the transaction goes on.
+        # SQLite, MySQL and MariaDB roll back only the statement: the transaction goes on.
         if event.dedup_key is None or not database.is_duplicate(error):
             raise
         return False
@@ -146,7 +146,7 @@ def _values(event: NewEvent) -> dict[str, Any]:
 
 
 def find_by_key(connection: Connection, dedup_key: str) -> Event | None:
-    """The event of that dedup key."""
+    """Return the event with this dedup key, or None."""
     row = connection.execute(_events().where(order_audit_logs.c.dedup_key == dedup_key)).first()
     return None if row is None else _event(row)
 
@@ -154,10 +154,11 @@ def find_by_key(connection: Connection, dedup_key: str) -> Event | None:
 def search(
     connection: Connection, order_id: int, wanted: Search | None = None, *, limit: int = 1000
 ) -> list[Event]:
-    """Events of one order, newest first unless asked otherwise.
+    """Return events of one order, newest first unless ``wanted`` says otherwise.
 
-    The query walks the index of ``order_id`` and stops at the limit: it costs the same for an order of 20
-    events and one of 20,000, and never sorts JSON (MySQL runs out of sort memory on long ones).
+    The query walks the index on ``order_id`` and stops at the limit: it costs the same for an order of 20
+    events and one of 20,000, and never sorts rows with JSON (MySQL runs out of sort memory if the JSON is
+    long).
     """
     wanted = wanted or Search()
     log = order_audit_logs.c
@@ -175,7 +176,7 @@ def search(
         query = query.where(log.id > wanted.after_id)
     if wanted.before_id is not None:
         query = query.where(log.id < wanted.before_id)
-    # order_id first, although it is constant: it tells MySQL that the index gives this very order.
+    # order_id first, although it is constant: so MySQL sees that the index has this order already.
     order = (log.order_id, log.id) if wanted.oldest_first else (log.order_id.desc(), log.id.desc())
     return [_event(row) for row in connection.execute(query.order_by(*order))]
 
@@ -187,10 +188,10 @@ def errors(
     since: datetime | None = None,
     limit: int = 50,
 ) -> list[Event]:
-    """The newest events of those severities over all paid orders, newest first.
+    """Return the newest events with these severities over all paid orders, newest first.
 
-    One ordered LIMIT query for each severity, joined by UNION ALL: a single query over several severities
-    would sort them all.
+    This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
+    severities would sort all their events.
     """
     log = order_audit_logs.c
     paid = select(orders.c.payment_status).where(orders.c.id == log.order_id).scalar_subquery()
@@ -213,12 +214,12 @@ def errors(
 
 
 def _age(event: Event) -> tuple[datetime, int]:
-    # The shop's events may be without a time.
+    # Events written by the shop may have no time.
     return event.created_at or datetime.min.replace(tzinfo=UTC), event.id
 
 
 def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
-    """Numbers of events of paid orders by category and severity."""
+    """Count the events of paid orders by category and severity."""
     log = order_audit_logs.c
     query = (
         select(log.event_category, log.severity, func.count())
@@ -236,10 +237,10 @@ def summary(connection: Connection, *, since: datetime | None = None) -> list[Co
 
 
 def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Event]:
-    """The newest event of each of these orders, by order id.
+    """Return the newest event of each of these orders, by order id.
 
-    A correlated subquery for each order walks its index backwards by one row; MAX, LATERAL and window
-    functions read every event.
+    A correlated subquery for each order reads one row at the end of the index. MAX, LATERAL and window
+    functions would read every event.
     """
     log, inner = order_audit_logs.c, order_audit_logs.alias("newest")
     newest = (
@@ -275,5 +276,5 @@ def _events() -> Select[Any]:
 def _event(row: Row[Any]) -> Event:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     for name in ("severity", "event_category"):
-        values[name] = values[name] or ""  # the shop's columns may be nullable
+        values[name] = values[name] or ""  # NULL in rows of the shop
     return Event(**values)

@@ -1,12 +1,12 @@
-"""Redis and Valkey: three ways to connect, and what their errors mean.
+"""Clients for Redis and Valkey, with three kinds of timeouts, and the translation of their errors.
 
-redis-py's own defaults do not fit a queue: they send a command again after an error (also one that must
-not run twice), wait for a hung server ten times over, and take a wrong password for an outage. So each
-client here states its timeouts, and none ever sends a command twice:
+The defaults of redis-py do not fit a queue: it sends a command again after an error (even one that must not
+run twice), tries a hung server ten times, and treats a wrong password as an outage. So each client here sets
+its own timeouts, and none sends a command twice:
 
-* :func:`patient` waits for the connection as long as it takes; for workers.
+* :func:`patient` waits for the connection without a limit; for workers.
 * :func:`brisk` fails within three seconds; for commands.
-* :func:`hasty` fails within 0.2 s; for what must not hold up a download.
+* :func:`hasty` fails within 0.2 s; for messages that must not delay a download.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-#: Longest wait for an answer while a connection is set up, in seconds.
+#: Maximum time to wait for a reply while a connection is set up, in seconds.
 _GREETING_SECONDS: Final = 2.0
-#: Longest pause of the patient client between two attempts to connect, in seconds.
+#: Maximum pause of the patient client between two attempts to connect, in seconds.
 _BACKOFF_CAP: Final = 2.0
-#: What a URL may say of a connection; timeouts and retries are ours to set.
+#: The options of a URL that orderctl uses; it sets timeouts and retries itself.
 _ENDPOINT: Final = {"connection_class", "host", "port", "path", "db", "username", "password"}
-#: Options of redis-py that a URL shared with another program may carry: without effect here.
-_OURS_TO_SET: Final = {
+#: Options of redis-py that a URL shared with another program may contain. They are ignored here.
+_IGNORED: Final = {
     "socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size", "timeout",
     "retry_on_timeout", "max_connections", "health_check_interval", "protocol", "decode_responses",
     "client_name", "legacy_responses",
@@ -49,51 +49,52 @@ _REFUSALS: Final = (
     exceptions.NoPermissionError,
 )
 _OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError)
-#: What time or the server's administrator mends; some are known by their first word only.
-_PASSING: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.MasterDownError)
-_PASSING_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+#: Errors that disappear with time, or when the server's administrator repairs the cause.
+_TEMPORARY: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.MasterDownError)
+#: The same, for errors without a class of their own: the first word of the message.
+_TEMPORARY_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
 
 
 def url(settings: Settings) -> str:
-    """The URL of Redis; without one in the settings the embedded server's, which is started if need be.
+    """Return the URL of Redis; if none is set, the embedded server's, which is started if necessary.
 
     Raises:
-        RedisUnavailable: When the embedded server does not start.
-        Misconfigured: When there is no server program, or no folder for it.
+        RedisUnavailable: The embedded server does not start.
+        Misconfigured: The server's program is not installed, or its folder cannot be made.
     """
     return settings.redis.url or embedded.ensure(settings.state_dir)
 
 
 def patient(url: str, *, name: str = "orderctl") -> redis.Redis:
-    """A client that waits for its connection as long as it takes, with capped backoff.
+    """Return a client that waits for its connection without a limit, with capped backoff.
 
-    A connection that is lost in the middle of a command raises all the same: whether the command ran is
-    not known, and it is not sent again.
+    A connection that is lost during a command still raises an error: nobody can know whether the command ran,
+    so it is not sent again.
 
     Args:
-        url: As ``settings.redis.url``.
-        name: What ``CLIENT LIST`` shows.
+        url: The URL, as in ``settings.redis.url``.
+        name: The client's name in ``CLIENT LIST``.
 
     Raises:
-        Misconfigured: When the URL is none, on a Redis Cluster or a wrong password (on first use).
+        Misconfigured: The URL is not valid; on first use: a Redis Cluster or a wrong password.
     """
     return _client(PatientPool, url, name, connect_seconds=2, answer_seconds=10)
 
 
 def brisk(url: str, *, name: str = "orderctl") -> redis.Redis:
-    """A client that fails within about three seconds; for commands that somebody waits for.
+    """Return a client that fails within about three seconds; for commands that a user waits for.
 
     Raises:
-        Misconfigured: When the URL is none, on a Redis Cluster (on first use).
+        Misconfigured: The URL is not valid; on first use: a Redis Cluster.
     """
     return _client(ConnectionPool, url, name, connect_seconds=1, answer_seconds=2)
 
 
 def hasty(url: str) -> redis.Redis:
-    """A client that gives up after 0.2 s; for progress, of which the next message makes up for a lost one.
+    """Return a client that gives up after 0.2 s; for progress, where the next message replaces a lost one.
 
     Raises:
-        Misconfigured: When the URL is none.
+        Misconfigured: The URL is not valid.
     """
     return _client(ConnectionPool, url, None, connect_seconds=0.2, answer_seconds=0.2)
 
@@ -114,8 +115,8 @@ def _client(
         "driver_info": None,  # two further round trips
         "client_name": name,
     }
-    # Over TLS the greeting also reads the session tickets that come unasked: redis-py takes them for an answer
-    # that was left unread, and refuses the connection.
+    # Over TLS, _greet also reads the session tickets that the server sends unasked. redis-py would take them
+    # for an unread reply and refuse the connection.
     if name is not None or options.get("connection_class") is SSLConnection:
         options["redis_connect_func"] = _greet
     client = redis.Redis(connection_pool=pool(**options))
@@ -124,10 +125,10 @@ def _client(
 
 
 def endpoint(url: str) -> dict[str, Any]:
-    """What a URL says of where to connect and as whom; its timeouts and retries are left out.
+    """Return the address and the credentials of a URL, without timeouts and retries.
 
     Raises:
-        Misconfigured: When it is no URL of Redis, or has an option that nobody knows.
+        Misconfigured: The URL is not a valid Redis URL, or has an unknown option.
     """
     try:
         options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
@@ -135,24 +136,24 @@ def endpoint(url: str) -> dict[str, Any]:
     except (ValueError, UnicodeError) as error:
         raise Misconfigured(f"setting redis.url: {error}", hint="orderctl config show") from None
     for name in options:
-        if name not in _ENDPOINT | _OURS_TO_SET and not name.startswith("ssl_"):
+        if name not in _ENDPOINT | _IGNORED and not name.startswith("ssl_"):
             raise Misconfigured(f"setting redis.url: unknown option {name!r}", hint="orderctl config show")
-    return {name: value for name, value in options.items() if name not in _OURS_TO_SET}
+    return {name: value for name, value in options.items() if name not in _IGNORED}
 
 
 class PatientPool(ConnectionPool):
-    """A pool that hands out a connection when there is one, however long that takes.
+    """A connection pool that waits for a connection without a limit.
 
-    Only connecting is tried again. A password that is wrong does not become right by trying.
+    Only connecting is retried, and not after a wrong password.
 
     Attributes:
-        waits: Cleared by :func:`hurry`.
+        waits: Whether to wait; :func:`hurry` sets it to False.
     """
 
     waits = True
 
     def get_connection(self, *_: object, **__: object) -> Any:
-        """A connection that is ready for a command."""
+        """Return a connection that is ready for a command."""
         attempt = 0
         while True:
             try:
@@ -173,27 +174,28 @@ class PatientPool(ConnectionPool):
 
 
 def hurry(client: redis.Redis) -> None:
-    """Have a patient client wait for no connection any more: its process is about to end."""
+    """Make a patient client stop waiting for a connection, because its process is about to end."""
     cast("PatientPool", client.connection_pool).waits = False
 
 
 def backoff(attempt: int) -> float:
-    """Seconds to wait before the next attempt to connect, counted from 0; jittered and capped."""
+    """Return the seconds to wait before the next attempt to connect (counted from 0), jittered and capped."""
     return min(_BACKOFF_CAP, 0.05 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1)
 
 
 def _greet(connection: Any) -> None:
     """Set up a new connection, and refuse a Redis Cluster.
 
-    RQ raises the client's read timeout to minutes; a hung server would hold up the greeting for as long.
+    RQ raises the client's read timeout to minutes. Without a shorter one here, a hung server would block for
+    as long.
     """
-    socket = connection._get_socket()  # noqa: SLF001 - there is no public way to it
+    socket = connection._get_socket()  # noqa: SLF001 - redis-py has no public way to it
     socket.settimeout(min(_GREETING_SECONDS, connection.socket_timeout or _GREETING_SECONDS))
     connection.on_connect()
     connection.send_command("INFO", "cluster", check_health=False)
     try:
         clustered = b"cluster_enabled:1" in connection.read_response()
-    except exceptions.ResponseError:  # not allowed to ask; a cluster's own errors will tell
+    except exceptions.ResponseError:  # no right to use INFO; a cluster reports itself later by its own errors
         clustered = False
     if clustered:
         connection.disconnect()
@@ -210,12 +212,12 @@ def _cluster_refused() -> Misconfigured:
 
 
 def translate(error: exceptions.RedisError) -> OrderctlError:
-    """The error of ours that says what an error of redis-py means."""
+    """Return the OrderctlError for an error of redis-py."""
     text = f"{error.status_code or ''} {error}".strip()
     misconfigured = _as_misconfigured(error, text)
     if misconfigured is not None:
         return misconfigured
-    if isinstance(error, _PASSING) or text.startswith(_PASSING_CODES):
+    if isinstance(error, _TEMPORARY) or text.startswith(_TEMPORARY_CODES):
         return RedisUnavailable(f"Redis refuses to write: {text}", hint="read the log of the Redis server")
     if isinstance(error, _OUTAGES):
         return RedisUnavailable(f"Redis does not answer: {text}", hint="orderctl config show")
@@ -238,11 +240,11 @@ def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured 
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Turn redis-py's errors into ours.
+    """Turn errors of redis-py into OrderctlErrors.
 
     Raises:
-        RedisUnavailable: When Redis does not answer, or takes no changes.
-        Misconfigured: When it refuses us, is a cluster, or no Redis at all.
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access, or the server is a cluster or not Redis.
     """
     try:
         yield
@@ -251,11 +253,11 @@ def translating() -> Iterator[None]:
 
 
 def ping(client: redis.Redis) -> None:
-    """Make sure that Redis is there and that we may use it.
+    """Check that Redis answers and that orderctl may use it.
 
     Raises:
-        RedisUnavailable: When it does not answer.
-        Misconfigured: When it refuses us, is a cluster, or no Redis at all.
+        RedisUnavailable: Redis does not answer.
+        Misconfigured: Redis denies access, or the server is a cluster or not Redis.
     """
     with translating():
         client.ping()

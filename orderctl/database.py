@@ -1,7 +1,7 @@
-"""The database: engines, transactions that are run again after a deadlock, its clock, its errors.
+"""The database: engines, transactions that are rerun after a deadlock, the database's clock, its errors.
 
-Everything that touches the database goes through :func:`transact` or :func:`reading`, which turn the
-driver's errors into ours.
+All access to the database goes through :func:`transact` or :func:`reading`, which turn the driver's errors
+into OrderctlErrors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Deadlock and lock wait timeout. 1205 rolls back only the statement: all is rolled back and run again.
+#: Deadlock and lock wait timeout. 1205 rolls back only the statement, so the whole transaction is rolled back
+#: here and run again.
 _RERUN_CODES: Final = {1205, 1213, 3572}
 #: Connection refused, lost, or ended by the server; too many connections; shutting down.
 _GONE_CODES: Final = {
@@ -53,9 +54,9 @@ _GONE_CODES: Final = {
     2055,
     4031,
 }
-#: Access denied, or unknown database: the URL is wrong.
+#: Access denied, or unknown database: the URL is probably wrong.
 _REFUSED_CODES: Final = {1044, 1045, 1049, 1698}
-#: Unknown table or column: not migrated.
+#: Unknown table or column: the database is not migrated.
 _MISSING_CODES: Final = {1054, 1146}
 #: Incorrect string value, data too long, no conversion to the column's character set.
 _UNSTORABLE_CODES: Final = {1366, 1406, 3854, 3988}
@@ -64,7 +65,7 @@ _BUSY_SECONDS: Final = 10
 
 
 class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
-    """The database's clock in UTC, plus an offset.
+    """The current time on the database's clock in UTC, plus an offset.
 
     Args:
         offset: Seconds to add; may be negative.
@@ -79,7 +80,7 @@ class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
 
 @compiles(utc_now)
 def _sqlite_now(element: utc_now, _compiler: Any, **_: Any) -> str:
-    # julianday keeps milliseconds; the zeros make it the text that SQLAlchemy writes and compares with.
+    # SQLite has milliseconds; with three zeros it is the text that SQLAlchemy writes and compares.
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.offset:+.3f} seconds')"
 
 
@@ -91,10 +92,10 @@ def _mysql_now(element: utc_now, _compiler: Any, **_: Any) -> str:
 
 
 def url(settings: Settings) -> str:
-    """The URL of the database; without one in the settings that of a file in the state folder.
+    """Return the URL of the database; if none is set, the URL of a SQLite file in the state folder.
 
     Raises:
-        Misconfigured: When there can be no such folder.
+        Misconfigured: The state folder cannot be made.
     """
     return settings.database.url or embedded.database_url(settings.state_dir)
 
@@ -102,16 +103,16 @@ def url(settings: Settings) -> str:
 def connect(
     url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10, answer_timeout: int | None = 60
 ) -> Engine:
-    """An engine for MySQL, MariaDB or SQLite. Nothing is connected yet.
+    """Return an engine for MySQL, MariaDB or SQLite. It does not connect yet.
 
     Args:
         url: As ``settings.database.url``: ``mysql+pymysql://``, ``mariadb+pymysql://`` or ``sqlite:///``.
-        pool_size: Connections kept open.
-        lock_wait_seconds: How long a statement waits for a row that somebody else holds.
-        answer_timeout: After how many seconds without an answer a server counts as lost; None: never.
+        pool_size: The number of connections that are kept open.
+        lock_wait_seconds: Seconds for which a statement waits for a row that another transaction holds.
+        answer_timeout: Seconds without a reply after which the connection is treated as lost; None: never.
 
     Raises:
-        Misconfigured: When the URL is none.
+        Misconfigured: The URL is not valid.
     """
     try:
         parsed = make_url(url)
@@ -142,17 +143,18 @@ def _connect_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours, below
+        connection.isolation_level = None  # no automatic BEGIN: see _begin
         connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
         connection.execute("PRAGMA foreign_keys=ON")
-        # journal_mode=WAL is written into the file; asking costs no lock, setting does.
+        # journal_mode=WAL is stored in the file. Reading it needs no lock, setting it does.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A deferred transaction that reads and then writes fails at once when another wrote in between.
+        # A deferred transaction that reads and then writes fails at once if another transaction wrote in
+        # between.
         options = connection.get_execution_options()
         connection.exec_driver_sql("BEGIN" if options.get("orderctl_readonly") else "BEGIN IMMEDIATE")
 
@@ -160,7 +162,7 @@ def _connect_sqlite(url: str) -> Engine:
 
 
 def _read_json(text: str) -> Any:
-    """What JSON says; text that is none, written by others into a column without a check, as it is."""
+    """Parse JSON. Text that is not JSON, which other programs may have written, is returned unchanged."""
     try:
         return json.loads(text)
     except ValueError:
@@ -168,20 +170,20 @@ def _read_json(text: str) -> Any:
 
 
 def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _RERUNS) -> T:
-    """Run ``work`` in one transaction and commit it; run it again after a deadlock or a lock wait.
+    """Run ``work`` in one transaction and commit it; run it again after a deadlock or a lock wait timeout.
 
     Args:
-        engine: From :func:`connect`.
-        work: Called with a connection, several times if need be: it must do nothing but database work.
-        reruns: How many times at most.
+        engine: An engine from :func:`connect`.
+        work: Called with a connection, perhaps several times: it must do nothing but work on the database.
+        reruns: The maximum number of runs.
 
     Returns:
-        What ``work`` returned in the run that was committed.
+        The result of ``work`` in the run that was committed.
 
     Raises:
-        DatabaseUnavailable: When there is no connection, or it was lost. Whether the commit happened is
-            then unknown if it was lost while committing; work behind a compare-and-set can run again.
-        NotMigrated: When a table or a column of ours is missing.
+        DatabaseUnavailable: The connection failed or was lost. If it was lost during the commit, it is
+            unknown whether the transaction was committed; work behind a compare-and-set can run again.
+        NotMigrated: One of orderctl's tables or columns is missing.
     """
     for run in range(reruns):
         try:
@@ -201,15 +203,16 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
 
 
 def insist(engine: Engine, work: Callable[[Connection], T], give_up: Callable[[], bool] = lambda: False) -> T:
-    """As :func:`transact`, for as long as the database is away.
+    """Run ``work`` as :func:`transact` does, and retry for as long as the database is unavailable.
 
     Args:
-        engine: From :func:`connect`.
-        work: It may run again although it was committed, when only the answer got lost: it has to notice.
-        give_up: Asked after each failure whether it is still worth while.
+        engine: An engine from :func:`connect`.
+        work: The work. It may run again although it was committed, if only the reply was lost; it has to
+            detect this.
+        give_up: Called after each failure; if it returns True, there is no further try.
 
     Raises:
-        DatabaseUnavailable: When it was given up.
+        DatabaseUnavailable: ``give_up`` returned True.
     """
     attempt = 0
     while True:
@@ -225,11 +228,11 @@ def insist(engine: Engine, work: Callable[[Connection], T], give_up: Callable[[]
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for queries; one snapshot's worth of errors turned into ours.
+    """Return a connection for queries, whose errors are turned into OrderctlErrors.
 
     Raises:
-        DatabaseUnavailable: When there is no connection, or it was lost.
-        NotMigrated: When a table or a column of ours is missing.
+        DatabaseUnavailable: The connection failed or was lost.
+        NotMigrated: One of orderctl's tables or columns is missing.
     """
     try:
         with engine.connect().execution_options(orderctl_readonly=True) as connection:
@@ -241,7 +244,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def translate(error: DBAPIError) -> Exception:
-    """The error of ours that says what a driver's error means; unknown ones come back as they are."""
+    """Return the OrderctlError for an error of the driver."""
     code, text = code_of(error), str(error.orig)
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
@@ -259,23 +262,23 @@ def translate(error: DBAPIError) -> Exception:
 
 
 def code_of(error: DBAPIError) -> int | None:
-    """The server's number of an error."""
+    """Return the server's error number, or None."""
     arguments = getattr(error.orig, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
 def is_duplicate(error: DBAPIError) -> bool:
-    """Whether a unique key is the reason."""
+    """Whether the error is a duplicate in a unique key."""
     return code_of(error) == 1062 or "UNIQUE constraint failed" in str(error.orig)  # noqa: PLR2004
 
 
 def is_unstorable(error: DBAPIError) -> bool:
-    """Whether a column cannot hold a text: for its length, or for letters that its character set lacks."""
+    """Whether a column cannot hold a text, for its length or for its characters."""
     return code_of(error) in _UNSTORABLE_CODES
 
 
 def is_sqlite(connection: Connection) -> bool:
-    """Whether this is SQLite, which locks the whole file and not rows."""
+    """Whether the connection is to SQLite, which locks the whole file and not rows."""
     return connection.dialect.name == "sqlite"
 
 
