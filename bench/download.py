@@ -2,9 +2,9 @@
 
     python bench/download.py [--bytes N] [--rounds N] [--directory FOLDER] [--sha256]
 
-Each round runs both, in turns, from one server that sends from memory; the medians are compared. Figures to
-reach: throughput >= 0.8x curl's, CPU <= 1.5x curl's. Both write to the folder, /dev/shm by default: there the
-disk, which is the same for both, does not hide the difference. The handler syncs the file, curl does not.
+Each round runs one download with each, from a server that sends from memory; the medians are compared. Goals:
+throughput >= 0.8x curl's, CPU time <= 1.5x curl's. Both write to the folder, which is in /dev/shm by default,
+so that the speed of the disk does not hide the difference. The handler syncs the file, curl does not.
 """
 
 import argparse
@@ -38,7 +38,7 @@ print(time.monotonic() - started, cpu, after.ru_maxrss)
 
 
 def serve(listener: socket.socket, path: Path) -> None:
-    """Answer every request with the file."""
+    """Answer each request with the file."""
     size = path.stat().st_size
     head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "1"\r\nConnection: close\r\n\r\n'.encode()
     while True:
@@ -55,7 +55,7 @@ def serve(listener: socket.socket, path: Path) -> None:
 
 
 def run_curl(url: str, folder: str, *, sha256: bool) -> tuple[float, float, int]:
-    """Seconds, CPU seconds and peak memory in KiB of one download with curl (and one run of sha256sum)."""
+    """Download once with curl (and run sha256sum); return seconds, CPU seconds and peak memory in KiB."""
     started = monotonic()
     command = 'curl -s -f -o "$0" "$1"' + (' && sha256sum "$0" >/dev/null' if sha256 else "")
     process = subprocess.Popen(["sh", "-c", command, f"{folder}/curl", url])
@@ -67,7 +67,7 @@ def run_curl(url: str, folder: str, *, sha256: bool) -> tuple[float, float, int]
 
 
 def run_ours(url: str, folder: str, size: int, sha256: str) -> tuple[float, float, int]:
-    """The same with the handler, in a process of its own; Python's own start is not counted."""
+    """Download once with the handler, in its own process; return the same, without Python's start."""
     command = [sys.executable, "-c", OURS, url, folder, str(size), sha256]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     seconds, cpu, memory = text.split()

@@ -1,8 +1,8 @@
-"""What it costs to emit progress: one atomic round trip, and all that a download pays.
+"""Measure the cost of a progress message: one atomic round trip, and all messages of a download.
 
     python -m bench.emit
 
-Goals: one emit over a unix socket in 80 us (median); updates cost a download less than 0.1 %.
+Goals: one message over a unix socket takes 80 us (median); progress messages cost a download less than 0.1 %.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from orderctl.progress import ProgressEmitter
 ROUNDS = 5_000
 CHUNK = 64 * 1024
 CHUNKS = 16_384  # 1 GiB
-#: Of a download of 1 GiB at 100 MB/s.
+#: Duration of a download of 1 GiB at 100 MB/s.
 DOWNLOAD_SECONDS = 10.7
 
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def placements() -> list[tuple[str, tuple[set[int], set[int]]]]:
-    """Where the scheduler puts the two decides what a round trip costs, so both ways are measured."""
+    """Return the placements on cores to measure: a round trip's cost depends on where the processes run."""
     first, *others = sorted(os.sched_getaffinity(0))
     together = [("Emitter and Redis on one core:", ({first}, {first}))]
     return together + [("On two cores, which wake each other:", ({first}, {other})) for other in others[:1]]

@@ -1,13 +1,13 @@
-"""How many event transactions a second the database takes: lock the order, compare and set, audit, commit.
+"""Measure event transactions per second: lock the order, compare and set, audit, commit.
 
 Usage: python bench/events.py [--workers N] [--orders N] [--durable] [--server mysql|mariadb]
 
-Each worker is a process of its own. It carries tasks through their life (claim, enrolled, started, completed)
-without downloading anything; the tasks of an order are spread over the workers, so that they meet at its row.
-Goals: 200 a second with 8 workers on MySQL, and every order completed exactly once.
+Each worker is a process. It moves tasks through their states (claimed, enrolled, started, completed) without
+a download. The tasks of an order are spread over the workers, so that these compete for the order's row.
+Goals: 200 transactions per second with 8 workers on MySQL, and every order completed exactly once.
 
-``--durable`` has the server sync its log at each commit, as in production; by default it does not, because
-then the disk of the machine is measured.
+With ``--durable`` the server syncs its log at each commit, as in production. That measures mostly the disk,
+so it is not the default.
 """
 
 import argparse
@@ -91,10 +91,10 @@ def measure(url: str, workers: int, count: int) -> bool:
     ]
     for process in processes:
         process.start()
-    told = [spans.get(timeout=600) for _ in processes]
+    received = [spans.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    seconds = max(end for _, end in told) - min(begin for begin, _ in told)
+    seconds = max(end for _, end in received) - min(begin for begin, _ in received)
     rate = len(task_ids) * EVENTS / seconds
     print(f"  {len(task_ids)} tasks of {count} orders by {workers} workers in {seconds:.1f} s")
     print(f"  {rate:.0f} event transactions/s, besides {len(task_ids) / seconds:.0f} claims/s")

@@ -1,9 +1,9 @@
-"""How long a shop that is writing has to wait while its database is migrated.
+"""Measure how long a shop's INSERTs wait while its database is migrated.
 
 Usage: python bench/migrate.py [EVENTS]
 
-For MariaDB and MySQL: a shop's own tables with many rows, two writers that insert orders, tasks and events
-all the time, and ``migrate up`` beside them. Goal: no INSERT takes longer than a second.
+On MariaDB and on MySQL: a shop's own tables with many rows, two writers that insert orders, tasks and events
+all the time, and ``migrate up`` at the same time. Goal: no INSERT takes longer than a second.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""How smoothly the dashboard scrolls 1,000 orders, and how soon it shows what was published.
+"""Measure how smoothly the dashboard scrolls 1,000 orders, and how soon it shows a published message.
 
     python bench/page.py
 
-Needs Chromium and playwright; without them it says so and ends. Goals: 95 % of the frames as quick as those of a
-page with nothing on it, a publication seen within a second.
+Needs Chromium and playwright. Without them it prints that and exits. Goals: 95 % of the frames are as quick
+as those of an empty page; a publication is visible within a second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ORDERS = 1_000
 PUBLISHED = 50
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 
-#: Scroll from top to end at 10,000 px/s; the time of each frame.
+#: Scrolls from top to end at 10,000 px/s; returns the time of each frame in ms.
 SCROLL = """async () => {
     const frames = [];
     const far = document.documentElement.scrollHeight - innerHeight;
@@ -46,7 +46,7 @@ SCROLL = """async () => {
     }
     return frames;
 }"""
-#: When each text of the first row's percent was first seen, in seconds since the epoch.
+#: Notes when each text of the first row's percent appears, in seconds since the epoch.
 WATCH = """() => {
     const percent = document.querySelector(".row-percent");
     window.seen = {};
@@ -59,11 +59,11 @@ def main() -> None:
     logging.disable()
     program = shutil.which("chromium") or shutil.which("google-chrome")
     try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not everybody has it
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may not be installed
     except ImportError:
         program = None
     if program is None:
-        print("Chromium or playwright is missing: nothing is measured")
+        print("Chromium or playwright is missing, so nothing was measured")
         return
     with shop() as (url, redis_url), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
@@ -99,7 +99,7 @@ def latencies(page: Any, redis_url: str) -> list[float]:
 
 @contextmanager
 def shop() -> Iterator[tuple[str, str]]:
-    """A relay over so many orders: its URL, and that of its Redis."""
+    """Start a relay over a database of :data:`ORDERS` orders; return its URL and that of its Redis."""
     with tempfile.TemporaryDirectory(prefix="orderctl-bench-") as folder:
         state = Path(folder) / "state"
         redis_url, database_url = embedded.ensure(state), f"sqlite:///{folder}/orders.db"

@@ -1,10 +1,10 @@
-"""What the queries cost at 10,000 and at 1,000,000 orders; three tasks and 14 events each.
+"""Measure the queries at 10,000 and at 1,000,000 orders, with three tasks and 14 events each.
 
 Usage: python bench/queries.py [--orders N,N] [--rounds N] [--server mysql|mariadb]
 
-Goals: each at most 10 ms at a million, and at most twice what it takes at ten thousand; the dashboard's
-statistics at most 50 ms. A million orders take about half an hour to write and 10 GB of disk, so
-``make bench`` leaves this out: ``make bench-queries``.
+Goals: each takes at most 10 ms at a million orders, and at most twice its time at ten thousand; the
+dashboard's statistics take at most 50 ms. Writing a million orders takes about half an hour and 10 GB of
+disk, so ``make bench`` does not run this benchmark; ``make bench-queries`` does.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 
 LONG_EVENTS = 20_000
 GOAL_MS, GOAL_STATS_MS, GOAL_RATIO = 10, 50, 2
-#: So small that the ratio says more about noise than about the query.
+#: Times up to this are not compared by ratio, which would measure noise.
 FLOOR_MS = 1.0
 OPTIONS = ("--innodb-buffer-pool-size=4G", "--innodb-log-buffer-size=64M", "--innodb-doublewrite=OFF")
 
@@ -45,7 +45,7 @@ def build(engine: Engine, count: int) -> None:
 
 
 def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Query]]:
-    """Queries by name: those that have goals, and those that read much on purpose."""
+    """Return queries by name: first those with goals, then those that read many rows by design."""
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
 
     def cursor(order_id: int) -> str:
@@ -84,7 +84,7 @@ def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Quer
 
 
 def measure(engine: Engine, query: Query, rounds: int) -> float:
-    """Median in ms."""
+    """Return the median time of a query in ms."""
     spans = []
     with database.reading(engine) as connection:
         query(connection)

@@ -1,4 +1,4 @@
-"""How long orderctl takes to start, as ratios to what it cannot do without (all in one run).
+"""Measure how long orderctl takes to start, compared with importing the packages that it needs.
 
 Usage: python bench/startup.py [ROUNDS]
 """
@@ -21,7 +21,7 @@ TAB = {"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": "orderctl ", "COMP_C
 
 SHOP = tempfile.TemporaryDirectory(prefix="orderctl-bench-")
 EMBEDDED = {"ORDERCTL_STATE_DIR": SHOP.name}
-#: What `orders list` cannot do without: its packages, and one query.
+#: The least that `orders list` has to do: import its packages, and run one query.
 QUERY = (
     "import click, sqlalchemy, tabulate\n"
     f"with sqlalchemy.create_engine('sqlite:///{SHOP.name}/orderctl.db').connect() as connection:\n"
@@ -46,13 +46,13 @@ def once(command: list[str], env: dict[str, str]) -> float:
 
 
 def main() -> None:
-    # As its packages have it; where PYTHONDONTWRITEBYTECODE is set, each start would compile orderctl anew.
+    # Installed packages have bytecode. With PYTHONDONTWRITEBYTECODE each start would compile orderctl again.
     compileall.compile_dir(Path(orderctl.__file__).parent, quiet=1)
     order = ["--code", "DH1", "--email", "a@example.com", "--amount", "1", "--course", "http://example.com/"]
     for command in (["migrate", "up"], ["orders", "add", *order]):
         subprocess.run([SCRIPT, *command], env=os.environ | EMBEDDED, capture_output=True, check=True)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    # Round by round, so that a busy moment of the machine hits every case alike.
+    # The cases take turns, so that load on the machine affects all of them alike.
     measured = {name: [] for name, *_ in CASES}
     for _ in range(rounds + 1):
         for name, command, env, _, _ in CASES:

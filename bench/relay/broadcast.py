@@ -1,4 +1,4 @@
-"""The obvious relay: websockets.broadcast() for each message that redis-py hands over."""
+"""The simplest relay, for comparison: websockets.broadcast() for each message from redis-py."""
 
 import asyncio
 import json

@@ -1,8 +1,9 @@
-"""Mutated frames against a live relay: none may hurt it, or anybody else who is connected.
+"""Send mutated frames to a live relay: none may harm it or its other clients.
 
     python bench/relay/fuzz.py [--frames 100000] [--seed N]
 
-A bystander hears a message now and then; at the end memory and file descriptors are where they were.
+Another client checks now and then that it receives messages. At the end the relay must not use more memory or
+file descriptors than before.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # bench and tests are no packages of the wheel
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the wheel does not contain bench and tests
 
 from bench.relay.servers import PLAIN, SOCKETIO, Bystander, running_relay
 from tests.relay.raw import Got, RawClient, frame
@@ -39,12 +40,12 @@ SEEDS = {
         "41",
     ],
 }
-#: Frames before a connection is given up for a new one.
+#: Number of frames for one connection.
 PATIENCE = 50
 
 
 def mutate(chance: random.Random, data: bytes) -> bytes:
-    """Change, cut, double or insert bytes."""
+    """Return a copy with bytes changed, cut, doubled or inserted."""
     changed = bytearray(data)
     for _ in range(chance.randrange(4)):
         place = chance.randrange(len(changed) + 1)
@@ -65,7 +66,7 @@ def mutate(chance: random.Random, data: bytes) -> bytes:
 
 
 def make(chance: random.Random, path: bytes) -> tuple[bytes, bool]:
-    """One frame, more or less; and whether it may not even be a frame."""
+    """Return a mutated frame, and whether its bytes may not form a frame at all."""
     payload = mutate(chance, chance.choice(SEEDS[path]).encode("latin-1"))
     opcode = chance.choice([1] * 12 + [0, 2, 8, 9, 10, chance.randrange(16)])
     whole = frame(
@@ -80,7 +81,7 @@ def make(chance: random.Random, path: bytes) -> tuple[bytes, bool]:
 
 
 async def survives(client: RawClient, data: bytes, number: int) -> bool:
-    """Send a frame and a ping; whether the ping is answered, or the connection ended."""
+    """Send a frame and a ping; return True when the ping was answered, False when the connection ended."""
     mark = b"%d" % number
     client.send(data, frame(9, mark))
     try:
@@ -92,7 +93,7 @@ async def survives(client: RawClient, data: bytes, number: int) -> bool:
 
 
 async def attack(chance: random.Random, port: int, count: int, bystander: Bystander) -> int:
-    """Send so many frames, each followed by a ping; returns over how many connections."""
+    """Send ``count`` frames, each followed by a ping; return the number of connections."""
     sent = connections = 0
     while sent < count:
         path = chance.choice([PLAIN, SOCKETIO])
@@ -105,7 +106,7 @@ async def attack(chance: random.Random, port: int, count: int, bystander: Bystan
             data, broken = make(chance, path)
             if broken:
                 client.send(data)
-                await asyncio.sleep(0.005)  # what follows it would be part of it
+                await asyncio.sleep(0.005)  # the relay would read further bytes as part of it
                 break
             if not await survives(client, data, sent):
                 break

@@ -1,12 +1,13 @@
-"""The relay against others, on the same load: ratios in one run, interleaved.
+"""Compare the relay with other servers under the same load, in one run with interleaved rounds.
 
     python bench/relay/run.py                       every scenario, three rounds
     python bench/relay/run.py --rounds 1 one sharded idle
     python bench/relay/run.py --peers relay_socketio,node rate
 
-Server on core 0, load generator and Redis on core 1. One message is 150 bytes. Read ``cpu`` first (server CPU
-seconds for a million delivered frames): it survives a busy machine. Node.js with socket.io and ioredis is
-taken from NODE_PATH, or fetched once into the cache folder; without Node.js that peer is left out.
+The server runs on core 0, the load generator and Redis on core 1. One message has 150 bytes. Read ``cpu``
+first (the server's CPU seconds for a million delivered frames): it hardly depends on other load. Node.js with
+socket.io and ioredis is taken from NODE_PATH, or fetched once into the cache folder. Without Node.js that
+peer is left out.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # bench and tests are no packages of the wheel
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the wheel does not contain bench and tests
 
 from tests.script import SCRIPT
 from tests.servers.redis import find_redis
@@ -51,7 +52,8 @@ SCENARIOS = {
     ),
     "idle": ("5,000 idle clients", "-n 5000 -t 5000 -k 1 -I 4"),
 }
-#: Scenario, number, and what it has to be: against Node.js in the same run, or by itself.
+#: Goals: scenario, number, relation and value. RATIOS are relative to Node.js in the same run, GOALS are
+#: absolute.
 RATIOS = [
     ("one", "fps", ">=", 1.8),
     ("sharded", "fps", ">=", 3.0),
@@ -93,7 +95,7 @@ def cpu(pid: int) -> float:
 
 
 def memory(pid: int) -> int:
-    """Resident set, in KiB."""
+    """Return the resident set size in KiB."""
     return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
 
 
@@ -106,7 +108,7 @@ def build() -> Path:
 
 
 def node_path() -> str | None:
-    """Where socket.io and ioredis are; None without Node.js."""
+    """Return the folder of socket.io and ioredis; None without Node.js."""
     if os.environ.get("NODE_PATH"):
         return os.environ["NODE_PATH"]
     npm = shutil.which("npm")
@@ -122,7 +124,7 @@ def node_path() -> str | None:
 
 
 def run(peer: str, scenario: str, modules: str | None) -> dict:
-    """One load on one server."""
+    """Run one scenario against one server and return its figures."""
     chosen, port, redis_port = PEERS[peer], free_port(), free_port()
     folder, processes = tempfile.mkdtemp(prefix="relay-bench."), []
 

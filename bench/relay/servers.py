@@ -1,4 +1,4 @@
-"""A private Redis and a relay on it for the long runs, and somebody who listens all the time."""
+"""A private Redis with a relay for the long runs, and a client that checks its messages all the time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN, SOCKETIO = b"/ws", b"/socket.io/?EIO=4&transport=websocket"
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a process holds."""
+    """Memory, open files and threads of a process."""
 
     rss_kib: int
     files: int
@@ -46,7 +46,7 @@ class Relay:
         return Footprint(int(status["VmRSS"].split()[0]), files, int(status["Threads"]))
 
     def stop(self) -> str:
-        """End it; what it said on stderr, and how it ended if not well."""
+        """Stop the relay; return its stderr, and its exit code if that is not 0."""
         self.process.terminate()
         _, said = self.process.communicate(timeout=15)
         return said if self.process.returncode == 0 else f"exit {self.process.returncode}: {said}"
@@ -76,7 +76,7 @@ def running_relay(*arguments: str, **env: str) -> Iterator[Relay]:
 
 
 class Bystander:
-    """A client that has to hear everything, whatever happens to others."""
+    """A client that must receive every message, even if other clients misbehave."""
 
     TASK = 424_242
 
@@ -100,7 +100,7 @@ class Bystander:
         self.store.close()
 
     async def check(self) -> None:
-        """Publish a message; it has to arrive next."""
+        """Publish a message and check that it is the next to arrive."""
         self.said += 1
         self.store.publish(f"task:{self.TASK}:status", json.dumps({"newStatus": str(self.said)}))
         heard = json.loads(await self.socket.recv())

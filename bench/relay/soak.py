@@ -1,9 +1,10 @@
-"""An hour of a busy day: memory and file descriptors have to stay where they were after the first minutes.
+"""Run the relay under load for an hour: memory and file descriptors must not grow after the first minutes.
 
     python bench/relay/soak.py [--minutes 60]
 
-Dashboards with their churn, customers who come and go, clients that never read, Redis restarted every ten
-minutes; 200 messages a second all the while. A line a minute; exit 1 where something has grown.
+The load: dashboards that resubscribe after each message, customers that connect and leave, clients that never
+read, 200 messages per second, and a restart of Redis every ten minutes. Prints a line each minute; exits with
+1 when something has grown.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # bench and tests are no packages of the wheel
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the wheel does not contain bench and tests
 
 import redis
 import redis.asyncio
@@ -29,12 +30,12 @@ DASHBOARDS = 30
 CUSTOMERS = 40
 STALLED = 5
 RATE = 200
-#: When the first comparison is made: everything has happened once by then.
+#: Minutes before the first comparison: by then every kind of load has occurred once.
 WARM_MINUTES = 12
 
 
 async def publish(url: str, counts: dict[str, int]) -> None:
-    """Progress and now and then a status, whatever becomes of Redis."""
+    """Publish progress and sometimes a status, also while Redis is away."""
     store = redis.asyncio.Redis.from_url(url, socket_timeout=2)
     while True:
         task_id, kind = random.randrange(TASKS) + 1, random.choice(["progress"] * 9 + ["status"])
@@ -56,7 +57,7 @@ async def publish(url: str, counts: dict[str, int]) -> None:
 
 
 async def dashboard(port: int, counts: dict[str, int]) -> None:
-    """Subscribes twenty tasks, and anew after each message; comes back with its pid."""
+    """Subscribe to twenty tasks, resubscribe after each message, and reconnect with the pid."""
     tasks, auth = random.sample(range(1, TASKS + 1), 20), ""
     while True:
         with suppress(OSError, websockets.WebSocketException, TimeoutError):
@@ -83,7 +84,7 @@ async def dashboard(port: int, counts: dict[str, int]) -> None:
 
 
 async def customer(port: int, counts: dict[str, int]) -> None:
-    """Looks at one task for a while and leaves, politely or not."""
+    """Subscribe to one task for a while, then close or abort the connection."""
     while True:
         with suppress(OSError, websockets.WebSocketException, TimeoutError):
             socket = await websockets.connect(f"ws://127.0.0.1:{port}/ws", proxy=None, compression=None)
@@ -102,7 +103,7 @@ async def customer(port: int, counts: dict[str, int]) -> None:
 
 
 async def stalled(port: int, counts: dict[str, int]) -> None:
-    """Subscribes everything and reads nothing until it is cut."""
+    """Subscribe to all tasks and read nothing until the relay ends the connection."""
     while True:
         with suppress(OSError, AssertionError, TimeoutError, asyncio.IncompleteReadError):
             client = await RawClient.connect(port)
