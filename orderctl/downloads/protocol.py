@@ -46,7 +46,7 @@ class Context:
 
     @property
     def drive_link(self) -> str | None:
-        """Where the customer finds the folder, or None without ``download.public_url``."""
+        """The customer's link to the folder, None without ``download.public_url``."""
         public_url = self.settings.download.public_url
         return f"{public_url}/{quote(self.folder_name)}/" if public_url else None
 

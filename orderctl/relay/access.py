@@ -23,14 +23,14 @@ _LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
 class Unauthorized(OrderctlError):
-    """A valid token is needed."""
+    """A valid token is required."""
 
     http_status = 401
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a token grants.
+    """What a token allows.
 
     Attributes:
         subject: The token's owner, for the audit log.

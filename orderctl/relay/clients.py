@@ -143,7 +143,7 @@ class PlainClient(RelayClient):
     def _authenticate(self, call: Call) -> None:
         token = call.data.get("token") if isinstance(call.data, dict) else None
         if not isinstance(token, str):
-            raise Unauthorized("auth needs {token: text}")
+            raise Unauthorized('auth must be {"token": "..."}')
         self.access = self._verify(token)
         self.line.authorized(self.access)
         self.send(plain.acknowledgement(call.id))
@@ -276,7 +276,7 @@ class SocketIoClient(RelayClient):
         if isinstance(token, str) and token:
             return self._verify(token)
         if self.access is None:
-            raise Unauthorized("auth needs {token: text}")
+            raise Unauthorized('auth must be {"token": "..."}')
         return self.access
 
     def _take(self, call: Call, access: Access) -> None:

@@ -155,7 +155,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
     try:
         # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
-    except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not hold up the rest
+    except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not delay the others
         _postpone(engine, entry, error, report)
         return
     if outcome is False:
@@ -164,7 +164,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
     if remark:
         _log_once(remark)
     (report.dropped if remark else report.sent).append(entry.dedup_key)
-    # Insist: if an outage of the database made us forget that it was sent, it would be sent again.
+    # Insist: if the database could not record that it was sent, it would be sent again.
     database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
 
 
