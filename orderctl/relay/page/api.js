@@ -20,7 +20,7 @@ export class Api {
   }
 
   /** Read; parameters that are null or empty are left out. */
-  async get(path, parameters = {}) {
+  get(path, parameters = {}) {
     const query = new URLSearchParams(
       Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""),
     );
@@ -34,7 +34,7 @@ export class Api {
   }
 
   /** Act on a task: `retry` or `cancel`. The header is one that no stranger's page can send. */
-  async act(taskId, action) {
+  act(taskId, action) {
     return this.#fetch(`api/admin/tasks/${taskId}/${action}`, {
       method: "POST",
       headers: { "X-Orderctl-Action": action },

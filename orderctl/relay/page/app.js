@@ -1,6 +1,6 @@
 /** The page: what it is made of, and what happens when. */
 
-import { Notice, act } from "./actions.js";
+import { act, Notice } from "./actions.js";
 import { Api, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
 import { refreshTimes, write } from "./dom.js";
@@ -67,7 +67,7 @@ let refreshing = false;
 
 store.addEventListener("stale", ({ detail }) => {
   stale.add(detail);
-  gathering ||= setTimeout(readStale, GATHER);
+  if (!gathering) gathering = setTimeout(readStale, GATHER);
 });
 
 async function readStale() {
@@ -148,7 +148,8 @@ function note() {
   const filter = query.status && `of status ${query.status}`;
   if (query.search)
     return `${[found, filter].filter(Boolean).join(" ")}. Parts are looked for in the ${text.number(searched)} newest; a whole code, id or e-mail finds any.`;
-  return ids.length ? found : query.status ? `No order ${filter}.` : "No paid orders yet.";
+  if (ids.length) return found;
+  return query.status ? `No order ${filter}.` : "No paid orders yet.";
 }
 byId("more").addEventListener("click", () => listing.next());
 
@@ -180,8 +181,10 @@ byId("search-form").addEventListener("submit", (event) => {
 
 // Where we are: #/, #/errors, #/orders/ID.
 
+const ORDER = /^#\/orders\/(\d{1,16})$/;
+
 function route() {
-  const id = Number(/^#\/orders\/(\d{1,16})$/.exec(location.hash)?.[1] ?? NaN) || null;
+  const id = Number(ORDER.exec(location.hash)?.[1] ?? Number.NaN) || null;
   const inErrors = location.hash === "#/errors" || (id !== null && !byId("errors-view").hidden);
   byId("errors-view").hidden = !inErrors;
   byId("orders-view").hidden = inErrors;
@@ -211,6 +214,11 @@ function closePanel() {
   if (!inErrors) list.step(0);
 }
 
+/** Go to a view with a step in the browser's history. */
+function goToView(hash) {
+  location.hash = hash;
+}
+
 /** Go elsewhere without a step in the browser's history. */
 function goTo(hash) {
   history.replaceState(null, "", hash);
@@ -224,12 +232,12 @@ WIDE.addEventListener("change", cover);
 
 const SHORTCUTS = [
   [["/"], "Search", () => focusSearch()],
-  [["j", "ArrowDown"], "Next order", (key, event) => step(1, event)],
-  [["k", "ArrowUp"], "Previous order", (key, event) => step(-1, event)],
-  [["Escape"], "Close the order, or clear the search", () => escape()],
-  [["1", "2", "3", "4", "5", "6"], "Filter by status", (key) => cards.choose(Number(key))],
-  [["o"], "Orders", () => (location.hash = "#/")],
-  [["e"], "Errors", () => (location.hash = "#/errors")],
+  [["j", "ArrowDown"], "Next order", (event) => step(1, event)],
+  [["k", "ArrowUp"], "Previous order", (event) => step(-1, event)],
+  [["Escape"], "Close the order, or clear the search", () => closeOrClear()],
+  [["1", "2", "3", "4", "5", "6"], "Filter by status", ({ key }) => cards.choose(Number(key))],
+  [["o"], "Orders", () => goToView("#/")],
+  [["e"], "Errors", () => goToView("#/errors")],
   [["r"], "Read everything again", () => refresh()],
   [["t"], "Dark, light or as the system has it", () => changeTheme()],
   [["?"], "This list", () => explain(SHORTCUTS)],
@@ -254,7 +262,7 @@ function focusSearch() {
   search.focus();
 }
 
-function escape() {
+function closeOrClear() {
   if (document.activeElement === search && search.value) {
     search.value = "";
     choose({ ...listing.query, search: "" });

@@ -112,7 +112,7 @@ export function bar(label) {
 
 /** A moment, told relative to now; `refreshTimes` keeps it so. */
 export function since(iso, attributes = {}) {
-  const date = new Date(iso ?? NaN);
+  const date = new Date(iso ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return h("span", attributes, "–");
   const element = h("time", {
     datetime: date.toISOString(),

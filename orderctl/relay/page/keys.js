@@ -7,7 +7,7 @@ const TYPING = "input, select, textarea, dialog, [contenteditable]";
 /**
  * Listen to keys.
  *
- * @param {Array<[string[], string, (key: string) => void]>} shortcuts Keys, what they do in words, and the doing.
+ * @param {Array<[string[], string, (event: KeyboardEvent) => unknown]>} shortcuts Keys, what they do in words, and the doing.
  */
 export function listen(shortcuts) {
   const acts = new Map(shortcuts.flatMap(([keys, , act]) => keys.map((key) => [key, act])));
@@ -20,7 +20,7 @@ export function listen(shortcuts) {
       document.querySelector("dialog[open]")
     )
       return;
-    if (act(event.key, event) !== false) event.preventDefault();
+    if (act(event) !== false) event.preventDefault();
   });
 }
 

@@ -52,8 +52,10 @@ export class Listing extends EventTarget {
   async search(query) {
     const { status, search } = query;
     const started = [];
-    if (this.#browsed === null || status !== this.query.status)
-      started.push((this.#browsed = this.#pages({ status })));
+    if (this.#browsed === null || status !== this.query.status) {
+      this.#browsed = this.#pages({ status });
+      started.push(this.#browsed);
+    }
     this.#found = search ? this.#pages({ search }) : null;
     if (this.#found) started.push(this.#found);
     this.query = query;

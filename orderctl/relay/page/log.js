@@ -2,7 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { button, fill, h, setSeverity, write } from "./dom.js";
-import { list, hasId } from "./order.js";
+import { hasId, list } from "./order.js";
 import * as text from "./text.js";
 
 /** Events of one request. */
@@ -80,7 +80,8 @@ export class AuditLog {
   }
 
   async #load(before) {
-    const run = (this.#run += 1);
+    this.#run += 1;
+    const run = this.#run;
     try {
       const events = await this.#fetch(before);
       if (run !== this.#run) return;
@@ -120,7 +121,7 @@ export class AuditLog {
     const elements = [];
     let today = null;
     for (const event of this.#events) {
-      const date = new Date(event.created_at ?? NaN);
+      const date = new Date(event.created_at ?? Number.NaN);
       const day = Number.isNaN(date.getTime()) ? "" : text.day(date);
       if (day !== today) elements.push(h("li", { class: "log-day" }, day));
       today = day;

@@ -11,7 +11,7 @@ export class Task {
     this.orderId = orderId;
     this.pace = new Pace();
     /** When the last live message came (performance.now()), and where it stands among its channel's. */
-    this.touched = -Infinity;
+    this.touched = Number.NEGATIVE_INFINITY;
     this.last = null;
     /** When the worker was last heard of, in ms since the epoch. */
     this.heard = null;
@@ -41,7 +41,10 @@ export class Task {
   progress(data, now) {
     if (!isNewer(data, this.last)) return false;
     // The first is the snapshot, which may be old; the clocks of workers are not ours.
-    this.heard = this.last === null ? Math.min(Date.now(), number(data.timestamp) ?? Infinity) : Date.now();
+    this.heard =
+      this.last === null
+        ? Math.min(Date.now(), number(data.timestamp) ?? Number.POSITIVE_INFINITY)
+        : Date.now();
     this.last = data;
     this.touched = now;
     if (ENDED.has(this.status)) return false;
@@ -68,7 +71,7 @@ export class Order {
   constructor(id) {
     this.id = id;
     this.tasks = [];
-    this.touched = -Infinity;
+    this.touched = Number.NEGATIVE_INFINITY;
     this.last = null;
     this.live = null;
   }

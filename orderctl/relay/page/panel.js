@@ -3,9 +3,9 @@
 import { ApiError } from "./api.js";
 import { badge, bar, button, fill, h, setStatus, since, write } from "./dom.js";
 import { subjects } from "./list.js";
+import { AuditLog } from "./log.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
-import { AuditLog } from "./log.js";
 
 /** Who walks through the list opens orders only in passing: nothing is asked for sooner, in ms. */
 const PASSING = 120;

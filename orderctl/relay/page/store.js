@@ -1,6 +1,6 @@
 /** The orders that the page knows, and who wants to be told of their changes. */
 
-import { ENDED, Order, Task, hasId } from "./order.js";
+import { ENDED, hasId, Order, Task } from "./order.js";
 
 /**
  * Fires `change` with `detail` = the order, at most once for each order and frame, and `stale` with the id of
@@ -77,7 +77,7 @@ export class Store extends EventTarget {
 
   #note(order) {
     this.#changed.add(order);
-    this.#frame ||= requestAnimationFrame(() => this.#tell());
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#tell());
   }
 
   #tell() {

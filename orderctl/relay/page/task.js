@@ -81,7 +81,7 @@ export class TaskCard {
   }
 
   #action(action, label, statuses) {
-    if (!this.#context.allowed() || !statuses.has(this.#task.status)) return null;
+    if (!(this.#context.allowed() && statuses.has(this.#task.status))) return null;
     const attributes = { class: `action action-${action}`, "aria-label": `${label} task ${this.#task.id}` };
     return button(label, () => this.#context.act(this.#task, action), attributes);
   }
