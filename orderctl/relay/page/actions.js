@@ -7,15 +7,17 @@ import * as text from "./text.js";
 const WORDS = {
   retry: [
     "Retry this task?",
-    "It is queued again and an ended order is opened again.",
+    "The task is queued again. If its order has ended, the order is reopened.",
     "Retry",
     "Task queued again.",
+    "The task was not retried",
   ],
   cancel: [
     "Cancel this task?",
-    "It is given up; a worker that is at it stops.",
+    "The task will not be downloaded. A worker that is downloading it stops.",
     "Cancel task",
     "Task cancelled.",
+    "The task was not cancelled",
   ],
 };
 
@@ -28,7 +30,7 @@ const WORDS = {
  * @param {(words: string, wrong: boolean) => void} tell Told how it went.
  */
 export async function act(api, task, action, tell) {
-  const [question, consequence, yes, done] = WORDS[action];
+  const [question, consequence, yes, done, failed] = WORDS[action];
   if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action)))
     return;
   try {
@@ -36,7 +38,7 @@ export async function act(api, task, action, tell) {
     tell(done, false);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    tell(`That did not work: ${text.line(error.message)}.`, true);
+    tell(`${failed}: ${text.line(error.message)}.`, true);
   }
 }
 
@@ -56,7 +58,7 @@ function confirm(question, subject, consequence, yes, action) {
       h(
         "div",
         { class: "dialog-buttons" },
-        button("Leave it", () => dialog.close(""), { autofocus: true }),
+        button("Go back", () => dialog.close(""), { autofocus: true }),
         button(yes, () => dialog.close("yes"), { class: action === "cancel" ? "primary danger" : "primary" }),
       ),
     );

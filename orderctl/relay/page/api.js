@@ -50,7 +50,8 @@ export class Api {
       });
       const body = await parse(response);
       if (response.ok) return body;
-      const why = typeof body?.error === "string" ? body.error : `the relay answered ${response.status}`;
+      const why =
+        typeof body?.error === "string" ? body.error : `the relay answered with status ${response.status}`;
       if (response.status !== 401) throw new ApiError(response.status, why);
       await this.#token.renew(used, used === null ? "" : why);
     }
@@ -72,7 +73,9 @@ async function send(path, options) {
   } catch (error) {
     throw new ApiError(
       0,
-      error.name === "TimeoutError" ? "the relay takes too long" : "the relay does not answer",
+      error.name === "TimeoutError"
+        ? "the relay did not answer within 15 seconds"
+        : "the relay cannot be reached",
     );
   }
 }
@@ -81,7 +84,7 @@ async function parse(response) {
   try {
     return await response.json();
   } catch {
-    if (response.ok) throw new ApiError(response.status, "the relay's answer is no JSON");
+    if (response.ok) throw new ApiError(response.status, "the relay's answer is not JSON");
     return null;
   }
 }

@@ -85,7 +85,7 @@ async function readSession() {
     const used = token.value;
     Object.assign(session, await api.session());
     if (session.admin) break;
-    await token.renew(used, "it is for single orders, not for admins");
+    await token.renew(used, "its scope is not admin");
   }
   live.start();
 }
@@ -144,12 +144,12 @@ function note() {
   const { ids, loading, failure, total, searched, query } = listing;
   if (!ids.length && loading) return "Loading…";
   if (!ids.length && failure) return `The orders cannot be shown: ${failure}.`;
-  const found = ids.length ? text.plural(total ?? ids.length, "order") : "No order matches";
-  const filter = query.status && `of status ${query.status}`;
+  const found = ids.length ? text.plural(total ?? ids.length, "order") : "No orders match";
+  const filter = query.status && `with status ${query.status}`;
   if (query.search)
-    return `${[found, filter].filter(Boolean).join(" ")}. Parts are looked for in the ${text.number(searched)} newest; a whole code, id or e-mail finds any.`;
+    return `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is found in all paid orders, a part of one only in the ${text.plural(searched, "order")} loaded here.`;
   if (ids.length) return found;
-  return query.status ? `No order ${filter}.` : "No paid orders yet.";
+  return query.status ? `No orders ${filter}.` : "No paid orders yet.";
 }
 byId("more").addEventListener("click", () => listing.next());
 
@@ -236,11 +236,11 @@ const SHORTCUTS = [
   [["k", "ArrowUp"], "Previous order", (event) => step(-1, event)],
   [["Escape"], "Close the order, or clear the search", () => closeOrClear()],
   [["1", "2", "3", "4", "5", "6"], "Filter by status", ({ key }) => cards.choose(Number(key))],
-  [["o"], "Orders", () => goToView("#/")],
-  [["e"], "Errors", () => goToView("#/errors")],
-  [["r"], "Read everything again", () => refresh()],
-  [["t"], "Dark, light or as the system has it", () => changeTheme()],
-  [["?"], "This list", () => explain(SHORTCUTS)],
+  [["o"], "Show the orders", () => goToView("#/")],
+  [["e"], "Show the errors", () => goToView("#/errors")],
+  [["r"], "Reload the data", () => refresh()],
+  [["t"], "Change the theme: auto, light or dark", () => changeTheme()],
+  [["?"], "Show these shortcuts", () => explain(SHORTCUTS)],
 ];
 
 function step(by, event) {
@@ -278,7 +278,7 @@ function changeTheme() {
 function showTheme() {
   const name = theme.current();
   write(byId("theme-name"), name[0].toUpperCase() + name.slice(1));
-  byId("theme").setAttribute("aria-label", `Theme: ${name}. Change it.`);
+  byId("theme").setAttribute("aria-label", `Change the theme, now ${name}`);
 }
 
 listen(SHORTCUTS);

@@ -28,7 +28,7 @@ export class Errors {
     const body = await this.#api.get("errors", { limit: 100 });
     const groups = list(body.data);
     const shown = JSON.stringify(groups);
-    write(this.#note, groups.length ? "" : "Nothing has failed.");
+    write(this.#note, groups.length ? "" : "No failed tasks.");
     if (this.#list.dataset.shown === shown) return;
     this.#list.dataset.shown = shown;
     fill(this.#list, ...groups.map(group));
@@ -41,7 +41,7 @@ function group(raw) {
   return h(
     "li",
     { class: "error-group", "data-fingerprint": text.line(raw.fingerprint ?? "") },
-    h("span", { class: "error-count", title: `${raw.count} failed tasks` }, text.number(raw.count)),
+    h("span", { class: "error-count", title: text.plural(raw.count, "failed task") }, text.number(raw.count)),
     h(
       "div",
       { class: "error-body" },
@@ -57,7 +57,7 @@ function group(raw) {
         h(
           "p",
           { class: "quiet" },
-          "Retry them all: ",
+          "Retry all of them: ",
           h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}`),
         ),
     ),

@@ -38,7 +38,7 @@ export function explain(shortcuts) {
   const dialog = h(
     "dialog",
     { class: "dialog", "aria-labelledby": "keys-title", on: { close: () => dialog.remove() } },
-    h("h2", { id: "keys-title" }, "Keyboard"),
+    h("h2", { id: "keys-title" }, "Keyboard shortcuts"),
     h("dl", { class: "keys" }, ...rows),
     h("div", { class: "dialog-buttons" }, close),
   );

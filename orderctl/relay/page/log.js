@@ -24,7 +24,7 @@ export class AuditLog {
   #task = h("select", { "aria-label": "Task", on: { change: () => this.#reload() } });
   #list = h("ol", { class: "log" });
   #note = h("p", { class: "quiet", role: "status" });
-  #older = button("Older events", () => this.#load(this.#events.at(-1)?.id));
+  #older = button("Load older events", () => this.#load(this.#events.at(-1)?.id));
 
   constructor(order, api) {
     this.#order = order;

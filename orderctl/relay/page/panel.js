@@ -154,7 +154,7 @@ class View {
         h("span", {}, order.email),
         h("span", {}, text.money(order.amount, this.#context.currency())),
         since(order.created),
-        h("span", { title: "Id of the order" }, `#${order.id}`),
+        h("span", { title: "Order id" }, `#${order.id}`),
       );
     }
     this.#bar.set(order.percent, order.status);

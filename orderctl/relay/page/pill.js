@@ -45,16 +45,16 @@ export class Pill {
   }
 
   #message() {
-    if (this.#failure) return `The numbers may be old: ${this.#failure}. Trying again…`;
+    if (this.#failure) return `The page may be out of date: ${this.#failure}. Retrying…`;
     if (this.#live.state === "waiting")
       return `The connection to the relay is lost. ${when(this.#live.retryAt)}`;
     if (this.#live.degraded)
-      return "Redis does not answer the relay: live progress pauses, the orders themselves are up to date.";
+      return "The relay cannot reach Redis. Live progress is paused; the orders themselves are up to date.";
     return "";
   }
 }
 
 function when(moment) {
   const seconds = Math.ceil((moment - Date.now()) / 1000);
-  return seconds > 1 ? `Trying again in ${seconds} s.` : "Trying again…";
+  return seconds > 1 ? `Retrying in ${seconds} s.` : "Retrying…";
 }

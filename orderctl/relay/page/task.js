@@ -90,7 +90,7 @@ export class TaskCard {
 function moving(task) {
   const left = task.pace.left();
   const quiet = silence(task);
-  if (quiet >= QUIET) return [name(task), text.line(task.file), `no news for ${text.duration(quiet)}`];
+  if (quiet >= QUIET) return [name(task), text.line(task.file), `no progress for ${text.duration(quiet)}`];
   return [
     name(task),
     text.line(task.file),
@@ -101,7 +101,7 @@ function moving(task) {
 
 function name(task) {
   return task.attempt > 1
-    ? `task ${task.id}, attempt ${task.attempt} of ${task.attempts ?? "?"}`
+    ? `task ${task.id}, attempt ${task.attempt}${task.attempts === null ? "" : ` of ${task.attempts}`}`
     : `task ${task.id}`;
 }
 

@@ -26,7 +26,9 @@ export function block(value) {
 }
 
 function cut(text) {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${text.length - LONGEST} more)` : text;
+  return text.length > LONGEST
+    ? `${text.slice(0, LONGEST)}… (${text.length - LONGEST} more characters)`
+    : text;
 }
 
 function escaped(character) {

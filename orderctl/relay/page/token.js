@@ -64,7 +64,7 @@ function ask(why) {
     "form",
     { method: "dialog" },
     h("h2", { id: "token-title" }, "Token needed"),
-    h("p", {}, "This relay shows orders to admins only. Make a token where the relay runs:"),
+    h("p", {}, "This relay shows orders to admins only. Create a token on the host of the relay:"),
     h("pre", { class: "command" }, "orderctl relay token --scope admin"),
     reason,
     h("label", { for: "token" }, "Token"),

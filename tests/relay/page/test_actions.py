@@ -69,7 +69,7 @@ def test_a_retry_is_confirmed_carried_out_and_seen(
 
 
 @pytest.mark.parametrize("way", ["button", "key"])
-def test_second_thoughts_change_nothing(
+def test_going_back_changes_nothing(
     visit: Visits, relay: RunningRelay, shop: Shop, failed: int, way: str
 ):
     page = opened(visit, relay, shop)
@@ -78,7 +78,7 @@ def test_second_thoughts_change_nothing(
 
     page.get_by_role("button", name=f"Cancel task {failed}").click()
     if way == "button":
-        page.get_by_role("button", name="Leave it").click()
+        page.get_by_role("button", name="Go back").click()
     else:
         page.keyboard.press("Escape")
 
@@ -88,14 +88,14 @@ def test_second_thoughts_change_nothing(
     assert shop.task(failed).status == "failed"
 
 
-def test_what_does_not_work_is_told(visit: Visits, relay: RunningRelay, shop: Shop, failed: int):
+def test_a_refused_action_is_reported(visit: Visits, relay: RunningRelay, shop: Shop, failed: int):
     page = opened(visit, relay, shop)
     shop.execute("UPDATE download_tasks SET status='completed'")
 
     page.get_by_role("button", name=f"Retry task {failed}").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Retry").click()
 
-    expect(page.locator("#notice")).to_contain_text("That did not work: task")
+    expect(page.locator("#notice")).to_contain_text("The task was not retried: task")
 
 
 def test_the_log_names_whose_token_it_was(visit: Visits, start: StartRelay, shop: Shop, failed: int):

@@ -142,10 +142,10 @@ class TestLog:
         page = visit(relay, f"#/orders/{order}")
         expect(page.locator(".log-event")).to_have_count(50)
 
-        page.get_by_role("button", name="Older events").click()
+        page.get_by_role("button", name="Load older events").click()
 
         expect(page.locator(".log-event")).to_have_count(62)
-        expect(page.get_by_role("button", name="Older events")).to_be_hidden()
+        expect(page.get_by_role("button", name="Load older events")).to_be_hidden()
         assert events(page)[:2] == ["note 59", "note 58"]
 
     def test_a_new_event_leaves_unfolded_details_alone(self, visit: Visits, relay: RunningRelay, shop: Shop):
@@ -186,4 +186,4 @@ class TestErrors:
         expect(page.locator(".panel-title")).to_have_text("DH2")
 
     def test_none(self, visit: Visits, relay: RunningRelay):
-        expect(visit(relay, "#/errors").locator("#errors-note")).to_have_text("Nothing has failed.")
+        expect(visit(relay, "#/errors").locator("#errors-note")).to_have_text("No failed tasks.")

@@ -223,7 +223,7 @@ class TestFilter:
         expect(page.locator(".row-code")).to_have_text(["DH1"])
 
         page.get_by_role("button", name="Cancelled").click()
-        expect(page.locator("#list-note")).to_have_text("No order of status cancelled.")
+        expect(page.locator("#list-note")).to_have_text("No orders with status cancelled.")
 
         page.get_by_role("button", name="All paid").click()
         expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
@@ -240,7 +240,7 @@ class TestFilter:
         expect(page.locator(".row-code")).to_have_text(["DH200"])
         search.fill("nobody")
         expect(page.locator(".row")).to_have_count(0)
-        expect(page.locator("#list-note")).to_contain_text("No order matches")
+        expect(page.locator("#list-note")).to_contain_text("No orders match")
         search.press("Escape")
         expect(page.locator(".row")).to_have_count(2)
 

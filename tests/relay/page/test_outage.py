@@ -64,7 +64,7 @@ class TestOutage:
 
         server.kill()
         expect(page.locator("#connection")).to_have_text("Paused")
-        expect(page.locator("#banner")).to_contain_text("Redis does not answer")
+        expect(page.locator("#banner")).to_contain_text("The relay cannot reach Redis")
         server.start()
         with redis.Redis.from_url(server.url) as store:
             publications.publish(store, task_progress(task), {"percent": 33, "timestamp": 1})
@@ -119,7 +119,7 @@ class TestToken:
 
         self.give(page, self.token("order:1"))
 
-        expect(page.get_by_role("alert").filter(has_text="refused")).to_contain_text("not for admins")
+        expect(page.get_by_role("alert").filter(has_text="refused")).to_contain_text("its scope is not admin")
         self.give(page, self.token())
         expect(page.locator(".row")).to_have_count(1)
 
