@@ -1,4 +1,4 @@
-# `make` alone lists what there is.
+# `make` without a target lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,18 +8,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help demo test lint fresh chaos bench bench-queries bench-relay fuzz-relay soak-relay docs clean
 
 help:
-	@echo "make demo   install into $(VENV) and show the whole job on a temporary shop"
-	@echo "make test   lint, then run every test"
-	@echo "make lint   ruff, mypy, import contracts, biome"
-	@echo "make fresh  demo and test on bare Debian systems (root, debootstrap; an hour and a half)"
-	@echo "make chaos  a storm of kills over a working shop (ARGS='--database mariadb --kills 100')"
-	@echo "make bench  measure; prints ratios"
-	@echo "make bench-queries  what the queries cost at a million orders (half an hour, 10 GB)"
-	@echo "make bench-relay | fuzz-relay | soak-relay  the relay against others, hostile frames, time"
-	@echo "make docs   write man/ and completions/ anew from the commands"
-	@echo "make clean  remove what make has made"
+	@echo "make demo   install into $(VENV) and show orderctl at work on a temporary shop"
+	@echo "make test   lint, then run all tests"
+	@echo "make lint   run ruff, mypy, the import contracts and biome"
+	@echo "make fresh  run demo and test on bare Debian systems (needs root and debootstrap; 1.5 hours)"
+	@echo "make chaos  kill processes of a running shop at random (ARGS='--database mariadb --kills 100')"
+	@echo "make bench  run the benchmarks and print ratios"
+	@echo "make bench-queries  measure the queries with a million orders (half an hour, 10 GB)"
+	@echo "make bench-relay    compare the relay with other servers"
+	@echo "make fuzz-relay     send malformed frames to the relay"
+	@echo "make soak-relay     run the relay under load for MINUTES ($(MINUTES))"
+	@echo "make docs   generate man/ and completions/ from the commands"
+	@echo "make clean  remove everything that make created"
 
-# A failed install leaves no stamp, so that the next run tries again.
+# The stamp is written after a successful install only, so the next run repeats a failed one.
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "make: $(PYTHON) is missing or older than Python 3.11; try: make PYTHON=python3.11" >&2; exit 1; }
@@ -41,7 +43,7 @@ demo: $(VENV)/.demo
 
 test: lint
 	@tests/install-programs
-	@# On a leash: killing make, however it is done, ends the tests, and what they have started ends with them.
+	@# leash.py ends the tests, and every process that they started, when make is killed, even by SIGKILL.
 	exec $(BIN)/python tests/servers/leash.py $$PPID $(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev
