@@ -182,7 +182,7 @@ def test_part_of_a_bulk_that_fails_is_told_and_does_not_stop_the_rest(shop: Shop
     assert ended.status == 1
     rows = {row["id"]: row for row in json.loads(ended.out)}
     assert [rows[task_id]["changed"] for task_id in (1, 2, 99, 3)] == [True, False, False, True]
-    assert rows[2]["error"] == "task 2 is completed"
+    assert rows[2]["error"] == "task 2 is completed: only failed, cancelled or waiting tasks can be retried"
     assert rows[99]["error"] == "there is no task 99"
 
 

@@ -69,9 +69,7 @@ def test_a_retry_is_confirmed_carried_out_and_seen(
 
 
 @pytest.mark.parametrize("way", ["button", "key"])
-def test_going_back_changes_nothing(
-    visit: Visits, relay: RunningRelay, shop: Shop, failed: int, way: str
-):
+def test_going_back_changes_nothing(visit: Visits, relay: RunningRelay, shop: Shop, failed: int, way: str):
     page = opened(visit, relay, shop)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.method))
