@@ -1,6 +1,6 @@
-"""What every command works with: the settings, the stores, and the terminal.
+"""The application, with which every command works: the settings, the stores and the terminal.
 
-One :class:`App` is on Click's ``ctx.obj``. It opens what a command asks for, when it asks.
+Click's ``ctx.obj`` is one :class:`App`. It opens a store when a command uses it for the first time.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Output:
     """How a command shows its rows.
 
     Attributes:
-        columns: Everything that can be shown; the first is the row's name.
+        columns: All columns that can be shown; the first is the row's name.
         format: From ``-o``.
-        fields: From ``--fields``: names of columns; empty: those that the format shows by itself.
+        fields: Names of columns, from ``--fields``; when empty, the format decides which are shown.
         times: From ``--time-format``.
     """
 
@@ -54,8 +54,8 @@ class App:
 
     Attributes:
         flags: Settings from the command line, by key.
-        config: A further configuration file.
-        quiet: Whether only errors are told on stderr.
+        config: An additional configuration file.
+        quiet: Whether stderr gets only warnings and errors.
         verbosity: How often ``-v`` was given.
         output: How rows are shown.
         environ: The environment; the process's own when None.
@@ -77,7 +77,7 @@ class App:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """All settings, read at the first use."""
+        """All settings; they are read at the first use."""
         from orderctl.settings import load
 
         return load(self.flags, config=self.config, environ=self.environ)
@@ -91,7 +91,7 @@ class App:
 
     @property
     def database_url(self) -> str:
-        """Where the database is: the setting, else a file in the state folder."""
+        """The URL of the database: the setting, or a file in the state folder."""
         from orderctl import database
 
         return database.url(self.settings)
@@ -104,23 +104,23 @@ class App:
         return database.connect(self.database_url, pool_size=self.settings.database.pool_size)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one transaction, again after a deadlock; it must do nothing but database work."""
+        """Run ``work`` in one transaction, and again after a deadlock; it must only use the connection."""
         from orderctl import database
 
         return database.transact(self.engine, work)
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A connection for queries."""
+        """Return a connection for queries."""
         from orderctl import database
 
         return database.reading(self.engine)
 
     def require_database(self) -> None:
-        """Find out that the database is not there, or not migrated, before anything is started or changed.
+        """Make sure that the database answers and is migrated, before anything is started or changed.
 
         Raises:
-            DatabaseUnavailable: It does not answer.
-            Misconfigured: It is not migrated.
+            DatabaseUnavailable: When it does not answer.
+            Misconfigured: When it is not migrated.
         """
         from orderctl import tasks
 
@@ -129,27 +129,27 @@ class App:
 
     @property
     def redis_url(self) -> str:
-        """Where Redis is; without a setting the embedded one, started if need be."""
+        """The URL of Redis. Without a setting it is the embedded Redis, which is started if necessary."""
         from orderctl import broker
 
         return broker.url(self.settings)
 
     @functools.cached_property
     def redis(self) -> redis.Redis:
-        """A client that fails within three seconds."""
+        """A Redis client whose commands fail after three seconds."""
         from orderctl import broker
 
         return broker.brisk(self.redis_url)
 
     def close(self) -> None:
-        """Close the stores; the next use opens them again."""
+        """Close the stores. The next use opens them again."""
         for name, end in (("engine", "dispose"), ("redis", "close")):
             if name in self.__dict__:
                 getattr(self.__dict__.pop(name), end)()
 
     @functools.cached_property
     def actor(self) -> str:
-        """Who calls, for the audit log: ``user@host``, from the system and not from the environment."""
+        """The caller as ``user@host``, for the audit log; from the system, not from the environment."""
         import pwd
 
         try:
@@ -162,28 +162,28 @@ class App:
 
     @property
     def out(self) -> TextIO:
-        """Where data goes."""
+        """The stream for data."""
         return sys.stdout
 
     @property
     def err(self) -> TextIO:
-        """Where everything else goes."""
+        """The stream for everything that is not data."""
         return sys.stderr
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is there who can answer a question."""
+        """Whether a user can be asked: standard input and standard error are terminals."""
         return _is_terminal(sys.stdin) and _is_terminal(self.err)
 
     def colored(self, stream: TextIO) -> bool:
-        """Whether to colour what goes to a stream."""
+        """Return whether to use colours on a stream."""
         if self.ambient.no_color:
             return False
         return self.ambient.force_color or (stream.isatty() and self.ambient.terminal != "dumb")
 
     @property
     def zone(self) -> tzinfo | None:
-        """The time zone in which people think; None is the machine's own."""
+        """The time zone in which times are shown; None is the machine's own."""
         name = self.settings.display.time_zone
         if name == "local":
             return None
@@ -193,7 +193,7 @@ class App:
 
     @property
     def view(self) -> View:
-        """How rows look on this terminal."""
+        """How values look on this terminal."""
         import shutil
 
         from orderctl.terminal.render import View
@@ -209,12 +209,12 @@ class App:
     # --- Output
 
     def render(self, rows: Iterable[Any], columns: Sequence[Column] | None = None) -> None:
-        """Show rows as ``-o`` and ``--fields`` want them; each piece leaves at once.
+        """Show rows in the format of ``-o`` with the columns of ``--fields``; each piece is written at once.
 
         Args:
             rows: Mappings, or objects with attributes. ``jsonl``, ``csv``, ``tsv`` and ``name`` take them
-                one by one, so they may be the lines of something that goes on.
-            columns: Everything that can be shown, where it is not what ``options.output`` was given.
+                one by one, so there may be no end to them.
+            columns: All columns that can be shown; those of ``options.output`` when None.
         """
         from orderctl.terminal import render
 
@@ -222,7 +222,7 @@ class App:
             self.write(piece)
 
     def rendered(self, rows: Iterable[Any]) -> str:
-        """As :meth:`render`, but only the text."""
+        """Return the text that :meth:`render` would write."""
         from orderctl.terminal import render
 
         return "".join(render.rows(rows, self._chosen(None), self.format, self.view))
@@ -234,11 +234,11 @@ class App:
         self.write(render.document(value) + "\n")
 
     def render_one(self, item: Any, human: Callable[[View], str] | None = None) -> None:
-        """Show one thing: an object in JSON, else as ``human`` draws it, else a line for each field.
+        """Show one item: in JSON as an object, for people as ``human`` draws it or one line for each field.
 
         Args:
             item: A mapping, or an object with attributes.
-            human: Draws it for people; it is not asked when ``--fields`` chooses.
+            human: Returns the text for people. It is not used when ``--fields`` is given.
         """
         from orderctl.terminal import render
 
@@ -254,7 +254,7 @@ class App:
 
     @property
     def columns(self) -> Sequence[Column]:
-        """The columns that are shown: those of ``--fields``, else those of the format."""
+        """The columns that are shown: those of ``--fields``, or those of the format."""
         return self._chosen(None)
 
     @property
@@ -280,12 +280,12 @@ class App:
         return chosen
 
     def write(self, text: str) -> None:
-        """Write data; it leaves at once."""
+        """Write data to stdout at once."""
         self.out.write(text)
         self.out.flush()
 
     def log(self) -> None:
-        """Have the log of a long-running command go to stderr."""
+        """Write the log of a long-running command to stderr."""
         import logging
 
         level = logging.WARNING if self.quiet else logging.DEBUG if self.verbosity else logging.INFO
@@ -296,22 +296,22 @@ class App:
             logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
     def say(self, text: str) -> None:
-        """Tell the user something that is no data; quiet with ``-q``."""
+        """Print a message to the user on stderr, unless ``-q`` was given."""
         if not self.quiet:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Tell the user something that matters even with ``-q``."""
+        """Print a message to the user on stderr, even with ``-q``."""
         from orderctl.terminal import sanitise
 
         click.echo(sanitise.block(text), err=True)
 
     def confirm(self, question: str) -> None:
-        """Ask; whoever says no has changed nothing.
+        """Ask the user for confirmation.
 
         Raises:
-            InvalidInput: When nobody is there to be asked.
-            OrderctlError: When the answer is no.
+            InvalidInput: When standard input or standard error is not a terminal.
+            OrderctlError: When the user's answer is no.
         """
         from orderctl.terminal import sanitise
 

@@ -1,4 +1,4 @@
-"""Live bars on a terminal; the only user of rich's progress."""
+"""Draws live bars on a terminal, with rich."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orderctl.messages import Data
 from orderctl.states import ENDED_TASK
 from orderctl.terminal import render, sanitise
 
-#: Most bars on the screen at once; the oldest that has ended gives way.
+#: Most bars on the screen at once. Beyond that, the bar that ended first is removed.
 _MOST_BARS: Final = 30
 #: Longest label before a bar, in characters.
 _LABEL_WIDTH: Final = 28
 
 
 class _Plain(ProgressColumn):
-    """A text field of a bar, without markup: file names come from strangers."""
+    """A text field of a bar. It has no markup, since file names are not trusted."""
 
     def __init__(self, field: str, style: str = "") -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Plain(ProgressColumn):
         self._style = style
 
     def render(self, task: Task) -> Text:
-        """The field's text, cut where the terminal ends."""
+        """Return the field's text, cut to the width of the terminal."""
         return Text(
             str(task.fields.get(self._field, "")), style=self._style, overflow="ellipsis", no_wrap=True
         )
@@ -44,7 +44,7 @@ def draw(
     Args:
         stream: A terminal.
         events: From ``follow``.
-        labels: What stands before a bar, where it is not "task 4".
+        labels: Labels of bars; a bar without one is labelled like "task 4".
         color: Whether to use colours.
     """
     console = Console(file=stream, no_color=not color, highlight=False)
@@ -62,7 +62,7 @@ def draw(
 
 
 class _Bars:
-    """One bar for each order or task that was heard of."""
+    """One bar for each order or task of which a message arrived."""
 
     def __init__(self, progress: Progress, labels: Mapping[tuple[Scope, int], str]) -> None:
         self._drawing = progress

@@ -1,4 +1,4 @@
-"""After a change is committed: tell who watches, and wake the workers."""
+"""Publishes a change that is committed, and wakes the workers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def ring(app: App, moved: Sequence[Moved]) -> None:
-    """Publish what has changed and ring for the tasks that wait and are ours to run.
+    """Publish the changes, and ring the doorbell for the waiting tasks that orderctl may run.
 
-    The change is committed: a Redis that does not answer is a warning, and the supervisors ring later.
+    The changes are committed, so it is only a warning when Redis does not answer: the supervisors ring later.
     """
     from orderctl import doorbell
 

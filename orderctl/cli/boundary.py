@@ -15,18 +15,15 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from orderctl import environment
 from orderctl.errors import ExitStatus, OrderctlError
 
-#: Writing to stdout or stderr has failed, where no file is named.
+#: Errors of writing to stdout or stderr, if the error names no file.
 _OUTPUT_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def guard(program: Callable[[], object]) -> int:
-    """Run the program and turn how it ends into an exit code.
+    """Run the program, report its error on stderr, and return the exit code.
 
     Args:
         program: Returns an exit status, or anything else for success.
-
-    Returns:
-        The exit code; whatever there was to say stands on stderr.
     """
     try:
         result = program()
@@ -34,29 +31,29 @@ def guard(program: Callable[[], object]) -> int:
             sys.stdout.flush()
     except Exit as error:
         return _flushed(error.exit_code)
-    except BaseException as error:  # noqa: BLE001 - the outermost frame: nothing may leave as a traceback
+    except BaseException as error:  # noqa: BLE001 - the outermost frame: users get no traceback
         return _report(error)
     return int(result) if isinstance(result, int) else ExitStatus.DONE
 
 
 def _flushed(status: int) -> int:
-    # --help and --version leave through an exception; a full disk has to be told there, too.
+    # --help and --version end with an exception. A full disk has to be reported there, too.
     return guard(lambda: status)
 
 
 def _report(error: BaseException) -> int:
-    for kind, tell in _TELLERS:
+    for kind, report in _REPORTERS:
         if isinstance(error, kind):
-            return tell(error)
+            return report(error)
     raise error
 
 
-def _tell_ours(error: OrderctlError) -> int:
+def _report_known(error: OrderctlError) -> int:
     _say(str(error), error.hint)
     return error.exit_status
 
 
-def _tell_usage(error: click.UsageError) -> int:
+def _report_usage(error: click.UsageError) -> int:
     if isinstance(error, NoArgsIsHelpError):
         _line(error.format_message())
     else:
@@ -65,23 +62,23 @@ def _tell_usage(error: click.UsageError) -> int:
     return ExitStatus.USAGE
 
 
-def _tell_click(error: click.ClickException) -> int:
+def _report_click(error: click.ClickException) -> int:
     _say(_lowered(error.format_message()))
     return ExitStatus.USAGE
 
 
-def _tell_interrupt(_error: BaseException) -> int:
+def _report_interrupt(_error: BaseException) -> int:
     _say("interrupted")
     return ExitStatus.INTERRUPTED
 
 
-def _tell_closed(_error: BrokenPipeError) -> int:
-    # Whoever read has what they wanted: `orderctl orders list | head -1`.
+def _report_closed(_error: BrokenPipeError) -> int:
+    # The reader has closed the pipe, as in `orderctl orders list | head -1`.
     _abandon(sys.stdout, sys.stderr)
     return ExitStatus.DONE
 
 
-def _tell_system(error: OSError) -> int:
+def _report_system(error: OSError) -> int:
     if error.filename is None and error.errno in _OUTPUT_ERRORS:
         _abandon(sys.stdout)
         _say(f"cannot write the output: {error.strerror}")
@@ -89,10 +86,10 @@ def _tell_system(error: OSError) -> int:
     if error.filename is not None:
         _say(f"{error.filename}: {error.strerror}")
         return ExitStatus.FAILED
-    return _tell_unexpected(error)
+    return _report_unexpected(error)
 
 
-def _tell_unexpected(error: BaseException) -> int:
+def _report_unexpected(error: BaseException) -> int:
     if environment.ambient().debug:
         import traceback
 
@@ -106,20 +103,20 @@ def _tell_unexpected(error: BaseException) -> int:
     return ExitStatus.INTERNAL
 
 
-def _tell_exit(error: SystemExit) -> int:
+def _report_exit(error: SystemExit) -> int:
     return error.code if isinstance(error.code, int) else ExitStatus.DONE
 
 
-_TELLERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = (
-    (OrderctlError, _tell_ours),
-    (click.UsageError, _tell_usage),
-    (click.ClickException, _tell_click),
-    (KeyboardInterrupt, _tell_interrupt),
-    (click.Abort, _tell_interrupt),
-    (BrokenPipeError, _tell_closed),
-    (OSError, _tell_system),
-    (SystemExit, _tell_exit),
-    (Exception, _tell_unexpected),
+_REPORTERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = (
+    (OrderctlError, _report_known),
+    (click.UsageError, _report_usage),
+    (click.ClickException, _report_click),
+    (KeyboardInterrupt, _report_interrupt),
+    (click.Abort, _report_interrupt),
+    (BrokenPipeError, _report_closed),
+    (OSError, _report_system),
+    (SystemExit, _report_exit),
+    (Exception, _report_unexpected),
 )
 
 
@@ -141,7 +138,7 @@ def _lowered(message: str) -> str:
 
 
 def _abandon(*streams: TextIO | None) -> None:
-    """Lead streams to nowhere, or the interpreter fails once more when it flushes them at its end."""
+    """Redirect streams to /dev/null, or the interpreter fails again when it flushes them at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         with suppress(OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""The columns of orders, tasks and events: their keys are a promise to whoever reads the JSON."""
+"""The columns of orders, tasks and events. Their names are keys in JSON, which scripts rely on."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", 
 
 
 def status_style(status: Any) -> str | None:
-    """The colour of a status."""
+    """Return the colour of a status."""
     return _STATUS_STYLES.get(str(status))
 
 
 def severity_style(severity: Any) -> str | None:
-    """The colour of a severity."""
+    """Return the colour of a severity."""
     return _SEVERITY_STYLES.get(str(severity))
 
 
 def percent(value: Any) -> str:
-    """Percent for people."""
+    """Return a percentage as text for people."""
     return f"{value:g} %"
 
 
 def speed(value: Any) -> str:
-    """Bytes a second for people."""
+    """Return bytes per second as text for people."""
     return f"{render.size(value)}/s"
 
 
 def _live(name: str) -> Callable[[Any], Any]:
-    """What only a :class:`orderctl.cli.live.LiveTask` has."""
+    """Return a function that reads an attribute that only a :class:`orderctl.cli.live.LiveTask` has."""
     return lambda task: getattr(task, name, None)
 
 
@@ -108,7 +108,7 @@ EVENTS: Final = (
     Column("course_url", where=Where.DATA),
 )
 
-#: Errors of all orders: as events, with the order that each is about.
+#: Columns of events of several orders: those of events, and the code of the order.
 ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", keep=True), *EVENTS[2:])
 
 ORDER_DETAIL: Final = (

@@ -1,4 +1,4 @@
-"""The options of the whole program: where the stores are, and how much is said."""
+"""The options of the whole program: the stores, the configuration file, and the amount of messages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from orderctl.errors import InvalidInput
 
 
 def options(*, hidden: bool = False, taken: Collection[str] = ()) -> list[click.Parameter]:
-    """The shared options, fresh ones for each command.
+    """Return new instances of the shared options, for one command.
 
     Args:
         hidden: Whether ``--help`` leaves them out (it does below the root).
-        taken: Names that the command uses itself.
+        taken: Names of the command's own options; shared options with such a name are left out.
     """
     made: list[click.Parameter] = [
         setting(
@@ -58,13 +58,13 @@ def options(*, hidden: bool = False, taken: Collection[str] = ()) -> list[click.
 
 
 def setting(key: str, *names: str, help: str, metavar: str | None = None, **extra: Any) -> click.Option:
-    """An option that overrides a setting, and is checked as that setting is.
+    """Return an option that overrides a setting, and is checked like the setting.
 
     Args:
         key: The setting, such as ``worker.concurrency``.
         names: The option's names.
         help: One sentence; the environment variable is added to it.
-        metavar: What stands for its value in ``--help``.
+        metavar: Name of its value in ``--help``.
         extra: Further arguments of ``click.Option``.
     """
     return click.Option(

@@ -1,6 +1,6 @@
 """Groups of commands that import a command only when it is called.
 
-``orderctl --help`` and the TAB key cost what Click costs; the stores' libraries cost ten times that.
+So ``orderctl --help`` and the TAB key import only Click. The libraries of the stores take ten times as long.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class CommandEntry(NamedTuple):
-    """A command that the root group knows without having it."""
+    """What the root group knows of a command without importing it."""
 
     help: str  #: One line.
     section: str  #: Heading under which ``--help`` lists it.
 
 
 class Described(click.Command):
-    """A command whose help ends in the example that ends its docstring."""
+    """A command whose help ends with the example at the end of its docstring."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,11 +37,11 @@ class Described(click.Command):
         self.example = dedent(example).strip("\n")
 
     def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002
-        """The first line, whole: lists wrap it."""
+        """Return the whole first line, which lists of commands wrap."""
         return (self.help or "").partition("\n")[0]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example, its lines as they are."""
+        """Write the example without wrapping its lines."""
         if self.example:
             with formatter.section("Example"):
                 formatter.write(indent(self.example, "  ") + "\n")
@@ -49,7 +49,7 @@ class Described(click.Command):
 
 
 class Command(Described):
-    """A command that takes the options of the whole program, too: they may stand before it and after."""
+    """A command that also takes the options of the whole program, which may be given before or after it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,19 +59,19 @@ class Command(Described):
 
 
 class Group(Described, click.Group):
-    """A group that lists its commands as they stand in its module."""
+    """A group that lists its commands in the order of its module."""
 
     command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names, in order."""
+        """Return the names of the commands in order."""
         return list(self.commands)
 
 
 class LazyGroup(Group):
-    """The root group: its commands are entries of a table.
+    """The root group, whose commands are entries of a table.
 
-    A command's module has the command's name; the command is called ``cli`` there.
+    The module of a command has the command's name; in it, the command is called ``cli``.
     """
 
     def __init__(self, *args: Any, entries: Mapping[str, CommandEntry], package: str, **kwargs: Any) -> None:
@@ -80,11 +80,11 @@ class LazyGroup(Group):
         self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names, in the order of the table."""
+        """Return the names of the commands in the order of the table."""
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command of that name."""
+        """Import and return the command with this name."""
         if cmd_name not in self.entries:
             return None
         command: click.Command = import_module(f"{self.package}.{cmd_name}").cli
@@ -93,14 +93,14 @@ class LazyGroup(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name those whose names are near."""
+        """Find the command, or suggest commands with a similar name."""
         try:
             return super().resolve_command(ctx, args)
         except NoSuchCommand as error:
             raise NoSuchCommand(error.command_name, possibilities=self.entries, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the table, by section."""
+        """List the commands of the table by section."""
         wide = max(map(len, self.entries), default=0)
         for section in dict.fromkeys(entry.section for entry in self.entries.values()):
             with formatter.section(section):
@@ -112,7 +112,7 @@ class LazyGroup(Group):
                 formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
-        """Complete names from the table, options as Click does."""
+        """Complete the names of commands from the table, and options as Click does."""
         from click.shell_completion import CompletionItem
 
         found = [

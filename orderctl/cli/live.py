@@ -1,6 +1,6 @@
-"""What is at work right now says of itself: percent, file and speed, from Redis beside the database's rows.
+"""Adds live progress from Redis (percent, file and speed) to orders and tasks from the database.
 
-It decorates: without Redis, or with one that is slow, the rows are shown as the database has them.
+When Redis does not answer, or is slow, the rows are shown as they are in the database.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LiveTask:
-    """A task at work, with the attributes of its row and what it said last.
+    """A running task: the attributes of its row, and its latest progress.
 
     Attributes:
         percent: 0 to 100.
-        current_file: What it is at.
-        speed: Bytes a second; None when unknown.
+        current_file: The file that is being downloaded.
+        speed: Bytes per second; None when unknown.
     """
 
     task: Task | LiveTask
@@ -44,7 +44,7 @@ class LiveTask:
 
 @dataclass(frozen=True)
 class LiveOrder:
-    """An order at work, with the attributes of its row and the mean of its tasks' live percents."""
+    """An order in processing: the attributes of its row, and the mean of its tasks' live percentages."""
 
     order: Order | LiveOrder
     progress_percentage: int
@@ -54,7 +54,7 @@ class LiveOrder:
 
 
 def tasks(app: App, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
-    """The tasks; those that download and have said how far they are, with that."""
+    """Return the tasks; those that are downloading, with their latest progress if it is known."""
     from orderctl.channels import task_progress
 
     said = _ask(app, [task_progress(task.id) for task in found if task.status == TaskStatus.DOWNLOADING])
@@ -67,7 +67,7 @@ def tasks(app: App, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
 
 
 def orders(app: App, found: Sequence[Order | LiveOrder]) -> list[Order | LiveOrder]:
-    """The orders; those being processed that have said how far they are, with that."""
+    """Return the orders; those that are being processed, with their latest progress if it is known."""
     from orderctl.channels import order_progress
 
     said = _ask(app, [order_progress(row.id) for row in found if row.order_status == OrderStatus.PROCESSING])
@@ -86,11 +86,11 @@ def _ask(app: App, channels: Sequence[Channel]) -> dict[Channel, Data]:
 
     settings = app.settings
     try:
-        # Nobody has said anything to an embedded server that is not there, so none is started.
+        # An embedded server that does not run has no progress to show, so it is not started.
         if not settings.redis.url and not embedded.status(settings.state_dir).running:
             return {}
         with broker.hasty(broker.url(settings)) as client:
             return publications.snapshots(client, channels)
     except OrderctlError as error:
-        _log.debug("no live percent: %s", error)
+        _log.debug("no live progress: %s", error)
         return {}

@@ -1,4 +1,4 @@
-"""Reading an order's events page by page, and on as they are written."""
+"""Reads the events of an order page by page, and new ones as they are written."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 500
 _POLL_SECONDS: Final = 0.5
-#: An event may be committed after one of a higher id: so many ids are looked at again.
+#: An event may be committed after one with a higher id, so this number of ids is read again.
 _OVERLAP: Final = 1000
 _WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
 
 
 @dataclass
 class LogReader:
-    """The events of one order that are wanted.
+    """Reads the events of one order that match a search.
 
     Attributes:
-        order: Its code or id.
-        follow: Whether new ones are wanted, too.
+        order: The order's code or id.
+        follow: Whether to read new events, too.
     """
 
     app: App
@@ -52,17 +52,17 @@ class LogReader:
             self.order_id = orders.find(connection, self.order).id
         self.begin = self._read_id = _read_cursor(self.cursor_file)
         if self.follow:
-            # What is there now is history, as far as it is wanted; all else is still to come.
+            # Events that exist now belong to history(), all later ones to coming().
             newest = self._page(self.wanted, _OVERLAP)
             self._horizon = newest[0].id if newest else self.begin
             self._seen = {event.id for event in newest}
 
     def history(self, *, lines: int | None, reverse: bool) -> Iterator[Event]:
-        """What is there, oldest first unless reversed.
+        """Return the events that exist, oldest first unless reversed.
 
         Args:
-            lines: Only the newest so many.
-            reverse: Newest first.
+            lines: Return at most this many events, the newest ones.
+            reverse: Return the newest events first.
         """
         if lines is None:
             return self._newest_first() if reverse else self._oldest_first()
@@ -70,24 +70,24 @@ class LogReader:
         return iter(newest if reverse else newest[::-1])
 
     def coming(self) -> Iterator[Event]:
-        """New ones as they are written, for ever."""
-        told = False
+        """Yield new events as they are written, without end."""
+        warned = False
         while True:
             try:
                 page = self._page(self._overlapping(), _OVERLAP + _PAGE)
-                told = False
+                warned = False
             except Unavailable as error:
                 page = []
-                if not told:
+                if not warned:
                     self.app.warn(f"{error}; trying again")
-                told = True
+                warned = True
             fresh = [event for event in page if event.id not in self._seen]
             yield from self._matching(fresh)
             self._seen = {known for known in self._seen if known > self._read_id - _OVERLAP}
             time.sleep(_POLL_SECONDS)
 
     def leave_cursor(self, shown_id: int | None = None) -> None:
-        """Note in the cursor file the last event that was shown, or that all that was read has been."""
+        """Write the id of the last event shown into the cursor file; by default that of the last one read."""
         if self.cursor_file is not None:
             _write_cursor(self.cursor_file, self._read_id if shown_id is None else shown_id)
 
@@ -126,10 +126,10 @@ class LogReader:
 
 
 def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
-    """Show the events that are wanted, in the way that ``-o`` wants.
+    """Show the events in the format of ``-o``.
 
     Raises:
-        InvalidInput: When the format has an end, and the events have none.
+        InvalidInput: When new events are followed in a format that is printed only at the end.
     """
     history = reader.history(lines=lines, reverse=reverse)
     if not reader.follow:
@@ -148,7 +148,7 @@ def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
 
 
 def _noting(reader: LogReader, events: Iterator[Event]) -> Iterator[Event]:
-    """The events; whoever asks for the next one has shown the one before."""
+    """Yield the events; note each in the cursor file when the caller, having shown it, asks for the next."""
     shown_id = reader.begin
     for event in events:
         yield event
@@ -157,7 +157,7 @@ def _noting(reader: LogReader, events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _line(app: App, event: Event) -> str:
-    """An event on a line whose columns are wide enough for most."""
+    """Return an event as one line, in columns that are wide enough for most values."""
     view = app.view
     cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
     padded = (
@@ -179,9 +179,9 @@ def _read_cursor(file: Path | None) -> int:
 
 
 def _write_cursor(file: Path, event_id: int) -> None:
-    # Beside it, then over it: a crash leaves the old one or the new one.
+    # Written beside the file, then renamed: a crash leaves the old content or the new one.
     fresh = file.with_name(f"{file.name}.new")
-    # Ctrl-C comes before or after: what was shown is noted, and no file is left open or half done.
+    # Ctrl-C is delayed: an event that was shown is noted, and no file is left open or half written.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         fresh.write_text(f"{event_id}\n", encoding="utf-8")

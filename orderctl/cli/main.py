@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where errors become lines and exit codes."""
+"""The program: the list of its commands, and its start and end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orderctl.errors import ExitStatus
 PROGRAM: Final = "orderctl"
 
 PACKAGE: Final = "orderctl.cli.commands"
-#: The commands: a line here, and a module of that name in the package, imported when the command is called.
+#: The commands. Each has an entry here and a module of the same name, which is imported when it is called.
 COMMANDS: Final[dict[str, CommandEntry]] = {
     "orders": CommandEntry("List, show, add and pay orders.", "Orders"),
     "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
@@ -60,8 +60,8 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
     """Run one command line.
 
     Args:
-        arguments: What stands behind the program's name; the process's own when None.
-        app: What the command works with; tests bring their own.
+        arguments: The arguments after the program's name; those of the process when None.
+        app: The application that the command works with; for tests.
 
     Returns:
         The exit code.
@@ -76,28 +76,28 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
 
 
 def main() -> NoReturn:
-    """The program ``orderctl``."""
+    """Run the program ``orderctl`` and exit."""
     _prepare_streams()
     if asked := environment.ambient().completion:
         sys.exit(_complete(asked))
     try:
         status = run()
-    except KeyboardInterrupt:  # a second one, while the first was being told
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first was being reported
         status = ExitStatus.INTERRUPTED
     if status == ExitStatus.INTERRUPTED:
         import signal
 
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third one cannot make it end any sooner
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third Ctrl-C cannot end it any sooner
     sys.exit(status)
 
 
 def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
+        if stream is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
-            # A terminal of a narrow character set shows escapes where others show letters.
+            # A terminal that lacks a character shows an escape instead.
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -106,5 +106,5 @@ def _complete(asked: str) -> int:
 
     try:
         return shell_complete(root, {}, PROGRAM, environment.COMPLETION, asked)
-    except Exception:  # noqa: BLE001 - a traceback in the middle of somebody's typing helps nobody
+    except Exception:  # noqa: BLE001 - a traceback would appear in the line that the user is typing
         return 1

@@ -1,6 +1,6 @@
-"""The manual pages and the completion scripts, made from the commands: ``python -m orderctl.cli.manual``.
+"""Generates the manual pages and the completion scripts: ``python -m orderctl.cli.manual``.
 
-What is written is a function of the commands alone: neither the day, the machine nor its settings show.
+They depend on the commands only, and not on the date, the machine or its settings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCRIPTS: Final = {"bash": f"{PROGRAM}.bash", "zsh": f"_{PROGRAM}", "fish": f"{PR
 
 
 def documents() -> dict[str, str]:
-    """Every generated file: its path in the source tree, and what it contains."""
+    """Return the path in the source tree and the content of every generated file."""
     made = {f"completions/{SCRIPTS[shell]}": script(shell) for shell in SHELLS}
     made[f"man/{PROGRAM}.1"] = _program_page()
     with click.Context(root, info_name=PROGRAM) as ctx:
@@ -35,7 +35,7 @@ def documents() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Write every file below a folder, and remove manual pages of commands that are no more."""
+    """Write every file into a folder, and remove manual pages of commands that no longer exist."""
     made = documents()
     for stale in set(folder.glob("man/*.1")) - {folder / name for name in made}:
         stale.unlink()
@@ -141,7 +141,7 @@ def _verbatim(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that roff shows as it is: its own characters escaped, and no line begins a request."""
+    """Escape text so that roff shows it unchanged, and takes no line for a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("^", "\\(ha")
     escaped = escaped.replace("~", "\\(ti").replace("`", "\\(ga")
     return f"\\&{escaped}" if escaped.startswith(".") else escaped

@@ -1,4 +1,4 @@
-"""Options that many commands share, each a decorator."""
+"""Options that several commands share, as decorators."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_ROWS = 10_000
 
 
 def setting(key: str, *names: str, help: str, **extra: Any) -> Decorator[Any]:
-    """An option that overrides a setting for this command; nothing is passed to it."""
+    """Add an option that overrides a setting for this command; the function gets no argument for it."""
 
     def decorate(function: F) -> F:
         _attach(function, make_setting(key, *names, help=help, **extra))
@@ -50,12 +50,12 @@ def _attach(function: Any, *params: click.Parameter) -> None:
 
 
 def output(columns: Sequence[Column], *others: Sequence[Column], times: str = "relative") -> Decorator[Any]:
-    """``-o``, ``--fields`` and ``--time-format`` for a command that shows rows.
+    """Add ``-o``, ``--fields`` and ``--time-format`` to a command that shows rows.
 
     Args:
         columns: The columns of its rows.
-        others: Columns of other rows that it shows instead when asked to.
-        times: How it shows times to people unless told.
+        others: The columns of other rows that it can show instead.
+        times: The default of ``--time-format``.
     """
     names = list(dict.fromkeys(column.name for offered in (columns, *others) for column in offered))
 
@@ -135,12 +135,12 @@ def _times_option(default: str) -> click.Option:
 
 
 class Moment(click.ParamType[datetime]):
-    """A moment in the past, as :func:`orderctl.cli.times.moment` reads it."""
+    """A time, as :func:`orderctl.cli.times.moment` reads it."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """To an aware moment in UTC."""
+        """Return an aware datetime in UTC."""
         if isinstance(value, datetime):
             return value
         zone = ctx.ensure_object(App).zone if ctx is not None and not ctx.resilient_parsing else UTC
@@ -156,7 +156,7 @@ class Span(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """To a timedelta."""
+        """Return a timedelta."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -166,7 +166,7 @@ class Span(click.ParamType[timedelta]):
 
 
 class Words(click.ParamType[tuple[str, ...]]):
-    """One or more words of a fixed set, with commas between them."""
+    """One or more words of a fixed set, separated by commas."""
 
     name = "words"
 
@@ -174,13 +174,13 @@ class Words(click.ParamType[tuple[str, ...]]):
         self.words = tuple(str(word) for word in words)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """The words."""
+        """Return the words."""
         return f"[{'|'.join(self.words)}],..."
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """To a tuple, each word once, in the order given."""
+        """Return a tuple with each word once, in the given order."""
         if isinstance(value, tuple):
             return value
         folded = {word.casefold(): word for word in self.words}
@@ -218,7 +218,7 @@ ORDER_STATUSES = Words(tuple(OrderStatus))
 TASK_STATUSES = Words(tuple(TaskStatus))
 CATEGORIES = Words(tuple(Category))
 ERROR_TYPE = click.Choice([str(kind) for kind in ErrorType], case_sensitive=False)
-#: Mildest first; a command that takes one shows it and all that matter more.
+#: Lowest severity first. A command that takes one also shows all higher ones.
 SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive=False)
 
 
@@ -226,7 +226,7 @@ SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive
 
 
 def _gathered(name: str, kind: Callable[..., Any], *params: click.Option) -> Decorator[Any]:
-    """Options whose values reach the command as one argument."""
+    """Return a decorator that adds options and passes their values as one argument."""
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -242,15 +242,15 @@ def _gathered(name: str, kind: Callable[..., Any], *params: click.Option) -> Dec
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which tasks a bulk change means.
+    """The tasks that a bulk change selects.
 
     Attributes:
-        failed: ``--failed``: all failed ones, as far as the others do not narrow it.
+        failed: ``--failed``: all failed tasks, unless the other attributes narrow the selection.
         order: ``--order``: id or code of an order.
         error_type: ``--error-type``.
-        fingerprint: ``--fingerprint``: of the way in which they failed.
-        max: ``--max``: at most so many.
-        task_ids: Ids that were named one by one.
+        fingerprint: ``--fingerprint``: fingerprint of the error.
+        max: ``--max``: the largest number of tasks.
+        task_ids: Ids that were given as arguments.
     """
 
     failed: bool = False
@@ -262,14 +262,14 @@ class Selection:
 
     @property
     def by_selector(self) -> bool:
-        """Whether tasks are meant by what they are, and not by id."""
+        """Whether tasks are selected by their properties, and not by id."""
         return bool(self.failed or self.order or self.error_type or self.fingerprint)
 
     def with_ids(self, task_ids: Sequence[int]) -> Selection:
-        """The selection with ids from the arguments; ids and selectors exclude each other.
+        """Return the selection with ids from the arguments; ids and selectors exclude each other.
 
         Raises:
-            InvalidInput: When there is neither, or both.
+            InvalidInput: When there are neither ids nor selectors, or both.
         """
         if task_ids and self.by_selector:
             raise InvalidInput("give ids or selectors, not both")
@@ -286,7 +286,7 @@ class Consent:
     """Whether a change may be made, and why.
 
     Attributes:
-        dry_run: ``--dry-run``: only tell what would be done.
+        dry_run: ``--dry-run``: only show what would be done.
         yes: ``--yes``: do not ask.
         reason: ``--reason``: goes into the audit log.
     """
@@ -296,16 +296,16 @@ class Consent:
     reason: str | None = None
 
     def ask(self, app: App, question: str, *, needed: bool = True) -> None:
-        """Ask unless ``--yes`` or ``--dry-run`` was given, or what is done was named one by one.
+        """Ask for confirmation, unless ``--yes`` or ``--dry-run`` was given or it is not needed.
 
         Args:
-            app: Has the terminal.
-            question: Ends in a question mark.
-            needed: Whether this change has to be asked for.
+            app: The application, which has the terminal.
+            question: The question, with its question mark.
+            needed: Whether this change needs a confirmation.
 
         Raises:
-            InvalidInput: When nobody is there to be asked.
-            OrderctlError: When the answer is no.
+            InvalidInput: When standard input or standard error is not a terminal.
+            OrderctlError: When the user's answer is no.
         """
         if needed and not self.yes and not self.dry_run:
             app.confirm(question)
@@ -313,11 +313,11 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Which part of a long list.
+    """One page of a long list.
 
     Attributes:
-        limit: ``-L``: at most so many rows.
-        after: ``--after``: the cursor that the page before has told.
+        limit: ``-L``: the largest number of rows.
+        after: ``--after``: the cursor that the previous page printed.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -326,7 +326,7 @@ class Paging:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of time; an open end is None."""
+    """A period of time; an open end is None."""
 
     since: datetime | None = None
     until: datetime | None = None

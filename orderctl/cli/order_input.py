@@ -1,4 +1,4 @@
-"""Orders and payments out of options and JSON documents."""
+"""Reads orders and payments from options and JSON documents."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHAPE = '{"order_code": "DH1", "user_email": "a@b.c", "total_amount": 300000, "
 def one_order(
     code: str | None, email: str | None, amount: Decimal | None, courses: Sequence[str]
 ) -> NewOrder:
-    """The order that the options tell.
+    """Return the order that the options describe.
 
     Raises:
-        InvalidInput: When one is missing.
+        InvalidInput: When an option is missing.
     """
     from orderctl.orders import NewCourse, NewOrder
 
@@ -35,10 +35,10 @@ def one_order(
 
 
 def read_orders(document: TextIO) -> list[NewOrder]:
-    """The orders in a JSON document: one object, or a list of them.
+    """Return the orders in a JSON document, which contains one object or a list of objects.
 
     Raises:
-        InvalidInput: When it is something else.
+        InvalidInput: When the document contains something else.
     """
     found = _parse(document)
     items = found if isinstance(found, list) else [found]
@@ -50,7 +50,7 @@ def read_orders(document: TextIO) -> list[NewOrder]:
 def one_payment(
     code: str | None, amount: Decimal | None, bank: str | None, transaction: str | None
 ) -> Payment:
-    """The payment that the options tell.
+    """Return the payment that the options describe.
 
     Raises:
         InvalidInput: When the order or the amount is missing.
@@ -63,10 +63,10 @@ def one_payment(
 
 
 def read_payment(document: TextIO) -> Payment:
-    """The payment that a bank's webhook tells.
+    """Return the payment that the document of a bank's webhook describes.
 
     Raises:
-        InvalidInput: When it does not.
+        InvalidInput: When the document does not describe a payment.
     """
     from orderctl import payments
 

@@ -1,4 +1,4 @@
-"""An order with all that hangs below it."""
+"""An order with its tasks and events, drawn as a tree."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_EVENTS: Final = 1000
 
 @dataclass(frozen=True)
 class OrderTree:
-    """An order, its tasks, and its events, oldest first; it has the order's own attributes, too.
+    """An order, its tasks, and its events, oldest first. It also has the attributes of the order.
 
     Attributes:
-        cut: Whether there are older events.
+        cut: Whether there are older events, which are left out.
     """
 
     order: Order | LiveOrder
@@ -43,7 +43,7 @@ class OrderTree:
 
 @dataclass(frozen=True)
 class TaskWithEvents:
-    """A task and its events, oldest first; it has the task's own attributes, too."""
+    """A task and its events, oldest first. It also has the attributes of the task."""
 
     task: Task | LiveTask
     events: Sequence[Event]
@@ -53,10 +53,10 @@ class TaskWithEvents:
 
 
 def find(connection: Connection, reference: str) -> OrderTree:
-    """The order of that code or id.
+    """Find the order with this code or id.
 
     Raises:
-        OrderNotFound: When there is none.
+        OrderNotFound: When there is no such order.
     """
     from orderctl import audit, orders, tasks
 
@@ -68,13 +68,13 @@ def find(connection: Connection, reference: str) -> OrderTree:
 
 
 def enliven(app: App, found: OrderTree) -> OrderTree:
-    """The same with what its order and its tasks say of themselves right now."""
+    """Return the tree with the live progress of its order and tasks."""
     [order] = live.orders(app, [found.order])
     return replace(found, order=order, tasks=live.tasks(app, found.tasks))
 
 
 def draw(found: OrderTree, view: View) -> str:
-    """As a tree: the order, its tasks with their events, then its own events."""
+    """Return the tree as text: the order, its tasks with their events, then the order's own events."""
     below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
     known = {task.id for task in found.tasks}
     own = [event for event in found.events if event.task_id not in known]
@@ -82,7 +82,7 @@ def draw(found: OrderTree, view: View) -> str:
 
 
 def draw_task(task: Task | LiveTask, events: Sequence[Event], view: View) -> str:
-    """A task with its events, as a tree."""
+    """Return a task with its events, as a tree."""
     return render.tree(_task(task, events, view))
 
 
@@ -115,7 +115,7 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
 
 
 def _now(task: Task | LiveTask) -> list[str]:
-    """How far a task is that is at work."""
+    """Return the live progress of a running task, as parts of its line."""
     if not isinstance(task, LiveTask):
         return []
     parts = [percent(task.percent)]

@@ -1,4 +1,4 @@
-"""Moments and spans as people write them: ``10m``, ``2h``, ``yesterday``, ``2026-05-01``."""
+"""Reads times and lengths of time as people write them: ``10m``, ``2h``, ``yesterday``, ``2026-05-01``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CLOCK: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?\Z", re.ASCII)
 
 
 def span(text: str) -> timedelta:
-    """A length of time; a bare number is seconds.
+    """Read a length of time; a number without a unit is in seconds.
 
     Raises:
-        ValueError: When it is none; the text says what is allowed.
+        ValueError: When the text is not a length of time; the message says what is allowed.
     """
     text = text.strip().lower()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text, re.ASCII):
@@ -35,15 +35,15 @@ def span(text: str) -> timedelta:
 
 
 def moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """A moment, in UTC.
+    """Read a time, and return it in UTC.
 
     Args:
-        text: What was written.
-        now: The moment from which spans and words count.
-        zone: Where dates and clocks without a zone are meant; the machine's own when None.
+        text: The text to read.
+        now: The moment that ``10m``, ``today`` and the like are relative to.
+        zone: The time zone of dates and times of day without one; the machine's own when None.
 
     Raises:
-        ValueError: When it is none; the text says what is allowed.
+        ValueError: When the text is not a time; the message says what is allowed.
     """
     text = text.strip()
     try:

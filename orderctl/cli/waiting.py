@@ -1,4 +1,4 @@
-"""Waiting for an order, by asking the database: what only Redis knows may never come."""
+"""Waits for an order by polling the database, since messages on Redis may be lost."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ASK_SECONDS: Final = 0.5
 
 
 def for_order(app: App, reference: str, statuses: Collection[str], timeout: timedelta | None) -> Order:
-    """Wait until an order has one of these statuses, or none of them can come any more.
+    """Wait until an order has one of these statuses, or has ended and will not get one.
 
     Raises:
-        OrderNotFound: When there is none.
-        TimedOut: When it takes too long.
+        OrderNotFound: When there is no such order.
+        TimedOut: When the timeout has expired.
     """
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
     found = _ask(app, reference)
@@ -51,4 +51,4 @@ def _ask_again(app: App, known: Order) -> Order:
         with app.reading() as connection:
             return orders.get(connection, known.id)
     except Unavailable:
-        return known  # it was there a moment ago and will be again
+        return known  # the database answered before, so it is asked again in the next round

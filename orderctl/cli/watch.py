@@ -1,4 +1,4 @@
-"""A table that is drawn anew until somebody presses Ctrl-C."""
+"""Refreshes a table until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def watch(app: App, draw: Callable[[], str], *, seconds: float) -> None:
-    """Show what ``draw`` makes, again and again; a store that is away for a while is told below it.
+    """Show the text that ``draw`` returns, again and again; while a store does not answer, also the error.
 
     Raises:
-        InvalidInput: When the output is no terminal.
+        InvalidInput: When the output is not a terminal.
     """
     if not app.out.isatty():
         raise InvalidInput("--watch needs a terminal", hint="without --watch, the table is printed once")

@@ -337,10 +337,10 @@ def pay(
         else order_input.one_payment(code, amount, bank, transaction)
     )
     result = app.transact(lambda connection: payments.receive(connection, payment, actor=app.actor))
-    _tell_payment(app, payment, result)
+    _report_payment(app, payment, result)
 
 
-def _tell_payment(app: App, payment: Payment, result: PaymentResult) -> None:
+def _report_payment(app: App, payment: Payment, result: PaymentResult) -> None:
     from orderctl.payments import Outcome
 
     if result.outcome is Outcome.MISMATCH:

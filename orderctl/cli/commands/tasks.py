@@ -230,7 +230,7 @@ def _change(
     results, moved = _carry_out(app, chosen, change)
     bell.ring(app, moved)
     app.render(results)
-    _tell_next(app, results, verb)
+    _suggest_next(app, results, verb)
     return ExitStatus.DONE if all(result.changed for result in results) else ExitStatus.FAILED
 
 
@@ -269,7 +269,7 @@ def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
     ]
 
 
-def _tell_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
+def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
     done = [result for result in results if result.changed]
     if verb == "Retry" and done:
         subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
