@@ -1,4 +1,4 @@
-"""A temporary shop for ``orderctl demo``: a state folder, a course server on loopback, four orders."""
+"""The temporary shop of ``orderctl demo``: a state folder, a course server on loopback, four orders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDERS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class CourseServer:
-    """Serves courses of two files each, slowly enough to watch."""
+    """A server for courses of two files each, slow enough to watch the downloads."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _CourseHandler)
@@ -42,7 +42,7 @@ class CourseServer:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         self._thread.start()
 
     def repair(self) -> None:
@@ -65,7 +65,7 @@ class _CourseHandler(BaseHTTPRequestHandler):
     broken: ClassVar[set[str]] = set()
 
     def do_GET(self) -> None:
-        """Answer with the manifest of a course, or with a file of it."""
+        """Answer with the manifest of a course, or with one of its files."""
         _, _, course_file = self.path.partition("/")
         course, _, name = course_file.partition("/")
         if course in self.broken:
@@ -93,12 +93,12 @@ class _CourseHandler(BaseHTTPRequestHandler):
                 time.sleep(_CHUNK / _BYTES_PER_SECOND)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal belongs to the demo."""
+        """Write no log, since the terminal belongs to the demo."""
 
 
 @dataclass
 class Shop:
-    """The temporary shop; close it and nothing is left."""
+    """The temporary shop. Closing it removes everything that it created."""
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="orderctl-demo-")))
     courses: CourseServer = field(default_factory=CourseServer)
@@ -106,7 +106,7 @@ class Shop:
 
     @property
     def overrides(self) -> Mapping[str, str]:
-        """The settings of this shop, by environment variable."""
+        """The settings of the shop, by environment variable."""
         keys = {
             "state_dir": str(self.folder),
             "database.url": embedded.database_url(self.folder),
@@ -117,17 +117,17 @@ class Shop:
         return {environment.variable(key): value for key, value in keys.items()}
 
     def environ(self) -> dict[str, str]:
-        """The environment in which its commands run: these settings and no others of this machine's."""
+        """Return the environment for its commands: the settings of the shop, and none of this machine."""
         return environment.clean() | dict(self.overrides)
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of an orderctl of this very installation."""
+        """Return a command line that runs orderctl from this installation."""
         return [sys.executable, "-m", "orderctl", *arguments]
 
     def start(self, *arguments: str) -> None:
-        """Run a command in the background, until this process ends at the latest.
+        """Run a command in the background; it ends with this process at the latest.
 
-        Its output goes into a file of the shop's folder: the terminal belongs to the demo.
+        Its output goes into a file in the shop's folder, since the terminal belongs to the demo.
         """
         argv, environ, parent = self.command(*arguments), self.environ(), os.getpid()
         log = os.open(self.folder / f"{arguments[0]}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -135,7 +135,7 @@ class Shop:
         if pid == 0:
             try:
                 processes.die_with(parent)
-                os.setpgid(0, 0)  # Ctrl-C reaches the demo, which then ends this one in order
+                os.setpgid(0, 0)  # Ctrl-C reaches only the demo, which then ends this process in order
                 os.dup2(log, 1)
                 os.dup2(log, 2)
                 os.execve(argv[0], argv, environ)  # noqa: S606
@@ -145,7 +145,7 @@ class Shop:
         self._background.append(pid)
 
     def close(self) -> None:
-        """End and remove everything."""
+        """End all processes of the shop, and remove its folder."""
         for pid in self._background:
             os.kill(pid, signal.SIGTERM)
         for pid in self._background:

@@ -1,1 +1,1 @@
-"""Values and rows as text for people and programs: safe, aligned, in every format of ``-o``."""
+"""Turns values and rows into text for people and programs, in every format of ``-o``."""

@@ -1,7 +1,7 @@
-"""Rows into text: tables, JSON, JSON lines, CSV, TSV, Markdown, names and trees.
+"""Turns rows into text: tables, JSON, JSON lines, CSV, TSV, Markdown, names and trees.
 
-The machine formats carry stable keys and plain values; the human ones carry what reads best, and pass
-all text through :mod:`orderctl.terminal.sanitise`. Nothing here writes anywhere.
+The formats for programs have stable keys and plain values. The formats for people show values in the most
+readable form, and pass all text through :mod:`orderctl.terminal.sanitise`. This module writes to no stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from orderctl.terminal.table import Cell, layout, paint
 
 
 class Format(StrEnum):
-    """What ``-o`` takes."""
+    """The formats of ``-o``."""
 
     TABLE = "table"  #: For people; cut to the terminal's width.
     WIDE = "wide"  #: For people; every column, nothing cut.
@@ -36,24 +36,24 @@ class Format(StrEnum):
 
 
 class Where(StrEnum):
-    """The widest kind of output in which a column is left out."""
+    """The kinds of output in which a column is shown."""
 
-    TABLE = "table"  #: Everywhere.
+    TABLE = "table"  #: In all of them.
     WIDE = "wide"  #: In wide tables and in data.
-    DATA = "data"  #: In JSON, CSV and TSV only.
+    DATA = "data"  #: In data only: JSON, CSV and TSV.
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; its name is its key in JSON and what ``--fields`` takes.
+    """A column of a table.
 
     Attributes:
-        name: Key.
-        header: Heading for people; the name in capitals when None.
-        get: From a row to the value; the attribute or the key of that name when None.
-        show: From the value to text for people, where the usual way will not do.
-        instead: From the row to what people see where there is no value.
-        style: From the value to a colour (``red``, ``green``, ``yellow``, ``blue``, ``dim``), or None.
+        name: The key in JSON, and the name for ``--fields``.
+        header: The heading for people; the name in capitals when None.
+        get: Returns the value for a row; when None, the value is the attribute or the key of that name.
+        show: Returns the text of a value for people; when None, it depends on the type of the value.
+        instead: Returns, for a row without a value, what people see instead.
+        style: Returns the colour of a value (``red``, ``green``, ``yellow``, ``blue``, ``dim``) or None.
         right: Whether the column is aligned to the right.
         where: Where the column is shown unless ``--fields`` names it.
         keep: Whether the column is never cut to fit the terminal.
@@ -70,27 +70,27 @@ class Column:
     keep: bool = False
 
     def value(self, row: Any) -> Any:
-        """The row's value in this column."""
+        """Return the value of a row in this column."""
         if self.get is not None:
             return self.get(row)
         return row.get(self.name) if isinstance(row, Mapping) else getattr(row, self.name)
 
     @property
     def heading(self) -> str:
-        """What stands above the column."""
+        """The heading of the column."""
         return self.header if self.header is not None else self.name.replace("_", " ").upper()
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How values look to people, and how much room there is.
+    """How values are shown to people.
 
     Attributes:
-        width: Columns of the terminal, None where there is none: nothing is cut then.
-        color: Whether to colour.
+        width: The terminal's width in columns; when None, nothing is cut.
+        color: Whether to use colours.
         times: ``relative``, ``iso`` or ``local``.
-        zone: Time zone for ``local``; the machine's own when None.
-        now: The moment from which relative times count.
+        zone: The time zone for ``local``; the machine's own when None.
+        now: The moment that relative times refer to.
     """
 
     width: int | None = None
@@ -109,19 +109,19 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def rows(items: Iterable[Any], columns: Sequence[Column], form: Format, view: View = PLAIN) -> Iterator[str]:
-    """Rows as text, in pieces that each end with a line break and can be written as they come.
+    """Yield rows as text, in pieces that each end with a line break.
 
     Args:
-        items: Rows: mappings, or objects with attributes.
-        columns: What of them, in order. The first column is the name.
-        form: The format. JSON, tables and Markdown read all rows before the first piece.
-        view: How it looks to people.
+        items: The rows: mappings, or objects with attributes.
+        columns: The columns to show, in order. The first column is the name of the row.
+        form: The format. JSON, tables and Markdown need all rows before they yield the first piece.
+        view: How values are shown to people.
     """
     return _FORMATS[form](items, columns, view)
 
 
 def shown_in(columns: Sequence[Column], form: Format) -> tuple[Column, ...]:
-    """The columns that a format shows when nobody chose."""
+    """Return the columns that a format shows when ``--fields`` is not given."""
     seen = {
         Format.TABLE: {Where.TABLE},
         Format.MARKDOWN: {Where.TABLE},
@@ -131,7 +131,7 @@ def shown_in(columns: Sequence[Column], form: Format) -> tuple[Column, ...]:
 
 
 def document(value: Any, *, indent: int | None = 2) -> str:
-    """A value as JSON: times in UTC with Z, decimals as numbers, unsafe characters escaped."""
+    """Return a value as JSON: times in UTC with Z, decimals as numbers, unsafe characters escaped."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(
         value, default=plain, ensure_ascii=False, indent=indent, separators=separators, allow_nan=False
@@ -140,7 +140,7 @@ def document(value: Any, *, indent: int | None = 2) -> str:
 
 
 def plain(value: Any) -> Any:
-    """What JSON has for a value of ours."""
+    """Return the value that JSON has for a value of another type."""
     if isinstance(value, datetime):
         return clock.iso(value)
     if isinstance(value, Decimal):
@@ -157,7 +157,7 @@ def plain(value: Any) -> Any:
 
 
 def moment(value: datetime | None, view: View = PLAIN) -> str:
-    """A moment for people, as the view wants it; a dash for none."""
+    """Return a moment as text for people, in the form that the view asks for; a dash for None."""
     if value is None:
         return human(None)
     if view.times == "relative":
@@ -168,14 +168,14 @@ def moment(value: datetime | None, view: View = PLAIN) -> str:
 
 
 def relative(value: datetime, now: datetime) -> str:
-    """How long ago (or ahead) a moment is, in its largest unit: ``3m ago``, ``in 2h``."""
+    """Return how long ago a moment was, or how far ahead it is: ``3m ago``, ``in 2h``."""
     seconds = (now - value).total_seconds()
     text = duration(abs(seconds))
     return f"{text} ago" if seconds >= 0 else f"in {text}"
 
 
 def duration(seconds: float) -> str:
-    """A span in its largest unit: ``45s``, ``3m``, ``2h``, ``12d``."""
+    """Return a length of time in its largest unit: ``45s``, ``3m``, ``2h``, ``12d``."""
     for unit, size in (("d", _DAY), ("h", _HOUR), ("m", _MINUTE)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
@@ -183,7 +183,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people: ``512 B``, ``1.5 MiB``."""
+    """Return a number of bytes as text for people: ``512 B``, ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:  # noqa: PLR2004
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -192,12 +192,12 @@ def size(count: float) -> str:
 
 
 def amount(value: Any) -> str:
-    """Money: thousands apart, cents only where there are some."""
+    """Return an amount of money with separated thousands, and with cents unless they are zero."""
     return f"{value:,.2f}".removesuffix(".00") if isinstance(value, int | float | Decimal) else human(value)
 
 
 def human(value: Any, view: View = PLAIN) -> str:
-    """Any value for people, on one line."""
+    """Return any value as text for people, on one line."""
     for kind, show in _HUMAN:
         if isinstance(value, kind):
             return show(value, view) or NOTHING
@@ -205,7 +205,7 @@ def human(value: Any, view: View = PLAIN) -> str:
 
 
 def cell(column: Column, row: Any, view: View) -> Cell:
-    """A row's value in a column, for people."""
+    """Return the cell of a row in a column, for people."""
     value = column.value(row)
     if value is None and column.instead is not None:
         value = column.instead(row)
@@ -238,7 +238,7 @@ def _markdown(items: Iterable[Any], columns: Sequence[Column], view: View) -> It
 
 
 def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
-    """A row as an object: each column's name with its value."""
+    """Return a row as an object: the name of each column with its value."""
     return {column.name: column.value(row) for column in columns}
 
 
@@ -265,7 +265,7 @@ def _csv_line(values: Sequence[str]) -> str:
 
 def _spreadsheet(value: Any) -> str:
     text = sanitise.block(_field(value))
-    # A program that opens the file would run a cell that begins like this.
+    # A spreadsheet program would evaluate a cell that begins like this.
     return f"'{text}" if isinstance(value, str) and value.lstrip().startswith(_FORMULA) else text
 
 
@@ -312,7 +312,7 @@ _FORMATS: Final[dict[Format, Callable[[Iterable[Any], Sequence[Column], View], I
 
 
 def card(item: Any, columns: Sequence[Column], view: View) -> str:
-    """One thing for people: a line for each column."""
+    """Return one item for people: a line for each column."""
     wide = max((len(column.name) for column in columns), default=0)
     lines = []
     for column in columns:
@@ -323,14 +323,14 @@ def card(item: Any, columns: Sequence[Column], view: View) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One line of a tree, and what hangs below it."""
+    """One line of a tree, with the branches below it."""
 
     text: str
     below: tuple[Branch, ...] = ()
 
 
 def tree(root: Branch) -> str:
-    """A tree with its lines drawn; the texts are expected to be safe already (:func:`human`)."""
+    """Return a tree with its lines drawn. Its texts must be safe already (see :func:`human`)."""
     return "\n".join([root.text, *_limbs(root.below, "")]) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Text from stores, made safe to look at.
+"""Makes text from the stores safe to show.
 
-Whoever can order a course can choose a title: text from a store never reaches a terminal with
-characters in it that move the cursor, change the order of letters, or cannot be seen.
+Anyone who can order a course can choose its title. So before text from a store is shown on a terminal, all
+characters that move the cursor, change the direction of writing or are invisible are escaped.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: C0 and C1 controls, what is invisible or turns the direction of writing, lone surrogates, tags.
-#: U+200C and U+200D stay: scripts and emoji need them to join.
+#: C0 and C1 controls, invisible characters, changes of the direction of writing, lone surrogates, tags.
+#: U+200C and U+200D are not among them, because scripts and emoji need them.
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-#: What programs colour their own messages with: says nothing, so it goes without a trace.
+#: Colours, with which programs mark their own messages. They carry no information and are removed.
 _COLOUR: Final = re.compile("\x1b\\[[0-9;:]*m")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BMP: Final = 0xFFFF
@@ -23,22 +23,22 @@ _BYTE: Final = 0xFF
 
 
 def line(text: str) -> str:
-    r"""The text on one line: colours dropped, any other unsafe character as an escape such as ``\x1b``."""
+    r"""Return the text on one line, without colours; unsafe characters become escapes such as ``\x1b``."""
     if text.isascii() and text.isprintable():
         return text
     return _UNSAFE.sub(_escape, _COLOUR.sub("", text))
 
 
 def block(text: str) -> str:
-    """As :func:`line`, but the text keeps its own lines and its tabs become spaces."""
+    """Return the text as :func:`line` does, but keep its line breaks; tabs become spaces."""
     return "\n".join(line(part.expandtabs(4)) for part in text.replace("\r\n", "\n").split("\n"))
 
 
 def json(document: str) -> str:
-    """A JSON document with every unsafe character as JSON's own escape; it means the same.
+    """Return a JSON document with every unsafe character as an escape of JSON; its meaning is the same.
 
     Args:
-        document: Compact or indented JSON. Its own line breaks stay, since they stand outside of texts.
+        document: Compact or indented JSON. Its line breaks are kept, since they are outside of strings.
     """
     if document.isascii():
         return document.replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Cells into a table that fits the terminal: widths, cuts, colours."""
+"""Lays out cells as a table that fits the terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Cell:
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """Return the number of columns of a terminal that a text takes."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 - 13 ms that plain text does not need
+    from rich.cells import cell_len  # noqa: PLC0415 - takes 13 ms, which ASCII text does not need
 
     return cell_len(text)
 
 
 def cut(text: str, room: int) -> str:
-    """The text within ``room`` columns; what is cut off is an ellipsis."""
+    """Return the text cut to ``room`` columns; an ellipsis marks the cut."""
     if width(text) <= room:
         return text
     if text.isascii():
@@ -42,7 +42,7 @@ def cut(text: str, room: int) -> str:
 
 
 def paint(text: str, style: str | None) -> str:
-    """The text in a colour of :data:`_STYLES`."""
+    """Return the text in a colour of :data:`_STYLES`."""
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style else text
 
 
@@ -56,14 +56,14 @@ def layout(
     color: bool = False,
     style: str = "plain",
 ) -> str:
-    """A table as text, with a line break at its end.
+    """Return a table as text, with a line break at its end.
 
     Args:
-        heads: Headings.
-        rows: Cells.
-        right: For each column whether it is aligned to the right.
-        keep: For each column whether it is never cut.
-        width: Columns of the terminal; None: nothing is cut.
+        heads: The headings.
+        rows: The cells of each row.
+        right: For each column, whether it is aligned to the right.
+        keep: For each column, whether it is never cut.
+        width: The terminal's width in columns; when None, nothing is cut.
         color: Whether headings and cells are coloured.
         style: The table format of tabulate.
     """
@@ -96,10 +96,10 @@ def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], st
 
 
 def _import_tabulate() -> Any:
-    import tabulate  # noqa: PLC0415 - 40 ms that the other formats do not need
+    import tabulate  # noqa: PLC0415 - takes 40 ms, which other formats do not need
 
-    # It counts letters unless wcwidth is installed, of which it uses this one function; and it makes columns
-    # two wider than their headings.
+    # Without wcwidth, tabulate counts letters instead of columns. It uses only this function of wcwidth. By
+    # default, it also makes columns two wider than their headings.
     shim: Any = tabulate
     shim.wcwidth, shim.WIDE_CHARS_MODE = SimpleNamespace(wcswidth=_width_of), True
     shim.MIN_PADDING = 0
@@ -110,7 +110,7 @@ _width_of = width
 
 
 def _fit(texts: list[list[str]], keep: Sequence[bool], room: int) -> list[list[str]]:
-    """Take from the widest columns until the table fits, or nothing can be taken any more."""
+    """Narrow the widest columns until the table fits, or no column can be narrowed any more."""
     widths = [max(map(width, column)) for column in zip(*texts, strict=True)]
     floors = [
         full if kept else min(full, max(_NARROWEST, width(head)))

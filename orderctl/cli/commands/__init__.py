@@ -1,1 +1,1 @@
-"""The commands, a module for each: its ``cli`` is what the root group calls."""
+"""The commands. Each has a module, in which it is called ``cli``."""

@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
-    """The completion script of a shell."""
+    """Return the completion script for a shell."""
     from click.shell_completion import get_completion_class
 
     from orderctl.cli.main import PROGRAM, root

@@ -1,4 +1,4 @@
-"""``orderctl config``: what is set, where it comes from, and whether it is right."""
+"""``orderctl config``: show and check the settings, and create a configuration file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def init(app: App, *, stdout: bool) -> None:
     target = app.config or settings.user_file()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        # It is the place for secrets: nobody else may read it.
+        # It may contain secrets, so no other user may read it.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Conflict(f"{target} already exists", hint="orderctl config init --stdout") from None
@@ -119,7 +119,7 @@ def init(app: App, *, stdout: bool) -> None:
 
 
 def template() -> str:
-    """A TOML file with every setting commented out at its default."""
+    """Return a TOML file that lists every setting with its default, commented out."""
     parts = [
         "# Settings of orderctl. A setting that is commented out has its default.\n",
         '# state_dir = "~/.local/state/orderctl"\n',

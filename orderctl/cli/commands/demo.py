@@ -1,4 +1,4 @@
-"""``orderctl demo``: the whole thing on a temporary shop, by the commands that everybody uses."""
+"""``orderctl demo``: a tour through the ordinary commands with a temporary shop."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _tour(app: App, shop: Shop) -> None:
 
     port = _free_port()
     _run(app, shop, "migrate", "up", "--quiet")
-    # Forked before the course server has a thread.
+    # The processes are forked before the course server starts a thread.
     _start(app, shop, "worker", "start", "--concurrency", "3")
     _start(app, shop, "relay", "start", "--port", str(port))
     shop.courses.start()
@@ -82,10 +82,10 @@ def _tour(app: App, shop: Shop) -> None:
 
 
 def _run(app: App, shop: Shop, *arguments: str) -> None:
-    """Show a command and run it; its output goes where ours goes.
+    """Print a command and run it; it writes to the same terminal.
 
     Raises:
-        SubjectFailed: When it fails, and the demo with it.
+        SubjectFailed: When the command fails, which ends the demo.
     """
     app.write(f"\n$ orderctl {shlex.join(arguments)}\n")
     code = subprocess.run(shop.command(*arguments), env=shop.environ(), check=False).returncode  # noqa: S603

@@ -1,4 +1,4 @@
-"""``orderctl embedded``: the private Redis of the embedded default."""
+"""``orderctl embedded``: show and stop the embedded Redis."""
 
 from __future__ import annotations
 

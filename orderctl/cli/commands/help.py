@@ -1,4 +1,4 @@
-"""``orderctl help``: what the commands share, by topic."""
+"""``orderctl help``: topics that concern all commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
 from orderctl.errors import ExitStatus
 
-#: What each exit code means.
+#: The meaning of each exit code.
 EXIT_CODES: Final[dict[ExitStatus, str]] = {
     ExitStatus.DONE: "The command succeeded, or there was nothing to do.",
     ExitStatus.FAILED: "The order or task failed, a part of a bulk change failed, or a check found something.",
@@ -57,12 +57,12 @@ a number without a unit is in seconds.
 
 
 def exit_codes() -> str:
-    """The exit codes as a table."""
+    """Return the exit codes as a table."""
     return "".join(f"{status:>5}  {text}\n" for status, text in EXIT_CODES.items())
 
 
 def variables() -> str:
-    """The environment variables as a table."""
+    """Return the environment variables as a table."""
     lines = [
         "Every setting has a variable. Lists are separated by commas; switches are 1, 0, true or false.\n"
     ]

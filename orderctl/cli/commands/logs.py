@@ -1,4 +1,4 @@
-"""``orderctl logs``: the audit log."""
+"""``orderctl logs``: show and count the events of the audit log."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _FOLLOWED: Final = 10
 
 
 class Pattern(click.ParamType[re.Pattern[str]]):
-    """A regular expression; in lower case only, it matches in any case."""
+    """A regular expression. If it is all in lower case, it ignores case."""
 
     name = "pattern"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> re.Pattern[str]:
-        """To a compiled one."""
+        """Return the compiled expression."""
         try:
             return re.compile(value, re.IGNORECASE if value == value.lower() else 0)
         except re.error as error:

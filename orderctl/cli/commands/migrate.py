@@ -1,4 +1,4 @@
-"""``orderctl migrate``: create our tables, or move into those of a shop."""
+"""``orderctl migrate``: create the tables, or adopt those of a shop."""
 
 from __future__ import annotations
 

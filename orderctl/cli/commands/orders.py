@@ -1,4 +1,4 @@
-"""``orderctl orders``: list, show, add, pay, wait for, count."""
+"""``orderctl orders``: list, show, count, wait for, add and pay orders."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _WATCH_SECONDS: Final = 2.0
 
 
 class Amount(click.ParamType[Decimal]):
-    """Money."""
+    """An amount of money."""
 
     name = "amount"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        """To an exact number; ``300,000`` and ``300_000`` are 300000."""
+        """Return an exact number; ``300,000`` and ``300_000`` are 300000."""
         try:
             return money.parse(str(value).replace(",", ""))
         except ValueError:

@@ -1,4 +1,4 @@
-"""``orderctl relay``: live progress for dashboards."""
+"""``orderctl relay``: run the relay for dashboards, check it, and make tokens for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``orderctl tail``: live bars on a terminal, lines elsewhere."""
+"""``orderctl tail``: show live progress as bars on a terminal, and as lines elsewhere."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _show(
     exit_status: bool,
     labels: Mapping[tuple[channels.Scope, int], str] | None = None,
 ) -> ExitStatus:
-    """Draw the events as the output wants them, and tell how the subject ended."""
+    """Show the events in the chosen format, and return the exit status."""
     from orderctl.follow import End, Remark
 
     ends: list[End] = []
@@ -214,7 +214,7 @@ def _record(event: Update | End) -> dict[str, Any]:
 
 
 def line(event: Update | End) -> str:
-    """One event as one line for people."""
+    """Return an event as one line for people."""
     from orderctl.follow import End, in_words
     from orderctl.terminal import sanitise
 

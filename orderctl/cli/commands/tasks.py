@@ -1,4 +1,4 @@
-"""``orderctl tasks``: list, show, retry, cancel."""
+"""``orderctl tasks``: list, show, retry and cancel tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orderctl.lifecycle import Moved
 
-#: Most tasks that one command changes.
+#: The largest number of tasks that one command changes.
 _MOST: Final = 100_000
 _MOST_EVENTS: Final = 200
 
@@ -43,7 +43,7 @@ DETAIL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What became of one task in a bulk change."""
+    """The result of a bulk change for one task."""
 
     id: int
     order_code: str | None
@@ -193,7 +193,7 @@ def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: C
 
 
 def _choose(app: App, selection: Selection, statuses: Sequence[TaskStatus]) -> list[int]:
-    """The ids that are meant, in the order named or oldest first."""
+    """Return the ids of the selected tasks, in the order of the arguments or oldest first."""
     from orderctl import tasks
 
     if not selection.by_selector:
@@ -237,7 +237,7 @@ def _change(
 def _carry_out(
     app: App, chosen: Sequence[int], change: Callable[[Connection, int], Moved]
 ) -> tuple[list[TaskOutcome], list[Moved]]:
-    """Change each in a transaction of its own; what fails is told and does not stop the others."""
+    """Change each task in a transaction of its own; a failure is reported and does not stop the others."""
     results, moved = [], []
     for task_id in chosen:
         try:

@@ -1,4 +1,4 @@
-"""``orderctl worker``: the processes that carry the tasks out."""
+"""``orderctl worker``: the processes that carry out the tasks."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def start(app: App, burst: bool) -> None:
 
 
 def _check_ground(app: App) -> None:
-    """Find out before the first fork that something is missing, and not in every child after it."""
+    """Fail before the first fork when something is missing, and not in every child process."""
     from orderctl import broker
     from orderctl.downloads import registry
 
