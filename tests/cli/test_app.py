@@ -1,4 +1,4 @@
-"""What commands work with."""
+"""The application, with which commands work."""
 
 import io
 import os
@@ -71,7 +71,7 @@ def test_a_table_is_cut_on_a_terminal_only(monkeypatch):
     assert app.view.width is None
 
 
-def test_what_is_said_is_safe_and_silenced_by_quiet(capsys):
+def test_messages_are_safe_and_quiet_suppresses_them(capsys):
     App().say("a\x1b[2J")
     App(quiet=True).say("b")
     App(quiet=True).warn("c")

@@ -31,7 +31,7 @@ OURS = [
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
-def test_every_error_of_ours_is_a_line_and_its_exit_code(kind, capsys):
+def test_every_known_error_is_a_line_and_its_exit_code(kind, capsys):
     status = guard(raising(kind("the sky fell", hint="look up")))
 
     assert status == kind.exit_status
@@ -92,7 +92,7 @@ def test_help_lists_every_exit_code():
     assert set(EXIT_CODES) == set(ExitStatus)
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error():
     for arguments in (["config", "show"], ["--help"]):
         process = subprocess.Popen([SCRIPT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdout.close()
@@ -114,7 +114,7 @@ def test_a_full_disk_is_an_error(arguments):
     assert done.stderr == "orderctl: cannot write the output: No space left on device\n"
 
 
-def test_closed_streams_are_nobody_and_no_error():
+def test_closed_streams_are_not_an_error():
     done = subprocess.run(["sh", "-c", f"exec {SCRIPT} config check >&- 2>&-"], check=False)
 
     assert done.returncode == 0

@@ -18,7 +18,7 @@ from tests.cli.conftest import Program
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "orderctl"
-#: Words that texts for users do not contain: riddles, and what has a plainer word.
+#: Words that texts for users do not contain, because plainer ones exist.
 AVOIDED = re.compile(
     r"\b(?:so (?:many|much)|(?:un)?mend(?:s|ed|ing)?|told|somebody|whoever|nobody|1 (?:workers|tasks|orders|jobs)"
     r"|(?<!there )is no [a-z])",

@@ -1,4 +1,4 @@
-"""What the lists say of what is at work right now."""
+"""Live progress in lists of orders and tasks."""
 
 import json
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 @pytest.fixture
 def at_work(shop: Shop, redis_url: str) -> Shop:
-    """An order whose first task is at 40 % and whose second has not begun."""
+    """An order whose first task is at 40 % and whose second has not started."""
     shop.order("DH1", courses=2)
     task, order = schema.download_tasks, schema.orders
     shop.do(lambda c: c.execute(update(task).where(task.c.id == 1).values(status="downloading", attempt=1)))
@@ -33,7 +33,7 @@ def at_work(shop: Shop, redis_url: str) -> Shop:
     return shop
 
 
-def test_a_task_at_work_is_listed_with_what_it_said_last(at_work: Shop, inside: Program):
+def test_a_running_task_is_listed_with_its_latest_progress(at_work: Shop, inside: Program):
     waiting, working = json.loads(inside("tasks", "list", "-o", "json").out)
 
     assert [working[key] for key in ("percent", "current_file", "speed")] == [40, "01\x1b[2J.mp4", 2_000_000]
@@ -42,7 +42,7 @@ def test_a_task_at_work_is_listed_with_what_it_said_last(at_work: Shop, inside: 
     assert "1.9 MiB/s" in inside("tasks", "list", "-o", "wide").out
 
 
-def test_a_task_at_work_is_shown_with_it(at_work: Shop, inside: Program):
+def test_a_running_task_is_shown_with_its_latest_progress(at_work: Shop, inside: Program):
     shown = inside("tasks", "show", "1").out
 
     assert "40 %" in shown
@@ -51,7 +51,7 @@ def test_a_task_at_work_is_shown_with_it(at_work: Shop, inside: Program):
     assert "old.mp4" not in inside("tasks", "show", "2").out
 
 
-def test_an_order_at_work_has_the_mean_of_its_tasks(at_work: Shop, inside: Program):
+def test_an_order_in_processing_has_the_mean_of_its_tasks(at_work: Shop, inside: Program):
     (listed,) = json.loads(inside("orders", "list", "-o", "json").out)
     shown = json.loads(inside("orders", "show", "DH1", "-o", "json").out)
 
@@ -62,7 +62,7 @@ def test_an_order_at_work_has_the_mean_of_its_tasks(at_work: Shop, inside: Progr
     assert "1.9 MiB/s" in tree
 
 
-def test_without_redis_the_rows_are_as_the_database_has_them(at_work: Shop, inside: Program, monkeypatch):
+def test_without_redis_the_rows_are_those_of_the_database(at_work: Shop, inside: Program, monkeypatch):
     monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
 
     ended = inside("tasks", "list", "-o", "json")

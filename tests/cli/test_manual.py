@@ -29,7 +29,7 @@ def test_every_command_has_a_page():
     assert {f"man/orderctl-{name}.1" for name in COMMANDS} | {"man/orderctl.1"} == set(PAGES)
 
 
-def test_writing_removes_pages_of_commands_that_are_no_more(tmp_path):
+def test_writing_removes_pages_of_commands_that_no_longer_exist(tmp_path):
     (tmp_path / "man").mkdir()
     (tmp_path / "man" / "orderctl-gone.1").touch()
 

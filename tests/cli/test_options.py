@@ -1,4 +1,4 @@
-"""What the shared options make of what is written."""
+"""The values that the shared options pass to commands."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def test_a_moment_as_people_write_it(written, meant):
 @pytest.mark.parametrize(
     "written", ["", "soon", "10", "10x", "2026-13-01", "25:00", "@x", "999999999w", "10m later", "-"]
 )
-def test_what_is_no_moment_is_refused_with_examples(written):
+def test_a_text_that_is_not_a_time_is_refused_with_examples(written):
     with pytest.raises(ValueError, match="needs a time such as 10m"):
         times.moment(written, now=NOW, zone=HANOI)
 
@@ -66,13 +66,13 @@ def test_a_length_of_time(written, seconds):
 
 
 @pytest.mark.parametrize("written", ["", "m", "-5m", "1 h", "5x", "٣m", "999999999w", "1e3"])
-def test_what_is_no_length_of_time_is_refused(written):
+def test_a_text_that_is_not_a_length_of_time_is_refused(written):
     with pytest.raises(ValueError, match=r"needs a length of time|is too long"):
         times.span(written)
 
 
 def calling(*decorators):
-    """A command with these options; it returns what reached it."""
+    """Return a command with these options, which returns the values that it received."""
     got = SimpleNamespace()
 
     @pass_app
@@ -101,7 +101,7 @@ def test_a_selection_reaches_the_command_as_one_value():
     }
 
 
-def test_a_selection_of_nothing_is_never_everything():
+def test_an_empty_selection_is_refused():
     with pytest.raises(InvalidInput, match="without a selection nothing is changed"):
         Selection().with_ids(())
     with pytest.raises(InvalidInput, match="without a selection nothing is changed"):

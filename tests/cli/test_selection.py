@@ -1,4 +1,4 @@
-"""An empty selection never means everything."""
+"""An empty selection never selects all tasks."""
 
 import pytest
 

@@ -25,7 +25,7 @@ HEAVY = (
 BARS = "orderctl.cli.bars"
 COMMAND_MODULES = sorted(f"{PACKAGE}.{name}" for name in COMMANDS)
 
-#: Runs the program as its script does, then tells on stderr which modules it has.
+#: Runs the program as its script does, then lists its modules on stderr.
 PROBE = """
 import atexit, os, sys
 atexit.register(lambda: os.write(2, "\\n".join(sorted(sys.modules)).encode()))

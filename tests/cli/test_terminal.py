@@ -52,7 +52,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def interrupt(self) -> str:
-        """Press Ctrl-C until the program heeds it, as people do, and read to the end.
+        """Press Ctrl-C until the program reacts, and read to the end.
 
         One that comes between readline's look at the signals and its wait for a key is seen at the next key.
         """
@@ -140,7 +140,7 @@ def test_a_table_is_coloured_and_cut_to_the_terminal(shop: Shop):
     assert max(map(table.width, plain.splitlines())) <= 60
 
 
-def test_no_color_is_heard(shop: Shop):
+def test_no_color_is_respected(shop: Shop):
     shop.order("DH1")
 
     with on_terminal("orders", "list", NO_COLOR="1") as terminal:

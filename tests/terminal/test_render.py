@@ -1,4 +1,4 @@
-"""Rows become what each format promises."""
+"""Rows in each format of ``-o``."""
 
 import csv
 import io
@@ -59,7 +59,7 @@ def test_a_wide_table_has_more_columns():
 
 
 @pytest.mark.parametrize("form", [Format.TABLE, Format.WIDE, Format.JSONL, Format.NAME])
-def test_nothing_is_nothing(form):
+def test_no_rows_and_no_values(form):
     assert text([], form) == ""
 
 

@@ -1,4 +1,4 @@
-"""No text from a store does anything to a terminal but stand there."""
+"""Text from a store is only shown on a terminal, and never controls it."""
 
 import json
 import unicodedata
@@ -29,7 +29,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
         ("\x7f\x00", "\\x7f\\x00"),
     ],
 )
-def test_a_line_shows_what_it_would_hide(text, shown):
+def test_a_line_shows_unsafe_characters_as_escapes(text, shown):
     assert sanitise.line(text) == shown
 
 

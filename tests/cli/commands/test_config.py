@@ -14,7 +14,7 @@ from tests.cli.conftest import Program
 SECRET = "a-secret-that-nobody-may-see-at-all"
 
 
-def test_show_tells_every_setting_with_its_origin_and_no_secret(orderctl: Program, tmp_path):
+def test_show_lists_every_setting_with_its_origin_and_without_secrets(orderctl: Program, tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('[database]\nurl = "mysql://shop:geheim@db/shop"\n[display]\ncurrency = "EUR"\n')
     env = {"ORDERCTL_RELAY_PORT": "4000", "ORDERCTL_RELAY_TOKEN_SECRET": SECRET}
@@ -36,7 +36,7 @@ def test_show_tells_every_setting_with_its_origin_and_no_secret(orderctl: Progra
     assert ended.err == ""
 
 
-def test_check_is_content_with_what_is_right(orderctl: Program):
+def test_check_accepts_valid_settings(orderctl: Program):
     ended = orderctl("config", "check")
 
     assert (ended.status, ended.out) == (0, "")
@@ -44,10 +44,10 @@ def test_check_is_content_with_what_is_right(orderctl: Program):
     assert orderctl("config", "check", "-q").err == ""
 
 
-def test_check_names_what_is_wrong_and_where(orderctl: Program, home: Path):
+def test_check_names_a_wrong_setting_and_its_origin(orderctl: Program, home: Path):
     file = home / "config" / "orderctl" / "config.toml"
     file.parent.mkdir()
-    for content, told in (
+    for content, message in (
         (
             "[relay]\nport = 99999\n",
             f"setting relay.port (file {file}): needs a whole number from 0 to 65535",
@@ -60,10 +60,10 @@ def test_check_names_what_is_wrong_and_where(orderctl: Program, home: Path):
         ended = orderctl("config", "check")
 
         assert ended.status == 78
-        assert told in ended.err
+        assert message in ended.err
 
 
-def test_check_warns_of_a_file_that_others_may_read(orderctl: Program, tmp_path):
+def test_check_warns_of_a_file_that_other_users_can_read(orderctl: Program, tmp_path):
     file = tmp_path / "c.toml"
     file.write_text("")
     file.chmod(0o644)
@@ -123,7 +123,7 @@ def test_what_was_read_does_not_change_and_has_no_other_keys():
     assert len({worker, settings.Worker(concurrency=3)}) == 1
 
 
-def test_no_secret_stands_in_what_settings_say_of_themselves():
+def test_the_repr_of_settings_has_no_secret():
     shown = repr(settings.Mail(url="smtp://me:hidden@host", sender="a@b.c"))
 
     assert "hidden" not in shown

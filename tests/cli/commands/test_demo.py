@@ -39,7 +39,7 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home
 
 
 def opened_when_there(place: Path, name: str) -> TextIO:
-    """A file of the demo's folder, which can be read when it has been removed."""
+    """Open a file in the demo's folder as soon as it exists; it can be read after it was removed."""
     return eventually(lambda: next(place.glob(f"*/{name}"), None), name).open()
 
 

@@ -9,7 +9,7 @@ from tests.cli.conftest import Program
 pytestmark = pytest.mark.databases("sqlite")
 
 
-def test_the_embedded_redis_is_told_of_and_stopped(inside: Program, orderctl: Program):
+def test_the_embedded_redis_is_shown_and_stopped(inside: Program, orderctl: Program):
     assert inside("embedded", "status").status == 1
     assert orderctl("migrate", "up", "-q").status == 0
     assert orderctl("worker", "resume").status == 0
@@ -29,7 +29,7 @@ def test_the_embedded_redis_is_told_of_and_stopped(inside: Program, orderctl: Pr
     ],
 )  # fmt: skip
 def test_a_command_that_is_refused_starts_no_embedded_redis(inside: Program, home: Path, arguments: str):
-    """The database is not migrated, or the command would not do without one."""
+    """The command line is refused, or the database is not migrated."""
     assert inside(*arguments.split()).status in {2, 69, 78}
 
     assert not (home / "state" / "orderctl" / "redis").exists()

@@ -24,7 +24,7 @@ def messages(ended) -> list[str]:
 
 @pytest.fixture
 def busy(shop: Shop) -> Shop:
-    """An order with ten events of its own behind those of its making."""
+    """An order with ten events after those of its creation and payment."""
     order_id = shop.order("DH1", courses=1)
     for number in range(10):
         severity = list(Severity)[number % 5]
@@ -195,7 +195,7 @@ def test_the_summary_counts(busy: Shop, inside: Program):
 
 
 @ONE_KIND
-def test_a_reader_that_leaves_early_is_no_error(busy: Shop):
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error(busy: Shop):
     for command in ("logs show DH1", "orders list -o json", "tasks list", "logs show DH1 -o jsonl"):
         done = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {SCRIPT} {command} | head -1"],

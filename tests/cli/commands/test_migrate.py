@@ -20,7 +20,7 @@ def engine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engin
     engine.dispose()
 
 
-def test_up_tells_what_it_adds_and_then_that_there_is_nothing_to_do(inside: Program, engine: Engine) -> None:
+def test_up_prints_what_it_adds_and_then_that_there_is_nothing_to_do(inside: Program, engine: Engine) -> None:
     first = inside("migrate", "up")
     second = inside("migrate", "up")
 
@@ -49,7 +49,7 @@ def test_status_shows_revisions_as_a_table(inside: Program, engine: Engine) -> N
     assert revision["applied_at"].endswith("Z")
 
 
-def test_what_somebody_took_away_is_told_with_what_mends_it(inside: Program, engine: Engine) -> None:
+def test_what_is_missing_is_listed_with_what_repairs_it(inside: Program, engine: Engine) -> None:
     inside("migrate", "up")
     run(
         engine,
@@ -82,7 +82,7 @@ def test_history_needs_no_database(inside: Program, monkeypatch: pytest.MonkeyPa
     assert inside("migrate", "up").status == ExitStatus.UNAVAILABLE
 
 
-def test_lock_that_somebody_holds_is_exit_75(inside: Program, engine: Engine) -> None:
+def test_a_lock_of_another_process_is_exit_75(inside: Program, engine: Engine) -> None:
     STYLES["plain_sqlite" if engine.dialect.name == "sqlite" else "sequelize"].load(engine)
     with engine.connect() as other:
         statement = (
@@ -110,7 +110,7 @@ def test_tables_that_cannot_be_ours_are_exit_78(inside: Program, engine: Engine)
 
 
 @pytest.mark.databases("mariadb", "mysql")
-def test_warnings_are_told_even_when_it_is_quiet(inside: Program, engine: Engine) -> None:
+def test_warnings_are_printed_even_with_quiet(inside: Program, engine: Engine) -> None:
     STYLES["cascade"].load(engine)
 
     ended = inside("migrate", "up", "--quiet")

@@ -224,7 +224,7 @@ def test_waiting_ends_with_the_order(shop: Shop, inside: Program):
 
 
 @ONE_KIND
-def test_waiting_fails_times_out_or_is_content(shop: Shop, inside: Program):
+def test_waiting_fails_times_out_or_succeeds(shop: Shop, inside: Program):
     shop.order("DH1", courses=1)
 
     assert inside("orders", "wait", "DH1", "--timeout", "0").status == 124
@@ -292,7 +292,7 @@ def test_wrong_orders_are_usage_errors(arguments, shop: Shop, inside: Program):
     assert "hint: " in ended.err or "orderctl: " in ended.err
 
 
-def test_payments_are_noted_once(shop: Shop, inside: Program, orderctl: Program):
+def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Program):
     shop.order("DH1", paid=False)
     webhook = json.dumps({"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7})
 

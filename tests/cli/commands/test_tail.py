@@ -1,4 +1,4 @@
-"""``orderctl tail``: what it says, and when it ends."""
+"""``orderctl tail``: what it prints, and when it ends."""
 
 import io
 import json
@@ -23,7 +23,9 @@ def progress(percent: float, task_id: int = 1, file: str = "a.mp4") -> TaskProgr
     return TaskProgress(task_id, percent, file, 2_000_000, 1_000 + round(percent), 1, round(percent))
 
 
-def test_a_finished_task_tells_its_end_at_once_and_needs_no_redis(shop: Shop, inside: Program, monkeypatch):
+def test_the_end_of_a_finished_task_is_shown_at_once_and_without_redis(
+    shop: Shop, inside: Program, monkeypatch
+):
     shop.order("DH1")
     shop.complete(1)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
@@ -44,7 +46,7 @@ def test_a_failed_order_fails_the_command_only_when_asked(flag, status, shop: Sh
     assert inside("tail", "order", "DH2", *flag).status == status
 
 
-#: Of a kind that nothing here knows how to draw.
+#: A message of a kind that tail has no drawing for.
 NOTE = Update(
     channels.Channel(channels.Scope.ORDER, 7, "note"),
     {"orderId": 7, "text": "a\x1b[2J", "timestamp": 1},
@@ -64,7 +66,7 @@ def test_a_message_is_one_line(message, shown):
     assert line(Update(message.channel, message.data(), False)) == shown
 
 
-def test_a_kind_that_is_not_drawn_is_still_told():
+def test_a_kind_that_is_not_drawn_is_still_shown():
     stream = io.StringIO()
     bars.draw(stream, [NOTE], {}, color=False)
 
@@ -106,7 +108,7 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
     assert process.returncode == 0
 
 
-def test_an_end_that_nobody_published_is_found_in_the_database(shop: Shop, redis_url: str, monkeypatch):
+def test_an_end_that_was_not_published_is_found_in_the_database(shop: Shop, redis_url: str, monkeypatch):
     monkeypatch.setattr(follow, "_ASK_SECONDS", 0.1)
     shop.order("DH1", courses=1)
     subject = follow.find_task(shop.engine, 1)
@@ -135,7 +137,7 @@ def test_hostile_text_is_only_text(shop: Shop, redis_url: str, orderctl: Program
     assert "\u202e" not in ended.out
 
 
-def test_silence_ends_it_after_the_stall_timeout(shop: Shop, inside: Program):
+def test_the_stall_timeout_ends_it_when_no_message_arrives(shop: Shop, inside: Program):
     shop.order("DH1")
 
     ended = inside("tail", "order", "DH1", "--stall-timeout", "1s")
@@ -165,7 +167,7 @@ def test_a_pattern_chooses_channels(shop: Shop, redis_url: str, inside: Program)
     assert {json.loads(line)["type"] for line in ended.out.splitlines()} == {"status"}
 
 
-def test_a_pattern_that_names_no_channel_of_ours_is_refused(inside: Program):
+def test_a_pattern_that_matches_no_channel_is_refused(inside: Program):
     ended = inside("tail", "pattern", "rq:*")
 
     assert ended.status == 2

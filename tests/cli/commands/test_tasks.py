@@ -109,7 +109,7 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
     shop.do(lambda connection: shop._end(connection, 2))
     assert shop.find("DH1").order_status == "failed"
 
-    ended = inside("tasks", "retry", "2", "--reason", "server mended", "-o", "json")
+    ended = inside("tasks", "retry", "2", "--reason", "server repaired", "-o", "json")
 
     assert ended.status == 0
     assert json.loads(ended.out) == [
@@ -126,7 +126,7 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
     assert (shop.task(2).attempt, shop.task(2).max_attempts) == (3, 6)
     assert shop.find("DH1").order_status == "processing"
     retried = next(event for event in shop.events("DH1") if event.event_type == "task_retried")
-    assert retried.details["reason"] == "server mended"
+    assert retried.details["reason"] == "server repaired"
     assert "@" in retried.actor
     assert redis.from_url(redis_url).lrange("rq:queue:downloads", 0, -1) == [b"task-2-3"]
 
@@ -162,7 +162,7 @@ def test_a_bulk_needs_consent_and_takes_ids_or_selectors(verb, shop: Shop, insid
 
 
 @ONE_KIND
-def test_an_empty_selection_is_no_error(shop: Shop, inside: Program):
+def test_an_empty_selection_is_not_an_error(shop: Shop, inside: Program):
     shop.order("DH1")
 
     ended = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
@@ -171,7 +171,7 @@ def test_an_empty_selection_is_no_error(shop: Shop, inside: Program):
 
 
 @ONE_KIND
-def test_part_of_a_bulk_that_fails_is_told_and_does_not_stop_the_rest(shop: Shop, inside: Program):
+def test_a_failed_part_of_a_bulk_change_is_reported_and_does_not_stop_the_rest(shop: Shop, inside: Program):
     shop.order("DH1", courses=3)
     shop.fail(1)
     shop.complete(2)

@@ -42,7 +42,7 @@ def test_a_queue_is_paused_and_resumed(shop: Shop, inside: Program):
     assert "was not paused" in inside("worker", "resume").err
 
 
-def test_a_supervisor_that_nobody_knows_is_not_found(shop: Shop, inside: Program):
+def test_an_unknown_supervisor_is_not_found(shop: Shop, inside: Program):
     ended = inside("worker", "stop", "nobody", "--yes")
 
     assert ended.status == 3
@@ -53,7 +53,7 @@ def test_stopping_asks_first(shop: Shop, inside: Program):
     assert inside("worker", "stop", "nobody").status == 2
 
 
-def test_supervisors_are_listed_with_what_they_said(shop: Shop, redis_url: str, inside: Program):
+def test_supervisors_are_listed_with_their_heartbeat(shop: Shop, redis_url: str, inside: Program):
     client = broker.brisk(redis_url)
     sign = {
         "name": "web1-7",
