@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import audit, channels, database, outbox, publications
 from orderctl.audit import NewEvent, Origin
+from orderctl.counting import counted
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
@@ -200,7 +201,8 @@ def _postpone(engine: Engine, entry: Entry, error: Exception, report: SendReport
 
 
 def _give_up(connection: Connection, entry: Entry, text: str) -> None:
-    _log.error("gave up sending %s (tries: %d): %s", entry.dedup_key, entry.attempts, text)
+    tries = counted(entry.attempts, "try", "tries")
+    _log.error("gave up sending %s after %s: %s", entry.dedup_key, tries, text)
     if outbox.mark_sent(connection, entry, remark=f"given up: {text}") and entry.kind in _MAILS:
         _record_mail(connection, entry, EventType.EMAIL_FAILED, {"error": text})
 

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Connection, select
 
 from orderctl import database, failures, faultpoints, orders, tasks
+from orderctl.counting import counted
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
 from orderctl.states import EventType, Severity, TaskStatus
@@ -59,7 +60,7 @@ def summary(connection: Connection, order_id: int) -> Letter:
         task for task in tasks.of_orders(connection, [order.id]) if task.status != TaskStatus.CANCELLED
     ]
     rows = tuple(_course(task) for task in courses)
-    total = "1 course" if order.total_tasks == 1 else f"{order.total_tasks} courses"
+    total = counted(order.total_tasks, "course")
     text = f"Your order {order.order_code}: {order.completed_tasks} of {total} ready."
     apology = ("We are looking into the courses that failed.",) if order.failed_tasks else ()
     return Letter(order.user_email, f"Order {order.order_code}: {order.order_status}", (text, *apology), rows)
