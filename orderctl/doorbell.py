@@ -1,4 +1,4 @@
-"""The RQ queue: a doorbell that wakes a worker, never the truth about what is to be done."""
+"""The doorbell: RQ jobs that wake a worker. Which tasks are to be done is known to the database alone."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from orderctl import broker, channels, faultpoints, publications
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
 
-#: The only function that our workers run, by its name on the wire: what was queued before an upgrade runs after it.
+#: The only function that orderctl's workers run, by its name in the queue. It never changes, so that jobs
+#: queued before an upgrade run after it.
 FUNCTION: Final = "orderctl.jobs.run_task"
-#: Time in which a worker that was woken claims its task, in whole seconds.
-_PATIENCE_SECONDS: Final = 3
-#: A queue longer than this is not read to see what stands in it: ringing twice does no harm.
+#: Time within which a worker that has taken a job claims its task, in whole seconds.
+_CLAIM_SECONDS: Final = 3
+#: A queue longer than this is not read to look for existing jobs: a second job for a task does no harm.
 _LONG_QUEUE: Final = 50_000
 
 
 def job_id(task_id: int, attempt: int) -> str:
-    """The job that rings for a task which has had so many attempts."""
+    """Return the id of the job for a task that has had this number of attempts."""
     return f"task-{task_id}-{attempt}"
 
 
 def after_commit(client: redis.Redis, queue_name: str, moved: Sequence[Moved]) -> None:
-    """Publish what has moved, and wake a worker for each task that waits and is ours to run.
+    """Publish status changes, and wake a worker for each waiting task that orderctl is to run.
 
     Args:
         client: A Redis client.
         queue_name: The RQ queue.
-        moved: What was committed.
+        moved: The changes that were committed.
 
     Raises:
-        RedisUnavailable: When Redis does not answer. Supervisors ring later.
+        RedisUnavailable: Redis does not answer. A supervisor wakes the workers later.
     """
     publications.changes(client, [message for one in moved for message in one.messages])
     tasks = [task for one in moved for task in one.tasks]
@@ -51,13 +52,13 @@ def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]])
     Args:
         client: A Redis client.
         queue_name: The RQ queue.
-        bells: Task ids, each with the number of attempts it has had.
+        bells: Task ids, each with the number of attempts that the task has had.
 
     Returns:
-        The ids of the tasks that were rung for.
+        The ids of the tasks for which a job was queued.
 
     Raises:
-        RedisUnavailable: When Redis does not answer. What was not rung is rung by reconcile later.
+        RedisUnavailable: Redis does not answer. Reconcile queues the missing jobs later.
     """
     with broker.translating():
         queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
@@ -65,11 +66,11 @@ def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]])
         return [task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting)]
 
 
-def silent(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> set[int]:
-    """Those of the given tasks that have no job in the queue; nothing is changed.
+def without_job(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> set[int]:
+    """Return the ids of those tasks that have no job in the queue, without changing anything.
 
     Raises:
-        RedisUnavailable: When Redis does not answer.
+        RedisUnavailable: Redis does not answer.
     """
     with broker.translating():
         queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
@@ -94,15 +95,16 @@ def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> 
 
 
 def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
-    """Ring although the job's hash is there, unless it stands in the queue or was taken a moment ago."""
+    """Queue a job although its hash exists, unless it is in the queue or was taken a moment ago."""
     if queue.connection.lpos(queue.key, name) is not None or queue.connection.exists(channels.rung(name)):
         return False
-    # The worker that took it died. One ring too many only finds the task taken; one too few would lose it.
+    # The worker that took the job died. A job too many finds the task claimed; a job too few would lose the
+    # task.
     queue.connection.delete(Job.key_for(name))
     faultpoints.point("doorbell.forgotten")
     try:
         _enqueue(queue, task_id, name)
-    except DuplicateJobError:  # at this very moment a worker wrote into the hash, or somebody else has rung
+    except DuplicateJobError:  # just now a worker wrote into the hash, or another process queued the job
         return False
     return True
 
@@ -115,9 +117,9 @@ def _enqueue(queue: Queue, task_id: int, name: str) -> None:
         job_id=name,
         unique=True,
         result_ttl=0,
-        failure_ttl=0,  # else a failed job's hash blocks its id for a year
+        failure_ttl=0,  # else the hash of a failed job blocks its id for a year
         job_timeout=-1,  # else a download ends after 180 s
     )
     faultpoints.point("enqueue.after")
-    # A worker that takes it now needs a moment to claim the task.
-    queue.connection.set(channels.rung(name), 1, ex=_PATIENCE_SECONDS)
+    # A worker that takes the job now needs a moment to claim the task.
+    queue.connection.set(channels.rung(name), 1, ex=_CLAIM_SECONDS)

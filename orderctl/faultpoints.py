@@ -1,14 +1,15 @@
-"""Fault points: named places where a test makes this process die, hang or fail. In production they do nothing.
+"""Fault points: named places in the code where a test can make this process die, hang or fail.
 
-``ORDERCTL_FAULTS=commit.after:kill@2,rename.before:raise`` says at which pass of which point what happens:
+In production they do nothing. ``ORDERCTL_FAULTS=commit.after:kill@2,rename.before:raise`` defines the action
+for a point, and the pass at which it happens (here the second pass of ``commit.after``). The actions:
 
 * ``kill``: SIGKILL, as the kernel's out-of-memory killer would.
-* ``exit``: the process ends without cleaning up.
-* ``hang``: it stops for good, as if SIGSTOPped; the test kills it or looks what it missed.
+* ``exit``: the process ends without any cleanup.
+* ``hang``: it sleeps forever, as after SIGSTOP, until the test kills it.
 * ``raise``: an I/O error (EIO).
-* ``lose``: the connection to the database is lost, so that nobody knows what became of the last command.
+* ``lose``: the connection to the database is lost, and the result of the last statement is unknown.
 
-The names stand in the code alone; ``tests/faults`` collects them and has a test for each.
+The names are in the code only. ``tests/faults`` collects them and has a test for each.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from typing import Final, NoReturn
 from orderctl import environment
 from orderctl.errors import DatabaseUnavailable, Misconfigured
 
-#: Exit code of ``exit``, which nothing else uses.
+#: Exit code of the action ``exit``; nothing else uses it.
 EXIT: Final = 86
 
 
 class _Fault:
-    """What happens at the n-th pass of one point."""
+    """The action at the n-th pass of a point."""
 
     def __init__(self, name: str, action: str, at: int) -> None:
         self.name = name
@@ -74,10 +75,10 @@ def point(name: str) -> None:
     """Pass a point; nothing happens unless a test has armed it.
 
     Args:
-        name: The point, a literal, unique in the code.
+        name: The name of the point, a literal, unique in the code.
 
     Raises:
-        Misconfigured: When ORDERCTL_FAULTS cannot be read.
+        Misconfigured: ORDERCTL_FAULTS is not valid.
     """
     armed = arm(environment.faults()) if _armed is None else _armed
     if armed and name in armed:
@@ -85,10 +86,10 @@ def point(name: str) -> None:
 
 
 def arm(text: str) -> dict[str, _Fault]:
-    """Say what happens from now on, as ORDERCTL_FAULTS does; empty: nothing.
+    """Set the actions from a text like ORDERCTL_FAULTS; an empty text removes all.
 
     Raises:
-        Misconfigured: When it cannot be read.
+        Misconfigured: The text is not valid.
     """
     global _armed  # noqa: PLW0603 - read once, at the first point
     _armed = dict(_parse(part) for part in text.split(",") if part)

@@ -1,4 +1,4 @@
-"""Watching a task or an order until it ends: what the database says, then what the channels tell."""
+"""Watch a task or an order until it ends: its state in the database, then the messages on its channels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from orderctl.states import ENDED_ORDER, ENDED_TASK
 from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
 from orderctl.tasks import Task
 
-#: How often the database is asked, at least, whether the subject has ended; others write into it, too.
+#: Maximum time between two looks into the database, in seconds: other programs may end the subject without a
+#: message.
 _ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is watched: an order with its tasks, or one task.
+    """The subject that is watched: an order with its tasks, or one task.
 
     Attributes:
-        channels: To listen to.
-        labels: What people call the order and its tasks.
+        channels: The channels to listen to.
+        labels: The names of the order and its tasks for the screen.
     """
 
     scope: Scope
@@ -36,7 +37,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A message; ``snapshot`` when it was sent before we listened."""
+    """A message; ``snapshot`` is True if it was sent before the subscription."""
 
     channel: Channel
     data: Data
@@ -45,14 +46,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something to know about the watching itself."""
+    """A remark about the subscription itself, such as a lost connection."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The subject has ended, says the database."""
+    """The end of the subject, as the database has it."""
 
     scope: Scope
     id: int
@@ -62,40 +63,40 @@ class End:
 
 @dataclass(slots=True)
 class Patience:
-    """How long to wait, in seconds; None for ever.
+    """The limits of waiting, in seconds; None: no limit.
 
     Attributes:
-        total: For the end.
-        silence: Between two messages.
+        total: The maximum time until the end.
+        idle: The maximum time between two messages.
     """
 
     total: float | None = None
-    silence: float | None = None
+    idle: float | None = None
     began: float = 0.0
-    heard: float = 0.0
+    last_message: float = 0.0
 
     def start(self) -> None:
-        """Begin to wait."""
-        self.began = self.heard = clock.elapsed()
+        """Start the clock of both limits."""
+        self.began = self.last_message = clock.elapsed()
 
     def check(self) -> None:
-        """See whether it is at its end.
+        """Check the limits.
 
         Raises:
-            TimedOut: When it is.
+            TimedOut: A limit is exceeded.
         """
         now = clock.elapsed()
         if self.total is not None and now - self.began > self.total:
             raise TimedOut(f"still unfinished after {self.total:g} s")
-        if self.silence is not None and now - self.heard > self.silence:
-            raise TimedOut(f"no message for {self.silence:g} s", hint="orderctl worker list")
+        if self.idle is not None and now - self.last_message > self.idle:
+            raise TimedOut(f"no message for {self.idle:g} s", hint="orderctl worker list")
 
 
 def find_task(engine: Engine, task_id: int) -> Subject:
-    """The task of that id as a subject.
+    """Return the task with this id as a subject.
 
     Raises:
-        TaskNotFound: When there is none.
+        TaskNotFound: The task does not exist.
     """
     with database.reading(engine) as connection:
         task = tasks.find(connection, task_id)
@@ -104,21 +105,21 @@ def find_task(engine: Engine, task_id: int) -> Subject:
 
 
 def find_order(engine: Engine, reference: str) -> Subject:
-    """The order of that code or id as a subject.
+    """Return the order with this code or id as a subject.
 
     Raises:
-        OrderNotFound: When there is none.
+        OrderNotFound: The order does not exist.
     """
     with database.reading(engine) as connection:
         order = orders.find(connection, reference)
         own = tasks.of_orders(connection, [order.id])
-    heard = list(channels.of_subject(Scope.ORDER, order.id))
+    listened = list(channels.of_subject(Scope.ORDER, order.id))
     for task in own:
-        heard += channels.of_subject(Scope.TASK, task.id)
+        listened += channels.of_subject(Scope.TASK, task.id)
     labels = {(Scope.ORDER, order.id): order.order_code} | {
         (Scope.TASK, task.id): _label(task) for task in own
     }
-    return Subject(Scope.ORDER, order.id, tuple(heard), labels)
+    return Subject(Scope.ORDER, order.id, tuple(listened), labels)
 
 
 def _label(task: Task) -> str:
@@ -128,21 +129,21 @@ def _label(task: Task) -> str:
 def watch(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark | End]:
     """Watch a subject until it ends.
 
-    The database is asked first, then again once the subscription stands (what ended in between was never
-    published to us), and from time to time after that.
+    The database is asked first, again after the subscription (the messages of an end in between are missed),
+    and then from time to time.
 
     Args:
-        engine: The database.
-        url: Of Redis; asked for only when the subject has not ended.
-        subject: From :func:`find_task` or :func:`find_order`.
-        patience: How long to wait.
+        engine: The engine of the database.
+        url: The URL of Redis; used only if the subject has not ended.
+        subject: A subject from :func:`find_task` or :func:`find_order`.
+        patience: The limits of waiting.
 
     Yields:
-        What happens, :class:`End` last.
+        The messages and remarks; :class:`End` last.
 
     Raises:
-        TimedOut: When the patience is at its end.
-        RedisUnavailable: When Redis does not answer at first.
+        TimedOut: A limit of ``patience`` is exceeded.
+        RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
     ended = _find_end(engine, subject)
@@ -156,7 +157,7 @@ def watch(engine: Engine, url: str, subject: Subject, patience: Patience) -> Ite
 def _listen(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark]:
     asked = clock.elapsed()
     for event in subscribe(url, subject.channels, tick=0.5):
-        yield from _told(event, patience)
+        yield from _updates(event, patience)
         if _may_have_ended(event, subject) or clock.elapsed() - asked > _ASK_SECONDS:
             asked = clock.elapsed()
             if _find_end(engine, subject) is not None:
@@ -164,28 +165,28 @@ def _listen(engine: Engine, url: str, subject: Subject, patience: Patience) -> I
 
 
 def watch_patterns(url: str, patterns: Sequence[str], patience: Patience) -> Iterator[Update | Remark]:
-    """Watch all channels of these patterns, until the caller has had enough.
+    """Watch all channels that match these patterns, until the caller closes the iterator.
 
     Raises:
-        TimedOut: When the patience is at its end.
-        RedisUnavailable: When Redis does not answer at first.
+        TimedOut: A limit of ``patience`` is exceeded.
+        RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
     for event in subscribe(url, (), patterns, tick=0.5):
-        yield from _told(event, patience)
+        yield from _updates(event, patience)
 
 
 def in_words(channel: Channel, data: Data) -> str:
-    """A message as text, for kinds that are not drawn in a way of their own: ``note: text=Hello``."""
+    """Return a message as text, for kinds that have no display of their own: ``note: text=Hello``."""
     known = {channels.id_name(channel.scope), "timestamp"}
     fields = (f"{name}={value}" for name, value in data.items() if name not in known and value is not None)
     return f"{channel.kind}: {', '.join(fields)}"
 
 
-def _told(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:
+def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:
     match event:
         case Message():
-            patience.heard = clock.elapsed()
+            patience.last_message = clock.elapsed()
             yield Update(event.channel, event.data, event.snapshot)
         case Reconnecting():
             yield Remark(f"connection lost, trying again: {event.error}")

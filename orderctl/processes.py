@@ -11,16 +11,16 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; to be called first thing in the child.
+    """Make the kernel kill this process when its parent ends. Call it first in the child.
 
-    The setting does not survive a fork, and it fires when the parent's *thread* that forked ends: fork
-    from the main thread. A parent that ended before the call is noticed, too.
+    The setting does not survive a fork. It takes effect when the parent's *thread* that forked ends, so fork
+    from the main thread. If the parent ended before the call, this process kills itself.
 
     Args:
-        parent: Process id of the parent, taken before the fork.
+        parent: The process id of the parent, read before the fork.
 
     Raises:
-        OSError: When the kernel refuses.
+        OSError: The kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:

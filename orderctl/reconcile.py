@@ -104,7 +104,7 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
         expired = [_expired_finding(row.id, row.order_id, row.worker) for row in _expired(connection)]
         due = _due(connection, settings)
         orders_found = [*_unended_findings(connection), *_without_tasks(connection), *_late(connection)]
-    silent = doorbell.silent(
+    silent = doorbell.without_job(
         client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
     )
     unrung = [_unrung_finding(task_id, order_id) for task_id, order_id, _ in due if task_id in silent]

@@ -70,4 +70,4 @@ def test_somebody_who_rings_at_the_same_moment_is_no_error(
 def test_tells_who_is_not_rung_for(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
 
-    assert doorbell.silent(client, QUEUE, [(1, 0), (1, 1), (2, 0)]) == {1, 2}
+    assert doorbell.without_job(client, QUEUE, [(1, 0), (1, 1), (2, 0)]) == {1, 2}
