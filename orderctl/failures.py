@@ -1,4 +1,4 @@
-"""The error bridge: whatever ends a task badly goes into its row, the audit log, the channel and a mail."""
+"""The error bridge: a failure of a task goes into its row, the audit log, the channel and an alert mail."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, ErrorType, EventTyp
 
 _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
-#: Longest pause before an automatic retry, in seconds, and the first one.
+#: Maximum pause before an automatic retry, and the maximum of the first one, in seconds.
 _RETRY_CAP: Final = 300.0
 _RETRY_BASE: Final = 5.0
-#: At most one alert mail for a fingerprint in this time.
+#: At most one alert mail for each fingerprint in this number of seconds.
 ALERT_SECONDS: Final = 3600
 
 _BY_ERRNO: Final = {
@@ -52,7 +52,7 @@ _BY_CLASS: Final[tuple[tuple[type[BaseException], ErrorType], ...]] = (
     (socket.gaierror, ErrorType.NETWORK),
     (ssl.SSLError, ErrorType.NETWORK),
 )
-#: The words are a contract with the shop's older workers, in this order.
+#: The words and their order are a contract with the shop's older workers.
 _BY_WORDS: Final = (
     (re.compile("disk|space", re.IGNORECASE), ErrorType.DISK_SPACE),
     (re.compile("authentication|token", re.IGNORECASE), ErrorType.AUTHENTICATION),
@@ -60,7 +60,7 @@ _BY_WORDS: Final = (
     (re.compile("network|connection", re.IGNORECASE), ErrorType.NETWORK),
     (re.compile("permission", re.IGNORECASE), ErrorType.PERMISSION),
 )
-#: What differs between two failures of the same kind: URLs, quoted texts, paths, hex and plain numbers.
+#: What may differ between two failures of the same kind: URLs, quoted texts, paths, hex and decimal numbers.
 _VARIABLE: Final = re.compile(
     r"https?://\S+|'[^']*'|\"[^\"]*\"|/[\w.\-/]+|0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE
 )
@@ -68,7 +68,7 @@ _VARIABLE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task failed, as the audit log keeps it."""
+    """The reason why a task failed, as the audit log stores it."""
 
     error_type: ErrorType
     message: str
@@ -77,11 +77,11 @@ class Failure:
 
     @property
     def transient(self) -> bool:
-        """Whether another attempt by itself makes sense."""
+        """Whether an automatic retry makes sense."""
         return self.error_type in TRANSIENT
 
     def details(self, attempt: int) -> dict[str, Any]:
-        """The contract's details of ``download_failed``."""
+        """Return the details of the event ``download_failed``, as the contract defines them."""
         return {
             "error_message": self.message,
             "error_type": self.error_type.value,
@@ -93,14 +93,14 @@ class Failure:
 
 
 def describe(exception: BaseException) -> Failure:
-    """What is known of an exception: its type, message, fingerprint and stack. Never fails itself."""
+    """Return the error type, message, fingerprint and stack trace of an exception. Never raises."""
     message = shop_tables.storable(_text(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
     stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:]
     return Failure(classify(exception), message, fingerprint(exception), shop_tables.storable(stack))
 
 
 def classify(exception: BaseException) -> ErrorType:
-    """Why a task failed: what the exception says of itself, its errno, its class, then the words in it."""
+    """Return the error type: by the exception's ``error_type``, errno, class, or the words of its message."""
     own = getattr(exception, "error_type", None)
     if isinstance(own, str) and own in set(ErrorType):
         return ErrorType(own)
@@ -115,7 +115,7 @@ def classify(exception: BaseException) -> ErrorType:
 
 
 def fingerprint(exception: BaseException) -> str:
-    """16 hex digits that are the same for failures of the same kind: class, innermost frame, message."""
+    """Return 16 hex digits that are equal for failures with the same class, innermost frame and message."""
     frames = traceback.extract_tb(exception.__traceback__)
     frame = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].name}" if frames else ""
     normalised = _VARIABLE.sub("#", _text(exception)[:_MAX_MESSAGE]).strip().lower()[:500]
@@ -126,30 +126,30 @@ def fingerprint(exception: BaseException) -> str:
 def _text(exception: BaseException) -> str:
     try:
         return str(exception)
-    except Exception:  # noqa: BLE001 - an exception of a stranger's handler
+    except Exception:  # noqa: BLE001 - an exception class of the shop's handler may fail here
         return type(exception).__name__
 
 
 def lost_worker(worker: str | None) -> Failure:
-    """The failure of a task whose worker died at its last attempt."""
+    """Return the failure of a task whose worker died in the last attempt."""
     text = f"WORKER_LOST\n{ErrorType.WORKER_LOST}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Failure(ErrorType.WORKER_LOST, f"worker {worker or '?'} was lost while it ran the task", digest)
 
 
 def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transient: bool) -> Moved:
-    """End an attempt badly: back to waiting when it is worth another, else the task has failed for good.
+    """End an attempt with a failure: the task waits for another attempt, or has failed permanently.
 
-    Safe to run again when it is not known whether the commit happened.
+    It can run again if it is not known whether the commit happened.
 
     Args:
         connection: In a transaction of its own.
-        claim: The task.
-        failure: Why.
-        retry_transient: Whether transient failures are tried again while attempts are left.
+        claim: The claim on the task.
+        failure: The reason.
+        retry_transient: Whether transient failures are retried while attempts are left.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     order, task = leases.hold(connection, claim)
     again = retry_transient and failure.transient and claim.attempt < claim.max_attempts
@@ -165,45 +165,45 @@ def report(
     source: Source = Source.WORKER,
     actor: str | None = None,
 ) -> Moved:
-    """End a task badly that a foreign worker runs, without lease or retry.
+    """Mark a task as failed that a worker of the shop's runs, without a lease and without a retry.
 
     Args:
         connection: In a transaction of its own.
         task_id: The task.
-        failure: Why.
-        source: Which part of orderctl was told.
-        actor: Who tells it.
+        failure: The reason.
+        source: The part of orderctl that received the report.
+        actor: Who reports the failure.
 
     Returns:
-        What to publish; nothing when the task had ended before.
+        What to publish; nothing if the task had ended already.
 
     Raises:
-        TaskNotFound: When there is none.
+        TaskNotFound: The task does not exist.
     """
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in UNFINISHED:
         return NOTHING
     what = failed(task, failure, Origin(source, actor))
-    return lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order) or NOTHING
+    return lifecycle.move(connection, task, what, lifecycle.unchanged(task), order) or NOTHING
 
 
 def failed(
     task: TaskState, failure: Failure, origin: Origin, *, key: str | None = None, again: bool = False
 ) -> Move:
-    """The move of a task that failed: into its row, the audit log, the channel, the webhook and a mail.
+    """Return the move of a failed task, with its row, audit event, channel message, webhook and alert mail.
 
     Args:
         task: The task.
-        failure: Why.
-        origin: Who found it.
-        key: Unique name of this failure; None: each counts.
-        again: Whether it waits for another attempt.
+        failure: The reason.
+        origin: Who detected the failure.
+        key: The dedup key of this failure; None: the same failure may be recorded several times.
+        again: Whether the task waits for another attempt.
     """
 
     def also(connection: Connection) -> None:
         _alert(connection, task, failure)
         if not again:
-            _tell(connection, task, failure, key or f"task:{task.id}:{uuid.uuid4()}")
+            _queue_webhook(connection, task, failure, key or f"task:{task.id}:{uuid.uuid4()}")
 
     return Move(
         TaskStatus.PENDING if again else TaskStatus.FAILED,
@@ -229,12 +229,12 @@ def _values(failure: Failure, attempt: int, *, again: bool) -> dict[str, Any]:
 
 
 def _pause(attempt: int) -> float:
-    """Full jitter: a random part of a pause that doubles with each attempt."""
+    """Return a random part (full jitter) of a pause that doubles with each attempt, in seconds."""
     return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** (attempt - 1)))
 
 
 def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
-    """Ask for a mail to the admin: at once, then at most one for a fingerprint in an hour."""
+    """Queue an alert mail to the admin: the first at once, then one per fingerprint and hour at most."""
     if failure.error_type not in ALERTING:
         return
     payload = {
@@ -249,7 +249,7 @@ def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
     )
 
 
-def _tell(connection: Connection, task: TaskState, failure: Failure, key: str) -> None:
+def _queue_webhook(connection: Connection, task: TaskState, failure: Failure, key: str) -> None:
     payload = {
         "event": "task_failed",
         "orderId": task.order_id,

@@ -1,7 +1,8 @@
-"""What a worker does with a task: claim, heartbeat, advance, finish, release; each fenced by its token.
+"""What a worker does with a task: claim, heartbeat, advance, finish, release. The token fences each write.
 
-Times are the database's, never a host's. Whoever ends a task locks its order first. The event of an
-attempt's end is unique: it is how an outcome that got lost with the connection is found again.
+All times come from the database's clock, never from a host's. A transaction that ends a task locks its order
+first. The event of an attempt's end has a unique key, so that after a lost connection the outcome can be
+looked up.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from orderctl.states import (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A task that is ours while the lease holds; ``token`` fences every write."""
+    """A worker's claim on a task, valid while the lease holds; ``token`` is the fencing token."""
 
     task_id: int
     order_id: int
@@ -47,14 +48,14 @@ class Claim:
     messages: tuple[StatusChange, ...] = ()
 
     def task(self, status: str) -> TaskState:
-        """The task, of that status."""
+        """Return the task with this status."""
         return TaskState(
             self.task_id, self.order_id, self.order_code, self.title, self.course_url, status,
             self.attempt, self.max_attempts, managed=True, worker=self.worker, lease_token=self.token, lease_until=None,
         )  # fmt: skip
 
     def key(self, event: str) -> str:
-        """The dedup key of an event of this attempt."""
+        """Return the dedup key of an event of this attempt."""
         return self.task(self.previous_status).key(event)
 
 
@@ -69,20 +70,20 @@ def claim(
 ) -> Claim | None:
     """Take a waiting task for one worker.
 
-    A single compare-and-set: of any number of workers that try at once, one gets the task. With a token it
-    is safe to run again when it is not known whether the commit happened: the same claim comes of it.
+    This is a single compare-and-set: if several workers try at the same time, one of them gets the task. If
+    it is not known whether the commit happened, call it again with the same token: it returns the same claim.
 
     Args:
         connection: In a transaction of its own.
         task_id: The task.
-        worker: Name of the worker, for the audit log and ``worker list``.
-        lease_seconds: How long the claim holds without a heartbeat.
-        take_all: Take tasks, too, that were not given to us.
-        token: Fences every write; a new one when None.
+        worker: The name of the worker, for the audit log and ``worker list``.
+        lease_seconds: Seconds for which the claim is valid without a heartbeat.
+        take_all: Also take tasks that are not managed by orderctl.
+        token: The fencing token; a new one when None.
 
     Returns:
-        The claim with its fencing token, or None when the task is not waiting (any more), not due, not
-        ours, or its order is not paid or is cancelled.
+        The claim with its fencing token, or None if the task is not waiting, not due or not managed by
+        orderctl, or if its order is not paid or is cancelled.
     """
     try:
         order, task = lifecycle.hold(connection, task_id)
@@ -122,10 +123,10 @@ def _take(
 
 
 def beat(connection: Connection, claim: Claim, lease_seconds: float) -> None:
-    """Hold the lease for so many seconds from now.
+    """Extend the lease to this number of seconds from now.
 
     Raises:
-        LeaseLost: When it is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     held = {"lease_until": database.utc_now(lease_seconds)}
     if not lifecycle.write(connection, claim.task_id, _fence(claim), held):
@@ -135,16 +136,16 @@ def beat(connection: Connection, claim: Claim, lease_seconds: float) -> None:
 def enrolled(
     connection: Connection, claim: Claim, *, title: str | None, details: dict[str, Any]
 ) -> StatusChange:
-    """Say that it is known what there is to download.
+    """Record that the worker has found out which files there are to download.
 
     Args:
         connection: In a transaction of its own.
-        claim: The task.
-        title: The course's title, kept where the task has none.
+        claim: The claim on the task.
+        title: The course's title; it is stored if the task has none.
         details: What was found, for the audit log.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     what = Move(
         TaskStatus.ENROLLED,
@@ -159,10 +160,10 @@ def enrolled(
 
 
 def started(connection: Connection, claim: Claim) -> StatusChange:
-    """Say that the download begins.
+    """Record that the download starts.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     what = Move(
         TaskStatus.DOWNLOADING,
@@ -175,7 +176,7 @@ def started(connection: Connection, claim: Claim) -> StatusChange:
 
 
 def _advance(connection: Connection, claim: Claim, previous: str, what: Move) -> StatusChange:
-    """A step that cannot end the order, so that the order is not held."""
+    """Move the task to a status that cannot end the order, so the order is not held."""
     moved = lifecycle.move(connection, claim.task(previous), what, _fence(claim))
     if moved is None:
         raise _lost(claim)
@@ -186,19 +187,19 @@ def _advance(connection: Connection, claim: Claim, previous: str, what: Move) ->
 def complete(
     connection: Connection, claim: Claim, *, folder_name: str, drive_link: str | None, details: dict[str, Any]
 ) -> Moved:
-    """End a task well, and with it perhaps its order.
+    """Mark a task as completed, and end its order if this was the last task.
 
-    Safe to run again when it is not known whether the commit happened.
+    It can run again if it is not known whether the commit happened.
 
     Args:
         connection: In a transaction of its own.
-        claim: The task.
-        folder_name: Where its files are, below the download directory.
-        drive_link: Where the customer finds them.
-        details: Anything further for the audit log.
+        claim: The claim on the task.
+        folder_name: The folder of its files, below the download directory.
+        drive_link: The URL where the customer finds the files.
+        details: Further details for the audit log.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     order, task = hold(connection, claim)
     what = Move(
@@ -213,10 +214,10 @@ def complete(
 
 
 def release(connection: Connection, claim: Claim, *, reason: str) -> Moved:
-    """Give a task back, so that another worker takes it at once; the attempt does not count.
+    """Release a task, so that another worker can take it at once; the attempt does not count.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     order, task = hold(connection, claim)
     what = Move(
@@ -234,7 +235,7 @@ def hold(connection: Connection, claim: Claim) -> tuple[OrderState, TaskState]:
     """Hold the claimed task and its order until the transaction ends.
 
     Raises:
-        LeaseLost: When one of them is gone.
+        LeaseLost: The task or its order does not exist any more.
     """
     try:
         return lifecycle.hold(connection, claim.task_id, claim.order_id)
@@ -243,10 +244,10 @@ def hold(connection: Connection, claim: Claim) -> tuple[OrderState, TaskState]:
 
 
 def finish(connection: Connection, claim: Claim, order: OrderState, task: TaskState, what: Move) -> Moved:
-    """End an attempt. An end that is written already, and whose answer was lost, is none.
+    """End an attempt. If this end was committed already and only the reply was lost, nothing is written.
 
     Raises:
-        LeaseLost: When the lease is somebody else's by now.
+        LeaseLost: Another worker has the task now.
     """
     moved = lifecycle.move(connection, task, what, _fence(claim), order)
     if moved is not None:

@@ -1,9 +1,9 @@
-"""Every move of a task and of an order, written once.
+"""All moves of tasks and orders from status to status. No other module writes a status.
 
-A move is part of a transaction: the order is held first, the task's row is written behind its fence, an audit
-event tells it, and the order begins, opens again or ends where that follows. What is to be done after the commit
-comes back as :class:`Moved`. ``tasks`` (admins), ``leases`` and ``failures`` (workers), ``reconcile`` and
-``payments`` say only what happens.
+A move is part of a transaction. The order is locked first, then the task's row is written if it still meets
+the fence, an audit event is written, and the order is started, reopened or ended if that follows. What is to
+be done after the commit is returned as :class:`Moved`. The callers ``tasks`` (admins), ``leases`` and
+``failures`` (workers), ``reconcile`` and ``payments`` only describe the move.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from orderctl.states import (
     order_end,
 )
 
-#: Statuses in which a worker holds a lease; every other move frees it.
+#: Statuses in which a worker holds a lease; a move to any other status ends the lease.
 _LEASED: Final = (TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
 
 Conditions = Sequence[ColumnElement[bool]]
@@ -44,7 +44,7 @@ Conditions = Sequence[ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """Where a task stands: what whoever moves it has to know."""
+    """The state of a task, as far as a move needs it."""
 
     id: int
     order_id: int
@@ -61,41 +61,41 @@ class TaskState:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
-        """The task of a row; what the shop wrote there may be NULL."""
+        """Make a task from a row; columns written by the shop may be NULL."""
         return cls(**{**row, "status": row["status"] or "", "managed": bool(row["managed"])})
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name of the task for people: its title, else its URL."""
         return self.title or self.course_url
 
     @property
     def leased(self) -> bool:
-        """Whether a worker holds it."""
+        """Whether a worker holds a lease on the task."""
         return self.lease_until is not None
 
     def key(self, event: str) -> str:
-        """The dedup key of an event of its present attempt."""
+        """Return the dedup key of an event of the current attempt."""
         return f"task:{self.id}:attempt:{self.attempt}:{event}"
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What happens to a task.
+    """A change of a task's status, with all that belongs to it.
 
     Attributes:
-        status: Where it stands afterwards.
-        event: What the audit log calls it.
-        origin: Who moves it.
-        values: Further columns of its row. A waiting task is due at once, and a task that nobody works at has
-            no lease, where they do not say otherwise.
-        words: What the event's message needs besides the task's name.
-        details: For the audit log.
+        status: The new status.
+        event: The type of the audit event.
+        origin: Who moves the task.
+        values: Further columns of the row. Unless given here, a waiting task becomes due at once, and a task
+            that is not being worked on gets no lease.
+        words: Placeholders of the event's message, besides the task's name.
+        details: Details for the audit log.
         warning: Whether the event is a warning although its type is an error.
-        key: The event's dedup key; None: each counts.
-        error: Why, for the listeners, as (message, error type).
-        reopens: Whether an ended order is opened again.
-        also: Writes what else belongs to it, before the order's end.
+        key: The event's dedup key; None: such an event may be written several times.
+        error: The reason of a failure, for the status message, as (message, error type).
+        reopens: Whether an order that has ended is reopened.
+        also: Called to write further rows, before the order's end.
     """
 
     status: TaskStatus
@@ -113,12 +113,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What has moved: what is to be done after the commit.
+    """What was moved, and so what is to be done after the commit.
 
     Attributes:
-        messages: To be published.
-        tasks: The tasks after it; those that wait are rung for.
-        completion: The numbers of the order, when it has ended; the courier tells them.
+        messages: The messages to publish.
+        tasks: The tasks after the move; for those that wait a worker is woken.
+        completion: The numbers of the order's tasks if the order has ended; the courier publishes them.
     """
 
     messages: tuple[StatusChange, ...] = ()
@@ -126,27 +126,27 @@ class Moved:
     completion: Completion | None = None
 
 
-#: Nothing is to be done.
+#: Nothing was moved.
 NOTHING: Final = Moved()
 
 
 def hold(connection: Connection, task_id: int, order_id: int | None = None) -> tuple[OrderState, TaskState]:
-    """Hold a task and its order until the transaction ends, the order first: nobody else moves them meanwhile.
+    """Lock a task and its order, the order first, so that no other process moves them in this transaction.
 
     Args:
         connection: In a transaction.
         task_id: The task.
-        order_id: Its order, where it is known.
+        order_id: The task's order, if it is known.
 
     Raises:
-        TaskNotFound: When there is no such task, or none of any order.
+        TaskNotFound: The task does not exist, or its order does not.
     """
     task = download_tasks.c
     if order_id is None:
         order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar()
     try:
         order = None if order_id is None else orders.lock(connection, order_id)
-    except OrderNotFound:  # an orphan
+    except OrderNotFound:  # a task without an order
         raise no_task(task_id) from None
     row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).mappings().first()
     if order is None or row is None:
@@ -155,21 +155,21 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
 
 
 def no_task(task_id: int) -> TaskNotFound:
-    """What is raised where there is no task of that id."""
+    """Return the error for a task that does not exist."""
     return TaskNotFound(f"task {task_id} not found", hint="orderctl tasks list")
 
 
-def as_it_stood(task: TaskState) -> Conditions:
-    """The fence of whoever holds a task: it is as it was when it was read."""
+def unchanged(task: TaskState) -> Conditions:
+    """Return the fence of a transaction that holds a task: status and attempt are still as they were read."""
     row = download_tasks.c
     return row.status == task.status, row.attempt == task.attempt
 
 
 def write(connection: Connection, task_id: int, fence: Conditions, values: Mapping[str, Any]) -> bool:
-    """Write into a task's row if it still meets its fence; a compare-and-set.
+    """Write into a task's row if it still meets the fence; a compare-and-set.
 
     Returns:
-        Whether it did.
+        Whether the row was written.
     """
     row = update(download_tasks).where(download_tasks.c.id == task_id, *fence)
     values = {"updated_at": database.utc_now(), **values}
@@ -183,13 +183,14 @@ def move(
 
     Args:
         connection: In a transaction.
-        task: As it stands.
-        what: What happens to it.
-        fence: What its row has to meet still.
-        order: Its order, from :func:`hold` in this transaction; None where the move cannot end it.
+        task: The task as it was read.
+        what: The move.
+        fence: The conditions that the row still has to meet.
+        order: The task's order, from :func:`hold` in this transaction; None if the move cannot end the order.
 
     Returns:
-        What to do after the commit; None when the row does not meet the fence any more: nothing is written.
+        What to do after the commit. None if the row does not meet the fence any more; nothing is written
+        then.
     """
     if not write(connection, task.id, fence, _values(what)):
         return None
@@ -237,15 +238,15 @@ def _change(task: TaskState, what: Move) -> StatusChange:
 
 
 def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | None:
-    """Mark an order paid.
+    """Mark an order as paid.
 
     Args:
         connection: In a transaction.
-        order: Held, and not paid.
-        event: Tells the payment; its dedup key names it.
+        order: The order, locked and not paid.
+        event: The event of the payment; its dedup key identifies the payment.
 
     Returns:
-        The tasks that may now be worked at; None when that payment has been told before: roll back.
+        The tasks that workers may take now. None if the payment was recorded before: roll back then.
     """
     paid = {"payment_status": PaymentStatus.PAID.value, "paid_at": database.utc_now()}
     _write_order(connection, order, paid)
@@ -258,14 +259,14 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | N
 
 
 def begin(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
-    """Make an order ``processing``, when its first task is claimed, or one that came after its end."""
+    """Make an order ``processing`` when a task is claimed: its first one, or one added after its end."""
     if order.order_status == OrderStatus.PENDING:
         return (_move_order(connection, order, OrderStatus.PROCESSING),)
     return reopen(connection, order, origin)
 
 
 def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
-    """Open an ended order again, for a task that is to run once more; its next end is another round."""
+    """Reopen an order that has ended, because a task is to run again; its next end is in a new round."""
     if order.order_status not in ENDED_ORDER:
         return ()
     number = order.round + 1
@@ -284,19 +285,19 @@ def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[S
 
 
 def end(connection: Connection, order: OrderState, origin: Origin) -> Moved:
-    """End an order if its tasks have all ended: status, audit event, completion message, mail, webhook.
+    """End an order if all its tasks have ended: status, audit event, completion message, mail, webhook.
 
-    All but the status are written once for each round: somebody else may set the status back.
+    All but the status are written only once in each round, because another program may set the status back.
 
     Args:
-        connection: In the transaction that moved the task, which held the order first.
-        order: Held in this transaction.
-        origin: Whose move leads to it.
+        connection: In the transaction that moved the task, which locked the order first.
+        order: The order, locked in this transaction.
+        origin: Who made the move that ends the order.
 
     Returns:
-        What to publish after the commit; nothing when it has not ended or had ended before.
+        What to publish after the commit; nothing if the order has not ended, or had ended before.
     """
-    current = orders.lock(connection, order.id)  # it may have been opened again in this transaction
+    current = orders.lock(connection, order.id)  # it may have been reopened in this transaction
     counts = orders.count_tasks(connection, [order.id]).get(order.id, {})
     status = order_end(counts)
     if status is None or current.order_status in ENDED_ORDER:
@@ -322,7 +323,7 @@ def _record_end(
     event = NewEvent(
         EventType[f"ORDER_{status.name}"],
         order.id,
-        # A worker only did its job; an admin wanted what led to it.
+        # An admin is named as the actor. A worker is not: it did not decide to end the order.
         origin if origin.source is not Source.WORKER else Origin(origin.source),
         words={"order_code": order.order_code, "status": status, "completed": completed, "total": total},
         details=counts,
@@ -341,7 +342,7 @@ def _move_order(
 
 
 def _write_order(connection: Connection, order: OrderState, values: Mapping[str, Any]) -> None:
-    # No fence: the order is held.
+    # No fence is needed: the order is locked.
     shop_tables.execute(connection, update(orders_table).where(orders_table.c.id == order.id), values)
 
 

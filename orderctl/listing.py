@@ -1,4 +1,4 @@
-"""Pages of orders and their numbers, by queries whose cost does not grow with the tables."""
+"""Pages and counts of orders, with queries whose cost does not grow with the tables."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from orderctl.orders import Order, select_orders
 from orderctl.schema import download_tasks, orders
 from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
 
-#: A count stops here unless it is asked to be exact.
+#: A count that need not be exact stops here.
 COUNT_LIMIT = 10_000
 _CURSOR_TIME = "%Y%m%dT%H%M%S%f"
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """Which orders are wanted; None means any.
+    """A filter for orders; None means any.
 
     Attributes:
-        paid: Only orders whose money came in.
-        statuses: Only orders of these statuses.
-        stale_seconds: Only paid, unfinished orders of which no task has moved for so long.
-        email: Only of this customer.
-        since: Only created then or later.
-        until: Only created before.
+        paid: Only paid orders.
+        statuses: Only orders with one of these statuses.
+        stale_seconds: Only paid, unfinished orders whose tasks have not changed for this number of seconds.
+        email: Only orders of this customer.
+        since: Only orders created at this time or later.
+        until: Only orders created before this time.
     """
 
     paid: bool = False
@@ -42,7 +42,7 @@ class OrderFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some orders, newest first, and the cursor for those after them (None at the end)."""
+    """A page of orders, newest first, and the cursor of the next page (None after the last one)."""
 
     orders: list[Order]
     cursor: str | None
@@ -50,12 +50,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Numbers of paid orders and of their tasks by status.
+    """The numbers of paid orders and of their tasks, by status.
 
     Attributes:
-        orders: By order status.
-        tasks: By task status.
-        capped: Whether a number stopped at ``COUNT_LIMIT + 1``, which stands for "more".
+        orders: The number of orders, by order status.
+        tasks: The number of tasks, by task status.
+        capped: Whether a number stopped at ``COUNT_LIMIT + 1``, which means "more than ``COUNT_LIMIT``".
     """
 
     orders: dict[str, int]
@@ -66,35 +66,35 @@ class Stats:
 def page(
     connection: Connection, wanted: OrderFilter, *, limit: int = 50, after: str | None = None, skip: int = 0
 ) -> Page:
-    """One page of orders.
+    """Return a page of orders.
 
     Args:
-        connection: For reading.
-        wanted: Which ones.
-        limit: How many.
-        after: The cursor of the page before.
-        skip: How many to leave out first; unlike ``after`` it reads what it leaves out, from the index.
+        connection: A connection for reading.
+        wanted: The filter.
+        limit: The maximum number of orders.
+        after: The cursor of the previous page.
+        skip: The number of orders to skip. Unlike ``after`` it has to read them, from the index.
 
     Raises:
-        InvalidInput: When ``after`` is no cursor.
+        InvalidInput: ``after`` is not a valid cursor.
     """
     o = orders.c
     query = select(o.id, o.created_at).where(*_conditions(wanted))
     if after is not None:
         created_at, order_id = parse_cursor(after)
-        # Written out: a row-value comparison makes MySQL read everything.
+        # Not a row-value comparison: with one MySQL reads the whole table.
         query = query.where(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
     query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1).offset(skip or None)
     rows = connection.execute(query).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
-    # Orders that the shop wrote down without a time come last, and no page begins among them.
+    # Orders that the shop wrote without a time come last, and no page starts with one of them.
     more = len(rows) > limit and chosen[-1].created_at is not None
     return Page(found, _cursor(chosen[-1].created_at, chosen[-1].id) if more else None)
 
 
 def count(connection: Connection, wanted: OrderFilter) -> int:
-    """How many orders there are of that kind, exactly."""
+    """Return the exact number of orders that match the filter."""
     return connection.execute(
         select(func.count()).select_from(orders).where(*_conditions(wanted))
     ).scalar_one()
@@ -131,10 +131,10 @@ def _cursor(created_at: datetime, order_id: int) -> str:
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, int]:
-    """The creation time and id that a cursor stands for.
+    """Return the creation time and the order id in a cursor.
 
     Raises:
-        InvalidInput: When it is none.
+        InvalidInput: The cursor is not valid.
     """
     created_at, _, order_id = cursor.rpartition("-")
     try:
@@ -147,11 +147,11 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
 
 
 def stats(connection: Connection, *, exact: bool = False) -> Stats:
-    """Numbers of paid orders and their tasks by status.
+    """Count paid orders and their tasks by status.
 
     Args:
-        connection: For reading.
-        exact: Count to the end, which reads the whole index on a large table.
+        connection: A connection for reading.
+        exact: Count all rows, even if that means reading a large index to its end.
     """
     o, task = orders.c, download_tasks.c
     paid = o.payment_status == PaymentStatus.PAID

@@ -1,4 +1,4 @@
-"""Amounts of money, read exactly."""
+"""Parse amounts of money exactly."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from decimal import Decimal, InvalidOperation
 
 
 def parse(value: object) -> Decimal:
-    """An exact amount out of a text, or out of a number that came without a loss.
+    """Return the exact amount of a text or a number.
 
     Args:
-        value: A text, an integer or a decimal. A float has lost its cents already.
+        value: A text, an integer or a Decimal. A float is refused: it cannot hold cents exactly.
 
     Raises:
-        TypeError: When it is something else.
-        ValueError: When the text is no number.
+        TypeError: The value has another type.
+        ValueError: The text is not a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise TypeError(f"a {type(value).__name__} is not a valid amount: an int, a str or a Decimal")

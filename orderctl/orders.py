@@ -1,4 +1,4 @@
-"""Orders: finding, holding and adding them. ``listing`` pages through them, ``lifecycle`` moves them."""
+"""Find, lock and add orders. ``listing`` pages through them, ``lifecycle`` moves them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_AMOUNT = Decimal("9999999999.99")
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """Where an order stands: what whoever moves it has to know. No times: the shop's may be none that we can read."""
+    """The state of an order, as far as a move needs it. Without times: those of the shop may be invalid."""
 
     id: int
     order_code: str
@@ -45,7 +45,7 @@ class OrderState:
 
 @dataclass(frozen=True, slots=True)
 class Order(OrderState):
-    """One order with the numbers of its tasks; cancelled tasks count in none but their own."""
+    """An order with the numbers of its tasks by status; the totals do not count cancelled tasks."""
 
     created_at: datetime
     paid_at: datetime | None
@@ -54,22 +54,22 @@ class Order(OrderState):
 
     @property
     def total_tasks(self) -> int:
-        """Tasks that are not cancelled."""
+        """The number of tasks that are not cancelled."""
         return sum(self.task_counts.values()) - self.task_counts.get(TaskStatus.CANCELLED, 0)
 
     @property
     def completed_tasks(self) -> int:
-        """Tasks that are completed."""
+        """The number of completed tasks."""
         return self.task_counts.get(TaskStatus.COMPLETED, 0)
 
     @property
     def failed_tasks(self) -> int:
-        """Tasks that have failed for good."""
+        """The number of tasks that have failed permanently."""
         return self.task_counts.get(TaskStatus.FAILED, 0)
 
     @property
     def progress_percentage(self) -> int:
-        """Completed of all tasks, in whole percent."""
+        """The share of completed tasks, in whole percent."""
         return percentage(self.completed_tasks, self.total_tasks)
 
 
@@ -83,7 +83,7 @@ class NewCourse:
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to be added. ``total_amount`` in the shop's currency, two decimals at most."""
+    """An order to be added. ``total_amount`` is in the shop's currency, with at most two decimals."""
 
     order_code: str
     user_email: str
@@ -91,10 +91,10 @@ class NewOrder:
     courses: Sequence[NewCourse]
 
     def checked(self) -> NewOrder:
-        """This order, the e-mail in lower case.
+        """Check the fields and return the order with the e-mail address in lower case.
 
         Raises:
-            InvalidInput: When a field is empty, too long or out of range.
+            InvalidInput: A field is empty, too long or out of range.
         """
         code, email = self.order_code.strip(), self.user_email.strip().lower()
         if not code or len(code) > _MAX_CODE or not code.isascii() or not code.isprintable() or " " in code:
@@ -113,7 +113,7 @@ class NewOrder:
         for course in self.courses:
             if not course.url.lower().startswith(("http://", "https://")) or len(course.url) > _MAX_URL:
                 raise InvalidInput(
-                    f"{course.url!r} is not a valid course URL: http:// or https://, at most {_MAX_URL} characters"
+                    f"{course.url!r} is not a valid course URL: http or https, at most {_MAX_URL} characters"
                 )
         return NewOrder(code, email, self.total_amount, self.courses)
 
@@ -122,17 +122,17 @@ def check_amount(amount: Decimal) -> None:
     """Refuse an amount that DECIMAL(12,2) cannot hold exactly.
 
     Raises:
-        InvalidInput: When it is negative, not a number, too large or too precise.
+        InvalidInput: The amount is negative, not a number, too large or has more than two decimals.
     """
     if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT or amount != round(amount, 2):
         raise InvalidInput(f"{amount} is not a valid amount: 0 to {_MAX_AMOUNT} with at most two decimals")
 
 
 def find(connection: Connection, reference: str) -> Order:
-    """The order of that code, else of that id.
+    """Return the order with this code, or else the order with this id.
 
     Raises:
-        OrderNotFound: When there is neither.
+        OrderNotFound: Neither exists.
     """
     wanted = [orders.c.order_code == reference]
     if reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
@@ -145,10 +145,10 @@ def find(connection: Connection, reference: str) -> Order:
 
 
 def get(connection: Connection, order_id: int) -> Order:
-    """The order of that id.
+    """Return the order with this id.
 
     Raises:
-        OrderNotFound: When there is none.
+        OrderNotFound: The order does not exist.
     """
     found = select_orders(connection, orders.c.id == order_id)
     if not found:
@@ -157,7 +157,7 @@ def get(connection: Connection, order_id: int) -> Order:
 
 
 def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:
-    """The orders that meet a condition, newest first, with the numbers of their tasks."""
+    """Return the orders that meet a condition, newest first, with the numbers of their tasks."""
     newest_first = (orders.c.created_at.desc(), orders.c.id.desc())
     rows = connection.execute(_ORDERS.where(condition).order_by(*newest_first)).mappings().all()
     counts = count_tasks(connection, [row["id"] for row in rows])
@@ -165,7 +165,7 @@ def select_orders(connection: Connection, condition: ColumnElement[bool]) -> lis
 
 
 def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int, dict[str, int]]:
-    """For each of these orders, how many tasks have each status (from the index alone)."""
+    """Count the tasks of each of these orders by status; reads only the index."""
     if not order_ids:
         return {}
     task = download_tasks.c
@@ -183,21 +183,22 @@ def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int,
 def add(
     connection: Connection, new: NewOrder, *, max_attempts: int, actor: str, source: Source = Source.CLI
 ) -> int:
-    """Write an order (pending) with its tasks (pending, ours to run) and ``task_created`` for each.
+    """Write an order (pending) with its tasks (pending, managed by orderctl) and their ``task_created``.
 
     Args:
         connection: In a transaction.
         new: The order; it is checked here.
-        max_attempts: How often each task may be tried.
-        actor: Who adds it.
-        source: Which part of orderctl adds it.
+        max_attempts: The maximum number of attempts of each task.
+        actor: Who adds the order.
+        source: The part of orderctl that adds the order.
 
     Returns:
         The order's id.
 
     Raises:
-        InvalidInput: When a field is wrong.
-        Conflict: When the code is taken, or the shop's table requires what we do not know.
+        InvalidInput: A field is not valid.
+        Conflict: The order code exists already, or the shop's table requires a column that orderctl does not
+            know.
     """
     new = new.checked()
     order_id = _insert_order(connection, new)
@@ -231,7 +232,7 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
 def add_task(
     connection: Connection, order_id: int, course: NewCourse, *, max_attempts: int, actor: str, source: Source
 ) -> int:
-    """Write one pending task that is ours to run, and its ``task_created``; returns its id."""
+    """Write a pending task that is managed by orderctl and its event ``task_created``; return its id."""
     now = database.utc_now()
     values = {
         "order_id": order_id,
@@ -261,10 +262,12 @@ def add_task(
 
 
 def lock(connection: Connection, order_id: int) -> OrderState:
-    """Hold an order until the transaction ends; the first statement of any that may end it.
+    """Lock an order until the transaction ends.
+
+    This is the first statement of every transaction that may end the order.
 
     Raises:
-        OrderNotFound: When it is gone.
+        OrderNotFound: The order does not exist.
     """
     row = connection.execute(_STATES.where(orders.c.id == order_id).with_for_update()).mappings().first()
     if row is None:

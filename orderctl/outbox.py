@@ -1,4 +1,7 @@
-"""What must leave exactly once: written in the transaction that causes it, sent by the courier afterwards."""
+"""The outbox: messages, mails and webhooks, written in the transaction that causes them.
+
+The courier sends them after the commit.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ from orderctl.states import OrderStatus
 
 
 class EntryKind(StrEnum):
-    """What an entry is."""
+    """The kind of an outbox entry."""
 
     COMPLETION = "completion"  #: The complete message on an order's channel.
-    SUMMARY = "summary"  #: The mail to the customer at an order's end.
-    ALERT = "alert"  #: The mail to the admin.
-    WEBHOOK = "webhook"  #: The signed POST to whoever wants to be told.
+    SUMMARY = "summary"  #: The mail to the customer at the end of an order.
+    ALERT = "alert"  #: The alert mail to the admin.
+    WEBHOOK = "webhook"  #: The signed POST request to the configured URL.
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry that this process has taken, to send it."""
+    """An entry that this process has taken in order to send it."""
 
     id: int
     kind: str
@@ -41,14 +44,14 @@ class Entry:
 def put(
     connection: Connection, kind: EntryKind, dedup_key: str, payload: dict[str, Any], *, delay: float = 0
 ) -> bool:
-    """Write an entry; False when one of that key is there already.
+    """Write an entry; return False if an entry with this key exists already.
 
     Args:
-        connection: In the transaction of what causes it.
-        kind: What it is.
-        dedup_key: Unique over all kinds.
-        payload: What the courier needs to know.
-        delay: Seconds until it is due.
+        connection: In the transaction that causes the entry.
+        kind: The kind of the entry.
+        dedup_key: A key that is unique over all kinds.
+        payload: The data that the courier needs.
+        delay: Seconds until the entry is due.
     """
     values = {
         "kind": kind.value,
@@ -70,23 +73,23 @@ def put(
 def put_spaced(
     connection: Connection, kind: EntryKind, name: str, payload: dict[str, Any], *, seconds: float
 ) -> bool:
-    """Write an entry of which at most one of that name leaves in so many seconds.
+    """Write an entry, so that at most one entry with this name is sent in the given number of seconds.
 
-    The first is due at once. The next waits until the time since is over, and stands for all that come
-    meanwhile.
+    The first entry is due at once. The next one is due when that time is over; further ones until then are
+    not written, it stands for them.
 
     Args:
-        connection: In the transaction of what causes it.
-        kind: What it is.
-        name: Names the row of entries, without a semicolon.
-        payload: What the courier needs to know; ``since``, when the one before was due, is added.
-        seconds: The time between two.
+        connection: In the transaction that causes the entry.
+        kind: The kind of the entry.
+        name: The common name of such entries, without a semicolon.
+        payload: The data that the courier needs. ``since`` is added: when the previous entry was due.
+        seconds: The minimum time between two entries.
 
     Returns:
-        False when one is waiting already.
+        False if an entry with this name is waiting already.
     """
     box = outbox.c
-    # A range, not LIKE: it walks the index on every database.
+    # A range, not LIKE: every database walks the index for it.
     of_name = (box.dedup_key > f"{name}:", box.dedup_key < f"{name};")
     query = select(box.id, box.due_at, database.utc_now().label("now")).where(*of_name)
     last = connection.execute(query.order_by(box.id.desc()).limit(1)).first()
@@ -95,7 +98,7 @@ def put_spaced(
     if last.due_at > last.now:
         return False
     delay = max(0.0, seconds - (last.now - last.due_at).total_seconds())
-    # Of those that see the same last one at the same time, the key lets one in.
+    # If several transactions see the same last entry, the unique key lets only one of them write.
     return put(
         connection, kind, f"{name}:{last.id}", {**payload, "since": last.due_at.isoformat()}, delay=delay
     )
@@ -104,14 +107,14 @@ def put_spaced(
 def put_order_end(
     connection: Connection, key: str, order_id: int, completion: Completion, status: OrderStatus
 ) -> None:
-    """Write what an order's end sends: the completion message, the customer's mail, the webhook.
+    """Write the entries for an order's end: the completion message, the customer's mail, the webhook.
 
     Args:
         connection: In the transaction that ends the order.
-        key: Names the order and its round, ``order:{id}:round:{n}``.
+        key: The key of the order and its round, ``order:{id}:round:{n}``.
         order_id: The order.
-        completion: What the message says.
-        status: How it ended.
+        completion: The completion message.
+        status: The order's final status.
     """
     put(connection, EntryKind.COMPLETION, f"{key}:completion", completion.data())
     put(connection, EntryKind.SUMMARY, f"{key}:summary", {"orderId": order_id, "status": status.value})
@@ -120,18 +123,18 @@ def put_order_end(
 
 
 def is_due(connection: Connection, kinds: Sequence[str]) -> bool:
-    """Whether there is something to take; asks without a write lock, of which SQLite has but one."""
+    """Whether an entry is due. Needs no write lock, of which SQLite has only one."""
     return connection.execute(_due(kinds).limit(1)).first() is not None
 
 
 def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seconds: float) -> list[Entry]:
-    """Take entries that are due, for this process alone until the lease ends.
+    """Take entries that are due; until the lease ends, no other process takes them.
 
     Args:
         connection: In a transaction of its own.
-        kinds: Which kinds to take.
-        limit: How many at most.
-        lease_seconds: How long they are ours.
+        kinds: The kinds to take.
+        limit: The maximum number of entries.
+        lease_seconds: The duration of the lease in seconds.
     """
     box = outbox.c
     due = _due(kinds).order_by(box.due_at, box.id).limit(limit)
@@ -142,10 +145,10 @@ def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seco
         "attempts": box.attempts + 1,
     }
     for entry_id in ids:
-        # Somebody else may have taken it since, or taken it and put it off.
+        # Another process may have taken it since then, or have taken and postponed it.
         still = update(outbox).where(box.id == entry_id, *_is_due(kinds))
         connection.execute(still.values(lease))
-    # Found by id: there is no index on the token, and what was sent stays for years.
+    # Search by id: the token has no index, and sent entries stay in the table for years.
     mine = select(box.id, box.kind, box.dedup_key, box.payload, box.attempts).where(
         box.id.in_(ids), box.lease_token == token
     )
@@ -163,17 +166,17 @@ def _is_due(kinds: Sequence[str]) -> list[ColumnElement[bool]]:
 
 
 def extend(connection: Connection, entry: Entry, lease_seconds: float) -> bool:
-    """Hold an entry longer; False when it is not ours any more."""
+    """Extend the lease on an entry; return False if another process has the entry now."""
     return _update(connection, entry, lease_until=database.utc_now(lease_seconds))
 
 
 def mark_sent(connection: Connection, entry: Entry, *, remark: str | None = None) -> bool:
-    """Say that an entry has left; False when it is not ours any more.
+    """Mark an entry as sent; return False if another process has the entry now.
 
     Args:
         connection: In a transaction of its own.
-        entry: From :func:`take`.
-        remark: Why it did not really leave, such as "not configured".
+        entry: An entry from :func:`take`.
+        remark: The reason why it was not really sent, such as "not configured".
     """
     return _update(
         connection, entry, sent_at=database.utc_now(), lease_token=None, lease_until=None, last_error=remark
@@ -181,7 +184,7 @@ def mark_sent(connection: Connection, entry: Entry, *, remark: str | None = None
 
 
 def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> bool:
-    """Give an entry back, to be tried again in ``delay`` seconds; False when it is not ours any more."""
+    """Release an entry, to be tried again in ``delay`` seconds; False if another process has it now."""
     return _update(
         connection,
         entry,
@@ -193,7 +196,7 @@ def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> 
 
 
 def put_back(connection: Connection, entry: Entry) -> bool:
-    """Give an entry back that was not tried; False when it is not ours any more."""
+    """Release an entry that was not tried; return False if another process has the entry now."""
     attempts = outbox.c.attempts - 1
     return _update(connection, entry, attempts=attempts, lease_token=None, lease_until=None)
 

@@ -1,4 +1,4 @@
-"""Taking note that the money for an order came in, once for each payment."""
+"""Receive payments for orders; each payment counts once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_TEXT = 120
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the bank tells: ``amount`` in the shop's currency."""
+    """A payment as the bank reports it; ``amount`` is in the shop's currency."""
 
     order_code: str
     amount: Decimal
@@ -33,18 +33,20 @@ class Payment:
 
     @property
     def key(self) -> str:
-        """Names the payment, so that it counts once however often it is told."""
+        """The dedup key of the payment, so that it counts once even if it is reported several times."""
         return f"payment:{self.transaction or self.order_code}"
 
     def details(self) -> dict[str, Any]:
-        """As the audit log keeps it."""
+        """Return the details for the audit log."""
         return {"amount": float(self.amount), "bank": self.bank, "transactionId": self.transaction}
 
     def checked(self) -> Payment:
-        """This payment, without blanks around its words: some databases do not tell them apart.
+        """Check the fields and return the payment without spaces around them.
+
+        Some databases ignore trailing spaces in comparisons.
 
         Raises:
-            InvalidInput: When a field is out of range.
+            InvalidInput: A field is not valid.
         """
         orders.check_amount(self.amount)
         bank, transaction = _stripped(self.bank), _stripped(self.transaction)
@@ -57,16 +59,16 @@ class Payment:
 
 
 class Outcome(Enum):
-    """What became of a payment."""
+    """The outcome of a payment."""
 
-    PAID = auto()  #: The order is paid by it.
-    REPEATED = auto()  #: It was told before; nothing new.
-    MISMATCH = auto()  #: The amount is not the order's; nothing is paid, the audit log says so.
+    PAID = auto()  #: The payment has paid the order.
+    REPEATED = auto()  #: The payment was received before; nothing was changed.
+    MISMATCH = auto()  #: The amount differs from the order's; only an audit event was written.
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentResult:
-    """What became of a payment, what the order expected, and which tasks may now be worked at."""
+    """The outcome of a payment, the amount of the order, and the tasks that workers may take now."""
 
     outcome: Outcome
     order_id: int
@@ -75,15 +77,15 @@ class PaymentResult:
 
 
 def from_webhook(document: str) -> Payment:
-    """The payment that a bank's webhook tells: ``code``, ``transferAmount``, ``bankName``.
+    """Return the payment in a bank's webhook: ``code``, ``transferAmount``, ``bankName``.
 
-    The transaction is taken from ``transactionId``, ``referenceCode`` or ``id``, the first that is there.
+    The transaction is the first of ``transactionId``, ``referenceCode`` and ``id`` that is present.
 
     Args:
         document: A JSON object.
 
     Raises:
-        InvalidInput: When it is none, or a field is missing or wrong.
+        InvalidInput: It is not a JSON object, or a field is missing or not valid.
     """
     try:
         fields = json.loads(document, parse_float=Decimal)
@@ -134,21 +136,21 @@ def _amount(value: object) -> Decimal:
 def receive(
     connection: Connection, payment: Payment, *, actor: str, source: Source = Source.CLI
 ) -> PaymentResult:
-    """Mark an order paid, once for each payment.
+    """Mark an order as paid, once for each payment.
 
     Args:
         connection: In a transaction of its own; commit it whatever the outcome.
-        payment: What the bank tells.
-        actor: Who tells it.
-        source: Which part of orderctl was told.
+        payment: The payment as the bank reports it.
+        actor: Who reports it.
+        source: The part of orderctl that received the report.
 
     Returns:
-        What became of it.
+        The outcome.
 
     Raises:
-        OrderNotFound: When there is no order of that code.
-        Conflict: When another payment has paid the order, this one has paid another order, or the order
-            is cancelled or refunded.
+        OrderNotFound: No order has this code.
+        Conflict: Another payment has paid the order, this payment has paid another order, or the order is
+            cancelled or refunded.
     """
     payment = payment.checked()
     order = orders.lock(connection, orders.find(connection, payment.order_code).id)
@@ -164,7 +166,7 @@ def receive(
 
 def _repeated(connection: Connection, order: orders.OrderState, payment: Payment) -> PaymentResult:
     known = audit.find_by_key(connection, payment.key)
-    if (known is not None and known.order_id == order.id) or _told_by_others(connection, order, payment):
+    if (known is not None and known.order_id == order.id) or _recorded_by_shop(connection, order, payment):
         return PaymentResult(Outcome.REPEATED, order.id, order.total_amount)
     raise Conflict(
         f"order {order.order_code} was already paid by another transaction",
@@ -172,11 +174,11 @@ def _repeated(connection: Connection, order: orders.OrderState, payment: Payment
     )
 
 
-def _told_by_others(connection: Connection, order: orders.OrderState, payment: Payment) -> bool:
-    """Whether the shop's own webhook handler has written this transaction down."""
+def _recorded_by_shop(connection: Connection, order: orders.OrderState, payment: Payment) -> bool:
+    """Whether the shop's own webhook handler has recorded this transaction."""
     log = order_audit_logs.c
     query = select(log.details).where(log.order_id == order.id, log.event_type == EventType.PAYMENT_RECEIVED)
-    # Looked at here: a database refuses to look into what others wrote there and is no JSON.
+    # Compared here: the database would refuse to look into details of the shop's that are not JSON.
     known = [details for details in connection.execute(query).scalars() if isinstance(details, dict)]
     return payment.transaction is not None and any(
         str(details.get("transactionId")) == payment.transaction for details in known
@@ -214,7 +216,7 @@ def _pay(connection: Connection, order: orders.OrderState, payment: Payment, ori
         dedup_key=payment.key,
     )
     paid = lifecycle.pay(connection, order, event)
-    if paid is None:  # another order was paid by it since we looked
+    if paid is None:  # meanwhile it has paid another order
         _refuse_used(connection, payment)
         raise Conflict(f"transaction {payment.transaction} has already paid another order")
     return paid
@@ -230,7 +232,7 @@ def _record_mismatch(
         origin,
         words={"amount": payment.amount, "order_code": order.order_code, "expected": expected},
         details=payment.details() | {"expected": float(expected)},
-        # The bank tells it again and again; once is enough.
+        # The bank repeats the report; one event is enough.
         dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",
     )
     audit.record(connection, event)

@@ -1,4 +1,4 @@
-"""Tasks: finding them, and what admins do with them. ``leases`` has what workers do."""
+"""Tasks: find them, and what admins do with them. What workers do is in ``leases``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from orderctl.states import (
 
 @dataclass(frozen=True, slots=True)
 class Task(TaskState):
-    """One download task with all that is shown of it."""
+    """A download task with all columns that are displayed."""
 
     error_type: str | None
     error_log: str | None
@@ -42,14 +42,14 @@ class Task(TaskState):
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks are wanted; None means any.
+    """A filter for tasks; None means any.
 
     Attributes:
-        ids: These and no others.
-        statuses: Of these statuses.
-        order_id: Of this order.
-        error_type: That failed for this reason.
-        fingerprint: That failed in this very way.
+        ids: Only these tasks.
+        statuses: Only tasks with one of these statuses.
+        order_id: Only tasks of this order.
+        error_type: Only tasks that failed with this error type.
+        fingerprint: Only tasks that failed with this fingerprint.
     """
 
     ids: Collection[int] | None = None
@@ -61,7 +61,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Failed tasks that failed in the same way, with one of them as the example."""
+    """A group of failed tasks with the same error type and fingerprint, with the newest as an example."""
 
     error_type: str | None
     fingerprint: str | None
@@ -71,10 +71,10 @@ class ErrorGroup:
 
 
 def find(connection: Connection, task_id: int) -> Task:
-    """The task of that id.
+    """Return the task with this id.
 
     Raises:
-        TaskNotFound: When there is none.
+        TaskNotFound: The task does not exist.
     """
     found = _rows(connection, _select().where(download_tasks.c.id == task_id))
     if not found:
@@ -83,7 +83,7 @@ def find(connection: Connection, task_id: int) -> Task:
 
 
 def of_orders(connection: Connection, order_ids: Collection[int]) -> list[Task]:
-    """The tasks of these orders, oldest first."""
+    """Return the tasks of these orders, oldest first."""
     query = _select().where(download_tasks.c.order_id.in_(order_ids))
     return _rows(connection, query.order_by(download_tasks.c.order_id, download_tasks.c.id))
 
@@ -91,25 +91,25 @@ def of_orders(connection: Connection, order_ids: Collection[int]) -> list[Task]:
 def select_tasks(
     connection: Connection, wanted: TaskFilter, *, limit: int = 100, before_id: int | None = None
 ) -> list[Task]:
-    """Tasks, the newest first.
+    """Return tasks, newest first.
 
     Args:
-        connection: For reading.
-        wanted: Which ones.
-        limit: How many at most.
-        before_id: Only those of a lower id: the last id of the page before.
+        connection: A connection for reading.
+        wanted: The filter.
+        limit: The maximum number of tasks.
+        before_id: Only tasks with a lower id: pass the last id of the previous page.
     """
     task = download_tasks.c
     query = select(task.id).where(*_conditions(wanted))
     if before_id is not None:
         query = query.where(task.id < before_id)
-    # The ids first: MariaDB would begin with the orders and sort all tasks there are.
+    # The ids first: else MariaDB would start with the orders and sort all tasks.
     chosen = query.order_by(task.id.desc()).limit(limit).subquery()
     return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
 
 
 def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50) -> list[ErrorGroup]:
-    """Failed tasks by the way in which they failed, the most frequent first."""
+    """Group failed tasks by error type and fingerprint, the largest group first."""
     task = download_tasks.c
     groups = (
         select(
@@ -141,19 +141,19 @@ def retry(
     reason: str | None = None,
     source: Source = Source.CLI,
 ) -> Moved:
-    """Queue a failed task again, from now on ours to run; an ended order is opened again.
+    """Queue a task again; from now on it is managed by orderctl. An order that has ended is reopened.
 
     Args:
         connection: In a transaction.
         task_id: A failed or cancelled task, or one that waits for its next attempt.
-        max_attempts: How many further attempts it gets.
-        actor: Who wants it.
-        reason: Why.
-        source: Which part of orderctl was told.
+        max_attempts: The number of further attempts.
+        actor: Who retries the task.
+        reason: The reason, for the audit log.
+        source: The part of orderctl that received the request.
 
     Raises:
-        TaskNotFound: When there is none.
-        Conflict: When it is completed or being worked on, or its order is not paid.
+        TaskNotFound: The task does not exist.
+        Conflict: The task is completed or running, or its order is not paid.
     """
     order, task = lifecycle.hold(connection, task_id)
     _refuse_retry(order, task)
@@ -195,18 +195,18 @@ def cancel(
     reason: str | None = None,
     source: Source = Source.CLI,
 ) -> Moved:
-    """Give a task up; its worker, if there is one, loses its lease and stops.
+    """Cancel a task. If a worker is running it, the worker loses its lease and stops.
 
     Args:
         connection: In a transaction.
         task_id: A task that is not completed.
-        actor: Who wants it.
-        reason: Why.
-        source: Which part of orderctl was told.
+        actor: Who cancels the task.
+        reason: The reason, for the audit log.
+        source: The part of orderctl that received the request.
 
     Raises:
-        TaskNotFound: When there is none.
-        Conflict: When it is completed or cancelled already.
+        TaskNotFound: The task does not exist.
+        Conflict: The task is already completed or cancelled.
     """
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in (*UNFINISHED, TaskStatus.FAILED):
@@ -217,15 +217,15 @@ def cancel(
         Origin(source, actor),
         words=_because(reason),
         details={"attempt": task.attempt, "reason": reason},
-        # What made the order fail is given up: it ends once more, now without that task.
+        # The task that made the order fail is cancelled: the order ends once more, now without this task.
         reopens=task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED,
     )
     return _move(connection, order, task, what)
 
 
 def _move(connection: Connection, order: OrderState, task: TaskState, what: Move) -> Moved:
-    moved = lifecycle.move(connection, task, what, lifecycle.as_it_stood(task), order)
-    if moved is None:  # nobody can have moved what is held
+    moved = lifecycle.move(connection, task, what, lifecycle.unchanged(task), order)
+    if moved is None:  # cannot happen: the task is locked
         raise Conflict(
             f"task {task.id} was changed by another process meanwhile", hint=f"orderctl tasks show {task.id}"
         )

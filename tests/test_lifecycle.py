@@ -15,7 +15,7 @@ def test_task_that_has_moved_since_it_was_read_is_not_written(shop: Shop) -> Non
     shop.claimed(task_id)
     before, size = shop.task_row(task_id), shop.log_size()
 
-    fence = lifecycle.as_it_stood(stale)
+    fence = lifecycle.unchanged(stale)
     moved = shop.transact(lambda c: lifecycle.move(c, stale, GIVE_UP, fence, order))
 
     assert moved is None
