@@ -1,9 +1,9 @@
-"""What travels on the channels: JSON objects, one for each publication.
+"""The messages on the channels: one JSON object for each publication.
 
-:data:`FIELDS` says what a message of each channel carries. Building is typed: a :class:`Payload` has an attribute
-for each field. Reading accepts what the shop's own programs send: :func:`decode` checks the fields that the
-contract names, leaves further ones as they are, and unwraps a payload that is the whole envelope
-``{scope, id, type, data}``.
+:data:`FIELDS` lists the fields of the messages of each channel. To build a message, use a :class:`Payload`,
+which has a typed attribute for each field. To read one, use :func:`decode`, which also accepts what the
+shop's own programs send: it checks the fields that the contract names, keeps further fields unchanged, and
+unwraps a payload that is the whole envelope ``{scope, id, type, data}``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from orderctl import channels
 from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.errors import InvalidMessage
 
-#: A payload longer than this is no message. Ours are about 150 bytes.
+#: Maximum size of a payload in bytes. Those of orderctl have about 150 bytes.
 MAX_BYTES: Final = 16 * 1024
-#: How deep a payload may nest; json's own parser recurses.
+#: Maximum nesting of a payload; the parser of ``json`` is recursive.
 MAX_DEPTH: Final = 8
-#: Longest run of digits that is still a number; a longer one costs quadratic time to convert.
+#: Maximum number of digits of a number; the time to convert them grows quadratically.
 MAX_DIGITS: Final = 32
 
 Data = dict[str, Any]
@@ -31,7 +31,7 @@ FieldCheck = Callable[[object], bool]
 
 
 def _number(value: object) -> bool:
-    # What JSON makes, and no subclass: True is none.
+    # Exactly the types that JSON returns: True is an instance of int.
     return type(value) is int or type(value) is float
 
 
@@ -52,7 +52,7 @@ def _text_or_nothing(value: object) -> bool:
 
 
 def snake_case(name: str) -> str:
-    """The attribute of a :class:`Payload` for a field of that name: ``current_file`` for ``currentFile``."""
+    """Return a field's attribute name in a :class:`Payload`: ``current_file`` for ``currentFile``."""
     return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
@@ -61,9 +61,9 @@ class Field:
     """One field of a message.
 
     Attributes:
-        name: As it is in the JSON; a :class:`Payload` has it in snake case.
-        check: Whether what came in is a value of it; None: it is not looked at.
-        optional: Left out by us where it is None.
+        name: The name in the JSON; in a :class:`Payload` it is in snake case.
+        check: Whether a received value is valid; None: it is not checked.
+        optional: Whether orderctl leaves the field out if it is None.
     """
 
     name: str
@@ -76,7 +76,7 @@ _ATTEMPT: Final = Field("attempt", optional=True)
 _PROGRESS: Final = (Field("percent", _percent), Field("currentFile", _text_or_nothing))
 _STATUS: Final = (Field("newStatus", _text), Field("previousStatus", _text_or_nothing), _TIMESTAMP)
 
-#: What a message of each kind carries, besides the id of its order or task.
+#: The fields of the messages of each kind, besides the id of the order or task.
 FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
     (Scope.TASK, MessageKind.PROGRESS): (
         *_PROGRESS,
@@ -101,7 +101,7 @@ FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
     ),
 }
 
-# Read with every message: plain tuples are faster than fields.
+# Used for every message: plain tuples are faster than fields.
 _CHECKED: Final = {
     channel: tuple((field.name, field.check) for field in fields if field.check)
     for channel, fields in FIELDS.items()
@@ -113,17 +113,17 @@ _WRITTEN: Final = {
 
 
 class Payload:
-    """A message of ours: it knows its channel, and has an attribute for each of the channel's fields."""
+    """A message of orderctl, with its channel and an attribute for each of the channel's fields."""
 
     __slots__ = ()
 
     @property
     def channel(self) -> Channel:
-        """Where it belongs."""
+        """The channel of the message."""
         raise NotImplementedError
 
     def data(self) -> Data:
-        """What is published."""
+        """Return the JSON object to publish."""
         channel = self.channel
         data: Data = {channels.id_name(channel.scope): channel.id}
         for name, attribute, optional in _WRITTEN[channel.scope, channel.kind]:
@@ -135,10 +135,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress(Payload):
-    """How far a task is.
+    """The progress of a task.
 
-    ``speed`` in bytes/s, None when unknown; ``timestamp`` in ms since the epoch. A worker that knows its
-    attempt says so, with a ``seq`` that rises within it; others are ordered by their timestamps.
+    ``speed`` is in bytes/s, None if unknown; ``timestamp`` is in ms since the epoch. A worker that knows its
+    attempt sends ``attempt``, and a ``seq`` that rises within it. Messages without them are ordered by their
+    timestamps.
     """
 
     task_id: int
@@ -151,13 +152,13 @@ class TaskProgress(Payload):
 
     @property
     def channel(self) -> Channel:
-        """The task's progress."""
+        """The channel of the task's progress."""
         return Channel(Scope.TASK, self.task_id, MessageKind.PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange(Payload):
-    """A move of a task or an order. ``error`` and ``error_type`` come with a task's failure."""
+    """A change of a task's or an order's status. ``error`` and ``error_type`` are set if a task failed."""
 
     scope: Scope
     id: int
@@ -170,7 +171,7 @@ class StatusChange(Payload):
 
     @property
     def channel(self) -> Channel:
-        """The status of the task or order."""
+        """The channel of the task's or order's status."""
         return Channel(self.scope, self.id, MessageKind.STATUS)
 
 
@@ -186,12 +187,12 @@ class Completion(Payload):
 
     @property
     def channel(self) -> Channel:
-        """The order's end."""
+        """The channel of the order's end."""
         return Channel(Scope.ORDER, self.order_id, MessageKind.COMPLETE)
 
 
 def encode(data: Mapping[str, Any]) -> str:
-    """The payload as compact JSON; a lone surrogate in a text stays an escape, so it can leave as UTF-8."""
+    """Return compact JSON. Lone surrogates stay escaped, so that the text can be encoded as UTF-8."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text if text.isprintable() else json.dumps(data, separators=(",", ":"), allow_nan=False)
 
@@ -200,23 +201,23 @@ def decode(channel: Channel, payload: bytes) -> Data:
     """Validate one publication.
 
     Args:
-        channel: The channel on which it came.
-        payload: Its body.
+        channel: The channel of the message.
+        payload: The payload.
 
     Returns:
-        The ``data`` object: the contract's fields checked, further ones as they were.
+        The ``data`` object: the contract's fields checked, further ones unchanged.
 
     Raises:
-        InvalidMessage: When it is not JSON, too long, too deep, has a number that is not finite, a text
-            that is not Unicode, or a field of the wrong type.
+        InvalidMessage: The payload is not JSON, too long, nested too deep, or has a number that is not
+            finite, a text that is not valid Unicode, or a field of the wrong type.
     """
     return validate(channel, payload)[0]
 
 
 def validate(channel: Channel, payload: bytes) -> tuple[Data, bytes]:
-    """As :func:`decode`, and beside the ``data`` object its JSON, ready to be passed on.
+    """As :func:`decode`, but also return the JSON of the ``data`` object, to pass it on.
 
-    Where the payload is the data object itself, its own bytes are the JSON: nothing is written anew.
+    If the payload is the data object itself, its own bytes are returned.
     """
     data = _parse(payload)
     if isinstance(data.get("data"), dict) and "scope" in data and "type" in data:
@@ -229,20 +230,20 @@ def validate(channel: Channel, payload: bytes) -> tuple[Data, bytes]:
 
 
 def order_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Where a message stands among its channel's: (attempt, seq), or None where it carries neither."""
+    """Return a message's place in the order of its channel: (attempt, seq), or None if it lacks them."""
     attempt, seq = data.get("attempt"), data.get("seq")
     return (attempt, seq) if _number(attempt) and _number(seq) else None  # type: ignore[return-value]
 
 
 def sent_at(data: Mapping[str, Any]) -> float:
-    """When a message was sent, in ms since the epoch; 0 where it does not say: it need not."""
+    """Return when a message was sent, in ms since the epoch; 0 if it has no timestamp, which is optional."""
     return float(data.get("timestamp") or 0)
 
 
 def is_newer(data: Mapping[str, Any], than: Mapping[str, Any] | None) -> bool:
-    """Whether a message comes after another of its channel: by (attempt, seq), else by timestamp.
+    """Whether a message is newer than another of its channel: by (attempt, seq), else by timestamp.
 
-    Without either there is no telling, and it is not.
+    If both are missing, the answer is False.
     """
     if than is None:
         return True
@@ -253,7 +254,7 @@ def is_newer(data: Mapping[str, Any], than: Mapping[str, Any] | None) -> bool:
 
 
 def is_overtaken(data: Mapping[str, Any], by: Mapping[str, Any]) -> bool:
-    """Whether a message comes from a worker that has lost its lease: a later attempt has spoken already."""
+    """Whether a message is from a worker that has lost its lease: ``by`` is from a later attempt."""
     mine, other = order_of(data), order_of(by)
     return mine is not None and other is not None and mine < other
 
@@ -267,7 +268,7 @@ def _parse(payload: bytes) -> Data:
         raise InvalidMessage(f"not JSON: {error}") from None
     if not isinstance(data, dict):
         raise InvalidMessage("not a JSON object")
-    # A walk costs as much as the parsing; few payloads have what it looks for.
+    # The check costs as much as the parsing, and few payloads can contain what it looks for.
     if b"\\u" in payload or payload.count(b"{") + payload.count(b"[") > MAX_DEPTH:
         _check(data, MAX_DEPTH + 1)
     return data

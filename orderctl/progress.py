@@ -1,12 +1,12 @@
-"""Telling how far a download is: the SDK for workers that are not ours, and what our own worker uses.
+"""Publish the progress of downloads: the SDK for the shop's own workers, also used by orderctl's worker.
 
     from orderctl.progress import ProgressEmitter
 
     emitter = ProgressEmitter()
     emitter.emit_progress(task_id, order_id, percent=12.5, current_file="lesson 1.mp4", speed=2_000_000)
 
-Progress may get lost, a download may not: nothing here raises because of Redis, and nothing waits for it
-for longer than 0.2 s, nor often.
+Progress may be lost, a download may not. So nothing here raises an error because of Redis, and nothing waits
+for Redis for longer than 0.2 s, or often.
 """
 
 from __future__ import annotations
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: An order's tasks but for the cancelled ones: a final percent, or None for one that may be at work.
+#: An order's tasks without the cancelled ones: the final percent, or None for a task that may be running.
 Siblings = Mapping[int, float | None]
 
 _FINAL: Final[dict[str, float]] = {TaskStatus.COMPLETED: 100.0, TaskStatus.FAILED: 0.0}
-#: How long what the database said of an order is believed, in seconds.
+#: Seconds for which the tasks of an order, as read from the database, are cached.
 _FRESH_SECONDS: Final = 5.0
-#: How long the first message of an order waits for the database, in seconds.
+#: Seconds for which the first message of an order waits for the database.
 _FIRST_WAIT_SECONDS: Final = 0.2
-#: After an error Redis is left alone for this many times as long as the error took: at most 2 % is lost.
+#: After an error, nothing is sent for this many times the duration of the failed try: it costs 2 % of the
+#: time at most.
 _PAUSE_FACTOR: Final = 50.0
 _MIN_PAUSE: Final = 1.0
 _MAX_PAUSE: Final = 60.0
-#: How many tasks and orders are remembered.
+#: Maximum number of tasks and of orders that are remembered.
 _REMEMBERED: Final = 10_000
 _MAX_TEXT: Final = 1_000
 _DONE: Final = 100.0
@@ -53,7 +54,7 @@ _DONE: Final = 100.0
 
 @dataclass(slots=True)
 class _Pace:
-    """What was sent of a task last."""
+    """What was last sent for a task."""
 
     sent_at: float = -math.inf
     percent: float = -1.0
@@ -61,21 +62,22 @@ class _Pace:
 
 
 class ProgressEmitter:
-    """Publishes progress and status, throttled. Threads may share one; a fork makes its own.
+    """Publishes progress and status, throttled. Threads may share an emitter; after a fork, make a new one.
 
     Args:
-        settings: Read from the environment and the files when None.
-        client: From :func:`orderctl.broker.hasty`; made from the settings when None.
-        siblings: Tells an order's tasks, by id: see :func:`orderctl.publications.publish_progress`. It is called
-            in a thread of its own, and its answer is believed for some seconds. None: asks the database.
-        attempt: The attempt that this emitter speaks for, which orders its messages before those of later
-            attempts. Workers that do not know theirs are ordered by time.
+        settings: The settings; read from the environment and the files when None.
+        client: A client from :func:`orderctl.broker.hasty`; made from the settings when None.
+        siblings: Returns an order's tasks by id, as for :func:`orderctl.publications.publish_progress`. It is
+            called in a separate thread, and its result is cached for some seconds. None: the tasks are read
+            from the database.
+        attempt: The attempt whose progress is published; it orders the messages before those of later
+            attempts. None: the messages are ordered by time.
 
     Attributes:
-        errors: How many messages were not sent for an error.
+        errors: The number of messages that were not sent because of an error.
 
     Raises:
-        Misconfigured: When a setting is wrong.
+        Misconfigured: A setting is not valid.
     """
 
     def __init__(
@@ -107,21 +109,21 @@ class ProgressEmitter:
         *,
         at_once: bool = False,
     ) -> bool:
-        """Say how far a task is; call it as often as you like.
+        """Publish the progress of a task; it may be called at any rate.
 
-        Of each task one message leaves in ``progress.interval_seconds``, and always the first one and the
-        first with 100 percent. A new file alone is no reason: there may be thousands of them.
+        For each task, one message is sent in ``progress.interval_seconds``, and always the first one and the
+        first one with 100 percent. A new file is not sent earlier: there may be thousands of files.
 
         Args:
             task_id: The task.
-            order_id: Its order, whose percent is published with it.
-            percent: From 0 to 100; beyond that it is cut, and what is no number is not sent.
-            current_file: What is being downloaded.
-            speed: In bytes/s, None when unknown.
-            at_once: Send it whatever was sent before.
+            order_id: The task's order, whose percent is published too.
+            percent: 0 to 100. A number outside is limited to this range; anything else is not sent.
+            current_file: The file that is being downloaded.
+            speed: The speed in bytes/s, None if unknown.
+            at_once: Send the message even if the last one was sent a moment ago.
 
         Returns:
-            Whether it was sent.
+            Whether the message was sent.
         """
         try:
             now = time.monotonic()
@@ -141,7 +143,7 @@ class ProgressEmitter:
                 None if self._attempt is None else stamp,
             )
             siblings = self._siblings.find(int(order_id))
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's worker passes, its download goes on
+        except Exception as error:  # noqa: BLE001 - whatever the shop's worker passes, its download goes on
             return self._count(error)
         return self._send(lambda client: _publish(client, progress, int(order_id), siblings))
 
@@ -153,17 +155,17 @@ class ProgressEmitter:
         previous_status: str | None,
         error: str | None = None,
     ) -> bool:
-        """Say that a task has moved. It is only said: the database is the caller's business.
+        """Publish a change of a task's status. This does not write to the database; the caller has to.
 
         Args:
             task_id: The task.
-            order_id: Its order.
-            new_status: Such as ``downloading``.
-            previous_status: What it was before.
-            error: Why, on a failure.
+            order_id: The task's order.
+            new_status: The new status, such as ``downloading``.
+            previous_status: The status before.
+            error: The reason of a failure.
 
         Returns:
-            Whether it was sent.
+            Whether the message was sent.
         """
         try:
             change = StatusChange(
@@ -182,36 +184,36 @@ class ProgressEmitter:
         return self._send(lambda client: publications.send(client, change))
 
     def announce(self, messages: Iterable[StatusChange | Completion]) -> None:
-        """Publish what a committed transaction left to tell; after an error the rest is not tried."""
+        """Publish the messages of a committed transaction; after an error the rest is not tried."""
         for message in messages:
             if not self._send(partial(publications.send, message=message)):
                 return
 
     def report_failure(self, task_id: int, order_id: int, exception: BaseException) -> None:
-        """The whole error bridge: the task fails in the database and the audit log, and it is published.
+        """Mark a task as failed in the database and in the audit log, and publish it (the error bridge).
 
         Args:
             task_id: The task.
-            order_id: Its order.
-            exception: Why.
+            order_id: The task's order.
+            exception: The reason.
 
         Raises:
-            TaskNotFound: When there is no such task.
-            DatabaseUnavailable: When the failure could not be stored.
-            NotMigrated: When the database lacks our tables.
+            TaskNotFound: The task does not exist.
+            DatabaseUnavailable: The failure could not be stored.
+            NotMigrated: The database lacks orderctl's tables.
         """
-        from orderctl import database, failures  # noqa: PLC0415 - 300 ms that only a failure needs
+        from orderctl import database, failures  # noqa: PLC0415 - takes 300 ms, and only a failure needs it
 
         failure = failures.describe(exception)
-        say_it = partial(self.emit_progress, task_id, order_id, 0, f"Failed: {failure.message}", at_once=True)
+        show = partial(self.emit_progress, task_id, order_id, 0, f"Failed: {failure.message}", at_once=True)
         try:
             finished = database.transact(self._database(), lambda c: failures.report(c, task_id, failure))
         except DatabaseUnavailable:
-            say_it()
+            show()
             raise
-        if finished.messages:  # none when the task had ended before
+        if finished.messages:  # none if the task had ended already
             self._siblings.forget(order_id)
-            say_it()
+            show()
             self.announce(finished.messages)
 
     def close(self) -> None:
@@ -222,7 +224,7 @@ class ProgressEmitter:
             self._engine.dispose()
 
     def _stamp(self, task_id: int, now: float | None = None, percent: float | None = None) -> int:
-        """A timestamp in ms that is higher than the task's last one; notes what is sent."""
+        """Return a timestamp in ms that is higher than the task's last one, and remember what is sent."""
         with self._lock:
             pace = self._paces.pop(task_id, None) or _Pace()
             self._paces[task_id] = pace
@@ -263,11 +265,11 @@ class ProgressEmitter:
 
 
 def read_siblings(engine: Engine, order_id: int) -> dict[int, float | None]:
-    """What the database says of an order's tasks, for the order's percent.
+    """Read an order's tasks from the database, for the order's percent.
 
     Raises:
-        DatabaseUnavailable: When there is no connection, or it was lost.
-        NotMigrated: When the database lacks our tables.
+        DatabaseUnavailable: The connection failed or was lost.
+        NotMigrated: The database lacks orderctl's tables.
     """
     from sqlalchemy import select  # noqa: PLC0415 - as above
 
@@ -281,9 +283,9 @@ def read_siblings(engine: Engine, order_id: int) -> dict[int, float | None]:
 
 
 class _SiblingCache:
-    """What was last heard of each order's tasks, asked for in the background.
+    """A cache of each order's tasks, filled in the background.
 
-    The database may hang for a minute; a download does not wait for it.
+    The database may hang for a minute; a download must not wait for it.
     """
 
     def __init__(self, read: Callable[[int], Siblings]) -> None:
@@ -294,7 +296,7 @@ class _SiblingCache:
         self._lock = threading.Lock()
 
     def find(self, order_id: int) -> Siblings | None:
-        """The order's tasks, perhaps some seconds old; None when they are not known."""
+        """Return the order's tasks, perhaps some seconds old; None if they are not known."""
         now = time.monotonic()
         with self._lock:
             stale = now - self._asked_at.get(order_id, -math.inf) > _FRESH_SECONDS
@@ -304,7 +306,7 @@ class _SiblingCache:
         return self._known.get(order_id)
 
     def forget(self, order_id: int) -> None:
-        """Ask anew with the next message; a task of the order has ended."""
+        """Read the tasks again with the next message, because a task of the order has ended."""
         with self._lock:
             self._asked_at.pop(order_id, None)
 
@@ -323,7 +325,7 @@ class _SiblingCache:
     def _answer(self, order_id: int) -> None:
         try:
             self._known[order_id] = dict(self._read(order_id))
-        except Exception as error:  # noqa: BLE001 - the order's percent is not worth a download
+        except Exception as error:  # noqa: BLE001 - a failed read must not stop the download
             _log.debug("cannot read the tasks of order %d: %s", order_id, error)
         finally:
             with self._lock:
@@ -331,7 +333,7 @@ class _SiblingCache:
 
 
 def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Siblings | None) -> int:
-    """With the order's percent, unless nothing is known of its tasks."""
+    """Publish the progress, together with the order's percent if its tasks are known."""
     if siblings is None:
         return publications.send(client, progress)
     return publications.publish_progress(client, progress, order_id, siblings)
@@ -341,7 +343,7 @@ def _clean_percent(value: float) -> float:
     percent = float(value)
     if not math.isfinite(percent):
         raise ValueError(f"{value} is not a valid percentage: a finite number")
-    # What is not done yet is not rounded up to done.
+    # Less than 100 is not rounded up to 100.
     return _DONE if percent >= _DONE else min(round(max(0.0, percent), 2), 99.99)
 
 
@@ -351,6 +353,6 @@ def _clean_speed(value: float | None) -> float | None:
 
 
 def _clean_text(value: object) -> str:
-    """Text that every reader accepts: a file name's undecodable bytes are lone surrogates."""
+    """Return valid Unicode: the undecodable bytes of a file name are lone surrogates."""
     text = "" if value is None else str(value)
     return text[:_MAX_TEXT].encode("utf-8", "replace").decode()

@@ -1,6 +1,6 @@
-"""What is published on the channels: atomically, with the last message of each kept as its snapshot.
+"""Publish messages on the channels, and store the last message of each channel as its snapshot, atomically.
 
-All of it may be lost: what matters is in the database by then.
+All of it may be lost: everything important is in the database before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Script:
-    """A Lua script: all of it happens at one moment, in one round trip."""
+    """A Lua script: it runs atomically, in one round trip."""
 
     source: str
     digest: str = field(init=False)
@@ -55,18 +55,18 @@ class _Script:
             raise broker.translate(error) from error
 
 
-# Published before it is kept: a full Redis takes no keys, but still passes messages on.
+# Publish before SET: a Redis without free memory refuses keys, but still passes messages on.
 _PUBLISH: Final = _Script("""
-local heard = redis.call('PUBLISH', KEYS[1], ARGV[1])
+local listeners = redis.call('PUBLISH', KEYS[1], ARGV[1])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return heard
+return listeners
 """)
 
-# KEYS: the task's channel, the order's, those of the siblings that may be at work.
-# ARGV: the task's payload, TTL, percent; the start of the order's payload; sum and number of the rest.
-# The order's timestamp is the server's: workers on several machines write to this channel.
+# KEYS: the channels of the task, of the order, and of the sibling tasks that may be running. ARGV: the task's
+# payload, TTL and percent; the start of the order's payload; sum and number of the final percents. The
+# order's timestamp is from the server's clock: workers on several machines publish on this channel.
 _PUBLISH_PROGRESS: Final = _Script("""
-local heard = redis.call('PUBLISH', KEYS[1], ARGV[1])
+local listeners = redis.call('PUBLISH', KEYS[1], ARGV[1])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 local sum, count = ARGV[3] + ARGV[5], 1 + ARGV[6]
 for i = 3, #KEYS do
@@ -87,37 +87,37 @@ local payload = string.format('%s"percent":%.14g,"timestamp":%s%03d}', ARGV[4],
   math.floor(sum / count * 100 + 0.5) / 100, now[1], math.floor(now[2] / 1000))
 redis.call('PUBLISH', KEYS[2], payload)
 redis.call('SET', KEYS[2], payload, 'EX', ARGV[2])
-return heard
+return listeners
 """)
 
 
 def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> int:
-    """Send a message and keep it as the channel's snapshot, at one moment.
+    """Publish a message and store it as the channel's snapshot, atomically.
 
     Returns:
-        How many were listening.
+        The number of listeners.
 
     Raises:
-        RedisUnavailable: When Redis does not answer, or takes no changes.
-        Misconfigured: When it refuses us.
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access.
     """
     return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
 
 
 def send(client: redis.Redis, message: Payload) -> int:
-    """Publish a message on the channel where it belongs.
+    """Publish a message on its channel.
 
     Returns:
-        How many were listening.
+        The number of listeners.
 
     Raises:
-        RedisUnavailable: When Redis does not answer, or takes no changes.
-        Misconfigured: When it refuses us.
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access.
     """
     return publish(client, message.channel, message.data())
 
 
-# The marker outlives any pause between two tries of one courier.
+# The marker lives longer than any pause between two tries of a courier.
 _PUBLISH_ONCE: Final = _Script("""
 if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', 86400) then return 0 end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
@@ -127,14 +127,14 @@ return 1
 
 
 def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping[str, Any]) -> bool:
-    """Send and keep a message unless one of that name was sent in the last day.
+    """Publish and store a message unless one with this name was published in the last 24 hours.
 
     Returns:
-        Whether it was sent now.
+        Whether the message was published now.
 
     Raises:
-        RedisUnavailable: When Redis does not answer, or takes no changes.
-        Misconfigured: When it refuses us.
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access.
     """
     keys = [str(channel), sent_marker(name)]
     with broker.translating():
@@ -144,24 +144,23 @@ def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping
 def publish_progress(
     client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Mapping[int, float | None]
 ) -> int:
-    """Send a task's progress and its order's, and keep both as snapshots, at one moment.
+    """Publish the progress of a task and of its order, and store both as snapshots, atomically.
 
-    The order's percent is the mean of its tasks'.
+    The order's percent is the mean of its tasks' percents.
 
     Args:
-        client: Usually :func:`broker.hasty`.
-        progress: The task's.
-        order_id: Its order.
-        siblings: The order's tasks but for the cancelled ones, by id: a percent that is final (completed
-            100, failed 0), or None to take the task's snapshot (0 while there is none). The task itself
-            may be among them.
+        client: A Redis client, usually :func:`broker.hasty`.
+        progress: The task's progress.
+        order_id: The task's order.
+        siblings: The order's tasks without the cancelled ones, by id: the final percent (completed 100,
+            failed 0), or None to use the task's snapshot (0 without one). The task itself may be among them.
 
     Returns:
-        How many listened to the task.
+        The number of listeners on the task's channel.
 
     Raises:
-        RedisUnavailable: When Redis does not answer, or takes no changes.
-        Misconfigured: When it refuses us.
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access.
     """
     others = [task_id for task_id in siblings if task_id != progress.task_id]
     final = [percent for task_id in others if (percent := siblings[task_id]) is not None]
@@ -180,11 +179,11 @@ def publish_progress(
 
 
 def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel, Data]:
-    """The last message of each channel that has one; what is no message is left out.
+    """Return the last message of each channel that has one; invalid messages are left out.
 
     Raises:
-        RedisUnavailable: When Redis does not answer.
-        Misconfigured: When it refuses us.
+        RedisUnavailable: Redis does not answer.
+        Misconfigured: Redis denies access.
     """
     wanted = list(channels)
     if not wanted:
@@ -202,7 +201,7 @@ def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel,
 
 
 def changes(client: redis.Redis, messages: Iterable[StatusChange]) -> None:
-    """Publish status changes; a Redis that does not answer is logged and nothing else."""
+    """Publish status changes. If Redis does not answer, this only logs it."""
     for message in messages:
         try:
             send(client, message)

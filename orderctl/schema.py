@@ -1,7 +1,7 @@
-"""The tables as orderctl reads and writes them. The migrations create and adopt them.
+"""The tables as orderctl reads and writes them. The migrations create or adopt them.
 
-``orders``, ``download_tasks`` and ``order_audit_logs`` are shared with the shop's own system: their
-names and columns are a contract, and they may have further columns that stand in no place here.
+``orders``, ``download_tasks`` and ``order_audit_logs`` are shared with the shop's own system: their names and
+columns are a contract. They may have further columns, which are not listed here.
 """
 
 from __future__ import annotations
@@ -31,44 +31,44 @@ from sqlalchemy import (
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """DATETIME(6) that holds UTC: aware in Python, naive in the database."""
+    """DATETIME(6) in UTC: aware in Python, naive in the database."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Microseconds on MySQL and MariaDB, whose plain DATETIME has whole seconds."""
+        """Return DATETIME(6) on MySQL and MariaDB, where a plain DATETIME has whole seconds only."""
         if dialect.name not in {"mysql", "mariadb"}:
             return dialect.type_descriptor(DateTime())
-        from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415 - 10 ms that SQLite does not need
+        from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415 - takes 10 ms, only for MySQL
 
         return dialect.type_descriptor(DATETIME(fsp=6))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To naive UTC."""
+        """Convert to naive UTC."""
         return value if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To aware UTC; what is no date (``0000-00-00``, which PyMySQL hands over as text) to None."""
+        """Convert to aware UTC; None for an invalid date (PyMySQL returns ``0000-00-00`` as text)."""
         return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 class Money(TypeDecorator[Decimal]):
-    """DECIMAL(12,2), exact also on SQLite, which has no decimals: there it is written as text and read back."""
+    """DECIMAL(12,2); on SQLite, which has no exact decimals, stored as text."""
 
     impl = Numeric(12, 2)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Text on SQLite."""
+        """Return a text type on SQLite."""
         return dialect.type_descriptor(String() if dialect.name == "sqlite" else Numeric(12, 2))
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """To what the driver takes."""
+        """Convert to text on SQLite."""
         return str(value) if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """To two decimals."""
+        """Convert to a Decimal with two decimals."""
         return value if value is None else Decimal(str(value)).quantize(_CENT)
 
 
@@ -91,7 +91,7 @@ orders: Final = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("paid_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
-    Column("round", Integer, nullable=False),  # how often the order was opened again
+    Column("round", Integer, nullable=False),  # how often the order was reopened
 )
 
 download_tasks: Final = Table(
@@ -106,10 +106,10 @@ download_tasks: Final = Table(
     Column("error_log", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime),
-    Column("managed", SmallInteger, nullable=False),  # 1: ours to run
-    Column("attempt", Integer, nullable=False),  # never falls
+    Column("managed", SmallInteger, nullable=False),  # 1: managed by orderctl
+    Column("attempt", Integer, nullable=False),  # never decreases
     Column("max_attempts", Integer, nullable=False),
-    Column("available_at", UtcDateTime),  # not before; NULL: at once
+    Column("available_at", UtcDateTime),  # not to be claimed before; NULL: at once
     Column("lease_token", String(36)),
     Column("lease_until", UtcDateTime),
     Column("worker", String(128)),
@@ -132,7 +132,7 @@ order_audit_logs: Final = Table(
     Column("new_status", String(32)),
     Column("source", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("dedup_key", String(191)),  # unique: an event that can happen once is written once
+    Column("dedup_key", String(191)),  # unique: an event that can happen only once is written once
     Column("actor", String(128)),
 )
 
@@ -153,12 +153,12 @@ outbox: Final = Table(
     Index("ix_outbox_sent_due", "sent_at", "due_at"),
 )
 
-#: Columns that Sequelize creates NOT NULL without a default, and fills itself.
+#: Columns that Sequelize creates as NOT NULL without a default, and fills itself.
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
 TABLES: Final = (orders, download_tasks, order_audit_logs, outbox)
 
 
 def columns(kind: type[Any], table: Table) -> list[Column[Any]]:
-    """The columns of a table that a dataclass has fields for: what is read of a row stands once, as fields."""
+    """Return the columns of a table for which a dataclass has fields."""
     return [table.c[item.name] for item in fields(kind) if item.name in table.c]

@@ -1,4 +1,4 @@
-"""Writing into tables that the shop's system made, and that may have columns of their own."""
+"""Write into tables that the shop's system made and that may have columns unknown to orderctl."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from orderctl import database
 from orderctl.errors import Conflict
 from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
-#: Columns whose text is read by people alone: better a part of it than nothing. Never a code, a URL, a link.
+#: Columns with text that only people read: a shortened text is better than none. Never a code, URL or link.
 _FOR_PEOPLE: Final = frozenset({"title", "error_log", "message", "details"})
 _BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")  # "[^\u0000-\uffff]" takes 6 ms to compile
-#: To how many letters the texts in details are cut, in turn.
+#: Lengths to which the texts in ``details`` are cut, tried one after the other.
 _LENGTHS: Final = (16_000, 4_000, 1_000, 200, 50)
 
 
@@ -30,13 +30,13 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
     Args:
         connection: In a transaction.
         target: A table of ``orderctl.schema``.
-        values: By column name.
+        values: The values by column name.
 
     Returns:
         The new row's id.
 
     Raises:
-        Conflict: When the table requires a column of which we know nothing.
+        Conflict: The table requires a column that orderctl does not know.
     """
     required = _required(connection, target)
     unknown = [name for name in required if name not in values and name not in SEQUELIZE_TIMESTAMPS]
@@ -46,13 +46,13 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
             hint="add the order with the shop's own system, or give the column a default",
         )
     filled = {name: database.utc_now() for name in required if name not in values} | dict(values)
-    # Columns of ours keep their types; of theirs we know only the names.
+    # orderctl's columns have types; of the shop's further columns only the names are known.
     columns = [column(name, target.c[name].type) if name in target.c else column(name) for name in filled]
     return int(execute(connection, bare_table(target.name, *columns).insert(), filled).lastrowid)
 
 
-#: Columns that an INSERT has to fill, by kind of database. SQLAlchemy's inspector would warn of types that
-#: it does not know.
+#: Queries for the columns that an INSERT has to fill. SQLAlchemy's inspector would warn about types that it
+#: does not know.
 _REQUIRED: Final = {
     "sqlite": 'SELECT name FROM pragma_table_info(:name) WHERE "notnull" AND dflt_value IS NULL AND NOT pk',
     "mysql": "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
@@ -62,7 +62,7 @@ _REQUIRED: Final = {
 
 
 def _required(connection: Connection, target: Table) -> list[str]:
-    """Names of the columns, in the database, that an INSERT has to fill; none where there is no table."""
+    """Return the columns of the table that an INSERT has to fill; none if the table does not exist."""
     query = text(_REQUIRED["sqlite" if database.is_sqlite(connection) else "mysql"])
     return list(connection.execute(query, {"name": target.name}).scalars())
 
@@ -70,48 +70,49 @@ def _required(connection: Connection, target: Table) -> list[str]:
 def execute(
     connection: Connection, statement: Insert | Update, values: Mapping[str, Any]
 ) -> CursorResult[Any]:
-    """Run an INSERT or UPDATE; a text for people that its column cannot hold is stored as far as it can.
+    """Run an INSERT or UPDATE; if a column cannot hold a text for people, shorten or simplify the text.
 
-    The shop's columns may be of another character set, and short. That must not keep a task from ending.
+    The shop's columns may be short, or have another character set. A task has to be able to end nevertheless.
 
     Args:
         connection: In a transaction.
-        statement: On a table of ``orderctl.schema``, without its values.
-        values: By column name.
+        statement: A statement on a table of ``orderctl.schema``, without its values.
+        values: The values by column name.
     """
     try:
         return connection.execute(statement.values(values))
     except DBAPIError as error:
-        # Only the statement is rolled back: the transaction goes on.
+        # The server rolls back only the statement: the transaction goes on.
         if not database.is_unstorable(error):
             raise
     return connection.execute(statement.values(_fit(connection, str(statement.table), values)))
 
 
 def _fit(connection: Connection, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with texts for people made to fit their columns."""
+    """Return the values with the texts for people made to fit their columns."""
     query = text(
         "SELECT column_name, character_set_name, character_maximum_length, character_octet_length"
         " FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = :table"
     )
-    rooms = {row[0]: _Room(*row[1:]) for row in connection.execute(query, {"table": table}) if row[1]}
+    rows = connection.execute(query, {"table": table})
+    capacities = {row[0]: _Capacity(*row[1:]) for row in rows if row[1]}
     fitted = dict(values)
-    for name in _FOR_PEOPLE & fitted.keys() & rooms.keys():
-        fit = rooms[name].fit_json if name == "details" else rooms[name].fit
+    for name in _FOR_PEOPLE & fitted.keys() & capacities.keys():
+        fit = capacities[name].fit_json if name == "details" else capacities[name].fit
         fitted[name] = fit(fitted[name])
     return fitted
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
-    """What a column of text can hold."""
+class _Capacity:
+    """The capacity of a text column."""
 
     charset: str
     characters: int
     octets: int
 
     def fit(self, value: str | None) -> str | None:
-        """As much of a text as there is room for; question marks for letters that are unknown here."""
+        """Shorten a text to the column's length, and replace characters that it cannot hold with "?"."""
         if value is None:
             return None
         if self.charset in {"utf8mb3", "utf8"}:
@@ -120,7 +121,7 @@ class _Room:
         return encoded.decode(self._codec, "ignore")
 
     def fit_json(self, value: Any) -> Any:
-        """The value with its texts shortened until there is room; JSON itself is ASCII."""
+        """Shorten the texts in a JSON value until it fits; the JSON itself is ASCII. None if nothing fits."""
         for longest in _LENGTHS:
             shortened = _shorten(value, longest)
             if len(json.dumps(shortened)) <= min(self.characters, self.octets):
@@ -132,7 +133,7 @@ class _Room:
         if self.charset.startswith("utf8"):
             return "utf-8"
         try:
-            # MySQL's latin1 is Windows'.
+            # MySQL's latin1 is Windows-1252.
             return "cp1252" if self.charset == "latin1" else codecs.lookup(self.charset).name
         except LookupError:
             return "ascii"
@@ -147,10 +148,10 @@ def _shorten(value: Any, longest: int) -> Any:
 
 
 def storable(text: str) -> str:
-    """The text without what UTF-8 cannot hold (lone surrogates)."""
+    """Return the text without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def storable_json(value: Any) -> Any:
-    """The value as JSON would return it, without what UTF-8 or strict JSON cannot hold."""
+    """Return the value as it is after a round trip through strict JSON in UTF-8."""
     return json.loads(storable(json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)))

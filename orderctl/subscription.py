@@ -1,8 +1,8 @@
-"""Listening to channels without a gap.
+"""Listen to channels without a gap.
 
-Redis forgets what nobody heard. So on every acknowledgement of a subscription (it comes again after a
-reconnect) the channels' snapshots are read: what they say was either heard already or was missed. Whatever
-is older than what was given out of a channel last is dropped.
+Redis does not store messages for a client that is not connected. So after each subscription (also after a
+reconnect) the snapshots of the channels are read: each was either received already or was missed. A message
+that is older than the last one returned for its channel is dropped.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from orderctl.messages import Data
 
 _log = logging.getLogger(__name__)
 
-#: How many channels' last messages are remembered.
+#: Maximum number of channels whose last message is remembered.
 _REMEMBERED: Final = 10_000
-#: How many keys are asked for at once.
+#: The number of keys that are read at once.
 _PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message. A snapshot was sent earlier, maybe before we listened."""
+    """A message. A snapshot was published earlier, perhaps before the subscription."""
 
     channel: Channel
     data: Data
@@ -40,11 +40,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """Redis has acknowledged the subscription; the snapshots follow.
+    """Redis has confirmed the subscription; the snapshots follow.
 
     Attributes:
-        again: Whether it was lost in between: messages may have been missed, of which the snapshots hold
-            only each channel's last.
+        again: Whether this is after a lost connection. Messages may have been missed; the snapshots contain
+            only the last one of each channel.
     """
 
     again: bool
@@ -52,14 +52,14 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Reconnecting:
-    """The connection is lost; it is being tried again."""
+    """The connection was lost and is being retried."""
 
     error: RedisUnavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing came for a while: time to look at the clock and at the database."""
+    """No message for a while: the caller can check the time and the database."""
 
 
 SubscriptionEvent = Message | Subscribed | Reconnecting | Idle
@@ -71,24 +71,25 @@ def subscribe(
     patterns: Iterable[str] = (),
     *,
     tick: float = 1.0,
-    silence: float = 5.0,
+    ping_after: float = 5.0,
 ) -> Iterator[SubscriptionEvent]:
-    """Listen until the caller has heard enough.
+    """Listen until the caller closes the iterator.
 
     Args:
-        url: As ``settings.redis.url``.
-        subscribed: Channels to listen to.
+        url: The URL, as in ``settings.redis.url``.
+        subscribed: The channels to listen to.
         patterns: Glob patterns of channels to listen to, such as ``task:*:progress``.
-        tick: Seconds without an event after which :class:`Idle` comes; while Redis hangs, it may come up
+        tick: Seconds without an event after which :class:`Idle` is yielded; while Redis hangs, it may be up
             to three seconds late.
-        silence: After so many seconds without a word the server has to answer a PING within as many.
+        ping_after: Seconds without data from the server after which a PING is sent; the reply has to come
+            within the same number of seconds.
 
     Yields:
-        What happens, :class:`Subscribed` first. Close the iterator, or leave it to the collector, to end.
+        The events, :class:`Subscribed` first. To end, close the iterator or let it be garbage-collected.
 
     Raises:
-        RedisUnavailable: When the first connection fails; a later one is tried again for ever.
-        Misconfigured: When Redis refuses us.
+        RedisUnavailable: The first connection failed; later ones are retried without a limit.
+        Misconfigured: Redis denies access.
     """
     listener = _Listener(url, subscribed, patterns)
     if not listener.subscribed and not listener.patterns:
@@ -97,7 +98,7 @@ def subscribe(
         yield from listener.catch_up(again=False)
         while True:
             try:
-                yield from listener.listen(tick, silence)
+                yield from listener.listen(tick, ping_after)
             except RedisUnavailable as error:
                 yield Reconnecting(error)
                 yield from listener.reconnect(tick)
@@ -106,7 +107,7 @@ def subscribe(
 
 
 class _Listener:
-    """One subscription, over however many connections."""
+    """One subscription, which may use several connections, one after the other."""
 
     def __init__(self, url: str, subscribed: Iterable[Channel], patterns: Iterable[str]) -> None:
         self.client = broker.brisk(url, name="orderctl-listener")
@@ -117,11 +118,11 @@ class _Listener:
         self.last: dict[Channel, Data] = {}
 
     def catch_up(self, *, again: bool) -> Iterator[SubscriptionEvent]:
-        """Connect, subscribe, and give out what was missed."""
+        """Connect, subscribe, and yield what was missed."""
         with broker.translating():
             self.open()
             kept = self.read_snapshots()
-            # What precedes the answer to this PING may be older than the snapshots; what follows is not.
+            # Messages before the reply to this PING may be older than the snapshots; later ones are not.
             self.connection.send_command("PING")
             self.read_until(b"pong", 1)
         yield Subscribed(again)
@@ -132,8 +133,8 @@ class _Listener:
             if self.accept(channel, data, is_old=_is_not_newer):
                 yield Message(channel, data)
 
-    def listen(self, tick: float, silence: float) -> Iterator[SubscriptionEvent]:
-        """Give out messages; raise when the connection is lost or the server hangs."""
+    def listen(self, tick: float, ping_after: float) -> Iterator[SubscriptionEvent]:
+        """Yield messages; raise an error if the connection is lost or the server hangs."""
         heard = spoken = time.monotonic()
         asked: float | None = None
         while True:
@@ -142,11 +143,11 @@ class _Listener:
                 now = time.monotonic()
                 if reply is not None:
                     heard, asked = now, None
-                elif asked is None and now - heard >= silence:
+                elif asked is None and now - heard >= ping_after:
                     self.connection.send_command("PING")
                     asked = now
-                elif asked is not None and now - asked >= silence:
-                    raise exceptions.TimeoutError(f"no reply to PING for {silence:g} s")
+                elif asked is not None and now - asked >= ping_after:
+                    raise exceptions.TimeoutError(f"no reply to PING for {ping_after:g} s")
             message = None if reply is None else _read(reply)
             if message is not None and self.accept(*message, is_old=_is_known_or_overtaken):
                 spoken = now
@@ -156,7 +157,7 @@ class _Listener:
                 yield Idle()
 
     def reconnect(self, tick: float) -> Iterator[SubscriptionEvent]:
-        """Try until there is a connection; then give out what was missed."""
+        """Retry until there is a connection, then yield what was missed."""
         for attempt in itertools.count():
             self.close()
             yield from _pause(broker.backoff(attempt), tick)
@@ -185,13 +186,13 @@ class _Listener:
         self.client.close()
 
     def receive(self, timeout: float) -> list[Any] | None:
-        """What Redis sends next, or None when it sends nothing in so many seconds."""
+        """Return the next reply of Redis, or None if there is none for ``timeout`` seconds."""
         if not self.connection.can_read(timeout):
             return None
         return cast("list[Any]", self.connection.read_response())
 
     def read_until(self, kind: bytes, count: int) -> None:
-        """Read until so many replies of a kind have come, keeping the messages between them."""
+        """Read until ``count`` replies of a kind have come, and keep the messages between them."""
         while count:
             reply = self.connection.read_response()
             message = _read(reply)
@@ -200,7 +201,7 @@ class _Listener:
             count -= reply[0] == kind
 
     def read_snapshots(self) -> list[tuple[Channel, Data]]:
-        """The snapshots of all that we listen to, oldest first."""
+        """Return the snapshots of all channels of this subscription, oldest first."""
         wanted = dict.fromkeys(self.subscribed)
         for pattern in self.patterns:
             for key in self.client.scan_iter(match=pattern, count=_PAGE):
@@ -214,7 +215,7 @@ class _Listener:
         return sorted(found, key=lambda item: messages.sent_at(item[1]))
 
     def accept(self, channel: Channel, data: Data, *, is_old: Callable[[Data, Data], bool]) -> bool:
-        """Remember a message as its channel's last, unless it is an old one."""
+        """Remember a message as the last one of its channel; return False if it is old."""
         last = self.last.pop(channel, None)
         if last is not None and is_old(data, last):
             self.last[channel] = last
@@ -226,20 +227,20 @@ class _Listener:
 
 
 def _is_not_newer(data: Data, last: Data) -> bool:
-    """Whether a message that may have come late is old: a tie with other words is not."""
+    """Whether a message that may be late is old. One with the same time but other content is not."""
     return data == last or messages.is_newer(last, than=data)
 
 
 def _is_known_or_overtaken(data: Data, last: Data) -> bool:
-    """Whether a message is old although Redis sent it now: from a worker whose lease was lost.
+    """Whether a message that Redis has just sent is old: from a worker that has lost its lease.
 
-    Timestamps do not count here: the clocks of several machines differ, and Redis keeps the order.
+    Timestamps are not compared here: the clocks of the machines differ, and Redis keeps the order.
     """
     return data == last or messages.is_overtaken(data, by=last)
 
 
 def _read(reply: list[Any]) -> tuple[Channel, Data] | None:
-    """The message in a reply of Redis; None where it is something else, or no message of ours."""
+    """Return the message in a reply of Redis; None for another reply or an invalid message."""
     if reply[0] not in {b"message", b"pmessage"}:
         return None
     name, payload = reply[-2:]

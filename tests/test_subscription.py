@@ -86,7 +86,7 @@ def test_snapshots_that_do_not_say_when_they_were_sent_come_first(client, redis_
 
 def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
     events = subscribe(
-        redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"], tick=0.05, silence=60
+        redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"], tick=0.05, ping_after=60
     )
     until(events, Subscribed)
 
@@ -163,7 +163,7 @@ def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
 def test_after_a_break_nothing_comes_twice(own_redis):
     server = own_redis()
     with broker.brisk(server.url) as client:
-        events = subscribe(server.url, patterns=["task:*"], tick=0.05, silence=60)
+        events = subscribe(server.url, patterns=["task:*"], tick=0.05, ping_after=60)
         until(events, Subscribed)
         publications.publish(client, task_progress(1), progress(10))
         publications.publish(client, task_progress(2), progress(20, task_id=2))
@@ -189,7 +189,7 @@ def test_while_redis_is_away_the_caller_can_look_at_the_clock(own_redis):
 
 def test_a_server_that_hangs_is_noticed(own_redis):
     server = own_redis()
-    events = subscribe(server.url, [task_progress(1)], tick=0.05, silence=0.2)
+    events = subscribe(server.url, [task_progress(1)], tick=0.05, ping_after=0.2)
     until(events, Subscribed)
     server.pause()
 
@@ -201,14 +201,14 @@ def test_a_server_that_hangs_is_noticed(own_redis):
 
 
 def test_a_quiet_server_is_not_taken_for_a_hung_one(redis_url):
-    events = subscribe(redis_url, [task_progress(1)], tick=0.02, silence=0.05)
+    events = subscribe(redis_url, [task_progress(1)], tick=0.02, ping_after=0.05)
     next(events)
 
     assert {type(event) for event in itertools.islice(events, 50)} == {Idle}
 
 
 def test_a_caller_that_takes_its_time_misses_nothing(client, redis_url):
-    events = subscribe(redis_url, [task_progress(1)], tick=0.02, silence=0.05)
+    events = subscribe(redis_url, [task_progress(1)], tick=0.02, ping_after=0.05)
     next(events)
     for percent in range(1, 100):
         publications.publish(client, task_progress(1), progress(percent))
@@ -313,7 +313,7 @@ def test_the_end_leaves_no_connection(client, redis_url):
 
 
 def test_ctrl_c_ends_it_at_once(client, redis_url):
-    events = subscribe(redis_url, [task_progress(1)], tick=600, silence=600)
+    events = subscribe(redis_url, [task_progress(1)], tick=600, ping_after=600)
     next(events)
 
     def listen():
