@@ -68,7 +68,7 @@ def url(settings: Settings) -> str:
 def patient(url: str, *, name: str = "orderctl") -> redis.Redis:
     """Return a client that waits for its connection without a limit, with capped backoff.
 
-    A connection that is lost during a command still raises an error: nobody can know whether the command ran,
+    A connection that is lost during a command still raises an error: it is unknown whether the command ran,
     so it is not sent again.
 
     Args:

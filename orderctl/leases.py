@@ -91,11 +91,11 @@ def claim(
         return None
     if order.payment_status != PaymentStatus.PAID or order.order_status == OrderStatus.CANCELLED:
         return None
-    ours = token is not None and task.lease_token == token
+    claimed = token is not None and task.lease_token == token
     token = token or str(uuid.uuid4())
-    if not ours and not _take(connection, task, token, worker, lease_seconds, take_all=take_all):
+    if not claimed and not _take(connection, task, token, worker, lease_seconds, take_all=take_all):
         return None
-    attempt = task.attempt if ours else task.attempt + 1
+    attempt = task.attempt if claimed else task.attempt + 1
     return Claim(
         task_id, task.order_id, task.order_code, task.course_url, task.title, attempt, task.max_attempts,
         task.status, worker, token, lifecycle.begin(connection, order, Origin(Source.WORKER, worker)),

@@ -75,8 +75,8 @@ def put_spaced(
 ) -> bool:
     """Write an entry, so that at most one entry with this name is sent in the given number of seconds.
 
-    The first entry is due at once. The next one is due when that time is over; further ones until then are
-    not written, it stands for them.
+    The first entry is due at once, the next one when that time is over. While an entry is waiting, no further
+    one is written.
 
     Args:
         connection: In the transaction that causes the entry.

@@ -97,7 +97,7 @@ class ProgressEmitter:
         self._siblings = _SiblingCache(siblings or self._read_siblings)
         self._paces: dict[int, _Pace] = {}
         self._lock = threading.Lock()
-        self._silent_until = -math.inf
+        self._paused_until = -math.inf
 
     def emit_progress(
         self,
@@ -129,7 +129,7 @@ class ProgressEmitter:
             now = time.monotonic()
             pace = self._paces.get(task_id)
             urgent = at_once or (percent >= _DONE and (pace is None or pace.percent < _DONE))
-            if not urgent and (now < self._silent_until or (pace and now - pace.sent_at < self._interval)):
+            if not urgent and (now < self._paused_until or (pace and now - pace.sent_at < self._interval)):
                 return False
             percent = _clean_percent(percent)
             stamp = self._stamp(task_id, now, percent)
@@ -243,7 +243,7 @@ class ProgressEmitter:
             publish(self._client)
         except Exception as error:  # noqa: BLE001 - as above
             spent = time.monotonic() - began
-            self._silent_until = began + min(_MAX_PAUSE, max(_MIN_PAUSE, _PAUSE_FACTOR * spent))
+            self._paused_until = began + min(_MAX_PAUSE, max(_MIN_PAUSE, _PAUSE_FACTOR * spent))
             return self._count(error)
         return True
 

@@ -114,7 +114,7 @@ class _Listener:
         self.subscribed = list(dict.fromkeys(subscribed))
         self.patterns = list(dict.fromkeys(patterns))
         self.connection: Any = None
-        self.heard: list[tuple[Channel, Data]] = []  # while catching up
+        self.buffered: list[tuple[Channel, Data]] = []  # messages received while catching up
         self.last: dict[Channel, Data] = {}
 
     def catch_up(self, *, again: bool) -> Iterator[SubscriptionEvent]:
@@ -129,31 +129,31 @@ class _Listener:
         for channel, data in kept:
             if self.accept(channel, data, is_old=_is_not_newer):
                 yield Message(channel, data, snapshot=True)
-        for channel, data in self.heard:
+        for channel, data in self.buffered:
             if self.accept(channel, data, is_old=_is_not_newer):
                 yield Message(channel, data)
 
     def listen(self, tick: float, ping_after: float) -> Iterator[SubscriptionEvent]:
         """Yield messages; raise an error if the connection is lost or the server hangs."""
-        heard = spoken = time.monotonic()
-        asked: float | None = None
+        last_reply = last_event = time.monotonic()
+        pinged: float | None = None
         while True:
             with broker.translating():
                 reply = self.receive(tick)
                 now = time.monotonic()
                 if reply is not None:
-                    heard, asked = now, None
-                elif asked is None and now - heard >= ping_after:
+                    last_reply, pinged = now, None
+                elif pinged is None and now - last_reply >= ping_after:
                     self.connection.send_command("PING")
-                    asked = now
-                elif asked is not None and now - asked >= ping_after:
+                    pinged = now
+                elif pinged is not None and now - pinged >= ping_after:
                     raise exceptions.TimeoutError(f"no reply to PING for {ping_after:g} s")
             message = None if reply is None else _read(reply)
             if message is not None and self.accept(*message, is_old=_is_known_or_overtaken):
-                spoken = now
+                last_event = now
                 yield Message(*message)
-            elif now - spoken >= tick:
-                spoken = now
+            elif now - last_event >= tick:
+                last_event = now
                 yield Idle()
 
     def reconnect(self, tick: float) -> Iterator[SubscriptionEvent]:
@@ -169,7 +169,7 @@ class _Listener:
                 return
 
     def open(self) -> None:
-        self.heard = []
+        self.buffered = []
         self.connection = self.client.connection_pool.get_connection()
         if self.subscribed:
             self.connection.send_command("SUBSCRIBE", *map(str, self.subscribed))
@@ -197,7 +197,7 @@ class _Listener:
             reply = self.connection.read_response()
             message = _read(reply)
             if message is not None:
-                self.heard.append(message)
+                self.buffered.append(message)
             count -= reply[0] == kind
 
     def read_snapshots(self) -> list[tuple[Channel, Data]]:

@@ -436,7 +436,7 @@ def test_many_tasks_are_forgotten_again(emitters):
 
     for task_id in range(1, 20_001):
         emitter.emit_progress(task_id, task_id, 5, "a", None)
-        emitter._silent_until = math.inf  # one attempt is enough
+        emitter._paused_until = math.inf  # one attempt is enough
         emitter._stamp(task_id)
 
     assert len(emitter._paces) <= 10_000
