@@ -28,10 +28,9 @@ from orderctl.errors import DatabaseUnavailable, Misconfigured, RedisUnavailable
 PROGRAMS: Final = ("valkey-server", "redis-server")
 #: Maximum length of a unix socket's path in bytes (macOS allows 104, Linux 108, both with the final NUL).
 MAX_SOCKET_PATH: Final = 103
-#: Maximum time for a start, including reading the data, and for waiting while another process starts the
-#: server.
+#: Maximum time for a start, and for waiting while another process starts the server, in seconds.
 _START_SECONDS: Final = 30.0
-#: Maximum time for a reply, and for stopping.
+#: Maximum time for a reply, and for stopping, in seconds.
 _ANSWER_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01

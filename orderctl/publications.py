@@ -62,9 +62,9 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return listeners
 """)
 
-# KEYS: the channels of the task, of the order, and of the sibling tasks that may be running. ARGV: the task's
-# payload, TTL and percent; the start of the order's payload; sum and number of the final percents. The
-# order's timestamp is from the server's clock: workers on several machines publish on this channel.
+# KEYS: the channels of the task, of the order, and of the sibling tasks that may be running.
+# ARGV: the task's payload, TTL, percent; the start of the order's payload; sum and count of final percents.
+# The order's timestamp is from the server's clock: workers on several machines publish on this channel.
 _PUBLISH_PROGRESS: Final = _Script("""
 local listeners = redis.call('PUBLISH', KEYS[1], ARGV[1])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])

@@ -145,7 +145,7 @@ WAITING = (TaskStatus.PENDING, TaskStatus.ENROLLED)
 UNFINISHED = (TaskStatus.PENDING, TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
 #: Statuses of a task that has ended; only an admin can change it again.
 ENDED_TASK = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-#: Statuses of an order that has ended; only a retried or a new task opens it again.
+#: Statuses of an order that has ended; only a retried or a new task reopens it.
 ENDED_ORDER = (OrderStatus.COMPLETED, OrderStatus.FAILED, OrderStatus.CANCELLED)
 #: Failures that are often temporary: the task is retried automatically.
 TRANSIENT = (ErrorType.TIMEOUT, ErrorType.NETWORK)

@@ -35,7 +35,7 @@ def obstacles(table: Table, there: found.Table, *, on_sqlite: bool) -> Iterator[
         )
     if there.primary_key != (key := tuple(table.primary_key.columns.keys())):
         yield (
-            f"table {table.name} has the primary key ({', '.join(there.primary_key)}),"
+            f"table {table.name} has the primary key ({', '.join(there.primary_key) or 'none'}),"
             f" orderctl needs ({', '.join(key)})"
         )
     for column in table.columns:
@@ -58,7 +58,7 @@ def _column_obstacles(
         missing = [value for value in values_of(column) if allowed is not None and value not in allowed]
         if missing:
             yield (
-                f"check constraint {check.name} of table {table} forbids values that orderctl writes into"
+                f"check constraint {check.name} of table {table} has to allow the values that orderctl writes into"
                 f" {column.name}: {', '.join(missing)}"
             )
 
@@ -70,7 +70,7 @@ def cautions(table: Table, there: found.Table) -> Iterator[str]:
     if unknown and not table.info.get("shared"):
         yield (
             f"table {table.name} has columns that are NOT NULL without a default ({', '.join(unknown)}):"
-            " orderctl orders add refuses, only the shop's own system can add orders"
+            " 'orderctl orders add' refuses, and only the shop's own system can add orders"
         )
     for key in there.foreign_keys:
         if table.info.get("shared") and key.on_delete == "CASCADE":

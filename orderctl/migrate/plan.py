@@ -138,8 +138,7 @@ class Plan:
     def _adopt(self, table: Table, there: found.Table) -> None:
         self.warnings += fitting.cautions(table, there)
         missing = [column for column in table.columns if column.name not in there.columns]
-        # The columns first: the indexes, which may be added in the same statement as other changes, need
-        # them.
+        # The columns first: the indexes need them, and an index may be added in an earlier statement.
         self._add_columns(table, missing, (_INSTANT, _ONLINE) if there.takes_instant_columns else (_ONLINE,))
         if not self.on_sqlite:
             self._widen(table, there)
@@ -183,8 +182,8 @@ class Plan:
     def _collect(self, table: str, what: str, clause: str, *algorithms: str) -> None:
         """Collect a change of a table. Changes with the same algorithms go into one statement.
 
-        Each statement needs an exclusive lock on the table for a moment, so few statements disturb writers
-        less.
+        Each statement needs an exclusive lock on the table for a moment, so few statements
+        disturb writers less than many.
         """
         if self.on_sqlite:
             self.emit(Step((what,), (f"ALTER TABLE {table} {clause}",)))

@@ -212,7 +212,7 @@ AUDIT = "id INT PRIMARY KEY, order_id INT, event_type VARCHAR(64), created_at DA
             [
                 f"CREATE TABLE orders ({ORDERS}, CONSTRAINT known CHECK (order_status IN ('pending','it''s'))) "
             ],
-            "forbids values that orderctl writes into order_status: processing, completed, failed, cancelled",
+            "the values that orderctl writes into order_status: processing, completed, failed, cancelled",
         ),
         (
             [
