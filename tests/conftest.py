@@ -18,11 +18,11 @@ pytest_plugins = [
     "tests.faults.fixtures",
 ]
 
-# On a busy machine a slow example says nothing about the code.
+# On a busy machine a slow example does not indicate a fault of the code.
 settings.register_profile("orderctl", deadline=None)
 settings.load_profile("orderctl")
 
-# A shell starts what it puts into the background with SIGINT ignored, and every program below would inherit that.
+# A shell starts background jobs with SIGINT ignored, and every program started here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -158,7 +158,7 @@ def test_error_summary_has_the_newest_of_all_paid_orders(shop: Shop) -> None:
     assert [event.event_type for event in warnings] == ["warning2", "warning1", "warning0"]
     newest = found[0].created_at
     assert shop.read(lambda c: audit.errors(c, since=newest + timedelta(seconds=1))) == []
-    # Several may stand in the same millisecond.
+    # Several events may have the same millisecond.
     since = shop.read(lambda c: audit.errors(c, since=newest))
     assert since == [event for event in found if event.created_at == newest]
 

@@ -1,4 +1,4 @@
-"""The three clients: what each waits for, and that none sends a command twice."""
+"""The three Redis clients: how long each waits, and that none sends a command twice."""
 
 import threading
 
@@ -31,7 +31,7 @@ def test_a_client_works(make, redis_url):
 
 @CLIENTS
 def test_a_client_works_over_tls(make, tls_redis):
-    """A server's session tickets come unasked after the handshake, and are no answer that was left unread."""
+    """The server sends session tickets after the handshake, unasked; they are not an answer left unread."""
     client = make(tls_redis.tls_url)
 
     for number in range(1, 21):
@@ -115,7 +115,7 @@ def test_a_greeting_does_not_hang_as_long_as_rq_lets_a_command(own_redis):
     server = own_redis()
     server.pause()
     client = broker.brisk(server.url)
-    client.connection_pool.connection_kwargs["socket_timeout"] = 400  # as RQ does
+    client.connection_pool.connection_kwargs["socket_timeout"] = 400  # RQ does the same
 
     with pytest.raises(RedisUnavailable, match="Timeout"):
         broker.ping(client)

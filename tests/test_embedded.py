@@ -1,4 +1,4 @@
-"""The embedded default: one server of our own, whoever starts it and whatever happens to it."""
+"""The embedded default: one private server, no matter which process starts it or what happens to it."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ ENSURE = (
 
 
 def ensure_elsewhere(state_dir, **environ):
-    """Start it in a process of its own, in a session of its own."""
+    """Start the embedded server in a separate process and session."""
     return subprocess.Popen(
         [sys.executable, "-c", ENSURE, str(state_dir)],
         stdout=subprocess.PIPE,
@@ -37,7 +37,7 @@ def ensure_elsewhere(state_dir, **environ):
 
 
 def servers_in(folder):
-    """The processes whose working folder this is."""
+    """Return the processes whose working folder this is."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -57,7 +57,7 @@ def kill(state_dir):
 
 @pytest.fixture
 def deep_dir(home):
-    """A state folder whose path is too long for a socket."""
+    """A state folder whose path is too long for a unix socket."""
     folder = home.joinpath(*["d" * 40] * 3)
     yield folder
     embedded.stop(folder)
@@ -65,7 +65,7 @@ def deep_dir(home):
 
 @pytest.fixture
 def programs(home, monkeypatch):
-    """A folder that is the whole PATH."""
+    """A folder that is the only one in PATH."""
     folder = home / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -122,7 +122,7 @@ def test_after_a_kill_the_next_call_brings_it_back_with_its_data(state_dir):
     with broker.brisk(embedded.ensure(state_dir)) as client:
         client.set("kept", "yes")
     killed = kill(state_dir)
-    assert embedded.status(state_dir).socket.exists()  # stale
+    assert embedded.status(state_dir).socket.exists()  # a stale file
 
     with broker.brisk(embedded.ensure(state_dir)) as client:
         assert client.get("kept") == b"yes"
@@ -145,7 +145,7 @@ def test_it_outlives_its_starter(state_dir):
     starter = ensure_elsewhere(state_dir)
     starter.communicate(timeout=60)
 
-    with pytest.raises(ProcessLookupError):  # nobody is left in its session, nor in its group
+    with pytest.raises(ProcessLookupError):  # no process is left in its session or in its group
         os.killpg(starter.pid, signal.SIGKILL)
     assert embedded.status(state_dir).answers
 
@@ -153,7 +153,7 @@ def test_it_outlives_its_starter(state_dir):
 def test_a_starter_that_was_killed_is_in_nobodys_way(state_dir):
     for pause in (0.15, 0.2, 0.25, 0.3):
         starter = ensure_elsewhere(state_dir)
-        time.sleep(pause)  # anywhere in its start
+        time.sleep(pause)  # at any moment of its start
         os.killpg(starter.pid, signal.SIGKILL)
         starter.communicate()
 
@@ -164,7 +164,7 @@ def test_a_starter_that_was_killed_is_in_nobodys_way(state_dir):
 
 
 def test_no_secret_of_ours_goes_along(programs, state_dir, monkeypatch):
-    """Its environment is for all of its long life to be seen by ``ps e``."""
+    """The server lives long, and ``ps e`` shows its environment all that time."""
     monkeypatch.setenv("ORDERCTL_RELAY_TOKEN_SECRET", "much too secret")
     program = programs / "valkey-server"
     program.write_text(f'#!/bin/sh\nenv > {programs}/environment\nexec {find_redis()} "$@"\n')
@@ -223,7 +223,7 @@ def test_one_whose_socket_was_removed_makes_room_for_another(state_dir):
 
 
 def test_a_dead_servers_pid_is_never_used(state_dir):
-    """Somebody else may have it by now."""
+    """Another process may have this pid by now."""
     embedded.ensure(state_dir)
     folder = embedded.status(state_dir).folder
     kill(state_dir)
@@ -241,7 +241,7 @@ def test_a_dead_servers_pid_is_never_used(state_dir):
 
 
 def test_a_dead_servers_pid_is_not_taken_for_the_new_ones(programs, state_dir, monkeypatch):
-    """The new one has not written its own yet."""
+    """The new server has not written its own pid yet."""
     bystander = subprocess.Popen(["/bin/sleep", "60"])
     (state_dir / "redis").mkdir(parents=True)
     (state_dir / "redis").chmod(0o700)
@@ -298,7 +298,7 @@ def test_a_folder_that_others_can_write_is_no_place_for_the_socket(deep_dir, hom
 
 
 def test_another_servers_socket_is_not_believed(deep_dir, redis_server):
-    """What stands in the noted place may have been put there after ours was cleaned away."""
+    """The noted place may hold a file of another user, created after ours was deleted."""
     embedded.ensure(deep_dir)
     place = embedded.status(deep_dir).socket
     embedded.stop(deep_dir)
@@ -330,7 +330,7 @@ def test_a_folder_that_cannot_be(home):
 
 
 def test_a_full_disk(home):
-    """In a mount of its own, so that no other test notices."""
+    """The disk is a separate mount, so that no other test is affected."""
     script = f"""
         mount -t tmpfs -o size=64k,mode=700 tmpfs {home / "small"} || exit 99
         head -c 100000 /dev/zero > {home / "small"}/filler
@@ -381,7 +381,7 @@ def test_data_that_cannot_be_read_says_so(state_dir):
         embedded.ensure(state_dir)
     assert str(folder / "log") in caught.value.hint
 
-    shutil.rmtree(folder)  # as the hint allows
+    shutil.rmtree(folder)  # as the hint suggests
     embedded.ensure(state_dir)
 
 
@@ -402,14 +402,14 @@ def test_the_wheel_serves_where_nothing_is_installed(programs, state_dir):
 
 @pytest.fixture
 def debians(home):
-    """A PATH with Debian's Redis; one without has the wheel's Valkey."""
+    """A PATH with Debian's Redis. Without it the server is the wheel's Valkey."""
     with needed():
         return str(debs.program("redis-server", "redis-server").parent)
 
 
 @pytest.mark.parametrize("first", ["redis", "valkey"])
 def test_data_goes_from_one_program_to_the_other(state_dir, home, debians, monkeypatch, first):
-    """Debian's Redis today, the wheel's Valkey tomorrow, or back: neither reads the other's newest snapshots."""
+    """The program changes between Debian's Redis and the wheel's Valkey; neither reads the other's RDB."""
     paths = {"redis": debians, "valkey": str(home)}
     counts = []
     for name in sorted(paths, reverse=first == "valkey"):

@@ -46,7 +46,7 @@ def test_claimed_task_is_nobody_elses(shop: Shop) -> None:
 
     assert shop.claim(task_id) is None
     shop.expire(task_id)
-    assert shop.claim(task_id) is None  # reconcile gives it back, which counts attempts and tells
+    assert shop.claim(task_id) is None  # first reconcile gives it back: it counts attempts and writes events
 
 
 def test_unknown_task_is_not_claimed(shop: Shop) -> None:
@@ -184,7 +184,7 @@ def test_a_task_goes_its_way(shop: Shop) -> None:
 @pytest.mark.databases("sqlite")
 def test_times_of_the_shop_that_nobody_can_read_keep_no_task_from_its_way(shop: Shop) -> None:
     [task_id] = shop.paid()
-    # As Sequelize writes a time on SQLite.
+    # The format in which Sequelize writes a time to SQLite.
     shop.execute("UPDATE orders SET created_at = '2023-01-01 12:00:00.000 +00:00'")
 
     assert shop.carry_out(task_id).completion is not None

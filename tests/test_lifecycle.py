@@ -1,4 +1,4 @@
-"""What every move has in common."""
+"""Rules that hold for every change of status."""
 
 from orderctl import lifecycle, tasks
 from orderctl.audit import Origin

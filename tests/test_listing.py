@@ -16,7 +16,7 @@ from tests.shop import Shop
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
-#: Few moments for many orders, so that most of them share theirs with others.
+#: Few times for many orders, so that most orders have the same time as others.
 rows = st.lists(
     st.tuples(
         st.integers(0, 4), st.sampled_from(["paid", "pending"]), st.sampled_from(["pending", "failed"])
@@ -26,7 +26,7 @@ rows = st.lists(
 
 
 def _write(shop: Shop, drawn: list[tuple[int, str, str]]) -> list[tuple[int, str, str, int]]:
-    """Put orders there; returns them as (moment, payment, status, id)."""
+    """Insert orders; return them as (time, payment status, status, id)."""
     shop.transact(lambda c: c.execute(delete(orders_table)))
     values = [
         {
@@ -47,7 +47,7 @@ def _write(shop: Shop, drawn: list[tuple[int, str, str]]) -> list[tuple[int, str
 
 
 def _walk(shop: Shop, wanted: OrderFilter, limit: int) -> list[int]:
-    """The ids of all pages, joined."""
+    """Return the ids of all pages."""
     found: list[int] = []
     cursor = None
     while True:

@@ -1,4 +1,4 @@
-"""The emitter: what leaves, and that a download never pays for Redis' or the database's troubles."""
+"""The emitter: what it sends, and that trouble with Redis or the database never slows or fails a download."""
 
 import itertools
 import math
@@ -24,7 +24,7 @@ NOBODY = "redis://127.0.0.1:1/0"
 
 @pytest.fixture
 def emitters(home):
-    """``emitters(redis_url, interval=3600, **more)`` makes an emitter that knows its order has two tasks."""
+    """``emitters(redis_url, interval=3600, **more)`` makes an emitter of an order known to have two tasks."""
     made = []
 
     def make(url, *, interval=3600, database_url=None, **more):
@@ -88,7 +88,7 @@ def last(client, channel):
 
 
 def hear(listener):
-    """The channels of what was published so far."""
+    """Return the channels of everything published so far."""
     names = []
     while message := listener.get_message(timeout=0.2):
         names.append(message["channel"].decode())
@@ -191,7 +191,7 @@ def test_messages_of_a_task_are_in_order(emitters, redis_url, client):
 
 
 def test_a_new_emitter_goes_on_where_another_ended(emitters, redis_url, client):
-    """The work-horse of an attempt dies; whoever finds it speaks for the same attempt."""
+    """An attempt's work-horse dies; the process that notices it continues the attempt's numbers."""
     seen = []
     for percent in range(3):
         emitters(redis_url, attempt=2).emit_progress(1, 9, percent, "a", None)
@@ -259,7 +259,7 @@ def test_a_speed_is_a_number_or_unknown(emitters, redis_url, client, given, sent
     ("given", "sent"),
     [
         ("Bài 1.mp4", "Bài 1.mp4"),
-        ("caf\udce9.mp4", "caf?.mp4"),  # a byte that is no UTF-8, as os.fsdecode has it
+        ("caf\udce9.mp4", "caf?.mp4"),  # a byte that is not valid UTF-8, as os.fsdecode represents it
         (None, ""),
         (7, "7"),
         ("a" * 100_000, "a" * 1000),
@@ -294,7 +294,7 @@ def test_a_dead_redis_costs_nothing_but_the_count(emitters):
     sent = [emitter.emit_progress(1, 9, percent / 100, "a", None) for percent in range(5000)]
 
     assert not any(sent)
-    assert 1 <= emitter.errors < 10  # it is not asked each time
+    assert 1 <= emitter.errors < 10  # Redis is not tried each time
 
 
 def test_a_hung_redis_is_left_alone_for_a_while(emitters, imposter):
@@ -496,7 +496,7 @@ def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop):
     assert last(client, order_status(shop.order_id))["newStatus"] == "failed"
     entries = shop.query(select(outbox))
     kinds = [row.kind for row in entries if (row.due_at - row.created_at).total_seconds() < 60]
-    # The second alert of its kind waits for the hour's end.
+    # The second alert of its kind is due at the end of the hour.
     assert (kinds.count("alert"), kinds.count("completion")) == (1, 1)
 
 

@@ -89,13 +89,13 @@ def test_the_orders_timestamp_is_the_servers(client):
     [
         ({}, 50),
         ({1: None}, 50),
-        ({1: 100.0}, 50),  # what it says of itself counts
+        ({1: 100.0}, 50),  # the published percentage counts, not the snapshot
         ({1: None, 2: 100.0}, 75),
         ({1: None, 2: 0.0}, 25),
-        ({1: None, 2: None}, 25),  # no snapshot
-        ({1: None, 3: None}, 65),  # its snapshot
-        ({1: None, 3: 100.0}, 75),  # completed, whatever the snapshot
-        ({1: None, 3: 0.0}, 25),  # failed, whatever the snapshot
+        ({1: None, 2: None}, 25),  # task 2 has no snapshot
+        ({1: None, 3: None}, 65),  # task 3 has one
+        ({1: None, 3: 100.0}, 75),  # task 3 completed: its snapshot does not matter
+        ({1: None, 3: 0.0}, 25),  # task 3 failed: its snapshot does not matter
         ({3: None, 4: None, 5: 100.0}, 60.06),
         (dict.fromkeys(range(10, 310)), 0.17),
     ],
@@ -183,7 +183,7 @@ def test_nothing_comes_between_the_parts_of_a_publication(client, redis_url):
                 other.set("disturbance", 1)
 
     disturbing = threading.Thread(target=disturb)
-    publications.publish_progress(client, progress(), 9, {})  # from here on Redis knows the script
+    publications.publish_progress(client, progress(), 9, {})  # from now on Redis has the script in its cache
     with redis.Redis.from_url(redis_url) as watcher, watcher.monitor() as monitor:
         disturbing.start()
         for percent in range(20):

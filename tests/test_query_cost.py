@@ -1,7 +1,7 @@
-"""What the queries cost on MySQL and MariaDB: they walk the indexes that were designed for them.
+"""The plans of the queries on MySQL and MariaDB: each uses the index that was designed for it.
 
-Rows that the server reads are counted, not seconds: on a table a thousand times as large the same number is
-read, where a plan of another kind would read a thousand times as many.
+The tests count the rows that the server reads, not seconds. With these plans the number is the same on a
+table a thousand times as large; with another plan it would be a thousand times higher.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.databases("mariadb", "mysql")
 
 ORDERS = 2000
 LONG = 1000  # the order with many events
-#: As the queries call them.
+#: Names of tables in the queries.
 TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "outbox"}
 
 
@@ -39,12 +39,12 @@ def full(shop: Shop) -> Shop:
 
 @dataclass
 class Cost:
-    """What a query read.
+    """What a query has read.
 
     Attributes:
-        read: Rows and index entries.
-        keys: Indexes that it walked, by table.
-        scans: Tables that it read whole.
+        read: Number of rows and index entries.
+        keys: Indexes that it used, by table.
+        scans: Tables that it read completely.
     """
 
     read: int = 0
@@ -72,7 +72,7 @@ def _handler_reads(connection: Connection) -> int:
 def _measure(shop: Shop, query: Callable[[Connection], Any]) -> Cost:
     cost = Cost()
     with shop.engine.connect() as connection:
-        query(connection)  # what is read once, such as a table's statistics, is read
+        query(connection)  # the first run also reads statistics, only once
         with _listening(connection) as heard:
             before, start = _handler_reads(connection), _handler_reads(connection)
             heard.clear()
@@ -97,7 +97,7 @@ def _explain(connection: Connection, statement: str, parameters: Any, cost: Cost
 
 
 def _cursor(shop: Shop, order_id: int) -> str:
-    """The cursor of a page that ends with this order."""
+    """Return the cursor of a page that ends with this order."""
     order = shop.read(lambda c: orders.get(c, order_id))
     return listing._cursor(order.created_at, order.id)
 
@@ -120,7 +120,7 @@ def test_page_of_orders_reads_a_page(full: Shop, position: int | None, paid: boo
 
 
 def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
-    """Each query, and how many rows it may read."""
+    """Return each query with the number of rows that it may read."""
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
     return {
         "order by code": (partial(orders.find, reference="DH777"), 20),

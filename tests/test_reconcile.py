@@ -1,4 +1,4 @@
-"""Reconcile: idempotent, safe at any number at once, stopped by nothing that concerns one row alone."""
+"""Reconcile: idempotent, safe when several run at once, and not stopped by a fault of one row."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.waiting import eventually
 
 
 def lose(world: World, *codes: str) -> list[int]:
-    """An order for each code, whose worker died after its claim an hour ago."""
+    """Add an order for each code, whose worker died after its claim an hour ago."""
     tasks = [world.order(code, world.course())[0] for code in codes]
     for task in tasks:
         world.play("horse", task, faults="task.claimed:kill")
@@ -96,7 +96,7 @@ def test_an_order_that_somebody_holds_does_not_hold_up_the_others(world: World):
 
 @pytest.mark.databases("sqlite")
 def test_a_keeper_takes_tasks_back_while_redis_is_away(world: World):
-    """Nobody can be woken for them, but whoever asks the database is told the truth."""
+    """No worker can be woken for the task, but the database says that it is pending."""
     [task] = lose(world, "DH1")
     world.redis_url = "redis://127.0.0.1:9/0"
     with world.playing("keep"):
@@ -114,7 +114,7 @@ def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
 
 @pytest.mark.databases("sqlite")
 def test_a_worker_that_died_before_its_claim_is_noticed(world: World):
-    """The hash that it left in Redis says that somebody was woken, the queue that nobody is."""
+    """The hash that it left in Redis says that a worker was woken; no list of the queue has the job."""
     [task] = world.order("DH1", world.course())
     world.play("keeper")
     world.play("worker", 1, faults="horse.forked:kill")
@@ -136,7 +136,7 @@ def test_a_database_that_is_away_when_a_job_starts_costs_nothing(world: World):
 
 def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
     lose(world, "DH1")
-    with world.engine.begin() as connection:  # as a worker of the shop's own might leave it
+    with world.engine.begin() as connection:  # as one of the shop's own workers might leave it
         connection.exec_driver_sql(
             "UPDATE download_tasks SET status='completed', lease_token=NULL, lease_until=NULL"
         )

@@ -1,4 +1,4 @@
-"""Tables that the shop made: other character sets, shorter columns, values of its own."""
+"""Tables that the shop created: other character sets, shorter columns, its own values."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def adopted(database_url: str, request: pytest.FixtureRequest) -> Iterator[Shop]
 
 
 def _stored(text: str, charset: str) -> str:
-    """What such a column can hold of a text."""
+    """Return what a column of this type stores of a text."""
     return {
         "latin1": text.encode("cp1252", "replace").decode("cp1252"),
         "utf8mb3": "".join("?" if ord(letter) > 0xFFFF else letter for letter in text),

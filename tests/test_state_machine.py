@@ -1,4 +1,4 @@
-"""A task's and an order's life under any sequence of what workers, admins, cron and lost workers do."""
+"""The life of tasks and orders under any sequence of actions of workers, admins, cron and lost workers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MAX_ATTEMPTS = 2
 TRANSIENT = Failure(ErrorType.NETWORK, "reset", "f1")
 LASTING = Failure(ErrorType.DISK_SPACE, "full", "f2")
 
-#: When a task may be tried again that has to wait, and nobody has waited.
+#: A due time so late that a task which has to wait is not due until the pause is ended.
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 picks = st.integers(0, 1000)
@@ -52,14 +52,14 @@ picks = st.integers(0, 1000)
 
 @dataclass
 class Held:
-    """A claim in the hands of a worker, who may have lost it without knowing."""
+    """A claim that a worker holds, or believes that it holds."""
 
     claim: Claim
-    stage: str = "claimed"  # then enrolled, started
+    stage: str = "claimed"  # then: enrolled, started
 
 
 class Pipeline(RuleBasedStateMachine):
-    """Orders, tasks and claims. Whoever lost a lease goes on trying, as a stopped process that wakes would."""
+    """Orders, tasks and claims. A worker that lost its lease keeps trying, as if it had been stopped."""
 
     shop: ClassVar[Shop]
 
@@ -71,7 +71,7 @@ class Pipeline(RuleBasedStateMachine):
         for table in reversed(TABLES):
             self.shop.transact(lambda c, table=table: c.execute(delete(table)))
 
-    # --- What is there
+    # --- State
 
     def _tasks(self) -> list[Any]:
         query = select(download_tasks).order_by(download_tasks.c.id)
@@ -81,7 +81,7 @@ class Pipeline(RuleBasedStateMachine):
         found = self._tasks()
         return found[pick % len(found)]
 
-    # --- What happens
+    # --- Actions
 
     @initialize(counts=st.lists(st.integers(1, 3), min_size=1, max_size=2))
     def add(self, counts: list[int]) -> None:
@@ -137,7 +137,7 @@ class Pipeline(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(pick=picks)
     def lose(self, pick: int) -> None:
-        """A worker is not heard of; it may come back with its claim."""
+        """A worker sends no heartbeat any more; it may come back with its claim."""
         self.shop.expire(self._holder(pick).claim.task_id)
 
     @rule()
@@ -171,7 +171,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def add_late(self, pick: int) -> None:
-        """A task that comes after all others, perhaps after the order's end."""
+        """Add a task after all others, possibly after the order has ended."""
         found = self._tasks()
         order_id = found[pick % len(found)].order_id
         order = self.shop.read(lambda c: orders.get(c, order_id))
@@ -188,7 +188,7 @@ class Pipeline(RuleBasedStateMachine):
         return self.held[pick % len(self.held)]
 
     def _advance(self, held: Held) -> None:
-        """One stage on: a worker that still has the task, or believes it has."""
+        """Move a task one stage on, by a worker that has the task or believes that it has."""
         if held.stage == "claimed":
             self._write(held, partial(leases.enrolled, title="T", details={}))
             held.stage = "enrolled"
@@ -197,7 +197,7 @@ class Pipeline(RuleBasedStateMachine):
             held.stage = "started"
 
     def _postpone(self, task_id: int) -> None:
-        """Make the random pause before another attempt one that lasts until :meth:`reconcile`."""
+        """Lengthen the random pause before another attempt until :meth:`reconcile`."""
         task = download_tasks.c
         paused = (task.id == task_id, task.available_at.is_not(None), task.lease_token.is_(None))
         self.shop.transact(
@@ -205,7 +205,7 @@ class Pipeline(RuleBasedStateMachine):
         )
 
     def _write(self, held: Held, write: Any) -> None:
-        """Let a worker write; it succeeds exactly when the task is still its own."""
+        """Let a worker write; it must succeed exactly when the worker still has the task."""
         row = self.shop.task_row(held.claim.task_id)
         ours = row.lease_token == held.claim.token
         with contextlib.nullcontext() if ours else pytest.raises(LeaseLost):
@@ -228,7 +228,7 @@ class Pipeline(RuleBasedStateMachine):
             assert (self.shop.task_row(held.claim.task_id), self.shop.log_size()) == (row, before)
         self.held.remove(held)
 
-    # --- What always holds
+    # --- Invariants
 
     @invariant()
     def it_holds_what_always_holds(self) -> None:
@@ -286,7 +286,7 @@ class Snapshot:
         return cls(*rows, Counter(connection.execute(select(outbox.c.dedup_key)).scalars()))
 
     def ends(self) -> Counter[tuple[int, int]]:
-        """How often each attempt of each task has ended."""
+        """Return how often each attempt of each task has ended."""
         told = [event for event in self.events if event.event_type in ENDS]
         return Counter(
             (event.task_id, event.details["attempt"]) for event in told if "attempt" in event.details
@@ -306,7 +306,7 @@ def _run(shop: Shop, examples: int, steps: int) -> None:
             deadline=None,
             derandomize=True,
             database=None,
-            # Shrinking takes longer than a test may; whoever finds something adds Phase.shrink here.
+            # Shrinking takes longer than the test's time limit; to debug a failure, add Phase.shrink here.
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
@@ -315,7 +315,7 @@ def _run(shop: Shop, examples: int, steps: int) -> None:
 
 @pytest.mark.databases("sqlite")
 def test_any_sequence_keeps_orders_and_tasks_whole(shop: Shop) -> None:
-    # Nothing here dies, and a sync for each of some thousand commits costs a minute.
+    # No process is killed here, and a sync for each of some thousand commits takes a minute.
     event.listen(shop.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     _run(shop, examples=150, steps=40)
 

@@ -1,4 +1,4 @@
-"""Listening: nothing is lost that the snapshots can tell, nothing comes twice."""
+"""Subscriptions: nothing that the snapshots contain is missed, and nothing arrives twice."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ def client(redis_url):
 
 
 def until(events, kind):
-    """The events up to the first of a kind, Idle left out."""
+    """Return the events up to the first one of a kind, without Idle."""
     seen = []
     for event in events:
         if not isinstance(event, Idle):
@@ -96,7 +96,7 @@ def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
 
 
 def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
-    """Whenever one begins to listen: a snapshot, then every message after it."""
+    """A subscriber that begins at any moment gets a snapshot, then every later message."""
     stop = threading.Event()
 
     def publish():
@@ -120,7 +120,7 @@ def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
 
 
 def test_messages_during_the_subscription_come_after_the_snapshot(client, redis_url, monkeypatch):
-    """Published between the acknowledgement and the reading of the snapshots: old ones are dropped."""
+    """Messages published between the acknowledgement and the reading of the snapshots are old and dropped."""
     read = publications.snapshots
 
     def publish_then_read(*arguments):
@@ -212,7 +212,7 @@ def test_a_caller_that_takes_its_time_misses_nothing(client, redis_url):
     next(events)
     for percent in range(1, 100):
         publications.publish(client, task_progress(1), progress(percent))
-    threading.Event().wait(0.3)  # longer than the server may be silent
+    threading.Event().wait(0.3)  # longer than ``silence``
 
     heard = [until(events, Message)[-1] for _ in range(99)]
 
@@ -317,7 +317,7 @@ def test_ctrl_c_ends_it_at_once(client, redis_url):
     next(events)
 
     def listen():
-        threading.Thread(target=interrupt).start()  # in here: it may be quicker than we are
+        threading.Thread(target=interrupt).start()  # here, because it may be faster than this thread
         next(events)
 
     def interrupt():

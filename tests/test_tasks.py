@@ -30,7 +30,7 @@ def _fail(shop: Shop, claim: Claim, text: str = "broken", **more: Any) -> None:
 
 
 def _failed(shop: Shop, code: str = "DH1", courses: int = 1) -> list[int]:
-    """An order of which every task has failed."""
+    """Add an order whose tasks have all failed."""
     task_ids = shop.paid(code, courses)
     for task_id in task_ids:
         _fail(shop, shop.claimed(task_id))
@@ -135,7 +135,7 @@ def test_retry_of_a_task_that_somebody_freed_by_hand(shop: Shop) -> None:
 @pytest.mark.databases("sqlite")
 def test_task_without_an_order_is_none(shop: Shop) -> None:
     [task_id] = shop.paid()
-    with closing(sqlite3.connect(shop.engine.url.database)) as stranger:  # keeps no foreign keys
+    with closing(sqlite3.connect(shop.engine.url.database)) as stranger:  # does not enforce foreign keys
         stranger.execute("DELETE FROM orders")
         stranger.commit()
 

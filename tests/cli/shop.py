@@ -1,4 +1,4 @@
-"""A shop with a few orders, as tests of commands want it."""
+"""A shop with a few orders, for tests of commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ URL = "https://example.com/{}.zip"
 
 
 class Shop:
-    """Writes into a database what happens elsewhere in real life."""
+    """Writes into a database what other programs would write."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -43,7 +43,7 @@ class Shop:
         log: str = "connection refused",
         fingerprint: str = "abc123",
     ) -> None:
-        """Let a task have failed."""
+        """Mark a task as failed."""
         values = {
             "status": "failed",
             "error_type": kind,
@@ -54,7 +54,7 @@ class Shop:
         self._set(task_id, **values)
 
     def complete(self, *task_ids: int) -> None:
-        """Let tasks have completed, and their order have ended if it has."""
+        """Mark tasks as completed, and end their order if all of its tasks have ended."""
         for task_id in task_ids:
             self._set(task_id, status="completed", attempt=1)
             self.do(lambda connection, task_id=task_id: self._end(connection, task_id))
@@ -79,22 +79,22 @@ class Shop:
         )
 
     def task(self, task_id: int) -> tasks.Task:
-        """A task as it stands."""
+        """Return a task's present row."""
         with database.reading(self.engine) as connection:
             return tasks.find(connection, task_id)
 
     def find(self, code: str) -> orders.Order:
-        """An order as it stands."""
+        """Return an order's present row."""
         with database.reading(self.engine) as connection:
             return orders.find(connection, code)
 
     def events(self, code: str) -> list[audit.Event]:
-        """The events of an order, oldest first."""
+        """Return the events of an order, oldest first."""
         with database.reading(self.engine) as connection:
             return audit.search(connection, orders.find(connection, code).id)[::-1]
 
     def do(self, work):
-        """Run work in a transaction."""
+        """Run a function in a transaction."""
         return database.transact(self.engine, work)
 
     def _set(self, task_id: int, **values: object) -> None:
@@ -110,7 +110,7 @@ class Shop:
 
 @contextmanager
 def opened(url: str) -> Iterator[Shop]:
-    """A shop on this database."""
+    """Return a shop on this database."""
     shop = Shop(url)
     yield shop
     shop.engine.dispose()

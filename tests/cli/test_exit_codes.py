@@ -1,4 +1,4 @@
-"""Every way to fail has its documented exit code, and none of them a traceback."""
+"""Every kind of failure exits with its documented code, and none prints a traceback."""
 
 import pytest
 
@@ -22,7 +22,7 @@ ADD = [
     "https://example.com/a",
 ]
 
-#: Commands that need the database, each in a way of its own.
+#: Commands that need the database, each for a different reason.
 NEED_DATABASE = [
     ["orders", "list"],
     ["orders", "show", "DH1"],

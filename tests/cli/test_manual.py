@@ -1,4 +1,4 @@
-"""The generated files are current, and the programs that read them understand them."""
+"""The generated man pages and completions are current, and man and the shells accept them."""
 
 import subprocess
 from pathlib import Path

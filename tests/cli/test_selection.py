@@ -10,7 +10,7 @@ from tests.cli.test_commands import every_command
 pytestmark = pytest.mark.databases("sqlite")
 
 SELECTORS = {"--failed", "--order", "--error-type", "--fingerprint"}
-#: Every command that takes a selection of tasks and changes them.
+#: Every command that changes a selection of tasks.
 BULK = [
     path
     for path, command in every_command(root)

@@ -1,4 +1,4 @@
-"""What the program imports, and when."""
+"""Which modules the program imports, and when."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ HEAVY = (
     "pymysql",
     "prometheus_client",
 )
-#: Draws with rich; ``tail`` imports it on a terminal, when the first bar is drawn.
+#: Uses rich; ``tail`` imports it on a terminal, when it draws the first bar.
 BARS = "orderctl.cli.bars"
 COMMAND_MODULES = sorted(f"{PACKAGE}.{name}" for name in COMMANDS)
 

@@ -31,7 +31,7 @@ class Terminal:
         self.shown = b""
 
     def until(self, text: str, seconds: float = 30) -> str:
-        """Read until the program shows a text."""
+        """Read until the program prints a text."""
         deadline = time.monotonic() + seconds
         while text.encode() not in self.shown:
             assert time.monotonic() < deadline, self.shown
@@ -41,20 +41,21 @@ class Terminal:
         return self.shown.decode()
 
     def end(self) -> str:
-        """Read to the end."""
+        """Read until the program ends."""
         while self.process.poll() is None or select.select([self.master], [], [], 0)[0]:
             if not self._read(0.2) and self.process.poll() is not None:
                 break
         return self.shown.decode().replace("\r\n", "\n")
 
     def type(self, text: str) -> None:
-        """Type something."""
+        """Type a text."""
         os.write(self.master, text.encode())
 
     def interrupt(self) -> str:
         """Press Ctrl-C until the program reacts, and read to the end.
 
-        One that comes between readline's look at the signals and its wait for a key is seen at the next key.
+        If a signal arrives between readline's check for signals and its wait for a key, readline notices it
+        only at the next key.
         """
         while self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
@@ -68,7 +69,7 @@ class Terminal:
             return False
         try:
             piece = os.read(self.master, 65536)
-        except OSError:  # the program has closed its side
+        except OSError:  # the program has closed its side of the terminal
             return False
         self.shown += piece
         return bool(piece)
@@ -159,5 +160,5 @@ def test_a_watched_list_shows_what_changes_until_ctrl_c(shop: Shop):
         assert terminal.process.wait() == 130
 
     assert shown.rstrip().endswith("orderctl: interrupted")
-    assert "\x1b[?1049l" in shown  # the screen as it was before
-    assert "\x1b[?25h" in shown  # with its cursor
+    assert "\x1b[?1049l" in shown  # the screen is as it was before
+    assert "\x1b[?25h" in shown  # and the cursor is visible

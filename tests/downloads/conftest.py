@@ -1,4 +1,4 @@
-"""What the tests of downloads share."""
+"""Fixtures that the tests of downloads share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from tests.servers.scripted import Liar
 
 @dataclass
 class Course:
-    """One task's downloads: makes contexts, keeps what they report.
+    """The downloads of one task: makes contexts, and records what they report.
 
     Attributes:
-        settings: Beyond the defaults, by key.
-        checks: Called on every ``check``; may raise.
+        settings: Settings that differ from the defaults, by key.
+        checks: Called at every ``check``; may raise.
     """
 
     directory: Path
@@ -60,12 +60,12 @@ class Course:
         return handler.download(context, handler.enroll(context))
 
     def files(self) -> dict[str, bytes]:
-        """What a customer would see: all files with their content, except those with a dot."""
+        """Return what a customer sees: all files with their content, except dot files."""
         found = (path for path in self.folder.rglob("[!.]*") if path.is_file())
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
     def hidden(self) -> set[str]:
-        """Names of the files with a dot."""
+        """Return the names of the dot files."""
         return {path.name for path in self.folder.rglob(".*") if path.is_file()}
 
 
@@ -76,7 +76,7 @@ def course(tmp_path: Path) -> Course:
 
 @pytest.fixture
 def liar() -> Iterator[Callable[..., Liar]]:
-    """``liar(script)`` starts a server that answers what the script says."""
+    """``liar(script)`` starts a server that answers what the script yields."""
     liars = []
 
     def start(script, **options):
@@ -89,5 +89,5 @@ def liar() -> Iterator[Callable[..., Liar]]:
 
 
 def one_file(url: str, name: str = "a.bin", **known) -> Enrollment:
-    """The enrollment of one file, without asking the server."""
+    """Return the enrollment of one file without asking the server."""
     return Enrollment("A course", (RemoteFile(name, url, **known),))

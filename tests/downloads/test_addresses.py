@@ -1,4 +1,4 @@
-"""Addresses to which we connect."""
+"""The addresses to which downloads connect."""
 
 import socket
 from ipaddress import ip_address
@@ -46,7 +46,7 @@ def test_refuses_every_spelling_of_this_machine(course, host):
 
 @pytest.fixture
 def resolver(monkeypatch):
-    """Host names and the addresses that they have, one list for each time that they are asked for."""
+    """Host names with the addresses that they resolve to, one list for each lookup."""
     known = {}
     ask = socket.getaddrinfo
 
@@ -63,7 +63,7 @@ def resolver(monkeypatch):
 
 @pytest.fixture
 def public(monkeypatch):
-    """Take 127.0.0.1 for an address of the public internet, and nothing else."""
+    """Treat 127.0.0.1, and no other address, as a public one."""
     monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
 
 

@@ -1,4 +1,4 @@
-"""Where the room ends."""
+"""Downloads to a full disk, and the checks of free space."""
 
 import errno
 import os
@@ -94,7 +94,7 @@ def limited(kind, soft):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """``small_disk(bytes)`` mounts a file system of that size, where that is allowed."""
+    """``small_disk(bytes)`` mounts a file system of that size, if the tests may mount."""
     mounted = []
 
     def mount(size):

@@ -1,4 +1,4 @@
-"""What stands, or is planted, where the files go."""
+"""Files, folders and links that exist already where the downloaded files go."""
 
 import ctypes
 import errno
@@ -22,7 +22,7 @@ NASTY_NAMES = [
 
 
 class Capabilities(ctypes.Structure):
-    """What capget(2) fills in: its header, then the lower and the upper half of each set."""
+    """The result of capget(2): its header, then the lower and the upper half of each set."""
 
     _fields_ = (
         ("version", ctypes.c_uint32),
@@ -33,7 +33,7 @@ class Capabilities(ctypes.Structure):
 
 @contextmanager
 def like_anybody():
-    """Let this thread, also root's, write only where the mode of a folder lets it."""
+    """Let this thread, even if it is root's, write only where a folder's mode allows it."""
     libc = ctypes.CDLL(None, use_errno=True)
     held = Capabilities(version=0x20080522)
     place = ctypes.addressof(held)
@@ -73,7 +73,7 @@ def test_an_order_code_does_not_leave_the_directory(course, course_server, tmp_p
 
 @pytest.fixture
 def outside(tmp_path):
-    """A folder of somebody else with a file in it, neither of which may change."""
+    """A folder of another user with a file in it; neither may change."""
     place = tmp_path / "outside"
     place.mkdir()
     (place / "precious").write_bytes(b"precious")
@@ -154,7 +154,7 @@ def test_a_directory_that_cannot_be_made(course, course_server, monkeypatch):
 
 
 def test_messages_about_different_files_have_the_same_words_around_the_name(course, liar):
-    """The fingerprint of a failure leaves out what is in quotes, so one cause is one alert."""
+    """A failure's fingerprint leaves out quoted text, so that one cause leads to one alert."""
     texts = set()
     for name in ("lesson 1.mp4", "it's lesson 2.mp4"):
         server = liar(lambda _asked: answer(b"<html>"))

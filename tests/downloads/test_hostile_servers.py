@@ -1,4 +1,4 @@
-"""Servers that lie: nothing wrong or partial ever stands under a final name, and each failure has its type."""
+"""Malformed and hostile answers: no wrong or partial file gets a final name; each failure has its type."""
 
 import hashlib
 import random
@@ -32,7 +32,7 @@ HALF = len(BODY) // 2
 
 @pytest.fixture
 def halfway(course, liar):
-    """A course of which an attempt has fetched the first half; its server now says what the test sets."""
+    """A course whose first half was fetched by an attempt; then the server answers as the test sets."""
 
     def script(asked):
         return versioned(BODY, asked)[: -HALF or None] if asked.count <= 1 else b""
@@ -46,7 +46,7 @@ def halfway(course, liar):
 
 
 def resumed(course, server):
-    """Run the next attempt without asking what there is, and return what was asked."""
+    """Run the next attempt without another enrollment, and return the requests."""
     context = course.context(f"{server.url}/a.bin", attempt=2)
     HttpHandler(reserve=0).download(context, one_file(context.course_url))
     assert course.files() == {"a.bin": BODY}
@@ -68,7 +68,7 @@ def test_truncated_at_every_4_kib_boundary(course, liar, boundary):
 
     assert caught.value.error_type is ErrorType.NETWORK
     assert course.files() == {}
-    assert len(server.asked) <= 3  # enrolled, fetched, and once taken up again in vain
+    assert len(server.asked) <= 3  # enroll, download, one failed resumption
     server.script = lambda asked: versioned(BODY, asked)
     course.run(url, attempt=2)
     assert course.files() == {"a.bin": BODY}

@@ -1,4 +1,4 @@
-"""The http handler against an honest server."""
+"""The http handler with a correct server."""
 
 import hashlib
 
@@ -170,7 +170,7 @@ def test_says_when_nobody_listens(course, course_server):
 
 
 def stop_at(course, size):
-    """Interrupt the download once so many bytes are in its part."""
+    """Interrupt the download when its part file has this number of bytes."""
 
     def check():
         parts = [path.stat().st_size for path in course.directory.rglob("*.part")]

@@ -1,6 +1,6 @@
-"""Whatever becomes of an answer, what was opened for it is closed, and in order.
+"""Everything that is opened for an HTTP answer is closed, in the right order, however the answer ends.
 
-Python before 3.13 keeps to itself what a finalizer runs into, except in its development mode.
+Before 3.13, Python shows an error in a finalizer in its development mode only.
 """
 
 import subprocess
@@ -48,7 +48,7 @@ ANSWERS = {
 
 
 def run(course, *urls: str) -> str:
-    """Download in a process of its own and return what it wrote to stderr."""
+    """Download in a separate process and return what it wrote to stderr."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(course.directory), *urls]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Names from strangers."""
+"""File names that come from a course's server."""
 
 import os
 import unicodedata

@@ -1,4 +1,4 @@
-"""Handlers that installed packages offer."""
+"""Handlers from installed packages."""
 
 from importlib.metadata import EntryPoint
 
@@ -24,7 +24,7 @@ def test_an_unknown_handler_is_refused_with_the_known_ones():
 
 @pytest.fixture
 def offered(monkeypatch):
-    """Entry points of packages that are not there."""
+    """Entry points of packages that are not installed."""
     entries = []
     monkeypatch.setattr(registry, "entry_points", lambda group: [e for e in entries if e.group == group])
     return entries

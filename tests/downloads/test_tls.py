@@ -1,4 +1,4 @@
-"""HTTPS: who the server is, is verified by name, though the connection goes to an address."""
+"""HTTPS: the server's certificate is checked against its name, although the connection uses an address."""
 
 import datetime as dt
 import ipaddress
@@ -18,7 +18,7 @@ from tests.servers.scripted import answer
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A certificate of a server at 127.0.0.1 that is its own authority, with its key, in one file."""
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "courses")])
     now = dt.datetime.now(dt.UTC)
@@ -50,7 +50,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture
 def serving(authority):
-    """What the server speaks."""
+    """The server's side of TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority)
     return context
@@ -58,7 +58,7 @@ def serving(authority):
 
 @pytest.fixture
 def handler(authority):
-    """One that knows the authority."""
+    """A handler that trusts the authority."""
     return HttpHandler(reserve=0, tls=ssl.create_default_context(cafile=str(authority)))
 
 

@@ -1,4 +1,4 @@
-"""URLs from strangers."""
+"""URLs that come from a shop or a course's server."""
 
 import pytest
 from hypothesis import given

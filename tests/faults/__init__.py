@@ -1,1 +1,1 @@
-"""What becomes of orders when processes die, servers go away and networks lie."""
+"""Orders while processes die, servers go away and networks fail."""

@@ -1,6 +1,6 @@
-"""One part of the pipeline in a process of its own, for a test that lets it die: ``play.py ROLE [ARGUMENT]``.
+"""One part of the pipeline in a separate process, for a test that kills it: ``play.py ROLE [ARGUMENT]``.
 
-The settings, and the fault at which it dies, come from the environment.
+The settings, and the fault point at which it dies, come from the environment.
 """
 
 import logging
@@ -21,7 +21,7 @@ from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
 
 
 def main(role: str, argument: str = "") -> None:
-    """Play a role to its end."""
+    """Run a role to its end."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = load()
     engine = database.connect(database.url(settings))
@@ -34,17 +34,17 @@ def _horse(settings: Settings, _: Engine, argument: str) -> None:
 
 
 def _keeper(settings: Settings, engine: Engine, _: str) -> None:
-    """One round."""
+    """Run the keeper for one round."""
     reconcile.run(engine, broker.brisk(broker.url(settings)), settings, fix=True)
 
 
 def _courier(settings: Settings, engine: Engine, _: str) -> None:
-    """One round."""
+    """Run the courier for one round."""
     courier.send_due(engine, broker.brisk(broker.url(settings)), settings)
 
 
 def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
-    """As `orderctl worker start --burst`."""
+    """Run ``orderctl worker start --burst``."""
     client = broker.brisk(broker.url(settings))
     reconcile.run(engine, client, settings)
     engine.dispose()
@@ -54,7 +54,7 @@ def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
 
 
 def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
-    """A worker that is told to stop where whatever is raised is lost, as in the midst of a library."""
+    """A worker that receives SIGTERM where every exception is swallowed, as inside a library."""
 
     class Swallowing(consumer.GuardedQueue):
         @classmethod
@@ -79,7 +79,7 @@ def _retry(_: Settings, engine: Engine, argument: str) -> None:
 
 
 def _told_anywhere(settings: Settings, _: Engine, argument: str) -> None:
-    """Rounds that are told to end at each line after a turn, in turn; prints at which they did not hear it."""
+    """Run a keeper's loop for each number of lines, with SIGTERM after them; print which loops do not end."""
     told = {}
     for number in range(1, int(argument) + 1):
         pid = os.fork()
@@ -98,7 +98,7 @@ def _told_anywhere(settings: Settings, _: Engine, argument: str) -> None:
 
 
 def _tell_after(settings: Settings, number: int) -> None:
-    """Take turns; SIGTERM comes ``number`` lines after the first."""
+    """Run the loop; SIGTERM comes ``number`` lines after the first round."""
     left = [number]
 
     def count(_frame: Any, event: str, _: object) -> Any:

@@ -1,4 +1,4 @@
-"""Whoever is told of an order's end: a mail server, a webhook's receiver, a listener on the channels."""
+"""The receivers of an order's end: a mail server, a webhook's receiver, a listener on the channels."""
 
 import email
 import json
@@ -18,7 +18,7 @@ from tests.servers.process import free_port
 
 @dataclass(frozen=True)
 class Letter:
-    """A mail that was accepted; ``at`` on the monotonic clock."""
+    """A mail that was accepted; ``at`` is on the monotonic clock."""
 
     at: float
     recipient: str
@@ -53,7 +53,7 @@ class PostOffice:
         return "250 OK"
 
     def count(self) -> Counter[str]:
-        """How often each mail came, by its Message-ID."""
+        """Return how often each mail arrived, by its Message-ID."""
         return Counter(letter.id for letter in self.letters)
 
 
@@ -72,7 +72,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *args: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -92,12 +92,12 @@ class Receiver:
         return f"http://127.0.0.1:{self._server.server_port}/hook"
 
     def count(self) -> Counter[str]:
-        """How often each event was posted, by its delivery key."""
+        """Return how often each event was posted, by its delivery key."""
         return Counter(key for key, _ in self.posts)
 
 
 class Listener:
-    """Hears every publication, as a dashboard would; comes back by itself when Redis does."""
+    """Receives every publication, as a dashboard would; reconnects when Redis comes back."""
 
     def __init__(self, url: str) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
@@ -134,7 +134,7 @@ class Listener:
                     self.heard.append((message["channel"].decode(), json.loads(message["data"])))
 
     def completions(self) -> Counter[tuple[int, int]]:
-        """How often each order's end was heard, by order and the time at which it ended."""
+        """Return how often each order's end was received, by order and the time at which it ended."""
         return Counter(
             (data["orderId"], data["timestamp"])
             for channel, data in self.heard

@@ -1,6 +1,6 @@
-"""A process that has imported everything and forks the roles of ``play.py``: an interpreter's start costs 0.6 s.
+"""A process that has imported everything and forks the roles of ``play.py``: a start of Python takes 0.6 s.
 
-It reads a line of JSON for each role and answers with one: how the role ended, and what it wrote to stderr.
+For each role it reads a line of JSON and answers with one: how the role ended, and what it wrote to stderr.
 """
 
 import json
@@ -35,7 +35,7 @@ class Stage:
         self._process.stdout.close()
 
     def play(self, role: str, argument: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Have a role played to its end, which may be its death."""
+        """Run a role to its end, or until it is killed."""
         json.dump({"role": role, "argument": argument, "environment": environment}, self._process.stdin)
         self._process.stdin.write("\n")
         self._process.stdin.flush()

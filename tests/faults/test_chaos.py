@@ -1,4 +1,4 @@
-"""The short form of the storm; the long one is ``make chaos``."""
+"""A short run of the chaos test; ``make chaos`` is the long one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What must leave exactly once, though servers answer badly, slowly or not at all."""
+"""Messages that must be sent exactly once while servers answer badly, slowly or not at all."""
 
 import socket
 import threading
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 
 class _SurlyOffice(PostOffice):
-    """Accepts mails, and is rude to who leaves."""
+    """Accepts mails, and answers QUIT with an error."""
 
     async def handle_QUIT(self, *_: object) -> str:  # noqa: N802
         return "421 busy"
@@ -27,7 +27,7 @@ class _SurlyOffice(PostOffice):
 
 @contextmanager
 def silence() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -49,7 +49,7 @@ def test_a_mail_server_that_hangs_holds_up_no_webhook(world: World):
         _end(world)
         with world.playing("couriers"):
             eventually(world.receiver.count, "the webhook")
-            # The mail has not been put off yet: it waits for its server for 20 s.
+            # The mail has not been postponed yet: the courier waits 20 s for the mail server.
             assert [entry.last_error for entry in world.entries() if entry.kind == EntryKind.SUMMARY] == [
                 None
             ]
@@ -76,8 +76,8 @@ def test_a_webhook_s_receiver_that_drips_is_left_after_a_while(monkeypatch: pyte
 
 
 def test_what_is_not_due_costs_no_write_lock(world: World):
-    """SQLite has one, and every courier asks each second."""
-    with world.engine.begin():  # holds it
+    """SQLite has one write lock, and every courier asks once a second."""
+    with world.engine.begin():  # holds the write lock
         assert courier.send_due(world.engine, world.client, world.settings).sent == []
 
 
@@ -124,6 +124,6 @@ def test_completions_wait_for_redis_without_being_given_up(world: World):
 
 
 def _end(world: World) -> None:
-    """An order that has just ended; nothing has left yet."""
+    """Add an order that has just ended; nothing has been sent yet."""
     [task] = world.order("DH1", world.course())
     world.play("horse", task, faults="task.ended:kill")

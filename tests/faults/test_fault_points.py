@@ -1,4 +1,4 @@
-"""Every fault point of the code: the process dies there, and the order ends right all the same."""
+"""Every fault point of the code: the process dies there, and the order still ends correctly."""
 
 import ast
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.faults.world import World
 
 pytestmark = pytest.mark.databases("sqlite", "mariadb")
 
-#: Commits of a work-horse that carries a task out: claim, enrolled, started, completed; then it takes the
-#: completion out of the outbox, holds it and notes that it was sent.
+#: Commits of a work-horse that carries out a task: claim, enrolled, started, completed; then it takes the
+#: completion from the outbox, holds it and records that it was sent.
 HORSE_COMMITS = 7
-#: The same where the course is not there: claim, failed; take, hold, note.
+#: The same when the course does not exist: claim, failed; take, hold, record.
 FAILING_COMMITS = 5
-#: A courier with the three things that an order's end sends: a take, a hold and a note for each, and one more
+#: A courier with the three messages of an order's end: a take, a hold and a record for each, and one more
 #: hold before the mail's body.
 COURIER_COMMITS = 10
 
@@ -27,7 +27,7 @@ HORSE = (
 WORKER = ("job.popped", "horse.forked")
 COURIER = ("smtp.connected", "smtp.data.before", "smtp.data.after", "webhook.before", "webhook.after")
 KEEPER = ("enqueue.before", "enqueue.after")
-#: Have tests of their own below.
+#: These have tests of their own below.
 OTHERS = (
     "commit.before", "commit.after", "publish.before", "publish.after", "doorbell.forgotten", "job.rejected",
 )  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_work_horse_whose_task_fails_may_die_at_each_commit(world: World, side
 
 @pytest.mark.databases("sqlite")
 def test_the_commits_are_all_there_are(world: World):
-    """Else the tests above leave some out."""
+    """Otherwise the tests above leave some out."""
     good, bad = world.order("DH1", world.course(), world.courses.url + "/missing.bin")
     # The order ends with the second of them, so the first has three commits less.
     assert world.play("horse", good, faults=f"commit.after:kill@{HORSE_COMMITS - 3}").returncode == KILLED
@@ -122,7 +122,7 @@ def test_a_work_horse_may_die_at_each_publication(world: World, side: str, numbe
 @pytest.mark.parametrize("number", range(1, HORSE_COMMITS + 1))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_lost_connection_costs_no_attempt(world: World, side: str, number: int):
-    """After a lost answer nobody knows whether the commit happened."""
+    """After a lost answer it is unknown whether the commit happened."""
     [task] = world.order("DH1", world.course())
     world.play("horse", task, faults=f"commit.{side}:lose@{number}")
     assert [row.status for row in world.tasks()] == ["completed"]
@@ -175,7 +175,7 @@ def test_a_courier_may_die(world: World, point: str):
 @pytest.mark.parametrize("number", range(1, COURIER_COMMITS + 1))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_courier_may_die_at_each_commit(world: World, side: str, number: int):
-    """But for one moment, after the mail server's 250 and before our note of it: see below."""
+    """Except in one window, between the mail server's 250 and its record in the outbox: see below."""
     _end(world)
     assert world.play("courier", faults=f"commit.{side}:kill@{number}").returncode == KILLED
     sent = len(world.post.letters)
@@ -225,7 +225,7 @@ def test_a_keeper_may_die_while_it_rings(world: World, point: str):
 
 @pytest.mark.databases("sqlite")
 def test_a_keeper_may_die_while_it_rings_anew(world: World):
-    """The job's hash is there, but it stands in no list: its worker died before it could claim anything."""
+    """The job's hash exists, but no list contains it: its worker died before it could claim anything."""
     world.order("DH1", world.course())
     world.play("keeper")
     world.client.delete("rq:queue:downloads")
@@ -294,7 +294,7 @@ def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
     "point", [*HORSE, "commit.before", "commit.after", "publish.before", "publish.after"]
 )
 def test_a_work_horse_may_meet_an_error(world: World, point: str):
-    """One of its disk ends the task as failed, for people to retry; any other costs at most an attempt."""
+    """A disk error ends the task as failed, to be retried by an admin; any other costs at most an attempt."""
     [task] = world.order("DH1", world.course())
     assert "fault: raise" in world.play("horse", task, faults=f"{point}:raise").stderr
     world.mend()
@@ -352,7 +352,7 @@ def test_a_worker_may_hang(world: World, point: str):
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", [*HORSE, "commit.after", "publish.before", "publish.after"])
 def test_a_work_horse_may_hang(world: World, point: str):
-    """Another takes the task over while the first is still there; test_leases has one that wakes."""
+    """Another worker takes the task over while the first still exists; test_leases has one that continues."""
     [task] = world.order("DH1", world.course())
     with world.hanging("horse", task, point):
         world.mend()
@@ -379,6 +379,6 @@ def test_a_keeper_may_hang(world: World, point: str):
 
 
 def _end(world: World) -> None:
-    """An order that has just ended; nothing has left yet."""
+    """Add an order that has just ended; nothing has been sent yet."""
     [task] = world.order("DH1", world.course())
     assert world.play("horse", task, faults="task.ended:kill").returncode == KILLED

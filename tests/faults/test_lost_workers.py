@@ -1,4 +1,4 @@
-"""Leases: hosts share the work, a worker that was stopped for too long writes nothing, orders end once."""
+"""Leases: hosts share the work, a worker stopped for too long writes nothing, each order ends once."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ LEASE = 4
 
 @contextmanager
 def host(world: World, name: str, *options: str) -> Iterator[int]:
-    """A supervisor with a state folder of its own; gives its process id."""
+    """Start a supervisor with a separate state folder; yield its process id."""
     state = world.state / name
     state.mkdir()
     with world.supervisor(
@@ -60,7 +60,7 @@ def test_a_worker_that_wakes_after_its_lease_was_taken_over_writes_nothing(world
         [sleeper] = horses(first)
         [worker] = [pid for pid in children(first) if children(pid)]
         os.kill(sleeper, signal.SIGSTOP)
-        os.kill(first, signal.SIGSTOP)  # a machine that sleeps, not a process alone
+        os.kill(first, signal.SIGSTOP)  # a machine that sleeps, not only one process
         with host(world, "two"):
             eventually(lambda: world.task(task).attempt == 2, "the takeover")
             world.courses.release("/go/lesson.bin")
@@ -79,13 +79,13 @@ def test_a_worker_that_wakes_after_its_lease_was_taken_over_writes_nothing(world
 def snapshot(world: World) -> object:
     rows = world.read(lambda c: [tuple(row) for row in c.execute(select(download_tasks))])
     events = world.read(lambda c: c.execute(select(order_audit_logs.c.id)).all())
-    # Its own part it may remove: it holds the lock on it.
+    # It may remove its own part file, because it holds the lock on it.
     files = {path: path.stat().st_mtime_ns for path in world.downloads.rglob("*.*") if path.suffix != ".part"}
     return rows, events, files
 
 
 def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: World):
-    """The first is held before its commit until the second waits for the order, or has gone past it."""
+    """The first transaction is held before its commit until the second waits for the order or passes it."""
     claims = [claimed(world, task) for task in world.order("DH1", world.course(), world.course("/two"))]
     engines = [database.connect(world.database_url) for _ in claims]
     both, gone_past = threading.Barrier(2), threading.Event()
@@ -95,7 +95,7 @@ def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: Wo
         with engines[0].begin() as connection:
             finished = complete(connection, claims[0])
             both.wait(30)
-            gone_past.wait(1)  # without the order's lock the second would not wait for us
+            gone_past.wait(1)  # without the order's lock the second would not wait for the first
         ended.append(finished.completion)
 
     def second() -> None:
@@ -131,7 +131,7 @@ def complete(connection: object, claim: leases.Claim) -> Moved:
 
 @pytest.mark.databases("sqlite", "mariadb")
 def test_a_lost_workers_task_runs_again_soon_after_its_lease(world: World):
-    """``chaos.lost_worker`` measures it: the goal is two seconds after; here the machine may be busy."""
+    """``chaos.lost_worker`` measures it: the goal is two seconds; here the machine may be busy."""
     world.course()
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
     [task] = world.order("DH1", world.courses.url + "/go/course.json")

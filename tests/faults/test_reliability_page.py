@@ -1,4 +1,4 @@
-"""The page of promises names tests that there are."""
+"""Every test that docs/reliability.md names exists."""
 
 import re
 from pathlib import Path

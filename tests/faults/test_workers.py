@@ -1,4 +1,4 @@
-"""Workers under signals, outages and rubbish in the queue."""
+"""Workers under signals, outages and malformed jobs in the queue."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 
 def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
-    """RQ's own maintenance unpacks whatever stands in its lists; here it stands there malformed."""
+    """RQ's own maintenance unpacks everything in its lists; here an entry is malformed."""
     [task] = world.order("DH1", world.course())
     world.client.rpush("rq:queue:downloads:intermediate", "rubbish", f"task-{task}-0")
     world.client.zadd("rq:wip:downloads", {"rubbish:1": 1, "more": 1})
@@ -38,13 +38,13 @@ def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: Wo
 
 @pytest.mark.databases("sqlite")
 def test_a_keeper_hears_its_end_wherever_it_comes(world: World):
-    """Also in the midst of a wait for that very end."""
+    """Also while the keeper waits for that signal."""
     assert world.play("told-anywhere", 60).stderr == ""
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: OwnRedis, busy: bool):
-    """Nothing of it waits for Redis, which may never come back."""
+    """No part of it waits for Redis, which may never come back."""
     redis = own_redis()
     world.redis_url = redis.url
     world.more["ORDERCTL_WORKER_DRAIN_TIMEOUT_SECONDS"] = "30"
@@ -67,13 +67,13 @@ def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: 
 
 
 def test_a_worker_stops_although_what_tells_it_so_was_swallowed(world: World):
-    """A signal may find the worker anywhere, also where a library catches everything."""
+    """A signal may reach the worker anywhere, also where a library catches every exception."""
     with world.playing("worker-that-swallows", "1") as worker:
         assert worker.wait(10) == 0
 
 
 def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
-    """An orphaned work-horse would go on downloading beside its successor."""
+    """An orphaned work-horse would continue the download next to its successor."""
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
     world.order("DH1", world.courses.url + "/go/course.json")

@@ -11,7 +11,7 @@ from tests.servers.mysql import MysqlServer
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whatever uses ``style`` once for each database of the gallery, on each server it is for."""
+    """Run each test that uses ``style`` for each database of the gallery, on each server that it supports."""
     if "style" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("styles")
         chosen = [STYLES[name] for name in (marker.args if marker else STYLES)]
@@ -29,7 +29,7 @@ def adopted_shop(engine: Engine, style: Style) -> Engine:
 
 @pytest.fixture
 def fresh(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[Callable[[Style | None], Engine]]:
-    """``fresh(style)`` makes one more database."""
+    """``fresh(style)`` creates another database of that style."""
     engines: list[Engine] = []
     names: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Databases as shops have them: loading one from the gallery, and telling whether it is as it was."""
+"""Databases as shops have them: load one from the gallery, and compare it with its state before."""
 
 import re
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Style:
     """One database of the gallery.
 
     Attributes:
-        name: Of its file.
-        kinds: The servers that it is for.
-        before: The statements that make and fill it.
-        afterwards: What the shop's own system goes on doing.
-        order: How it writes down a new order, DH000008 of 250000 with the courses /8 and /9.
+        name: Name of its file.
+        kinds: The servers that it supports.
+        before: The statements that create and fill it.
+        afterwards: Statements of the shop's own system after the migration.
+        order: Statements that insert a new order, DH000008 of 250000 with the courses /8 and /9.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Style:
         run(engine, self.afterwards)
 
     def take_order(self, engine: Engine, courses: str) -> None:
-        """Have the shop write down an order of courses that are at this address."""
+        """Let the shop insert an order of courses at this address."""
         run(engine, [statement.replace("https://courses.example.com", courses) for statement in self.order])
 
 
@@ -73,14 +73,14 @@ def columns(connection: Connection, table: str) -> list[str]:
 
 
 def shape(engine: Engine) -> dict[str, list[str]]:
-    """The columns of the shared tables that are there."""
+    """Return the columns of the shared tables that exist."""
     with engine.connect() as connection:
         found = {table: columns(connection, table) for table in SHARED}
         return {table: names for table, names in found.items() if names}
 
 
 def rows(engine: Engine, wanted: dict[str, list[str]]) -> Rows:
-    """Every row, byte by byte."""
+    """Return every row, byte by byte."""
     as_bytes = "quote({})" if engine.dialect.name == "sqlite" else "HEX({})"
     found: Rows = {}
     with engine.connect() as connection:
@@ -92,7 +92,7 @@ def rows(engine: Engine, wanted: dict[str, list[str]]) -> Rows:
 
 
 def definitions(engine: Engine) -> dict[str, str]:
-    """Everything in the database as the server itself would write it down."""
+    """Return every definition in the database, as the server prints it."""
     if engine.dialect.name == "sqlite":
         with engine.connect() as connection:
             query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
@@ -110,5 +110,5 @@ def definitions(engine: Engine) -> dict[str, str]:
 
 
 def column_definitions(text: str) -> dict[str, str]:
-    """The columns of a ``SHOW CREATE TABLE``."""
+    """Return the columns of a ``SHOW CREATE TABLE``."""
     return dict(re.findall(r"^\s+`(\w+)` (.*?),?$", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Every database of the gallery, moved into."""
+"""``migrate up`` on every database of the gallery."""
 
 import re
 
@@ -43,12 +43,12 @@ def test_second_run_does_nothing_and_the_shop_goes_on(adopted_shop: Engine, styl
 
 
 def without_charset(definition: str) -> str:
-    """MySQL names the character set where it had not before; the collation tells all."""
+    """Remove the character set, which MySQL writes only sometimes; the collation implies it."""
     return re.sub(r" CHARACTER SET \w+", "", definition)
 
 
 def loosened(old: str, new: str) -> bool:
-    """Whether one definition differs from the other only by what it allows."""
+    """Return whether one definition differs from the other only by allowing more."""
     if old == new:
         return True
     allowed = [

@@ -1,4 +1,4 @@
-"""Migrations that die anywhere, and are run again."""
+"""Migrations that are interrupted at any point and run again."""
 
 import re
 import signal
@@ -19,12 +19,12 @@ CHANGE = re.compile(r"\s*(CREATE|ALTER|INSERT|UPDATE)\b")
 
 
 class Killed(BaseException):
-    """The process is no more."""
+    """The connection was cut."""
 
 
 @contextmanager
 def dying_after(number: int) -> Iterator[list[str]]:
-    """Cut the connection right after the numbered statement that changes something; lists them all."""
+    """Cut the connection right after the numbered change; yield the list of all changes."""
     seen: list[str] = []
 
     def after(connection, _cursor, statement, _parameters, _context, _many):
@@ -32,7 +32,7 @@ def dying_after(number: int) -> Iterator[list[str]]:
             seen.append(statement)
             if len(seen) == number:
                 driver = connection.connection.driver_connection
-                # An end without a goodbye; a file's journal is rolled back by whoever comes next.
+                # Without a close: a SQLite file's journal is rolled back by the next process that opens it.
                 getattr(driver, "_force_close", driver.rollback)()
                 raise Killed(statement)
 
@@ -44,7 +44,7 @@ def dying_after(number: int) -> Iterator[list[str]]:
 
 
 def up_dying_after(engine: Engine, number: int) -> str | None:
-    """Migrate; the statement after which it died, if it did."""
+    """Migrate; return the statement after which it was interrupted, if it was."""
     with dying_after(number):
         try:
             migrate.up(engine)
@@ -54,11 +54,11 @@ def up_dying_after(engine: Engine, number: int) -> str | None:
 
 
 def up_by_deaths(engine: Engine) -> int:
-    """Migrate again and again, each run one statement further, and then to the end; how often it died."""
+    """Migrate repeatedly, each run one statement further, then to the end; return the number of cuts."""
     deaths = 1
     while (last := up_dying_after(engine, 1)) is not None and not last.startswith("INSERT"):
         deaths += 1
-    # What writes down that all is done is one transaction, and comes again as a whole.
+    # The record that all is done is one transaction: it is repeated as a whole.
     assert last is not None
     assert up_dying_after(engine, 2) is not None
     migrate.up(engine)
@@ -66,12 +66,12 @@ def up_by_deaths(engine: Engine) -> int:
 
 
 def unnamed(found: dict[str, str]) -> dict[str, str]:
-    """Views name their database."""
+    """Remove the database's name from the definition of a view."""
     return {name: re.sub(r"`test_\w+`\.", "", text) for name, text in found.items()}
 
 
 def whole(engine: Engine) -> tuple[list[str], dict[str, str]]:
-    """The statements of a run that nothing disturbs, and what it leads to."""
+    """Return the statements of a run that is not interrupted, and its result."""
     with dying_after(0) as statements:
         migrate.up(engine)
     return statements, unnamed(definitions(engine))

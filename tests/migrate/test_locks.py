@@ -1,4 +1,4 @@
-"""Migrations beside other migrations, and beside transactions that do not end."""
+"""Migrations while other migrations run, and while transactions stay open."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def age_of_oldest(engine: Engine) -> int:
 
 
 class Refusals:
-    """Counts statements for which the server could not have the table."""
+    """Counts the statements that did not get the table's lock."""
 
     number = 0
 
@@ -102,7 +102,7 @@ def test_migrations_of_different_databases_do_not_wait_for_each_other(engine: En
         script = (
             f"from orderctl import database, migrate; migrate.up(database.connect({url!r}), lock_timeout=0)"
         )
-        subprocess.run([sys.executable, "-c", script], check=True)  # Alembic runs once in a process
+        subprocess.run([sys.executable, "-c", script], check=True)  # Alembic runs once per process
 
         gate.opened.set()
         first.result(60)
@@ -166,7 +166,7 @@ def test_writers_pass_while_it_waits_for_a_forgotten_transaction(engine: Engine)
 
         with pytest.raises(LockHeld):
             migration.result()
-    # A statement that waits for the table holds up all that come after it; each turn lasts a second.
+    # A statement that waits for the table blocks all later ones; each try lasts one second.
     assert longest < 2.5
     assert number > 3
 

@@ -1,4 +1,4 @@
-"""The main job on every database of the gallery: what a shop wrote down is carried out, watched and audited."""
+"""On every database of the gallery, a shop's own order is carried out, watched and audited."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Call = Callable[..., object]
 
 @pytest.fixture
 def url(engine: Engine, style: Style, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of the gallery, and settings that name it."""
+    """A database of the gallery, and settings with its URL."""
     style.load(engine)
     url = engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", url)
@@ -35,7 +35,7 @@ def url(engine: Engine, style: Style, redis_url: str, tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def orderctl(url: str, capsys: pytest.CaptureFixture[str]) -> Call:
-    """``orderctl(*arguments, status=0)``: what the program says, as JSON where it says it so."""
+    """``orderctl(*arguments, status=0)`` returns the program's output, decoded if it is JSON."""
 
     def call(*arguments: str, status: int = 0) -> object:
         capsys.readouterr()
@@ -49,7 +49,7 @@ def orderctl(url: str, capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture
 def work(url: str) -> Callable[[], None]:
-    """Have a worker do what is due."""
+    """Run a worker until everything that is due is done."""
 
     def call() -> None:
         command = [sys.executable, "-m", "orderctl", *WORKER]

@@ -1,4 +1,4 @@
-"""What ``docs/adopting.md`` says about taking orderctl out of a shop's database again."""
+"""The statements of ``docs/adopting.md`` that remove orderctl from a shop's database."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_statements_of_the_document_leave_what_the_shop_had(adopted_shop: Engine
         "ALTER TABLE order_audit_logs" if "order_audit_logs" not in columns else "DROP TABLE order_audit_logs"
     )
 
-    # As the document says: or the foreign key stands without an index.
+    # As the document says: otherwise the foreign key has no index.
     run(adopted_shop, ["ALTER TABLE download_tasks ADD INDEX (order_id)"])
     for statement in statements():
         if statement.startswith("SELECT"):

@@ -1,4 +1,4 @@
-"""Accounts that may not do everything."""
+"""Accounts without some of the rights."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ Account = Callable[..., Engine]
 
 @pytest.fixture
 def account(database_server: MysqlServer, engine: Engine) -> Iterator[Account]:
-    """``account(*grants)``: the database as an account of these rights sees it."""
+    """``account(*grants)`` returns the database as an account with these rights sees it."""
     name, engines = "limited", []
     database_server.execute(f"DROP USER IF EXISTS {name}@'%'")
     database_server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'secret'")
@@ -51,7 +51,7 @@ def test_rights_that_are_enough(engine: Engine, account: Account) -> None:
 
 
 def test_indexes_need_no_right_of_their_own(engine: Engine, account: Account) -> None:
-    """The right INDEX is for CREATE INDEX; who may ALTER a table may add an index to it."""
+    """The right INDEX is needed for CREATE INDEX only; with the right ALTER an index can be added, too."""
     limited = account(f"{ALL} ON {{db}}.*")
     STYLES["sequelize"].load(engine)
 
@@ -96,7 +96,7 @@ def test_what_is_essential_is_refused_before_anything_is_changed(
     limited = account(f"{ALL.replace(f', {missing},', ',')} ON {{db}}.*")
     before = definitions(engine)
     if (missing, database_kind) == ("REFERENCES", "mariadb"):
-        assert migrate.up(limited).applied == ("0001",)  # it does not ask for it
+        assert migrate.up(limited).applied == ("0001",)  # MariaDB does not need it
         return
 
     with pytest.raises(Misconfigured) as caught:

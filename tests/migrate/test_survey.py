@@ -1,4 +1,4 @@
-"""What is told about a database: what is applied, pending, missing, and in the way."""
+"""The status of a database: what is applied, pending, missing, and what prevents a migration."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta

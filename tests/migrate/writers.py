@@ -1,4 +1,4 @@
-"""A shop that goes on writing while its database is migrated."""
+"""A shop that keeps writing while its database is migrated."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ EVENT = (
 
 
 def fill(engine: Engine, events: int) -> None:
-    """Give the shop many rows: events, a tenth as many orders, and a third as many tasks."""
+    """Insert many rows: ``events`` events, a tenth of that number of orders, and a third of it of tasks."""
     STYLE.load(engine)
     driver = engine.raw_connection()
     cursor = driver.cursor()
@@ -62,13 +62,13 @@ def _double(cursor: pymysql.cursors.Cursor, table: str, unique: str | None, anew
 
 @dataclass
 class Writer:
-    """Writes orders with tasks and events, two transactions for each, on a thread of its own.
+    """Writes orders with tasks and events in a thread, with two transactions for each order.
 
     Attributes:
-        spans: When each statement began and ended.
-        transactions: How many pairs were committed.
-        repeated: How many had to be repeated after a deadlock.
-        errors: What else went wrong.
+        spans: Begin and end of each statement.
+        transactions: Number of committed pairs.
+        repeated: Number of transactions repeated after a deadlock.
+        errors: All other errors.
     """
 
     engine: Engine
@@ -126,7 +126,7 @@ class Writer:
         self._timed(cursor, TASK, order)
         self._timed(cursor, EVENT, order)
         connection.commit()
-        # And one that comes to the parent from the child.
+        # Also a statement that goes from the child table to the parent table.
         self._timed(cursor, EVENT, order)
         self._timed(cursor, "UPDATE orders SET order_status = 'processing' WHERE id = %s", order)
         connection.commit()

@@ -1,4 +1,4 @@
-"""A wheel has everything that the program needs where it is installed."""
+"""A wheel contains everything that the program needs, in the right places."""
 
 import configparser
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Folders of the source tree, and the packages they are.
+#: Folders of the source tree, and the package of each.
 SOURCES = {"orderctl": "orderctl", "migrations": "orderctl.migrations"}
 
 
@@ -35,7 +35,7 @@ def test_every_package_is_listed():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel, built from a copy: what setuptools leaves behind must not show."""
+    """The wheel, built from a copy, without files that setuptools left in the source tree."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("orderctl", "migrations", "man", "completions"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

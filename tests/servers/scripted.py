@@ -1,4 +1,4 @@
-"""An HTTP server that says whatever a test wants it to say, byte for byte."""
+"""An HTTP server whose answers a test defines byte for byte."""
 
 import re
 import socket
@@ -9,34 +9,34 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Self
 
-_TLS = b"\x16\x03"  # how a TLS client begins
-#: Bytes to send, one by one or at once; may wait in between.
+_TLS = b"\x16\x03"  # the first byte of a TLS handshake
+#: Yields the bytes to send, in blocks; may wait between them.
 Script = Callable[["Asked"], bytes | Iterator[bytes]]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request."""
+    """A request that the server received."""
 
     path: str
     headers: dict[str, str]
-    count: int  #: How many came before it.
+    count: int  #: Number of requests before this one.
 
     @property
     def start(self) -> int:
-        """First byte that is wanted."""
+        """The first byte that the request asks for."""
         match = re.match(r"bytes=(\d+)-", self.headers.get("range", ""))
         return int(match[1]) if match else 0
 
 
 @dataclass
 class Liar:
-    """A server on loopback.
+    """A server on loopback that answers what a script yields.
 
     Attributes:
-        script: What it answers; may be changed at any time.
+        script: Yields the answers; may be replaced at any time.
         asked: All requests.
-        gone: Set when the server closes: for scripts that wait.
+        gone: Set when the server closes, for scripts that wait.
     """
 
     script: Script
@@ -79,7 +79,7 @@ class Liar:
                 with secured:
                     self._answer(secured)
             except OSError:
-                return  # the client has had enough
+                return  # the client has closed the connection
 
     def _answer(self, connection: socket.socket) -> None:
         head = b""
@@ -100,21 +100,21 @@ class Liar:
 
 
 def answer(body: bytes = b"", *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
-    """A well-formed answer; ``length`` is what Content-Length claims."""
+    """Return a well-formed answer; ``length`` is the value of Content-Length."""
     claimed = len(body) if length is None else length
     lines = chain([f"HTTP/1.1 {status}", f"Content-Length: {claimed}"], headers)
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body
 
 
 def chunked(*chunks: bytes, end: bool = True, headers: str = "") -> bytes:
-    """A chunked answer, cut before its end if wanted."""
+    """Return a chunked answer; ``cut`` leaves out its end."""
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{headers}\r\n".encode()
     return head + body + (b"0\r\n\r\n" if end else b"")
 
 
 def versioned(body: bytes, asked: Asked, etag: str = '"1"') -> bytes:
-    """What an honest server says of a file, whole or from the wanted byte on."""
+    """Return the answer of a correct server, with the whole file or from the requested byte on."""
     start = asked.start if asked.headers.get("if-range", etag) == etag else 0
     if not start:
         return answer(body, f"ETag: {etag}")

@@ -1,4 +1,4 @@
-"""The heartbeat while the database comes and goes."""
+"""The heartbeat during short outages of the database."""
 
 import threading
 
@@ -18,7 +18,7 @@ def test_a_missed_beat_is_made_up_for_before_the_lease_ends():
             raise DatabaseUnavailable
         made_up.set()
 
-    # The first beat comes after 5 s; without haste the fourth would come after 20, when all is over.
+    # The first heartbeat comes after 5 s; without faster retries the fourth would come after 20 s, too late.
     with Heartbeat(beat, 20, StopRequest()) as heartbeat:
         assert made_up.wait(14)
         heartbeat.check()
@@ -42,7 +42,7 @@ def test_after_a_silence_longer_than_the_lease_the_database_is_asked_first():
         asked.append(True)
         raise LeaseLost
 
-    heartbeat = Heartbeat(beat, 0, StopRequest())  # not beating by itself: the process was stopped
+    heartbeat = Heartbeat(beat, 0, StopRequest())  # it sends no heartbeat: the process was stopped
     with pytest.raises(LeaseLost):
         heartbeat.check()
     assert asked

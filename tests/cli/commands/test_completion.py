@@ -1,4 +1,4 @@
-"""Completion, as the shells ask for it."""
+"""Completion, called in the same way as the shells call it."""
 
 import subprocess
 

@@ -125,7 +125,7 @@ def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
     file, write = tmp_path / "cursor", Path.write_text
 
     def interrupted(path, text, **options):
-        signal.raise_signal(signal.SIGINT)  # to this thread: the test runner has others, the command has none
+        signal.raise_signal(signal.SIGINT)  # to this thread: the test runner has more than one
         return write(path, text, **options)
 
     monkeypatch.setattr(Path, "write_text", interrupted)

@@ -1,4 +1,4 @@
-"""``orderctl migrate``, as people and deployment scripts use it."""
+"""``orderctl migrate``, as admins and deployment scripts use it."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.migrate.gallery import STYLES, run
 
 @pytest.fixture
 def engine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """An empty database, and settings that name it."""
+    """An empty database, and settings with its URL."""
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", database_url)
     yield (engine := database.connect(database_url))
     engine.dispose()

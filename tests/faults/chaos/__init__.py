@@ -1,1 +1,1 @@
-"""A storm of kills over a working shop, and the count of what it cost: ``python -m tests.faults.chaos --help``."""
+"""Kill processes of a running shop and count the losses: ``python -m tests.faults.chaos --help``."""

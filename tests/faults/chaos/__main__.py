@@ -1,4 +1,4 @@
-"""Have a storm blow over a shop, and print what it has cost; exit 1 when anything was lost or doubled."""
+"""Kill processes of a running shop at random, print the result; exit 1 if anything was lost or doubled."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "mariadb", "mysql"), default="sqlite")
     parser.add_argument("--redis-persistence", choices=("none", "aof"), default="none")
-    parser.add_argument("--kills", type=int, default=50, help="end after so many")
+    parser.add_argument("--kills", type=int, default=50, help="end after this number of kills")
     parser.add_argument("--minutes", type=float, default=60.0, help="end after this time at the latest")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--keep", action="store_true", help="leave the logs and the database")
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def forget_settings() -> None:
-    """Nothing of the developer's own settings reaches what is started."""
+    """Remove the developer's own settings from the environment of everything that is started."""
     for name in [name for name in os.environ if name.startswith("ORDERCTL_")]:
         if not name.startswith("ORDERCTL_TEST_"):
             del os.environ[name]
@@ -60,7 +60,7 @@ def forget_settings() -> None:
 
 
 def weather(folder: Path, kind: str, plan: Plan, *, persistent: bool) -> Verdict:
-    """One storm on servers of its own."""
+    """Run once, on servers that only this run uses."""
     with ExitStack() as stack:
         redis = RedisServer(find_redis(), persistent=persistent).start()
         stack.callback(redis.close)
@@ -91,7 +91,7 @@ def make_world(folder: Path, database_url: str, redis_url: str) -> Iterator[Worl
 
 
 def show(verdict: Verdict) -> None:
-    """The table, then each thing that went wrong."""
+    """Print the table, then each fault."""
     for name, value in verdict.rows:
         print(f"{name:<55} {value:>8}")
     for text in (*verdict.lost, *verdict.doubled):

@@ -1,4 +1,4 @@
-"""What the storm's customers asked for, and what they were told."""
+"""What the customers asked for during the run, and which answers they got."""
 
 import time
 from collections import Counter
@@ -9,16 +9,16 @@ from enum import Enum, auto
 
 
 class Answer(Enum):
-    """What a customer was told."""
+    """The answer that a customer got."""
 
-    OK = auto()  #: It is done.
-    FAILED = auto()  #: It is not done.
-    UNKNOWN = auto()  #: The answer got lost.
+    OK = auto()  #: The order was paid.
+    FAILED = auto()  #: The order was not paid.
+    UNKNOWN = auto()  #: The answer was lost.
 
 
 @dataclass
 class Asked:
-    """One order: how many of its courses are there, and how many are not."""
+    """One order: how many of its courses exist, and how many do not."""
 
     code: str
     good: int
@@ -29,23 +29,23 @@ class Asked:
 
 @dataclass
 class History:
-    """Everything that was asked; orders by their code."""
+    """All requests; orders by their code."""
 
     orders: dict[str, Asked] = field(default_factory=dict)
     kills: list[tuple[float, str]] = field(default_factory=list)  # monotonic time, victim
     outages: list[tuple[float, float, str]] = field(default_factory=list)  # from, until, what was away
-    retried: dict[int, int] = field(default_factory=dict)  # acknowledged: task, the attempts that it had had
+    retried: dict[int, int] = field(default_factory=dict)  # acknowledged: task, its attempts before
     other: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
     def outage(self, what: str) -> Iterator[None]:
-        """Something is away for the time of the block."""
+        """Record an outage that lasts as long as the block."""
         began = time.monotonic()
         yield
         self.outages.append((began, time.monotonic(), what))
 
     def around(self, begin: float, end: float) -> str:
-        """What happened between two moments, told relative to the first."""
+        """Describe what happened between two moments, with times relative to the first."""
         kills = [f"{at - begin:+.2f} {victim} killed" for at, victim in self.kills if begin - 1 < at < end]
         outages = [
             f"{since - begin:+.2f} to {until - begin:+.2f} {what} away"
@@ -58,5 +58,5 @@ class History:
         return Counter(victim for _, victim in self.kills)
 
     def acknowledged(self) -> list[Asked]:
-        """Orders that were paid, as their customers were told."""
+        """Return the orders whose customers got the answer that they are paid."""
         return [asked for asked in self.orders.values() if asked.paid is Answer.OK]

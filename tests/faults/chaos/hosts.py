@@ -1,4 +1,4 @@
-"""Processes of ours under the storm: started, killed, and started again."""
+"""The processes of orderctl during the run: started, killed, and started again."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.script import SCRIPT
 
 
 class Host:
-    """``orderctl`` with some arguments, as if on a machine of its own."""
+    """``orderctl`` with some arguments, as on a separate machine."""
 
     def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
         self._environment = dict(environment)
@@ -20,7 +20,7 @@ class Host:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it unless it is running."""
+        """Start it unless it runs already."""
         if self._process is not None and self._process.poll() is None:
             return
         with self._log.open("ab") as out:
@@ -44,7 +44,7 @@ class Host:
             self._process.wait()
 
     def stop(self, grace: float = 30) -> bool:
-        """End it as an administrator would; False when it took so long that it had to be killed."""
+        """Stop it as an admin would; return False when it took too long and had to be killed."""
         if self._process is None:
             return True
         self._process.terminate()
@@ -56,11 +56,11 @@ class Host:
         return True
 
     def children(self) -> list[int]:
-        """Workers, keeper and courier."""
+        """Return its workers, keeper and courier."""
         return children(self.pid)
 
     def workers(self) -> list[int]:
-        """Those that have a work-horse."""
+        """Return the workers that have a work-horse."""
         return [pid for pid in self.children() if children(pid)]
 
     def horses(self) -> list[int]:
@@ -68,7 +68,7 @@ class Host:
 
 
 def children(pid: int) -> list[int]:
-    """Child processes; none where there is no such process."""
+    """Return the child processes; empty when the process does not exist."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -76,7 +76,7 @@ def children(pid: int) -> list[int]:
 
 
 def send(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; False when nobody is there to get it."""
+    """Send a signal; return False when the process does not exist."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
         return True

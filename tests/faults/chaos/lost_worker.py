@@ -1,6 +1,8 @@
-"""How soon a lost worker's task runs again: ``python -m tests.faults.chaos.lost_worker [KILLS]``, once on each database.
+"""Measure how soon a lost worker's task runs again, on SQLite and MariaDB.
 
-The goal is the lease and two seconds, counted from the kill of the work-horse to the claim of its successor.
+    python -m tests.faults.chaos.lost_worker [KILLS]
+
+The goal is the lease plus two seconds, from the kill of the work-horse to the claim of its successor.
 """
 
 import os
@@ -24,7 +26,7 @@ LEASE = 5.0
 
 
 def main(kills: int) -> int:
-    """Print the figures; 1 when the goal was missed."""
+    """Print the figures; return 1 when the goal was missed."""
     forget_settings()
     worst = 0.0
     for kind in ("sqlite", "mariadb"):
@@ -39,7 +41,7 @@ def main(kills: int) -> int:
 
 
 def measure(folder: Path, kind: str, kills: int) -> list[float]:
-    """Seconds from each kill to the next claim."""
+    """Return the seconds from each kill to the next claim."""
     with ExitStack() as stack:
         redis = RedisServer(find_redis()).start()
         stack.callback(redis.close)
@@ -57,7 +59,7 @@ def measure(folder: Path, kind: str, kills: int) -> list[float]:
 
 
 def lose(world: World, host: Host, number: int) -> float:
-    """One order, whose work-horse is killed in the middle of its download."""
+    """Add one order and kill its work-horse in the middle of the download."""
     path = f"/course{number}"
     url = world.courses.add_course(path, {"lesson.bin": SIZE}, title="Lost")
     reached = world.courses.hold(f"{path}/lesson.bin", at=SIZE // 2)

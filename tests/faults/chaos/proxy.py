@@ -1,4 +1,4 @@
-"""A TCP proxy that lies: it delays, cuts connections after so many bytes, or swallows what a server answers."""
+"""A TCP proxy that delays, cuts connections after a number of bytes, or swallows a server's answers."""
 
 import contextlib
 import socket
@@ -10,12 +10,12 @@ _BLOCK = 65536
 
 
 class Proxy:
-    """Stands between clients and a server on loopback; honest until told otherwise.
+    """Passes data between clients and a server on loopback; does nothing else until a test sets it.
 
     Attributes:
-        delay: Seconds by which each block is held back, in both directions.
-        swallow: Whether the server's answers vanish.
-        cut_after: After so many further bytes, in either direction, every connection is cut; None: never.
+        delay: Delay of each block in seconds, in both directions.
+        swallow: Whether the server's answers are dropped.
+        cut_after: Number of further bytes, in either direction, after which connections are cut; None: never.
     """
 
     def __init__(self, port: int) -> None:
@@ -44,14 +44,14 @@ class Proxy:
         self._thread.join()
 
     def be_honest(self) -> None:
-        """Take back whatever was told; connections that have lost bytes are cut, for nobody could go on with them."""
+        """Reset all settings, and cut connections that have lost bytes, because they are unusable."""
         swallowed = self.swallow
         self.delay, self.swallow, self.cut_after = 0.0, False, None
         if swallowed:
             self.cut()
 
     def cut(self) -> None:
-        """End every connection at once."""
+        """Cut every connection at once."""
         with self._lock:
             for one in self._open:
                 with contextlib.suppress(OSError):
@@ -70,7 +70,7 @@ class Proxy:
             try:
                 server = socket.create_connection(self._target, timeout=5)
             except OSError:
-                return  # as if it had refused
+                return  # the same effect as a refused connection
             server.settimeout(None)
             with server:
                 with self._lock:

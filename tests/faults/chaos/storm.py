@@ -1,4 +1,4 @@
-"""The storm: customers who order and pay, while one victim at a time is struck."""
+"""The run: customers order and pay, while one victim at a time is killed or stopped."""
 
 import random
 import signal
@@ -26,21 +26,21 @@ from tests.servers.redis import RedisServer
 
 LEASE = 3
 WORKERS = 2
-#: No more orders than these are open at a time.
+#: Most orders that are open at a time.
 OPEN = 8
 COURSES = 4
-#: How often an order is followed by a retry of a failed task.
+#: The fraction of orders of which a failed task is retried.
 RETRIES = 0.15
 RATE = 60_000.0  # bytes/s: a course takes half a second
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of a storm it is to be.
+    """How long the run lasts.
 
     Attributes:
-        kills: It ends after so many.
-        seconds: It ends after this time, whatever comes first.
+        kills: It ends after this number of kills.
+        seconds: It ends after this time at the latest.
     """
 
     seed: int
@@ -52,10 +52,10 @@ class Storm:
     """One run.
 
     Args:
-        world: With the servers' own addresses.
+        world: The shop, with the servers' own addresses.
         redis: Its Redis.
         server: Its database server, None for SQLite.
-        plan: How much.
+        plan: How long the run lasts.
     """
 
     def __init__(self, world: World, redis: RedisServer, server: MysqlServer | None, plan: Plan) -> None:
@@ -76,7 +76,7 @@ class Storm:
             world.courses.add_course(f"/course{number}", {"lesson.bin": SIZE}, title=f"Course {number}")
 
     def run(self) -> None:
-        """Let it blow over; afterwards everything has had its chance to end."""
+        """Run until the plan is fulfilled; afterwards wait until everything has ended."""
         for host in (*self.hosts, self.relay):
             host.start()
         self._customers.start()
@@ -93,7 +93,7 @@ class Storm:
             self._calm()
 
     def _calm(self) -> None:
-        """Everybody comes back, works on what there is, and ends in order; then an hour goes by."""
+        """Start everything again, let it finish the remaining work, stop it; then let an hour pass."""
         for proxy in filter(None, (self._redis_proxy, self._database_proxy)):
             proxy.be_honest()
         self.world.courses.rate = None
@@ -128,7 +128,7 @@ class Storm:
         client.close()
 
     def _retry(self, engine: Engine, chance: random.Random) -> None:
-        """Somebody in the shop tries a failed task once more, in vain: its order ends for another time."""
+        """Retry a failed task as an admin; it fails again, and its order ends another time."""
         try:
             with database.reading(engine) as connection:
                 failed = tasks.select_tasks(connection, tasks.TaskFilter(statuses=[TaskStatus.FAILED]))
@@ -149,7 +149,7 @@ class Storm:
         return self._ask(engine, lambda c: orders.add(c, new, max_attempts=10_000, actor="customer"))
 
     def _pay(self, engine: Engine, asked: Asked) -> Answer:
-        """A bank tells until it is heard; and now and then once more."""
+        """Send a bank's payment until it is answered, at most three times."""
         payment = payments.Payment(asked.code, AMOUNT, "ACB", f"T-{asked.code}")
         answer = Answer.UNKNOWN
         for _ in range(3):
@@ -164,13 +164,13 @@ class Storm:
         except DatabaseUnavailable:
             return Answer.UNKNOWN
         except Conflict:
-            return Answer.OK  # the one before, whose answer got lost
+            return Answer.OK  # the previous payment, whose answer was lost
         except OrderctlError:
             return Answer.FAILED
         return Answer.OK
 
     def _ring(self, engine: Engine, client: object, asked: Asked) -> None:
-        """As ``orders pay`` does; whoever is not rung for is found by a keeper."""
+        """Send doorbells as ``orders pay`` does; a keeper sends the ones that are lost."""
         try:
             with database.reading(engine) as connection:
                 found = self.world.bells(connection, asked.code)
@@ -209,7 +209,7 @@ class Storm:
         self._kill([pid for host in self.hosts for pid in host.workers()], "worker")
 
     def _kill_child(self) -> None:
-        """A worker, a keeper or a courier."""
+        """Kill a worker, a keeper or a courier."""
         self._kill([pid for host in self.hosts for pid in host.children()], "worker, keeper or courier")
 
     def _kill_supervisor(self) -> None:
@@ -236,7 +236,7 @@ class Storm:
             self.server.start()
 
     def _stop_horse(self) -> None:
-        """It wakes after its lease was taken over."""
+        """Stop a work-horse; it continues after its lease was taken over."""
         pids = [pid for host in self.hosts for pid in host.horses()]
         if not pids:
             return

@@ -1,4 +1,4 @@
-"""What the storm has cost."""
+"""The result of a run: what was lost and what was doubled."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from orderctl.outbox import EntryKind
 from tests.faults.chaos.history import Answer, History
 from tests.faults.world import World
 
-#: A second mail is allowed where its courier died so soon after the mail server's 250, or after the end of an
-#: outage of the database that kept it from taking note of that: it tries again twice a second.
+#: Seconds in which a second mail is allowed: its courier died this soon after the mail server's 250, or after
+#: the end of an outage of the database that kept it from recording the 250 (it tries again twice a second).
 WINDOW = 0.6
 COURIERS = {"supervisor", "worker, keeper or courier"}
 
 
 @dataclass
 class Verdict:
-    """The counts, and in words what is wrong: ``lost`` and ``doubled`` are what it is about."""
+    """The counts, and the faults in words: what was ``lost`` and what was ``doubled``."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Verdict:
 
 
 def judge(world: World, history: History) -> Verdict:
-    """Compare what was asked and acknowledged with what there is."""
+    """Compare what was asked for and acknowledged with what exists."""
     verdict = Verdict()
     rows = {row.order_code: row for row in world.orders()}
     tasks = world.tasks()
@@ -97,9 +97,9 @@ def _judge_messages(world: World, verdict: Verdict, ends: int, history: History)
 
 
 def _in_window(world: World, history: History, message_id: str) -> bool:
-    """Whether a courier died between the first mail's acceptance and our note of it.
+    """Return whether a courier died between the acceptance of the first mail and its record in the outbox.
 
-    The note waits for a database that is away: that stretches the window.
+    The record waits while the database is away, which makes the window longer.
     """
     first = _arrivals(world, message_id)[0]
     end = first + WINDOW
