@@ -1,9 +1,9 @@
-"""Rows of a shop that has been at work for years, written by the database itself, which is fast."""
+"""Rows of a shop that is years old, written by the database itself, which is fast."""
 
 from sqlalchemy import Connection, Engine, text
 
 CHUNK = 10_000
-TASKS = 3  # of each order
+TASKS = 3  # for each order
 
 _DIGITS = " UNION ALL ".join(f"SELECT {digit}{' AS d' * (digit == 0)}" for digit in range(10))
 _NUMBERS = (
@@ -15,12 +15,12 @@ _NUMBERS = (
 def fill(engine: Engine, orders: int, *, first: int = 1) -> None:
     """Write orders with three tasks, 14 events and one sent message each.
 
-    Of 100 orders 80 are paid; of those 95 are completed, 2 failed, 1 is at work and 2 wait. An order is 30
-    seconds younger than the one before it.
+    80 % of the orders are paid; 95 % of those are completed, 2 % failed, 1 % processing and 2 % pending. Each
+    order is 30 seconds younger than the previous one.
 
     Args:
         engine: A migrated database.
-        orders: How many.
+        orders: Number of orders.
         first: Id of the first one.
     """
     for begin in range(first, first + orders, CHUNK):
@@ -31,14 +31,14 @@ def fill(engine: Engine, orders: int, *, first: int = 1) -> None:
 
 
 def fill_events(engine: Engine, order_id: int, events: int) -> None:
-    """Give one order many further events."""
+    """Add many events to one order."""
     for begin in range(0, events, CHUNK):
         with engine.begin() as connection:
             _run(connection, _MANY.replace(":order", str(order_id)), begin, min(CHUNK, events - begin))
 
 
 def analyze(engine: Engine) -> None:
-    """Bring the optimizer's statistics up to date."""
+    """Update the optimizer's statistics."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("ANALYZE")

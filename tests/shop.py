@@ -1,4 +1,4 @@
-"""A shop's database for tests: short ways to orders, payments, claims and what became of them."""
+"""A shop's database for tests: short ways to create orders, payments and claims, and to read the results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ COURSE = "http://courses.example/one"
 
 @dataclass
 class Shop:
-    """The verbs of the domain, each in a transaction of its own, with arguments that tests rarely care for."""
+    """Functions of the domain, each in its own transaction, with defaults for rare arguments."""
 
     engine: Engine
     codes: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Shop:
             return query(connection)
 
     def execute(self, statement: str, **values: Any) -> None:
-        """As the shop's own system would, in plain SQL."""
+        """Run plain SQL, as the shop's own system would."""
         with self.engine.begin() as connection:
             connection.execute(text(statement), values)
 
@@ -62,7 +62,7 @@ class Shop:
         return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
 
     def paid(self, code: str = "DH1", courses: int | list[str] = 1, **more: Any) -> list[int]:
-        """Add and pay an order; returns the ids of its tasks."""
+        """Add and pay an order; return the ids of its tasks."""
         order_id = self.add(code, courses, **more)
         self.pay(code)
         return [task.id for task in self.tasks(order_id)]
@@ -77,7 +77,7 @@ class Shop:
         return self.read(lambda c: tasks.of_orders(c, [order_id]))
 
     def task_row(self, task_id: int) -> Row[Any]:
-        """All columns, also those that no query of ours shows."""
+        """Return all columns, also those that no query of orderctl selects."""
         query = select(download_tasks).where(download_tasks.c.id == task_id)
         return self.read(lambda c: c.execute(query).one())
 
@@ -91,7 +91,7 @@ class Shop:
         return claim
 
     def start(self, claim: Claim) -> None:
-        """Take a claimed task up to downloading."""
+        """Take a claimed task to the status downloading."""
         self.transact(lambda c: leases.enrolled(c, claim, title=None, details={}))
         self.transact(lambda c: leases.started(c, claim))
 
@@ -107,12 +107,12 @@ class Shop:
         return self.complete(claim)
 
     def end(self, order_id: int) -> Moved:
-        """End an order if it is done."""
+        """End an order if all its tasks have ended."""
         origin = Origin(Source.RECONCILE)
         return self.transact(lambda c: lifecycle.end(c, orders.lock(c, order_id), origin))
 
     def expire(self, task_id: int) -> None:
-        """Let a lease end, as if its worker had not been heard of for an hour."""
+        """Let a lease end, as if its worker had sent no heartbeat for an hour."""
         late = {"lease_until": database.utc_now(-3600)}
         leased = (_is(task_id), download_tasks.c.lease_token.is_not(None))
         self.transact(lambda c: c.execute(update(download_tasks).where(*leased).values(late)))
@@ -125,7 +125,7 @@ class Shop:
     def record(
         self, order_id: int, event_type: str = "note", severity: Severity = Severity.INFO, **more: Any
     ) -> None:
-        """An event of the shop's own, of any type; ``audit.record`` writes ours."""
+        """Add an event of the shop's own, of any type; ``audit.record`` writes orderctl's."""
         values = {
             "order_id": order_id,
             "event_type": event_type,
@@ -138,7 +138,7 @@ class Shop:
         self.transact(lambda c: c.execute(order_audit_logs.insert().values(values)))
 
     def events(self, order_id: int, **wanted: Any) -> list[audit.Event]:
-        """Oldest first."""
+        """Return the events, oldest first."""
         search = audit.Search(oldest_first=True, **wanted)
         return self.read(lambda c: audit.search(c, order_id, search, limit=100_000))
 
@@ -146,12 +146,12 @@ class Shop:
         return [event.event_type for event in self.events(order_id, **wanted)]
 
     def event(self, order_id: int, event_type: str) -> audit.Event:
-        """The one event of that type."""
+        """Return the only event of that type."""
         [event] = [event for event in self.events(order_id) if event.event_type == event_type]
         return event
 
     def now(self) -> datetime:
-        """The database's clock."""
+        """Return the database's time."""
         return self.read(lambda c: c.execute(select(database.utc_now())).scalar_one())
 
     def log_size(self) -> int:

@@ -1,4 +1,4 @@
-"""The names of channels: every one can be written and read, and there are no others."""
+"""The names of channels: each can be written and read, and all other names are refused."""
 
 from fnmatch import fnmatch
 

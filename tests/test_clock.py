@@ -1,4 +1,4 @@
-"""How a moment is written."""
+"""The format of times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

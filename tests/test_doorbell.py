@@ -1,4 +1,4 @@
-"""The doorbell on a real Redis."""
+"""Doorbells on a real Redis."""
 
 from collections.abc import Iterator
 
@@ -42,7 +42,7 @@ def test_rings_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> N
     doorbell.ring(client, QUEUE, [(1, 0)])
     client.lpop("rq:queue:downloads")
 
-    assert doorbell.ring(client, QUEUE, [(1, 0)]) == []  # it was taken a moment ago
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == []  # a worker took the job a moment ago
     _let_patience_end(client)
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
 

@@ -1,4 +1,4 @@
-"""The table of fields: every channel has its row, and what is built for one is what is read there."""
+"""The table of fields: every channel has a row, and each message that is built can be read."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from orderctl.channels import MessageKind, Scope
 from orderctl.errors import InvalidMessage
 from orderctl.messages import Completion, Payload, StatusChange, TaskProgress
 
-#: What travels: a contract with the shop's own programs.
+#: The JSON of the messages: a contract with the shop's own programs.
 PUBLISHED = {
     TaskProgress(456, 42.5, "a.mp4", None, 1000): (
         "task:456:progress",
@@ -47,7 +47,7 @@ def test_every_channel_has_its_fields():
 
 
 def test_every_payload_is_tried_here():
-    # By name: a dataclass with slots is made twice.
+    # By name, because a dataclass with slots exists twice.
     assert {type(message).__name__ for message in PUBLISHED} == {
         builder.__name__ for builder in Payload.__subclasses__()
     }

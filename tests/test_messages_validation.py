@@ -1,4 +1,4 @@
-"""What the relay relies on in messages.validate: one check of a publication, and bytes ready to pass on."""
+"""messages.validate: one check of a publication, and the bytes that the relay passes on."""
 
 import json
 

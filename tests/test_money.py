@@ -1,4 +1,4 @@
-"""Amounts as people and documents write them."""
+"""Amounts in the formats of users and documents."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The types of events: what the code knows, what the database allows and what the documentation says."""
+"""The types of events are the same in the code, in the database and in the documentation."""
 
 import importlib
 import re

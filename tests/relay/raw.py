@@ -1,4 +1,4 @@
-"""A WebSocket client that sends whatever bytes it is told to."""
+"""A WebSocket client that sends any bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 @dataclass(frozen=True)
 class Got:
-    """One frame of the relay."""
+    """A frame from the relay."""
 
     opcode: int
     data: bytes
@@ -33,7 +33,7 @@ class Got:
 def frame(
     opcode: int, data: bytes = b"", *, fin: bool = True, reserved: int = 0, mask: bytes | None = b"\0\0\0\0"
 ) -> bytes:
-    """A frame of a client, right or wrong."""
+    """Return a client's frame, valid or not."""
     head = bytes([(0x80 if fin else 0) | reserved << 4 | opcode])
     masked = 0x80 if mask is not None else 0
     if len(data) < 126:

@@ -1,4 +1,4 @@
-"""Who may come in: hosts, origins, tokens, and what a customer's token hears."""
+"""Access to the relay: hosts, origins, tokens, and the messages that a customer's token allows."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ class TestCommand:
 
 @pytest.fixture
 def guarded(start_relay: StartRelay) -> RunningRelay:
-    """A relay with a secret."""
+    """A relay with a token secret."""
     return start_relay(relay_token_secret=SECRET)
 
 

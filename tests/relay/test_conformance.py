@@ -1,4 +1,4 @@
-"""RFC 6455, byte by byte, against the very options with which the relay serves."""
+"""RFC 6455, byte by byte, with the same options as the relay in production."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUBSCRIBE = b'{"event":"subscribe:task","data":{"taskId":456},"id":1}'
 
 @pytest.fixture(scope="module")
 def relay(redis_server) -> Iterator[RunningRelay]:
-    """One relay for all: none of these may hurt it."""
+    """One relay for all tests: none of them may damage it."""
     relay = RunningRelay(redis_server.start().url).start()
     yield relay
     assert relay.stop() == 0
@@ -49,7 +49,7 @@ def talk(relay: RunningRelay, scenario: Callable[[RawClient], Awaitable[Got]], p
 
 
 def after(*frames: bytes) -> Callable[[RawClient], Awaitable[Got]]:
-    """Send frames at once, and take what comes."""
+    """Send frames at once, and return the relay's frames."""
 
     async def scenario(client: RawClient) -> Got:
         client.send(*frames)

@@ -1,4 +1,4 @@
-"""A dashboard as the shop has it, with the real socket.io-client under Node.js."""
+"""A dashboard like the shop's, with the real socket.io-client under Node.js."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAM = Path(__file__).with_name("dashboard.cjs")
 
 
 class Dashboard:
-    """The program, and what it tells."""
+    """The program, and what it prints."""
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -43,14 +43,14 @@ class Dashboard:
             self._lines.put(json.loads(line))
 
     def tell(self, what: str, condition: Callable[[Any], object] = lambda _: True) -> Any:
-        """The next thing of that kind; what comes before it is passed over."""
+        """Return the next line of that kind; lines before it are skipped."""
         while True:
             line = self._lines.get(timeout=SOON)
             if line["what"] == what and condition(line):
                 return line
 
     def tell_each(self, *kinds: str) -> dict[str, Any]:
-        """The next thing of each kind, in whatever order they come."""
+        """Return the next line of each kind, in any order."""
         told: dict[str, Any] = {}
         while told.keys() != set(kinds):
             line = self._lines.get(timeout=SOON)
@@ -65,7 +65,7 @@ class Dashboard:
 
 @pytest.fixture(scope="module")
 def command() -> list[str]:
-    """Node.js and the program."""
+    """The command line of Node.js and the program."""
     with needed():
         return [str(find("node")), str(PROGRAM)]
 
@@ -150,7 +150,7 @@ def test_the_dashboard_works_unchanged(
 
 
 def restart(relay: RunningRelay, dashboard: Dashboard, number: signal.Signals) -> str:
-    """Restart the relay in the middle; the dashboard comes back by itself, to its own subscriptions."""
+    """Restart the relay in the middle; the dashboard reconnects and gets its own subscriptions back."""
     relay.stop(number)
     relay.close()
     assert dashboard.tell("disconnect")["reason"] == "transport close"

@@ -1,4 +1,4 @@
-"""The way to Redis: each kind of address, refusals, and answers in their place among the publications."""
+"""The feed from Redis: each kind of address, refusals, and the order of answers and publications."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.waiting import eventually_async
 
 
 class Ear:
-    """Notes what it hears, and when a read ends."""
+    """Records what it receives, and when a read ends."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[bytes, bytes] | str] = []
@@ -36,7 +36,7 @@ class Ear:
 
 @asynccontextmanager
 async def listening(url: str, ear: Ear) -> AsyncIterator[Feed]:
-    """A feed that is up."""
+    """Run a feed; begin the block when it is connected."""
     up = asyncio.Event()
 
     async def went_up() -> None:
@@ -59,7 +59,7 @@ async def listening(url: str, ear: Ear) -> AsyncIterator[Feed]:
 
 
 class SpecialRedis(RedisServer):
-    """A server with further options."""
+    """A server with additional options."""
 
     def __init__(self, *options: str) -> None:
         super().__init__(find_redis())
@@ -191,7 +191,7 @@ class TestRefusals:
 
 
 def test_an_answer_stands_where_the_store_was(redis_server: RedisServer):
-    """What was published before the question comes before its answer, what comes after, after it."""
+    """A publication before the question comes before the answer; a later one comes after it."""
     ear = Ear()
 
     async def scenario() -> list[tuple[bytes, int]]:

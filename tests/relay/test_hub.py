@@ -1,4 +1,4 @@
-"""Who hears what, without a socket."""
+"""Which client gets which messages, tested without sockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORDER = Topic(Scope.ORDER, 123)
 
 @dataclass
 class FakeClock:
-    """An event loop whose time passes when told."""
+    """An event loop whose time the test advances."""
 
     now: float = 0.0
     due: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class FakeClock:
         heapq.heappush(self.due, (self.now + delay, next(self.numbers), callback))
 
     def turn(self) -> None:
-        """Run what is due now, but nothing that this schedules."""
+        """Run what is due now, but nothing that it schedules."""
         ready = [heapq.heappop(self.due) for _ in list(self.due) if self.due[0][0] <= self.now]
         for _, _, callback in ready:
             callback()
@@ -55,7 +55,7 @@ class FakeClock:
 
 
 class Socket:
-    """What a member writes to: takes everything, or pauses after so many bytes."""
+    """The socket of a member: accepts everything, or pauses after a number of bytes."""
 
     def __init__(self, hub: Hub, dialect: Dialect, *, room_for: float = float("inf")) -> None:
         self.hub = hub
@@ -91,7 +91,7 @@ class Socket:
 
     @property
     def percents(self) -> list[float]:
-        """Of the plain protocol's messages: percents, and the new status where it is one."""
+        """From messages of the plain protocol: the percentages, and the new status of status messages."""
         inner = [message["data"]["data"] for message in self.heard]
         return [data["percent"] if "percent" in data else data["newStatus"] for data in inner]
 

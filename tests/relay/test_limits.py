@@ -1,4 +1,4 @@
-"""Limits and pings, each by itself; and a relay that is flooded."""
+"""Limits and pings, each tested alone; and a relay that is flooded."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestDoor:
 
 
 class Ticker:
-    """Notes when it is asked and looked at."""
+    """Records when it is pinged and when its answer is checked."""
 
     def __init__(self) -> None:
         self.second = 0

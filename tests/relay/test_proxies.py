@@ -37,7 +37,7 @@ NAME = "shop.example"
 
 
 def documented(language: str) -> str:
-    """The one example of that language."""
+    """Return the only example in that language."""
     [example] = re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     return example
 
@@ -79,7 +79,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 class Login(http.server.BaseHTTPRequestHandler):
-    """The shop's login: who has its cookie is let in."""
+    """The shop's login: a request with its cookie may pass."""
 
     def do_GET(self) -> None:
         self.send_response(200 if "shop=yes" in self.headers.get("Cookie", "") else 401)
@@ -102,7 +102,7 @@ def login() -> Iterator[int]:
 
 @pytest.fixture
 def relays(start_relay: StartRelay) -> list[RunningRelay]:
-    """Two relays with a secret, as documented."""
+    """Two relays with a secret, started as documented."""
     arguments = ("--hosts", NAME, "--max-connections-per-address", "0")
     return [start_relay(*arguments, relay_token_secret=SECRET) for _ in range(2)]
 
@@ -116,9 +116,9 @@ class Proxy:
     """A running proxy.
 
     Args:
-        command: In the foreground.
-        folder: Where it works, also where its title has overwritten its environment.
-        port: Where it listens.
+        command: Its command line; it runs in the foreground.
+        folder: Its working folder, by which it is found when its title has overwritten its environment.
+        port: Its port.
         trust: Its certificate.
     """
 
@@ -159,7 +159,7 @@ class Proxy:
         )
 
     def get(self, path: str, **headers: str) -> int:
-        """The status of an HTTP request."""
+        """Return the status of an HTTP request."""
         with (
             socket.create_connection(("127.0.0.1", self.port), SOON) as raw,
             self.tls.wrap_socket(raw, server_hostname=NAME) as secure,
@@ -236,7 +236,7 @@ def haproxy(
 
 
 async def hear_through(proxy: Proxy, store: redis.Redis, **headers: str) -> tuple[object, object, str]:
-    """A plain client, a Socket.IO client without any token, and an API request through a proxy."""
+    """Check a plain client, a Socket.IO client without a token, and an API request through a proxy."""
     plain = Plain(await proxy.connect("/ws", **headers))
     socketio = SocketIo(await proxy.connect("/socket.io/?EIO=4&transport=websocket", **headers))
     await socketio.packet()
@@ -253,7 +253,7 @@ class TestNginx:
         plain, socketio, status = play(hear_through(nginx, store, Cookie="shop=yes"))
 
         assert (plain, socketio) == (42, 42)
-        assert status in (200, 500)  # the database is not migrated here; it was asked, all the same
+        assert status in (200, 500)  # the API answers 503: the database is not migrated here
 
     def test_without_the_login_nobody_comes_in(self, nginx: Proxy):
         async def scenario():

@@ -1,4 +1,4 @@
-"""The relay as clients meet it: the real program, real sockets, a real Redis."""
+"""The relay as clients see it: the real program, real sockets, a real Redis."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class TestPlainProtocol:
             await client.subscribe(task=456)
             return [await client.hear() for _ in range(2)]
 
-        # One that reaches the relay only now comes by itself, perhaps before the other's snapshot.
+        # A message that reaches the relay only now is sent live, perhaps before the other's snapshot.
         heard = {one["event"]: one["data"]["data"] for one in play(scenario())}
 
         assert heard.keys() == {"progress", "status"}
         assert heard["progress"]["percent"] == 77
 
     def test_snapshots_and_live_messages_never_go_backwards(self, relay: RunningRelay, store: redis.Redis):
-        """Clients join in the middle of a stream, and each hears it rise without a gap at the seam."""
+        """Clients join in the middle of a stream; each gets rising numbers without a gap."""
 
         async def publish(done: asyncio.Event):
             seq = 0
@@ -99,7 +99,7 @@ class TestPlainProtocol:
             client = await Plain.connect(relay)
             await client.subscribe(task=456)
             heard = [(await client.hear())["data"]["data"]["seq"] for _ in range(50)]
-            client.socket.transport.abort()  # a close would wait behind what it does not read
+            client.socket.transport.abort()  # a close would wait for unread messages
             return heard
 
         async def scenario():
@@ -198,10 +198,10 @@ class TestJunk:
 
 
 class StandIn:
-    """A Redis with a publication right behind its answer to the subscription.
+    """A Redis that sends a publication right after its answer to the subscription.
 
     Args:
-        loading: Connections on which it says that it still reads its data: it takes subscriptions even so.
+        loading: Number of connections on which it answers LOADING; it accepts subscriptions nevertheless.
     """
 
     def __init__(self, *, loading: int = 0) -> None:
@@ -281,7 +281,7 @@ class TestOutage:
             await client.subscribe(task=456)
             async with await asyncio.start_server(StandIn(loading=loading).talk, "127.0.0.1", port):
                 heard = [told, await client.hear(), await client.hear()]
-                await asyncio.sleep(0.5)  # in which it would be taken back
+                await asyncio.sleep(0.5)  # time for another, wrong event
                 return heard
 
         events = [one["event"] for one in play(scenario())]
@@ -378,7 +378,7 @@ class TestSlowClients:
             one = stalled_client(relay, 456)
             client = await Plain.connect(relay)
             await client.subscribe(task=456)
-            for number in range(600):  # 9 MB: more than the kernel takes for a client that does not read
+            for number in range(600):  # 9 MB: more than the kernel buffers for a client that does not read
                 store.publish("task:456:status", json.dumps({"newStatus": f"{number}{body}"}))
                 assert (await client.hear())["data"]["data"]["newStatus"] == f"{number}{body}"
             await relay.until("cut_connections_total", lambda number: number == 1, reason="slow")
@@ -454,7 +454,7 @@ class TestIdleAndSlowConnections:
 def test_python_has_nothing_to_complain_of(
     start_relay: StartRelay, store: redis.Redis, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Clients of each kind, requests, junk, and an end by SIGTERM, in Python's development mode."""
+    """Clients of each kind, requests, malformed frames and SIGTERM, in Python's development mode."""
     for name, value in DEVELOPMENT.items():
         monkeypatch.setenv(name, value)
     relay = start_relay(database_url=migrated_url)

@@ -124,7 +124,7 @@ class TestPackets:
     def test_the_dashboards_churn_neither_loses_nor_doubles_anything(
         self, relay: RunningRelay, store: redis.Redis
     ):
-        """After every message it unsubscribes and subscribes all its tasks."""
+        """After every message it unsubscribes from all its tasks and subscribes again."""
         for task_id in (1, 2, 3):
             publications.publish(store, task_progress(task_id), {"percent": 0, "timestamp": 1})
 

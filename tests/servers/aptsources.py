@@ -31,7 +31,7 @@ class Mirror:
     signed_by: str = ""
 
     def stanza(self) -> str:
-        """Write it as deb822."""
+        """Write the source in deb822 format."""
         lines = ["Types: deb", f"URIs: {self.uri}", f"Suites: {' '.join(self.suites)}"]
         lines.append(f"Components: {' '.join(self.components)}")
         if self.signed_by:
@@ -47,7 +47,7 @@ def find_mirror(suite: str | None = None, etc: Path = Path("/etc")) -> Mirror:
         etc: The folder with ``os-release`` and ``apt``.
 
     Raises:
-        UnavailableError: The machine is no Debian, or its sources name no mirror.
+        UnavailableError: The machine is not Debian, or its sources have no mirror.
     """
     release = _read_release(etc / "os-release")
     if release.get("ID") != "debian":

@@ -1,4 +1,4 @@
-"""What becomes of a test whose server or program cannot be had."""
+"""What happens to a test whose server or program is missing."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,26 +8,26 @@ import pytest
 
 from tests.servers.reaper import MARK
 
-#: What the tests were started with, before their isolation changes it.
+#: The environment with which the tests were started, before the tests change it.
 ENVIRONMENT: Mapping[str, str] = dict(os.environ)
 
 
 def outer_environment() -> dict[str, str]:
-    """The environment for a program that works for the tests as a whole: as they were started, under their mark."""
+    """Return the tests' first environment, with their mark, for a program that serves all tests."""
     return {**ENVIRONMENT, MARK: os.environ.get(MARK, "")}
 
 
 class UnavailableError(Exception):
-    """A program is not on this machine and cannot be fetched; the text says why, and how to get it."""
+    """A program is missing and cannot be downloaded; the text says why, and how to get it."""
 
 
-#: How a test begins its reason that only root can run; it is skipped for others, also where nothing else is.
+#: The beginning of the reason of a test that needs root; only such a test may be skipped with CI=true.
 NEEDS_ROOT = "needs root"
 
 
 @contextmanager
 def needed() -> Iterator[None]:
-    """Skip the running test where what the block looks for cannot be had."""
+    """Skip the running test if the block cannot get what it needs."""
     try:
         yield
     except UnavailableError as error:

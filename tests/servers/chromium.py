@@ -1,4 +1,4 @@
-"""Chromium, driven by playwright. Its own browsers are not fetched: the distribution's is taken."""
+"""Chromium, controlled by playwright: the distribution's, not the browsers that playwright downloads."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.servers.availability import UnavailableError
 from tests.servers.programs import find
 
 OTHER_NAMES = ("chromium-browser", "google-chrome-stable", "google-chrome")
-#: No sandbox, since tests may run as root; nothing that talks to anybody but the page's server.
+#: No sandbox, because tests may run as root; no connections except to the page's server.
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -24,7 +24,7 @@ def find_chromium() -> Path:
     """Find Chromium or Chrome.
 
     Raises:
-        UnavailableError: There is none, or playwright is not installed, or cannot run.
+        UnavailableError: Neither is installed, or playwright is not installed or cannot run.
     """
     try:
         from playwright._impl._driver import compute_driver_executable

@@ -1,4 +1,4 @@
-"""An honest HTTP server of courses, on loopback, in threads of the test process."""
+"""A correct HTTP server of courses, on loopback, in threads of the test process."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass
 class Page:
-    """What stands at a path."""
+    """The contents of a path."""
 
     content: bytes
     content_type: str
@@ -41,8 +41,8 @@ class CourseServer:
     """Serves generated files and manifests, with Range, If-Range, If-None-Match and strong ETags.
 
     Attributes:
-        rate: Bytes per second on each connection, None for all it can; may be changed at any time.
-        requests: What has been answered, in order.
+        rate: Bytes per second on each connection, None for no limit; may be changed at any time.
+        requests: The answered requests, in order.
     """
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class CourseServer:
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """The server's address without a slash at its end."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def add(self, path: str, content: bytes | int, *, content_type: str = "application/octet-stream") -> str:
-        """Put a file at a path; a number is that many bytes that look random, the same for the same path.
+        """Add a file at a path; a number is that many random-looking bytes, the same for the same path.
 
         Returns:
             The file's URL.
@@ -92,14 +92,14 @@ class CourseServer:
         sizes: bool = True,
         checksums: bool = True,
     ) -> str:
-        """Put files and a manifest of them under a path.
+        """Add files and their manifest under a path.
 
         Args:
             path: Such as ``/go``: the manifest is ``/go/course.json``, a file ``/go/NAME``.
             files: Content, or number of bytes, by name.
-            title: Of the course.
-            sizes: Whether the manifest tells them.
-            checksums: Whether the manifest tells them.
+            title: Title of the course.
+            sizes: Whether the manifest has the sizes.
+            checksums: Whether the manifest has the checksums.
 
         Returns:
             The manifest's URL.
@@ -115,26 +115,26 @@ class CourseServer:
         return self.add_manifest(f"{path}/course.json", {"title": title, "files": entries})
 
     def add_manifest(self, path: str, manifest: object) -> str:
-        """Put any JSON at a path and return its URL."""
+        """Add any JSON at a path and return its URL."""
         return self.add(path, json.dumps(manifest).encode(), content_type="application/json")
 
     def content(self, path: str) -> bytes:
-        """What stands at a path."""
+        """Return the contents of a path."""
         return self._pages[path].content
 
     def fail(self, path: str, status: int = 404) -> None:
-        """Answer a path with an error from now on, whether or not there is something."""
+        """Answer a path with an error from now on, whether it exists or not."""
         self._pages.setdefault(path, Page(b"", "text/plain", '""')).status = status
 
     def mend(self, path: str) -> None:
-        """Take back ``fail``."""
+        """Undo ``fail``."""
         self._pages[path].status = 200
 
     def hold(self, path: str, at: int = 0) -> Callable[[], None]:
-        """Send so many bytes of a file, then nothing until ``release``.
+        """Send a number of bytes of a file, then nothing until ``release``.
 
         Returns:
-            A function that waits until a client has come so far.
+            A function that waits until a client has received these bytes.
         """
         page = self._pages[path]
         page.released.clear()
@@ -147,12 +147,12 @@ class CourseServer:
         return wait
 
     def release(self, path: str) -> None:
-        """Take back ``hold``, also for those who are waiting."""
+        """Undo ``hold``, also for requests that are waiting."""
         self._pages[path].hold_at = None
         self._pages[path].released.set()
 
     def wait_for_requests(self, count: int) -> list[Request]:
-        """Wait until there have been so many; returns them all."""
+        """Wait until there have been this many requests; return all of them."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, _PATIENCE), self.requests
             return list(self.requests)
@@ -172,7 +172,7 @@ class _Server(ThreadingHTTPServer):
     course: CourseServer
 
     def handle_error(self, request, client_address) -> None:
-        """A client that goes away is no error."""
+        """Ignore a client that disconnects."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(page, start)
 
     def _start(self, page: Page) -> int | None:
-        """First byte that is wanted; None where there is no such byte."""
+        """Return the first requested byte; None if the file does not have it."""
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if not match or self.headers.get("If-Range", page.etag) != page.etag:
             return 0
@@ -229,4 +229,4 @@ class _Handler(BaseHTTPRequestHandler):
             at = end
 
     def log_message(self, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""

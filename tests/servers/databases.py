@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 def migrate_up(url: str) -> None:
-    """Bring a database to the newest schema, by the product's own code."""
+    """Migrate a database to the newest schema with orderctl's own code."""
     from orderctl import database, migrate
 
     engine = database.connect(url)
@@ -31,10 +31,10 @@ def migrate_up(url: str) -> None:
 
 
 def choose(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Check what a test asks for by ``@pytest.mark.databases(...)``; nothing means all.
+    """Return the databases that a test names in ``@pytest.mark.databases(...)``; all if it names none.
 
     Raises:
-        ValueError: A name that is none of ours.
+        ValueError: A name is unknown.
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ValueError(f"databases({', '.join(unknown)}): known are {', '.join(KINDS)}")
@@ -42,7 +42,7 @@ def choose(kinds: Sequence[str]) -> tuple[str, ...]:
 
 
 def fresh_name() -> str:
-    """Make up a database's name that no other test of this run uses."""
+    """Return a database name that no other test of this run uses."""
     return f"test_{os.getpid()}_{next(_numbers)}"
 
 
@@ -50,8 +50,8 @@ class MigratedServer:
     """A database on a server, migrated once and emptied for each test.
 
     Args:
-        server: Where it is.
-        migrate: What brings an empty database to its schema.
+        server: The server.
+        migrate: Migrates an empty database.
     """
 
     def __init__(self, server: MysqlServer, migrate: Migration = migrate_up) -> None:
@@ -76,7 +76,7 @@ class MigratedServer:
         self._schema = self._read_schema()
 
     def _empty(self) -> None:
-        """Truncate what has rows, or has had: ids begin at 1 again."""
+        """Truncate each table that has or had rows, so that ids begin at 1 again."""
         statement = (
             "SELECT table_name, auto_increment FROM information_schema.tables"
             " WHERE table_schema = %s AND table_type = 'BASE TABLE'"
@@ -90,7 +90,7 @@ class MigratedServer:
                     cursor.execute(f"TRUNCATE `{table}`")
 
     def _read_schema(self) -> list[tuple[str, str]]:
-        """List tables with their columns: a test that changed them gets its successor a new database."""
+        """List tables with their columns: after a test that changed them a new database is needed."""
         statement = (
             "SELECT table_name, column_name, column_type FROM information_schema.columns"
             " WHERE table_schema = %s ORDER BY 1, ordinal_position"
@@ -103,7 +103,7 @@ class MigratedFile:
 
     Args:
         template: Where to keep it.
-        migrate: What brings an empty database to its schema.
+        migrate: Migrates an empty database.
     """
 
     def __init__(self, template: Path, migrate: Migration = migrate_up) -> None:

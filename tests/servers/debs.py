@@ -1,8 +1,8 @@
-"""Debian packages with all they depend on, unpacked into a cache folder. Needs no root.
+"""Debian packages with all their dependencies, unpacked into a cache folder. Needs no root.
 
     python -m tests.servers.debs mysql-server-core unstable
 
-fetches ahead of the tests and without their time limit.
+downloads a package ahead of the tests, without their time limit.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from pathlib import Path
 from tests.servers.aptsources import Mirror, find_mirror
 from tests.servers.availability import ENVIRONMENT, UnavailableError, outer_environment
 
-#: How long the tests wait for a fetch, in seconds; pytest ends a test after 120.
+#: How long the tests wait for a download, in seconds; pytest ends a test after 120.
 PATIENCE = 90.0
 
-#: The machine's own configuration stays in force (proxies, credentials), but not its hooks, pins and folders.
-#: Signatures are checked, dates are not: a mirror that is not refreshed any more still has what the tests need.
+#: Uses the machine's own configuration (proxies, credentials), but not its hooks, pins and folders.
+#: Signatures are checked, dates are not: a mirror that is not refreshed any more is good enough for the tests.
 APT_CONFIG = """
 #clear APT::Update;
 #clear DPkg;
@@ -50,7 +50,7 @@ Acquire::https::Timeout "20";
 
 
 def cache_folder() -> Path:
-    """Return the folder for what is fetched or prepared once and used by every later run."""
+    """Return the folder for everything that is downloaded or prepared once for all later runs."""
     base = ENVIRONMENT.get("XDG_CACHE_HOME") or Path(ENVIRONMENT.get("HOME", "/nonexistent"), ".cache")
     return Path(base, "orderctl-tests")
 
@@ -85,15 +85,15 @@ def locked(path: Path, patience: float) -> Iterator[None]:
 
 
 def fetch(package: str, suite: str | None = None, *, patience: float = PATIENCE) -> Path:
-    """Return the folder with a package and its dependencies unpacked, fetching them the first time.
+    """Return the folder of an unpacked package with its dependencies, downloading them the first time.
 
     Args:
         package: Name of the Debian package.
         suite: Suite to take it from, by default the machine's own.
-        patience: How long it may take in all, in seconds.
+        patience: Longest time in total, in seconds.
 
     Raises:
-        UnavailableError: This is no Debian, or has no network, or not the package.
+        UnavailableError: This is not Debian, the network is down, or the package does not exist.
     """
     name = f"{package}-{suite or 'own'}"
     root = cache_folder() / name
@@ -110,15 +110,15 @@ def fetch(package: str, suite: str | None = None, *, patience: float = PATIENCE)
 
 
 def program(package: str, name: str, suite: str | None = None) -> Path:
-    """Return an executable file that runs a program out of a package.
+    """Return an executable file that runs a program of a package.
 
     Args:
         package: Name of the Debian package.
-        name: Of a program in its ``bin`` or ``sbin``.
+        name: Name of a program in its ``bin`` or ``sbin``.
         suite: As for ``fetch``.
 
     Raises:
-        UnavailableError: As ``fetch``; or the package has no such program.
+        UnavailableError: As for ``fetch``; or the package does not have the program.
     """
     root = fetch(package, suite)
     script = root / "run" / name
@@ -133,14 +133,14 @@ def program(package: str, name: str, suite: str | None = None) -> Path:
 
 
 def command(root: Path, *names: str) -> tuple[str, ...]:
-    """How to run a program of unpacked packages: with their own loader and libraries, not the machine's.
+    """Return the command of a program in unpacked packages, with their own loader and libraries.
 
     Args:
-        root: Where they are unpacked.
-        names: Of the program; the first that is there is taken.
+        root: Folder where they are unpacked.
+        names: Names of the program; the first that exists is used.
 
     Raises:
-        UnavailableError: None is there, or there is no loader.
+        UnavailableError: The program or the loader does not exist.
     """
     root = root.absolute()
     folders = ("usr/sbin", "usr/bin", "sbin", "bin")
@@ -154,7 +154,7 @@ def command(root: Path, *names: str) -> tuple[str, ...]:
 
 
 def _download(package: str, mirror: Mirror, work: Path, deadline: float) -> None:
-    """Let apt fetch into ``work``; what is there from an attempt that was cut short is not fetched again."""
+    """Let apt download into ``work``; files from an interrupted attempt are not downloaded again."""
     apt_get = ["apt-get", "-qq", "-c", str(configure(mirror, work))]
     _run([*apt_get, "update", "--error-on=any"], deadline)
     install = ["install", "--yes", "--no-install-recommends", "--download-only", package]
@@ -162,7 +162,7 @@ def _download(package: str, mirror: Mirror, work: Path, deadline: float) -> None
 
 
 def configure(mirror: Mirror, work: Path) -> Path:
-    """Write the configuration of an apt that keeps everything in ``work``, and return the file."""
+    """Write the configuration of an apt that keeps everything in ``work``; return its file."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
     (work / "mirror.sources").write_text(mirror.stanza())

@@ -18,7 +18,7 @@ from tests.servers.process import Server, begin, short_folder
 from tests.servers.reaper import find_in, kill
 from tests.servers.redis import RedisServer, TlsRedis, find_redis
 
-#: What changes a program's output or places and is the developer's own affair.
+#: Variables that change a program's output or folders and belong to the developer.
 PERSONAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS")
 
 OwnRedis = Callable[..., RedisServer]
@@ -26,14 +26,14 @@ AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # of xdist: it would go on for a while without its controller
+    if hasattr(config, "workerinput"):  # xdist's: it would run for a while without its controller
         leash.hold()
     config.addinivalue_line("markers", "styles(name, ...): run on these of the gallery of databases")
     config.addinivalue_line("markers", f"databases(kind, ...): run on these only, of {', '.join(KINDS)}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whatever uses ``database_url`` or ``migrated_url`` once on each kind of database.
+    """Run each test with ``database_url`` or ``migrated_url`` once on each kind of database.
 
     A database of the gallery (``style``, in ``tests/migrate``) brings its own kinds.
     """
@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """End whatever the tests have left running, also when they are killed; leaving something is an error."""
+    """End every process that the tests left running, also when they are killed; one left is an error."""
     reaper = begin(tmp_path_factory.getbasetemp())
     yield
     left = reaper.close()
@@ -57,7 +57,7 @@ def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of the test's own, with a short path; nothing of the developer's settings reaches the test."""
+    """A home folder for the test, with a short path; no settings of the developer reach the test."""
     folder = short_folder()
     for name in [name for name in os.environ if name.startswith("ORDERCTL_") or name in PERSONAL]:
         monkeypatch.delenv(name)
@@ -69,13 +69,13 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         place.mkdir(mode=0o700)
         monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(place))
     yield folder
-    kill(partial(find_in, folder))  # the embedded server, if a command has started one
+    kill(partial(find_in, folder))  # the embedded server, if a command started one
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def course_server() -> Iterator[CourseServer]:
-    """An HTTP server of courses, without any yet: see its ``add``, ``add_course``, ``fail``, ``hold``, ``rate``."""
+    """An HTTP server without courses: see ``add``, ``add_course``, ``fail``, ``hold``, ``rate``."""
     server = CourseServer().start()
     yield server
     server.close()
@@ -83,7 +83,7 @@ def course_server() -> Iterator[CourseServer]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """The Redis or Valkey server of this test process. A test may pause or kill it; ``redis_url`` mends it."""
+    """The Redis or Valkey server of this process. A test may pause or kill it; ``redis_url`` repairs it."""
     with needed():
         server = RedisServer(find_redis())
     yield from _running(server)
@@ -98,7 +98,7 @@ def redis_url(redis_server: RedisServer) -> str:
 
 @pytest.fixture
 def own_redis() -> Iterator[OwnRedis]:
-    """``own_redis(persistent=False)`` starts a server for this test alone."""
+    """``own_redis(persistent=False)`` starts a server for this test only."""
     servers: list[RedisServer] = []
 
     def make(*, persistent: bool = False) -> RedisServer:
@@ -113,7 +113,7 @@ def own_redis() -> Iterator[OwnRedis]:
 
 @pytest.fixture
 def tls_redis() -> Iterator[TlsRedis]:
-    """A Redis that speaks TLS, too."""
+    """A Redis that also speaks TLS."""
     with needed():
         server = TlsRedis()
     yield from _running(server)
@@ -139,7 +139,7 @@ def mysql_server() -> Iterator[MysqlServer]:
 def database_server(database_kind: str, request: pytest.FixtureRequest) -> MysqlServer | None:
     """The server behind ``database_url`` and ``migrated_url``, running; None for SQLite.
 
-    A test may pause, kill and restart it: the next test finds it mended.
+    A test may pause, kill and restart it: it is repaired for the next test.
     """
     if database_kind == "sqlite":
         return None

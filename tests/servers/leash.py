@@ -12,15 +12,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def hold() -> None:
-    """Have this process killed when its parent ends: the thread of it that started this one, to be exact."""
+    """Have the kernel kill this process when its parent ends (exactly: the thread that started it)."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(parent: int, command: list[str]) -> None:
-    """Become ``command``, to be killed when ``parent`` ends.
+    """Become ``command``, and be killed when ``parent`` ends.
 
     Args:
-        parent: Process id of the starter. If it ended before the leash held, nothing is run.
+        parent: Process id of the starter. If it has ended already, nothing is run.
         command: Path of the program, and its arguments.
     """
     hold()

@@ -18,10 +18,10 @@ from tests.servers.debs import PATIENCE, cache_folder, command, fetch, locked
 from tests.servers.process import Server, ServerError
 from tests.servers.programs import search_path
 
-#: The root of MySQL's packages, unpacked by somebody else.
+#: The folder of MySQL's packages, if they are unpacked already.
 MYSQL_ROOT = "ORDERCTL_TEST_MYSQL_ROOT"
 
-#: No fsync, but all goes to the kernel at each commit, so data outlives the server's death. Small, and silent.
+#: No fsync: data survives the server's death, not the machine's. Small buffers, no messages.
 OPTIONS = (
     "--bind-address=127.0.0.1",
     "--skip-name-resolve",
@@ -40,10 +40,10 @@ class Program:
     """A server program that can be run.
 
     Attributes:
-        command: Path and leading arguments (the loader, where it has libraries of its own).
-        version: What ``--version`` says of itself.
+        command: Path and first arguments (the loader, if it has its own libraries).
+        version: Output of ``--version``.
         share: Folder with the SQL of MariaDB's system tables.
-        options: What this program needs beside OPTIONS.
+        options: Options of this program besides OPTIONS.
     """
 
     command: tuple[str, ...]
@@ -53,15 +53,15 @@ class Program:
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether it is MariaDB: a ``mysqld`` can be either."""
+        """Return whether it is MariaDB: a ``mysqld`` can be either."""
         return "MariaDB" in self.version
 
 
 def find_mysql() -> Program:
-    """Find MySQL 8 or newer: unpacked by somebody, on the PATH, else fetched from Debian's unstable suite.
+    """Find MySQL 8 or newer: unpacked already, on the PATH, or downloaded from Debian's unstable suite.
 
     Raises:
-        UnavailableError: None of the three.
+        UnavailableError: All three failed.
     """
     if given := ENVIRONMENT.get(MYSQL_ROOT):
         return _program_in(Path(given))
@@ -72,10 +72,10 @@ def find_mysql() -> Program:
 
 
 def find_mariadb() -> Program:
-    """Find MariaDB: on the PATH, else fetched from the machine's own suite.
+    """Find MariaDB: on the PATH, or downloaded from the machine's own suite.
 
     Raises:
-        UnavailableError: Neither.
+        UnavailableError: Both failed.
     """
     for program in _installed("mariadbd", "mysqld"):
         if program.is_mariadb:
@@ -114,14 +114,14 @@ def _program(words: tuple[str, ...], base: Path) -> Program:
 
 
 def data_template(program: Program) -> Path:
-    """Return a data folder with nothing but the system's tables, prepared once for each version of a server.
+    """Return a data folder with the system's tables only, prepared once for each version of a server.
 
     Args:
         program: The server.
 
     Raises:
         ServerError: The server could not prepare it.
-        UnavailableError: There is no place for it.
+        UnavailableError: The folder cannot be created.
     """
     recipe = repr((program, OPTIONS, MARIADB_ROOT_SQL, MYSQL_ROOT_SQL))
     name = f"data-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
@@ -151,7 +151,7 @@ MARIADB_ROOT_SQL = (
     " WHERE Host = 'localhost' AND User = 'root';\n"
 )
 
-#: In the order in which they build on each other; MariaDB 11 renamed some.
+#: In the order of their dependencies; MariaDB 11 renamed some.
 MARIADB_SYSTEM_SQL = (
     "*_system_tables.sql",
     "*_performance_tables.sql",
@@ -186,8 +186,8 @@ class MysqlServer(Server):
     """A MySQL or MariaDB server; ``root`` has no password.
 
     Args:
-        program: Which of the two, and where it is.
-        options: Further options, which win over ours.
+        program: The server's program.
+        options: Further options, which override the others.
     """
 
     def __init__(self, program: Program, *options: str) -> None:
@@ -207,7 +207,7 @@ class MysqlServer(Server):
             f"--datadir={self.data}",
             f"--socket={self.socket_path}",
             f"--pid-file={self.folder / 'pid'}",
-            # MariaDB deletes all temporary tables of the folder when it starts, those of other servers too.
+            # At its start MariaDB deletes all temporary tables in the folder, also those of other servers.
             f"--tmpdir={self.folder}",
         ]
         words = [
@@ -230,7 +230,7 @@ class MysqlServer(Server):
     def execute(
         self, statement: str, arguments: Any = None, *, database: str | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run one statement, as ``root`` and committed, and return its rows."""
+        """Run one statement as ``root``, commit it, and return its rows."""
         with self.connect(database) as cursor:
             cursor.execute(statement, arguments)
             return list(cursor.fetchall())
@@ -248,12 +248,12 @@ class MysqlServer(Server):
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database with all in it, if there is one, and whoever is connected to it."""
+        """Drop a database, if it exists, and end all connections to it."""
         self.disconnect(name)
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
     def disconnect(self, name: str) -> None:
-        """End all connections to a database: what a test left open holds locks."""
+        """End all connections to a database, because open ones hold locks."""
         for (number,) in self.execute("SELECT id FROM information_schema.processlist WHERE db = %s", [name]):
             try:
                 self.execute(f"KILL {number}")
@@ -263,7 +263,7 @@ class MysqlServer(Server):
 
     @contextmanager
     def connect(self, database: str | None = None) -> Iterator[pymysql.cursors.Cursor]:
-        """Lend a cursor of ``root``'s, with autocommit, over the unix socket."""
+        """Yield a cursor of ``root`` with autocommit, over the unix socket."""
         connection = pymysql.connect(
             unix_socket=str(self.socket_path),
             user="root",

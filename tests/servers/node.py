@@ -1,4 +1,4 @@
-"""Node.js programs with packages of their own, installed into a cache folder and never into the repository."""
+"""Node.js programs with packages in a cache folder, never in the repository."""
 
 import subprocess
 from pathlib import Path
@@ -9,10 +9,10 @@ from tests.servers.programs import find
 
 
 def node_modules(*packages: str) -> Path:
-    """The folder ``node_modules`` that holds these packages, such as ``socket.io-client@4.8``.
+    """Return the folder ``node_modules`` with these packages, such as ``socket.io-client@4.8``.
 
     Raises:
-        UnavailableError: There is no npm, or it does not get them.
+        UnavailableError: npm is missing, or cannot install them.
     """
     root = cache_folder() / "node" / "+".join(sorted(packages)).replace("/", "-")
     done = root / "installed"

@@ -1,4 +1,4 @@
-"""A private server process: started, ended, killed, paused and brought back by a test."""
+"""A private server process, which a test can start, stop, kill, pause and bring back."""
 
 import contextlib
 import os
@@ -19,26 +19,26 @@ from tests.servers.reaper import Reaper
 
 LEASH = Path(__file__).with_name("leash.py")
 
-#: Below the kernel's ephemeral ports, so that no outgoing connection takes the port of a server that is down.
+#: Below the kernel's ephemeral ports, so that no outgoing connection uses the port of a stopped server.
 PORTS = range(12000, 32000)
 
-#: A leash is tied to the *thread* that started the process; this one lasts as long as the tests.
+#: A leash belongs to the *thread* that started the process; this one lasts as long as the tests.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server-starter")
 
 
 class ServerError(Exception):
-    """A server did not start; the text carries the end of its log."""
+    """A server did not start; the text has the end of its log."""
 
 
-#: What ends everything that this process has started, when it has ended itself.
+#: The reaper, which ends every process that this process started, after this process has ended.
 _reapers: list[Reaper] = []
 
 
 def begin(*places: Path) -> Reaper:
-    """Have a reaper for this process, before it starts anything; without this call the first folder brings one.
+    """Start a reaper for this process, before anything else; otherwise the first folder starts one.
 
     Args:
-        places: Folders in which whatever works is ours, beside the one of ``short_folder``.
+        places: Folders besides that of ``short_folder``; a process working in one of them belongs to the tests.
     """
     place = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="oc-", dir=place if len(place) < 40 else "/tmp"))
@@ -47,13 +47,13 @@ def begin(*places: Path) -> Reaper:
 
 
 def short_folder() -> Path:
-    """Make a temporary folder whose path leaves room for a unix socket's name (104 characters in all)."""
+    """Create a temporary folder whose path is short enough for a unix socket (104 characters in total)."""
     folder = (_reapers[-1] if _reapers else begin()).folder
     return Path(tempfile.mkdtemp(prefix="", dir=folder))
 
 
 def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that nobody listens on."""
+    """Find a TCP port of 127.0.0.1 that is not in use."""
     for port in random.sample(PORTS, 100):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,7 +82,7 @@ class Server(ABC):
 
     @abstractmethod
     def ping(self) -> None:
-        """Ask the server over its unix socket, which is nobody else's; raise whatever its client raises."""
+        """Ask the server over its unix socket, which no other server has; raise what its client raises."""
 
     @property
     def socket_path(self) -> Path:
@@ -91,7 +91,7 @@ class Server(ABC):
 
     @property
     def log_path(self) -> Path:
-        """What the server wrote to stdout and stderr, of all its starts."""
+        """The stdout and stderr of the server, of all its starts."""
         return self.folder / "log"
 
     @property
@@ -100,7 +100,7 @@ class Server(ABC):
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> Self:
-        """Start the server and wait until it answers; nothing happens when it is running.
+        """Start the server and wait until it answers; do nothing if it is running.
 
         Raises:
             ServerError: It ended, or did not answer in time.
@@ -112,7 +112,7 @@ class Server(ABC):
         return self
 
     def stop(self, grace: float = 20.0) -> None:
-        """End the server as an administrator would, and by force after ``grace`` seconds."""
+        """Stop the server as an admin would; kill it after ``grace`` seconds."""
         if self._process is None:
             return
         self.resume()
@@ -129,11 +129,11 @@ class Server(ABC):
             self._process.wait()
 
     def pause(self) -> None:
-        """Let the server hang (SIGSTOP): its port takes connections and never answers."""
+        """Stop the server's process (SIGSTOP): its port accepts connections and never answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Let a paused server continue."""
         self._signal(signal.SIGCONT)
 
     def restart(self) -> Self:
@@ -142,12 +142,12 @@ class Server(ABC):
         return self.start()
 
     def revive(self) -> Self:
-        """Bring back a server that a test has paused, stopped or killed."""
+        """Bring back a server that a test paused, stopped or killed."""
         self.resume()
         return self.start()
 
     def close(self) -> None:
-        """End the server and remove its folder. It needs no gentle end: nothing of it is kept."""
+        """Kill the server and remove its folder; no data of it is kept."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -173,14 +173,14 @@ class Server(ABC):
             try:
                 self._knock()
                 return self.ping()
-            except Exception as error:  # each client has its own kinds
+            except Exception as error:  # each client raises other exceptions
                 if self.pid is None or time.monotonic() > deadline:
                     self.kill()
                     raise ServerError(f"{type(self).__name__}: {error}\n{self._end_of_log()}") from error
                 time.sleep(0.02)
 
     def _knock(self) -> None:
-        """Connect, and nothing more: PyMySQL leaks its socket where nobody listens yet."""
+        """Connect, and nothing more: PyMySQL leaks its socket if the port is closed."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(self.socket_path))
 

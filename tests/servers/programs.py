@@ -1,4 +1,4 @@
-"""Programs that the tests run and that are not Python's: where they are, or how to get them."""
+"""The programs that the tests run besides Python: where they are, and how to get them."""
 
 import os
 import shutil
@@ -10,18 +10,18 @@ from tests.servers.availability import ENVIRONMENT, UnavailableError
 
 LIST = Path(__file__).parents[1] / "programs.txt"
 
-#: Where servers are, beside the PATH of an ordinary user.
+#: Where servers are installed, beyond the PATH of an ordinary user.
 SERVER_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/libexec:/usr/libexec"
 
 
 def packages() -> Mapping[str, str]:
-    """Packages of Debian by the program that each is installed for."""
+    """Return Debian's package of each program."""
     lines = (line.split() for line in LIST.read_text().splitlines() if not line.startswith("#"))
     return dict(lines)
 
 
 def search_path() -> str:
-    """Where programs are looked for: the PATH that the tests were started with, and where servers are."""
+    """Return where programs are searched: the PATH of the tests' start, and the servers' folders."""
     return os.pathsep.join((ENVIRONMENT.get("PATH", ""), SERVER_PATH))
 
 
@@ -33,7 +33,7 @@ def find(name: str, *others: str) -> Path:
         others: Its names on other systems.
 
     Raises:
-        UnavailableError: It is not on this machine.
+        UnavailableError: It is not installed.
     """
     for each in (name, *others):
         if found := shutil.which(each, path=search_path()):
@@ -43,14 +43,14 @@ def find(name: str, *others: str) -> Path:
 
 
 def find_or_fetch(name: str, package: str) -> Path:
-    """Find a server's program, else fetch its package.
+    """Find a server's program, or download its package.
 
     Args:
-        name: Of the program.
-        package: Debian's package of it, in the machine's own suite.
+        name: Name of the program.
+        package: Its package in the machine's own suite of Debian.
 
     Raises:
-        UnavailableError: Neither.
+        UnavailableError: Both failed.
     """
     if found := shutil.which(name, path=search_path()):
         return Path(found).absolute()

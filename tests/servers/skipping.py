@@ -1,4 +1,4 @@
-"""Skipped tests: counted by reason at the end, and failures where every program has to be there. A plugin."""
+"""Skipped tests: counted by reason at the end; failures when CI=true. A plugin."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from tests.servers.availability import ENVIRONMENT, NEEDS_ROOT
 
 
 def must_be_whole(environment: Mapping[str, str] = ENVIRONMENT) -> bool:
-    """Whether a skipped test counts as a failed one: a build that skips silently proves nothing."""
+    """Return whether a skipped test counts as failed: a build that silently skips tests proves nothing."""
     return environment.get("CI", "").lower() in ("true", "1")
 
 
@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class NoSkips:
-    """Turns each skip into a failure, but those of tests that need root where we are not."""
+    """Turns each skip into a failure, except for tests that need root when the user is not root."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Iterator[None]:
@@ -31,13 +31,13 @@ class NoSkips:
 
 
 def reason(report: pytest.TestReport) -> str:
-    """Why a test was skipped."""
+    """Return why a test was skipped."""
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Count what was skipped, a line for each reason."""
+    """Count the skipped tests, a line for each reason."""
     skipped = Counter(reason(report) for report in terminalreporter.getreports("skipped"))
     if skipped:
         terminalreporter.section(f"{skipped.total()} skipped", cyan=True)

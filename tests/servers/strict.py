@@ -1,17 +1,17 @@
-"""The programs that tests start run under Python's strictest rules, and what they complain of is found."""
+"""Run the programs that tests start with Python's strictest rules, and find its complaints."""
 
 from collections.abc import Mapping
 
-#: Python's deprecations, and files and connections that were never closed, are errors in every program of ours.
+#: Makes deprecations, and files and connections that were not closed, errors in every program of orderctl.
 ENVIRONMENT: Mapping[str, str] = {"PYTHONWARNINGS": "error"}
 
-#: In development mode Python also tells what a finalizer runs into; before 3.13 it hides that otherwise.
+#: In development mode Python also reports errors in finalizers, which it hides otherwise before 3.13.
 DEVELOPMENT: Mapping[str, str] = {**ENVIRONMENT, "PYTHONDEVMODE": "1"}
 
-#: How a finalizer, or anything else that nobody waits for, says that it failed.
+#: How a finalizer, or other code for which nothing waits, reports that it failed.
 SIGNS = ("Exception ignored", "Exception in thread", "never retrieved", "never awaited", "Warning:")
 
 
 def complaints(said: str) -> list[str]:
-    """The lines in which Python itself complains, in what a program wrote to stderr."""
+    """Return the lines with Python's complaints in the stderr of a program."""
     return [line for line in said.splitlines() if any(sign in line for sign in SIGNS)]

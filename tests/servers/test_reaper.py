@@ -1,4 +1,4 @@
-"""Nothing that tests start outlives them, however they end."""
+"""No process that tests start outlives them, however they end."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
-#: A test that starts one of each kind: a server of ours, the product's daemon, a child, an orphan in a new session.
+#: A test that starts a server, orderctl's daemon, a child process, and an orphan in a new session.
 TESTS = """
 import json, os, subprocess, sys, time
 from pathlib import Path
@@ -39,7 +39,7 @@ HANG, FAIL, PASS = "time.sleep(600)", "raise AssertionError('it failed')", ""
 
 @contextmanager
 def running(folder: Path, what_next: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A run of pytest with that test, up to where it has started everything."""
+    """Start pytest with that test, and wait until it has started everything."""
     (folder / "test_it.py").write_text(TESTS.replace("WHAT_NEXT", what_next))
     (folder / "pytest.ini").write_text("[pytest]\n")
     words = ["-p", "tests.servers.fixtures", "-p", "no:cacheprovider", "-c", "pytest.ini", *options]

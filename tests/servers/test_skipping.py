@@ -1,4 +1,4 @@
-"""What is said of tests that cannot run here, by a run of pytest in a folder of its own."""
+"""What pytest reports about tests that cannot run, checked by a run in a separate folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Mails and webhooks: what they say, and that they leave once though servers misbehave."""
+"""Mails and webhooks: their contents, and that they are sent once although servers misbehave."""
 
 import email
 import hashlib
@@ -44,8 +44,8 @@ class Office:
         self.letters: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.logins: list[bytes] = []
-        self.rude = 0  # how many connections are cut after DATA
-        self.accepts_first = False  # whether a mail is taken before the connection is cut
+        self.rude = 0  # number of connections to cut after DATA
+        self.accepts_first = False  # whether a mail is accepted before the connection is cut
         self.refuse = ""
         self.host = host
         self._controller = Controller(self, hostname=host, port=free_port(), **more)
@@ -96,7 +96,7 @@ def office() -> Iterator[Office]:
 
 @pytest.fixture
 def posted(world: World, office: Office) -> World:
-    """A world whose mails go to ``office`` and whose webhooks go nowhere."""
+    """A world whose mails go to ``office``, without a webhook."""
     world.more |= {
         "ORDERCTL_MAIL_URL": f"smtp://{office.address}",
         "ORDERCTL_MAIL_SENDER": "The shop <shop@example.com>",
@@ -115,7 +115,7 @@ def _shop(world: World) -> Shop:
 
 
 def _end(world: World, code: str = "DH1") -> int:
-    """An order that has just completed; returns its id."""
+    """Add an order that has just completed; return its id."""
     shop = _shop(world)
     [task_id] = shop.paid(code)
     shop.carry_out(task_id)
@@ -123,7 +123,7 @@ def _end(world: World, code: str = "DH1") -> int:
 
 
 def _due(world: World) -> None:
-    """Let every pause be over."""
+    """Let every pause end."""
     early = {"due_at": database.utc_now(-1)}
     unsent = outbox_table.update().where(outbox_table.c.sent_at.is_(None))
     world.transact(lambda c: c.execute(unsent.values(early)))
@@ -209,7 +209,7 @@ def test_server_that_drops_the_connection_after_data_gets_the_mail_again(
 
 
 def test_mail_that_a_rude_server_took_comes_again_under_the_same_id(posted: World, office: Office) -> None:
-    """SMTP's own window: the receiver can tell by the Message-ID."""
+    """The window of SMTP: the receiver recognises the mail by its Message-ID."""
     _end(posted)
     office.rude, office.accepts_first = 1, True
 
@@ -314,7 +314,7 @@ def _fail(world: World, code: str) -> None:
 
 
 def _write_and_ask_in_one_moment(world: World) -> None:
-    """On a fast machine the failure and its alert bear the same time."""
+    """Give the failure and its alert the same time, as happens on a fast machine."""
     due_at = select(func.max(outbox_table.c.due_at)).where(outbox_table.c.kind == "alert").scalar_subquery()
     failed = order_audit_logs.c.event_type == "download_failed"
     world.transact(lambda c: c.execute(update(order_audit_logs).where(failed).values(created_at=due_at)))
@@ -356,7 +356,7 @@ def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> N
     assert all(row.sent_at is not None for row in posted.entries())
 
 
-# --- Nothing configured
+# --- Without settings
 
 
 def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
@@ -385,7 +385,7 @@ def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
 
 
 class Hook:
-    """A webhook's receiver that answers as told."""
+    """A webhook's receiver with configurable answers."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
@@ -407,7 +407,7 @@ class Hook:
                 self.do_POST()
 
             def log_message(self, *args: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,10 +1,10 @@
-"""Jobs that an earlier version has queued."""
+"""Jobs that an earlier version queued."""
 
 from typing import Any
 
 from tests.faults.world import World
 
-#: As ``rq:job:task-1-0`` stood in Redis when version 0.1 had rung for task 1, byte by byte.
+#: The key ``rq:job:task-1-0`` as version 0.1 wrote it to Redis for task 1, byte by byte.
 QUEUED: dict[Any, Any] = {
     b"created_at": b"2026-11-26T10:46:43.023175Z",
     b"data": b"x\x9c\x8bV\xca/JI-J.\xc9\xd1\xcb\xcaO*\xd6+*\xcd\x8b/I,\xceV\xd2Q\xc8+\xcd\xc9\xd1Q\x886\x8c\xd5Q"

@@ -53,7 +53,7 @@ def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
 
 
 def _add(world: World, code: str, *urls: str) -> list[int]:
-    """An order that is paid, whose tasks are tried once only; returns their ids."""
+    """Add a paid order whose tasks have one attempt only; return their ids."""
     new = NewOrder(code, "customer@example.com", AMOUNT, [NewCourse(url) for url in urls])
     order_id = world.transact(lambda c: orders.add(c, new, max_attempts=1, actor="tester"))
     world.pay(code)

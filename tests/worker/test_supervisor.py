@@ -27,7 +27,7 @@ Process = subprocess.Popen[bytes]
 
 
 def _held(world: World, path: str = "/go") -> tuple[str, Any]:
-    """A course whose download does not get on; its URL, and what waits until a worker is at it."""
+    """Add a course whose download hangs; return its URL and a function that waits for its download."""
     url = world.course(path)
     return url, world.courses.hold(f"{path}/lesson.bin", at=10_000)
 
@@ -38,7 +38,7 @@ def _status(world: World, task_id: int) -> str:
 
 @contextmanager
 def _idle(world: World, *options: str, **more: str) -> Iterator[Process]:
-    """A supervisor that is up, under a known name."""
+    """Run a supervisor under a known name until it is up."""
     with world.supervisor(*options, **more) as process:
         eventually(lambda: _name(world, process), "the supervisor's sign")
         yield process
@@ -50,7 +50,7 @@ def _name(world: World, process: Process) -> str | None:
 
 
 def _wait_for_rounds(world: World) -> None:
-    """Let the supervisor's keeper take two turns."""
+    """Wait for two rounds of the supervisor's keeper."""
     [key] = world.client.scan_iter(match=channels.supervisor("*"))
 
     def seen() -> int:
@@ -79,7 +79,7 @@ def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World
 @pytest.mark.databases("sqlite", "mariadb")
 @pytest.mark.parametrize("how", ["timeout", "second"])
 def test_download_that_does_not_finish_is_given_to_another_at_once(world: World, how: str) -> None:
-    """The lease is an hour long: nobody waits for its end."""
+    """The lease is an hour long: the other worker does not wait for its end."""
     world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
     url, reached = _held(world)
     [task] = world.order("DH1", url)
@@ -100,12 +100,12 @@ def test_download_that_does_not_finish_is_given_to_another_at_once(world: World,
 
     released = [event for event in world.events(1) if event.event_type == "task_released"]
     assert [event.details["attempt"] for event in released] == [1]
-    assert world.task(task).max_attempts == 6  # the attempt that was given back does not count
+    assert world.task(task).max_attempts == 6  # the returned attempt does not count
     world.assert_well()
 
 
 def test_second_sigterm_is_heard_by_a_worker_that_slept_through_the_first(world: World) -> None:
-    """To a process that is not running two signals of a kind are one."""
+    """A process that does not run gets two signals of the same kind as one."""
     world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
     url, reached = _held(world)
     [task] = world.order("DH1", url)
@@ -228,7 +228,7 @@ def test_list_tells_who_is_at_what(world: World) -> None:
         assert (found.queue, found.concurrency) == ("downloads", 2)
         process.kill()
         process.wait()
-    world.client.delete(channels.supervisor(found.name))  # as ten seconds do
+    world.client.delete(channels.supervisor(found.name))  # as if ten seconds had passed
 
     [lost] = world.read(lambda c: fleet.find_all(c, world.client))
 
@@ -236,7 +236,7 @@ def test_list_tells_who_is_at_what(world: World) -> None:
 
 
 def test_queue_poisoning_stops_no_work(world: World) -> None:
-    """Between 100 good jobs: calls of others in JSON and pickle, callbacks, rubbish."""
+    """Between 100 good jobs: calls of other functions in JSON and pickle, callbacks, malformed jobs."""
     touched = world.state / "touched"
     codes = [f"DH{number}" for number in range(20)]
     for code in codes:
@@ -276,7 +276,7 @@ POISON = 58
 
 
 def _poison(world: World, touched: Path, named: int) -> None:
-    """Put the good jobs' doorbells into the queue with strangers between them."""
+    """Put the doorbells of the good jobs into the queue, with foreign jobs between them."""
     from rq import Queue
     from rq.job import Callback, Job
     from rq.serializers import DefaultSerializer, JSONSerializer

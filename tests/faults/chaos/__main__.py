@@ -1,4 +1,4 @@
-"""Kill processes of a running shop at random, print the result; exit 1 if anything was lost or doubled."""
+"""Kill processes of a running shop at random. Exit 1 if anything was lost or doubled."""
 
 import argparse
 import os

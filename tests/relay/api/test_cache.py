@@ -1,4 +1,4 @@
-"""The cache: a value is made once for all who ask."""
+"""The cache: a value is computed once for all requests that need it."""
 
 from __future__ import annotations
 

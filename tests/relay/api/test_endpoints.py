@@ -1,4 +1,4 @@
-"""The admin API in the shapes that the shop's dashboard knows, on every database."""
+"""The admin API, in the JSON shapes that the shop's dashboard reads, on every database."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class TestOrders:
     def test_one_order_by_its_id(self, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         shop.add("DH2", 2)
-        # Another order's code looks like this one's id.
+        # The code of another order is equal to this one's id.
         shop.paid(str(shop.order("DH2").id))
 
         answer = relay.ask(f"/api/admin/orders/{shop.order('DH2').id}")

@@ -1,4 +1,4 @@
-"""Work that blocks, in threads: its results, its limits."""
+"""Blocking work in threads: its results and its limits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_takes_too_long_is_given_up_and_does_not_block_the_end():
         with pytest.raises(Late):
             await threads.run(free.wait, deadline=0.05)
         with pytest.raises(Late):
-            await threads.run(lambda: None, deadline=0.05)  # the only thread is taken
+            await threads.run(lambda: None, deadline=0.05)  # the only thread is busy
         free.set()
         return await threads.run(lambda: "again", deadline=5)
 

@@ -1,4 +1,4 @@
-"""Our frame encoder against the library's parser."""
+"""The relay's frame encoder, checked with the parser of the websockets library."""
 
 import pytest
 from websockets.frames import Frame, Opcode

@@ -20,16 +20,16 @@ from tests.shop import Shop
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
-#: Longest wait for something that is bound to come, in ms.
+#: Longest wait for something that must appear, in ms.
 SOON = 15_000
 DESKTOP = {"width": 1280, "height": 800}
-#: Takes away the page's timer of 15 s, which sooner or later shows what should have come at once.
+#: Removes the page's timer of 15 s, which would later show what should have been shown at once.
 NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 15_000 && every(act, ms);"
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium. It lives no longer than a module: playwright's event loop is in the way of others."""
+    """Chromium, for one module: playwright's event loop would disturb other tests."""
     with needed():
         program = find_chromium()
     from playwright.sync_api import expect, sync_playwright
@@ -44,7 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 class Visits:
-    """Opens the page, and remembers what it complains about."""
+    """Opens the page, and records its errors."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -52,13 +52,13 @@ class Visits:
         self.complaints: list[str] = []
 
     def __call__(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """``visit(relay, "#/orders/1", viewport=..., color_scheme=...)``: the page, once it is live."""
+        """``visit(relay, "#/orders/1", viewport=..., color_scheme=...)`` returns the page when it is live."""
         page = self.open(relay, where, **options)
         page.locator("#connection[data-state=live]").wait_for()
         return page
 
     def open(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """The page, as soon as it is loaded; with ``polling=False`` it reads nothing again unasked."""
+        """Return the page as soon as it is loaded; with ``polling=False`` it does not read again by timer."""
         polling = options.pop("polling", True)
         context = self._browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | options))
         context.set_default_timeout(SOON)
@@ -72,7 +72,7 @@ class Visits:
         return page
 
     def _listen(self, message: Any) -> None:
-        # Chromium itself tells of each answer above 399 and each connection that is refused.
+        # Chromium itself logs each answer with a status above 399 and each refused connection.
         if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
@@ -83,7 +83,7 @@ class Visits:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visits]:
-    """Opens the page; a script that fails and a rule of the CSP that is broken fail the test."""
+    """Opens the page; a script error or a violation of the CSP fails the test."""
     visits = Visits(browser)
     yield visits
     visits.close()
@@ -109,7 +109,7 @@ def start(start_relay: StartRelay, migrated_url: str) -> StartRelay:
 
 @pytest.fixture
 def relay(start: StartRelay) -> RunningRelay:
-    """A relay on loopback: everybody is admin, nobody may change anything."""
+    """A relay on loopback: every client is an admin, actions are off."""
     return start()
 
 
@@ -130,14 +130,14 @@ def publish(store: redis.Redis) -> Publish:
 
 
 def expect(what: Page | Locator) -> Any:
-    """Playwright's own, imported late: without it the tests are skipped, not broken."""
+    """Playwright's own ``expect``, imported late: without playwright the tests are skipped."""
     from playwright.sync_api import expect
 
     return expect(what)
 
 
 def heard(relay: RunningRelay, page: Page, subscriptions: int) -> None:
-    """Wait until the relay has so many subscriptions: what is published from now on is seen."""
+    """Wait until the relay has this number of subscriptions: the page sees what is published after that."""
     for _ in range(SOON // 50):
         if relay.metric("subscriptions") == subscriptions:
             return

@@ -1,4 +1,4 @@
-"""That everybody can use it: hostile text, phones, keyboards, themes; and that it asks nobody but the relay."""
+"""The page with hostile text, on phones, by keyboard and in both themes; and that it asks the relay only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHONE = {"width": 360, "height": 740}
 
 
 def poison(shop: Shop) -> tuple[int, int]:
-    """An order of which every field was written by somebody who means ill; its id and its task's."""
+    """An order of which every field is hostile; its id and its task's id."""
     [task] = shop.paid("DH1")
     order = shop.order("DH1").id
     shop.execute("UPDATE orders SET order_code=:t, user_email=:t, order_status='<b>odd</b>'", t=HOSTILE)
@@ -104,7 +104,7 @@ class TestHostileText:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page, or what stands over it, is wider than the window."""
+    """Return the number of pixels by which the page, or a panel above it, is wider than the window."""
     return page.evaluate(
         "Math.max(...[document.documentElement, document.getElementById('panel')]"
         ".map((one) => one.scrollWidth)) - innerWidth"
@@ -129,7 +129,7 @@ class TestPhone:
         panel = page.locator("#panel").bounding_box()
         assert panel is not None
         assert (panel["x"], panel["width"]) == (0, PHONE["width"])
-        assert page.evaluate("document.getElementById('main').inert")  # what is covered is out of reach
+        assert page.evaluate("document.getElementById('main').inert")  # what is covered cannot be reached
 
         page.go_back()
         expect(page.locator("#panel")).to_be_hidden()
@@ -243,7 +243,7 @@ def background(page: Page) -> str:
     return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
-#: The contrast of each text with what is behind it (WCAG 2, 1.4.3), and the text.
+#: The contrast of each text with its background (WCAG 2, 1.4.3), and the text.
 CONTRASTS = """() => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
     const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -298,7 +298,7 @@ class TestFiles:
 
 
 class TestWords:
-    """The pure parts, each with its table of examples."""
+    """The pure functions, each with its table of examples."""
 
     @pytest.fixture
     def page(self, visit: Visits, relay: RunningRelay) -> Page:
@@ -362,7 +362,7 @@ class TestWords:
         assert page.evaluate(left, [[10, 0], [20, 10_000]]) == pytest.approx(80)
         assert page.evaluate(left, [[10, 0]]) is None
         assert page.evaluate(left, [[10, 0], [10, 10_000]]) is None
-        # Another attempt begins anew, and what was long ago does not count.
+        # Another attempt begins again at 0, and old messages do not count.
         assert page.evaluate(left, [[90, 0], [0, 10_000], [10, 20_000]]) == pytest.approx(90)
         assert page.evaluate(left, [[0, 0], [50, 100_000], [60, 110_000]]) == pytest.approx(40)
 

@@ -1,4 +1,4 @@
-"""One order in full: its tasks and its audit log."""
+"""The page of one order: its tasks and its audit log."""
 
 from __future__ import annotations
 

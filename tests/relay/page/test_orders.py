@@ -1,4 +1,4 @@
-"""The list: what it shows, how it moves, how it is filtered."""
+"""The list of orders: contents, live changes, filters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.shop import Shop
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-#: What another database answers is tested with the API.
+#: The tests of the API run on the other databases.
 pytestmark = pytest.mark.databases("sqlite")
 
 
@@ -27,7 +27,7 @@ def codes(page: Page) -> list[str]:
 
 
 def fill(shop: Shop, count: int) -> None:
-    """So many paid orders of two tasks, quicker than by the domain's verbs."""
+    """Insert a number of paid orders with two tasks each, faster than with the domain's functions."""
     now = {"created_at": database.utc_now()}
     with shop.engine.begin() as connection:
         for number in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""What the page does when the relay or Redis goes away, and whom it lets in."""
+"""The page when the relay or Redis goes away, and access with a token."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class TestToken:
         expect(page.locator(".row-code")).to_have_text(["DH1"])
         expect(page.locator("#connection")).to_have_text("Live")
         publish(task, 40)
-        # Who does not show the token to the socket is sent away after 9 s.
+        # A socket that does not send the token is disconnected after 9 s.
         expect(page.locator(".row-percent")).to_have_text("40 %", timeout=6000)
         page.reload()
         expect(page.locator(".row-code")).to_have_text(["DH1"])
