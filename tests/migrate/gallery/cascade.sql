@@ -1,4 +1,4 @@
--- An audit log with ON DELETE CASCADE and TIMESTAMPs, and the view of the latest events, already there.
+-- An audit log with ON DELETE CASCADE and TIMESTAMPs, and the view of the latest events that exists already.
 -- on: mysql mariadb
 CREATE TABLE orders (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,

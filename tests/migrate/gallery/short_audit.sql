@@ -1,4 +1,4 @@
--- An audit log with far fewer columns than ours, and columns of our names that mean the same.
+-- An audit log with far fewer columns than orderctl's, and columns with orderctl's names and meanings.
 -- on: mysql mariadb
 CREATE TABLE orders (
   id MEDIUMINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

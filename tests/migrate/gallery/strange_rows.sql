@@ -1,4 +1,4 @@
--- Rows that break every expectation: unknown statuses, orphans, codes that stand twice, JSON that is none.
+-- Rows that break every expectation: unknown statuses, orphans, codes that occur twice, invalid JSON.
 -- on: mysql mariadb
 SET SESSION sql_mode = '';
 CREATE TABLE orders (

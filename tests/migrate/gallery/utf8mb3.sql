@@ -1,4 +1,4 @@
--- An old shop: utf8mb3 with a foreign collation, statuses that are too narrow for our words, no audit log.
+-- An old shop: utf8mb3 with another collation, statuses too narrow for orderctl's values, no audit log.
 -- on: mysql mariadb
 CREATE TABLE orders (
   id INT(11) UNSIGNED NOT NULL AUTO_INCREMENT,
