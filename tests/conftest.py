@@ -42,7 +42,7 @@ def shop(migrated_url: str) -> Iterator[Shop]:
 
 @pytest.fixture
 def state_dir(home: Path) -> Iterator[Path]:
-    """A state folder; an embedded server in it ends with the test."""
+    """A state folder. An embedded server that was started in it is stopped when the test ends."""
     folder = home / "st"
     yield folder
     embedded.stop(folder)

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the command line: the real program, and the same in this process."""
+"""Fixtures for tests of the command line: the program as a process, and inside this process."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from tests.servers.strict import complaints
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run of the program has ended."""
+    """The result of a run of the program."""
 
     status: int
     out: str
@@ -31,7 +31,7 @@ Program = Callable[..., Ended]
 
 @pytest.fixture
 def orderctl(tmp_path: Path) -> Program:
-    """``orderctl(*arguments, input=None, env=None, **popen)`` runs the real program to its end."""
+    """``orderctl(*arguments, input=None, env=None, **popen)`` runs the program and waits for its end."""
 
     def call(
         *arguments: str, input: str | None = None, env: dict[str, str] | None = None, **more: Any
@@ -56,14 +56,14 @@ def orderctl(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def inside(capsys: pytest.CaptureFixture[str]) -> Program:
-    """``inside(*arguments, app=None)`` runs the program in this process: quick, without an interpreter's start."""
+    """``inside(*arguments, app=None)`` runs the program in this process, without starting Python again."""
 
     def call(*arguments: str, app: App | None = None) -> Ended:
         capsys.readouterr()
         log, level = list(logging.root.handlers), logging.root.level
         try:
             status = run(arguments, app)
-        finally:  # `worker start` and its like send the log to this call's stderr
+        finally:  # `worker start` and similar commands configure logging to the stderr of this call
             logging.root.handlers[:], logging.root.level = log, level
         out, err = capsys.readouterr()
         return Ended(status, out, err)
@@ -73,7 +73,7 @@ def inside(capsys: pytest.CaptureFixture[str]) -> Program:
 
 @pytest.fixture
 def shop(migrated_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """A migrated database, an empty Redis, and settings that name them."""
+    """A migrated database, an empty Redis, and settings with their URLs."""
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", migrated_url)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
     with opened(migrated_url) as made:

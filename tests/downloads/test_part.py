@@ -1,4 +1,4 @@
-"""The growing file: who holds it, what an attempt leaves to the next, what a dead one leaves."""
+"""Part files: which attempt holds one, and what an ended or dead attempt leaves to the next."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def test_a_part_that_is_held_is_left_alone(course, course_server):
     held = []
 
     def successor():
-        """The first attempt was taken for dead; the second comes while it still holds its part."""
+        """The first attempt was considered dead; the second begins while the first holds its part file."""
         parts = list(course.directory.rglob(".a.bin.part"))
         if held or not parts or not parts[0].stat().st_size:
             return
@@ -89,7 +89,7 @@ def test_a_part_that_became_the_file_while_we_waited_for_it_is_left_alone(course
     lock = fcntl.flock
 
     def finish_first(descriptor, operation):
-        """The other worker finishes between our open and our lock."""
+        """Let the other worker finish between this worker's open and its lock."""
         if (course.folder / ".a.bin.part").exists() and not (course.folder / "other").exists():
             (course.folder / ".a.bin.part").rename(course.folder / "other")
         lock(descriptor, operation)
@@ -224,7 +224,7 @@ def interrupt(course, course_server, url, path):
 
 
 def command(course, url):
-    """Run the handler in a process of its own; it prints its peak memory in KiB."""
+    """Run the handler in a separate process; it prints its peak memory in KiB."""
     code = """
 import resource, sys
 from orderctl.downloads import Context

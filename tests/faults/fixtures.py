@@ -1,4 +1,4 @@
-"""A world for each test: private servers, an empty shop, everybody listening.
+"""A world for each test: private servers, an empty shop, and receivers of every kind of message.
 
 A plugin, loaded by ``tests/conftest.py``.
 """

@@ -1,6 +1,6 @@
-"""Take each defence out, in a copy, and show which tests notice: ``python -m tests.faults.mutations [NAME...]``.
+"""Remove each defence in a copy, and show which tests notice: ``python -m tests.faults.mutations [NAME...]``.
 
-Exit 1 when a defence can be taken out unnoticed.
+Exit 1 if no test notices that a defence is missing.
 """
 
 import os
@@ -74,7 +74,7 @@ MUTATIONS = (
 
 
 def notice(mutation: Mutation) -> list[str]:
-    """Names of the tests that fail without the defence."""
+    """Return the names of the tests that fail without the defence."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(

@@ -1,4 +1,4 @@
-"""A small shop with all that it needs, and the verdict over what became of its orders."""
+"""A small shop with everything that it needs, and checks of how its orders ended."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 AMOUNT = Decimal(100)
 SIZE = 30_000
 
-#: Events that an attempt, a task or an order's round has once.
+#: Events that occur once for an attempt, a task or a round of an order.
 ONCE = (
     "task_created", "payment_received", "enrollment_success", "download_started", "download_completed",
     "download_failed", "task_recovered", "order_completed", "order_failed", "email_sent",
@@ -42,11 +42,11 @@ ONCE = (
 
 @dataclass
 class World:
-    """A shop, its stores and whoever is told.
+    """A shop, its database and Redis, and the receivers of its messages.
 
     Attributes:
-        state: State folder of what is started; files go into ``downloads`` in it.
-        more: Further settings, by variable.
+        state: State folder of all processes; files go into its folder ``downloads``.
+        more: Further settings, by environment variable.
     """
 
     state: Path
@@ -93,10 +93,10 @@ class World:
         self.engine.dispose()
         self.client.close()
 
-    # --- Doing
+    # --- Actions
 
     def order(self, code: str, *courses: str) -> list[int]:
-        """Add and pay an order; returns its tasks' ids."""
+        """Add and pay an order; return its tasks' ids."""
         self.add(code, *courses)
         self.pay(code)
         return [task.id for task in self.tasks(self.find(code).id)]
@@ -115,7 +115,7 @@ class World:
     def play(
         self, role: str, argument: object = "", *, faults: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a role of ``play.py`` to its end, which may be its death."""
+        """Run a role of ``play.py`` to its end, or until it is killed."""
         environment = self.environment | {"ORDERCTL_FAULTS": faults} | more
         done = self.stage.play(role, str(argument), environment)
         assert complaints(done.stderr) == []
@@ -125,7 +125,7 @@ class World:
     def playing(
         self, role: str, argument: object = "", *, faults: str = ""
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A role that is killed at the end of the block."""
+        """Run a role that is killed at the end of the block."""
         process = subprocess.Popen(
             self.command(role, argument),
             env=self.environment | {"ORDERCTL_FAULTS": faults},
@@ -142,7 +142,7 @@ class World:
 
     @contextmanager
     def hanging(self, role: str, argument: object, point: str) -> Iterator[None]:
-        """A role that hangs at a point, from then on; it is killed at the end of the block."""
+        """Run a role that hangs at a fault point; it is killed at the end of the block."""
         with self.playing(role, argument, faults=f"{point}:hang") as process:
             said = b""
             while b"fault: hang" not in said:
@@ -158,7 +158,7 @@ class World:
     def supervisor(
         self, *options: str, log: Path | None = None, **more: str
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """``orderctl worker start``, ended by two SIGTERMs' worth of patience at the end of the block."""
+        """Run ``orderctl worker start``; stop it at the end of the block, after 20 s by SIGKILL."""
         log = log or self.state / "supervisor.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
@@ -181,7 +181,7 @@ class World:
         assert complaints(said) == [], said
 
     def pass_time(self) -> None:
-        """Let every lease end and every pause be over, as if an hour had gone by."""
+        """Let every lease end and every pause be over, as if an hour had passed."""
         for key in self.client.scan_iter(match=channels.rung("*")):
             self.client.delete(key)
         early = database.utc_now(-3600)
@@ -194,15 +194,15 @@ class World:
             connection.execute(update(outbox).where(box.sent_at.is_(None)).values(due_at=early))
 
     def mend(self) -> None:
-        """After a death: an hour goes by, then a fresh supervisor does what there is to do."""
-        for _ in range(5):  # a failure that passes takes another attempt
+        """Let an hour pass after a death, then let a fresh supervisor do what is due."""
+        for _ in range(5):  # a transient failure takes another attempt
             self.pass_time()
             done = self.play("supervisor")
             assert done.returncode == 0, done.stderr
             if self.settled():
                 return
 
-    # --- Looking
+    # --- Queries
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         return database.transact(self.engine, work)
@@ -221,7 +221,7 @@ class World:
         return self.read(lambda c: list(c.execute(query)))
 
     def bells(self, connection: Connection, code: str) -> list[tuple[int, int]]:
-        """What ``orders pay`` rings for: tasks with their attempts."""
+        """Return the tasks for which ``orders pay`` sends doorbells, with their attempts."""
         order = orders.find(connection, code)
         return [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
 
@@ -239,14 +239,14 @@ class World:
         return self.read(lambda c: list(c.execute(select(outbox).order_by(outbox.c.id))))
 
     def settled(self) -> bool:
-        """Whether every paid order has ended and everything has left."""
+        """Return whether every paid order has ended and everything has been sent."""
         ended = all(row.order_status in ENDED_ORDER for row in self.orders() if row.payment_status == "paid")
         return ended and all(entry.sent_at is not None for entry in self.entries())
 
-    # --- The verdict
+    # --- Checks
 
     def faults(self) -> list[str]:
-        """What went wrong, in words; an empty list is what every test wants."""
+        """Return every fault, in words; empty when all is well."""
         found = [
             f"{finding.kind}: {finding.text}"
             for finding in reconcile.check(self.engine, self.client, self.settings)
@@ -284,7 +284,7 @@ class World:
         ]
 
     def _files(self) -> list[str]:
-        """Completed tasks whose files are not what the server has, and strange files."""
+        """Return completed tasks whose files differ from the server's, and unexpected files."""
         wrong = []
         for task in self.tasks():
             if task.status != "completed":
@@ -300,7 +300,7 @@ class World:
         return wrong
 
     def assert_well(self, *, mails: int = 1, completions: int = 1) -> None:
-        """Everything has ended, once: events, completion messages, mails."""
+        """Check that everything has ended, once: events, completion messages, mails."""
         assert self.faults() == []
         eventually(lambda: sum(self.listener.completions().values()) >= completions, "the completion message")
         assert sum(self.listener.completions().values()) == completions

@@ -1,4 +1,4 @@
-"""A relay in a process of its own, and clients that await what they hear."""
+"""A relay in a separate process, and clients that wait for its messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.servers.process import free_port
 from tests.servers.strict import complaints
 from tests.waiting import eventually_async
 
-#: Longest wait for something that is bound to come, in seconds.
+#: Longest wait for a message that must arrive, in seconds.
 SOON = 15.0
 
 
@@ -44,9 +44,9 @@ class RunningRelay:
     """The real program, ``orderctl relay start``.
 
     Args:
-        redis_url: Where publications come from.
-        arguments: Further ones.
-        settings: ``section.key`` to text, by the environment.
+        redis_url: The Redis that it reads.
+        arguments: Further arguments.
+        settings: Settings by ``section.key``, passed by the environment.
     """
 
     def __init__(self, redis_url: str, *arguments: str, **settings: str) -> None:
@@ -76,7 +76,7 @@ class RunningRelay:
         return self.process.wait(timeout)
 
     def close(self) -> str:
-        """End it; what it has said on stderr since its start."""
+        """Stop it; return what it wrote to stderr since its start."""
         if not self.process.stderr.closed:
             self.process.kill()
             self._said += self.process.communicate()[1]
@@ -91,7 +91,7 @@ class RunningRelay:
         return f"ws://127.0.0.1:{self.port}/ws"
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """One HTTP request; underscores in names of headers are dashes."""
+        """Send one HTTP request; an underscore in the name of a header becomes a dash."""
         asked = urllib.request.Request(self.url + path, method=method)
         for name, value in headers.items():
             asked.add_header(name.replace("_", "-"), value)
@@ -104,7 +104,7 @@ class RunningRelay:
                 return Answer(error.code, dict(error.headers), error.read())
 
     def metric(self, name: str, **labels: str) -> float:
-        """One number of ``/metrics``; 0 where it is not there."""
+        """Return one value of ``/metrics``; 0 if it does not exist."""
         wanted = ",".join(f'{key}="{value}"' for key, value in labels.items())
         prefix = f"orderctl_relay_{name}{{{wanted}}} " if labels else f"orderctl_relay_{name} "
         for line in self.ask("/metrics").body.decode().splitlines():
@@ -113,7 +113,7 @@ class RunningRelay:
         return 0.0
 
     async def until(self, name: str, condition: Callable[[float], bool], **labels: str) -> float:
-        """Wait until a metric is as wanted."""
+        """Wait until a metric meets the condition."""
         values: list[float] = []
 
         async def holds() -> bool:
@@ -142,7 +142,7 @@ def start_relay(redis_url: str) -> Iterator[StartRelay]:
 
 @pytest.fixture
 def relay(start_relay: StartRelay) -> RunningRelay:
-    """A relay on loopback, everything at its default."""
+    """A relay on loopback with default settings."""
     return start_relay()
 
 
@@ -157,7 +157,7 @@ T = TypeVar("T")
 
 
 def play(scenario: Coroutine[Any, Any, T]) -> T:
-    """Run a scenario, at most a minute of it; close whatever clients it leaves open."""
+    """Run a scenario for at most a minute; close all clients that it leaves open."""
 
     async def whole() -> T:
         try:
@@ -194,7 +194,7 @@ class Plain:
             return json.loads(await self.socket.recv())
 
     async def call(self, event: str, data: Any = None) -> Any:
-        """Say it and return the answer; what comes before the answer is lost."""
+        """Send a call and return its answer; messages before the answer are dropped."""
         self._calls += 1
         await self.socket.send(json.dumps({"event": event, "data": data, "id": self._calls}))
         while (answer := await self.hear()).get("id") != self._calls:
@@ -206,7 +206,7 @@ class Plain:
         return await self.call(f"subscribe:{key}", {f"{key}Id": value})
 
     async def closed(self) -> int:
-        """The code with which the relay closes."""
+        """Return the code with which the relay closes the connection."""
         async with asyncio.timeout(SOON):
             await self.socket.wait_closed()
         assert self.socket.close_code is not None
@@ -214,7 +214,7 @@ class Plain:
 
 
 class SocketIo:
-    """A Socket.IO client that shows each packet."""
+    """A Socket.IO client that gives access to each packet."""
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self.socket = socket
@@ -223,7 +223,7 @@ class SocketIo:
 
     @classmethod
     async def open(cls, relay: RunningRelay, **options: Any) -> Self:
-        """Connect as far as Engine.IO goes."""
+        """Connect at the level of Engine.IO only."""
         url = f"ws://127.0.0.1:{relay.port}/socket.io/?EIO=4&transport=websocket"
         client = cls(await websockets.connect(url, proxy=None, compression=None, **options))
         assert (await client.packet()).startswith("0")
@@ -238,7 +238,7 @@ class SocketIo:
         return client
 
     async def say(self, packet: str) -> str:
-        """Send a packet and return the next one that comes."""
+        """Send a packet and return the next one that arrives."""
         await self.socket.send(packet)
         return await self.packet()
 
@@ -249,7 +249,7 @@ class SocketIo:
         return packet
 
     async def hear(self) -> Any:
-        """The next event: its name and argument."""
+        """Return the next event: its name and argument."""
         while not (packet := await self.packet()).startswith("42"):
             pass
         return json.loads(packet[2:])
@@ -271,6 +271,6 @@ class SocketIo:
 
 
 def progress(percent: float, task_id: int = 456, **more: Any) -> str:
-    """A task's progress as a worker publishes it."""
+    """Return a task's progress as a worker publishes it."""
     data = {"taskId": task_id, "percent": percent, "currentFile": "01.mp4", "speed": 1_000_000, **more}
     return json.dumps({"timestamp": int(time.time() * 1000), **data})

@@ -1,6 +1,6 @@
-// What the shop's dashboard does, as far as the relay sees it: lists the paid orders, subscribes their tasks
-// once, shows what comes, and after every message unsubscribes and subscribes all of them again.
-// It never subscribes after a reconnect. One JSON line on stdout for each thing that happens.
+// Does what the shop's dashboard does with the relay: it lists the paid orders, subscribes to their tasks once,
+// shows the messages, and after every message unsubscribes from all tasks and subscribes again.
+// It never subscribes after a reconnect. It prints one JSON line on stdout for each event.
 "use strict";
 
 const { io } = require("socket.io-client");

@@ -12,10 +12,10 @@ from tests.servers.redis import RedisServer, find_redis
 
 
 class Imposter:
-    """A TCP server that says what a test wants said, and keeps what it was told.
+    """A TCP server that answers what the test sets, and records what it receives.
 
     Args:
-        answer: Called with each command line by line; None closes the connection.
+        answer: Called with the lines of each command; None closes the connection.
     """
 
     def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
@@ -53,7 +53,7 @@ class Imposter:
 
 @pytest.fixture
 def imposter() -> Iterator[Callable[..., Imposter]]:
-    """``imposter(answer)`` starts a server that only looks like Redis."""
+    """``imposter(answer)`` starts a server that pretends to be Redis."""
     made: list[Imposter] = []
 
     def make(answer: Callable[[bytes], bytes | None]) -> Imposter:
@@ -66,7 +66,7 @@ def imposter() -> Iterator[Callable[..., Imposter]]:
 
 
 class ClusterServer(RedisServer):
-    """A node of a Redis Cluster. Its bus would listen 10,000 above its port, where clients get theirs."""
+    """A node of a Redis Cluster. Its bus port is not 10,000 above its port, where clients get their ports."""
 
     def __init__(self, program: Path) -> None:
         super().__init__(program)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 @pytest.mark.timeout(180)
 def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home: Path, monkeypatch):
-    (place := home / "t").mkdir()  # short, for the path of a socket
+    (place := home / "t").mkdir()  # short, so that a socket's path fits
     monkeypatch.setenv("TMPDIR", str(place))
     for name, value in DEVELOPMENT.items():
         monkeypatch.setenv(name, value)
@@ -30,7 +30,7 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home
     for log in logs:
         with log:
             assert complaints(log.read()) == []
-    assert len({line for line in ended.out.splitlines() if " %  lesson-" in line}) > 3  # it moves
+    assert len({line for line in ended.out.splitlines() if " %  lesson-" in line}) > 3  # progress advances
     assert "UNKNOWN: HTTP 404" in ended.out
     assert "task_retried" in ended.out
     assert "order_completed" in ended.out
@@ -46,5 +46,5 @@ def opened_when_there(place: Path, name: str) -> TextIO:
 def _environ(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # it has ended since
+    except OSError:  # the process has ended meanwhile
         return b""
