@@ -141,7 +141,7 @@ class Progress(Section):
     """Live progress."""
 
     interval_seconds = Key(
-        setting_types.real(0, 3600), 5.0, "shortest time between two progress messages of a task"
+        setting_types.real(0, 3600), 5.0, "minimum time between two progress messages of a task"
     )
 
 
@@ -155,11 +155,11 @@ class Download(Section):
     allow_private_hosts = Key(
         setting_types.boolean, False, "allow downloads from addresses of private networks"
     )
-    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "largest size of a file")
+    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "maximum size of a file")
     timeout_seconds = Key(
         setting_types.real(0.1, 86400), 30.0, "how long to wait for a server that sends nothing"
     )
-    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "lowest rate over a minute; 0: any rate")
+    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "minimum rate over a minute; 0: any rate")
 
 
 class Relay(Section):
@@ -172,13 +172,15 @@ class Relay(Section):
     token_secret = Key(
         setting_types.token_secret, None, "secret that signs tokens, 32 characters or more", secret=True
     )
-    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "most connections at once")
+    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "maximum number of connections")
     max_connections_per_address = Key(
-        setting_types.whole(0, 1_000_000), 100, "most connections from one address; 0: no limit"
+        setting_types.whole(0, 1_000_000), 100, "maximum number of connections from one address; 0: no limit"
     )
-    max_subscriptions = Key(setting_types.whole(1, 1_000_000), 1000, "most subscriptions of one connection")
+    max_subscriptions = Key(
+        setting_types.whole(1, 1_000_000), 1000, "maximum number of subscriptions of one connection"
+    )
     max_messages_per_second = Key(
-        setting_types.whole(1, 1_000_000), 1000, "most messages per second from one connection"
+        setting_types.whole(1, 1_000_000), 1000, "maximum number of messages per second from one connection"
     )
 
 

@@ -29,7 +29,7 @@ def for_order(app: App, reference: str, statuses: Collection[str], timeout: time
     while found.order_status not in {*statuses, *ENDED_ORDER}:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(
-                f"order {found.order_code} is still {found.order_status}",
+                f"timed out: order {found.order_code} is still {found.order_status}",
                 hint=f"orderctl tail order {found.order_code}",
             )
         time.sleep(_ASK_SECONDS)

@@ -59,7 +59,7 @@ def test_a_wide_table_has_more_columns():
 
 
 @pytest.mark.parametrize("form", [Format.TABLE, Format.WIDE, Format.JSONL, Format.NAME])
-def test_no_rows_and_no_values(form):
+def test_without_rows_the_text_is_empty(form):
     assert text([], form) == ""
 
 

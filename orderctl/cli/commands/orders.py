@@ -345,8 +345,8 @@ def _report_payment(app: App, payment: Payment, result: PaymentResult) -> None:
 
     if result.outcome is Outcome.MISMATCH:
         raise SubjectFailed(
-            f"the amount {render.amount(payment.amount)} is not that of order {payment.order_code}, "
-            f"{render.amount(result.expected)}: the order stays unpaid",
+            f"order {payment.order_code} costs {render.amount(result.expected)}, but "
+            f"{render.amount(payment.amount)} was paid: the order stays unpaid",
             hint=f"orderctl logs show {payment.order_code} --category payment",
         )
     if result.outcome is Outcome.REPEATED:

@@ -46,11 +46,13 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 @options.setting(
     "relay.hosts", "--hosts", help="Host names under which clients reach it, separated by commas."
 )
-@options.setting("relay.max_connections", "--max-connections", help="Most connections at once.", metavar="N")
+@options.setting(
+    "relay.max_connections", "--max-connections", help="Maximum number of connections.", metavar="N"
+)
 @options.setting(
     "relay.max_connections_per_address",
     "--max-connections-per-address",
-    help="Most connections from one address; 0: no limit, for use behind a proxy.",
+    help="Maximum number of connections from one address; 0: no limit, for use behind a proxy.",
     metavar="N",
 )
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 import click
@@ -159,7 +160,8 @@ def pause(app: App) -> None:
     from orderctl.worker import fleet
 
     fleet.pause(app.redis, app.settings.worker.queue)
-    app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
+    queue = app.settings.worker.queue
+    app.say(f"Queue {queue} is paused.\nnext: orderctl worker resume --queue {shlex.quote(queue)}")
 
 
 @cli.command()

@@ -302,7 +302,7 @@ def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Progr
     other = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "8")
 
     assert [ended.status for ended in (wrong, first, again, other)] == [1, 0, 0, 4]
-    assert "the amount 1 is not that of order DH1, 300,000: the order stays unpaid" in wrong.err
+    assert "order DH1 costs 300,000, but 1 was paid: the order stays unpaid" in wrong.err
     assert "was recorded before" in again.err
     kinds = [event.event_type for event in shop.events("DH1")]
     assert kinds == ["task_created", "task_created", "payment_mismatch", "payment_received"]
