@@ -108,10 +108,16 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
     parts += _now(task)
     lines = ["  ".join(parts)]
     if task.error_type or task.error_log:
-        lines.append(paint(f"{render.human(task.error_type)}: {render.human(task.error_log)}", _red(view)))
+        lines.append(paint(_error(task), _red(view)))
     if task.drive_link:
         lines.append(render.human(task.drive_link))
     return Branch("\n".join(lines), _events(events, view))
+
+
+def _error(task: Task | LiveTask) -> str:
+    """The type and text of a task's error. Text that orderctl wrote begins with the type already."""
+    log = render.human(task.error_log)
+    return log if log.startswith(f"{task.error_type}: ") else f"{render.human(task.error_type)}: {log}"
 
 
 def _now(task: Task | LiveTask) -> list[str]:
