@@ -1,33 +1,40 @@
 """A shop's database for tests: short ways to create orders, payments and claims, and to read the results."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, select, text, update
 
-from orderctl import audit, database, leases, lifecycle, orders, payments, tasks
+from orderctl import audit, database, failures, leases, lifecycle, orders, payments, tasks
 from orderctl.audit import Origin
+from orderctl.failures import Failure
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.orders import NewCourse, NewOrder, Order
 from orderctl.schema import download_tasks, order_audit_logs, outbox
-from orderctl.states import Category, Severity, Source
+from orderctl.states import Category, ErrorType, Severity, Source
 from orderctl.tasks import Task
 
 T = TypeVar("T")
 
 COURSE = "http://courses.example/one"
+AMOUNT = Decimal(300_000)
 
 
 @dataclass
 class Shop:
-    """Functions of the domain, each in its own transaction, with defaults for rare arguments."""
+    """Functions of the domain, each in its own transaction, with defaults for rare arguments.
+
+    Attributes:
+        engine: The engine of the shop's database.
+        max_attempts: Attempts of the tasks of new orders, unless a test gives another number.
+    """
 
     engine: Engine
-    codes: list[str] = field(default_factory=list)
+    max_attempts: int = 3
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         return database.transact(self.engine, work)
@@ -44,15 +51,17 @@ class Shop:
     def add(
         self,
         code: str = "DH1",
-        courses: int | list[str] = 1,
+        courses: int | Sequence[str | NewCourse] = 1,
         *,
         email: str = "customer@example.com",
-        amount: str = "300000",
-        max_attempts: int = 3,
+        amount: str | Decimal = AMOUNT,
+        max_attempts: int | None = None,
+        titled: bool = False,
     ) -> int:
-        urls = courses if isinstance(courses, list) else [f"{COURSE}/{number}" for number in range(courses)]
-        new = NewOrder(code, email, Decimal(amount), [NewCourse(url) for url in urls])
-        return self.transact(lambda c: orders.add(c, new, max_attempts=max_attempts, actor="tester"))
+        """Add an order and return its id; ``titled`` courses are called "Course 1", "Course 2" ..."""
+        new = NewOrder(code, email, Decimal(amount), _courses(courses, titled=titled))
+        attempts = max_attempts or self.max_attempts
+        return self.transact(lambda c: orders.add(c, new, max_attempts=attempts, actor="tester"))
 
     def pay(
         self, code: str = "DH1", amount: str | None = None, *, transaction: str | None = None
@@ -61,7 +70,7 @@ class Shop:
         payment = payments.Payment(code, Decimal(amount), "ACB", transaction)
         return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
 
-    def paid(self, code: str = "DH1", courses: int | list[str] = 1, **more: Any) -> list[int]:
+    def paid(self, code: str = "DH1", courses: int | Sequence[str | NewCourse] = 1, **more: Any) -> list[int]:
         """Add and pay an order; return the ids of its tasks."""
         order_id = self.add(code, courses, **more)
         self.pay(code)
@@ -75,6 +84,14 @@ class Shop:
 
     def tasks(self, order_id: int) -> list[Task]:
         return self.read(lambda c: tasks.of_orders(c, [order_id]))
+
+    def order_rows(self) -> list[Row[Any]]:
+        """Return all columns of all orders."""
+        return self.read(lambda c: list(c.execute(select(orders.orders).order_by(orders.orders.c.id))))
+
+    def task_rows(self) -> list[Row[Any]]:
+        """Return all columns of all tasks."""
+        return self.read(lambda c: list(c.execute(select(download_tasks).order_by(download_tasks.c.id))))
 
     def task_row(self, task_id: int) -> Row[Any]:
         """Return all columns, also those that no query of orderctl selects."""
@@ -105,6 +122,19 @@ class Shop:
         claim = self.claimed(task_id)
         self.start(claim)
         return self.complete(claim)
+
+    def fail(
+        self,
+        task_id: int,
+        error_type: ErrorType = ErrorType.NETWORK,
+        message: str = "connection refused",
+        *,
+        fingerprint: str = "abc123",
+    ) -> Moved:
+        """Claim a task and let this attempt fail, as its last."""
+        claim = self.claimed(task_id)
+        failure = Failure(error_type, message, fingerprint)
+        return self.transact(lambda c: failures.fail(c, claim, failure, retry_transient=False))
 
     def end(self, order_id: int) -> Moved:
         """End an order if all its tasks have ended."""
@@ -137,17 +167,18 @@ class Shop:
         } | more
         self.transact(lambda c: c.execute(order_audit_logs.insert().values(values)))
 
-    def events(self, order_id: int, **wanted: Any) -> list[audit.Event]:
-        """Return the events, oldest first."""
+    def events(self, order: str | int, **wanted: Any) -> list[audit.Event]:
+        """Return the events of an order, given its code or id, oldest first."""
+        order_id = order if isinstance(order, int) else self.order(order).id
         search = audit.Search(oldest_first=True, **wanted)
         return self.read(lambda c: audit.search(c, order_id, search, limit=100_000))
 
-    def event_types(self, order_id: int, **wanted: Any) -> list[str]:
-        return [event.event_type for event in self.events(order_id, **wanted)]
+    def event_types(self, order: str | int, **wanted: Any) -> list[str]:
+        return [event.event_type for event in self.events(order, **wanted)]
 
-    def event(self, order_id: int, event_type: str) -> audit.Event:
+    def event(self, order: str | int, event_type: str) -> audit.Event:
         """Return the only event of that type."""
-        [event] = [event for event in self.events(order_id) if event.event_type == event_type]
+        [event] = [event for event in self.events(order) if event.event_type == event_type]
         return event
 
     def now(self) -> datetime:
@@ -159,6 +190,12 @@ class Shop:
 
     def outbox(self) -> list[Row[Any]]:
         return list(self.read(lambda c: c.execute(select(outbox).order_by(outbox.c.id)).all()))
+
+
+def _courses(courses: int | Sequence[str | NewCourse], *, titled: bool) -> list[NewCourse]:
+    if isinstance(courses, int):
+        return [NewCourse(f"{COURSE}/{n}", f"Course {n + 1}" if titled else None) for n in range(courses)]
+    return [course if isinstance(course, NewCourse) else NewCourse(course) for course in courses]
 
 
 def _is(task_id: int) -> Any:

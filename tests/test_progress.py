@@ -7,18 +7,15 @@ from decimal import Decimal
 
 import pytest
 import redis
-from sqlalchemy import select
 
-from orderctl import broker, database, orders, progress, publications, settings
+from orderctl import broker, progress, publications, settings, tasks
 from orderctl.channels import order_complete, order_progress, order_status, task_progress, task_status
 from orderctl.errors import DatabaseUnavailable, Misconfigured, TaskNotFound
 from orderctl.messages import Completion
-from orderctl.orders import NewCourse, NewOrder
 from orderctl.progress import ProgressEmitter, read_siblings
-from orderctl.schema import download_tasks, order_audit_logs, outbox
-from orderctl.states import Source
 from tests.waiting import eventually
 
+ORDER = 1
 NOBODY = "redis://127.0.0.1:1/0"
 
 
@@ -55,32 +52,9 @@ def client(redis_url):
 
 
 @pytest.fixture
-def shop(migrated_url):
-    """An order of three tasks in a database."""
-    engine = database.connect(migrated_url)
-    courses = [NewCourse(f"http://localhost/{number}") for number in range(3)]
-    new = NewOrder("DH1", "customer@example.com", Decimal(300), courses)
-    order_id = database.transact(
-        engine, lambda c: orders.add(c, new, actor="test", source=Source.CLI, max_attempts=3)
-    )
-    yield Shop(engine, migrated_url, order_id)
-    engine.dispose()
-
-
-class Shop:
-    def __init__(self, engine, url, order_id):
-        self.engine, self.url, self.order_id = engine, url, order_id
-        self.task_ids = [
-            row.id for row in self.query(select(download_tasks.c.id).order_by(download_tasks.c.id))
-        ]
-
-    def query(self, query):
-        with database.reading(self.engine) as connection:
-            return connection.execute(query).all()
-
-    def move(self, task_id, status):
-        change = download_tasks.update().where(download_tasks.c.id == task_id).values(status=status)
-        database.transact(self.engine, lambda connection: connection.execute(change))
+def task_ids(shop):
+    """The tasks of a paid order, whose id is ORDER."""
+    return shop.paid("DH1", 3)
 
 
 def last(client, channel):
@@ -442,82 +416,82 @@ def test_many_tasks_are_forgotten_again(emitters):
     assert len(emitter._paces) <= 10_000
 
 
-def test_what_the_database_says_of_an_orders_tasks(shop):
-    one, two, three = shop.task_ids
-    assert read_siblings(shop.engine, shop.order_id) == {one: None, two: None, three: None}
+def test_what_the_database_says_of_an_orders_tasks(shop, task_ids):
+    one, two, three = task_ids
+    assert read_siblings(shop.engine, ORDER) == {one: None, two: None, three: None}
 
-    for task_id, status in zip(shop.task_ids, ["completed", "failed", "cancelled"], strict=True):
-        shop.move(task_id, status)
+    shop.carry_out(one)
+    shop.fail(two)
+    shop.transact(lambda c: tasks.cancel(c, three, actor="tester"))
 
-    assert read_siblings(shop.engine, shop.order_id) == {one: 100.0, two: 0.0}
+    assert read_siblings(shop.engine, ORDER) == {one: 100.0, two: 0.0}
 
 
-def test_an_orders_percent_comes_from_the_database_and_the_snapshots(emitters, redis_url, client, shop):
-    one, two, three = shop.task_ids
-    shop.move(one, "completed")
+def test_an_orders_percent_comes_from_the_database_and_the_snapshots(
+    emitters, redis_url, client, shop, task_ids, migrated_url
+):
+    one, two, three = task_ids
+    shop.carry_out(one)
     publications.publish(client, task_progress(two), {"percent": 80, "currentFile": "b", "timestamp": 1})
 
-    emitters(redis_url, database_url=shop.url).emit_progress(three, shop.order_id, 30, "c", None)
+    emitters(redis_url, database_url=migrated_url).emit_progress(three, ORDER, 30, "c", None)
 
-    eventually(lambda: last(client, order_progress(shop.order_id)), "the order's progress")
-    assert last(client, order_progress(shop.order_id))["percent"] == 70
+    eventually(lambda: last(client, order_progress(ORDER)), "the order's progress")
+    assert last(client, order_progress(ORDER))["percent"] == 70
 
 
-def test_a_failure_is_stored_and_published(emitters, redis_url, client, shop):
-    task_id = shop.task_ids[0]
-    shop.move(task_id, "downloading")
-    emitter = emitters(redis_url, database_url=shop.url)
+def test_a_failure_is_stored_and_published(emitters, redis_url, client, shop, task_ids, migrated_url):
+    task_id = task_ids[0]
+    shop.start(shop.claimed(task_id))
+    emitter = emitters(redis_url, database_url=migrated_url)
 
     try:
         fail("the network is down")
     except ConnectionError as error:
-        emitter.report_failure(task_id, shop.order_id, error)
+        emitter.report_failure(task_id, ORDER, error)
 
-    (row,) = shop.query(select(download_tasks).where(download_tasks.c.id == task_id))
-    assert (row.status, row.error_type) == ("failed", "NETWORK")
-    assert "the network is down" in row.error_log
-    events = shop.query(select(order_audit_logs).where(order_audit_logs.c.event_type == "download_failed"))
-    assert [(event.task_id, event.severity, event.source) for event in events] == [
-        (task_id, "error", "orderctl_worker")
-    ]
-    assert "in fail" in events[0].details["stack_trace"]
+    task = shop.task(task_id)
+    assert (task.status, task.error_type) == ("failed", "NETWORK")
+    assert "the network is down" in task.error_log
+    event = shop.event(ORDER, "download_failed")
+    assert (event.task_id, event.severity, event.source) == (task_id, "error", "orderctl_worker")
+    assert "in fail" in event.details["stack_trace"]
     said, status = last(client, task_progress(task_id)), last(client, task_status(task_id))
     assert (said["percent"], said["currentFile"]) == (0, "Failed: the network is down")
     assert (status["newStatus"], status["previousStatus"]) == ("failed", "downloading")
     assert (status["error"], status["errorType"]) == ("the network is down", "NETWORK")
 
 
-def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop):
-    emitter = emitters(redis_url, database_url=shop.url)
+def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop, task_ids, migrated_url):
+    emitter = emitters(redis_url, database_url=migrated_url)
 
-    for task_id in shop.task_ids:
-        emitter.report_failure(task_id, shop.order_id, OSError(28, "No space left on device"))
+    for task_id in task_ids:
+        emitter.report_failure(task_id, ORDER, OSError(28, "No space left on device"))
 
-    assert last(client, order_status(shop.order_id))["newStatus"] == "failed"
-    entries = shop.query(select(outbox))
-    kinds = [row.kind for row in entries if (row.due_at - row.created_at).total_seconds() < 60]
+    assert last(client, order_status(ORDER))["newStatus"] == "failed"
+    kinds = [row.kind for row in shop.outbox() if (row.due_at - row.created_at).total_seconds() < 60]
     # The second alert of its kind is due at the end of the hour.
     assert (kinds.count("alert"), kinds.count("completion")) == (1, 1)
 
 
-def test_a_failure_of_a_task_that_has_ended_changes_nothing(emitters, redis_url, client, shop):
-    task_id = shop.task_ids[0]
-    shop.move(task_id, "completed")
+def test_a_failure_of_a_task_that_has_ended_changes_nothing(
+    emitters, redis_url, client, shop, task_ids, migrated_url
+):
+    task_id = task_ids[0]
+    shop.carry_out(task_id)
 
-    emitters(redis_url, database_url=shop.url).report_failure(task_id, shop.order_id, ValueError("late"))
+    emitters(redis_url, database_url=migrated_url).report_failure(task_id, ORDER, ValueError("late"))
 
-    assert shop.query(select(download_tasks.c.status).where(download_tasks.c.id == task_id)) == [
-        ("completed",)
-    ]
+    assert shop.task(task_id).status == "completed"
     assert last(client, task_progress(task_id)) is None
 
 
-def test_a_failure_is_stored_when_redis_is_dead(emitters, shop):
-    task_id = shop.task_ids[0]
+def test_a_failure_is_stored_when_redis_is_dead(emitters, shop, task_ids, migrated_url):
+    task_id = task_ids[0]
 
-    emitters(NOBODY, database_url=shop.url).report_failure(task_id, shop.order_id, ValueError("broken"))
+    emitters(NOBODY, database_url=migrated_url).report_failure(task_id, ORDER, ValueError("broken"))
 
-    assert shop.query(select(download_tasks.c.status).where(download_tasks.c.id == task_id)) == [("failed",)]
+    assert shop.task(task_id).status == "failed"
 
 
 def test_a_failure_that_cannot_be_stored_is_published_and_raised(emitters, redis_url, client):
@@ -531,6 +505,6 @@ def test_a_failure_that_cannot_be_stored_is_published_and_raised(emitters, redis
 
 
 @pytest.mark.databases("sqlite")
-def test_a_failure_of_no_task_is_said_so(emitters, redis_url, shop):
+def test_a_failure_of_no_task_is_said_so(emitters, redis_url, migrated_url):
     with pytest.raises(TaskNotFound):
-        emitters(redis_url, database_url=shop.url).report_failure(4711, shop.order_id, ValueError("broken"))
+        emitters(redis_url, database_url=migrated_url).report_failure(4711, ORDER, ValueError("broken"))

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 def lose(world: World, *codes: str) -> list[int]:
     """Add an order for each code, whose worker died after its claim an hour ago."""
-    tasks = [world.order(code, world.course())[0] for code in codes]
+    tasks = [world.shop.paid(code, [world.course()])[0] for code in codes]
     for task in tasks:
         world.play("horse", task, faults="task.claimed:kill")
     world.pass_time()
@@ -26,7 +26,7 @@ def lose(world: World, *codes: str) -> list[int]:
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
     return {
-        table.name: world.read(lambda c, t=table: [tuple(row) for row in c.execute(select(t))])
+        table.name: world.shop.read(lambda c, t=table: [tuple(row) for row in c.execute(select(t))])
         for table in TABLES
     }
 
@@ -49,7 +49,7 @@ def test_takes_a_lost_workers_task_back_once(world: World):
     after = everything(world)
     assert reconcile.recover(world.engine, world.client) == []
     assert everything(world) == after
-    assert world.task(task).status == "pending"
+    assert world.shop.task(task).status == "pending"
 
 
 def test_two_that_find_the_same_loss_mend_it_once(world: World):
@@ -78,7 +78,7 @@ def test_two_that_find_the_same_loss_mend_it_once(world: World):
     for engine in engines:
         engine.dispose()
     assert [finding.task_id for finding in found] == [task]
-    assert Counter(event.event_type for event in world.events(1))["task_recovered"] == 1
+    assert Counter(event.event_type for event in world.shop.events(1))["task_recovered"] == 1
 
 
 @pytest.mark.databases("mariadb", "mysql")
@@ -86,7 +86,7 @@ def test_an_order_that_somebody_holds_does_not_hold_up_the_others(world: World):
     held, free = lose(world, "DH1", "DH2")
     impatient = database.connect(world.database_url, lock_wait_seconds=1)
     with world.engine.begin() as connection:
-        orders.lock(connection, world.task(held).order_id)
+        orders.lock(connection, world.shop.task(held).order_id)
         found = reconcile.recover(impatient, world.client)
     impatient.dispose()
     assert {finding.task_id: finding.repaired for finding in found} == {held: False, free: True}
@@ -100,12 +100,12 @@ def test_a_keeper_takes_tasks_back_while_redis_is_away(world: World):
     [task] = lose(world, "DH1")
     world.redis_url = "redis://127.0.0.1:9/0"
     with world.playing("keep"):
-        eventually(lambda: world.task(task).status == "pending", "the task", 20)
+        eventually(lambda: world.shop.task(task).status == "pending", "the task", 20)
 
 
 @pytest.mark.databases("sqlite")
 def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.client.flushall()
     world.mend()
@@ -115,7 +115,7 @@ def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
 @pytest.mark.databases("sqlite")
 def test_a_worker_that_died_before_its_claim_is_noticed(world: World):
     """The hash that it left in Redis says that a worker was woken; no list of the queue has the job."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.play("worker", 1, faults="horse.forked:kill")
     world.client.hset(f"rq:job:task-{task}-0", "left", "behind")
@@ -125,13 +125,13 @@ def test_a_worker_that_died_before_its_claim_is_noticed(world: World):
 
 @pytest.mark.databases("sqlite")
 def test_a_database_that_is_away_when_a_job_starts_costs_nothing(world: World):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     gone = world.database_url + ".gone/none.db"
     world.play("horse", task, ORDERCTL_DATABASE_URL=gone, ORDERCTL_WORKER_LEASE_SECONDS="1")
-    assert world.task(task).attempt == 0
+    assert world.shop.task(task).attempt == 0
     world.mend()
     world.assert_well()
-    assert world.task(task).attempt == 1
+    assert world.shop.task(task).attempt == 1
 
 
 def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
@@ -149,12 +149,12 @@ def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
     assert (ended.kind, ended.repaired) == ("not-ended", True)
     assert reconcile.run(world.engine, client, world.settings, fix=True) == []
     client.close()
-    assert [event.event_type for event in world.events(1)].count("order_completed") == 1
+    assert [event.event_type for event in world.shop.events(1)].count("order_completed") == 1
 
 
 @pytest.mark.databases("sqlite")
 def test_check_tells_what_is_wrong_and_changes_nothing(world: World):
-    lost, _ = *lose(world, "DH1"), world.order("DH2", world.course())
+    lost, _ = *lose(world, "DH1"), world.shop.paid("DH2", [world.course()])
     before = everything(world), sorted(world.client.keys())
     done = orderctl(world, "reconcile", "--check", "-o", "json")
     assert (everything(world), sorted(world.client.keys())) == before

@@ -3,7 +3,7 @@
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import pytest
 
 from orderctl.cli.app import App
 from orderctl.cli.main import run
-from tests.cli.shop import Shop, opened
 from tests.script import SCRIPT
 from tests.servers.strict import complaints
+from tests.shop import Shop
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ def inside(capsys: pytest.CaptureFixture[str]) -> Program:
 
 
 @pytest.fixture
-def shop(migrated_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """A migrated database, an empty Redis, and settings with their URLs."""
+def shop(shop: Shop, migrated_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop with an empty Redis, and settings that name both stores."""
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", migrated_url)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
-    with opened(migrated_url) as made:
-        yield made
+    return shop

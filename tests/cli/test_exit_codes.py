@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cli.conftest import Ended, Program
-from tests.cli.shop import Shop
+from tests.shop import Shop
 
 NOWHERE = {
     "ORDERCTL_DATABASE_URL": "mysql://shop:geheim@127.0.0.1:1/shop",
@@ -117,7 +117,7 @@ def test_a_dead_database_is_69(command, inside: Program, monkeypatch):
 @sqlite
 @by_line("command", NEED_REDIS, ids=" ".join)
 def test_a_dead_redis_is_69(command, shop: Shop, inside: Program, monkeypatch):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", NOWHERE["ORDERCTL_REDIS_URL"])
 
     check(inside(*command), 69)

@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
-from orderctl import broker, publications, schema
+from orderctl import broker, publications
 from orderctl.channels import task_progress
 from orderctl.messages import TaskProgress
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -19,10 +18,8 @@ pytestmark = pytest.mark.databases("sqlite")
 @pytest.fixture
 def at_work(shop: Shop, redis_url: str) -> Shop:
     """An order whose first task is at 40 % and whose second has not started."""
-    shop.order("DH1", courses=2)
-    task, order = schema.download_tasks, schema.orders
-    shop.do(lambda c: c.execute(update(task).where(task.c.id == 1).values(status="downloading", attempt=1)))
-    shop.do(lambda c: c.execute(update(order).values(order_status="processing")))
+    shop.paid("DH1", 2)
+    shop.start(shop.claimed(1))
     with broker.brisk(redis_url) as client:
         publications.publish_progress(
             client, TaskProgress(1, 40.0, "01\x1b[2J.mp4", 2_000_000.0, 1000, 1, 1), 1, {}

@@ -4,8 +4,8 @@ import pytest
 
 from orderctl.cli.main import root
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
 from tests.cli.test_commands import every_command
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -33,20 +33,20 @@ def test_the_commands_that_take_a_selection():
 @pytest.mark.parametrize("path", BULK, ids=" ".join)
 @pytest.mark.parametrize("chosen", EMPTY, ids=" ".join)
 def test_an_empty_selection_is_refused_and_changes_nothing(path, chosen, shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
+    shop.paid("DH1", 3)
     shop.fail(1)
-    shop.complete(2)
-    before = [shop.task(task_id) for task_id in (1, 2, 3)], shop.find("DH1"), shop.events("DH1")
+    shop.carry_out(2)
+    before = [shop.task(task_id) for task_id in (1, 2, 3)], shop.order("DH1"), shop.events("DH1")
 
     ended = inside(*path, *chosen, "--yes")
 
     assert (ended.status, ended.out) == (2, "")
-    assert ([shop.task(task_id) for task_id in (1, 2, 3)], shop.find("DH1"), shop.events("DH1")) == before
+    assert ([shop.task(task_id) for task_id in (1, 2, 3)], shop.order("DH1"), shop.events("DH1")) == before
 
 
 @pytest.mark.parametrize("path", BULK, ids=" ".join)
 def test_no_ids_behind_the_options_say_so(path, shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     shop.fail(1)
 
     ended = inside(*path, "--yes", "--")

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import pytest
 
 from orderctl.terminal import table
-from tests.cli.shop import Shop
 from tests.script import SCRIPT
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -100,7 +100,7 @@ def on_terminal(*arguments: str, **env: str) -> Iterator[Terminal]:
 
 @pytest.mark.parametrize(("answer", "status", "after"), [("n", 1, "failed"), ("y", 0, "pending")])
 def test_a_bulk_asks_and_does_what_is_answered(answer, status, after, shop: Shop):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     shop.fail(1)
 
     with on_terminal("tasks", "retry", "--failed") as terminal:
@@ -114,7 +114,7 @@ def test_a_bulk_asks_and_does_what_is_answered(answer, status, after, shop: Shop
 
 
 def test_ctrl_c_at_the_question_changes_nothing(shop: Shop):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     shop.fail(1)
 
     with on_terminal("tasks", "retry", "--failed") as terminal:
@@ -126,9 +126,9 @@ def test_ctrl_c_at_the_question_changes_nothing(shop: Shop):
 
 
 def test_a_table_is_coloured_and_cut_to_the_terminal(shop: Shop):
-    shop.order("DH1", email="somebody-with-a-very-long-name@a-very-long-domain.example.com")
-    shop.order("DH2", courses=1)
-    shop.complete(3)
+    shop.paid("DH1", 2, email="somebody-with-a-very-long-name@a-very-long-domain.example.com")
+    shop.paid("DH2", 1)
+    shop.carry_out(3)
 
     with on_terminal(
         "orders", "list", "--fields", "order_code,order_status,user_email,total_amount"
@@ -142,18 +142,18 @@ def test_a_table_is_coloured_and_cut_to_the_terminal(shop: Shop):
 
 
 def test_no_color_is_respected(shop: Shop):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
 
     with on_terminal("orders", "list", NO_COLOR="1") as terminal:
         assert "\x1b" not in terminal.end()
 
 
 def test_a_watched_list_shows_what_changes_until_ctrl_c(shop: Shop):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
 
     with on_terminal("orders", "list", "--watch", "--fields", "order_code") as terminal:
         terminal.until("DH1")
-        shop.order("DH2")
+        shop.paid("DH2", 2)
         terminal.until("DH2")
         terminal.process.send_signal(signal.SIGINT)
         shown = terminal.end()

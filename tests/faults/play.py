@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
@@ -18,6 +17,7 @@ from sqlalchemy import Engine
 from orderctl import broker, database, payments, reconcile, tasks
 from orderctl.settings import Settings, load
 from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
+from tests.shop import AMOUNT
 
 
 def main(role: str, argument: str = "") -> None:
@@ -70,7 +70,7 @@ def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
 
 
 def _pay(_: Settings, engine: Engine, argument: str) -> None:
-    paid = payments.Payment(argument, Decimal(100), "ACB", f"T-{argument}")
+    paid = payments.Payment(argument, AMOUNT, "ACB", f"T-{argument}")
     database.transact(engine, lambda c: payments.receive(c, paid, actor="tester"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, event
 
 from orderctl import database, outbox, settings
 from orderctl.outbox import EntryKind
@@ -50,7 +50,7 @@ def test_a_mail_server_that_hangs_holds_up_no_webhook(world: World):
         with world.playing("couriers"):
             eventually(world.receiver.count, "the webhook")
             # The mail has not been postponed yet: the courier waits 20 s for the mail server.
-            assert [entry.last_error for entry in world.entries() if entry.kind == EntryKind.SUMMARY] == [
+            assert [entry.last_error for entry in world.shop.outbox() if entry.kind == EntryKind.SUMMARY] == [
                 None
             ]
 
@@ -83,7 +83,7 @@ def test_what_is_not_due_costs_no_write_lock(world: World):
 
 @pytest.mark.databases("mariadb", "mysql")
 def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
-    world.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "key", {"event": "x"}))
+    world.shop.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "key", {"event": "x"}))
     other = database.connect(world.database_url)
     overtaken = []
 
@@ -95,7 +95,7 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
                 outbox.postpone(connection, entry, "later", 60)
 
     event.listen(world.engine, "after_cursor_execute", overtake)
-    assert world.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)) == []
+    assert world.shop.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)) == []
     assert overtaken
     other.dispose()
 
@@ -103,7 +103,8 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
 @pytest.mark.databases("sqlite", "mariadb")
 def test_an_entry_that_cannot_be_sent_does_not_hold_up_the_rest(world: World):
     broken = [
-        world.transact(lambda c, n=n: outbox.put(c, EntryKind.SUMMARY, f"broken-{n}", {})) for n in range(30)
+        world.shop.transact(lambda c, n=n: outbox.put(c, EntryKind.SUMMARY, f"broken-{n}", {}))
+        for n in range(30)
     ]
     assert all(broken)
     _end(world)
@@ -112,18 +113,18 @@ def test_an_entry_that_cannot_be_sent_does_not_hold_up_the_rest(world: World):
 
 
 def test_completions_wait_for_redis_without_being_given_up(world: World):
-    world.transact(lambda c: outbox.put(c, EntryKind.COMPLETION, "key", {"orderId": 1}))
+    world.shop.transact(lambda c: outbox.put(c, EntryKind.COMPLETION, "key", {"orderId": 1}))
     with world.engine.begin() as connection:
         connection.execute(outbox.outbox.update().values(attempts=500))
     world.redis_url = "redis://127.0.0.1:9/0"
     world.play("courier")
-    [entry] = world.entries()
+    [entry] = world.shop.outbox()
     assert entry.sent_at is None
-    now = world.read(lambda c: c.execute(select(database.utc_now())).scalar_one())
+    now = world.shop.now()
     assert (entry.due_at - now).total_seconds() < 11
 
 
 def _end(world: World) -> None:
     """Add an order that has just ended; nothing has been sent yet."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     world.play("horse", task, faults="task.ended:kill")

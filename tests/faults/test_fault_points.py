@@ -66,17 +66,17 @@ def test_a_fault_comes_at_its_pass(capfd):
 
 @pytest.mark.parametrize("point", HORSE)
 def test_a_work_horse_may_die(world: World, point: str):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"{point}:kill").returncode == KILLED
     world.mend()
     world.assert_well()
-    assert world.find("DH1").order_status == "completed"
+    assert world.shop.order("DH1").order_status == "completed"
 
 
 @pytest.mark.parametrize("number", range(1, HORSE_COMMITS + 1))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_work_horse_may_die_at_each_commit(world: World, side: str, number: int):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
     world.mend()
     world.assert_well()
@@ -85,26 +85,26 @@ def test_a_work_horse_may_die_at_each_commit(world: World, side: str, number: in
 @pytest.mark.parametrize("number", range(1, FAILING_COMMITS + 1))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_work_horse_whose_task_fails_may_die_at_each_commit(world: World, side: str, number: int):
-    [task] = world.order("DH1", world.courses.url + "/missing.bin")
+    [task] = world.shop.paid("DH1", [world.courses.url + "/missing.bin"])
     assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
     world.mend()
     world.assert_well()
-    assert world.find("DH1").order_status == "failed"
+    assert world.shop.order("DH1").order_status == "failed"
 
 
 @pytest.mark.databases("sqlite")
 def test_the_commits_are_all_there_are(world: World):
     """Otherwise the tests above leave some out."""
-    good, bad = world.order("DH1", world.course(), world.courses.url + "/missing.bin")
+    good, bad = world.shop.paid("DH1", [world.course(), world.courses.url + "/missing.bin"])
     # The order ends with the second of them, so the first has three commits less.
     assert world.play("horse", good, faults=f"commit.after:kill@{HORSE_COMMITS - 3}").returncode == KILLED
     assert world.play("horse", bad, faults=f"commit.before:kill@{FAILING_COMMITS + 1}").returncode == 0
     world.mend()
     assert world.play("courier").returncode == 0
-    [again] = world.order("DH2", world.course())
+    [again] = world.shop.paid("DH2", [world.course()])
     assert world.play("horse", again, faults="task.ended:kill").returncode == KILLED
     assert world.play("courier", faults=f"commit.before:kill@{COURIER_COMMITS}").returncode == KILLED
-    [once_more] = world.order("DH3", world.course())
+    [once_more] = world.shop.paid("DH3", [world.course()])
     assert world.play("horse", once_more, faults="task.ended:kill").returncode == KILLED
     assert world.play("courier", faults=f"commit.before:kill@{COURIER_COMMITS + 1}").returncode == 0
 
@@ -113,7 +113,7 @@ def test_the_commits_are_all_there_are(world: World):
 @pytest.mark.parametrize("number", range(1, 8))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_work_horse_may_die_at_each_publication(world: World, side: str, number: int):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"publish.{side}:kill@{number}").returncode == KILLED
     world.mend()
     world.assert_well()
@@ -123,10 +123,10 @@ def test_a_work_horse_may_die_at_each_publication(world: World, side: str, numbe
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_lost_connection_costs_no_attempt(world: World, side: str, number: int):
     """After a lost answer it is unknown whether the commit happened."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     world.play("horse", task, faults=f"commit.{side}:lose@{number}")
-    assert [row.status for row in world.tasks()] == ["completed"]
-    assert [row.attempt for row in world.tasks()] == [1]
+    assert [row.status for row in world.shop.task_rows()] == ["completed"]
+    assert [row.attempt for row in world.shop.task_rows()] == [1]
     world.mend()
     world.assert_well()
 
@@ -134,9 +134,9 @@ def test_a_lost_connection_costs_no_attempt(world: World, side: str, number: int
 @pytest.mark.parametrize("number", range(1, FAILING_COMMITS + 1))
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_lost_connection_does_not_double_a_failure(world: World, side: str, number: int):
-    [task] = world.order("DH1", world.courses.url + "/missing.bin")
+    [task] = world.shop.paid("DH1", [world.courses.url + "/missing.bin"])
     world.play("horse", task, faults=f"commit.{side}:lose@{number}")
-    assert [(row.status, row.attempt) for row in world.tasks()] == [("failed", 1)]
+    assert [(row.status, row.attempt) for row in world.shop.task_rows()] == [("failed", 1)]
     world.mend()
     world.assert_well()
 
@@ -144,7 +144,7 @@ def test_a_lost_connection_does_not_double_a_failure(world: World, side: str, nu
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", WORKER)
 def test_a_worker_may_die(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.play("worker", 1, faults=f"{point}:kill")
     world.mend()
@@ -153,7 +153,7 @@ def test_a_worker_may_die(world: World, point: str):
 
 @pytest.mark.databases("sqlite")
 def test_a_worker_may_die_while_it_sets_a_job_aside(world: World):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     world.client.rpush("rq:queue:downloads", f"task-{task}-0")
     world.client.hset(f"rq:job:task-{task}-0", "data", b"\x80junk")
     assert world.play("worker", 1, faults="job.rejected:kill").returncode == KILLED
@@ -179,7 +179,7 @@ def test_a_courier_may_die_at_each_commit(world: World, side: str, number: int):
     _end(world)
     assert world.play("courier", faults=f"commit.{side}:kill@{number}").returncode == KILLED
     sent = len(world.post.letters)
-    noted = [entry.kind for entry in world.entries() if entry.sent_at]
+    noted = [entry.kind for entry in world.shop.outbox() if entry.sent_at]
     world.mend()
     assert world.faults() == []
     in_the_window = sent and "summary" not in noted
@@ -217,7 +217,7 @@ def test_in_the_window_of_a_webhook_the_second_post_has_the_same_key(world: Worl
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", KEEPER)
 def test_a_keeper_may_die_while_it_rings(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     assert world.play("keeper", faults=f"{point}:kill").returncode == KILLED
     world.mend()
     world.assert_well()
@@ -226,7 +226,7 @@ def test_a_keeper_may_die_while_it_rings(world: World, point: str):
 @pytest.mark.databases("sqlite")
 def test_a_keeper_may_die_while_it_rings_anew(world: World):
     """The job's hash exists, but no list contains it: its worker died before it could claim anything."""
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.client.delete("rq:queue:downloads")
     world.pass_time()
@@ -237,30 +237,30 @@ def test_a_keeper_may_die_while_it_rings_anew(world: World):
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_keeper_may_die_while_it_takes_a_task_back(world: World, side: str):
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults="task.claimed:kill").returncode == KILLED
     world.pass_time()
     assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
     world.mend()
     world.assert_well()
-    assert [event.event_type for event in world.events(1)].count("task_recovered") == 1
+    assert [event.event_type for event in world.shop.events(1)].count("task_recovered") == 1
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_keeper_may_die_while_it_gives_a_task_up(world: World, side: str):
-    world.add("DH1", world.course(), max_attempts=1)
-    world.pay("DH1")
+    world.shop.add("DH1", [world.course()], max_attempts=1)
+    world.shop.pay("DH1")
     assert world.play("horse", 1, faults="task.claimed:kill").returncode == KILLED
     world.pass_time()
     assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
     world.mend()
     world.assert_well()
-    assert (world.task(1).status, world.task(1).error_type) == ("failed", "WORKER_LOST")
+    assert (world.shop.task(1).status, world.shop.task(1).error_type) == ("failed", "WORKER_LOST")
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World, side: str):
-    world.add("DH1", world.course())
+    world.shop.add("DH1", [world.course()])
     assert world.play("pay", "DH1", faults=f"commit.{side}:kill").returncode == KILLED
     assert world.play("pay", "DH1").returncode == 0
     world.mend()
@@ -269,19 +269,19 @@ def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World,
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_whoever_cancels_a_task_may_die(world: World, side: str):
-    [task, _] = world.order("DH1", world.course(), world.course("/two"))
+    [task, _] = world.shop.paid("DH1", [world.course(), world.course("/two")])
     assert world.play("cancel", task, faults=f"commit.{side}:kill").returncode == KILLED
-    assert world.task(task).status == ("pending" if side == "before" else "cancelled")
+    assert world.shop.task(task).status == ("pending" if side == "before" else "cancelled")
     world.mend()
     world.assert_well()
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
-    [task] = world.order("DH1", world.courses.url + "/go/course.json")
+    [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     world.play("horse", task)
     world.mend()
-    assert world.task(task).status == "failed"
+    assert world.shop.task(task).status == "failed"
     world.course("/go")
     assert world.play("retry", task, faults=f"commit.{side}:kill").returncode == KILLED
     assert world.play("retry", task).returncode == 0
@@ -295,16 +295,16 @@ def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
 )
 def test_a_work_horse_may_meet_an_error(world: World, point: str):
     """A disk error ends the task as failed, to be retried by an admin; any other costs at most an attempt."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert "fault: raise" in world.play("horse", task, faults=f"{point}:raise").stderr
     world.mend()
     world.assert_well()
     if point.startswith(("handler.", "fsync.", "rename.")):
-        assert (world.task(task).status, world.task(task).error_type) == ("failed", "UNKNOWN")
+        assert (world.shop.task(task).status, world.shop.task(task).error_type) == ("failed", "UNKNOWN")
         assert world.play("retry", task).returncode == 0
         world.mend()
         world.assert_well(mails=2, completions=2)
-    assert world.find("DH1").order_status == "completed"
+    assert world.shop.order("DH1").order_status == "completed"
 
 
 @pytest.mark.databases("sqlite")
@@ -319,7 +319,7 @@ def test_a_courier_may_meet_an_error(world: World, point: str):
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", [*KEEPER, "doorbell.forgotten"])
 def test_a_keeper_may_meet_an_error(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     if point == "doorbell.forgotten":
         world.play("keeper")
         world.client.delete("rq:queue:downloads")
@@ -332,7 +332,7 @@ def test_a_keeper_may_meet_an_error(world: World, point: str):
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", WORKER)
 def test_a_worker_may_meet_an_error(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     assert "fault: raise" in world.play("worker", 1, faults=f"{point}:raise").stderr
     world.mend()
@@ -342,7 +342,7 @@ def test_a_worker_may_meet_an_error(world: World, point: str):
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", WORKER)
 def test_a_worker_may_hang(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     with world.hanging("worker", 1, point):
         world.mend()
@@ -353,11 +353,11 @@ def test_a_worker_may_hang(world: World, point: str):
 @pytest.mark.parametrize("point", [*HORSE, "commit.after", "publish.before", "publish.after"])
 def test_a_work_horse_may_hang(world: World, point: str):
     """Another worker takes the task over while the first still exists; test_leases has one that continues."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     with world.hanging("horse", task, point):
         world.mend()
     world.assert_well()
-    assert world.find("DH1").order_status == "completed"
+    assert world.shop.order("DH1").order_status == "completed"
 
 
 @pytest.mark.databases("sqlite")
@@ -372,7 +372,7 @@ def test_a_courier_may_hang(world: World, point: str):
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("point", KEEPER)
 def test_a_keeper_may_hang(world: World, point: str):
-    world.order("DH1", world.course())
+    world.shop.paid("DH1", [world.course()])
     with world.hanging("keeper", "", point):
         world.mend()
     world.assert_well()
@@ -380,5 +380,5 @@ def test_a_keeper_may_hang(world: World, point: str):
 
 def _end(world: World) -> None:
     """Add an order that has just ended; nothing has been sent yet."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults="task.ended:kill").returncode == KILLED

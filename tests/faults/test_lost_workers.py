@@ -40,19 +40,19 @@ def horses(pid: int) -> list[int]:
 def test_two_hosts_share_the_work(world: World):
     world.courses.rate = 60_000
     for number in range(6):
-        world.order(f"DH{number}", world.course(), world.course("/two"))
+        world.shop.paid(f"DH{number}", [world.course(), world.course("/two")])
     with host(world, "one", "--lease", "60"), host(world, "two", "--lease", "60"):
         eventually(world.settled, "the end of all orders")
     world.assert_well(mails=6, completions=6)
-    supervisors = Counter(task.worker.partition(".")[0] for task in world.tasks())
+    supervisors = Counter(task.worker.partition(".")[0] for task in world.shop.task_rows())
     assert len(supervisors) == 2
-    assert [task.attempt for task in world.tasks()] == [1] * 12
+    assert [task.attempt for task in world.shop.task_rows()] == [1] * 12
 
 
 def test_a_worker_that_wakes_after_its_lease_was_taken_over_writes_nothing(world: World):
     world.course()
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
-    [task] = world.order("DH1", world.courses.url + "/go/course.json")
+    [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with host(world, "one") as first:
         reached()
         part = world.downloads / "DH1" / str(task) / ".lesson.bin.part"
@@ -62,7 +62,7 @@ def test_a_worker_that_wakes_after_its_lease_was_taken_over_writes_nothing(world
         os.kill(sleeper, signal.SIGSTOP)
         os.kill(first, signal.SIGSTOP)  # a machine that sleeps, not only one process
         with host(world, "two"):
-            eventually(lambda: world.task(task).attempt == 2, "the takeover")
+            eventually(lambda: world.shop.task(task).attempt == 2, "the takeover")
             world.courses.release("/go/lesson.bin")
             eventually(world.settled, "the order's end")
             before = snapshot(world)
@@ -71,14 +71,16 @@ def test_a_worker_that_wakes_after_its_lease_was_taken_over_writes_nothing(world
             eventually(lambda: not children(worker), "the sleeper's end")
         assert snapshot(world) == before
     world.assert_well()
-    events = Counter((event.event_type, (event.details or {}).get("attempt")) for event in world.events(1))
+    events = Counter(
+        (event.event_type, (event.details or {}).get("attempt")) for event in world.shop.events(1)
+    )
     assert events["download_completed", 2] == 1
     assert events["download_completed", 1] == 0
 
 
 def snapshot(world: World) -> object:
-    rows = world.read(lambda c: [tuple(row) for row in c.execute(select(download_tasks))])
-    events = world.read(lambda c: c.execute(select(order_audit_logs.c.id)).all())
+    rows = world.shop.read(lambda c: [tuple(row) for row in c.execute(select(download_tasks))])
+    events = world.shop.read(lambda c: c.execute(select(order_audit_logs.c.id)).all())
     # It may remove its own part file, because it holds the lock on it.
     files = {path: path.stat().st_mtime_ns for path in world.downloads.rglob("*.*") if path.suffix != ".part"}
     return rows, events, files
@@ -86,7 +88,7 @@ def snapshot(world: World) -> object:
 
 def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: World):
     """The first transaction is held before its commit until the second waits for the order or passes it."""
-    claims = [claimed(world, task) for task in world.order("DH1", world.course(), world.course("/two"))]
+    claims = [claimed(world, task) for task in world.shop.paid("DH1", [world.course(), world.course("/two")])]
     engines = [database.connect(world.database_url) for _ in claims]
     both, gone_past = threading.Barrier(2), threading.Event()
     ended = []
@@ -112,16 +114,18 @@ def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: Wo
     for engine in engines:
         engine.dispose()
     assert [one is not None for one in ended].count(True) == 1
-    assert world.find("DH1").order_status == "completed"
-    assert [event.event_type for event in world.events(1)].count("order_completed") == 1
-    assert Counter(entry.kind for entry in world.entries()) == {"completion": 1, "summary": 1, "webhook": 1}
+    assert world.shop.order("DH1").order_status == "completed"
+    assert [event.event_type for event in world.shop.events(1)].count("order_completed") == 1
+    assert Counter(entry.kind for entry in world.shop.outbox()) == {
+        "completion": 1,
+        "summary": 1,
+        "webhook": 1,
+    }
 
 
 def claimed(world: World, task: int) -> leases.Claim:
-    claim = world.transact(lambda c: leases.claim(c, task, worker="worker", lease_seconds=60))
-    assert claim is not None
-    world.transact(lambda c: leases.enrolled(c, claim, title=None, details={}))
-    world.transact(lambda c: leases.started(c, claim))
+    claim = world.shop.claimed(task)
+    world.shop.start(claim)
     return claim
 
 
@@ -134,13 +138,13 @@ def test_a_lost_workers_task_runs_again_soon_after_its_lease(world: World):
     """``chaos.lost_worker`` measures it: the goal is two seconds; here the machine may be busy."""
     world.course()
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
-    [task] = world.order("DH1", world.courses.url + "/go/course.json")
+    [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with host(world, "one") as first:
         reached()
         [horse] = horses(first)
         os.kill(horse, signal.SIGKILL)
         killed = time.monotonic()
-        eventually(lambda: world.task(task).attempt == 2, "the second attempt")
+        eventually(lambda: world.shop.task(task).attempt == 2, "the second attempt")
         took = time.monotonic() - killed
         world.courses.release("/go/lesson.bin")
         eventually(world.settled, "the order's end")

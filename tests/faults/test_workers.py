@@ -17,7 +17,7 @@ pytestmark = pytest.mark.databases("sqlite")
 
 def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
     """RQ's own maintenance unpacks everything in its lists; here an entry is malformed."""
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     world.client.rpush("rq:queue:downloads:intermediate", "rubbish", f"task-{task}-0")
     world.client.zadd("rq:wip:downloads", {"rubbish:1": 1, "more": 1})
     for name in ("rubbish", "more"):
@@ -27,7 +27,7 @@ def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
     world.play("keeper")
     done = world.play("worker", 1)
     assert "unhandled exception" not in done.stderr
-    assert world.task(task).status == "completed"
+    assert world.shop.task(task).status == "completed"
 
 
 def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: World):
@@ -51,7 +51,7 @@ def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: 
     if busy:
         world.course("/go")
         reached = world.courses.hold("/go/lesson.bin", at=10_000)
-        world.order("DH1", world.courses.url + "/go/course.json")
+        world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with world.supervisor() as supervisor:
         if busy:
             reached()
@@ -63,7 +63,7 @@ def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: 
             world.courses.release("/go/lesson.bin")
         supervisor.wait(15)
     if busy:
-        assert world.task(1).status == "completed"
+        assert world.shop.task(1).status == "completed"
 
 
 def test_a_worker_stops_although_what_tells_it_so_was_swallowed(world: World):
@@ -76,7 +76,7 @@ def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
     """An orphaned work-horse would continue the download next to its successor."""
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
-    world.order("DH1", world.courses.url + "/go/course.json")
+    world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with world.supervisor() as supervisor:
         reached()
         family = descendants(supervisor.pid)
@@ -89,7 +89,7 @@ def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
 def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
-    world.order("DH1", world.courses.url + "/go/course.json")
+    world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with world.supervisor() as supervisor:
         reached()
         [worker] = [pid for pid in children(supervisor.pid) if children(pid)]
@@ -103,7 +103,7 @@ def test_a_lost_worker_s_task_is_run_again_by_its_own_supervisor(world: World):
     world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "5"
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
-    world.order("DH1", world.courses.url + "/go/course.json")
+    world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     with world.supervisor() as supervisor:
         reached()
         [worker] = [pid for pid in children(supervisor.pid) if children(pid)]
@@ -111,7 +111,7 @@ def test_a_lost_worker_s_task_is_run_again_by_its_own_supervisor(world: World):
         world.courses.release("/go/lesson.bin")
         eventually(world.settled, "the order's end")
     world.assert_well()
-    assert [event.event_type for event in world.events(1)].count("task_recovered") == 1
+    assert [event.event_type for event in world.shop.events(1)].count("task_recovered") == 1
 
 
 def descendants(pid: int) -> list[int]:

@@ -4,19 +4,17 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Engine, Row, select, update
 
-from orderctl import audit, broker, channels, database, orders, payments, reconcile, tasks
-from orderctl.orders import NewCourse, NewOrder, Order
+from orderctl import broker, channels, database, reconcile
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.settings import Settings, load
 from orderctl.states import ENDED_ORDER
@@ -25,12 +23,12 @@ from tests.faults.stage import Stage
 from tests.script import SCRIPT
 from tests.servers.course import CourseServer
 from tests.servers.strict import complaints
+from tests.shop import Shop
 from tests.waiting import eventually
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-AMOUNT = Decimal(100)
 SIZE = 30_000
 
 #: Events that occur once for an attempt, a task or a round of an order.
@@ -86,6 +84,10 @@ class World:
         return database.connect(self.database_url)
 
     @cached_property
+    def shop(self) -> Shop:
+        return Shop(self.engine, max_attempts=5)
+
+    @cached_property
     def client(self) -> redis.Redis:
         return broker.brisk(self.redis_url)
 
@@ -94,20 +96,6 @@ class World:
         self.client.close()
 
     # --- Actions
-
-    def order(self, code: str, *courses: str) -> list[int]:
-        """Add and pay an order; return its tasks' ids."""
-        self.add(code, *courses)
-        self.pay(code)
-        return [task.id for task in self.tasks(self.find(code).id)]
-
-    def add(self, code: str, *courses: str, max_attempts: int = 5) -> int:
-        new = NewOrder(code, f"{code}@example.com", AMOUNT, [NewCourse(url) for url in courses])
-        return self.transact(lambda c: orders.add(c, new, max_attempts=max_attempts, actor="tester"))
-
-    def pay(self, code: str) -> payments.PaymentResult:
-        payment = payments.Payment(code, AMOUNT, "ACB", f"T-{code}")
-        return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
 
     def course(self, path: str = "/go") -> str:
         return self.courses.add_course(path, {"lesson.bin": SIZE}, title="Go")
@@ -204,44 +192,12 @@ class World:
 
     # --- Queries
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
-        return database.transact(self.engine, work)
-
-    def read(self, query: Callable[[Connection], T]) -> T:
-        with database.reading(self.engine) as connection:
-            return query(connection)
-
-    def find(self, code: str) -> Order:
-        return self.read(lambda c: orders.find(c, code))
-
-    def tasks(self, order_id: int | None = None) -> list[Row[Any]]:
-        query = select(download_tasks).order_by(download_tasks.c.id)
-        if order_id is not None:
-            query = query.where(download_tasks.c.order_id == order_id)
-        return self.read(lambda c: list(c.execute(query)))
-
-    def bells(self, connection: Connection, code: str) -> list[tuple[int, int]]:
-        """Return the tasks for which ``orders pay`` sends doorbells, with their attempts."""
-        order = orders.find(connection, code)
-        return [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
-
-    def task(self, task_id: int) -> Row[Any]:
-        return next(row for row in self.tasks() if row.id == task_id)
-
-    def orders(self) -> list[Row[Any]]:
-        return self.read(lambda c: list(c.execute(select(orders.orders))))
-
-    def events(self, order_id: int) -> list[audit.Event]:
-        search = audit.Search(oldest_first=True)
-        return self.read(lambda c: audit.search(c, order_id, search, limit=100_000))
-
-    def entries(self) -> list[Row[Any]]:
-        return self.read(lambda c: list(c.execute(select(outbox).order_by(outbox.c.id))))
-
     def settled(self) -> bool:
         """Return whether every paid order has ended and everything has been sent."""
-        ended = all(row.order_status in ENDED_ORDER for row in self.orders() if row.payment_status == "paid")
-        return ended and all(entry.sent_at is not None for entry in self.entries())
+        ended = all(
+            row.order_status in ENDED_ORDER for row in self.shop.order_rows() if row.payment_status == "paid"
+        )
+        return ended and all(entry.sent_at is not None for entry in self.shop.outbox())
 
     # --- Checks
 
@@ -251,11 +207,15 @@ class World:
             f"{finding.kind}: {finding.text}"
             for finding in reconcile.check(self.engine, self.client, self.settings)
         ]
-        found += [f"order {row.order_code} is {row.order_status}" for row in self.orders() if not _ended(row)]
+        found += [
+            f"order {row.order_code} is {row.order_status}"
+            for row in self.shop.order_rows()
+            if not _ended(row)
+        ]
         found += self._doubled_events()
         found += [
             f"{entry.dedup_key} was not sent: {entry.last_error}"
-            for entry in self.entries()
+            for entry in self.shop.outbox()
             if not entry.sent_at
         ]
         found += self._files()
@@ -264,7 +224,7 @@ class World:
     def _doubled_events(self) -> list[str]:
         log = order_audit_logs.c
         columns = (log.order_id, log.task_id, log.event_type, log.details)
-        rows = self.read(lambda c: list(c.execute(select(*columns).where(log.event_type.in_(ONCE)))))
+        rows = self.shop.read(lambda c: list(c.execute(select(*columns).where(log.event_type.in_(ONCE)))))
         counted: Counter[tuple[Any, ...]] = Counter()
         for row in rows:
             details = row.details or {}
@@ -276,7 +236,7 @@ class World:
                 counted[
                     row.order_id, row.task_id, row.event_type, details.get("attempt") or details.get("kind")
                 ] += 1
-        rounds = {row.id: row.round + 1 for row in self.orders()}
+        rounds = {row.id: row.round + 1 for row in self.shop.order_rows()}
         return [
             f"{count} times {key}"
             for key, count in counted.items()
@@ -286,10 +246,10 @@ class World:
     def _files(self) -> list[str]:
         """Return completed tasks whose files differ from the server's, and unexpected files."""
         wrong = []
-        for task in self.tasks():
+        for task in self.shop.task_rows():
             if task.status != "completed":
                 continue
-            [code] = [row.order_code for row in self.orders() if row.id == task.order_id]
+            [code] = [row.order_code for row in self.shop.order_rows() if row.id == task.order_id]
             folder = self.downloads / code / str(task.id)
             path = task.course_url.removeprefix(self.courses.url).rpartition("/")[0]
             files = {

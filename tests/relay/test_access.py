@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 
 import jwt
 import pytest
@@ -15,7 +14,6 @@ import websockets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderctl import database
 from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
@@ -376,12 +374,6 @@ class TestGuardedRelay:
 
 
 class TestCustomer:
-    @pytest.fixture
-    def shop(self, migrated_url: str) -> Iterator[Shop]:
-        engine = database.connect(migrated_url)
-        yield Shop(engine)
-        engine.dispose()
-
     @pytest.fixture
     def relay(self, start_relay: StartRelay, migrated_url: str) -> RunningRelay:
         return start_relay(relay_token_secret=SECRET, database_url=migrated_url)

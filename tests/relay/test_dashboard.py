@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from orderctl import database, publications
+from orderctl import publications
 from orderctl.channels import order_complete, task_progress, task_status
 from tests.relay.conftest import SOON, RunningRelay, StartRelay, progress
 from tests.servers.availability import needed
@@ -90,13 +90,6 @@ def start_dashboard(command: list[str], modules: Path) -> Iterator[StartDashboar
     yield start
     for one in started:
         one.close()
-
-
-@pytest.fixture
-def shop(migrated_url: str) -> Iterator[Shop]:
-    engine = database.connect(migrated_url)
-    yield Shop(engine)
-    engine.dispose()
 
 
 @pytest.mark.databases("sqlite")

@@ -19,9 +19,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from sqlalchemy import func, select, update
 
-from orderctl import clock, database, failures, orders, outbox
-from orderctl.failures import Failure
-from orderctl.orders import NewCourse, NewOrder
+from orderctl import clock, database, orders, outbox
+from orderctl.orders import NewCourse
 from orderctl.outbox import EntryKind
 from orderctl.schema import download_tasks, order_audit_logs
 from orderctl.schema import outbox as outbox_table
@@ -29,9 +28,8 @@ from orderctl.settings import Mail, Notify
 from orderctl.states import ErrorType
 from orderctl.worker import courier
 from orderctl.worker.courier import SendReport
-from tests.faults.world import AMOUNT, World
+from tests.faults.world import World
 from tests.servers.process import free_port
-from tests.shop import Shop
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -110,23 +108,18 @@ def _send(world: World) -> SendReport:
     return courier.send_due(world.engine, world.client, world.settings)
 
 
-def _shop(world: World) -> Shop:
-    return Shop(world.engine)
-
-
 def _end(world: World, code: str = "DH1") -> int:
     """Add an order that has just completed; return its id."""
-    shop = _shop(world)
-    [task_id] = shop.paid(code)
-    shop.carry_out(task_id)
-    return shop.order(code).id
+    [task_id] = world.shop.paid(code)
+    world.shop.carry_out(task_id)
+    return world.shop.order(code).id
 
 
 def _due(world: World) -> None:
     """Let every pause end."""
     early = {"due_at": database.utc_now(-1)}
     unsent = outbox_table.update().where(outbox_table.c.sent_at.is_(None))
-    world.transact(lambda c: c.execute(unsent.values(early)))
+    world.shop.transact(lambda c: c.execute(unsent.values(early)))
 
 
 def test_summary_tells_the_customer_where_each_course_is(posted: World, office: Office) -> None:
@@ -134,18 +127,13 @@ def test_summary_tells_the_customer_where_each_course_is(posted: World, office: 
         NewCourse("http://courses.example/1", "Khóa học <b>1</b>"),
         NewCourse("http://courses.example/2"),
     ]
-    new = NewOrder("DH1", "customer@example.com", AMOUNT, courses)
-    posted.transact(lambda c: orders.add(c, new, max_attempts=1, actor="tester"))
-    posted.pay("DH1")
-    shop = _shop(posted)
-    good, bad = posted.tasks()
+    shop = posted.shop
+    good, bad = shop.tasks(shop.add("DH1", courses))
+    shop.pay("DH1")
     shop.carry_out(good.id)
     link = "https://files.example.com/DH1/1/"
-    posted.transact(lambda c: c.execute(download_tasks.update().values(drive_link=link)))
-    claim = shop.claimed(bad.id)
-    posted.transact(
-        lambda c: failures.fail(c, claim, Failure(ErrorType.UNKNOWN, "m", "f"), retry_transient=True)
-    )
+    posted.shop.transact(lambda c: c.execute(download_tasks.update().values(drive_link=link)))
+    shop.fail(bad.id, ErrorType.UNKNOWN)
 
     _send(posted)
 
@@ -172,13 +160,13 @@ def test_summary_mail_is_written_down_once(posted: World, office: Office) -> Non
         _send(posted)
 
     assert len(office.letters) == 1
-    event = _shop(posted).event(order_id, "email_sent")
+    event = posted.shop.event(order_id, "email_sent")
     assert (event.event_category, event.details["kind"]) == ("email", "summary")
 
 
 def test_nothing_in_an_order_can_add_a_header(posted: World, office: Office) -> None:
     order_id = _end(posted)
-    posted.transact(
+    posted.shop.transact(
         lambda c: c.execute(orders.orders.update().values(order_code="DH1\r\nBcc: x@example.com"))
     )
 
@@ -198,13 +186,13 @@ def test_server_that_drops_the_connection_after_data_gets_the_mail_again(
     for tries in (1, 2):
         assert any(":summary" in key for key in _send(posted).postponed)
         assert office.letters == []
-        assert [row.attempts for row in posted.entries() if row.kind == "summary"] == [tries]
+        assert [row.attempts for row in posted.shop.outbox() if row.kind == "summary"] == [tries]
         assert not any(":summary" in key for key in _send(posted).sent), "it is not due yet"
         _due(posted)
     _send(posted)
 
     assert len(office.letters) == 1
-    events = [event.event_type for event in posted.events(1)]
+    events = [event.event_type for event in posted.shop.events(1)]
     assert (events.count("email_sent"), events.count("email_failed")) == (1, 0)
 
 
@@ -219,7 +207,7 @@ def test_mail_that_a_rude_server_took_comes_again_under_the_same_id(posted: Worl
 
     first, second = office.letters
     assert first["Message-ID"] == second["Message-ID"]
-    assert [event.event_type for event in posted.events(1)].count("email_sent") == 1
+    assert [event.event_type for event in posted.shop.events(1)].count("email_sent") == 1
 
 
 def test_other_mails_have_other_ids(posted: World, office: Office) -> None:
@@ -237,7 +225,7 @@ def test_mail_waits_for_a_server_that_is_away(posted: World, office: Office) -> 
 
     _send(posted)
 
-    [entry] = [row for row in posted.entries() if row.kind == "summary"]
+    [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
     assert entry.sent_at is None
     assert "refused" in entry.last_error
     del posted.__dict__["settings"]
@@ -254,10 +242,10 @@ def test_recipient_that_does_not_exist_is_given_up_at_once(posted: World, office
     report = _send(posted)
 
     assert any(":summary" in key for key in report.dropped)
-    event = _shop(posted).event(order_id, "email_failed")
+    event = posted.shop.event(order_id, "email_failed")
     assert (event.severity, event.event_category) == ("error", "email")
     assert "no such user" in event.message
-    [entry] = [row for row in posted.entries() if row.kind == "summary"]
+    [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
     assert entry.sent_at is not None
 
 
@@ -276,12 +264,12 @@ def test_recipient_that_may_be_taken_later_is_tried_again(posted: World, office:
 
 def test_mail_is_given_up_after_a_day(posted: World, office: Office) -> None:
     order_id = _end(posted)
-    posted.transact(lambda c: c.execute(outbox_table.update().values(attempts=29)))
+    posted.shop.transact(lambda c: c.execute(outbox_table.update().values(attempts=29)))
     office.refuse = "451 4.3.0 try again"
 
     _send(posted)
 
-    assert _shop(posted).event(order_id, "email_failed").details["error"]
+    assert posted.shop.event(order_id, "email_failed").details["error"]
     _due(posted)
     assert _send(posted).sent == []
 
@@ -294,7 +282,7 @@ def test_password_is_not_sent_in_the_clear(posted: World) -> None:
 
         _send(posted)
 
-        [entry] = [row for row in posted.entries() if row.kind == "summary"]
+        [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
         assert "TLS" in entry.last_error
         assert "secret" not in entry.last_error
         assert (office.letters, office.logins) == ([], [])
@@ -306,18 +294,15 @@ def test_password_is_not_sent_in_the_clear(posted: World) -> None:
 
 
 def _fail(world: World, code: str) -> None:
-    shop = _shop(world)
-    [task_id] = shop.paid(code)
-    claim = shop.claimed(task_id)
-    failure = Failure(ErrorType.DISK_SPACE, "no space left", "f00d")
-    world.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True))
+    [task_id] = world.shop.paid(code)
+    world.shop.fail(task_id, ErrorType.DISK_SPACE, "no space left", fingerprint="f00d")
 
 
 def _write_and_ask_in_one_moment(world: World) -> None:
     """Give the failure and its alert the same time, as happens on a fast machine."""
     due_at = select(func.max(outbox_table.c.due_at)).where(outbox_table.c.kind == "alert").scalar_subquery()
     failed = order_audit_logs.c.event_type == "download_failed"
-    world.transact(lambda c: c.execute(update(order_audit_logs).where(failed).values(created_at=due_at)))
+    world.shop.transact(lambda c: c.execute(update(order_audit_logs).where(failed).values(created_at=due_at)))
 
 
 def _alerts(office: Office) -> list[str]:
@@ -353,7 +338,7 @@ def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> N
     _send(posted)
 
     assert [letter["To"] for letter in office.letters] == ["customer@example.com"]
-    assert all(row.sent_at is not None for row in posted.entries())
+    assert all(row.sent_at is not None for row in posted.shop.outbox())
 
 
 # --- Without settings
@@ -370,7 +355,7 @@ def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
             _fail(world, f"DX{number}")
             _send(world)
 
-    assert all(row.sent_at is not None for row in world.entries() if row.due_at <= _shop(world).now())
+    assert all(row.sent_at is not None for row in world.shop.outbox() if row.due_at <= world.shop.now())
     said = [record.getMessage() for record in caplog.records if "not configured" in record.getMessage()]
     assert len(said) == len(set(said))
     assert {text.partition(": ")[2] for text in said} == {
@@ -462,10 +447,10 @@ def test_webhook_is_tried_again_later_and_later(world: World, hook: Hook, status
     pauses = []
     for _ in range(4):
         _send(world)
-        [entry] = [row for row in world.entries() if row.kind == "webhook"]
+        [entry] = [row for row in world.shop.outbox() if row.kind == "webhook"]
         assert entry.sent_at is None
         assert str(status) in entry.last_error
-        pauses.append((entry.due_at - _shop(world).now()).total_seconds())
+        pauses.append((entry.due_at - world.shop.now()).total_seconds())
         _due(world)
     assert all(0.4 * 2**tries < pause <= 2**tries for tries, pause in enumerate(pauses, 1))
 
@@ -475,18 +460,18 @@ def test_webhook_is_tried_again_later_and_later(world: World, hook: Hook, status
     assert len(hook.requests) == 5
     assert len({headers["X-Orderctl-Delivery"] for headers, _ in hook.requests}) == 1
     assert len({body for _, body in hook.requests}) == 1
-    assert all(row.sent_at is not None for row in world.entries())
+    assert all(row.sent_at is not None for row in world.shop.outbox())
 
 
 def test_receiver_that_hangs_holds_up_no_download_and_no_mail(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         world.more["ORDERCTL_NOTIFY_WEBHOOK_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         for number in range(3):
-            world.add(f"DH{number}", world.course())
+            world.shop.add(f"DH{number}", [world.course()])
         with world.supervisor():
             began = clock.elapsed()
             for number in range(3):
-                world.pay(f"DH{number}")
+                world.shop.pay(f"DH{number}")
             eventually(lambda: len(world.post.letters) == 3, "the mails")
             eventually(lambda: sum(world.listener.completions().values()) == 3, "the messages")
             assert clock.elapsed() - began < 3 * 10, "a webhook alone waits 10 s"
@@ -511,7 +496,7 @@ def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
 
 
 def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) -> None:
-    world.transact(
+    world.shop.transact(
         lambda c: outbox.put(c, EntryKind.SUMMARY, "lost", {"orderId": 999, "status": "completed"})
     )
     _end(world)
@@ -524,7 +509,7 @@ def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) ->
 
 def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: World, hook: Hook) -> None:
     for number in range(5):
-        world.transact(
+        world.shop.transact(
             lambda c, number=number: outbox.put(c, EntryKind.WEBHOOK, f"k{number}", {"event": "x"})
         )
 
@@ -533,7 +518,7 @@ def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: Wor
     )
 
     assert report.sent == ["k0", "k1"]
-    left = [row for row in world.entries() if row.sent_at is None]
+    left = [row for row in world.shop.outbox() if row.sent_at is None]
     assert [(row.dedup_key, row.attempts, row.lease_token) for row in left] == [
         ("k2", 0, None),
         ("k3", 0, None),

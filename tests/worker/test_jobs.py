@@ -28,12 +28,12 @@ QUEUED: dict[Any, Any] = {
 
 
 def test_job_that_an_earlier_version_queued_is_carried_out(world: World) -> None:
-    [task] = world.order("DH1", world.course())
+    [task] = world.shop.paid("DH1", [world.course()])
     assert task == 1
     world.client.hset("rq:job:task-1-0", mapping=QUEUED)
     world.client.rpush("rq:queue:downloads", "task-1-0")
 
     world.play("worker", 1)
 
-    assert world.task(task).status == "completed"
+    assert world.shop.task(task).status == "completed"
     assert world.client.llen("orderctl:rejected-jobs") == 0

@@ -5,9 +5,8 @@ from collections import Counter
 
 import pytest
 
-from orderctl import listing, orders
-from orderctl.orders import NewCourse, NewOrder
-from tests.faults.world import AMOUNT, SIZE, World
+from orderctl import listing
+from tests.faults.world import SIZE, World
 from tests.script import SCRIPT
 from tests.servers.process import free_port
 from tests.waiting import eventually
@@ -17,11 +16,11 @@ def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
     courses = [world.course(f"/course{number}") for number in range(3)]
     codes = [f"DH{number}" for number in range(10)]
     for code in codes:
-        world.add(code, *courses)
+        world.shop.add(code, courses)
 
     with world.supervisor("--concurrency", "4"):
         for code in codes:
-            world.pay(code)
+            world.shop.pay(code)
         eventually(world.settled, "the end of all orders")
 
     world.assert_well(mails=10, completions=10)
@@ -35,29 +34,23 @@ def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
         "email_sent": 1,
     }
     for code in codes:
-        order = world.find(code)
+        order = world.shop.order(code)
         assert order.order_status == "completed"
-        assert Counter(event.event_type for event in world.events(order.id)) == each
-        for task in world.tasks(order.id):
+        assert Counter(event.event_type for event in world.shop.events(order.id)) == each
+        for task in world.shop.tasks(order.id):
             assert (task.status, task.attempt) == ("completed", 1)
-            assert [event.event_type for event in world.events(order.id) if event.task_id == task.id] == [
+            assert [
+                event.event_type for event in world.shop.events(order.id) if event.task_id == task.id
+            ] == [
                 "task_created",
                 "enrollment_success",
                 "download_started",
                 "download_completed",
             ]
-    stats = world.read(lambda c: listing.stats(c, exact=True))
+    stats = world.shop.read(lambda c: listing.stats(c, exact=True))
     assert (stats.orders["completed"], sum(stats.orders.values())) == (10, 10)
     assert (stats.tasks["completed"], sum(stats.tasks.values())) == (30, 30)
     assert Counter(body["event"] for _, body in world.receiver.posts) == {"order_completed": 10}
-
-
-def _add(world: World, code: str, *urls: str) -> list[int]:
-    """Add a paid order whose tasks have one attempt only; return their ids."""
-    new = NewOrder(code, "customer@example.com", AMOUNT, [NewCourse(url) for url in urls])
-    order_id = world.transact(lambda c: orders.add(c, new, max_attempts=1, actor="tester"))
-    world.pay(code)
-    return [task.id for task in world.tasks(order_id)]
 
 
 def _wrong_checksum(world: World) -> str:
@@ -73,20 +66,20 @@ def test_each_failure_is_told_everywhere_with_its_type(world: World) -> None:
         f"http://127.0.0.1:{free_port()}/course": ("NETWORK", "onnect"),
         _wrong_checksum(world): ("UNKNOWN", "SHA-256"),
     }
-    task_ids = _add(world, "DH1", *urls)
+    task_ids = world.shop.paid("DH1", list(urls), max_attempts=1)
 
     with world.supervisor("--concurrency", "2"):
         eventually(world.settled, "the order's end")
 
-    order = world.find("DH1")
+    order = world.shop.order("DH1")
     assert (order.order_status, order.failed_tasks) == ("failed", 3)
     for task_id, (error_type, words) in zip(task_ids, urls.values(), strict=True):
-        task = world.task(task_id)
+        task = world.shop.task(task_id)
         assert (task.status, task.error_type) == ("failed", error_type)
         assert words in task.error_log
         [event] = [
             event
-            for event in world.events(order.id)
+            for event in world.shop.events(order.id)
             if (event.task_id, event.event_type) == (task_id, "download_failed")
         ]
         assert (event.severity, event.new_status) == ("error", "failed")
@@ -108,11 +101,11 @@ def test_each_failure_is_told_everywhere_with_its_type(world: World) -> None:
 def test_retry_after_mending_completes_the_order_once(world: World) -> None:
     good, lost = world.course("/good"), world.course("/lost")
     world.courses.fail("/lost/lesson.bin", 404)
-    _, failed = _add(world, "DH1", good, lost)
+    _, failed = world.shop.paid("DH1", [good, lost], max_attempts=1)
 
     with world.supervisor("--concurrency", "2"):
         eventually(world.settled, "the order's first end")
-        assert world.find("DH1").order_status == "failed"
+        assert world.shop.order("DH1").order_status == "failed"
         world.courses.mend("/lost/lesson.bin")
         subprocess.run(
             [str(SCRIPT), "tasks", "retry", str(failed)],
@@ -120,21 +113,21 @@ def test_retry_after_mending_completes_the_order_once(world: World) -> None:
             check=True,
             capture_output=True,
         )
-        eventually(lambda: world.find("DH1").order_status == "completed", "the order's second end")
+        eventually(lambda: world.shop.order("DH1").order_status == "completed", "the order's second end")
         eventually(world.settled, "the last mail")
 
-    order = world.find("DH1")
+    order = world.shop.order("DH1")
     assert (order.order_status, order.round) == ("completed", 1)
-    counts = Counter(event.event_type for event in world.events(order.id))
+    counts = Counter(event.event_type for event in world.shop.events(order.id))
     assert (counts["order_failed"], counts["order_completed"]) == (1, 1)
     assert (counts["download_failed"], counts["download_completed"]) == (1, 2)
-    assert world.task(failed).attempt == 2
+    assert world.shop.task(failed).attempt == 2
     world.assert_well(mails=2, completions=2)
 
 
 @pytest.mark.databases("sqlite")
 def test_task_of_the_shop_is_left_alone_unless_all_are_taken(world: World) -> None:
-    [ours] = world.order("DH1", world.course("/ours"))
+    [ours] = world.shop.paid("DH1", [world.course("/ours")])
     with world.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH2', 'a@b.c', 'paid')"
@@ -144,9 +137,9 @@ def test_task_of_the_shop_is_left_alone_unless_all_are_taken(world: World) -> No
         )
 
     assert world.play("supervisor").returncode == 0
-    theirs = world.tasks(2)[0]
-    assert (world.task(ours).status, theirs.status, theirs.attempt) == ("completed", "pending", 0)
+    theirs = world.shop.tasks(2)[0]
+    assert (world.shop.task(ours).status, theirs.status, theirs.attempt) == ("completed", "pending", 0)
 
     assert world.play("supervisor", ORDERCTL_WORKER_TAKE="all").returncode == 0
-    assert world.tasks(2)[0].status == "completed"
-    assert world.find("DH2").order_status == "completed"
+    assert world.shop.tasks(2)[0].status == "completed"
+    assert world.shop.order("DH2").order_status == "completed"

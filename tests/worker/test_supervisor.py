@@ -33,7 +33,7 @@ def _held(world: World, path: str = "/go") -> tuple[str, Any]:
 
 
 def _status(world: World, task_id: int) -> str:
-    return world.task(task_id).status
+    return world.shop.task(task_id).status
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def _idle(world: World, *options: str, **more: str) -> Iterator[Process]:
 
 
 def _name(world: World, process: Process) -> str | None:
-    found = world.read(lambda c: fleet.find_all(c, world.client))
+    found = world.shop.read(lambda c: fleet.find_all(c, world.client))
     return next((one.name for one in found if one.pid == process.pid), None)
 
 
@@ -62,7 +62,7 @@ def _wait_for_rounds(world: World) -> None:
 
 def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World) -> None:
     url, reached = _held(world)
-    first, second = world.order("DH1", url, world.course("/next"))
+    first, second = world.shop.paid("DH1", [url, world.course("/next")])
 
     with world.supervisor() as process:
         reached()
@@ -73,7 +73,7 @@ def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World
         assert process.wait(30) == 0
 
     assert (_status(world, first), _status(world, second)) == ("completed", "pending")
-    assert world.task(second).attempt == 0
+    assert world.shop.task(second).attempt == 0
 
 
 @pytest.mark.databases("sqlite", "mariadb")
@@ -82,7 +82,7 @@ def test_download_that_does_not_finish_is_given_to_another_at_once(world: World,
     """The lease is an hour long: the other worker does not wait for its end."""
     world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
     url, reached = _held(world)
-    [task] = world.order("DH1", url)
+    [task] = world.shop.paid("DH1", [url])
     drain = "1" if how == "timeout" else "600"
 
     with _idle(world, "--drain-timeout", drain) as process:
@@ -93,14 +93,14 @@ def test_download_that_does_not_finish_is_given_to_another_at_once(world: World,
                 eventually(lambda: "draining" in (world.state / "supervisor.log").read_text(), "the drain")
                 process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-            eventually(lambda: world.task(task).attempt == 2, "the other's claim")
+            eventually(lambda: world.shop.task(task).attempt == 2, "the other's claim")
             world.courses.release("/go/lesson.bin")
             eventually(world.settled, "the order's end")
-            assert world.task(task).worker.startswith(_name(world, other) or "?")
+            assert world.shop.task(task).worker.startswith(_name(world, other) or "?")
 
-    released = [event for event in world.events(1) if event.event_type == "task_released"]
+    released = [event for event in world.shop.events(1) if event.event_type == "task_released"]
     assert [event.details["attempt"] for event in released] == [1]
-    assert world.task(task).max_attempts == 6  # the returned attempt does not count
+    assert world.shop.task(task).max_attempts == 6  # the returned attempt does not count
     world.assert_well()
 
 
@@ -108,7 +108,7 @@ def test_second_sigterm_is_heard_by_a_worker_that_slept_through_the_first(world:
     """A process that does not run gets two signals of the same kind as one."""
     world.more["ORDERCTL_WORKER_LEASE_SECONDS"] = "3600"
     url, reached = _held(world)
-    [task] = world.order("DH1", url)
+    [task] = world.shop.paid("DH1", [url])
     log = world.state / "supervisor.log"
 
     with _idle(world, "--drain-timeout", "600") as process:
@@ -123,7 +123,7 @@ def test_second_sigterm_is_heard_by_a_worker_that_slept_through_the_first(world:
             os.kill(child, signal.SIGCONT)
         assert process.wait(30) == 0
 
-    assert (_status(world, task), world.task(task).lease_token) == ("pending", None)
+    assert (_status(world, task), world.shop.task_row(task).lease_token) == ("pending", None)
 
 
 def test_ctrl_c_drains_as_well(world: World) -> None:
@@ -133,7 +133,7 @@ def test_ctrl_c_drains_as_well(world: World) -> None:
 
 
 def test_burst_does_what_is_due_and_ends(world: World) -> None:
-    tasks = world.order("DH1", *(world.course(f"/{number}") for number in range(4)))
+    tasks = world.shop.paid("DH1", [world.course(f"/{number}") for number in range(4)])
 
     with world.supervisor("--burst", "--concurrency", "2") as process:
         assert process.wait(60) == 0
@@ -154,7 +154,7 @@ def test_children_that_end_are_replaced(world: World) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM):
             os.kill(children(process.pid)[0], number)
             eventually(lambda: len(children(process.pid)) == 4, "its successor")
-        [task] = world.order("DH1", world.course())
+        [task] = world.shop.paid("DH1", [world.course()])
         eventually(world.settled, "the order's end")
         assert _status(world, task) == "completed"
 
@@ -183,11 +183,11 @@ def test_whoever_dies_young_is_started_again_later_and_later(monkeypatch: pytest
 def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:
     with _idle(world):
         fleet.pause(world.client, "downloads")
-        [task] = world.order("DH1", world.course())
+        [task] = world.shop.paid("DH1", [world.course()])
         subprocess.run([SCRIPT, "reconcile"], env=world.environment, check=True, capture_output=True)
         eventually(lambda: world.client.llen("rq:queue:downloads"), "the doorbell")
         _wait_for_rounds(world)
-        assert (_status(world, task), world.task(task).attempt) == ("pending", 0)
+        assert (_status(world, task), world.shop.task(task).attempt) == ("pending", 0)
 
         assert fleet.resume(world.client, "downloads")
         eventually(world.settled, "the order's end")
@@ -197,7 +197,7 @@ def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:
 
 def test_pause_does_not_stop_what_runs(world: World) -> None:
     url, reached = _held(world)
-    [task] = world.order("DH1", url)
+    [task] = world.shop.paid("DH1", [url])
     with world.supervisor():
         reached()
         fleet.pause(world.client, "downloads")
@@ -220,17 +220,17 @@ def test_stop_key_ends_one_supervisor(world: World) -> None:
 
 def test_list_tells_who_is_at_what(world: World) -> None:
     url, reached = _held(world)
-    [task] = world.order("DH1", url)
+    [task] = world.shop.paid("DH1", [url])
     with _idle(world, "--concurrency", "2") as process:
         reached()
-        [found] = world.read(lambda c: fleet.find_all(c, world.client))
+        [found] = world.shop.read(lambda c: fleet.find_all(c, world.client))
         assert (found.alive, found.pid, found.tasks) == (True, process.pid, (task,))
         assert (found.queue, found.concurrency) == ("downloads", 2)
         process.kill()
         process.wait()
     world.client.delete(channels.supervisor(found.name))  # as if ten seconds had passed
 
-    [lost] = world.read(lambda c: fleet.find_all(c, world.client))
+    [lost] = world.shop.read(lambda c: fleet.find_all(c, world.client))
 
     assert (lost.name, lost.alive, lost.tasks) == (found.name, False, (task,))
 
@@ -240,8 +240,8 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
     touched = world.state / "touched"
     codes = [f"DH{number}" for number in range(20)]
     for code in codes:
-        world.order(code, *(world.course(f"/{code}-{number}") for number in range(5)))
-    [named] = world.order("DH-named", world.course("/named"))
+        world.shop.paid(code, [world.course(f"/{code}-{number}") for number in range(5)])
+    [named] = world.shop.paid("DH-named", [world.course("/named")])
     world.client.flushdb()
     _poison(world, touched, named)
 
@@ -251,13 +251,13 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
         eventually(lambda: world.client.llen("rq:queue:downloads") == 0, "an empty queue")
         assert set(children(process.pid)) == workers_before, (world.state / "supervisor.log").read_text()
 
-    assert {task.status for task in world.tasks()} == {"completed"}
-    assert len(world.tasks()) == 101
+    assert {task.status for task in world.shop.task_rows()} == {"completed"}
+    assert len(world.shop.task_rows()) == 101
     assert not touched.exists()
     aside = allowlist.rejected(world.client)
     assert len(aside) == POISON
     assert len({job.job_id for job in aside}) == POISON
-    audited = [event for event in world.events(21) if event.event_type == "job_rejected"]
+    audited = [event for event in world.shop.events(21) if event.event_type == "job_rejected"]
     assert audited
     assert {(event.event_category, event.severity, event.task_id) for event in audited} == {
         ("security", "warning", named)
@@ -287,7 +287,7 @@ def _poison(world: World, touched: Path, named: int) -> None:
     as_json = Queue("downloads", connection=client, serializer=JSONSerializer)
     as_pickle = Queue("downloads", connection=client, serializer=DefaultSerializer)
     shell = f"touch {touched}"
-    tasks = [task.id for task in world.tasks() if task.id != named]
+    tasks = [task.id for task in world.shop.task_rows() if task.id != named]
 
     def ring(count: int) -> None:
         doorbell.ring(client, "downloads", [(tasks.pop(0), 0) for _ in range(count)])
@@ -325,7 +325,8 @@ RUBBISH: list[dict[str, bytes]] = [
 
 def test_python_has_nothing_to_complain_of(world: World):
     """A download, a failure and an end by SIGTERM, in Python's development mode."""
-    done, failed = world.order("D1", world.course()), world.order("D2", f"{world.courses.url}/nothing")
+    done = world.shop.paid("D1", [world.course()])
+    failed = world.shop.paid("D2", [f"{world.courses.url}/nothing"])
     log = world.state / "strict.log"
 
     with world.supervisor(log=log, **DEVELOPMENT):

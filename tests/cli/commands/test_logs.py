@@ -11,8 +11,8 @@ import pytest
 from orderctl.cli import log_reader
 from orderctl.states import Severity
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
 from tests.script import SCRIPT
+from tests.shop import Shop
 
 ONE_KIND = pytest.mark.databases("sqlite")
 
@@ -25,10 +25,11 @@ def messages(ended) -> list[str]:
 @pytest.fixture
 def busy(shop: Shop) -> Shop:
     """An order with ten events after those of its creation and payment."""
-    order_id = shop.order("DH1", courses=1)
+    [task_id] = shop.paid("DH1", titled=True)
     for number in range(10):
         severity = list(Severity)[number % 5]
-        shop.event(order_id, f"event {number}", severity, task_id=1 if number % 2 else None)
+        of = task_id if number % 2 else None
+        shop.record(1, "test_event", severity, message=f"event {number}", task_id=of)
     return shop
 
 
@@ -71,9 +72,9 @@ def test_events_are_chosen(options, numbers, busy: Shop, inside: Program):
 @ONE_KIND
 def test_more_events_than_a_page_come_all_and_once(shop: Shop, inside: Program, monkeypatch):
     monkeypatch.setattr("orderctl.cli.log_reader._PAGE", 3)
-    order_id = shop.order("DH1", courses=1)
+    shop.paid("DH1")
     for number in range(20):
-        shop.event(order_id, str(number))
+        shop.record(1, "test_event", message=str(number))
 
     expected = [str(number) for number in range(20)]
     assert messages(inside("logs", "show", "DH1", "-o", "jsonl", "--category", "system")) == expected
@@ -88,7 +89,7 @@ def test_a_cursor_file_goes_on_where_the_last_run_ended(busy: Shop, inside: Prog
 
     first = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
     again = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
-    busy.event(1, "new")
+    busy.record(1, "test_event", message="new")
     new = messages(inside("logs", "show", "DH1", "-o", "jsonl", "--cursor-file", str(file)))
 
     assert (len(first), again, new) == (12, [], ["new"])
@@ -110,9 +111,9 @@ def test_following_shows_what_comes(busy: Shop, tmp_path):
     process = following("-o", "jsonl", "-n", "1", "--cursor-file", str(file))
     try:
         assert json.loads(process.stdout.readline())["message"] == "event 9"
-        busy.event(1, "later")
+        busy.record(1, "test_event", message="later")
         assert json.loads(process.stdout.readline())["message"] == "later"
-        busy.event(1, "last")
+        busy.record(1, "test_event", message="last")
         assert json.loads(process.stdout.readline())["message"] == "last"
     finally:
         process.send_signal(signal.SIGINT)
@@ -142,7 +143,7 @@ def test_following_writes_lines_for_people_and_ends_with_its_reader(busy: Shop):
     line = process.stdout.readline()
     process.stdout.close()
     for number in range(100):
-        busy.event(1, f"more {number}")
+        busy.record(1, "test_event", message=f"more {number}")
         if process.poll() is not None:
             break
         time.sleep(0.1)
@@ -161,8 +162,8 @@ def test_what_does_not_go_together_is_refused(options, busy: Shop, inside: Progr
 
 
 def test_errors_are_those_of_paid_orders_newest_first(busy: Shop, inside: Program):
-    unpaid = busy.order("DH2", courses=1, paid=False)
-    busy.event(unpaid, "nobody paid for it", Severity.ERROR)
+    unpaid = busy.add("DH2", 1)
+    busy.record(unpaid, "test_event", Severity.ERROR, message="nobody paid for it")
 
     rows = json.loads(inside("logs", "errors", "-o", "json").out)
 

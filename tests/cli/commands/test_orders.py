@@ -10,7 +10,7 @@ import redis
 from orderctl.cli.conditions import Condition
 from orderctl.errors import InvalidInput
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
+from tests.shop import Shop
 
 URL = "https://example.com/a.zip"
 ONE_KIND = pytest.mark.databases("sqlite")
@@ -55,8 +55,8 @@ def test_an_order_is_added_paid_and_shown(shop: Shop, inside: Program, redis_url
 
 
 def test_the_list_has_the_promised_keys_and_is_quiet(shop: Shop, inside: Program):
-    shop.order("DH1", paid=False)
-    shop.order("DH2")
+    shop.add("DH1", 2)
+    shop.paid("DH2", 2)
 
     ended = inside("orders", "list", "-o", "json")
 
@@ -73,7 +73,7 @@ def test_the_list_has_the_promised_keys_and_is_quiet(shop: Shop, inside: Program
 @ONE_KIND
 def test_pages_follow_their_cursor(shop: Shop, inside: Program):
     for number in range(5):
-        shop.order(f"DH{number}", courses=1)
+        shop.paid(f"DH{number}", 1)
 
     seen, after = [], []
     while True:
@@ -88,9 +88,9 @@ def test_pages_follow_their_cursor(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_the_list_is_narrowed(shop: Shop, inside: Program):
-    shop.order("NEW", paid=False)
-    shop.order("DONE", courses=1, email="else@b.vn")
-    shop.complete(3)
+    shop.add("NEW", 2)
+    shop.paid("DONE", 1, email="else@b.vn")
+    shop.carry_out(3)
 
     def names(*options: str) -> list[str]:
         return inside("orders", "list", "-o", "name", *options).out.split()
@@ -113,21 +113,21 @@ def test_watching_needs_a_terminal(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_the_hierarchy_is_drawn(shop: Shop, inside: Program):
-    shop.order("DH1")
-    shop.fail(2, log="evil \x1b[2J log")
+    shop.paid("DH1", 2, titled=True)
+    shop.fail(2, message="evil \x1b[2J log")
 
     out = inside("orders", "show", "DH1").out
 
-    assert out.startswith("DH1  pending  paid  300,000  a@b.vn  0 of 2 tasks (0 %)")
+    assert out.startswith("DH1  processing  paid  300,000  customer@example.com  0 of 2 tasks (0 %)")
     assert "├─ task 1  pending  Course 1\n│  └─ " in out
-    assert "├─ task 2  failed  Course 2  attempt 3 of 3\n│  NETWORK: evil \\x1b[2J log\n" in out
+    assert "├─ task 2  failed  Course 2  attempt 1 of 3\n│  NETWORK: evil \\x1b[2J log\n" in out
     assert out.splitlines()[-1].startswith("└─ ")
     assert "payment_received" in out.splitlines()[-1]
 
 
 @ONE_KIND
 def test_the_timeline_has_the_events_oldest_first(shop: Shop, inside: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
 
     lines = inside(
         "orders", "show", "DH1", "--timeline", "-o", "csv", "--fields", "event_type"
@@ -138,17 +138,17 @@ def test_the_timeline_has_the_events_oldest_first(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_an_order_is_found_by_code_before_id(shop: Shop, inside: Program):
-    shop.order("2")
-    shop.order("DH2")
+    shop.paid("2", 2)
+    shop.paid("DH2", 2)
 
     assert json.loads(inside("orders", "show", "2", "-o", "json").out)["order_code"] == "2"
     assert json.loads(inside("orders", "show", "1", "-o", "json").out)["order_code"] == "2"
 
 
 def test_stats_count(shop: Shop, inside: Program):
-    shop.order("DH1")
-    shop.order("DH2", courses=1)
-    shop.complete(3)
+    shop.paid("DH1", 2)
+    shop.paid("DH2", 1)
+    shop.carry_out(3)
 
     counted = json.loads(inside("orders", "stats", "-o", "json").out)
     exact = json.loads(inside("orders", "stats", "--exact", "-o", "json").out)
@@ -173,7 +173,7 @@ def test_stats_count(shop: Shop, inside: Program):
     [("pending>0", 1), ("pending > 1", 0), ("tasks.total==2", 1), ("Failed>=1", 0), ("total!=1", 0)],
 )
 def test_stats_fail_if(condition, status, shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
 
     ended = inside("orders", "stats", "--fail-if", condition)
 
@@ -214,8 +214,8 @@ def test_a_count_that_stopped_at_its_limit_is_a_lower_bound():
 
 @ONE_KIND
 def test_waiting_ends_with_the_order(shop: Shop, inside: Program):
-    shop.order("DH1", courses=1)
-    threading.Timer(0.3, shop.complete, [1]).start()
+    shop.paid("DH1", 1)
+    threading.Timer(0.3, shop.carry_out, [1]).start()
 
     ended = inside("orders", "wait", "DH1", "--timeout", "20s", "-o", "json")
 
@@ -225,7 +225,7 @@ def test_waiting_ends_with_the_order(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_waiting_fails_times_out_or_succeeds(shop: Shop, inside: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
 
     assert inside("orders", "wait", "DH1", "--timeout", "0").status == 124
     assert inside("orders", "wait", "DH1", "--for", "pending,processing").status == 0
@@ -250,7 +250,7 @@ def test_orders_come_from_json_all_or_none(shop: Shop, orderctl: Program):
     clash = orderctl("orders", "add", "--json", "-", input=json.dumps([one | {"order_code": "J3"}, one]))
 
     assert (good.status, good.out) == (0, "J1\nJ2\n")
-    assert shop.find("J1").total_amount == Decimal("12.50")
+    assert shop.order("J1").total_amount == Decimal("12.50")
     assert [event.message for event in shop.events("J1")][1] == "Task created: T"
     assert clash.status == 4
     assert orderctl("orders", "show", "J3").status == 3
@@ -293,7 +293,7 @@ def test_wrong_orders_are_usage_errors(arguments, shop: Shop, inside: Program):
 
 
 def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Program):
-    shop.order("DH1", paid=False)
+    shop.add("DH1", 2)
     webhook = json.dumps({"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7})
 
     wrong = inside("orders", "pay", "DH1", "--amount", "1")
@@ -311,11 +311,11 @@ def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Progr
 
 @ONE_KIND
 def test_a_payment_counts_although_redis_is_away(shop: Shop, inside: Program, monkeypatch):
-    shop.order("DH1", paid=False)
+    shop.add("DH1", 2)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
 
     ended = inside("orders", "pay", "DH1", "--amount", "300000")
 
     assert ended.status == 0
     assert ended.err.startswith("warning: ")
-    assert shop.find("DH1").payment_status == "paid"
+    assert shop.order("DH1").payment_status == "paid"

@@ -6,13 +6,13 @@ import pytest
 
 from orderctl import broker
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
 
 def test_check_lists_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: str, inside: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
 
     first = inside("reconcile", "--check", "-o", "json")
     second = inside("reconcile", "--check", "-o", "json")
@@ -27,7 +27,7 @@ def test_check_lists_what_is_wrong_and_changes_nothing(shop: Shop, redis_url: st
 
 
 def test_reconcile_repairs_and_then_finds_nothing(shop: Shop, inside: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
 
     first = inside("reconcile", "-o", "json")
     second = inside("reconcile", "-o", "json")
@@ -45,7 +45,7 @@ def test_quiet_reconcile_prints_nothing_when_nothing_is_wrong(shop: Shop, inside
 
 
 def test_a_paid_order_without_tasks_is_a_finding(shop: Shop, inside: Program):
-    shop.order("DH1", courses=1, paid=True)
+    shop.paid("DH1", 1)
     with shop.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM order_audit_logs")
         connection.exec_driver_sql("DELETE FROM download_tasks")

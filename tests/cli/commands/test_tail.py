@@ -13,8 +13,8 @@ from orderctl.cli.commands.tail import line
 from orderctl.follow import End, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
 from tests.script import SCRIPT
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -26,8 +26,8 @@ def progress(percent: float, task_id: int = 1, file: str = "a.mp4") -> TaskProgr
 def test_the_end_of_a_finished_task_is_shown_at_once_and_without_redis(
     shop: Shop, inside: Program, monkeypatch
 ):
-    shop.order("DH1")
-    shop.complete(1)
+    shop.paid("DH1", 2)
+    shop.carry_out(1)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
 
     ended = inside("tail", "task", "1")
@@ -37,11 +37,11 @@ def test_the_end_of_a_finished_task_is_shown_at_once_and_without_redis(
 
 @pytest.mark.parametrize(("flag", "status"), [((), 0), (("--exit-status",), 1)])
 def test_a_failed_order_fails_the_command_only_when_asked(flag, status, shop: Shop, inside: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
     shop.fail(1)
-    shop.order("DH2", courses=2)
+    shop.paid("DH2", 2)
     shop.fail(2)
-    shop.complete(3)
+    shop.carry_out(3)
 
     assert inside("tail", "order", "DH2", *flag).status == status
 
@@ -76,7 +76,7 @@ def test_a_kind_that_is_not_drawn_is_still_shown():
 
 
 def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
     client = broker.brisk(redis_url)
     publications.publish_progress(client, progress(10), 1, {})
     with subprocess.Popen(
@@ -88,7 +88,7 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
         }
         publications.publish_progress(client, progress(40), 1, {})
         live = [next(read), next(read)]
-        shop.complete(1)
+        shop.carry_out(1)
         publications.send(client, StatusChange(channels.Scope.ORDER, 1, "completed", "processing", 9_999))
         rest = list(read)
     client.close()
@@ -110,21 +110,21 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
 
 def test_an_end_that_was_not_published_is_found_in_the_database(shop: Shop, redis_url: str, monkeypatch):
     monkeypatch.setattr(follow, "_ASK_SECONDS", 0.1)
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
     subject = follow.find_task(shop.engine, 1)
     client = broker.brisk(redis_url)
     events = follow.watch(shop.engine, redis_url, subject, Patience(total=20))
     publications.publish_progress(client, progress(10), 1, {})
     assert isinstance(next(events), Update)
 
-    shop.complete(1)
+    shop.carry_out(1)
 
     assert [event for event in events if isinstance(event, End)] == [End(channels.Scope.TASK, 1, "completed")]
     client.close()
 
 
 def test_hostile_text_is_only_text(shop: Shop, redis_url: str, orderctl: Program):
-    shop.order("DH1", courses=1)
+    shop.paid("DH1", 1)
     client = broker.brisk(redis_url)
     publications.publish_progress(client, progress(10, file="\x1b[2Jevil\u202e.mp4"), 1, {})
     client.close()
@@ -138,7 +138,7 @@ def test_hostile_text_is_only_text(shop: Shop, redis_url: str, orderctl: Program
 
 
 def test_the_stall_timeout_ends_it_when_no_message_arrives(shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
 
     ended = inside("tail", "order", "DH1", "--stall-timeout", "1s")
 
@@ -147,7 +147,7 @@ def test_the_stall_timeout_ends_it_when_no_message_arrives(shop: Shop, inside: P
 
 
 def test_a_pattern_chooses_channels(shop: Shop, redis_url: str, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     client = broker.brisk(redis_url)
 
     def speak() -> None:

@@ -5,8 +5,9 @@ import json
 import pytest
 import redis
 
+from orderctl.states import ErrorType
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
+from tests.shop import Shop
 
 ONE_KIND = pytest.mark.databases("sqlite")
 
@@ -16,7 +17,7 @@ def ids(ended) -> list[int]:
 
 
 def test_failed_tasks_are_listed_with_the_promised_keys(shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
+    shop.paid("DH1", 3, titled=True)
     shop.fail(2)
 
     ended = inside("tasks", "list", "--failed", "-o", "json")
@@ -37,10 +38,10 @@ def test_failed_tasks_are_listed_with_the_promised_keys(shop: Shop, inside: Prog
 
 @ONE_KIND
 def test_the_list_is_narrowed_and_paged(shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
-    shop.order("DH2", courses=2)
+    shop.paid("DH1", 3)
+    shop.paid("DH2", 2)
     shop.fail(1)
-    shop.fail(4, "TIMEOUT", "too slow", "def456")
+    shop.fail(4, ErrorType.TIMEOUT, "too slow", fingerprint="def456")
 
     def listed(*options: str) -> list[int]:
         return ids(inside("tasks", "list", "-o", "json", *options))
@@ -59,10 +60,10 @@ def test_the_list_is_narrowed_and_paged(shop: Shop, inside: Program):
 
 
 def test_failures_are_grouped(shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
+    shop.paid("DH1", 3)
     shop.fail(1)
-    shop.fail(2, log="the latest")
-    shop.fail(3, "TIMEOUT", "too slow", "def456")
+    shop.fail(2, message="the latest")
+    shop.fail(3, ErrorType.TIMEOUT, "too slow", fingerprint="def456")
 
     groups = json.loads(inside("tasks", "list", "--group-by", "error", "-o", "json").out)
 
@@ -72,14 +73,14 @@ def test_failures_are_grouped(shop: Shop, inside: Program):
             "error_type": "NETWORK",
             "count": 2,
             "latest_task_id": 2,
-            "example": "the latest",
+            "example": "NETWORK: the latest",
         },
         {
             "fingerprint": "def456",
             "error_type": "TIMEOUT",
             "count": 1,
             "latest_task_id": 3,
-            "example": "too slow",
+            "example": "TIMEOUT: too slow",
         },
     ]
     assert inside("tasks", "list", "--group-by", "error", "-o", "name").out == "abc123\ndef456\n"
@@ -89,25 +90,24 @@ def test_failures_are_grouped(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_a_task_is_shown_with_its_events(shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2, titled=True)
     shop.fail(2)
 
     shown = inside("tasks", "show", "2")
     document = json.loads(inside("tasks", "show", "2", "-o", "json").out)
 
-    assert shown.out.startswith("task 2  failed  Course 2  attempt 3 of 3\nNETWORK: connection refused\n")
+    assert shown.out.startswith("task 2  failed  Course 2  attempt 1 of 3\nNETWORK: connection refused\n")
     assert shown.err == "next: orderctl tasks retry 2\n"
     assert document["error_fingerprint"] == "abc123"
-    assert [event["event_type"] for event in document["events"]] == ["task_created"]
+    assert [event["event_type"] for event in document["events"]] == ["task_created", "download_failed"]
     assert inside("tasks", "show", "99").status == 3
 
 
 def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
-    shop.order("DH1", courses=2)
-    shop.complete(1)
+    shop.paid("DH1", 2, titled=True)
+    shop.carry_out(1)
     shop.fail(2)
-    shop.do(lambda connection: shop._end(connection, 2))
-    assert shop.find("DH1").order_status == "failed"
+    assert shop.order("DH1").order_status == "failed"
 
     ended = inside("tasks", "retry", "2", "--reason", "server repaired", "-o", "json")
 
@@ -123,20 +123,20 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
         }
     ]
     assert ended.err == "next: orderctl tail task 2\n"
-    assert (shop.task(2).attempt, shop.task(2).max_attempts) == (3, 6)
-    assert shop.find("DH1").order_status == "processing"
+    assert (shop.task(2).attempt, shop.task(2).max_attempts) == (1, 4)
+    assert shop.order("DH1").order_status == "processing"
     retried = next(event for event in shop.events("DH1") if event.event_type == "task_retried")
     assert retried.details["reason"] == "server repaired"
     assert "@" in retried.actor
-    assert redis.from_url(redis_url).lrange("rq:queue:downloads", 0, -1) == [b"task-2-3"]
+    assert redis.from_url(redis_url).lrange("rq:queue:downloads", 0, -1) == [b"task-2-1"]
 
 
 @ONE_KIND
 def test_a_retry_by_selector_takes_failed_ones_only(shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
-    shop.order("DH2", courses=2)
+    shop.paid("DH1", 3)
+    shop.paid("DH2", 2)
     for task_id, kind in ((1, "NETWORK"), (2, "TIMEOUT"), (4, "NETWORK")):
-        shop.fail(task_id, kind)
+        shop.fail(task_id, ErrorType(kind))
 
     assert ids(inside("tasks", "retry", "--failed", "--dry-run", "-o", "json")) == [1, 2, 4]
     assert shop.task(1).status == "failed"
@@ -151,7 +151,7 @@ def test_a_retry_by_selector_takes_failed_ones_only(shop: Shop, inside: Program)
 @ONE_KIND
 @pytest.mark.parametrize("verb", ["retry", "cancel"])
 def test_a_bulk_needs_consent_and_takes_ids_or_selectors(verb, shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     shop.fail(1)
 
     assert inside("tasks", verb, "1", "--failed", "--yes").status == 2
@@ -163,7 +163,7 @@ def test_a_bulk_needs_consent_and_takes_ids_or_selectors(verb, shop: Shop, insid
 
 @ONE_KIND
 def test_an_empty_selection_is_not_an_error(shop: Shop, inside: Program):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
 
     ended = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
 
@@ -172,9 +172,9 @@ def test_an_empty_selection_is_not_an_error(shop: Shop, inside: Program):
 
 @ONE_KIND
 def test_a_failed_part_of_a_bulk_change_is_reported_and_does_not_stop_the_rest(shop: Shop, inside: Program):
-    shop.order("DH1", courses=3)
+    shop.paid("DH1", 3)
     shop.fail(1)
-    shop.complete(2)
+    shop.carry_out(2)
     shop.fail(3)
 
     ended = inside("tasks", "retry", "1", "2", "99", "3", "-o", "json")
@@ -191,27 +191,27 @@ def test_a_failed_part_of_a_bulk_change_is_reported_and_does_not_stop_the_rest(s
 def test_a_single_task_that_cannot_be_retried_has_its_own_exit_code(
     task_id, status, shop: Shop, inside: Program
 ):
-    shop.order("DH1")
-    shop.complete(2)
+    shop.paid("DH1", 2)
+    shop.carry_out(2)
 
     assert inside("tasks", "retry", task_id).status == status
 
 
 def test_the_last_task_that_is_cancelled_ends_the_order(shop: Shop, inside: Program):
-    shop.order("DH1", courses=2)
+    shop.paid("DH1", 2)
 
     one = inside("tasks", "cancel", "1", "--reason", "withdrawn")
     rest = inside("tasks", "cancel", "--order", "DH1", "--yes", "-o", "json")
 
     assert (one.status, rest.status) == (0, 0)
     assert ids(rest) == [2]
-    assert shop.find("DH1").order_status == "cancelled"
+    assert shop.order("DH1").order_status == "cancelled"
     assert inside("tasks", "cancel", "1").status == 4
 
 
 @ONE_KIND
 def test_a_retry_counts_although_redis_is_away(shop: Shop, inside: Program, monkeypatch):
-    shop.order("DH1")
+    shop.paid("DH1", 2)
     shop.fail(1)
     monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
 

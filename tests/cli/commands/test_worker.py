@@ -6,8 +6,8 @@ import pytest
 
 from orderctl import broker, channels
 from tests.cli.conftest import Program
-from tests.cli.shop import Shop
 from tests.servers.course import CourseServer
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -21,7 +21,7 @@ def test_a_burst_carries_out_what_is_due_and_ends(shop: Shop, course_server: Cou
     ended = orderctl("worker", "start", "--burst", env={"ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS": "1"})
 
     assert ended.status == 0, ended.err
-    assert shop.find("B1").order_status == "completed"
+    assert shop.order("B1").order_status == "completed"
     kinds = [event.event_type for event in shop.events("B1")]
     assert sorted(kinds) == sorted(
         [

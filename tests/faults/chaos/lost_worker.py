@@ -63,15 +63,15 @@ def lose(world: World, host: Host, number: int) -> float:
     path = f"/course{number}"
     url = world.courses.add_course(path, {"lesson.bin": SIZE}, title="Lost")
     reached = world.courses.hold(f"{path}/lesson.bin", at=SIZE // 2)
-    [task] = world.order(f"DH{number}", url)
+    [task] = world.shop.paid(f"DH{number}", [url])
     reached()
     [horse] = host.horses()
     os.kill(horse, signal.SIGKILL)
     killed = time.monotonic()
-    eventually(lambda: world.task(task).attempt == 2, "the second attempt")
+    eventually(lambda: world.shop.task(task).attempt == 2, "the second attempt")
     took = time.monotonic() - killed
     world.courses.release(f"{path}/lesson.bin")
-    eventually(lambda: world.task(task).status == "completed", "the download's end")
+    eventually(lambda: world.shop.task(task).status == "completed", "the download's end")
     return took
 
 

@@ -19,10 +19,11 @@ from orderctl.states import ENDED_ORDER, TaskStatus
 from tests.faults.chaos.history import Answer, Asked, History
 from tests.faults.chaos.hosts import Host, send
 from tests.faults.chaos.proxy import Proxy
-from tests.faults.world import AMOUNT, SIZE, World
+from tests.faults.world import SIZE, World
 from tests.servers.mysql import MysqlServer
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
+from tests.shop import AMOUNT
 
 LEASE = 3
 WORKERS = 2
@@ -173,7 +174,8 @@ class Storm:
         """Send doorbells as ``orders pay`` does; a keeper sends the ones that are lost."""
         try:
             with database.reading(engine) as connection:
-                found = self.world.bells(connection, asked.code)
+                order = orders.find(connection, asked.code)
+                found = [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
             doorbell.ring(client, self.world.settings.worker.queue, found)
         except OrderctlError:
             self.history.other["not rung by the customer"] += 1

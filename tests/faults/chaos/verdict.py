@@ -29,8 +29,8 @@ class Verdict:
 def judge(world: World, history: History) -> Verdict:
     """Compare what was asked for and acknowledged with what exists."""
     verdict = Verdict()
-    rows = {row.order_code: row for row in world.orders()}
-    tasks = world.tasks()
+    rows = {row.order_code: row for row in world.shop.order_rows()}
+    tasks = world.shop.task_rows()
     by_order = Counter(task.order_id for task in tasks)
     for asked in history.acknowledged():
         if asked.code not in rows or rows[asked.code].payment_status != "paid":
@@ -72,7 +72,7 @@ def judge(world: World, history: History) -> Verdict:
 
 
 def _judge_messages(world: World, verdict: Verdict, ends: int, history: History) -> None:
-    sent = Counter(entry.kind for entry in world.entries() if entry.sent_at and not entry.last_error)
+    sent = Counter(entry.kind for entry in world.shop.outbox() if entry.sent_at and not entry.last_error)
     heard, mails, posts = world.listener.completions(), world.post.count(), world.receiver.count()
     if len(mails) != ends:
         verdict.lost.append(f"{len(mails)} mails for {ends} ends of orders")

@@ -7,12 +7,11 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
 
-from orderctl import database, publications
+from orderctl import publications
 from orderctl.channels import task_progress
 from orderctl.states import Severity
 from tests.relay.conftest import Answer, RunningRelay, StartRelay
@@ -20,13 +19,6 @@ from tests.shop import Shop
 
 ORDERS = "/api/admin/orders/paid"
 STATS = "/api/admin/dashboard/stats"
-
-
-@pytest.fixture
-def shop(migrated_url: str) -> Iterator[Shop]:
-    engine = database.connect(migrated_url)
-    yield Shop(engine)
-    engine.dispose()
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from orderctl import clock, database, publications
+from orderctl import clock, publications
 from orderctl.channels import task_progress
 from orderctl.messages import TaskProgress
 from tests.relay.conftest import RunningRelay, StartRelay
 from tests.servers.availability import needed
 from tests.servers.chromium import ARGUMENTS, find_chromium
-from tests.shop import Shop
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
@@ -88,13 +87,6 @@ def visit(browser: Browser) -> Iterator[Visits]:
     yield visits
     visits.close()
     assert [text for text in visits.complaints if "WebSocket connection to" not in text] == []
-
-
-@pytest.fixture
-def shop(migrated_url: str) -> Iterator[Shop]:
-    engine = database.connect(migrated_url)
-    yield Shop(engine)
-    engine.dispose()
 
 
 @pytest.fixture

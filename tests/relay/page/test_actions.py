@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orderctl.relay.tokens import mint
+from orderctl.states import ErrorType
 from tests.relay.conftest import RunningRelay, StartRelay
 from tests.relay.page.conftest import Visits, expect, heard
 from tests.shop import Shop
@@ -24,8 +25,7 @@ SECRET = "a secret of thirty-two characters"
 def failed(shop: Shop) -> int:
     """A failed task of a failed order."""
     [task] = shop.paid("DH1")
-    shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte'")
-    shop.execute("UPDATE orders SET order_status='failed'")
+    shop.fail(task, ErrorType.TIMEOUT, "no byte")
     return task
 
 
