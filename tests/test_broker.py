@@ -40,13 +40,13 @@ def test_a_client_works_over_tls(make, tls_redis):
 
 
 @CLIENTS
-def test_a_command_is_not_sent_again_when_the_connection_breaks(make, imposter):
+def test_a_command_is_not_sent_again_when_the_connection_breaks(make, fake_redis):
     def answer(told):
         if b"INCR" in told:
             return None
         return b"$17\r\ncluster_enabled:0\r\n" if b"INFO" in told else b"+OK\r\n"
 
-    server = imposter(answer)
+    server = fake_redis(answer)
     client = make(server.url)
 
     with pytest.raises(RedisUnavailable), broker.translating():
@@ -172,8 +172,8 @@ def test_a_cluster_is_refused_before_anything_is_done_with_it(make, cluster):
         broker.ping(make(cluster.url))
 
 
-def test_something_else_than_redis_is_a_wrong_setting(imposter):
-    server = imposter(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n")
+def test_something_else_than_redis_is_a_wrong_setting(fake_redis):
+    server = fake_redis(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     with pytest.raises(Misconfigured, match="not Redis"):
         broker.ping(broker.brisk(server.url))

@@ -271,8 +271,8 @@ def test_a_dead_redis_costs_nothing_but_the_count(emitters):
     assert 1 <= emitter.errors < 10  # Redis is not tried each time
 
 
-def test_a_hung_redis_is_left_alone_for_a_while(emitters, imposter):
-    server = imposter(lambda _: b"")
+def test_a_hung_redis_is_left_alone_for_a_while(emitters, fake_redis):
+    server = fake_redis(lambda _: b"")
     emitter = emitters(server.url, interval=0)
 
     for percent in range(5000):
@@ -304,8 +304,8 @@ def test_it_recovers_by_itself(emitters, own_redis):
     eventually(lambda: emitter.emit_progress(1, 9, 6, "a", None), "its recovery")
 
 
-def test_a_failure_to_announce_is_not_paid_for_again(emitters, imposter):
-    server = imposter(lambda _: b"")
+def test_a_failure_to_announce_is_not_paid_for_again(emitters, fake_redis):
+    server = fake_redis(lambda _: b"")
     emitter = emitters(server.url)
 
     emitter.announce([Completion(number, 1, 1, 0, 5) for number in range(1, 100)])

@@ -108,7 +108,7 @@ def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.client.flushall()
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -119,7 +119,7 @@ def test_a_worker_that_died_before_its_claim_is_noticed(world: World):
     world.play("keeper")
     world.play("worker", 1, faults="horse.forked:kill")
     world.client.hset(f"rq:job:task-{task}-0", "left", "behind")
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -129,7 +129,7 @@ def test_a_database_that_is_away_when_a_job_starts_costs_nothing(world: World):
     gone = world.database_url + ".gone/none.db"
     world.play("horse", task, ORDERCTL_DATABASE_URL=gone, ORDERCTL_WORKER_LEASE_SECONDS="1")
     assert world.shop.task(task).attempt == 0
-    world.mend()
+    world.recover()
     world.assert_well()
     assert world.shop.task(task).attempt == 1
 

@@ -9,11 +9,11 @@ import pytest
 from orderctl.downloads import Context, Enrollment, RemoteFile
 from orderctl.downloads.http import HttpHandler
 from orderctl.settings import load
-from tests.servers.scripted import Liar
+from tests.servers.scripted import ScriptedServer
 
 
 @dataclass
-class Course:
+class Download:
     """The downloads of one task: makes contexts, and records what they report.
 
     Attributes:
@@ -70,21 +70,21 @@ class Course:
 
 
 @pytest.fixture
-def course(tmp_path: Path) -> Course:
-    return Course(tmp_path / "downloads")
+def download(tmp_path: Path) -> Download:
+    return Download(tmp_path / "downloads")
 
 
 @pytest.fixture
-def liar() -> Iterator[Callable[..., Liar]]:
-    """``liar(script)`` starts a server that answers what the script yields."""
-    liars = []
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """``scripted(script)`` starts a server that answers what the script yields."""
+    servers = []
 
     def start(script, **options):
-        liars.append(Liar(script, **options).start())
-        return liars[-1]
+        servers.append(ScriptedServer(script, **options).start())
+        return servers[-1]
 
     yield start
-    for server in liars:
+    for server in servers:
         server.close()
 
 

@@ -35,11 +35,11 @@ def test_a_public_address(address):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0x7f.1", "0"])
-def test_refuses_every_spelling_of_this_machine(course, host):
-    course.settings["download.allow_private_hosts"] = "false"
+def test_refuses_every_spelling_of_this_machine(download, host):
+    download.settings["download.allow_private_hosts"] = "false"
 
     with pytest.raises(AddressRefused, match="not public") as caught:
-        course.run(f"http://{host}:1/a.bin")
+        download.run(f"http://{host}:1/a.bin")
 
     assert "download.allow_private_hosts" in caught.value.hint
 
@@ -68,53 +68,53 @@ def public(monkeypatch):
 
 
 @pytest.mark.usefixtures("public")
-def test_refuses_a_redirect_into_a_private_network(course, liar):
-    course.settings["download.allow_private_hosts"] = "false"
-    inside = liar(lambda _asked: answer(b"secret"), host="127.0.0.2")
-    outside = liar(lambda _asked: answer(b"", f"Location: {inside.url}/", status="302 Found"))
+def test_refuses_a_redirect_into_a_private_network(download, scripted):
+    download.settings["download.allow_private_hosts"] = "false"
+    inside = scripted(lambda _asked: answer(b"secret"), host="127.0.0.2")
+    outside = scripted(lambda _asked: answer(b"", f"Location: {inside.url}/", status="302 Found"))
 
     with pytest.raises(AddressRefused, match=r"127\.0\.0\.2"):
-        course.run(f"{outside.url}/a.bin")
+        download.run(f"{outside.url}/a.bin")
 
     assert inside.asked == []
     assert len(outside.asked) == 1
 
 
 @pytest.mark.usefixtures("public")
-def test_refuses_a_host_with_a_private_address_among_public_ones(course, resolver):
-    course.settings["download.allow_private_hosts"] = "false"
+def test_refuses_a_host_with_a_private_address_among_public_ones(download, resolver):
+    download.settings["download.allow_private_hosts"] = "false"
     resolver["mixed.example"] = [["127.0.0.1", "127.0.0.2"]]
 
     with pytest.raises(AddressRefused):
-        course.run("http://mixed.example:1/a.bin")
+        download.run("http://mixed.example:1/a.bin")
 
 
 @pytest.mark.usefixtures("public")
-def test_connects_to_the_address_that_was_checked(course, liar, resolver):
-    course.settings["download.allow_private_hosts"] = "false"
-    server = liar(lambda _asked: answer(b"right"))
+def test_connects_to_the_address_that_was_checked(download, scripted, resolver):
+    download.settings["download.allow_private_hosts"] = "false"
+    server = scripted(lambda _asked: answer(b"right"))
     resolver["rebind.example"] = [["127.0.0.1"], ["127.0.0.2"]]
     url = server.url.replace("127.0.0.1", "rebind.example") + "/a.bin"
-    context = course.context(url)
+    context = download.context(url)
 
     HttpHandler(reserve=0).download(context, one_file(url))
 
-    assert course.files() == {"a.bin": b"right"}
+    assert download.files() == {"a.bin": b"right"}
     assert server.asked[0].headers["host"].startswith("rebind.example:")
     assert resolver["rebind.example"] == [["127.0.0.2"]]
 
 
-def test_tries_the_next_address(course, liar, resolver):
-    server = liar(lambda _asked: answer(b"right"))
+def test_tries_the_next_address(download, scripted, resolver):
+    server = scripted(lambda _asked: answer(b"right"))
     resolver["two.example"] = [["127.0.0.9", "127.0.0.1"]]
     url = server.url.replace("127.0.0.1", "two.example") + "/a.bin"
 
-    HttpHandler(reserve=0).download(course.context(url), one_file(url))
+    HttpHandler(reserve=0).download(download.context(url), one_file(url))
 
-    assert course.files() == {"a.bin": b"right"}
+    assert download.files() == {"a.bin": b"right"}
 
 
-def test_an_unknown_host_is_unreachable(course, monkeypatch):
+def test_an_unknown_host_is_unreachable(download, monkeypatch):
     def fail(*_args, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -123,11 +123,11 @@ def test_an_unknown_host_is_unreachable(course, monkeypatch):
     with pytest.raises(
         HostUnreachable, match=r"cannot resolve no-such-host\.invalid: Name or service"
     ) as caught:
-        course.run("http://no-such-host.invalid/a.bin")
+        download.run("http://no-such-host.invalid/a.bin")
 
     assert caught.value.error_type is ErrorType.NETWORK
 
 
-def test_a_name_that_cannot_be_a_host_is_unreachable(course):
+def test_a_name_that_cannot_be_a_host_is_unreachable(download):
     with pytest.raises(HostUnreachable, match="cannot resolve"):
-        course.run(f"http://{'a' * 64}.example/a.bin")
+        download.run(f"http://{'a' * 64}.example/a.bin")

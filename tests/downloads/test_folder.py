@@ -49,25 +49,25 @@ def like_anybody():
         assert libc.capset(*call) == 0
 
 
-def test_nothing_leaves_the_folder_whatever_its_name(course, course_server, tmp_path):
+def test_nothing_leaves_the_folder_whatever_its_name(download, course_server, tmp_path):
     (tmp_path / "beside").write_text("mine")
     entries = [
         {"name": name, "url": course_server.add(f"/{number}", f"file {number}".encode())}
         for number, name in enumerate(NASTY_NAMES)
     ]
-    course.run(course_server.add_manifest("/m.json", {"files": entries}))
+    download.run(course_server.add_manifest("/m.json", {"files": entries}))
 
-    assert sorted(course.files().values()) == sorted(f"file {n}".encode() for n in range(len(NASTY_NAMES)))
-    outside = {path for path in tmp_path.rglob("*") if path.is_file() and course.folder not in path.parents}
+    assert sorted(download.files().values()) == sorted(f"file {n}".encode() for n in range(len(NASTY_NAMES)))
+    outside = {path for path in tmp_path.rglob("*") if path.is_file() and download.folder not in path.parents}
     assert outside == {tmp_path / "beside"}
 
 
-def test_an_order_code_does_not_leave_the_directory(course, course_server, tmp_path):
-    course.order_code = "../../.."
+def test_an_order_code_does_not_leave_the_directory(download, course_server, tmp_path):
+    download.order_code = "../../.."
 
-    delivery = course.run(course_server.add("/a.bin", b"x"))
+    delivery = download.run(course_server.add("/a.bin", b"x"))
 
-    assert (course.directory / delivery.folder_name / "a.bin").read_bytes() == b"x"
+    assert (download.directory / delivery.folder_name / "a.bin").read_bytes() == b"x"
     assert {path.name for path in tmp_path.iterdir()} == {"downloads"}
 
 
@@ -103,62 +103,62 @@ def parents(path):
 
 
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
-def test_refuses_what_is_planted_in_the_target(course, course_server, outside, plant):
-    course.directory.mkdir()
-    plant(course.folder, outside)
+def test_refuses_what_is_planted_in_the_target(download, course_server, outside, plant):
+    download.directory.mkdir()
+    plant(download.folder, outside)
 
     with pytest.raises(LinkRefused) as caught:
-        course.run(course_server.add_course("/go", {"in/a.bin": 100_000}))
+        download.run(course_server.add_course("/go", {"in/a.bin": 100_000}))
 
     assert caught.value.error_type is ErrorType.PERMISSION
 
 
-def test_a_dot_dot_in_an_enrollment_of_a_stranger_is_refused(course, course_server):
-    context = course.context(course_server.add("/a.bin", 1))
+def test_a_dot_dot_in_an_enrollment_of_a_stranger_is_refused(download, course_server):
+    context = download.context(course_server.add("/a.bin", 1))
     enrollment = one_file(context.course_url, name="../../a.bin")
 
     with pytest.raises(LinkRefused):
         HttpHandler(reserve=0).download(context, enrollment)
 
-    assert list(course.directory.rglob("a.bin")) == []
+    assert list(download.directory.rglob("a.bin")) == []
 
 
-def test_the_download_directory_itself_may_be_a_link(course, course_server, tmp_path):
+def test_the_download_directory_itself_may_be_a_link(download, course_server, tmp_path):
     (tmp_path / "large disk").mkdir()
-    course.directory.symlink_to(tmp_path / "large disk")
+    download.directory.symlink_to(tmp_path / "large disk")
 
-    course.run(course_server.add("/a.bin", b"x"))
+    download.run(course_server.add("/a.bin", b"x"))
 
-    assert course.files() == {"a.bin": b"x"}
+    assert download.files() == {"a.bin": b"x"}
 
 
-def test_a_folder_that_may_not_be_written_to(course, course_server):
-    course.directory.mkdir(mode=0o500)
+def test_a_folder_that_may_not_be_written_to(download, course_server):
+    download.directory.mkdir(mode=0o500)
 
     with like_anybody(), pytest.raises(NotPermitted) as caught:
-        course.run(course_server.add("/a.bin", 1))
+        download.run(course_server.add("/a.bin", 1))
 
     assert caught.value.error_type is ErrorType.PERMISSION
 
 
-def test_a_directory_that_cannot_be_made(course, course_server, monkeypatch):
+def test_a_directory_that_cannot_be_made(download, course_server, monkeypatch):
     def refuse(*_args, **_options):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "mkdir", refuse)
 
     with pytest.raises(NotPermitted, match="permission denied") as caught:
-        course.run(course_server.add("/a.bin", 1))
+        download.run(course_server.add("/a.bin", 1))
 
     assert caught.value.error_type is ErrorType.PERMISSION
 
 
-def test_messages_about_different_files_have_the_same_words_around_the_name(course, liar):
+def test_messages_about_different_files_have_the_same_words_around_the_name(download, scripted):
     """A failure's fingerprint leaves out quoted text, so that one cause leads to one alert."""
     texts = set()
     for name in ("lesson 1.mp4", "it's lesson 2.mp4"):
-        server = liar(lambda _asked: answer(b"<html>"))
+        server = scripted(lambda _asked: answer(b"<html>"))
         with pytest.raises(BadAnswer) as caught:
-            course.run(f"{server.url}/{name}")
+            download.run(f"{server.url}/{name}")
         texts.add(re.sub(r"'[^']*'|\"[^\"]*\"", "#", str(caught.value)))
     assert len(texts) == 1

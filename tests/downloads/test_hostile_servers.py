@@ -24,87 +24,87 @@ from orderctl.downloads.fetch import RECONNECTS
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.servers.scripted import Liar, answer, chunked, versioned
+from tests.servers.scripted import ScriptedServer, answer, chunked, versioned
 
 BODY = random.Random(1).randbytes(64 * 1024)
 HALF = len(BODY) // 2
 
 
 @pytest.fixture
-def halfway(course, liar):
+def halfway(download, scripted):
     """A course whose first half was fetched by an attempt; then the server answers as the test sets."""
 
     def script(asked):
         return versioned(BODY, asked)[: -HALF or None] if asked.count <= 1 else b""
 
-    server = liar(script)
+    server = scripted(script)
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url}/a.bin")
-    assert course.files() == {}
+        download.run(f"{server.url}/a.bin")
+    assert download.files() == {}
     server.asked.clear()
     return server
 
 
-def resumed(course, server):
+def resumed(download, server):
     """Run the next attempt without another enrollment, and return the requests."""
-    context = course.context(f"{server.url}/a.bin", attempt=2)
+    context = download.context(f"{server.url}/a.bin", attempt=2)
     HttpHandler(reserve=0).download(context, one_file(context.course_url))
-    assert course.files() == {"a.bin": BODY}
-    assert course.hidden() <= {".a.bin.etag"}
+    assert download.files() == {"a.bin": BODY}
+    assert download.hidden() <= {".a.bin.etag"}
     return [(asked.headers.get("range"), asked.headers.get("if-range")) for asked in server.asked]
 
 
 @pytest.mark.parametrize("boundary", range(0, len(BODY), 4096))
-def test_truncated_at_every_4_kib_boundary(course, liar, boundary):
+def test_truncated_at_every_4_kib_boundary(download, scripted, boundary):
     def truncate(asked):
         whole = versioned(BODY, asked)
         return whole[: whole.index(b"\r\n\r\n") + 4 + max(0, boundary - asked.start)]
 
-    server = liar(truncate)
+    server = scripted(truncate)
     url = f"{server.url}/a.bin"
 
     with pytest.raises(ConnectionBroken) as caught:
-        course.run(url)
+        download.run(url)
 
     assert caught.value.error_type is ErrorType.NETWORK
-    assert course.files() == {}
+    assert download.files() == {}
     assert len(server.asked) <= 3  # enroll, download, one failed resumption
     server.script = lambda asked: versioned(BODY, asked)
-    course.run(url, attempt=2)
-    assert course.files() == {"a.bin": BODY}
+    download.run(url, attempt=2)
+    assert download.files() == {"a.bin": BODY}
     assert server.asked[-1].start == boundary
 
 
 @pytest.mark.parametrize("boundary", range(0, len(BODY), 4096))
-def test_truncated_where_only_the_end_tells_the_length(course, liar, boundary):
-    server = liar(lambda _asked: chunked(BODY[:boundary], end=False) if boundary else chunked(end=False))
+def test_truncated_where_only_the_end_tells_the_length(download, scripted, boundary):
+    server = scripted(lambda _asked: chunked(BODY[:boundary], end=False) if boundary else chunked(end=False))
 
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {}
-    assert course.hidden() <= {".a.bin.part"}
+    assert download.files() == {}
+    assert download.hidden() <= {".a.bin.part"}
 
 
-def test_goes_on_within_an_attempt_where_each_connection_brings_something(course, liar):
+def test_goes_on_within_an_attempt_where_each_connection_brings_something(download, scripted):
     step = len(BODY) // RECONNECTS
 
     def stutter(asked):
         whole = versioned(BODY, asked)
         return whole[: whole.index(b"\r\n\r\n") + 4 + step]
 
-    server = liar(stutter)
+    server = scripted(stutter)
 
-    course.run(f"{server.url}/a.bin")
+    download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {"a.bin": BODY}
+    assert download.files() == {"a.bin": BODY}
     assert [asked.start for asked in server.asked[1:]] == list(range(0, len(BODY), step))
 
 
-def test_resumes_with_range_and_if_range(course, halfway):
+def test_resumes_with_range_and_if_range(download, halfway):
     halfway.script = lambda asked: versioned(BODY, asked)
 
-    assert resumed(course, halfway) == [(f"bytes={HALF}-", '"1"')]
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"')]
 
 
 WRONG_PARTS = {
@@ -121,17 +121,17 @@ WRONG_PARTS = {
 
 
 @pytest.mark.parametrize("headers", WRONG_PARTS.values(), ids=WRONG_PARTS)
-def test_starts_over_when_the_partial_answer_is_wrong(course, halfway, headers):
+def test_starts_over_when_the_partial_answer_is_wrong(download, halfway, headers):
     def lie(asked):
         junk = answer(b"\0" * HALF, *headers, status="206 Partial Content")
         return junk if asked.start else versioned(BODY, asked)
 
     halfway.script = lie
 
-    assert resumed(course, halfway) == [(f"bytes={HALF}-", '"1"'), (None, None)]
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"'), (None, None)]
 
 
-def test_starts_over_when_the_partial_answer_has_another_length(course, halfway):
+def test_starts_over_when_the_partial_answer_has_another_length(download, halfway):
     def lie(asked):
         content_range = f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
         junk = answer(b"\0" * 100, content_range, 'ETag: "1"', status="206 Partial Content")
@@ -139,95 +139,95 @@ def test_starts_over_when_the_partial_answer_has_another_length(course, halfway)
 
     halfway.script = lie
 
-    assert len(resumed(course, halfway)) == 2
+    assert len(resumed(download, halfway)) == 2
 
 
-def test_takes_the_whole_file_where_a_part_was_asked_for(course, halfway):
+def test_takes_the_whole_file_where_a_part_was_asked_for(download, halfway):
     halfway.script = lambda _asked: answer(BODY, 'ETag: "1"')
 
-    assert resumed(course, halfway) == [(f"bytes={HALF}-", '"1"')]
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"')]
 
 
-def test_starts_over_after_a_416_with_an_html_body(course, halfway):
+def test_starts_over_after_a_416_with_an_html_body(download, halfway):
     def lie(asked):
         page = answer(b"<html>no</html>", "Content-Type: text/html", status="416 Range Not Satisfiable")
         return page if asked.start else versioned(BODY, asked)
 
     halfway.script = lie
 
-    assert len(resumed(course, halfway)) == 2
+    assert len(resumed(download, halfway)) == 2
 
 
-def test_keeps_the_part_when_the_server_is_out_of_order(course, halfway):
+def test_keeps_the_part_when_the_server_is_out_of_order(download, halfway):
     halfway.script = lambda _asked: answer(status="503 Service Unavailable")
     with pytest.raises(Exception, match="HTTP 503"):
-        resumed(course, halfway)
+        resumed(download, halfway)
     halfway.asked.clear()
     halfway.script = lambda asked: versioned(BODY, asked)
 
-    assert resumed(course, halfway) == [(f"bytes={HALF}-", '"1"')]
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"')]
 
 
-def test_a_version_that_changes_in_the_middle_is_fetched_whole(course, halfway):
+def test_a_version_that_changes_in_the_middle_is_fetched_whole(download, halfway):
     other = bytes(reversed(BODY))
     halfway.script = lambda asked: versioned(other, asked, '"2"')
 
-    context = course.context(f"{halfway.url}/a.bin", attempt=2)
+    context = download.context(f"{halfway.url}/a.bin", attempt=2)
     HttpHandler(reserve=0).download(context, one_file(context.course_url))
 
-    assert course.files() == {"a.bin": other}
+    assert download.files() == {"a.bin": other}
 
 
-def test_a_version_that_changes_with_every_request_never_becomes_a_file(course, liar):
+def test_a_version_that_changes_with_every_request_never_becomes_a_file(download, scripted):
     def change(asked):
         body = bytes([asked.count % 256]) * len(BODY)
         return versioned(body, asked, f'"{asked.count}"')[: -HALF or None]
 
-    server = liar(change)
+    server = scripted(change)
 
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {}
+    assert download.files() == {}
     assert len(server.asked) <= 2 * RECONNECTS + 4
 
 
 @pytest.mark.parametrize("etag", ['ETag: W/"1"', "ETag: 1", "X-Nothing: 1", 'ETag: "1', 'ETag: "a"b"'])
-def test_never_resumes_without_a_strong_version(course, liar, etag):
-    server = liar(lambda _asked: answer(BODY[:HALF], etag, length=len(BODY)))
+def test_never_resumes_without_a_strong_version(download, scripted, etag):
+    server = scripted(lambda _asked: answer(BODY[:HALF], etag, length=len(BODY)))
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
     server.asked.clear()
     server.script = lambda _asked: answer(BODY, etag)
 
-    assert resumed(course, server) == [(None, None)]
+    assert resumed(download, server) == [(None, None)]
 
 
-def test_pieces_that_do_not_fit_together_are_fetched_again_once(course, halfway):
+def test_pieces_that_do_not_fit_together_are_fetched_again_once(download, halfway):
     def lie(asked):
         true = versioned(BODY, asked)
         return true[:-10] + b"\0" * 10 if asked.start else true
 
     halfway.script = lie
-    context = course.context(f"{halfway.url}/a.bin", attempt=2)
+    context = download.context(f"{halfway.url}/a.bin", attempt=2)
     known = {"sha256": hashlib.sha256(BODY).hexdigest()}
 
     HttpHandler(reserve=0).download(context, one_file(context.course_url, **known))
 
-    assert course.files() == {"a.bin": BODY}
+    assert download.files() == {"a.bin": BODY}
     assert [asked.start for asked in halfway.asked] == [HALF, 0]
 
 
-def test_a_wrong_checksum_is_not_asked_for_twice(course, liar):
-    server = liar(lambda _asked: answer(BODY, 'ETag: "1"'))
-    context = course.context(f"{server.url}/a.bin")
+def test_a_wrong_checksum_is_not_asked_for_twice(download, scripted):
+    server = scripted(lambda _asked: answer(BODY, 'ETag: "1"'))
+    context = download.context(f"{server.url}/a.bin")
 
     with pytest.raises(ChecksumMismatch):
         HttpHandler(reserve=0).download(context, one_file(context.course_url, sha256="0" * 64))
 
     assert len(server.asked) == 1
-    assert course.files() == {}
-    assert course.hidden() == set()
+    assert download.files() == {}
+    assert download.hidden() == set()
 
 
 @pytest.mark.parametrize(
@@ -252,62 +252,62 @@ def test_a_wrong_checksum_is_not_asked_for_twice(course, liar):
         (answer(length=10**15), TooLarge, "max_bytes"),
     ],
 )  # fmt: skip
-def test_refuses_what_is_no_file(course, liar, said, error, words):
-    server = liar(lambda _asked: said)
+def test_refuses_what_is_no_file(download, scripted, said, error, words):
+    server = scripted(lambda _asked: said)
 
     with pytest.raises(error, match=words) as caught:
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
     assert type(caught.value) is error
-    assert course.files() == {}
+    assert download.files() == {}
 
 
-def test_an_html_page_is_a_file_where_the_name_says_so(course, liar):
-    server = liar(lambda _asked: answer(b"<html></html>", "Content-Type: text/html"))
+def test_an_html_page_is_a_file_where_the_name_says_so(download, scripted):
+    server = scripted(lambda _asked: answer(b"<html></html>", "Content-Type: text/html"))
 
-    course.run(f"{server.url}/notes.html")
+    download.run(f"{server.url}/notes.html")
 
-    assert course.files() == {"notes.html": b"<html></html>"}
+    assert download.files() == {"notes.html": b"<html></html>"}
 
 
-def test_another_size_than_the_manifest_says_is_refused(course, liar):
+def test_another_size_than_the_manifest_says_is_refused(download, scripted):
     for said in (answer(BODY), chunked(BODY)):
-        server = liar(lambda _asked, said=said: said)
-        context = course.context(f"{server.url}/a.bin")
+        server = scripted(lambda _asked, said=said: said)
+        context = download.context(f"{server.url}/a.bin")
 
         with pytest.raises(SizeMismatch, match=f"{len(BODY)} bytes instead of 5"):
             HttpHandler(reserve=0).download(context, one_file(context.course_url, size=5))
 
-        assert course.files() == {}
+        assert download.files() == {}
 
 
-def test_a_body_that_only_the_connection_ends_is_held_against_the_size(course, liar):
+def test_a_body_that_only_the_connection_ends_is_held_against_the_size(download, scripted):
     said = b"HTTP/1.0 200 OK\r\n\r\n" + BODY
-    server = liar(lambda _asked: said[:-1])
-    context = course.context(f"{server.url}/a.bin")
+    server = scripted(lambda _asked: said[:-1])
+    context = download.context(f"{server.url}/a.bin")
 
     with pytest.raises(ConnectionBroken, match=f"{len(BODY) - 1} of {len(BODY)} bytes"):
         HttpHandler(reserve=0).download(context, one_file(context.course_url, size=len(BODY)))
 
-    assert course.files() == {}
+    assert download.files() == {}
     server.script = lambda _asked: said
     HttpHandler(reserve=0).download(context, one_file(context.course_url, size=len(BODY)))
-    assert course.files() == {"a.bin": BODY}
+    assert download.files() == {"a.bin": BODY}
 
 
-def test_an_endless_file_ends_at_the_limit(course, liar):
-    course.settings["download.max_bytes"] = "1000000"
-    server = liar(
+def test_an_endless_file_ends_at_the_limit(download, scripted):
+    download.settings["download.max_bytes"] = "1000000"
+    server = scripted(
         lambda _asked: (
             piece for piece in [chunked(end=False), *repeat(b"1000\r\n" + b"x" * 4096 + b"\r\n", 5000)]
         )
     )
 
     with pytest.raises(TooLarge, match="max_bytes"):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {}
-    assert course.hidden() == set()
+    assert download.files() == {}
+    assert download.hidden() == set()
 
 
 ENDLESS = {
@@ -319,14 +319,14 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_endless_talk_is_cut_short(course, liar, kind):
+def test_endless_talk_is_cut_short(download, scripted, kind):
     start, more = ENDLESS[kind]
-    server = liar(lambda _asked: (start if n == 0 else more(n) for n in count()))
+    server = scripted(lambda _asked: (start if n == 0 else more(n) for n in count()))
 
     with pytest.raises((BadAnswer, ConnectionBroken)):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {}
+    assert download.files() == {}
 
 
 DRIPS = {
@@ -340,56 +340,56 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("stage", DRIPS)
-def test_a_dripping_server_is_too_slow(course, liar, stage):
-    course.settings["download.timeout_seconds"] = "1"
+def test_a_dripping_server_is_too_slow(download, scripted, stage):
+    download.settings["download.timeout_seconds"] = "1"
 
     def drip(asked):
         yield DRIPS[stage]
         while not server.gone.wait(0.02):
             yield b"x"
 
-    server = liar(drip)
-    context = course.context(f"{server.url}/a.bin")
+    server = scripted(drip)
+    context = download.context(f"{server.url}/a.bin")
 
     with pytest.raises(TooSlow) as caught:
         HttpHandler(window=0.5, reserve=0).download(context, one_file(context.course_url))
 
     assert caught.value.error_type is ErrorType.TIMEOUT
-    assert course.files() == {}
+    assert download.files() == {}
 
 
 @pytest.mark.parametrize("stage", ["nothing", "status line", "header"])
-def test_an_answer_that_drips_is_too_slow_at_any_rate(course, liar, stage):
-    course.settings |= {"download.timeout_seconds": "0.5", "download.min_bytes_per_second": "0"}
+def test_an_answer_that_drips_is_too_slow_at_any_rate(download, scripted, stage):
+    download.settings |= {"download.timeout_seconds": "0.5", "download.min_bytes_per_second": "0"}
 
     def drip(_asked):
         yield DRIPS[stage]
         while not server.gone.wait(0.02):
             yield b"x"
 
-    server = liar(drip)
+    server = scripted(drip)
 
     with pytest.raises(TooSlow):
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
 
 @pytest.mark.parametrize("stage", DRIPS)
-def test_a_silent_server_is_too_slow(course, liar, stage):
-    course.settings["download.timeout_seconds"] = "0.2"
+def test_a_silent_server_is_too_slow(download, scripted, stage):
+    download.settings["download.timeout_seconds"] = "0.2"
 
     def fall_silent(asked):
         yield DRIPS[stage] or b"H"
         server.gone.wait()
 
-    server = liar(fall_silent)
-    context = course.context(f"{server.url}/a.bin")
+    server = scripted(fall_silent)
+    context = download.context(f"{server.url}/a.bin")
 
     with pytest.raises(TooSlow, match=r"0\.2 s"):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
 
 
-def test_a_slow_server_that_is_fast_enough_is_not_too_slow(course, liar):
-    course.settings["download.min_bytes_per_second"] = "200"
+def test_a_slow_server_that_is_fast_enough_is_not_too_slow(download, scripted):
+    download.settings["download.min_bytes_per_second"] = "200"
 
     def trickle(asked):
         yield answer(length=6000)
@@ -397,11 +397,11 @@ def test_a_slow_server_that_is_fast_enough_is_not_too_slow(course, liar):
             server.gone.wait(0.02)
             yield b"x" * 100
 
-    server = liar(trickle)
+    server = scripted(trickle)
 
-    course.run(f"{server.url}/a.bin", handler=HttpHandler(window=1, reserve=0))
+    download.run(f"{server.url}/a.bin", handler=HttpHandler(window=1, reserve=0))
 
-    assert course.files() == {"a.bin": b"x" * 6000}
+    assert download.files() == {"a.bin": b"x" * 6000}
 
 
 @pytest.mark.parametrize(
@@ -418,53 +418,53 @@ def test_a_slow_server_that_is_fast_enough_is_not_too_slow(course, liar):
         ("/again", "redirects more than 10 times"),
     ],
 )
-def test_refuses_redirects_that_lead_astray(course, liar, location, words):
-    server = liar(lambda _asked: answer(b"", f"Location: {location}", status="302 Found"))
+def test_refuses_redirects_that_lead_astray(download, scripted, location, words):
+    server = scripted(lambda _asked: answer(b"", f"Location: {location}", status="302 Found"))
 
     with pytest.raises(UrlRefused, match=words) as caught:
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
     assert caught.value.error_type is ErrorType.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_follows_redirects(course, liar, status):
+def test_follows_redirects(download, scripted, status):
     def redirect(asked):
         if asked.path == "/a.bin":
             return answer(b"", "Location: b/ü?x=1#y", status=f"{status} Moved")
         return answer(asked.path.encode())
 
-    server = liar(redirect)
+    server = scripted(redirect)
 
-    course.run(f"{server.url}/a.bin")
+    download.run(f"{server.url}/a.bin")
 
-    assert course.files() == {"a.bin": b"/b/%C3%BC?x=1"}
+    assert download.files() == {"a.bin": b"/b/%C3%BC?x=1"}
 
 
-def test_tells_a_password_only_to_the_server_that_it_is_for(course, liar):
-    other = liar(lambda _asked: answer(b"x"))
-    server = liar(lambda _asked: answer(b"", f"Location: {other.url}/b", status="302 Found"))
+def test_tells_a_password_only_to_the_server_that_it_is_for(download, scripted):
+    other = scripted(lambda _asked: answer(b"x"))
+    server = scripted(lambda _asked: answer(b"", f"Location: {other.url}/b", status="302 Found"))
 
-    course.run(server.url.replace("//", "//us%40er:pa%20ss@") + "/a.bin")
+    download.run(server.url.replace("//", "//us%40er:pa%20ss@") + "/a.bin")
 
     assert server.asked[0].headers["authorization"] == "Basic dXNAZXI6cGEgc3M="
     assert "authorization" not in other.asked[0].headers
 
 
-def test_looks_up_while_the_server_is_silent(course, liar):
+def test_looks_up_while_the_server_is_silent(download, scripted):
     def fall_silent(asked):
         yield answer(length=1000)
         server.gone.wait()
 
-    server = liar(fall_silent)
-    context = course.context(f"{server.url}/a.bin")
+    server = scripted(fall_silent)
+    context = download.context(f"{server.url}/a.bin")
     calls = count()
 
     def check():
         if next(calls) > 3:
             raise KeyboardInterrupt
 
-    course.checks = check
+    download.checks = check
 
     with pytest.raises(KeyboardInterrupt):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
@@ -484,19 +484,19 @@ PIECES = st.sampled_from(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(PIECES, PIECES, PIECES, st.binary(max_size=20)), max_size=8))
-def test_whatever_a_server_says_is_a_file_or_one_of_our_errors(course, fuzzed, pieces):
+def test_whatever_a_server_says_is_a_file_or_one_of_our_errors(download, fuzzed, pieces):
     fuzzed.script = lambda _asked: b"".join(pieces)
     try:
-        course.run(f"{fuzzed.url}/a.bin")
+        download.run(f"{fuzzed.url}/a.bin")
     except DownloadError:
-        assert not any(course.files())
+        assert not any(download.files())
     else:
-        assert len(course.files()) == 1
-    shutil.rmtree(course.directory, ignore_errors=True)
+        assert len(download.files()) == 1
+    shutil.rmtree(download.directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def fuzzed():
-    server = Liar(lambda _asked: b"").start()
+    server = ScriptedServer(lambda _asked: b"").start()
     yield server
     server.close()

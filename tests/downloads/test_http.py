@@ -17,108 +17,108 @@ from orderctl.states import ErrorType
 from tests.servers.scripted import answer
 
 
-def test_enrolls_a_single_file(course, course_server):
+def test_enrolls_a_single_file(download, course_server):
     url = course_server.add("/go/lesson 1.mp4", 5000)
 
-    enrollment = HttpHandler().enroll(course.context(f"{url}?token=x"))
+    enrollment = HttpHandler().enroll(download.context(f"{url}?token=x"))
 
     file = RemoteFile("lesson 1.mp4", f"{url}?token=x", 5000)
     assert enrollment == Enrollment("lesson 1.mp4", (file,))
     assert enrollment.total_bytes == 5000
-    assert not course.directory.exists()
+    assert not download.directory.exists()
 
 
-def test_enrolls_a_manifest(course, course_server):
+def test_enrolls_a_manifest(download, course_server):
     url = course_server.add_course("/go", {"a.mp4": 10, "b/c.pdf": 20}, title="Learn Go")
 
-    enrollment = HttpHandler().enroll(course.context(url))
+    enrollment = HttpHandler().enroll(download.context(url))
 
     assert enrollment.title == "Learn Go"
     assert [(file.name, file.size) for file in enrollment.files] == [("a.mp4", 10), ("b/c.pdf", 20)]
     assert enrollment.total_bytes == 30
 
 
-def test_downloads_a_single_file(course, course_server):
-    delivery = course.run(course_server.add("/go.mp4", 1_000_000))
+def test_downloads_a_single_file(download, course_server):
+    delivery = download.run(course_server.add("/go.mp4", 1_000_000))
 
     assert delivery == Delivery("DH1/7", None)
-    assert course.files() == {"go.mp4": course_server.content("/go.mp4")}
+    assert download.files() == {"go.mp4": course_server.content("/go.mp4")}
 
 
-def test_downloads_every_file_of_a_manifest_into_its_folder(course, course_server):
+def test_downloads_every_file_of_a_manifest_into_its_folder(download, course_server):
     url = course_server.add_course("/go", {"a.mp4": 300_000, "part 1/b.mp4": 0, "part 1/c.mp4": 1})
 
-    course.run(url)
+    download.run(url)
 
-    assert course.files() == {
+    assert download.files() == {
         name: course_server.content(f"/go/{name}") for name in ("a.mp4", "part 1/b.mp4", "part 1/c.mp4")
     }
-    assert not [name for name in course.hidden() if ".part" in name]
+    assert not [name for name in download.hidden() if ".part" in name]
 
 
-def test_links_to_the_folder_with_odd_characters_in_the_order_code(course, course_server):
-    course.order_code = "DH/#1 ?é"
-    course.settings["download.public_url"] = "https://files.example/x/"
+def test_links_to_the_folder_with_odd_characters_in_the_order_code(download, course_server):
+    download.order_code = "DH/#1 ?é"
+    download.settings["download.public_url"] = "https://files.example/x/"
 
-    delivery = course.run(course_server.add("/a.bin", 1))
+    delivery = download.run(course_server.add("/a.bin", 1))
 
     assert delivery == Delivery("DH_#1 _é/7", "https://files.example/x/DH_%231%20_%C3%A9/7/")
-    assert (course.directory / "DH_#1 _é" / "7" / "a.bin").is_file()
+    assert (download.directory / "DH_#1 _é" / "7" / "a.bin").is_file()
 
 
-def test_reports_percent_over_all_bytes(course, course_server):
-    course.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}))
+def test_reports_percent_over_all_bytes(download, course_server):
+    download.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}))
 
-    percents = [percent for percent, _, _ in course.reports]
+    percents = [percent for percent, _, _ in download.reports]
     assert percents == sorted(percents)
     assert percents[0] == 0
-    assert (75.0, "b") in [(percent, name) for percent, name, _ in course.reports]
-    assert course.reports[-1][:2] == (100.0, "b")
+    assert (75.0, "b") in [(percent, name) for percent, name, _ in download.reports]
+    assert download.reports[-1][:2] == (100.0, "b")
     assert all(percent < 100 for percent in percents[:-1])
 
 
-def test_reports_percent_by_files_while_a_size_is_unknown(course, course_server):
-    course.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}, sizes=False))
+def test_reports_percent_by_files_while_a_size_is_unknown(download, course_server):
+    download.run(course_server.add_course("/go", {"a": 3_000_000, "b": 1_000_000}, sizes=False))
 
-    assert (50.0, "b") in [(percent, name) for percent, name, _ in course.reports]
+    assert (50.0, "b") in [(percent, name) for percent, name, _ in download.reports]
 
 
-def test_resumes_where_an_attempt_was_stopped(course, course_server):
+def test_resumes_where_an_attempt_was_stopped(download, course_server):
     url = course_server.add("/go.mp4", 2_000_000)
     course_server.hold("/go.mp4", at=1_200_000)
-    stop_at(course, 1_000_000)
+    stop_at(download, 1_000_000)
     with pytest.raises(KeyboardInterrupt):
-        course.run(url)
+        download.run(url)
     course_server.release("/go.mp4")
-    course.checks = lambda: None
+    download.checks = lambda: None
 
-    course.run(url, attempt=2)
+    download.run(url, attempt=2)
 
-    assert course.files() == {"go.mp4": course_server.content("/go.mp4")}
+    assert download.files() == {"go.mp4": course_server.content("/go.mp4")}
     last = course_server.requests[-1]
     assert last.status == 206
     assert int(last.headers["Range"].removeprefix("bytes=").removesuffix("-")) >= 1_000_000
 
 
-def test_leaves_what_an_earlier_attempt_has_finished(course, course_server):
+def test_leaves_what_an_earlier_attempt_has_finished(download, course_server):
     for number, checksums in enumerate((True, False)):
         url = course_server.add_course(f"/go{number}", {f"{number}.mp4": 500_000}, checksums=checksums)
-        course.run(url)
+        download.run(url)
         course_server.requests.clear()
 
-        course.run(url, attempt=2)
+        download.run(url, attempt=2)
 
         assert [request.status for request in course_server.requests] == [200] + [304] * (not checksums)
 
 
-def test_fetches_again_what_has_changed_on_the_server(course, course_server):
+def test_fetches_again_what_has_changed_on_the_server(download, course_server):
     url = course_server.add("/a.bin", b"first")
-    course.run(url)
+    download.run(url)
     course_server.add("/a.bin", b"2cond")
 
-    course.run(url, attempt=2)
+    download.run(url, attempt=2)
 
-    assert course.files() == {"a.bin": b"2cond"}
+    assert download.files() == {"a.bin": b"2cond"}
 
 
 @pytest.mark.parametrize(
@@ -135,49 +135,49 @@ def test_fetches_again_what_has_changed_on_the_server(course, course_server):
         (418, ErrorType.UNKNOWN),
     ],
 )
-def test_classifies_a_status(course, course_server, status, error_type):
+def test_classifies_a_status(download, course_server, status, error_type):
     url = course_server.add("/a.bin", 10)
     course_server.fail("/a.bin", status)
 
     with pytest.raises(StatusRefused, match=f"HTTP {status} .*/a.bin") as caught:
-        course.run(f"{url}?token=secret")
+        download.run(f"{url}?token=secret")
 
     assert caught.value.error_type is error_type
     assert "secret" not in str(caught.value)
-    assert course.files() == {}
+    assert download.files() == {}
 
 
-def test_refuses_a_wrong_checksum(course, course_server):
+def test_refuses_a_wrong_checksum(download, course_server):
     url = course_server.add("/a.bin", b"right")
     wrong = hashlib.sha256(b"wrong").hexdigest()
     manifest = course_server.add_manifest("/m.json", {"files": [{"url": url, "sha256": wrong}]})
 
     with pytest.raises(ChecksumMismatch, match=f"instead of {wrong}") as caught:
-        course.run(manifest)
+        download.run(manifest)
 
     assert caught.value.error_type is ErrorType.UNKNOWN
-    assert course.files() == {}
-    assert course.hidden() == set()
+    assert download.files() == {}
+    assert download.hidden() == set()
 
 
-def test_says_when_nobody_listens(course, course_server):
+def test_says_when_nobody_listens(download, course_server):
     course_server.close()
 
     with pytest.raises(HostUnreachable, match="Connection refused") as caught:
-        course.run(f"{course_server.url}/a.bin")
+        download.run(f"{course_server.url}/a.bin")
 
     assert caught.value.error_type is ErrorType.NETWORK
 
 
-def stop_at(course, size):
+def stop_at(download, size):
     """Interrupt the download when its part file has this number of bytes."""
 
     def check():
-        parts = [path.stat().st_size for path in course.directory.rglob("*.part")]
+        parts = [path.stat().st_size for path in download.directory.rglob("*.part")]
         if max(parts, default=0) >= size:
             raise KeyboardInterrupt
 
-    course.checks = check
+    download.checks = check
 
 
 @pytest.mark.parametrize(
@@ -192,40 +192,42 @@ def stop_at(course, size):
         ("\x01;;=;filename", "download"),
     ],
 )
-def test_takes_the_name_that_the_server_gives(course, liar, disposition, name):
-    server = liar(lambda _asked: answer(b"x", f"Content-Disposition: {disposition}"))
+def test_takes_the_name_that_the_server_gives(download, scripted, disposition, name):
+    server = scripted(lambda _asked: answer(b"x", f"Content-Disposition: {disposition}"))
 
-    course.run(f"{server.url}/download?id=5")
+    download.run(f"{server.url}/download?id=5")
 
-    assert course.files() == {name: b"x"}
+    assert download.files() == {name: b"x"}
 
 
-def test_json_that_is_no_manifest_is_a_file_only_where_its_name_says_so(course, liar):
-    server = liar(lambda _asked: answer(b'{"error": "no"}', "Content-Type: application/json"))
+def test_json_that_is_no_manifest_is_a_file_only_where_its_name_says_so(download, scripted):
+    server = scripted(lambda _asked: answer(b'{"error": "no"}', "Content-Type: application/json"))
 
-    course.run(f"{server.url}/data.json")
+    download.run(f"{server.url}/data.json")
 
-    assert course.files() == {"data.json": b'{"error": "no"}'}
+    assert download.files() == {"data.json": b'{"error": "no"}'}
     with pytest.raises(InvalidManifest, match="not a manifest"):
-        course.run(f"{server.url}/lesson.mp4")
+        download.run(f"{server.url}/lesson.mp4")
 
 
-def test_a_manifest_of_any_json_type_or_name(course, liar):
+def test_a_manifest_of_any_json_type_or_name(download, scripted):
     body = b'{"files": [{"url": "a.bin"}]}'
     for path, content_type in (
         ("/m.json", "text/plain"),
         ("/m", "application/vnd.course+json; charset=utf-8"),
     ):
-        server = liar(lambda _asked, content_type=content_type: answer(body, f"Content-Type: {content_type}"))
-        context = course.context(server.url + path)
+        server = scripted(
+            lambda _asked, content_type=content_type: answer(body, f"Content-Type: {content_type}")
+        )
+        context = download.context(server.url + path)
 
         enrollment = HttpHandler().enroll(context)
 
         assert [file.url for file in enrollment.files] == [f"{server.url}/a.bin"]
 
 
-def test_a_manifest_that_is_too_large_is_refused(course, liar):
-    server = liar(lambda _asked: answer(b"[" * (9 * 2**20), "Content-Type: application/json"))
+def test_a_manifest_that_is_too_large_is_refused(download, scripted):
+    server = scripted(lambda _asked: answer(b"[" * (9 * 2**20), "Content-Type: application/json"))
 
     with pytest.raises(TooLarge):
-        HttpHandler().enroll(course.context(f"{server.url}/m.json"))
+        HttpHandler().enroll(download.context(f"{server.url}/m.json"))

@@ -16,12 +16,12 @@ SCRIPT = """
 import gc, sys
 from pathlib import Path
 from orderctl.downloads.errors import DownloadError
-from tests.downloads.conftest import Course
+from tests.downloads.conftest import Download
 
-course = Course(Path(sys.argv[1]))
+download = Download(Path(sys.argv[1]))
 for url in sys.argv[2:]:
     try:
-        course.run(url)
+        download.run(url)
     except DownloadError:
         pass
 gc.collect()
@@ -47,20 +47,20 @@ ANSWERS = {
 }
 
 
-def run(course, *urls: str) -> str:
+def run(download, *urls: str) -> str:
     """Download in a separate process and return what it wrote to stderr."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(course.directory), *urls]
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(download.directory), *urls]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 @pytest.mark.parametrize("said", ANSWERS.values(), ids=ANSWERS)
-def test_nothing_is_left_to_a_finalizer(course, liar, said):
-    assert run(course, f"{liar(lambda _: said).url}/a.bin") == ""
+def test_nothing_is_left_to_a_finalizer(download, scripted, said):
+    assert run(download, f"{scripted(lambda _: said).url}/a.bin") == ""
 
 
-def test_nothing_is_left_of_a_resumed_file_and_of_an_unreachable_host(course, liar):
-    server = liar(lambda asked: versioned(BODY, asked)[: -1000 if asked.count == 1 else None])
+def test_nothing_is_left_of_a_resumed_file_and_of_an_unreachable_host(download, scripted):
+    server = scripted(lambda asked: versioned(BODY, asked)[: -1000 if asked.count == 1 else None])
 
-    assert run(course, f"{server.url}/a.bin", "http://127.0.0.1:1/b.bin") == ""
+    assert run(download, f"{server.url}/a.bin", "http://127.0.0.1:1/b.bin") == ""

@@ -16,158 +16,160 @@ from tests.servers.scripted import answer
 from tests.waiting import eventually
 
 
-def test_a_part_that_is_held_is_left_alone(course, course_server):
+def test_a_part_that_is_held_is_left_alone(download, course_server):
     url = course_server.add("/a.bin", 1_000_000)
     course_server.hold("/a.bin", at=500_000)
     held = []
 
     def successor():
         """The first attempt was considered dead; the second begins while the first holds its part file."""
-        parts = list(course.directory.rglob(".a.bin.part"))
+        parts = list(download.directory.rglob(".a.bin.part"))
         if held or not parts or not parts[0].stat().st_size:
             return
         held.append(parts[0].read_bytes())
         course_server.release("/a.bin")
-        course.run(url, attempt=2)
+        download.run(url, attempt=2)
         assert parts[0].read_bytes() == held[0]
         raise LeaseLost
 
-    course.checks = successor
+    download.checks = successor
 
     with pytest.raises(LeaseLost):
-        course.run(url, attempt=1)
+        download.run(url, attempt=1)
 
-    assert course.files() == {"a.bin": course_server.content("/a.bin")}
-    assert course.hidden() == {".a.bin.part", ".a.bin.etag"}
-    course.checks = lambda: None
-    course.run(url, attempt=3)
-    assert course.hidden() == {".a.bin.etag"}
+    assert download.files() == {"a.bin": course_server.content("/a.bin")}
+    assert download.hidden() == {".a.bin.part", ".a.bin.etag"}
+    download.checks = lambda: None
+    download.run(url, attempt=3)
+    assert download.hidden() == {".a.bin.etag"}
 
 
-def test_nothing_appears_once_the_lease_is_lost(course, course_server):
+def test_nothing_appears_once_the_lease_is_lost(download, course_server):
     url = course_server.add("/a.bin", 100_000)
 
     def check():
-        parts = list(course.directory.rglob(".a.bin.part"))
+        parts = list(download.directory.rglob(".a.bin.part"))
         if parts and parts[0].stat().st_size == 100_000:
             raise LeaseLost
 
-    course.checks = check
+    download.checks = check
 
     with pytest.raises(LeaseLost):
-        course.run(url)
+        download.run(url)
 
-    assert course.files() == {}
+    assert download.files() == {}
 
 
-def test_nothing_is_written_once_the_lease_is_lost(course, liar):
+def test_nothing_is_written_once_the_lease_is_lost(download, scripted):
     lost = []
 
     def script(_asked):
         lost.append(True)
         return answer(b"x" * 100_000)
 
-    server = liar(script)
-    context = course.context(f"{server.url}/a.bin")
+    server = scripted(script)
+    context = download.context(f"{server.url}/a.bin")
 
     def check():
         if lost:
             raise LeaseLost
 
-    course.checks = check
+    download.checks = check
 
     with pytest.raises(LeaseLost):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
 
-    assert [path.stat().st_size for path in course.directory.rglob("*a.bin*")] in ([], [0])
+    assert [path.stat().st_size for path in download.directory.rglob("*a.bin*")] in ([], [0])
 
 
-def test_a_part_that_became_the_file_while_we_waited_for_it_is_left_alone(course, course_server, monkeypatch):
+def test_a_part_that_became_the_file_while_we_waited_for_it_is_left_alone(
+    download, course_server, monkeypatch
+):
     url = course_server.add("/a.bin", b"right")
-    course.folder.mkdir(parents=True)
-    (course.folder / ".a.bin.part").write_bytes(b"of another")
+    download.folder.mkdir(parents=True)
+    (download.folder / ".a.bin.part").write_bytes(b"of another")
     lock = fcntl.flock
 
     def finish_first(descriptor, operation):
         """Let the other worker finish between this worker's open and its lock."""
-        if (course.folder / ".a.bin.part").exists() and not (course.folder / "other").exists():
-            (course.folder / ".a.bin.part").rename(course.folder / "other")
+        if (download.folder / ".a.bin.part").exists() and not (download.folder / "other").exists():
+            (download.folder / ".a.bin.part").rename(download.folder / "other")
         lock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", finish_first)
 
-    course.run(url)
+    download.run(url)
 
-    assert course.files() == {"a.bin": b"right", "other": b"of another"}
+    assert download.files() == {"a.bin": b"right", "other": b"of another"}
 
 
-def test_a_part_of_another_boot_is_resumed_only_against_a_checksum(course, course_server, monkeypatch):
+def test_a_part_of_another_boot_is_resumed_only_against_a_checksum(download, course_server, monkeypatch):
     for checksums, status in ((False, 200), (True, 206)):
         monkeypatch.undo()
         path = f"/{checksums}"
         url = course_server.add_course(path, {"a.bin": 500_000}, checksums=checksums)
-        interrupt(course, course_server, url, f"{path}/a.bin")
+        interrupt(download, course_server, url, f"{path}/a.bin")
         monkeypatch.setattr(part, "boot_id", lambda: "another")
 
-        course.run(url, attempt=2)
+        download.run(url, attempt=2)
 
         assert course_server.requests[-1].status == status
-        assert course.files() == {"a.bin": course_server.content(f"{path}/a.bin")}
-        (course.folder / "a.bin").unlink()
+        assert download.files() == {"a.bin": course_server.content(f"{path}/a.bin")}
+        (download.folder / "a.bin").unlink()
 
 
-def test_a_record_of_another_file_counts_for_nothing(course, course_server):
+def test_a_record_of_another_file_counts_for_nothing(download, course_server):
     url = course_server.add("/a.bin", 500_000)
-    interrupt(course, course_server, url, "/a.bin")
-    planted = course.folder / ".a.bin.part"
-    planted.rename(course.folder / "moved")
+    interrupt(download, course_server, url, "/a.bin")
+    planted = download.folder / ".a.bin.part"
+    planted.rename(download.folder / "moved")
     planted.write_bytes(b"\0" * 400_000)
 
-    course.run(url, attempt=2)
+    download.run(url, attempt=2)
 
-    assert course.files().pop("a.bin") == course_server.content("/a.bin")
+    assert download.files().pop("a.bin") == course_server.content("/a.bin")
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"etag": 1}', b'{"a": 1}', b"\xff" * 100_000])
-def test_a_damaged_record_counts_for_nothing(course, course_server, junk):
+def test_a_damaged_record_counts_for_nothing(download, course_server, junk):
     url = course_server.add("/a.bin", 500_000)
-    interrupt(course, course_server, url, "/a.bin")
-    (course.folder / ".a.bin.etag").write_bytes(junk)
+    interrupt(download, course_server, url, "/a.bin")
+    (download.folder / ".a.bin.etag").write_bytes(junk)
 
-    course.run(url, attempt=2)
+    download.run(url, attempt=2)
 
-    assert course.files() == {"a.bin": course_server.content("/a.bin")}
+    assert download.files() == {"a.bin": course_server.content("/a.bin")}
     assert course_server.requests[-1].status == 200
 
 
-def test_records_keep_no_secrets(course, course_server):
-    course.run(course_server.add("/a.bin", 500_000) + "?token=hunter2")
+def test_records_keep_no_secrets(download, course_server):
+    download.run(course_server.add("/a.bin", 500_000) + "?token=hunter2")
 
-    assert "hunter2" not in (course.folder / ".a.bin.etag").read_text()
+    assert "hunter2" not in (download.folder / ".a.bin.etag").read_text()
 
 
-def test_a_killed_download_is_resumed(course, course_server):
+def test_a_killed_download_is_resumed(download, course_server):
     url = course_server.add_course("/go", {"a.bin": 3_000_000, "b.bin": 3_000_000})
     wait = course_server.hold("/go/b.bin", at=2_000_000)
-    process = subprocess.Popen(command(course, url))
+    process = subprocess.Popen(command(download, url))
     try:
         wait()
-        part_file = course.folder / ".b.bin.part"
+        part_file = download.folder / ".b.bin.part"
         eventually(lambda: part_file.exists() and part_file.stat().st_size >= 2_000_000, "its first 2 MB")
     finally:
         process.kill()
         process.wait()
     course_server.release("/go/b.bin")
-    assert course.files() == {"a.bin": course_server.content("/go/a.bin")}
+    assert download.files() == {"a.bin": course_server.content("/go/a.bin")}
 
-    course.run(url, attempt=2)
+    download.run(url, attempt=2)
 
-    assert set(course.files()) == {"a.bin", "b.bin"}
-    assert course.files()["b.bin"] == course_server.content("/go/b.bin")
+    assert set(download.files()) == {"a.bin", "b.bin"}
+    assert download.files()["b.bin"] == course_server.content("/go/b.bin")
     assert course_server.requests[-1].headers["Range"] == "bytes=2000000-"
 
 
-def test_memory_does_not_grow_with_the_file(course, liar):
+def test_memory_does_not_grow_with_the_file(download, scripted):
     block = os.urandom(1 << 20)
 
     def serve(asked):
@@ -176,22 +178,22 @@ def test_memory_does_not_grow_with_the_file(course, liar):
         for _ in range(size):
             yield block
 
-    server = liar(serve)
+    server = scripted(serve)
     peaks = [
-        int(subprocess.run(command(course, f"{server.url}/{size}"), check=True, capture_output=True).stdout)
+        int(subprocess.run(command(download, f"{server.url}/{size}"), check=True, capture_output=True).stdout)
         for size in (4, 256)
     ]
 
     assert peaks[1] - peaks[0] < 4 * 1024
 
 
-def test_the_file_and_its_folder_are_synced_around_the_rename(course, course_server, monkeypatch):
+def test_the_file_and_its_folder_are_synced_around_the_rename(download, course_server, monkeypatch):
     steps = []
     sync, rename = os.fsync, os.rename
 
     def note_sync(descriptor):
         steps.append(
-            "sync " + str(Path(f"/proc/self/fd/{descriptor}").readlink()).removeprefix(str(course.folder))
+            "sync " + str(Path(f"/proc/self/fd/{descriptor}").readlink()).removeprefix(str(download.folder))
         )
         sync(descriptor)
 
@@ -202,28 +204,28 @@ def test_the_file_and_its_folder_are_synced_around_the_rename(course, course_ser
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(os, "rename", note_rename)
 
-    course.run(course_server.add("/a.bin", 500_000))
+    download.run(course_server.add("/a.bin", 500_000))
 
     assert steps[-3:] == ["sync /.a.bin.part", "rename .a.bin.part a.bin", "sync "]
 
 
-def interrupt(course, course_server, url, path):
+def interrupt(download, course_server, url, path):
     """Let an attempt fetch a part of the file and end."""
     course_server.hold(path, at=300_000)
 
     def check():
-        parts = list(course.directory.rglob(".a.bin.part"))
+        parts = list(download.directory.rglob(".a.bin.part"))
         if parts and parts[0].stat().st_size >= 300_000:
             raise KeyboardInterrupt
 
-    course.checks = check
+    download.checks = check
     with pytest.raises(KeyboardInterrupt):
-        course.run(url)
-    course.checks = lambda: None
+        download.run(url)
+    download.checks = lambda: None
     course_server.release(path)
 
 
-def command(course, url):
+def command(download, url):
     """Run the handler in a separate process; it prints its peak memory in KiB."""
     code = """
 import resource, sys
@@ -238,4 +240,4 @@ handler = HttpHandler(reserve=0)
 handler.download(context, handler.enroll(context))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-    return [sys.executable, "-c", code, url, str(course.directory)]
+    return [sys.executable, "-c", code, url, str(download.directory)]

@@ -62,54 +62,54 @@ def handler(authority):
     return HttpHandler(reserve=0, tls=ssl.create_default_context(cafile=str(authority)))
 
 
-def test_downloads_over_tls(course, liar, serving, handler):
-    server = liar(lambda _asked: answer(b"x" * 1_000_000), tls=serving)
+def test_downloads_over_tls(download, scripted, serving, handler):
+    server = scripted(lambda _asked: answer(b"x" * 1_000_000), tls=serving)
 
-    course.run(f"{server.url}/a.bin", handler=handler)
+    download.run(f"{server.url}/a.bin", handler=handler)
 
-    assert course.files() == {"a.bin": b"x" * 1_000_000}
+    assert download.files() == {"a.bin": b"x" * 1_000_000}
 
 
-def test_refuses_an_authority_that_nobody_knows(course, liar, serving):
-    server = liar(lambda _asked: answer(b"x"), tls=serving)
+def test_refuses_an_authority_that_nobody_knows(download, scripted, serving):
+    server = scripted(lambda _asked: answer(b"x"), tls=serving)
 
     with pytest.raises(CertificateRefused, match="self-signed") as caught:
-        course.run(f"{server.url}/a.bin")
+        download.run(f"{server.url}/a.bin")
 
     assert caught.value.error_type is ErrorType.UNKNOWN
     assert server.asked == []
 
 
-def test_refuses_a_certificate_of_another_host(course, liar, serving, handler):
-    server = liar(lambda _asked: answer(b"x"), tls=serving)
+def test_refuses_a_certificate_of_another_host(download, scripted, serving, handler):
+    server = scripted(lambda _asked: answer(b"x"), tls=serving)
 
     with pytest.raises(CertificateRefused, match="localhost"):
-        course.run(f"{server.url.replace('127.0.0.1', 'localhost')}/a.bin", handler=handler)
+        download.run(f"{server.url.replace('127.0.0.1', 'localhost')}/a.bin", handler=handler)
 
     assert server.asked == []
 
 
-def test_a_server_that_does_not_speak_tls_is_a_broken_connection(course, liar, handler):
-    server = liar(lambda _asked: answer(b"x"))
+def test_a_server_that_does_not_speak_tls_is_a_broken_connection(download, scripted, handler):
+    server = scripted(lambda _asked: answer(b"x"))
 
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url.replace('http:', 'https:')}/a.bin", handler=handler)
+        download.run(f"{server.url.replace('http:', 'https:')}/a.bin", handler=handler)
 
 
-def test_refuses_a_redirect_from_https_to_http(course, liar, serving, handler):
-    plain = liar(lambda _asked: answer(b"x"))
-    server = liar(lambda _asked: answer(b"", f"Location: {plain.url}/", status="302 Found"), tls=serving)
+def test_refuses_a_redirect_from_https_to_http(download, scripted, serving, handler):
+    plain = scripted(lambda _asked: answer(b"x"))
+    server = scripted(lambda _asked: answer(b"", f"Location: {plain.url}/", status="302 Found"), tls=serving)
 
     with pytest.raises(UrlRefused, match="from https to http"):
-        course.run(f"{server.url}/a.bin", handler=handler)
+        download.run(f"{server.url}/a.bin", handler=handler)
 
     assert plain.asked == []
 
 
-def test_a_truncated_body_over_tls_is_broken(course, liar, serving, handler):
-    server = liar(lambda _asked: answer(b"x" * 1000, length=5000), tls=serving)
+def test_a_truncated_body_over_tls_is_broken(download, scripted, serving, handler):
+    server = scripted(lambda _asked: answer(b"x" * 1000, length=5000), tls=serving)
 
     with pytest.raises(ConnectionBroken):
-        course.run(f"{server.url}/a.bin", handler=handler)
+        download.run(f"{server.url}/a.bin", handler=handler)
 
-    assert course.files() == {}
+    assert download.files() == {}

@@ -37,7 +37,7 @@ def test_a_mail_server_s_rude_goodbye_does_not_send_the_mail_again(world: World)
     try:
         _end(world)
         world.play("courier")
-        world.mend()
+        world.recover()
         world.assert_well()
     finally:
         office.close()

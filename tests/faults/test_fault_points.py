@@ -68,7 +68,7 @@ def test_a_fault_comes_at_its_pass(capfd):
 def test_a_work_horse_may_die(world: World, point: str):
     [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"{point}:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert world.shop.order("DH1").order_status == "completed"
 
@@ -78,7 +78,7 @@ def test_a_work_horse_may_die(world: World, point: str):
 def test_a_work_horse_may_die_at_each_commit(world: World, side: str, number: int):
     [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -87,7 +87,7 @@ def test_a_work_horse_may_die_at_each_commit(world: World, side: str, number: in
 def test_a_work_horse_whose_task_fails_may_die_at_each_commit(world: World, side: str, number: int):
     [task] = world.shop.paid("DH1", [world.courses.url + "/missing.bin"])
     assert world.play("horse", task, faults=f"commit.{side}:kill@{number}").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert world.shop.order("DH1").order_status == "failed"
 
@@ -99,7 +99,7 @@ def test_the_commits_are_all_there_are(world: World):
     # The order ends with the second of them, so the first has three commits less.
     assert world.play("horse", good, faults=f"commit.after:kill@{HORSE_COMMITS - 3}").returncode == KILLED
     assert world.play("horse", bad, faults=f"commit.before:kill@{FAILING_COMMITS + 1}").returncode == 0
-    world.mend()
+    world.recover()
     assert world.play("courier").returncode == 0
     [again] = world.shop.paid("DH2", [world.course()])
     assert world.play("horse", again, faults="task.ended:kill").returncode == KILLED
@@ -115,7 +115,7 @@ def test_the_commits_are_all_there_are(world: World):
 def test_a_work_horse_may_die_at_each_publication(world: World, side: str, number: int):
     [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults=f"publish.{side}:kill@{number}").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -127,7 +127,7 @@ def test_a_lost_connection_costs_no_attempt(world: World, side: str, number: int
     world.play("horse", task, faults=f"commit.{side}:lose@{number}")
     assert [row.status for row in world.shop.task_rows()] == ["completed"]
     assert [row.attempt for row in world.shop.task_rows()] == [1]
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -137,7 +137,7 @@ def test_a_lost_connection_does_not_double_a_failure(world: World, side: str, nu
     [task] = world.shop.paid("DH1", [world.courses.url + "/missing.bin"])
     world.play("horse", task, faults=f"commit.{side}:lose@{number}")
     assert [(row.status, row.attempt) for row in world.shop.task_rows()] == [("failed", 1)]
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -147,7 +147,7 @@ def test_a_worker_may_die(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.play("worker", 1, faults=f"{point}:kill")
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -157,7 +157,7 @@ def test_a_worker_may_die_while_it_sets_a_job_aside(world: World):
     world.client.rpush("rq:queue:downloads", f"task-{task}-0")
     world.client.hset(f"rq:job:task-{task}-0", "data", b"\x80junk")
     assert world.play("worker", 1, faults="job.rejected:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -167,7 +167,7 @@ def test_a_worker_may_die_while_it_sets_a_job_aside(world: World):
 def test_a_courier_may_die(world: World, point: str):
     _end(world)
     assert world.play("courier", faults=f"{point}:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert set(world.receiver.count().values()) == {1}
 
@@ -180,7 +180,7 @@ def test_a_courier_may_die_at_each_commit(world: World, side: str, number: int):
     assert world.play("courier", faults=f"commit.{side}:kill@{number}").returncode == KILLED
     sent = len(world.post.letters)
     noted = [entry.kind for entry in world.shop.outbox() if entry.sent_at]
-    world.mend()
+    world.recover()
     assert world.faults() == []
     in_the_window = sent and "summary" not in noted
     assert len(world.post.letters) == (2 if in_the_window else 1)
@@ -193,7 +193,7 @@ def test_a_courier_may_die_at_each_commit(world: World, side: str, number: int):
 def test_a_courier_that_loses_its_connection_sends_nothing_twice(world: World, side: str, number: int):
     _end(world)
     world.play("courier", faults=f"commit.{side}:lose@{number}")
-    world.mend()
+    world.recover()
     world.assert_well()
     assert set(world.receiver.count().values()) == {1}
 
@@ -201,7 +201,7 @@ def test_a_courier_that_loses_its_connection_sends_nothing_twice(world: World, s
 def test_in_the_window_of_smtp_the_second_mail_has_the_same_id(world: World):
     _end(world)
     assert world.play("courier", faults="smtp.data.after:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     assert world.faults() == []
     assert list(world.post.count().values()) == [2]
 
@@ -209,7 +209,7 @@ def test_in_the_window_of_smtp_the_second_mail_has_the_same_id(world: World):
 def test_in_the_window_of_a_webhook_the_second_post_has_the_same_key(world: World):
     _end(world)
     assert world.play("courier", faults="webhook.after:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert list(world.receiver.count().values()) == [2]
 
@@ -219,7 +219,7 @@ def test_in_the_window_of_a_webhook_the_second_post_has_the_same_key(world: Worl
 def test_a_keeper_may_die_while_it_rings(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     assert world.play("keeper", faults=f"{point}:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -231,7 +231,7 @@ def test_a_keeper_may_die_while_it_rings_anew(world: World):
     world.client.delete("rq:queue:downloads")
     world.pass_time()
     assert world.play("keeper", faults="doorbell.forgotten:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -241,7 +241,7 @@ def test_a_keeper_may_die_while_it_takes_a_task_back(world: World, side: str):
     assert world.play("horse", task, faults="task.claimed:kill").returncode == KILLED
     world.pass_time()
     assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert [event.event_type for event in world.shop.events(1)].count("task_recovered") == 1
 
@@ -253,7 +253,7 @@ def test_a_keeper_may_die_while_it_gives_a_task_up(world: World, side: str):
     assert world.play("horse", 1, faults="task.claimed:kill").returncode == KILLED
     world.pass_time()
     assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
-    world.mend()
+    world.recover()
     world.assert_well()
     assert (world.shop.task(1).status, world.shop.task(1).error_type) == ("failed", "WORKER_LOST")
 
@@ -263,7 +263,7 @@ def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World,
     world.shop.add("DH1", [world.course()])
     assert world.play("pay", "DH1", faults=f"commit.{side}:kill").returncode == KILLED
     assert world.play("pay", "DH1").returncode == 0
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -272,7 +272,7 @@ def test_whoever_cancels_a_task_may_die(world: World, side: str):
     [task, _] = world.shop.paid("DH1", [world.course(), world.course("/two")])
     assert world.play("cancel", task, faults=f"commit.{side}:kill").returncode == KILLED
     assert world.shop.task(task).status == ("pending" if side == "before" else "cancelled")
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -280,12 +280,12 @@ def test_whoever_cancels_a_task_may_die(world: World, side: str):
 def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
     [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     world.play("horse", task)
-    world.mend()
+    world.recover()
     assert world.shop.task(task).status == "failed"
     world.course("/go")
     assert world.play("retry", task, faults=f"commit.{side}:kill").returncode == KILLED
     assert world.play("retry", task).returncode == 0
-    world.mend()
+    world.recover()
     world.assert_well(mails=2, completions=2)
 
 
@@ -297,12 +297,12 @@ def test_a_work_horse_may_meet_an_error(world: World, point: str):
     """A disk error ends the task as failed, to be retried by an admin; any other costs at most an attempt."""
     [task] = world.shop.paid("DH1", [world.course()])
     assert "fault: raise" in world.play("horse", task, faults=f"{point}:raise").stderr
-    world.mend()
+    world.recover()
     world.assert_well()
     if point.startswith(("handler.", "fsync.", "rename.")):
         assert (world.shop.task(task).status, world.shop.task(task).error_type) == ("failed", "UNKNOWN")
         assert world.play("retry", task).returncode == 0
-        world.mend()
+        world.recover()
         world.assert_well(mails=2, completions=2)
     assert world.shop.order("DH1").order_status == "completed"
 
@@ -312,7 +312,7 @@ def test_a_work_horse_may_meet_an_error(world: World, point: str):
 def test_a_courier_may_meet_an_error(world: World, point: str):
     _end(world)
     assert "fault: raise" in world.play("courier", faults=f"{point}:raise").stderr
-    world.mend()
+    world.recover()
     assert world.faults() == []
 
 
@@ -325,7 +325,7 @@ def test_a_keeper_may_meet_an_error(world: World, point: str):
         world.client.delete("rq:queue:downloads")
         world.pass_time()
     assert "fault: raise" in world.play("keeper", faults=f"{point}:raise").stderr
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -335,7 +335,7 @@ def test_a_worker_may_meet_an_error(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     assert "fault: raise" in world.play("worker", 1, faults=f"{point}:raise").stderr
-    world.mend()
+    world.recover()
     world.assert_well()
 
 
@@ -345,7 +345,7 @@ def test_a_worker_may_hang(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     with world.hanging("worker", 1, point):
-        world.mend()
+        world.recover()
     world.assert_well()
 
 
@@ -355,7 +355,7 @@ def test_a_work_horse_may_hang(world: World, point: str):
     """Another worker takes the task over while the first still exists; test_leases has one that continues."""
     [task] = world.shop.paid("DH1", [world.course()])
     with world.hanging("horse", task, point):
-        world.mend()
+        world.recover()
     world.assert_well()
     assert world.shop.order("DH1").order_status == "completed"
 
@@ -365,7 +365,7 @@ def test_a_work_horse_may_hang(world: World, point: str):
 def test_a_courier_may_hang(world: World, point: str):
     _end(world)
     with world.hanging("courier", "", point):
-        world.mend()
+        world.recover()
     world.assert_well()
 
 
@@ -374,7 +374,7 @@ def test_a_courier_may_hang(world: World, point: str):
 def test_a_keeper_may_hang(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     with world.hanging("keeper", "", point):
-        world.mend()
+        world.recover()
     world.assert_well()
 
 

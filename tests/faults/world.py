@@ -181,7 +181,7 @@ class World:
             connection.execute(update(outbox).where(box.lease_until.is_not(None)).values(lease_until=early))
             connection.execute(update(outbox).where(box.sent_at.is_(None)).values(due_at=early))
 
-    def mend(self) -> None:
+    def recover(self) -> None:
         """Let an hour pass after a death, then let a fresh supervisor do what is due."""
         for _ in range(5):  # a transient failure takes another attempt
             self.pass_time()

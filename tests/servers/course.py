@@ -126,7 +126,7 @@ class CourseServer:
         """Answer a path with an error from now on, whether it exists or not."""
         self._pages.setdefault(path, Page(b"", "text/plain", '""')).status = status
 
-    def mend(self, path: str) -> None:
+    def repair(self, path: str) -> None:
         """Undo ``fail``."""
         self._pages[path].status = 200
 

@@ -11,7 +11,7 @@ from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, find_redis
 
 
-class Imposter:
+class FakeRedis:
     """A TCP server that answers what the test sets, and records what it receives.
 
     Args:
@@ -52,12 +52,12 @@ class Imposter:
 
 
 @pytest.fixture
-def imposter() -> Iterator[Callable[..., Imposter]]:
-    """``imposter(answer)`` starts a server that pretends to be Redis."""
-    made: list[Imposter] = []
+def fake_redis() -> Iterator[Callable[..., FakeRedis]]:
+    """``fake_redis(answer)`` starts a server that pretends to be Redis."""
+    made: list[FakeRedis] = []
 
-    def make(answer: Callable[[bytes], bytes | None]) -> Imposter:
-        made.append(Imposter(answer))
+    def make(answer: Callable[[bytes], bytes | None]) -> FakeRedis:
+        made.append(FakeRedis(answer))
         return made[-1]
 
     yield make

@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass
-class Liar:
+class ScriptedServer:
     """A server on loopback that answers what a script yields.
 
     Attributes:

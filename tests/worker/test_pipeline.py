@@ -54,9 +54,9 @@ def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
 
 
 def _wrong_checksum(world: World) -> str:
-    url = world.courses.add("/liar/lesson.bin", SIZE)
+    url = world.courses.add("/wrong/lesson.bin", SIZE)
     file = {"name": "lesson.bin", "url": url, "size": SIZE, "sha256": "0" * 64}
-    return world.courses.add_manifest("/liar/course.json", {"title": "Liar", "files": [file]})
+    return world.courses.add_manifest("/wrong/course.json", {"title": "Wrong", "files": [file]})
 
 
 @pytest.mark.databases("sqlite", "mysql")
@@ -106,7 +106,7 @@ def test_retry_after_mending_completes_the_order_once(world: World) -> None:
     with world.supervisor("--concurrency", "2"):
         eventually(world.settled, "the order's first end")
         assert world.shop.order("DH1").order_status == "failed"
-        world.courses.mend("/lost/lesson.bin")
+        world.courses.repair("/lost/lesson.bin")
         subprocess.run(
             [str(SCRIPT), "tasks", "retry", str(failed)],
             env=world.environment,

@@ -104,7 +104,7 @@ class Storm:
                 self.history.other["killed because it would not end"] += 1
         for proxy in filter(None, (self._redis_proxy, self._database_proxy)):
             proxy.close()
-        self.world.mend()
+        self.world.recover()
 
     # --- Customers
 
