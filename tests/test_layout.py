@@ -1,0 +1,63 @@
+"""The folders of tests mirror the house: a test of ``orderctl/a/b.py`` is ``tests/a/test_b.py``.
+
+``test_b_more.py`` tests a part of ``b`` that has grown too long for one file.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: Folders of tests of something that is not a Python module of orderctl.
+OTHER_FOLDERS = {
+    "faults": "orders survive whatever dies, and the documents that promise it",
+    "packaging": "the built wheel",
+    "relay/page": "the dashboard's JavaScript, in a browser",
+    "servers": "the servers that the tests start",
+}
+#: Tests that cut across modules, and why.
+CROSS_CUTTING = {
+    "cli/test_exit_codes.py": "all commands have the documented exit codes",
+    "cli/test_selection.py": "all commands that take a selection refuse an empty one",
+    "cli/test_startup.py": "which modules each start of the program imports",
+    "cli/test_terminal.py": "the whole program on a pseudo-terminal",
+    "downloads/test_disk_full.py": "a full disk, wherever a download meets it",
+    "downloads/test_hostile_servers.py": "malformed and hostile answers, wherever a download meets them",
+    "downloads/test_leaks.py": "whatever a download opens is closed",
+    "downloads/test_tls.py": "certificates, from the address to the stream",
+    "migrate/test_adoption.py": "the migration of each shop's database of the gallery",
+    "migrate/test_interrupted.py": "migrations that are killed at any moment",
+    "migrate/test_main_job.py": "whole orders on each database of the gallery",
+    "migrate/test_removal.py": "the statements in docs/adopting.md that take orderctl out again",
+    "relay/test_conformance.py": "RFC 6455, against the whole relay",
+    "relay/test_dashboard.py": "the shop's own dashboard with socket.io-client",
+    "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md",
+    "relay/test_socketio_clients.py": "Socket.IO clients, against the whole relay",
+    "test_layout.py": "this rule",
+    "test_query_cost.py": "how many rows each query reads",
+    "test_state_machine.py": "any sequence of the domain's verbs",
+    "worker/test_pipeline.py": "whole orders through real supervisors",
+}
+
+
+def is_of_a_module(test: Path) -> bool:
+    """Whether a test is named after a module or package at the same place of the house, or after a part of one."""
+    words = test.stem.removeprefix("test_").split("_")
+    names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+    folder = ROOT / "orderctl" / test.parent
+    return any((folder / f"{name}.py").exists() or (folder / name).is_dir() for name in names)
+
+
+def is_elsewhere(test: Path) -> bool:
+    return any(test.is_relative_to(folder) for folder in OTHER_FOLDERS)
+
+
+def test_each_test_is_where_its_module_is():
+    tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+
+    astray = {str(test) for test in tests if not is_of_a_module(test) and not is_elsewhere(test)}
+
+    assert len(tests) > 100
+    assert astray == set(CROSS_CUTTING)
+
+
+def test_the_other_folders_are_there():
+    assert [folder for folder in OTHER_FOLDERS if not (ROOT / "tests" / folder).is_dir()] == []
