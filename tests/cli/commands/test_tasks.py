@@ -183,7 +183,7 @@ def test_a_failed_part_of_a_bulk_change_is_reported_and_does_not_stop_the_rest(s
     rows = {row["id"]: row for row in json.loads(ended.out)}
     assert [rows[task_id]["changed"] for task_id in (1, 2, 99, 3)] == [True, False, False, True]
     assert rows[2]["error"] == "task 2 is completed: only failed, cancelled or waiting tasks can be retried"
-    assert rows[99]["error"] == "there is no task 99"
+    assert rows[99]["error"] == "task 99 not found"
 
 
 @ONE_KIND
