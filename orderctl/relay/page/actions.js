@@ -1,9 +1,13 @@
 /** Retry and cancel: asked for, confirmed, carried out, told. */
 
+/** @import { Action, Api } from "./api.js" */
+/** @import { Task } from "./order.js" */
+
 import { ApiError } from "./api.js";
 import { button, h, write } from "./dom.js";
 import * as text from "./text.js";
 
+/** @type {Record<Action, [question: string, consequence: string, yes: string, done: string, failed: string]>} */
 const WORDS = {
   retry: [
     "Retry this task?",
@@ -24,9 +28,9 @@ const WORDS = {
 /**
  * Act on a task, if that is confirmed.
  *
- * @param {import("./api.js").Api} api Carries it out.
- * @param {import("./order.js").Task} task The task.
- * @param {"retry"|"cancel"} action What to do.
+ * @param {Api} api Carries it out.
+ * @param {Task} task The task.
+ * @param {Action} action What to do.
  * @param {(words: string, wrong: boolean) => void} tell Told how it went.
  */
 export async function act(api, task, action, tell) {
@@ -42,8 +46,17 @@ export async function act(api, task, action, tell) {
   }
 }
 
+/**
+ * @param {string} question
+ * @param {string} subject
+ * @param {string} consequence
+ * @param {string} yes
+ * @param {Action} action
+ * @returns {Promise<boolean>}
+ */
 function confirm(question, subject, consequence, yes, action) {
   return new Promise((resolve) => {
+    /** @type {HTMLDialogElement} */
     const dialog = h(
       "dialog",
       {
@@ -76,10 +89,15 @@ export class Notice {
   #element;
   #timer = 0;
 
+  /** @param {HTMLElement} element */
   constructor(element) {
     this.#element = element;
   }
 
+  /**
+   * @param {string} words
+   * @param {boolean} wrong
+   */
   say(words, wrong = false) {
     write(this.#element, words);
     this.#element.classList.toggle("is-wrong", wrong);

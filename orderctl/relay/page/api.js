@@ -1,9 +1,129 @@
-/** The relay's admin API. */
+/** The relay's admin API: its requests, and the types of its answers. */
+
+/** @import { Token } from "./token.js" */
+
+/**
+ * A download task of an order.
+ *
+ * @typedef {object} RawTask
+ * @property {number} id
+ * @property {string|null} title
+ * @property {string} status
+ * @property {string|null} course_url
+ * @property {number} currentProgress Percent.
+ * @property {string|null} [currentFile]
+ * @property {number|null} [speed] In bytes/s.
+ * @property {string|null} drive_link
+ * @property {string|null} error_log
+ * @property {string|null} [error_type]
+ * @property {string|null} [error_fingerprint]
+ * @property {number} [attempt]
+ * @property {number} [max_attempts]
+ * @property {string|null} [updated_at]
+ */
+
+/**
+ * An order with its tasks.
+ *
+ * @typedef {object} RawOrder
+ * @property {number} id
+ * @property {string} order_code
+ * @property {string} order_status
+ * @property {string|null} user_email
+ * @property {number} total_amount
+ * @property {string} payment_status
+ * @property {string|null} created_at ISO 8601 with its zone.
+ * @property {RawStats} stats
+ * @property {RawTask[]} tasks
+ */
+
+/**
+ * @typedef {object} RawStats
+ * @property {number} completedTasks
+ * @property {number} totalTasks Without cancelled tasks.
+ * @property {number} failedTasks
+ * @property {number} progressPercentage
+ */
+
+/**
+ * An event of the audit log.
+ *
+ * @typedef {object} AuditEvent
+ * @property {number} id
+ * @property {number|null} task_id
+ * @property {string|null} task_title
+ * @property {string|null} course_url
+ * @property {string} severity
+ * @property {string} event_type
+ * @property {string} event_category
+ * @property {string} message
+ * @property {Record<string, unknown>|null} details
+ * @property {string|null} previous_status
+ * @property {string|null} new_status
+ * @property {string|null} source
+ * @property {string|null} [actor]
+ * @property {string|null} created_at ISO 8601 with its zone.
+ */
+
+/**
+ * Failed tasks with one fingerprint.
+ *
+ * @typedef {object} ErrorGroup
+ * @property {string|null} error_type
+ * @property {string|null} fingerprint
+ * @property {number} count
+ * @property {number} latest_task_id
+ * @property {string|null} latest_task_title
+ * @property {number|null} latest_order_id
+ * @property {string|null} latest_order_code
+ * @property {string|null} latest_at ISO 8601 with its zone.
+ * @property {string|null} example Text of the newest error.
+ */
+
+/**
+ * The number of orders, tasks and clients.
+ *
+ * @typedef {object} Stats
+ * @property {Record<"total"|"pending"|"processing"|"completed"|"failed"|"cancelled", number>} orders
+ * @property {Record<"total"|"pending"|"enrolled"|"downloading"|"completed"|"failed"|"cancelled", number>} tasks
+ * @property {number} connections
+ */
+
+/**
+ * The token's holder, and what the token allows.
+ *
+ * @typedef {object} Session
+ * @property {string} subject
+ * @property {boolean} admin
+ * @property {number[]} orders
+ * @property {boolean} actions Whether tasks may be retried and cancelled.
+ * @property {number|null} expires In seconds since the epoch.
+ * @property {string} currency
+ */
+
+/**
+ * Where a page of orders is in the list.
+ *
+ * @typedef {object} Pagination
+ * @property {number} page
+ * @property {number} limit
+ * @property {number|null} total
+ * @property {number|null} totalPages
+ * @property {boolean} hasMore
+ * @property {string|null} nextCursor
+ */
+
+/** @typedef {"retry"|"cancel"} Action */
+/** @typedef {Record<string, string|number|null|undefined>} Parameters */
 
 const PATIENCE = 15_000;
 
 /** The relay answered, but not with what was asked for; `status` 0: it did not answer. */
 export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
   constructor(status, message) {
     super(message);
     this.name = "ApiError";
@@ -14,26 +134,69 @@ export class ApiError extends Error {
 export class Api {
   #token;
 
-  /** @param {import("./token.js").Token} token Asked for when the relay wants one. */
+  /** @param {Token} token Asked for when the relay wants one. */
   constructor(token) {
     this.#token = token;
   }
 
-  /** Read; parameters that are null or empty are left out. */
-  get(path, parameters = {}) {
-    const query = new URLSearchParams(
-      Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""),
-    );
-    const suffix = query.size ? `?${query}` : "";
-    return this.#fetch(`api/admin/${path}${suffix}`, {});
+  /**
+   * One page of the paid orders.
+   *
+   * @param {Parameters} parameters
+   * @returns {Promise<{data: RawOrder[], pagination: Pagination}>}
+   */
+  orders(parameters) {
+    return this.#get("orders/paid", parameters);
   }
 
-  /** Who asks, and what that allows. */
-  async session() {
-    return (await this.#fetch("api/session", {})).data;
+  /**
+   * One order, paid or not.
+   *
+   * @param {number} id
+   * @returns {Promise<{data: RawOrder}>}
+   */
+  order(id) {
+    return this.#get(`orders/${id}`);
   }
 
-  /** Act on a task: `retry` or `cancel`. The header is one that no stranger's page can send. */
+  /**
+   * Events of one order, newest first.
+   *
+   * @param {number} orderId
+   * @param {Parameters} parameters
+   * @returns {Promise<{data: {logs: AuditEvent[]}}>}
+   */
+  logs(orderId, parameters) {
+    return this.#get(`orders/${orderId}/logs`, parameters);
+  }
+
+  /**
+   * The most frequent errors.
+   *
+   * @param {number} limit
+   * @returns {Promise<{data: ErrorGroup[]}>}
+   */
+  errors(limit) {
+    return this.#get("errors", { limit });
+  }
+
+  /** @returns {Promise<{data: Stats}>} */
+  stats() {
+    return this.#get("dashboard/stats");
+  }
+
+  /** @returns {Promise<{data: Session}>} */
+  session() {
+    return this.#fetch("api/session");
+  }
+
+  /**
+   * Act on a task: `retry` or `cancel`. The header is one that no stranger's page can send.
+   *
+   * @param {number} taskId
+   * @param {Action} action
+   * @returns {Promise<{data: {id: number, status: string, attempt: number}}>}
+   */
   act(taskId, action) {
     return this.#fetch(`api/admin/tasks/${taskId}/${action}`, {
       method: "POST",
@@ -41,7 +204,25 @@ export class Api {
     });
   }
 
-  async #fetch(path, options) {
+  /**
+   * Read; parameters that are null or empty are left out.
+   *
+   * @param {string} path
+   * @param {Parameters} parameters
+   */
+  #get(path, parameters = {}) {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(parameters))
+      if (value !== null && value !== undefined && value !== "") query.set(name, String(value));
+    const suffix = query.size ? `?${query}` : "";
+    return this.#fetch(`api/admin/${path}${suffix}`);
+  }
+
+  /**
+   * @param {string} path
+   * @param {{method?: string, headers?: Record<string, string>}} options
+   */
+  async #fetch(path, options = {}) {
     for (;;) {
       const used = this.#token.value;
       const response = await send(path, {
@@ -58,10 +239,18 @@ export class Api {
   }
 }
 
+/**
+ * @param {string|null} token
+ * @returns {Record<string, string>}
+ */
 function authorization(token) {
   return token === null ? {} : { Authorization: `Bearer ${token}` };
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
 async function send(path, options) {
   try {
     return await fetch(path, {
@@ -71,15 +260,15 @@ async function send(path, options) {
       ...options,
     });
   } catch (error) {
+    const late = error instanceof Error && error.name === "TimeoutError";
     throw new ApiError(
       0,
-      error.name === "TimeoutError"
-        ? "the relay did not answer within 15 seconds"
-        : "the relay cannot be reached",
+      late ? "the relay did not answer within 15 seconds" : "the relay cannot be reached",
     );
   }
 }
 
+/** @param {Response} response */
 async function parse(response) {
   try {
     return await response.json();

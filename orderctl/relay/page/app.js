@@ -1,9 +1,13 @@
 /** The page: what it is made of, and what happens when. */
 
+/** @import { Session } from "./api.js" */
+/** @import { Shortcut } from "./keys.js" */
+/** @import { Query } from "./listing.js" */
+
 import { act, Notice } from "./actions.js";
 import { Api, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
-import { refreshTimes, write } from "./dom.js";
+import { refreshTimes, targetOf, write } from "./dom.js";
 import { Errors } from "./errors.js";
 import { explain, listen } from "./keys.js";
 import { List } from "./list.js";
@@ -25,14 +29,25 @@ const MOST_HEARD = 900;
 /** From here on the order stands beside the list instead of over it. */
 const WIDE = matchMedia("(min-width: 68rem)");
 
-const byId = (id) => document.getElementById(id);
+/**
+ * An element of index.html.
+ *
+ * @param {string} id
+ */
+function byId(id) {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`no element with id ${id}`);
+  return element;
+}
+
 const token = new Token();
 const api = new Api(token);
 const store = new Store();
+/** @type {Pick<Session, "admin"|"actions"|"currency">} */
 const session = { admin: false, actions: false, currency: "VND" };
 const live = new Live(new URL("ws", location.href.replace(/^http/, "ws")), () => token.value);
 const listing = new Listing(api, store);
-const list = new List(byId("list"), listing, store, () => session.currency);
+const list = new List(byId("list"), byId("list-end"), listing, store, () => session.currency);
 const cards = new Cards(byId("cards"), byId("task-numbers"));
 const errors = new Errors(byId("errors"), byId("errors-note"), api);
 const pill = new Pill(byId("connection"), byId("banner"), live);
@@ -43,7 +58,7 @@ const panel = new Panel(byId("panel"), api, store, {
   act: (task, action) => act(api, task, action, (words, wrong) => notice.say(words, wrong)),
   close: () => closePanel(),
 });
-const search = byId("search");
+const search = /** @type {HTMLInputElement} */ (byId("search"));
 
 // What is heard.
 
@@ -51,22 +66,23 @@ function hear() {
   live.want([...new Set([...panel.heard(), ...list.heard()])].slice(0, MOST_HEARD));
 }
 
-list.addEventListener("sight", hear);
-live.addEventListener("message", ({ detail }) => store.apply(detail));
-live.addEventListener("open", () => started && refresh(() => listing.renew()));
-live.addEventListener("refused", () => refresh());
-token.addEventListener("wanted", () => live.stop());
-token.addEventListener("given", () => started && trying(readSession));
+list.on("sight", hear);
+live.on("message", (message) => store.apply(message));
+live.on("open", () => started && refresh(() => listing.renew()));
+live.on("refused", () => refresh());
+token.on("wanted", () => live.stop());
+token.on("given", () => started && trying(readSession));
 
 // What is read again.
 
+/** @type {Set<number>} */
 const stale = new Set();
 let gathering = 0;
 let started = false;
 let refreshing = false;
 
-store.addEventListener("stale", ({ detail }) => {
-  stale.add(detail);
+store.on("stale", (id) => {
+  stale.add(id);
   if (!gathering) gathering = setTimeout(readStale, GATHER);
 });
 
@@ -83,7 +99,7 @@ async function readStale() {
 async function readSession() {
   for (;;) {
     const used = token.value;
-    Object.assign(session, await api.session());
+    Object.assign(session, (await api.session()).data);
     if (session.admin) break;
     await token.renew(used, "its scope is not admin");
   }
@@ -91,7 +107,7 @@ async function readSession() {
 }
 
 async function readStats() {
-  const failed = cards.show((await api.get("dashboard/stats")).data ?? {});
+  const failed = cards.show((await api.stats()).data ?? {});
   document.title = failed ? `${text.number(failed)} failed · orderctl` : "orderctl";
 }
 
@@ -117,7 +133,11 @@ async function readErrors() {
   if (!byId("errors-view").hidden) await errors.refresh();
 }
 
-/** Why the API does not give something, or null where it does. */
+/**
+ * Why the API does not give something, or null where it does.
+ *
+ * @param {() => unknown} read
+ */
 async function trying(read) {
   try {
     await read();
@@ -130,14 +150,14 @@ async function trying(read) {
 
 // The list.
 
-listing.addEventListener("change", () => {
+listing.on("change", () => {
   const { ids, loading, more } = listing;
   store.keep(new Set([...listing.kept, panel.id]));
   write(byId("list-note"), note());
   byId("more").hidden = !more;
   byId("list").setAttribute("aria-busy", String(loading && !ids.length));
 });
-list.addEventListener("end", () => listing.query.search || listing.next());
+list.on("end", () => listing.query.search || listing.next());
 
 /** What there is to say of the list as a whole. */
 function note() {
@@ -153,6 +173,7 @@ function note() {
 }
 byId("more").addEventListener("click", () => listing.next());
 
+/** @param {Query} query */
 function choose(query) {
   cards.mark(query.status);
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
@@ -164,9 +185,9 @@ function choose(query) {
   return listing.search(query);
 }
 
-cards.addEventListener("choose", ({ detail }) => {
+cards.on("choose", (status) => {
   if (!byId("errors-view").hidden) location.hash = "#/";
-  choose({ ...listing.query, status: detail });
+  choose({ ...listing.query, status });
 });
 
 let typing = 0;
@@ -188,18 +209,22 @@ function route() {
   const inErrors = location.hash === "#/errors" || (id !== null && !byId("errors-view").hidden);
   byId("errors-view").hidden = !inErrors;
   byId("orders-view").hidden = inErrors;
-  for (const [link, here] of [
-    [byId("to-orders"), !inErrors],
-    [byId("to-errors"), inErrors],
-  ]) {
-    if (here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
+  markView(byId("to-orders"), !inErrors);
+  markView(byId("to-errors"), inErrors);
   if (inErrors) trying(readErrors);
   list.mark(id);
   panel.open(id, !WIDE.matches).then(hear);
   hear();
   cover();
+}
+
+/**
+ * @param {Element} link
+ * @param {boolean} here Whether its view is shown.
+ */
+function markView(link, here) {
+  if (here) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
 }
 
 /** Where the order stands over the list, the list is out of reach. */
@@ -214,12 +239,20 @@ function closePanel() {
   if (!inErrors) list.step(0);
 }
 
-/** Go to a view with a step in the browser's history. */
+/**
+ * Go to a view with a step in the browser's history.
+ *
+ * @param {string} hash
+ */
 function goToView(hash) {
   location.hash = hash;
 }
 
-/** Go elsewhere without a step in the browser's history. */
+/**
+ * Go elsewhere without a step in the browser's history.
+ *
+ * @param {string} hash
+ */
 function goTo(hash) {
   history.replaceState(null, "", hash);
   route();
@@ -230,6 +263,7 @@ WIDE.addEventListener("change", cover);
 
 // Keys and buttons.
 
+/** @type {Shortcut[]} */
 const SHORTCUTS = [
   [["/"], "Search", () => focusSearch()],
   [["j", "ArrowDown"], "Next order", (event) => step(1, event)],
@@ -243,12 +277,15 @@ const SHORTCUTS = [
   [["?"], "Show these shortcuts", () => explain(SHORTCUTS)],
 ];
 
+/**
+ * @param {number} by
+ * @param {KeyboardEvent} event
+ */
 function step(by, event) {
   // Arrows scroll what has the focus, if that is not the list.
+  const inList = targetOf(event)?.closest("#list");
   const arrows = event.key.startsWith("Arrow");
-  if (byId("orders-view").hidden || byId("main").inert || (arrows && !event.target.closest("#list")))
-    return false;
-  const inList = event.target.closest("#list");
+  if (byId("orders-view").hidden || byId("main").inert || (arrows && !inList)) return false;
   const id = list.step(inList ? by : 0);
   if (id !== null && panel.id !== null) goTo(`#/orders/${id}`);
   return true;
@@ -267,7 +304,7 @@ function closeOrClear() {
     search.value = "";
     choose({ ...listing.query, search: "" });
   } else if (panel.id !== null) closePanel();
-  else document.activeElement?.blur();
+  else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
 }
 
 function changeTheme() {
@@ -277,7 +314,7 @@ function changeTheme() {
 
 function showTheme() {
   const name = theme.current();
-  write(byId("theme-name"), name[0].toUpperCase() + name.slice(1));
+  write(byId("theme-name"), name.charAt(0).toUpperCase() + name.slice(1));
   byId("theme").setAttribute("aria-label", `Change the theme, now ${name}`);
 }
 

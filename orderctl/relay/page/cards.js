@@ -1,9 +1,13 @@
 /** The numbers above the list; each is the filter of its status. */
 
+/** @import { Stats } from "./api.js" */
+
 import { button, h, setStatus, write } from "./dom.js";
+import { Emitter } from "./emitter.js";
 import { number } from "./order.js";
 import * as text from "./text.js";
 
+/** @type {[status: string, label: string, key: keyof Stats["orders"]][]} */
 const CARDS = [
   ["", "All paid", "total"],
   ["pending", "Pending", "pending"],
@@ -12,11 +16,18 @@ const CARDS = [
   ["failed", "Failed", "failed"],
   ["cancelled", "Cancelled", "cancelled"],
 ];
+/** @type {(keyof Stats["tasks"])[]} */
 const TASKS = ["downloading", "enrolled", "pending", "failed", "completed"];
 
-/** Fires `choose` with `detail` = a status, or "" for all. */
-export class Cards extends EventTarget {
+/**
+ * Fires `choose` with a status, or "" for all.
+ *
+ * @extends {Emitter<{choose: string}>}
+ */
+export class Cards extends Emitter {
+  /** @type {Map<keyof Stats["orders"], HTMLElement>} */
   #numbers = new Map();
+  /** @type {Map<string, HTMLElement>} */
   #buttons = new Map();
   #tasks;
 
@@ -32,13 +43,18 @@ export class Cards extends EventTarget {
     this.mark("");
   }
 
-  /** Show the statistics of the API. */
-  show({ orders = {}, tasks = {}, connections }) {
+  /**
+   * Show the statistics of the API; returns how many orders have failed.
+   *
+   * @param {Partial<Stats>} stats
+   */
+  show({ orders, tasks, connections }) {
     for (const [key, element] of this.#numbers) write(element, text.number(number(orders?.[key])));
     const parts = TASKS.filter((status) => tasks?.[status]).map(
-      (status) => `${text.number(tasks[status])} ${status}`,
+      (status) => `${text.number(tasks?.[status])} ${status}`,
     );
-    const watching = number(connections) === null ? [] : [text.plural(connections, "connection")];
+    const clients = number(connections);
+    const watching = clients === null ? [] : [text.plural(clients, "connection")];
     write(
       this.#tasks,
       [parts.length ? `Tasks: ${parts.join(", ")}` : "", ...watching].filter(Boolean).join(" · "),
@@ -46,18 +62,32 @@ export class Cards extends EventTarget {
     return number(orders?.failed) ?? 0;
   }
 
-  /** Show which status is chosen. */
+  /**
+   * Show which status is chosen.
+   *
+   * @param {string} chosen
+   */
   mark(chosen) {
     for (const [status, element] of this.#buttons)
       element.setAttribute("aria-pressed", String(status === chosen));
   }
 
-  /** Choose the card of that place, from 1 on. */
+  /**
+   * Choose the card of that place.
+   *
+   * @param {number} place From 1 on.
+   */
   choose(place) {
     const card = CARDS[place - 1];
-    if (card) this.dispatchEvent(new CustomEvent("choose", { detail: card[0] }));
+    if (card) this.emit("choose", card[0]);
   }
 
+  /**
+   * @param {string} status
+   * @param {string} label
+   * @param {keyof Stats["orders"]} key
+   * @param {number} place
+   */
   #card(status, label, key, place) {
     const figure = h("span", { class: "card-number" }, "–");
     const element = button("", () => this.choose(place), { class: "card", "aria-keyshortcuts": place });

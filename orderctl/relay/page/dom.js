@@ -13,29 +13,33 @@ const KNOWN = new Set([
 ]);
 const SEVERITIES = new Set(["debug", "info", "warning", "error", "critical"]);
 
+/** @typedef {Record<string, string|number|boolean|null|undefined>} Attributes */
+/** @typedef {Node|string|number|null|undefined|false} Child */
+
 /**
  * A new element.
  *
- * @param {string} name Its tag.
- * @param {object} attributes Attributes; `on` holds listeners by event; null, undefined and false are left out.
- * @param {...(Node|string|null|undefined|false)} children Nodes, or texts, which are made safe to look at.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name Its tag.
+ * @param {Attributes} attributes Null, undefined and false are left out.
+ * @param {...Child} children Nodes, or texts, which are made safe to look at.
  */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "on") listen(element, value);
-    else if (value !== null && value !== undefined && value !== false)
-      element.setAttribute(key, value === true ? "" : value);
+    if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(key, value === true ? "" : String(value));
   }
   fill(element, ...children);
   return element;
 }
 
-function listen(element, listeners) {
-  for (const [event, listener] of Object.entries(listeners)) element.addEventListener(event, listener);
-}
-
-/** Give an element these children and no others. */
+/**
+ * Give an element these children and no others.
+ *
+ * @param {Element} element
+ * @param {...Child} children
+ */
 export function fill(element, ...children) {
   const present = children.filter(
     (child) => child !== null && child !== undefined && child !== false && child !== "",
@@ -43,23 +47,38 @@ export function fill(element, ...children) {
   element.replaceChildren(...present.map((child) => (child instanceof Node ? child : text.line(child))));
 }
 
-/** Give an element a text, unless it has it. */
+/**
+ * Give an element a text, unless it has it.
+ *
+ * @param {Element} element
+ * @param {unknown} value
+ */
 export function write(element, value) {
   const shown = text.line(value);
   if (element.textContent !== shown) element.textContent = shown;
 }
 
-/** The URL, if it is one that may be followed: http or https, whole. */
+/**
+ * The URL, if it is one that may be followed: http or https, whole.
+ *
+ * @param {unknown} value
+ */
 export function webAddress(value) {
   try {
-    const url = new URL(value);
+    const url = new URL(String(value));
     return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
   } catch {
     return null;
   }
 }
 
-/** A link to elsewhere; plain text where the address is none that may be followed. */
+/**
+ * A link to elsewhere; plain text where the address is none that may be followed.
+ *
+ * @param {unknown} address
+ * @param {string} label
+ * @param {Attributes} attributes
+ */
 export function outside(address, label, attributes = {}) {
   const href = webAddress(address);
   if (href === null) return h("span", attributes, label);
@@ -70,7 +89,11 @@ export function outside(address, label, attributes = {}) {
   );
 }
 
-/** The word of a status, in its colour. */
+/**
+ * The word of a status, in its colour.
+ *
+ * @param {string} status
+ */
 export function badge(status) {
   const element = h("span", { class: "badge" });
   setStatus(element, status);
@@ -78,17 +101,31 @@ export function badge(status) {
   return element;
 }
 
-/** Colour an element by a status; an unknown one is neutral. */
+/**
+ * Colour an element by a status; an unknown one is neutral.
+ *
+ * @param {HTMLElement} element
+ * @param {string} status
+ */
 export function setStatus(element, status) {
   element.dataset.status = KNOWN.has(status) ? status : "other";
 }
 
-/** Colour an element by a severity; an unknown one is neutral. */
+/**
+ * Colour an element by a severity; an unknown one is neutral.
+ *
+ * @param {HTMLElement} element
+ * @param {string} severity
+ */
 export function setSeverity(element, severity) {
   element.dataset.severity = SEVERITIES.has(severity) ? severity : "other";
 }
 
-/** A bar: `element`, and `set(percent, status)`. */
+/**
+ * A bar: `element`, and `set(percent, status)`.
+ *
+ * @param {string} label
+ */
 export function bar(label) {
   const element = h(
     "div",
@@ -101,6 +138,10 @@ export function bar(label) {
     },
     h("span", { class: "bar-fill" }),
   );
+  /**
+   * @param {number} percent
+   * @param {string} status
+   */
   function set(percent, status) {
     const shown = Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
     element.style.setProperty("--share", String(shown / 100));
@@ -110,7 +151,12 @@ export function bar(label) {
   return { element, set };
 }
 
-/** A moment, told relative to now; `refreshTimes` keeps it so. */
+/**
+ * A moment, told relative to now; `refreshTimes` keeps it so.
+ *
+ * @param {string|null} iso
+ * @param {Attributes} attributes
+ */
 export function since(iso, attributes = {}) {
   const date = new Date(iso ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return h("span", attributes, "–");
@@ -126,11 +172,28 @@ export function since(iso, attributes = {}) {
 
 /** Tell all relative moments anew. */
 export function refreshTimes() {
-  for (const element of document.querySelectorAll("time[data-relative]"))
-    write(element, text.ago(new Date(element.dateTime)));
+  for (const element of document.querySelectorAll("time"))
+    if (element.dataset.relative !== undefined) write(element, text.ago(new Date(element.dateTime)));
 }
 
-/** A button. */
+/**
+ * A button.
+ *
+ * @param {string} label
+ * @param {() => unknown} click
+ * @param {Attributes} attributes
+ */
 export function button(label, click, attributes = {}) {
-  return h("button", { type: "button", ...attributes, on: { click } }, label);
+  const element = h("button", { type: "button", ...attributes }, label);
+  element.addEventListener("click", click);
+  return element;
+}
+
+/**
+ * The element on which an event happened.
+ *
+ * @param {Event} event
+ */
+export function targetOf(event) {
+  return event.target instanceof Element ? event.target : null;
 }

@@ -1,5 +1,7 @@
 /** What fails, grouped by the way in which it does, the most frequent first. */
 
+/** @import { Api, ErrorGroup } from "./api.js" */
+
 import { fill, h, since, write } from "./dom.js";
 import { list } from "./order.js";
 import * as text from "./text.js";
@@ -15,7 +17,7 @@ export class Errors {
   /**
    * @param {HTMLElement} groups Gets the groups.
    * @param {HTMLElement} note Gets a word where there are none.
-   * @param {import("./api.js").Api} api Asked for them.
+   * @param {Api} api Asked for them.
    */
   constructor(groups, note, api) {
     this.#list = groups;
@@ -25,7 +27,7 @@ export class Errors {
 
   /** Read them again. */
   async refresh() {
-    const body = await this.#api.get("errors", { limit: 100 });
+    const body = await this.#api.errors(100);
     const groups = list(body.data);
     const shown = JSON.stringify(groups);
     write(this.#note, groups.length ? "" : "No failed tasks.");
@@ -35,6 +37,7 @@ export class Errors {
   }
 }
 
+/** @param {ErrorGroup} raw */
 function group(raw) {
   const message = h("p", { class: "error-message", tabindex: 0 });
   message.textContent = text.block(without(raw.example, raw.error_type) || "No message.");
@@ -53,7 +56,7 @@ function group(raw) {
       ),
       message,
       h("p", { class: "quiet" }, ...latest(raw)),
-      PLAIN.test(raw.fingerprint) &&
+      PLAIN.test(raw.fingerprint ?? "") &&
         h(
           "p",
           { class: "quiet" },
@@ -64,13 +67,19 @@ function group(raw) {
   );
 }
 
-/** Error texts begin with their type, which stands above already. */
+/**
+ * Error texts begin with their type, which stands above already.
+ *
+ * @param {string|null} example
+ * @param {string|null} type
+ */
 function without(example, type) {
   const start = `${type}: `;
   const message = String(example ?? "");
   return message.startsWith(start) ? message.slice(start.length) : message;
 }
 
+/** @param {ErrorGroup} raw */
 function latest(raw) {
   const id = Number(raw.latest_order_id);
   const where =

@@ -1,22 +1,31 @@
 /** Shortcuts, and the dialog that lists them. */
 
-import { button, h } from "./dom.js";
+import { button, h, targetOf } from "./dom.js";
 
 const TYPING = "input, select, textarea, dialog, [contenteditable]";
 
 /**
+ * Keys, what they do in words, and the function that does it; where that returns false, the browser's own action
+ * is carried out, too.
+ *
+ * @typedef {[keys: string[], does: string, act: (event: KeyboardEvent) => unknown]} Shortcut
+ */
+
+/**
  * Listen to keys.
  *
- * @param {Array<[string[], string, (event: KeyboardEvent) => unknown]>} shortcuts Keys, what they do in words, and the doing.
+ * @param {Shortcut[]} shortcuts
  */
 export function listen(shortcuts) {
-  const acts = new Map(shortcuts.flatMap(([keys, , act]) => keys.map((key) => [key, act])));
+  const acts = new Map(
+    shortcuts.flatMap(([keys, , act]) => keys.map((key) => /** @type {const} */ ([key, act]))),
+  );
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     const act = acts.get(event.key);
     if (
       !act ||
-      (event.key !== "Escape" && event.target.closest(TYPING)) ||
+      (event.key !== "Escape" && targetOf(event)?.closest(TYPING)) ||
       document.querySelector("dialog[open]")
     )
       return;
@@ -24,7 +33,11 @@ export function listen(shortcuts) {
   });
 }
 
-/** Show which keys do what. */
+/**
+ * Show which keys do what.
+ *
+ * @param {Shortcut[]} shortcuts
+ */
 export function explain(shortcuts) {
   const rows = shortcuts.map(([keys, does]) =>
     h(
@@ -37,13 +50,15 @@ export function explain(shortcuts) {
   const close = button("Close", () => dialog.close(), { class: "primary" });
   const dialog = h(
     "dialog",
-    { class: "dialog", "aria-labelledby": "keys-title", on: { close: () => dialog.remove() } },
+    { class: "dialog", "aria-labelledby": "keys-title" },
     h("h2", { id: "keys-title" }, "Keyboard shortcuts"),
     h("dl", { class: "keys" }, ...rows),
     h("div", { class: "dialog-buttons" }, close),
   );
+  dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
 }
 
+/** @type {Record<string, string>} */
 const NAMES = { ArrowDown: "↓", ArrowUp: "↑", Escape: "Esc" };

@@ -1,6 +1,11 @@
 /** The list of orders: one row for each, of which those in sight are heard live. */
 
-import { badge, bar, fill, h, setStatus, since, write } from "./dom.js";
+/** @import { Listing } from "./listing.js" */
+/** @import { Order } from "./order.js" */
+/** @import { Store } from "./store.js" */
+
+import { badge, bar, fill, h, setStatus, since, targetOf, write } from "./dom.js";
+import { Emitter } from "./emitter.js";
 import { ENDED } from "./order.js";
 import * as text from "./text.js";
 
@@ -13,15 +18,23 @@ const AHEAD = "1200px";
 /** How long the list has to stand still until its rows are heard, in ms. */
 const SETTLED = 120;
 
-/** Fires `sight` when other rows are in sight, and `end` when the end of the list is near. */
-export class List extends EventTarget {
+/**
+ * Fires `sight` when other rows are in sight, and `end` when the end of the list is near.
+ *
+ * @extends {Emitter<{sight: void, end: void}>}
+ */
+export class List extends Emitter {
   #listing;
   #store;
   #currency;
   #element;
+  /** @type {Map<number, Row>} */
   #rows = new Map();
+  /** @type {Set<number>} */
   #inSight = new Set();
+  /** @type {number|null} The row that the Tab key reaches. */
   #current = null;
+  /** @type {number|null} */
   #open = null;
   #timer = 0;
   #end;
@@ -30,25 +43,26 @@ export class List extends EventTarget {
 
   /**
    * @param {HTMLElement} element Gets the rows.
-   * @param {import("./listing.js").Listing} listing Which orders.
-   * @param {import("./store.js").Store} store What is known of them.
+   * @param {HTMLElement} end Comes after the rows.
+   * @param {Listing} listing Which orders.
+   * @param {Store} store What is known of them.
    * @param {() => string} currency Of the amounts.
    */
-  constructor(element, listing, store, currency) {
+  constructor(element, end, listing, store, currency) {
     super();
     this.#element = element;
     this.#listing = listing;
     this.#store = store;
     this.#currency = currency;
     this.#watcher = new IntersectionObserver((entries) => this.#look(entries), { rootMargin: "120px" });
-    this.#end = element.nextElementSibling;
-    this.#ender = new IntersectionObserver((entries) => this.#near(entries.at(-1).isIntersecting), {
+    this.#end = end;
+    this.#ender = new IntersectionObserver((entries) => this.#near(entries.at(-1)?.isIntersecting ?? false), {
       rootMargin: AHEAD,
     });
     this.#ender.observe(this.#end);
-    listing.addEventListener("change", () => this.#arrange());
-    store.addEventListener("change", ({ detail }) => this.#rows.get(detail.id)?.show(detail));
-    element.addEventListener("focusin", ({ target }) => this.#focused(target));
+    listing.on("change", () => this.#arrange());
+    store.on("change", (order) => this.#rows.get(order.id)?.show(order));
+    element.addEventListener("focusin", (event) => this.#focused(targetOf(event)));
   }
 
   /** The names of what the rows in sight want to hear. */
@@ -56,21 +70,34 @@ export class List extends EventTarget {
     return [...this.#inSight].flatMap((id) => subjects(this.#store.order(id)));
   }
 
-  /** Move the focus by so many rows, or to the row where it was; returns the order's id. */
+  /**
+   * Move the focus, and return the id of the order that has it.
+   *
+   * @param {number} by So many rows; 0: to the row where it was.
+   */
   step(by) {
     const ids = this.#listing.ids;
-    const at = ids.indexOf(this.#current);
-    const id = ids[Math.min(ids.length - 1, Math.max(0, at === -1 ? 0 : at + by))];
-    this.#rows.get(id)?.focus();
-    return id ?? null;
+    const at = this.#current === null ? -1 : ids.indexOf(this.#current);
+    const id = ids[Math.min(ids.length - 1, Math.max(0, at === -1 ? 0 : at + by))] ?? null;
+    this.#row(id)?.focus();
+    return id;
   }
 
-  /** Mark the order that is open beside the list; null: none. */
+  /**
+   * Mark the order that is open beside the list.
+   *
+   * @param {number|null} id Null: none.
+   */
   mark(id) {
-    this.#rows.get(this.#open)?.mark(false);
+    this.#row(this.#open)?.mark(false);
     this.#open = id;
-    this.#rows.get(id)?.mark(true);
-    if (this.#rows.has(id)) this.#makeCurrent(id);
+    this.#row(id)?.mark(true);
+    if (this.#row(id)) this.#makeCurrent(id);
+  }
+
+  /** @param {number|null} id */
+  #row(id) {
+    return id === null ? undefined : this.#rows.get(id);
   }
 
   #arrange() {
@@ -83,28 +110,34 @@ export class List extends EventTarget {
       if (row.element === place) place = place.nextElementSibling;
       else this.#element.insertBefore(row.element, place);
     }
-    if (!wanted.has(this.#current)) this.#makeCurrent(ids[0] ?? null);
+    if (this.#current === null || !wanted.has(this.#current)) this.#makeCurrent(ids[0] ?? null);
     // The observer tells changes only; a page may be so short that the end stays near.
     this.#ender.unobserve(this.#end);
     this.#ender.observe(this.#end);
   }
 
+  /** @param {boolean} yes */
   #near(yes) {
     const { more, loading, failure } = this.#listing;
-    if (yes && more && !loading && !failure && this.#rows.size < BY_ITSELF)
-      this.dispatchEvent(new Event("end"));
+    if (yes && more && !loading && !failure && this.#rows.size < BY_ITSELF) this.emit("end");
   }
 
+  /** @param {number} id */
   #make(id) {
     const row = new Row(id, this.#currency());
     row.element.dataset.order = String(id);
-    row.show(this.#store.order(id));
+    const order = this.#store.order(id);
+    if (order) row.show(order);
     row.mark(id === this.#open);
     this.#rows.set(id, row);
     this.#watcher.observe(row.element);
     return row;
   }
 
+  /**
+   * @param {number} id
+   * @param {Row} row
+   */
   #drop(id, row) {
     this.#watcher.unobserve(row.element);
     row.element.remove();
@@ -112,21 +145,27 @@ export class List extends EventTarget {
     if (this.#inSight.delete(id)) this.#settle();
   }
 
-  /** One row only is reached by the Tab key, the others by arrows. */
+  /**
+   * One row only is reached by the Tab key, the others by arrows.
+   *
+   * @param {number|null} id
+   */
   #makeCurrent(id) {
-    this.#rows.get(this.#current)?.reachable(false);
+    this.#row(this.#current)?.reachable(false);
     this.#current = id;
-    this.#rows.get(id)?.reachable(true);
+    this.#row(id)?.reachable(true);
   }
 
+  /** @param {Element|null} target */
   #focused(target) {
-    const id = Number(target.closest("[data-order]")?.dataset.order);
+    const id = Number(target?.closest("[data-order]")?.getAttribute("data-order"));
     if (this.#rows.has(id)) this.#makeCurrent(id);
   }
 
+  /** @param {IntersectionObserverEntry[]} entries */
   #look(entries) {
     for (const { target, isIntersecting } of entries) {
-      const id = Number(target.dataset.order);
+      const id = Number(target.getAttribute("data-order"));
       if (isIntersecting && this.#rows.has(id)) this.#inSight.add(id);
       else this.#inSight.delete(id);
     }
@@ -135,11 +174,15 @@ export class List extends EventTarget {
 
   #settle() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.dispatchEvent(new Event("sight")), SETTLED);
+    this.#timer = setTimeout(() => this.emit("sight"), SETTLED);
   }
 }
 
-/** What of an order is heard: itself and its tasks. */
+/**
+ * What of an order is heard: itself and its tasks.
+ *
+ * @param {Order|null} order
+ */
 export function subjects(order) {
   if (order === null) return [];
   return [`order:${order.id}`, ...order.tasks.slice(0, HEARD_TASKS).map((task) => `task:${task.id}`)];
@@ -156,8 +199,13 @@ class Row {
   #amount = h("span", { class: "row-amount" });
   #created = h("span", { class: "row-created" });
   #currency;
+  /** @type {string|null|undefined} */
   #moment;
 
+  /**
+   * @param {number} id
+   * @param {string} currency
+   */
   constructor(id, currency) {
     this.#currency = currency;
     const progress = h("span", { class: "row-progress" }, this.#bar.element, this.#percent, this.#now);
@@ -174,6 +222,7 @@ class Row {
     this.element = h("li", {}, this.#link);
   }
 
+  /** @param {Order} order */
   show(order) {
     write(this.#code, order.code);
     write(this.#email, order.email);
@@ -189,11 +238,13 @@ class Row {
     }
   }
 
+  /** @param {boolean} open */
   mark(open) {
     if (open) this.#link.setAttribute("aria-current", "true");
     else this.#link.removeAttribute("aria-current");
   }
 
+  /** @param {boolean} yes */
   reachable(yes) {
     this.#link.tabIndex = yes ? 0 : -1;
   }
@@ -204,7 +255,11 @@ class Row {
   }
 }
 
-/** What is happening in an order, in a few words. */
+/**
+ * What is happening in an order, in a few words.
+ *
+ * @param {Order} order
+ */
 function doing(order) {
   const { total, completed, failed } = order.counts;
   const { file, speed } = order.now;

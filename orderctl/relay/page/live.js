@@ -1,5 +1,53 @@
 /** The way of live messages: one WebSocket, kept open, with what the page wants to hear. */
 
+import { Emitter } from "./emitter.js";
+
+/**
+ * Where a message stands among those of its channel: by attempt and seq, or by its time in ms since the epoch.
+ *
+ * @typedef {object} Position
+ * @property {number} [attempt]
+ * @property {number} [seq]
+ * @property {number|null} [timestamp]
+ */
+
+/**
+ * How far a task or an order is; `speed` in bytes/s.
+ *
+ * @typedef {Position & {percent: number, currentFile: string|null, speed?: number|null}} Progress
+ */
+
+/**
+ * A move of a task or an order; `error` and `errorType` come with a task's failure.
+ *
+ * @typedef {object} StatusChange
+ * @property {string} newStatus
+ * @property {string|null} previousStatus
+ * @property {number|null} [timestamp]
+ * @property {string|null} [error]
+ * @property {string|null} [errorType]
+ */
+
+/**
+ * The end of an order.
+ *
+ * @typedef {object} Completion
+ * @property {number} totalTasks
+ * @property {number} completedTasks
+ * @property {number} failedTasks
+ * @property {number|null} [timestamp]
+ */
+
+/**
+ * A live message.
+ *
+ * @typedef {{scope: "task"|"order", id: number} & (
+ *   {type: "progress", data: Progress} | {type: "status", data: StatusChange} | {type: "complete", data: Completion}
+ * )} Message
+ */
+
+/** @typedef {{event?: unknown, id?: unknown, data?: unknown}} Frame What the relay sends on `/ws`. */
+
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 15_000;
 /** A connection that held so long begins with short waits again. */
@@ -11,15 +59,19 @@ const ANSWER = 8_000;
 const UNAUTHORIZED = 4401;
 
 /**
- * Fires `message` with `detail` = `{scope, id, type, data}`, `open` when (again) connected, `refused` when the
- * token is not taken, and `state` when `state` ("connecting", "open", "waiting", "stopped") or `degraded`
- * changes.
+ * Fires `message`, `open` when (again) connected, `refused` when the token is not taken, and `state` when `state`
+ * or `degraded` changes.
+ *
+ * @extends {Emitter<{message: Message, open: void, refused: void, state: void}>}
  */
-export class Live extends EventTarget {
+export class Live extends Emitter {
   #address;
   #token;
+  /** @type {WebSocket|null} */
   #socket = null;
+  /** @type {Set<string>} */
   #wanted = new Set();
+  /** @type {Set<string>} */
   #held = new Set();
   #calls = 0;
   #failures = 0;
@@ -29,26 +81,23 @@ export class Live extends EventTarget {
   #opened = 0;
 
   /**
-   * @param {string} address Of the relay's `/ws`.
+   * @param {URL} address Of the relay's `/ws`.
    * @param {() => string|null} token The token to show, if there is one.
    */
   constructor(address, token) {
     super();
     this.#address = address;
     this.#token = token;
+    /** @type {"connecting"|"open"|"waiting"|"stopped"} */
     this.state = "stopped";
     /** Whether the relay has told that Redis is away. */
     this.degraded = false;
     /** When the next attempt is due, in ms since the epoch. */
     this.retryAt = 0;
     setInterval(() => this.#watch(), 5_000);
-    for (const [target, event] of [
-      [window, "online"],
-      [document, "visibilitychange"],
-      [window, "pageshow"],
-    ]) {
-      target.addEventListener(event, () => this.hurry());
-    }
+    window.addEventListener("online", () => this.hurry());
+    window.addEventListener("pageshow", () => this.hurry());
+    document.addEventListener("visibilitychange", () => this.hurry());
   }
 
   /** Connect, and stay connected. */
@@ -70,7 +119,11 @@ export class Live extends EventTarget {
     if (this.state === "waiting" && !document.hidden) this.#connect();
   }
 
-  /** Hear these and no others: names such as `order:123` and `task:456`. */
+  /**
+   * Hear these and no others.
+   *
+   * @param {Iterable<string>} names Such as `order:123` and `task:456`.
+   */
   want(names) {
     this.#wanted = new Set(names);
     if (this.state === "open") this.#settle();
@@ -83,19 +136,10 @@ export class Live extends EventTarget {
     this.#held.clear();
     this.degraded = false;
     this.#change("connecting");
-    const mine = (act) => (event) => this.#socket === socket && act(event);
-    socket.addEventListener(
-      "open",
-      mine(() => this.#greet()),
-    );
-    socket.addEventListener(
-      "message",
-      mine((event) => this.#hear(event.data)),
-    );
-    socket.addEventListener(
-      "close",
-      mine((event) => this.#lose(event.code === UNAUTHORIZED)),
-    );
+    const mine = () => this.#socket === socket;
+    socket.addEventListener("open", () => mine() && this.#greet());
+    socket.addEventListener("message", ({ data }) => mine() && this.#hear(data));
+    socket.addEventListener("close", ({ code }) => mine() && this.#lose(code === UNAUTHORIZED));
     this.#heard = performance.now();
   }
 
@@ -109,7 +153,7 @@ export class Live extends EventTarget {
     this.#opened = performance.now();
     this.#change("open");
     this.#settle();
-    this.dispatchEvent(new Event("open"));
+    this.emit("open");
   }
 
   #settle() {
@@ -118,15 +162,25 @@ export class Live extends EventTarget {
     this.#held = new Set(this.#wanted);
   }
 
+  /**
+   * @param {"subscribe"|"unsubscribe"} action
+   * @param {string} name
+   */
   #tell(action, name) {
     const [scope, id] = name.split(":");
     this.#send(`${action}:${scope}`, { [`${scope}Id`]: Number(id) }, ++this.#calls);
   }
 
+  /**
+   * @param {string} event
+   * @param {Record<string, unknown>} data
+   * @param {number|string} id Of the call; the answer has it.
+   */
   #send(event, data, id) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ event, data, id }));
   }
 
+  /** @param {string} text */
   #hear(text) {
     this.#heard = performance.now();
     this.#probed = 0;
@@ -135,19 +189,19 @@ export class Live extends EventTarget {
     if (frame.id === "auth") this.#answered(frame);
     else if (frame.event === "relay:degraded" || frame.event === "relay:restored")
       this.#degrade(frame.event === "relay:degraded");
-    else if (frame.data && typeof frame.data === "object" && frame.event === frame.data.type) {
-      this.dispatchEvent(new CustomEvent("message", { detail: frame.data }));
-    }
+    else if (isMessage(frame)) this.emit("message", frame.data);
   }
 
+  /** @param {Frame} frame */
   #answered(frame) {
     if (frame.event === "ack") this.#begin();
     else this.#lose(true);
   }
 
+  /** @param {boolean} degraded */
   #degrade(degraded) {
     this.degraded = degraded;
-    this.dispatchEvent(new Event("state"));
+    this.emit("state");
   }
 
   #lose(refused = false) {
@@ -161,7 +215,7 @@ export class Live extends EventTarget {
     this.retryAt = Date.now() + wait;
     this.#timer = setTimeout(() => this.#connect(), wait);
     this.#change("waiting");
-    if (refused) this.dispatchEvent(new Event("refused"));
+    if (refused) this.emit("refused");
   }
 
   /** Notice a connection that died without a word: a laptop that slept, a network that changed. */
@@ -173,6 +227,7 @@ export class Live extends EventTarget {
     else if (!this.#probed && now - this.#heard > SILENCE) this.#probe(now);
   }
 
+  /** @param {number} now */
   #probe(now) {
     this.#probed = now;
     // Whatever is asked is answered, be it with an error.
@@ -181,12 +236,17 @@ export class Live extends EventTarget {
     else this.#send("unsubscribe:order", { orderId: 1 }, ++this.#calls);
   }
 
+  /** @param {Live["state"]} state */
   #change(state) {
     this.state = state;
-    this.dispatchEvent(new Event("state"));
+    this.emit("state");
   }
 }
 
+/**
+ * @param {string} text
+ * @returns {Frame|null}
+ */
 function parse(text) {
   try {
     const frame = JSON.parse(text);
@@ -194,4 +254,15 @@ function parse(text) {
   } catch {
     return null;
   }
+}
+
+/**
+ * Whether a frame carries a live message; the relay has checked what is in it.
+ *
+ * @param {Frame} frame
+ * @returns {frame is {data: Message}}
+ */
+function isMessage(frame) {
+  const { event, data } = frame;
+  return typeof data === "object" && data !== null && "type" in data && event === data.type;
 }

@@ -1,5 +1,8 @@
 /** The audit log of an order: what happened, newest first. */
 
+/** @import { Api, AuditEvent } from "./api.js" */
+/** @import { Order, Task } from "./order.js" */
+
 import { ApiError } from "./api.js";
 import { button, fill, h, setSeverity, write } from "./dom.js";
 import { hasId, list } from "./order.js";
@@ -7,6 +10,7 @@ import * as text from "./text.js";
 
 /** Events of one request. */
 const PAGE = 50;
+/** @type {[severities: string, label: string][]} */
 const LEVELS = [
   ["", "All events"],
   ["warning,error,critical", "Warnings and errors"],
@@ -16,19 +20,27 @@ const LEVELS = [
 export class AuditLog {
   #order;
   #api;
+  /** @type {AuditEvent[]} */
   #events = [];
+  /** @type {Map<number, HTMLElement>} */
   #entries = new Map();
   #run = 0;
   #whole = true;
-  #severity = h("select", { "aria-label": "Severity", on: { change: () => this.#reload() } });
-  #task = h("select", { "aria-label": "Task", on: { change: () => this.#reload() } });
+  #severity = h("select", { "aria-label": "Severity" });
+  #task = h("select", { "aria-label": "Task" });
   #list = h("ol", { class: "log" });
   #note = h("p", { class: "quiet", role: "status" });
-  #older = button("Load older events", () => this.#load(this.#events.at(-1)?.id));
+  #older = button("Load older events", () => this.#load(this.#events.at(-1)?.id ?? null));
 
+  /**
+   * @param {Order} order
+   * @param {Api} api
+   */
   constructor(order, api) {
     this.#order = order;
     this.#api = api;
+    for (const filter of [this.#severity, this.#task])
+      filter.addEventListener("change", () => this.#reload());
     fill(this.#severity, ...LEVELS.map(([value, label]) => h("option", { value }, label)));
     this.offer([]);
     this.#older.hidden = true;
@@ -47,11 +59,16 @@ export class AuditLog {
     );
   }
 
-  /** Offer these tasks as a filter. */
+  /**
+   * Offer these tasks as a filter.
+   *
+   * @param {Task[]} tasks
+   */
   offer(tasks) {
+    /** @type {[value: string, label: string][]} */
     const options = [
       ["", "All tasks"],
-      ...tasks.map((task) => [String(task.id), `${task.id} ${task.title}`]),
+      ...tasks.map((task) => /** @type {[string, string]} */ ([String(task.id), `${task.id} ${task.title}`])),
     ];
     const shown = JSON.stringify(options);
     if (this.#task.dataset.shown === shown) return;
@@ -61,7 +78,11 @@ export class AuditLog {
     this.#task.dataset.shown = shown;
   }
 
-  /** Show the events of one task only. */
+  /**
+   * Show the events of one task only.
+   *
+   * @param {number} taskId
+   */
   async only(taskId) {
     this.#task.value = String(taskId);
     this.element.scrollIntoView({ block: "start" });
@@ -79,13 +100,14 @@ export class AuditLog {
     await this.#load(null);
   }
 
+  /** @param {number|null} before Id of an event: older ones. Null: the newest. */
   async #load(before) {
     this.#run += 1;
     const run = this.#run;
     try {
       const events = await this.#fetch(before);
       if (run !== this.#run) return;
-      this.#take(events, before ?? null);
+      this.#take(events, before);
       write(this.#note, this.#events.length ? "" : "No events.");
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -93,21 +115,26 @@ export class AuditLog {
     }
   }
 
+  /** @param {number|null} before */
   async #fetch(before) {
     const parameters = { limit: PAGE, severity: this.#severity.value, task: this.#task.value, before };
-    const body = await this.#api.get(`orders/${this.#order.id}/logs`, parameters);
+    const body = await this.#api.logs(this.#order.id, parameters);
     return list(body.data?.logs)
       .filter(hasId)
       .map((event) => ({ ...event, id: Number(event.id) }));
   }
 
+  /**
+   * @param {AuditEvent[]} events
+   * @param {number|null} before
+   */
   #take(events, before) {
     const full = events.length >= PAGE;
+    const oldest = events.at(-1)?.id ?? 0;
     if (before !== null) {
       this.#events = [...this.#events, ...events];
       this.#whole = !full;
-    } else if (full && this.#events.some((event) => event.id >= events.at(-1).id)) {
-      const oldest = events.at(-1).id;
+    } else if (full && this.#events.some((event) => event.id >= oldest)) {
       this.#events = [...events, ...this.#events.filter((event) => event.id < oldest)];
     } else {
       this.#events = events;
@@ -119,6 +146,7 @@ export class AuditLog {
 
   #show() {
     const elements = [];
+    /** @type {string|null} */
     let today = null;
     for (const event of this.#events) {
       const date = new Date(event.created_at ?? Number.NaN);
@@ -131,9 +159,14 @@ export class AuditLog {
     place(this.#list, elements);
   }
 
+  /**
+   * @param {AuditEvent} event
+   * @param {Date} date
+   */
   #entry(event, date) {
-    if (!this.#entries.has(event.id)) this.#entries.set(event.id, entry(event, date));
-    return this.#entries.get(event.id);
+    const element = this.#entries.get(event.id) ?? entry(event, date);
+    this.#entries.set(event.id, element);
+    return element;
   }
 
   #keep() {
@@ -142,7 +175,12 @@ export class AuditLog {
   }
 }
 
-/** Give an element these children, leaving alone what stands there already: unfolded details stay so. */
+/**
+ * Give an element these children, leaving alone what stands there already: unfolded details stay so.
+ *
+ * @param {Element} element
+ * @param {Element[]} children
+ */
 function place(element, children) {
   const wanted = new Set(children);
   for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
@@ -153,6 +191,10 @@ function place(element, children) {
   }
 }
 
+/**
+ * @param {AuditEvent} event
+ * @param {Date} date
+ */
 function entry(event, date) {
   const moment = Number.isNaN(date.getTime())
     ? h("span", { class: "log-time" }, "–")
@@ -190,18 +232,27 @@ function entry(event, date) {
   return element;
 }
 
-/** Only what is worse than "info" needs a word. */
+/**
+ * Only what is worse than "info" needs a word.
+ *
+ * @param {string} name
+ */
 function severity(name) {
   return name === "info" || name === "debug" ? null : h("span", { class: "log-severity" }, name);
 }
 
+/** @param {string} value */
 function message(value) {
   const element = h("p", { class: "log-message" });
   element.textContent = text.block(value);
   return element;
 }
 
-/** The details, built when they are unfolded. */
+/**
+ * The details, built when they are unfolded.
+ *
+ * @param {unknown} value
+ */
 function details(value) {
   if (value === null || value === undefined || (typeof value === "object" && !Object.keys(value).length))
     return null;
@@ -212,12 +263,14 @@ function details(value) {
   return element;
 }
 
+/** @param {unknown} value */
 function fields(value) {
-  const pairs =
-    typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [["details", value]];
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  const pairs = Object.entries(isObject ? value : { details: value });
   return h("dl", { class: "fields" }, ...pairs.flatMap(([name, inner]) => [h("dt", {}, name), field(inner)]));
 }
 
+/** @param {unknown} value */
 function field(value) {
   const shown = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   const inner = h(shown.includes("\n") ? "pre" : "span", shown.includes("\n") ? { tabindex: 0 } : {});

@@ -1,26 +1,51 @@
 /** Orders and tasks as the page keeps them: read from the API with care, moved by live messages. */
 
+/** @import { RawOrder, RawTask } from "./api.js" */
+/** @import { Position, Progress, StatusChange } from "./live.js" */
+
 import { Pace } from "./pace.js";
 
 export const ENDED = new Set(["completed", "failed", "cancelled"]);
 export const ACTIVE = new Set(["enrolled", "downloading"]);
 
 export class Task {
+  /**
+   * @param {number} id
+   * @param {number} orderId
+   */
   constructor(id, orderId) {
     this.id = id;
     this.orderId = orderId;
+    this.title = `Task ${id}`;
+    this.status = "";
+    this.percent = 0;
+    /** @type {string|null} The course. */
+    this.url = null;
+    /** @type {string|null} The files. */
+    this.link = null;
+    /** @type {string|null} */
+    this.error = null;
+    /** @type {string|null} */
+    this.file = null;
+    /** @type {number|null} In bytes/s. */
+    this.speed = null;
+    /** @type {number|null} */
+    this.attempt = null;
+    /** @type {number|null} */
+    this.attempts = null;
     this.pace = new Pace();
     /** When the last live message came (performance.now()), and where it stands among its channel's. */
     this.touched = Number.NEGATIVE_INFINITY;
+    /** @type {Position|null} */
     this.last = null;
-    /** When the worker was last heard of, in ms since the epoch. */
+    /** @type {number|null} When the worker was last heard of, in ms since the epoch. */
     this.heard = null;
   }
 
   /**
    * Take what the API says.
    *
-   * @param {object} raw The task of the contract.
+   * @param {RawTask} raw
    * @param {number} asked When it was asked for: live messages since then know better.
    */
   read(raw, asked) {
@@ -37,7 +62,12 @@ export class Task {
     this.speed = number(raw.speed);
   }
 
-  /** Take a live message of kind `progress`; false where a newer one came before. */
+  /**
+   * Take a live message of kind `progress`; false where a newer one came before.
+   *
+   * @param {Progress} data
+   * @param {number} now When it came (performance.now()).
+   */
   progress(data, now) {
     if (!isNewer(data, this.last)) return false;
     // The first is the snapshot, which may be old; the clocks of workers are not ours.
@@ -55,7 +85,12 @@ export class Task {
     return true;
   }
 
-  /** Take a live message of kind `status`. */
+  /**
+   * Take a live message of kind `status`.
+   *
+   * @param {StatusChange} data
+   * @param {number} now When it came (performance.now()).
+   */
   move(data, now) {
     this.touched = now;
     this.status = String(data.newStatus ?? this.status);
@@ -68,31 +103,57 @@ export class Task {
 }
 
 export class Order {
+  /** @param {number} id */
   constructor(id) {
     this.id = id;
+    this.code = `#${id}`;
+    this.email = "";
+    this.status = "";
+    /** @type {number|null} */
+    this.amount = null;
+    /** @type {string|null} ISO 8601 with its zone. */
+    this.created = null;
+    /** @type {Partial<RawOrder["stats"]>} */
+    this.stats = {};
+    /** @type {Task[]} */
     this.tasks = [];
     this.touched = Number.NEGATIVE_INFINITY;
+    /** @type {Position|null} */
     this.last = null;
+    /** @type {number|null} Percent that was published last. */
     this.live = null;
   }
 
-  /** Take what the API says; see `Task.read`. `tasks` gives the task of an id. */
+  /**
+   * Take what the API says; see `Task.read`.
+   *
+   * @param {RawOrder} raw
+   * @param {number} asked
+   * @param {(taskId: number, orderId: number) => Task} tasks Gives the task of an id.
+   */
   read(raw, asked, tasks) {
     this.code = raw.order_code ?? `#${this.id}`;
     this.email = raw.user_email ?? "";
     this.amount = number(raw.total_amount);
-    this.payment = raw.payment_status;
     this.created = raw.created_at;
     this.stats = raw.stats ?? {};
     this.tasks = list(raw.tasks)
       .filter(hasId)
-      .map((item) => tasks(Number(item.id), this.id));
-    for (const [at, item] of list(raw.tasks).filter(hasId).entries()) this.tasks[at].read(item, asked);
+      .map((item) => {
+        const task = tasks(Number(item.id), this.id);
+        task.read(item, asked);
+        return task;
+      });
     if (this.touched > asked) return;
     this.status = String(raw.order_status ?? "");
   }
 
-  /** Take a live message of kind `progress`; false where a newer one came before. */
+  /**
+   * Take a live message of kind `progress`; false where a newer one came before.
+   *
+   * @param {Progress} data
+   * @param {number} now When it came (performance.now()).
+   */
   progress(data, now) {
     if (!isNewer(data, this.last)) return false;
     this.last = data;
@@ -101,7 +162,12 @@ export class Order {
     return true;
   }
 
-  /** Take a live message of kind `status`. */
+  /**
+   * Take a live message of kind `status`.
+   *
+   * @param {StatusChange} data
+   * @param {number} now When it came (performance.now()).
+   */
   move(data, now) {
     this.touched = now;
     this.status = String(data.newStatus ?? this.status);
@@ -119,7 +185,11 @@ export class Order {
     );
   }
 
-  /** Whether its code, id or e-mail has this text in it, which is in small letters. */
+  /**
+   * Whether its code, id or e-mail has this text in it.
+   *
+   * @param {string} part In small letters.
+   */
   matches(part) {
     return [this.code, String(this.id), this.email].some((word) => String(word).toLowerCase().includes(part));
   }
@@ -133,42 +203,64 @@ export class Order {
         failed: this.stats.failedTasks ?? 0,
       };
     }
-    const of = (status) => this.tasks.filter((task) => task.status === status).length;
+    const of = (/** @type {string} */ status) => this.tasks.filter((task) => task.status === status).length;
     return { total: this.tasks.length - of("cancelled"), completed: of("completed"), failed: of("failed") };
   }
 
   /** The file that was heard of last, and the speed of all tasks together. */
   get now() {
     const running = this.tasks.filter((task) => task.status === "downloading");
-    const last = running.reduce(
-      (best, task) => (best === null || task.touched > best.touched ? task : best),
-      null,
-    );
+    const last = running.toSorted((a, b) => b.touched - a.touched || 0)[0];
     return { file: last?.file ?? null, speed: running.reduce((sum, task) => sum + (task.speed ?? 0), 0) };
   }
 }
 
-/** Whether a message comes after another of its channel: by (attempt, seq), else by timestamp (design, 4). */
+/**
+ * Whether a message comes after another of its channel: by (attempt, seq), else by timestamp (design, 4).
+ *
+ * @param {Position} data
+ * @param {Position|null} than
+ */
 export function isNewer(data, than) {
   if (than === null) return true;
-  const [a, b] = [data, than].map(({ attempt, seq }) =>
-    number(attempt) === null || number(seq) === null ? null : [attempt, seq],
-  );
-  if (a && b) return a[0] === b[0] ? a[1] > b[1] : a[0] > b[0];
+  const [a, b] = [sequence(data), sequence(than)];
+  if (a && b) return a.attempt === b.attempt ? a.seq > b.seq : a.attempt > b.attempt;
   return (number(data.timestamp) ?? 0) > (number(than.timestamp) ?? 0);
 }
 
-/** A finite number, else null. */
+/** @param {Position} data */
+function sequence(data) {
+  const [attempt, seq] = [number(data.attempt), number(data.seq)];
+  return attempt === null || seq === null ? null : { attempt, seq };
+}
+
+/**
+ * A finite number, else null.
+ *
+ * @param {unknown} value
+ */
 export function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-/** An array, whatever came. */
+/**
+ * An array, whatever came.
+ *
+ * @template T
+ * @param {T[]|null|undefined} value
+ * @returns {T[]}
+ */
 export function list(value) {
   return Array.isArray(value) ? value : [];
 }
 
-/** Whether an object of the API has a usable id. */
+/**
+ * Whether an object of the API has a usable id.
+ *
+ * @template {{id: unknown}} T
+ * @param {T|null|undefined} raw
+ * @returns {raw is T}
+ */
 export function hasId(raw) {
   return (
     raw !== null && typeof raw === "object" && Number.isSafeInteger(Number(raw.id)) && Number(raw.id) > 0

@@ -6,22 +6,28 @@ const MOST = 24;
 const SHORTEST = 1_500;
 
 export class Pace {
+  /** @type {{percent: number, now: number}[]} */
   #looks = [];
 
-  /** Note a percentage, with the time in ms. A fall begins anew: that is another attempt. */
+  /**
+   * Note a percentage. A fall begins anew: that is another attempt.
+   *
+   * @param {number} percent
+   * @param {number} now In ms.
+   */
   note(percent, now) {
     const last = this.#looks.at(-1);
     if (last && percent < last.percent) this.#looks = [];
     if (last && now - last.now < 250) return;
     this.#looks.push({ percent, now });
-    while (this.#looks.length > MOST || now - this.#looks[0].now > WINDOW) this.#looks.shift();
+    this.#looks = this.#looks.slice(-MOST).filter((look) => now - look.now <= WINDOW);
   }
 
   /** Seconds left, or null while there is no telling. */
   left() {
     const first = this.#looks[0];
     const last = this.#looks.at(-1);
-    if (!first || last.now - first.now < SHORTEST || last.percent <= first.percent) return null;
+    if (!(first && last) || last.now - first.now < SHORTEST || last.percent <= first.percent) return null;
     const rate = (last.percent - first.percent) / (last.now - first.now);
     return (100 - last.percent) / rate / 1000;
   }

@@ -1,5 +1,9 @@
 /** One order in full: what it is, its tasks, its audit log. */
 
+/** @import { Action, Api } from "./api.js" */
+/** @import { Order, Task } from "./order.js" */
+/** @import { Store } from "./store.js" */
+
 import { ApiError } from "./api.js";
 import { badge, bar, button, fill, h, setStatus, since, write } from "./dom.js";
 import { subjects } from "./list.js";
@@ -10,26 +14,38 @@ import * as text from "./text.js";
 /** Who walks through the list opens orders only in passing: nothing is asked for sooner, in ms. */
 const PASSING = 120;
 
+/**
+ * What the panel needs of the page.
+ *
+ * @typedef {object} Context
+ * @property {() => string} currency Of the amounts.
+ * @property {() => boolean} allowed Whether tasks may be retried and cancelled.
+ * @property {(task: Task, action: Action) => unknown} act Retries or cancels a task.
+ * @property {() => void} close Closes the panel.
+ */
+
 export class Panel {
   #element;
   #api;
   #store;
   #context;
+  /** @type {number|null} */
   #id = null;
+  /** @type {View|null} */
   #view = null;
 
   /**
    * @param {HTMLElement} element Shows the order.
-   * @param {import("./api.js").Api} api Asked for what the list does not tell.
-   * @param {import("./store.js").Store} store What is known of orders.
-   * @param {object} context `currency()`, `allowed()`, `act(task, action)`, `close()`.
+   * @param {Api} api Asked for what the list does not tell.
+   * @param {Store} store What is known of orders.
+   * @param {Context} context
    */
   constructor(element, api, store, context) {
     this.#element = element;
     this.#api = api;
     this.#store = store;
     this.#context = context;
-    store.addEventListener("change", ({ detail }) => detail.id === this.#id && this.#show(detail));
+    store.on("change", (order) => order.id === this.#id && this.#show(order));
   }
 
   /** The id of the order that is shown, or null. */
@@ -42,7 +58,12 @@ export class Panel {
     return this.#id === null ? [] : subjects(this.#store.order(this.#id));
   }
 
-  /** Show an order, and move the focus there if that is wanted; null: none. */
+  /**
+   * Show an order.
+   *
+   * @param {number|null} id Null: none.
+   * @param {boolean} focus Whether the focus moves there.
+   */
   async open(id, focus) {
     if (id === this.#id) return;
     this.#id = id;
@@ -71,10 +92,14 @@ export class Panel {
     }
   }
 
-  /** Read an order again. */
+  /**
+   * Read an order again.
+   *
+   * @param {number} id
+   */
   async read(id) {
     const asked = performance.now();
-    const body = await this.#api.get(`orders/${id}`);
+    const body = await this.#api.order(id);
     this.#store.take(body.data, asked);
     const order = this.#store.order(id);
     if (order && id === this.#id) this.#show(order);
@@ -85,6 +110,10 @@ export class Panel {
     this.#view?.tick();
   }
 
+  /**
+   * @param {Order|null} known
+   * @param {number} id
+   */
   async #begin(known, id) {
     if (known) {
       this.#show(known);
@@ -93,14 +122,15 @@ export class Panel {
     if (id === this.#id) await this.refresh();
   }
 
+  /** @param {Order} order */
   #show(order) {
-    if (this.#view === null) {
-      this.#view = new View(order, this.#api, this.#context);
-      fill(this.#element, ...this.#view.elements);
-    }
-    this.#view.show(order);
+    const view = this.#view ?? new View(order, this.#api, this.#context);
+    if (view !== this.#view) fill(this.#element, ...view.elements);
+    this.#view = view;
+    view.show(order);
   }
 
+  /** @param {string} why */
   #fail(why) {
     const close = button("Back to the list", () => this.#context.close());
     fill(
@@ -118,9 +148,15 @@ class View {
   #bar = bar("Progress of the order");
   #sum = h("p", { class: "quiet" });
   #tasks = h("ul", { class: "tasks" });
+  /** @type {Map<number, TaskCard>} */
   #cards = new Map();
   #context;
 
+  /**
+   * @param {Order} order
+   * @param {Api} api
+   * @param {Context} context
+   */
   constructor(order, api, context) {
     this.#context = context;
     this.log = new AuditLog(order, api);
@@ -142,6 +178,7 @@ class View {
     ];
   }
 
+  /** @param {Order} order */
   show(order) {
     write(this.#title, order.code);
     setStatus(this.#status, order.status);
@@ -176,6 +213,7 @@ class View {
     for (const card of this.#cards.values()) card.tick();
   }
 
+  /** @param {Order} order */
   #arrange(order) {
     const ids = new Set(order.tasks.map((task) => task.id));
     for (const [id, card] of this.#cards) {
@@ -184,15 +222,17 @@ class View {
       this.#cards.delete(id);
     }
     for (const task of order.tasks) {
-      if (!this.#cards.has(task.id)) this.#add(task);
-      this.#cards.get(task.id).show();
+      const card = this.#cards.get(task.id) ?? this.#add(task);
+      card.show();
     }
     this.log.offer(order.tasks);
   }
 
+  /** @param {Task} task */
   #add(task) {
     const card = new TaskCard(task, this.#context, () => this.log.only(task.id));
     this.#cards.set(task.id, card);
     this.#tasks.append(card.element);
+    return card;
   }
 }

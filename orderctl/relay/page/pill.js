@@ -1,28 +1,35 @@
 /** Whether what is shown is live, in a few words. */
 
+/** @import { Live } from "./live.js" */
+
 import { write } from "./dom.js";
 
 export class Pill {
   #live;
   #pill;
   #banner;
+  /** @type {string|null} */
   #failure = null;
 
   /**
    * @param {HTMLElement} pill Always there.
    * @param {HTMLElement} banner Shown where something is wrong.
-   * @param {import("./live.js").Live} live The connection.
+   * @param {Live} live The connection.
    */
   constructor(pill, banner, live) {
     this.#pill = pill;
     this.#banner = banner;
     this.#live = live;
-    live.addEventListener("state", () => this.show());
+    live.on("state", () => this.show());
     setInterval(() => live.state === "waiting" && this.show(), 1000);
     this.show();
   }
 
-  /** Tell why the API did not answer; null: it did. */
+  /**
+   * Tell why the API did not answer; null: it did.
+   *
+   * @param {string|null} why
+   */
   set failure(why) {
     this.#failure = why;
     this.show();
@@ -37,6 +44,7 @@ export class Pill {
     write(this.#banner, message);
   }
 
+  /** @returns {[state: string, word: string]} */
   #word() {
     const { state, degraded } = this.#live;
     if (state === "open") return degraded ? ["degraded", "Paused"] : ["live", "Live"];
@@ -54,6 +62,7 @@ export class Pill {
   }
 }
 
+/** @param {number} moment In ms since the epoch. */
 function when(moment) {
   const seconds = Math.ceil((moment - Date.now()) / 1000);
   return seconds > 1 ? `Retrying in ${seconds} s.` : "Retrying…";

@@ -1,28 +1,41 @@
 /** The orders that the page knows, and who wants to be told of their changes. */
 
+/** @import { RawOrder } from "./api.js" */
+/** @import { Message, Progress, StatusChange } from "./live.js" */
+
+import { Emitter } from "./emitter.js";
 import { ENDED, hasId, Order, Task } from "./order.js";
 
 /**
- * Fires `change` with `detail` = the order, at most once for each order and frame, and `stale` with the id of
- * an order that has moved in a way of which only the API knows everything (its links, its errors).
+ * Fires `change` with the order, at most once for each order and frame, and `stale` with the id of an order that
+ * has moved in a way of which only the API knows everything (its links, its errors).
+ *
+ * @extends {Emitter<{change: Order, stale: number}>}
  */
-export class Store extends EventTarget {
+export class Store extends Emitter {
+  /** @type {Map<number, Order>} */
   #orders = new Map();
+  /** @type {Map<number, Task>} */
   #tasks = new Map();
+  /** @type {Set<Order>} */
   #changed = new Set();
   #frame = 0;
 
-  /** The order of an id, if it is known. */
+  /**
+   * The order of an id, if it is known.
+   *
+   * @param {number} id
+   */
   order(id) {
     return this.#orders.get(id) ?? null;
   }
 
-  /** The task of an id, if it is known. */
-  task(id) {
-    return this.#tasks.get(id) ?? null;
-  }
-
-  /** Take an order of the API; null where it has no usable id. */
+  /**
+   * Take an order of the API; null where it has no usable id.
+   *
+   * @param {RawOrder} raw
+   * @param {number} asked When it was asked for (performance.now()).
+   */
   take(raw, asked) {
     if (!hasId(raw)) return null;
     const id = Number(raw.id);
@@ -33,7 +46,11 @@ export class Store extends EventTarget {
     return order;
   }
 
-  /** Forget all orders but these. */
+  /**
+   * Forget all orders but these.
+   *
+   * @param {Set<number|null>} ids
+   */
   keep(ids) {
     for (const [id, order] of this.#orders) {
       if (ids.has(id)) continue;
@@ -42,16 +59,25 @@ export class Store extends EventTarget {
     }
   }
 
-  /** Take a live message: `{scope, id, type, data}`. */
+  /**
+   * Take a live message.
+   *
+   * @param {Message} message
+   */
   apply({ scope, id, type, data }) {
     const subject = scope === "task" ? this.#tasks.get(id) : this.#orders.get(id);
     if (!subject || data === null || typeof data !== "object") return;
-    const order = scope === "task" ? this.#orders.get(subject.orderId) : subject;
+    const order = subject instanceof Task ? this.#orders.get(subject.orderId) : subject;
+    if (!order) return;
     if (type === "progress") this.#progress(subject, order, data);
     else if (type === "status") this.#move(subject, order, data);
     else if (type === "complete" && !ENDED.has(order.status)) this.#stale(order);
   }
 
+  /**
+   * @param {number} id
+   * @param {number} orderId
+   */
   #taskOf(id, orderId) {
     const task = this.#tasks.get(id) ?? new Task(id, orderId);
     task.orderId = orderId;
@@ -59,10 +85,20 @@ export class Store extends EventTarget {
     return task;
   }
 
+  /**
+   * @param {Order|Task} subject
+   * @param {Order} order
+   * @param {Progress} data
+   */
   #progress(subject, order, data) {
     if (subject.progress(data, performance.now())) this.#note(order);
   }
 
+  /**
+   * @param {Order|Task} subject
+   * @param {Order} order
+   * @param {StatusChange} data
+   */
   #move(subject, order, data) {
     if (subject.status === data.newStatus) return;
     subject.move(data, performance.now());
@@ -71,10 +107,12 @@ export class Store extends EventTarget {
     this.#stale(order);
   }
 
+  /** @param {Order} order */
   #stale(order) {
-    this.dispatchEvent(new CustomEvent("stale", { detail: order.id }));
+    this.emit("stale", order.id);
   }
 
+  /** @param {Order} order */
   #note(order) {
     this.#changed.add(order);
     if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#tell());
@@ -84,6 +122,6 @@ export class Store extends EventTarget {
     this.#frame = 0;
     const changed = [...this.#changed];
     this.#changed.clear();
-    for (const order of changed) this.dispatchEvent(new CustomEvent("change", { detail: order }));
+    for (const order of changed) this.emit("change", order);
   }
 }

@@ -1,5 +1,9 @@
 /** One task: what it does now, how long it will take, where its files are, why it failed. */
 
+/** @import { Action } from "./api.js" */
+/** @import { Task } from "./order.js" */
+/** @import { Context } from "./panel.js" */
+
 import { badge, bar, button, fill, h, outside, setStatus, webAddress, write } from "./dom.js";
 import { ACTIVE } from "./order.js";
 import * as text from "./text.js";
@@ -23,8 +27,8 @@ export class TaskCard {
   #shown = "";
 
   /**
-   * @param {import("./order.js").Task} task The task.
-   * @param {object} context `allowed()`, `act(task, action)`.
+   * @param {Task} task The task.
+   * @param {Context} context
    * @param {() => void} events Shows the events of this task.
    */
   constructor(task, context, events) {
@@ -80,6 +84,11 @@ export class TaskCard {
     );
   }
 
+  /**
+   * @param {Action} action
+   * @param {string} label
+   * @param {Set<string>} statuses Of tasks that allow it.
+   */
   #action(action, label, statuses) {
     if (!(this.#context.allowed() && statuses.has(this.#task.status))) return null;
     const attributes = { class: `action action-${action}`, "aria-label": `${label} task ${this.#task.id}` };
@@ -87,6 +96,7 @@ export class TaskCard {
   }
 }
 
+/** @param {Task} task */
 function moving(task) {
   const left = task.pace.left();
   const quiet = silence(task);
@@ -99,12 +109,14 @@ function moving(task) {
   ];
 }
 
+/** @param {Task} task */
 function name(task) {
-  return task.attempt > 1
+  return task.attempt !== null && task.attempt > 1
     ? `task ${task.id}, attempt ${task.attempt}${task.attempts === null ? "" : ` of ${task.attempts}`}`
     : `task ${task.id}`;
 }
 
+/** @param {Task} task */
 function silence(task) {
   return task.heard === null ? 0 : (Date.now() - task.heard) / 1000;
 }

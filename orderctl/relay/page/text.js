@@ -9,14 +9,22 @@ const UNSAFE =
 /** Longer texts are cut: no title or message of ours comes near. */
 const LONGEST = 20_000;
 
-/** A value as text on one line; what cannot be seen is shown as an escape. */
+/**
+ * A value as text on one line; what cannot be seen is shown as an escape.
+ *
+ * @param {unknown} value
+ */
 export function line(value) {
   if (value === null || value === undefined) return "";
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   return cut(text).replace(UNSAFE, escaped);
 }
 
-/** As `line`, but the text keeps its own lines. */
+/**
+ * As `line`, but the text keeps its own lines.
+ *
+ * @param {unknown} value
+ */
 export function block(value) {
   return cut(typeof value === "string" ? value : line(value))
     .replaceAll("\r\n", "\n")
@@ -25,50 +33,89 @@ export function block(value) {
     .join("\n");
 }
 
+/** @param {string} text */
 function cut(text) {
   return text.length > LONGEST
     ? `${text.slice(0, LONGEST)}… (${text.length - LONGEST} more characters)`
     : text;
 }
 
+/** @param {string} character */
 function escaped(character) {
-  const code = character.codePointAt(0);
+  const code = character.codePointAt(0) ?? 0;
   if (code <= 0xff) return `\\x${hex(code, 2)}`;
   return code <= 0xffff ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;
 }
 
+/**
+ * @param {number} code
+ * @param {number} digits
+ */
 function hex(code, digits) {
   return code.toString(16).padStart(digits, "0");
 }
 
-/** A status or the name of an event: `download_failed` is "download failed". */
+/**
+ * A status or the name of an event: `download_failed` is "download failed".
+ *
+ * @param {unknown} name
+ */
 export function words(name) {
   return line(name).replaceAll("_", " ");
 }
 
-/** A whole number with separators. */
+/**
+ * A whole number with separators.
+ *
+ * @param {number|null|undefined} value
+ */
 export function number(value) {
-  return Number.isFinite(value) ? value.toLocaleString() : UNKNOWN;
+  return isKnown(value) ? value.toLocaleString() : UNKNOWN;
 }
 
-/** `3 tasks`, `1 task`. */
+/**
+ * @param {unknown} value
+ * @returns {value is number}
+ */
+function isKnown(value) {
+  return Number.isFinite(value);
+}
+
+/**
+ * `3 tasks`, `1 task`.
+ *
+ * @param {number} count
+ * @param {string} noun
+ */
 export function plural(count, noun) {
   return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Whole percent; 100 only when it is. */
+/**
+ * Whole percent; 100 only when it is.
+ *
+ * @param {number|null} value
+ */
 export function percent(value) {
-  return Number.isFinite(value) ? `${Math.floor(value)} %` : UNKNOWN;
+  return isKnown(value) ? `${Math.floor(value)} %` : UNKNOWN;
 }
 
-/** Bytes in a second, as MB/s. */
+/**
+ * Bytes in a second, as MB/s.
+ *
+ * @param {number|null} value
+ */
 export function speed(value) {
-  if (!Number.isFinite(value) || value <= 0) return "";
+  if (!isKnown(value) || value <= 0) return "";
   if (value < 1e5) return `${(value / 1e3).toFixed(1)} kB/s`;
   return `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB/s`;
 }
 
-/** How long something takes, roughly: an exact figure would jump about. */
+/**
+ * How long something takes, roughly: an exact figure would jump about.
+ *
+ * @param {number} seconds
+ */
 export function duration(seconds) {
   if (seconds < 10) return "a few seconds";
   if (seconds < 55) return `${Math.ceil(seconds / 5) * 5} s`;
@@ -78,9 +125,14 @@ export function duration(seconds) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} d`;
 }
 
-/** An amount of money. */
+/**
+ * An amount of money.
+ *
+ * @param {number|null} amount
+ * @param {string} currency
+ */
 export function money(amount, currency) {
-  if (!Number.isFinite(amount)) return UNKNOWN;
+  if (!isKnown(amount)) return UNKNOWN;
   try {
     return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
   } catch {
@@ -88,7 +140,12 @@ export function money(amount, currency) {
   }
 }
 
-/** How long ago a moment was. */
+/**
+ * How long ago a moment was.
+ *
+ * @param {Date} date
+ * @param {number} now In ms since the epoch.
+ */
 export function ago(date, now = Date.now()) {
   const seconds = Math.round((now - date.getTime()) / 1000);
   if (Number.isNaN(seconds)) return UNKNOWN;
@@ -98,17 +155,29 @@ export function ago(date, now = Date.now()) {
   return seconds < 7 * 86_400 ? `${Math.round(seconds / 86_400)} d ago` : day(date);
 }
 
-/** The date, in the words of the reader. */
+/**
+ * The date, in the words of the reader.
+ *
+ * @param {Date} date
+ */
 export function day(date) {
   return date.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }
 
-/** The time of day, with seconds. */
+/**
+ * The time of day, with seconds.
+ *
+ * @param {Date} date
+ */
 export function time(date) {
   return date.toLocaleTimeString(undefined, { hour12: false });
 }
 
-/** Date, time and zone, in full. */
+/**
+ * Date, time and zone, in full.
+ *
+ * @param {Date} date
+ */
 export function moment(date) {
   return date.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
 }

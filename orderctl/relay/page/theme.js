@@ -1,16 +1,32 @@
 /** Dark or light: as the system has it, unless chosen here. Loaded before the first paint. */
 
 const KEY = "orderctl.theme";
+
+/** @typedef {"auto"|"light"|"dark"} Theme */
+
+/** @type {Record<Theme, Theme>} */
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
 
-/** The theme: "auto", "light" or "dark". */
+/** The theme. */
 export function current() {
+  const stored = read();
+  return isTheme(stored) ? stored : "auto";
+}
+
+function read() {
   try {
-    const stored = localStorage.getItem(KEY);
-    return stored in NEXT ? stored : "auto";
+    return localStorage.getItem(KEY);
   } catch {
-    return document.documentElement.dataset.theme ?? "auto";
+    return document.documentElement.dataset.theme;
   }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Theme}
+ */
+function isTheme(value) {
+  return typeof value === "string" && Object.hasOwn(NEXT, value);
 }
 
 /** Go on to the next theme, and return it. */

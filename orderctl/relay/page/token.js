@@ -1,24 +1,32 @@
 /** The token, for as long as the tab is open; asked for when the relay wants one. */
 
 import { h, write } from "./dom.js";
+import { Emitter } from "./emitter.js";
 
 const KEY = "orderctl.token";
 
-/** Fires `wanted` when a token is asked for, and `given` when there is one. */
-export class Token extends EventTarget {
+/**
+ * Fires `wanted` when a token is asked for, and `given` when there is one.
+ *
+ * @extends {Emitter<{wanted: void, given: void}>}
+ */
+export class Token extends Emitter {
+  /** @type {Promise<void>|null} */
   #asking = null;
+  /** @type {string|null} */
+  #kept = null;
 
   /** The token, or null. */
   get value() {
     try {
       return sessionStorage.getItem(KEY);
     } catch {
-      return this.kept ?? null;
+      return this.#kept;
     }
   }
 
   set value(token) {
-    this.kept = token;
+    this.#kept = token;
     try {
       if (token === null) sessionStorage.removeItem(KEY);
       else sessionStorage.setItem(KEY, token);
@@ -40,15 +48,21 @@ export class Token extends EventTarget {
     await this.#asking;
   }
 
+  /** @param {string} why */
   async #ask(why) {
-    this.dispatchEvent(new Event("wanted"));
+    this.emit("wanted");
     this.value = await ask(why);
     this.#asking = null;
-    this.dispatchEvent(new Event("given"));
+    this.emit("given");
   }
 }
 
-/** Show the form until a token is given. */
+/**
+ * Show the form until a token is given.
+ *
+ * @param {string} why
+ * @returns {Promise<string>}
+ */
 function ask(why) {
   const input = h("input", {
     id: "token",
