@@ -1,4 +1,4 @@
-/** Retry and cancel: asked for, confirmed, carried out, told. */
+/** Retry and cancel a task: confirm the action, carry it out, report the result. */
 
 /** @import { Action, Api } from "./api.js" */
 /** @import { Task } from "./order.js" */
@@ -7,8 +7,12 @@ import { ApiError } from "./api.js";
 import { button, h, write } from "./dom.js";
 import * as text from "./text.js";
 
-/** @type {Record<Action, [question: string, consequence: string, yes: string, done: string, failed: string]>} */
-const WORDS = {
+/**
+ * The question, its consequence, the button that confirms, and the results: success, failure.
+ *
+ * @type {Record<Action, [question: string, consequence: string, yes: string, done: string, failed: string]>}
+ */
+const TEXTS = {
   retry: [
     "Retry this task?",
     "The task is queued again. If its order has ended, the order is reopened.",
@@ -26,23 +30,23 @@ const WORDS = {
 };
 
 /**
- * Act on a task, if that is confirmed.
+ * Ask the user to confirm an action on a task, then carry it out.
  *
- * @param {Api} api Carries it out.
- * @param {Task} task The task.
- * @param {Action} action What to do.
- * @param {(words: string, wrong: boolean) => void} tell Told how it went.
+ * @param {Api} api
+ * @param {Task} task
+ * @param {Action} action
+ * @param {(message: string, failed: boolean) => void} report Shows the result.
  */
-export async function act(api, task, action, tell) {
-  const [question, consequence, yes, done, failed] = WORDS[action];
+export async function act(api, task, action, report) {
+  const [question, consequence, yes, done, failed] = TEXTS[action];
   if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action)))
     return;
   try {
     await api.act(task.id, action);
-    tell(done, false);
+    report(done, false);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    tell(`${failed}: ${text.line(error.message)}.`, true);
+    report(`${failed}: ${text.line(error.message)}.`, true);
   }
 }
 
@@ -84,7 +88,7 @@ function confirm(question, subject, consequence, yes, action) {
   });
 }
 
-/** A word about what was done, for a few seconds. */
+/** Shows the result of an action for a few seconds. */
 export class Notice {
   #element;
   #timer = 0;
@@ -95,14 +99,14 @@ export class Notice {
   }
 
   /**
-   * @param {string} words
-   * @param {boolean} wrong
+   * @param {string} message
+   * @param {boolean} failed Whether the action failed.
    */
-  say(words, wrong = false) {
-    write(this.#element, words);
-    this.#element.classList.toggle("is-wrong", wrong);
+  show(message, failed = false) {
+    write(this.#element, message);
+    this.#element.classList.toggle("is-wrong", failed);
     this.#element.classList.add("is-shown");
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#element.classList.remove("is-shown"), wrong ? 10_000 : 4_000);
+    this.#timer = setTimeout(() => this.#element.classList.remove("is-shown"), failed ? 10_000 : 4_000);
   }
 }

@@ -80,12 +80,15 @@
  * @property {string|null} example Text of the newest error.
  */
 
+/** @typedef {"pending"|"enrolled"|"downloading"|"completed"|"failed"|"cancelled"} TaskStatus */
+/** @typedef {"pending"|"processing"|"completed"|"failed"|"cancelled"} OrderStatus */
+
 /**
- * The number of orders, tasks and clients.
+ * Numbers of orders and tasks by status, and of connected clients.
  *
  * @typedef {object} Stats
- * @property {Record<"total"|"pending"|"processing"|"completed"|"failed"|"cancelled", number>} orders
- * @property {Record<"total"|"pending"|"enrolled"|"downloading"|"completed"|"failed"|"cancelled", number>} tasks
+ * @property {Record<"total"|OrderStatus, number>} orders
+ * @property {Record<"total"|TaskStatus, number>} tasks
  * @property {number} connections
  */
 
@@ -116,9 +119,10 @@
 /** @typedef {"retry"|"cancel"} Action */
 /** @typedef {Record<string, string|number|null|undefined>} Parameters */
 
-const PATIENCE = 15_000;
+/** Longest wait for an answer, in ms. */
+const TIMEOUT = 15_000;
 
-/** The relay answered, but not with what was asked for; `status` 0: it did not answer. */
+/** The relay refused a request, or did not answer it. `status` is the HTTP status; 0: no answer. */
 export class ApiError extends Error {
   /**
    * @param {number} status
@@ -134,7 +138,7 @@ export class ApiError extends Error {
 export class Api {
   #token;
 
-  /** @param {Token} token Asked for when the relay wants one. */
+  /** @param {Token} token Sent with each request, and renewed when the relay refuses it. */
   constructor(token) {
     this.#token = token;
   }
@@ -191,7 +195,7 @@ export class Api {
   }
 
   /**
-   * Act on a task: `retry` or `cancel`. The header is one that no stranger's page can send.
+   * Retry or cancel a task. Pages of other origins cannot send this header.
    *
    * @param {number} taskId
    * @param {Action} action
@@ -205,7 +209,7 @@ export class Api {
   }
 
   /**
-   * Read; parameters that are null or empty are left out.
+   * Send a GET request. Parameters that are null or empty are left out.
    *
    * @param {string} path
    * @param {Parameters} parameters
@@ -256,7 +260,7 @@ async function send(path, options) {
     return await fetch(path, {
       cache: "no-store",
       redirect: "error",
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(TIMEOUT),
       ...options,
     });
   } catch (error) {

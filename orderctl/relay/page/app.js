@@ -1,4 +1,4 @@
-/** The page: what it is made of, and what happens when. */
+/** Entry point: creates the parts of the page and connects them. */
 
 /** @import { Session } from "./api.js" */
 /** @import { Shortcut } from "./keys.js" */
@@ -20,13 +20,13 @@ import * as text from "./text.js";
 import * as theme from "./theme.js";
 import { Token } from "./token.js";
 
-/** How often what no live message tells is read again, in ms. */
-const REFRESH = 15_000;
-/** How long changes are gathered before orders are read again, in ms. */
-const GATHER = 400;
-/** What is heard at once; the relay allows 1,000. */
-const MOST_HEARD = 900;
-/** From here on the order stands beside the list instead of over it. */
+/** How often data without live messages is read again, in ms. */
+const REFRESH_INTERVAL = 15_000;
+/** Delay before a changed order is read again, so that one request covers several changes, in ms. */
+const STALE_DELAY = 400;
+/** Most subscriptions at a time. The relay allows 1,000. */
+const MAX_SUBSCRIPTIONS = 900;
+/** From this width on, the order is shown beside the list and not on top of it. */
 const WIDE = matchMedia("(min-width: 68rem)");
 
 /**
@@ -55,47 +55,48 @@ const notice = new Notice(byId("notice"));
 const panel = new Panel(byId("panel"), api, store, {
   currency: () => session.currency,
   allowed: () => session.actions,
-  act: (task, action) => act(api, task, action, (words, wrong) => notice.say(words, wrong)),
+  act: (task, action) => act(api, task, action, (message, failed) => notice.show(message, failed)),
   close: () => closePanel(),
 });
 const search = /** @type {HTMLInputElement} */ (byId("search"));
 
-// What is heard.
+// Subscriptions.
 
-function hear() {
-  live.want([...new Set([...panel.heard(), ...list.heard()])].slice(0, MOST_HEARD));
+/** Subscribe to the orders and tasks that are visible. */
+function updateSubscriptions() {
+  live.subscribe([...new Set([...panel.channels(), ...list.channels()])].slice(0, MAX_SUBSCRIPTIONS));
 }
 
-list.on("sight", hear);
+list.on("visible", updateSubscriptions);
 live.on("message", (message) => store.apply(message));
 live.on("open", () => started && refresh(() => listing.renew()));
 live.on("refused", () => refresh());
 token.on("wanted", () => live.stop());
-token.on("given", () => started && trying(readSession));
+token.on("given", () => started && errorOf(readSession));
 
-// What is read again.
+// Refreshing.
 
 /** @type {Set<number>} */
 const stale = new Set();
-let gathering = 0;
+let staleTimer = 0;
 let started = false;
 let refreshing = false;
 
 store.on("stale", (id) => {
   stale.add(id);
-  if (!gathering) gathering = setTimeout(readStale, GATHER);
+  if (!staleTimer) staleTimer = setTimeout(readStale, STALE_DELAY);
 });
 
 async function readStale() {
   const ids = [...stale];
   stale.clear();
-  for (const id of ids) await trying(() => (id === panel.id ? panel.refresh() : panel.read(id)));
-  gathering = 0;
-  if (stale.size) gathering = setTimeout(readStale, GATHER);
-  await trying(readStats);
+  for (const id of ids) await errorOf(() => (id === panel.id ? panel.refresh() : panel.read(id)));
+  staleTimer = 0;
+  if (stale.size) staleTimer = setTimeout(readStale, STALE_DELAY);
+  await errorOf(readStats);
 }
 
-/** Find out what the token allows; one that is not an admin's is asked for again. */
+/** Read what the token allows. Ask for another token when its scope is not admin. */
 async function readSession() {
   for (;;) {
     const used = token.value;
@@ -111,7 +112,11 @@ async function readStats() {
   document.title = failed ? `${text.number(failed)} failed · orderctl` : "orderctl";
 }
 
-/** Read what is shown; every so often, and (with all pages of the list) when much may have been missed. */
+/**
+ * Read the visible data again.
+ *
+ * @param {() => unknown} readList Reads the first page of the list, or all pages after a lost connection.
+ */
 async function refresh(readList = () => listing.refresh()) {
   if (refreshing) return;
   refreshing = true;
@@ -123,10 +128,10 @@ async function refresh(readList = () => listing.refresh()) {
     readErrors,
     () => panel.refresh(),
   ])
-    failures.push(await trying(read));
+    failures.push(await errorOf(read));
   refreshing = false;
   pill.failure = failures.find(Boolean) ?? listing.failure;
-  hear();
+  updateSubscriptions();
 }
 
 async function readErrors() {
@@ -134,13 +139,13 @@ async function readErrors() {
 }
 
 /**
- * Why the API does not give something, or null where it does.
+ * Run a request, and return the message of its error, or null when it succeeds.
  *
- * @param {() => unknown} read
+ * @param {() => unknown} request
  */
-async function trying(read) {
+async function errorOf(request) {
   try {
-    await read();
+    await request();
     return null;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -153,21 +158,26 @@ async function trying(read) {
 listing.on("change", () => {
   const { ids, loading, more } = listing;
   store.keep(new Set([...listing.kept, panel.id]));
-  write(byId("list-note"), note());
+  write(byId("list-note"), listNote());
   byId("more").hidden = !more;
   byId("list").setAttribute("aria-busy", String(loading && !ids.length));
 });
 list.on("end", () => listing.query.search || listing.next());
 
-/** What there is to say of the list as a whole. */
-function note() {
+/** The text below the list. */
+function listNote() {
   const { ids, loading, failure, total, searched, query } = listing;
   if (!ids.length && loading) return "Loading…";
   if (!ids.length && failure) return `The orders cannot be shown: ${failure}.`;
   const found = ids.length ? text.plural(total ?? ids.length, "order") : "No orders match";
   const filter = query.status && `with status ${query.status}`;
-  if (query.search)
-    return `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is found in all paid orders, a part of one only in the ${text.plural(searched, "order")} loaded here.`;
+  if (query.search) {
+    const loaded = text.plural(searched, "order");
+    return (
+      `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is found in all ` +
+      `paid orders, a part of one only in the ${loaded} loaded here.`
+    );
+  }
   if (ids.length) return found;
   return query.status ? `No orders ${filter}.` : "No paid orders yet.";
 }
@@ -200,7 +210,7 @@ byId("search-form").addEventListener("submit", (event) => {
   list.step(0);
 });
 
-// Where we are: #/, #/errors, #/orders/ID.
+// Views: #/, #/errors, #/orders/ID.
 
 const ORDER = /^#\/orders\/(\d{1,16})$/;
 
@@ -211,24 +221,24 @@ function route() {
   byId("orders-view").hidden = inErrors;
   markView(byId("to-orders"), !inErrors);
   markView(byId("to-errors"), inErrors);
-  if (inErrors) trying(readErrors);
+  if (inErrors) errorOf(readErrors);
   list.mark(id);
-  panel.open(id, !WIDE.matches).then(hear);
-  hear();
-  cover();
+  panel.open(id, !WIDE.matches).then(updateSubscriptions);
+  updateSubscriptions();
+  updateInert();
 }
 
 /**
  * @param {Element} link
- * @param {boolean} here Whether its view is shown.
+ * @param {boolean} current Whether its view is shown.
  */
-function markView(link, here) {
-  if (here) link.setAttribute("aria-current", "page");
+function markView(link, current) {
+  if (current) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
 }
 
-/** Where the order stands over the list, the list is out of reach. */
-function cover() {
+/** Make the list inert while the order covers it. */
+function updateInert() {
   byId("main").inert = panel.id !== null && !WIDE.matches;
 }
 
@@ -240,7 +250,7 @@ function closePanel() {
 }
 
 /**
- * Go to a view with a step in the browser's history.
+ * Go to a view, and add it to the browser's history.
  *
  * @param {string} hash
  */
@@ -249,7 +259,7 @@ function goToView(hash) {
 }
 
 /**
- * Go elsewhere without a step in the browser's history.
+ * Go to a view without adding it to the browser's history.
  *
  * @param {string} hash
  */
@@ -259,15 +269,15 @@ function goTo(hash) {
 }
 
 addEventListener("hashchange", route);
-WIDE.addEventListener("change", cover);
+WIDE.addEventListener("change", updateInert);
 
 // Keys and buttons.
 
 /** @type {Shortcut[]} */
 const SHORTCUTS = [
   [["/"], "Search", () => focusSearch()],
-  [["j", "ArrowDown"], "Next order", (event) => step(1, event)],
-  [["k", "ArrowUp"], "Previous order", (event) => step(-1, event)],
+  [["j", "ArrowDown"], "Next order", (event) => moveFocus(1, event)],
+  [["k", "ArrowUp"], "Previous order", (event) => moveFocus(-1, event)],
   [["Escape"], "Close the order, or clear the search", () => closeOrClear()],
   [["1", "2", "3", "4", "5", "6"], "Filter by status", ({ key }) => cards.choose(Number(key))],
   [["o"], "Show the orders", () => goToView("#/")],
@@ -278,11 +288,13 @@ const SHORTCUTS = [
 ];
 
 /**
- * @param {number} by
+ * Move the focus in the list; false where the key has another meaning.
+ *
+ * @param {number} by Number of rows.
  * @param {KeyboardEvent} event
  */
-function step(by, event) {
-  // Arrows scroll what has the focus, if that is not the list.
+function moveFocus(by, event) {
+  // Outside the list, arrow keys scroll.
   const inList = targetOf(event)?.closest("#list");
   const arrows = event.key.startsWith("Arrow");
   if (byId("orders-view").hidden || byId("main").inert || (arrows && !inList)) return false;
@@ -322,20 +334,20 @@ listen(SHORTCUTS);
 byId("theme").addEventListener("click", changeTheme);
 byId("help").addEventListener("click", () => explain(SHORTCUTS));
 
-// The beginning.
+// Start.
 
 async function start() {
   showTheme();
   const asked = new URLSearchParams(location.search);
   search.value = asked.get("search") ?? "";
-  await trying(readSession);
+  await errorOf(readSession);
   route();
   const chosen = choose({ status: asked.get("status") ?? "", search: search.value });
-  const failure = await trying(readStats);
+  const failure = await errorOf(readStats);
   await chosen;
   pill.failure = failure ?? listing.failure;
   started = true;
-  setInterval(() => !document.hidden && refresh(), REFRESH);
+  setInterval(() => !document.hidden && refresh(), REFRESH_INTERVAL);
   document.addEventListener("visibilitychange", () => !document.hidden && refresh());
   setInterval(() => panel.tick(), 1000);
   setInterval(refreshTimes, 20_000);

@@ -1,4 +1,4 @@
-/** The numbers above the list; each is the filter of its status. */
+/** Numbers of orders by status, above the list. Each is a button that filters the list by its status. */
 
 /** @import { Stats } from "./api.js" */
 
@@ -32,8 +32,8 @@ export class Cards extends Emitter {
   #tasks;
 
   /**
-   * @param {HTMLElement} element Gets the cards.
-   * @param {HTMLElement} tasks Gets the numbers of the tasks.
+   * @param {HTMLElement} element Container of the cards.
+   * @param {HTMLElement} tasks Container of the numbers of tasks.
    */
   constructor(element, tasks) {
     super();
@@ -44,7 +44,7 @@ export class Cards extends Emitter {
   }
 
   /**
-   * Show the statistics of the API; returns how many orders have failed.
+   * Show the statistics of the API, and return the number of failed orders.
    *
    * @param {Partial<Stats>} stats
    */
@@ -63,7 +63,7 @@ export class Cards extends Emitter {
   }
 
   /**
-   * Show which status is chosen.
+   * Mark the card of the chosen status.
    *
    * @param {string} chosen
    */
@@ -73,9 +73,9 @@ export class Cards extends Emitter {
   }
 
   /**
-   * Choose the card of that place.
+   * Choose a card by its position.
    *
-   * @param {number} place From 1 on.
+   * @param {number} place Counted from 1.
    */
   choose(place) {
     const card = CARDS[place - 1];

@@ -1,4 +1,4 @@
-/** Elements. Text from a store becomes a text node; there is no way here to make markup of it. */
+/** Helpers for DOM elements. Text always becomes a text node: none of these functions parses markup. */
 
 import * as text from "./text.js";
 
@@ -17,12 +17,12 @@ const SEVERITIES = new Set(["debug", "info", "warning", "error", "critical"]);
 /** @typedef {Node|string|number|null|undefined|false} Child */
 
 /**
- * A new element.
+ * Create an element.
  *
  * @template {keyof HTMLElementTagNameMap} Name
- * @param {Name} name Its tag.
+ * @param {Name} name Tag name.
  * @param {Attributes} attributes Null, undefined and false are left out.
- * @param {...Child} children Nodes, or texts, which are made safe to look at.
+ * @param {...Child} children Nodes, or texts, in which unsafe characters are escaped.
  */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -35,7 +35,7 @@ export function h(name, attributes = {}, ...children) {
 }
 
 /**
- * Give an element these children and no others.
+ * Replace the children of an element.
  *
  * @param {Element} element
  * @param {...Child} children
@@ -48,7 +48,7 @@ export function fill(element, ...children) {
 }
 
 /**
- * Give an element a text, unless it has it.
+ * Set the text of an element. An equal text is not set again.
  *
  * @param {Element} element
  * @param {unknown} value
@@ -59,7 +59,7 @@ export function write(element, value) {
 }
 
 /**
- * The URL, if it is one that may be followed: http or https, whole.
+ * Return the URL if it is safe as a link (absolute, http or https), else null.
  *
  * @param {unknown} value
  */
@@ -73,13 +73,13 @@ export function webAddress(value) {
 }
 
 /**
- * A link to elsewhere; plain text where the address is none that may be followed.
+ * Create a link to another site, or plain text if the address is not a safe link.
  *
  * @param {unknown} address
  * @param {string} label
  * @param {Attributes} attributes
  */
-export function outside(address, label, attributes = {}) {
+export function externalLink(address, label, attributes = {}) {
   const href = webAddress(address);
   if (href === null) return h("span", attributes, label);
   return h(
@@ -90,7 +90,7 @@ export function outside(address, label, attributes = {}) {
 }
 
 /**
- * The word of a status, in its colour.
+ * Create a badge: the name of a status, in its colour.
  *
  * @param {string} status
  */
@@ -102,7 +102,7 @@ export function badge(status) {
 }
 
 /**
- * Colour an element by a status; an unknown one is neutral.
+ * Colour an element by a status. An unknown one is neutral.
  *
  * @param {HTMLElement} element
  * @param {string} status
@@ -112,7 +112,7 @@ export function setStatus(element, status) {
 }
 
 /**
- * Colour an element by a severity; an unknown one is neutral.
+ * Colour an element by a severity. An unknown one is neutral.
  *
  * @param {HTMLElement} element
  * @param {string} severity
@@ -122,7 +122,7 @@ export function setSeverity(element, severity) {
 }
 
 /**
- * A bar: `element`, and `set(percent, status)`.
+ * Create a progress bar: its element, and a function that sets its value.
  *
  * @param {string} label
  */
@@ -152,12 +152,12 @@ export function bar(label) {
 }
 
 /**
- * A moment, told relative to now; `refreshTimes` keeps it so.
+ * Create an element with a time relative to now; `refreshTimes` updates it.
  *
  * @param {string|null} iso
  * @param {Attributes} attributes
  */
-export function since(iso, attributes = {}) {
+export function relativeTime(iso, attributes = {}) {
   const date = new Date(iso ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return h("span", attributes, "–");
   const element = h("time", {
@@ -170,14 +170,14 @@ export function since(iso, attributes = {}) {
   return element;
 }
 
-/** Tell all relative moments anew. */
+/** Update the text of all relative times. */
 export function refreshTimes() {
   for (const element of document.querySelectorAll("time"))
     if (element.dataset.relative !== undefined) write(element, text.ago(new Date(element.dateTime)));
 }
 
 /**
- * A button.
+ * Create a button.
  *
  * @param {string} label
  * @param {() => unknown} click
@@ -190,7 +190,7 @@ export function button(label, click, attributes = {}) {
 }
 
 /**
- * The element on which an event happened.
+ * Return the element on which an event happened, or null.
  *
  * @param {Event} event
  */

@@ -1,15 +1,15 @@
-/** Events that carry a value, typed. */
+/** Typed events. */
 
 /**
- * Base class of what fires events.
+ * Base class of objects that fire events.
  *
- * @template {Record<string, unknown>} Events The type of the value of each event, by the event's name; `void`: none.
+ * @template {Record<string, unknown>} Events Type of the value of each event, by name; `void`: no value.
  */
 export class Emitter {
   #target = new EventTarget();
 
   /**
-   * Call a function for each event of that name, with the event's value.
+   * Call a function with the value of each event of this name.
    *
    * @template {keyof Events & string} Name
    * @param {Name} name
@@ -22,7 +22,7 @@ export class Emitter {
   }
 
   /**
-   * Fire an event. A listener that fails does not keep the others from being called.
+   * Fire an event. An exception in one listener does not affect the others.
    *
    * @template {keyof Events & string} Name
    * @param {Name} name

@@ -1,12 +1,12 @@
-/** What fails, grouped by the way in which it does, the most frequent first. */
+/** The view of errors: failed tasks grouped by fingerprint, the most frequent first. */
 
 /** @import { Api, ErrorGroup } from "./api.js" */
 
-import { fill, h, since, write } from "./dom.js";
+import { fill, h, relativeTime, write } from "./dom.js";
 import { list } from "./order.js";
 import * as text from "./text.js";
 
-/** A fingerprint that may stand in a command which people copy into a shell. */
+/** Fingerprints that are safe in a command that users copy into a shell. */
 const PLAIN = /^\w{1,64}$/;
 
 export class Errors {
@@ -15,9 +15,9 @@ export class Errors {
   #note;
 
   /**
-   * @param {HTMLElement} groups Gets the groups.
-   * @param {HTMLElement} note Gets a word where there are none.
-   * @param {Api} api Asked for them.
+   * @param {HTMLElement} groups Container of the groups.
+   * @param {HTMLElement} note Shows that there are no groups.
+   * @param {Api} api
    */
   constructor(groups, note, api) {
     this.#list = groups;
@@ -25,7 +25,7 @@ export class Errors {
     this.#api = api;
   }
 
-  /** Read them again. */
+  /** Read the errors again. */
   async refresh() {
     const body = await this.#api.errors(100);
     const groups = list(body.data);
@@ -40,7 +40,7 @@ export class Errors {
 /** @param {ErrorGroup} raw */
 function group(raw) {
   const message = h("p", { class: "error-message", tabindex: 0 });
-  message.textContent = text.block(without(raw.example, raw.error_type) || "No message.");
+  message.textContent = text.block(withoutType(raw.example, raw.error_type) || "No message.");
   return h(
     "li",
     { class: "error-group", "data-fingerprint": text.line(raw.fingerprint ?? "") },
@@ -68,12 +68,12 @@ function group(raw) {
 }
 
 /**
- * Error texts begin with their type, which stands above already.
+ * Remove the error type at the start of an error text: the heading shows it.
  *
  * @param {string|null} example
  * @param {string|null} type
  */
-function without(example, type) {
+function withoutType(example, type) {
   const start = `${type}: `;
   const message = String(example ?? "");
   return message.startsWith(start) ? message.slice(start.length) : message;
@@ -90,6 +90,6 @@ function latest(raw) {
     `Latest: task ${text.line(raw.latest_task_id)}`,
     ...where,
     raw.latest_at && ", ",
-    raw.latest_at && since(raw.latest_at),
+    raw.latest_at && relativeTime(raw.latest_at),
   ];
 }

@@ -1,18 +1,17 @@
-/** Shortcuts, and the dialog that lists them. */
+/** Keyboard shortcuts, and the dialog that lists them. */
 
 import { button, h, targetOf } from "./dom.js";
 
 const TYPING = "input, select, textarea, dialog, [contenteditable]";
 
 /**
- * Keys, what they do in words, and the function that does it; where that returns false, the browser's own action
- * is carried out, too.
+ * Keys, a description, and a function. When the function returns false, the browser handles the key as well.
  *
- * @typedef {[keys: string[], does: string, act: (event: KeyboardEvent) => unknown]} Shortcut
+ * @typedef {[keys: string[], description: string, act: (event: KeyboardEvent) => unknown]} Shortcut
  */
 
 /**
- * Listen to keys.
+ * Call the functions of shortcuts when their keys are pressed.
  *
  * @param {Shortcut[]} shortcuts
  */
@@ -34,17 +33,17 @@ export function listen(shortcuts) {
 }
 
 /**
- * Show which keys do what.
+ * Show a dialog with the shortcuts.
  *
  * @param {Shortcut[]} shortcuts
  */
 export function explain(shortcuts) {
-  const rows = shortcuts.map(([keys, does]) =>
+  const rows = shortcuts.map(([keys, description]) =>
     h(
       "div",
       {},
       h("dt", {}, ...keys.flatMap((key) => [h("kbd", {}, NAMES[key] ?? key), " "])),
-      h("dd", {}, does),
+      h("dd", {}, description),
     ),
   );
   const close = button("Close", () => dialog.close(), { class: "primary" });

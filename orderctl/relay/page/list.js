@@ -1,27 +1,27 @@
-/** The list of orders: one row for each, of which those in sight are heard live. */
+/** The list of orders, one row for each. The page subscribes to the orders of visible rows. */
 
 /** @import { Listing } from "./listing.js" */
 /** @import { Order } from "./order.js" */
 /** @import { Store } from "./store.js" */
 
-import { badge, bar, fill, h, setStatus, since, targetOf, write } from "./dom.js";
+import { badge, bar, fill, h, relativeTime, setStatus, targetOf, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
 import { ENDED } from "./order.js";
 import * as text from "./text.js";
 
-/** Tasks of one order that are heard live. */
-const HEARD_TASKS = 40;
-/** So many rows come by scrolling; further ones by the button, or better by a search. */
-const BY_ITSELF = 1_000;
-/** How far from the end of the list the next page is fetched. */
-const AHEAD = "1200px";
-/** How long the list has to stand still until its rows are heard, in ms. */
-const SETTLED = 120;
+/** Most tasks of one order that are subscribed to. */
+const MAX_TASKS = 40;
+/** Number of rows that scrolling loads; further rows are loaded by the button. */
+const SCROLLED_ROWS = 1_000;
+/** Distance from the end of the list at which the next page is loaded. */
+const LOAD_MARGIN = "1200px";
+/** Time without scrolling after which `visible` is fired, in ms. */
+const SETTLE_DELAY = 120;
 
 /**
- * Fires `sight` when other rows are in sight, and `end` when the end of the list is near.
+ * Fires `visible` when other rows are visible, and `end` when the end of the list is near.
  *
- * @extends {Emitter<{sight: void, end: void}>}
+ * @extends {Emitter<{visible: void, end: void}>}
  */
 export class List extends Emitter {
   #listing;
@@ -31,7 +31,7 @@ export class List extends Emitter {
   /** @type {Map<number, Row>} */
   #rows = new Map();
   /** @type {Set<number>} */
-  #inSight = new Set();
+  #visible = new Set();
   /** @type {number|null} The row that the Tab key reaches. */
   #current = null;
   /** @type {number|null} */
@@ -42,11 +42,11 @@ export class List extends Emitter {
   #watcher;
 
   /**
-   * @param {HTMLElement} element Gets the rows.
-   * @param {HTMLElement} end Comes after the rows.
-   * @param {Listing} listing Which orders.
-   * @param {Store} store What is known of them.
-   * @param {() => string} currency Of the amounts.
+   * @param {HTMLElement} element Container of the rows.
+   * @param {HTMLElement} end Element after the rows.
+   * @param {Listing} listing The orders that are listed.
+   * @param {Store} store
+   * @param {() => string} currency Currency of the amounts.
    */
   constructor(element, end, listing, store, currency) {
     super();
@@ -54,26 +54,31 @@ export class List extends Emitter {
     this.#listing = listing;
     this.#store = store;
     this.#currency = currency;
-    this.#watcher = new IntersectionObserver((entries) => this.#look(entries), { rootMargin: "120px" });
-    this.#end = end;
-    this.#ender = new IntersectionObserver((entries) => this.#near(entries.at(-1)?.isIntersecting ?? false), {
-      rootMargin: AHEAD,
+    this.#watcher = new IntersectionObserver((entries) => this.#updateVisible(entries), {
+      rootMargin: "120px",
     });
+    this.#end = end;
+    this.#ender = new IntersectionObserver(
+      (entries) => this.#checkEnd(entries.at(-1)?.isIntersecting ?? false),
+      {
+        rootMargin: LOAD_MARGIN,
+      },
+    );
     this.#ender.observe(this.#end);
     listing.on("change", () => this.#arrange());
     store.on("change", (order) => this.#rows.get(order.id)?.show(order));
     element.addEventListener("focusin", (event) => this.#focused(targetOf(event)));
   }
 
-  /** The names of what the rows in sight want to hear. */
-  heard() {
-    return [...this.#inSight].flatMap((id) => subjects(this.#store.order(id)));
+  /** Channels of the visible rows. */
+  channels() {
+    return [...this.#visible].flatMap((id) => channelsOf(this.#store.order(id)));
   }
 
   /**
-   * Move the focus, and return the id of the order that has it.
+   * Move the focus, and return the id of the focused order.
    *
-   * @param {number} by So many rows; 0: to the row where it was.
+   * @param {number} by Number of rows; 0: to the current row.
    */
   step(by) {
     const ids = this.#listing.ids;
@@ -84,9 +89,9 @@ export class List extends Emitter {
   }
 
   /**
-   * Mark the order that is open beside the list.
+   * Mark the order that is open in the panel.
    *
-   * @param {number|null} id Null: none.
+   * @param {number|null} id
    */
   mark(id) {
     this.#row(this.#open)?.mark(false);
@@ -111,15 +116,15 @@ export class List extends Emitter {
       else this.#element.insertBefore(row.element, place);
     }
     if (this.#current === null || !wanted.has(this.#current)) this.#makeCurrent(ids[0] ?? null);
-    // The observer tells changes only; a page may be so short that the end stays near.
+    // The observer reports only changes. After a short page the end is still near: observe it again.
     this.#ender.unobserve(this.#end);
     this.#ender.observe(this.#end);
   }
 
-  /** @param {boolean} yes */
-  #near(yes) {
+  /** @param {boolean} near */
+  #checkEnd(near) {
     const { more, loading, failure } = this.#listing;
-    if (yes && more && !loading && !failure && this.#rows.size < BY_ITSELF) this.emit("end");
+    if (near && more && !loading && !failure && this.#rows.size < SCROLLED_ROWS) this.emit("end");
   }
 
   /** @param {number} id */
@@ -142,11 +147,11 @@ export class List extends Emitter {
     this.#watcher.unobserve(row.element);
     row.element.remove();
     this.#rows.delete(id);
-    if (this.#inSight.delete(id)) this.#settle();
+    if (this.#visible.delete(id)) this.#settle();
   }
 
   /**
-   * One row only is reached by the Tab key, the others by arrows.
+   * Make one row the stop of the Tab key; arrow keys move to the others.
    *
    * @param {number|null} id
    */
@@ -163,29 +168,29 @@ export class List extends Emitter {
   }
 
   /** @param {IntersectionObserverEntry[]} entries */
-  #look(entries) {
+  #updateVisible(entries) {
     for (const { target, isIntersecting } of entries) {
       const id = Number(target.getAttribute("data-order"));
-      if (isIntersecting && this.#rows.has(id)) this.#inSight.add(id);
-      else this.#inSight.delete(id);
+      if (isIntersecting && this.#rows.has(id)) this.#visible.add(id);
+      else this.#visible.delete(id);
     }
     this.#settle();
   }
 
   #settle() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.emit("sight"), SETTLED);
+    this.#timer = setTimeout(() => this.emit("visible"), SETTLE_DELAY);
   }
 }
 
 /**
- * What of an order is heard: itself and its tasks.
+ * Channels of an order and its tasks, such as `order:123` and `task:456`.
  *
  * @param {Order|null} order
  */
-export function subjects(order) {
+export function channelsOf(order) {
   if (order === null) return [];
-  return [`order:${order.id}`, ...order.tasks.slice(0, HEARD_TASKS).map((task) => `task:${task.id}`)];
+  return [`order:${order.id}`, ...order.tasks.slice(0, MAX_TASKS).map((task) => `task:${task.id}`)];
 }
 
 class Row {
@@ -230,11 +235,11 @@ class Row {
     write(this.#status, text.words(order.status));
     this.#bar.set(order.percent, order.status);
     write(this.#percent, text.percent(order.percent));
-    write(this.#now, doing(order));
+    write(this.#now, progressText(order));
     write(this.#amount, text.money(order.amount, this.#currency));
     if (this.#moment !== order.created) {
       this.#moment = order.created;
-      fill(this.#created, since(order.created));
+      fill(this.#created, relativeTime(order.created));
     }
   }
 
@@ -256,11 +261,11 @@ class Row {
 }
 
 /**
- * What is happening in an order, in a few words.
+ * Short text about the progress of an order.
  *
  * @param {Order} order
  */
-function doing(order) {
+function progressText(order) {
   const { total, completed, failed } = order.counts;
   const { file, speed } = order.now;
   const parts = [total ? `${completed} of ${text.plural(total, "task")}` : "no tasks"];

@@ -1,4 +1,4 @@
-/** Which orders are listed: those of a status from the newest on, or what a search finds. */
+/** Ids of the listed orders: the orders with a status, newest first, or the results of a search. */
 
 /** @import { Api, Parameters } from "./api.js" */
 /** @import { Store } from "./store.js" */
@@ -6,16 +6,16 @@
 import { Emitter } from "./emitter.js";
 import { Pages } from "./pages.js";
 
-/** Pages that are renewed after the connection was lost; older ones are when they are looked at. */
+/** Pages that are read again after a lost connection. Older orders are read again when they are opened. */
 const RENEWED = 10;
 
-/** @typedef {{status: string, search: string}} Query What is listed; an empty text: everything. */
+/** @typedef {{status: string, search: string}} Query An empty text does not filter. */
 
 /**
  * Fires `change` when the ids or the state have changed.
  *
- * The relay finds an order by its whole code or id, and orders by a whole e-mail address: what an index can
- * tell at once. Parts of these are looked for among the orders that the page has.
+ * The relay searches for a complete code, id or e-mail address, because these have an index. The page
+ * searches for parts of them, in the orders that it has loaded.
  *
  * @extends {Emitter<{change: void}>}
  */
@@ -40,32 +40,32 @@ export class Listing extends Emitter {
     /** @type {number[]} */
     this.ids = [];
     this.loading = false;
-    /** @type {string|null} Why the last request failed. */
+    /** @type {string|null} Error of the last request. */
     this.failure = null;
   }
 
-  /** Whether there are older ones. */
+  /** Whether there are older orders to load. */
   get more() {
     return this.#shown?.more ?? false;
   }
 
-  /** How many there are; null while that is not known. */
+  /** Number of orders that match; null while it is not known. */
   get total() {
     return this.query.search ? this.ids.length : (this.#browsed?.total ?? null);
   }
 
-  /** How many orders were looked at for parts of what is searched. */
+  /** Number of loaded orders, in which parts are searched for. */
   get searched() {
     return this.#browsed?.ids.length ?? 0;
   }
 
-  /** The ids of all orders that are kept. */
+  /** Ids of all orders that the store has to keep. */
   get kept() {
     return new Set([...(this.#browsed?.ids ?? []), ...(this.#found?.ids ?? [])]);
   }
 
   /**
-   * List the orders of another query, from the newest on.
+   * List the orders of another query, newest first.
    *
    * @param {Query} query
    */
@@ -83,17 +83,17 @@ export class Listing extends Emitter {
     await this.#run(started, (pages) => pages.first());
   }
 
-  /** List the next page, too. */
+  /** Load the next page. */
   async next() {
     if (this.more && !this.loading) await this.#run([this.#shown], (pages) => pages.next());
   }
 
-  /** Look for newer orders, and at the first page again. */
+  /** Read the first page again, which adds newer orders. */
   async refresh() {
     if (!this.loading) await this.#run([this.#browsed, this.#found], (pages) => pages.refresh());
   }
 
-  /** Read everything again that is listed, the newest first. */
+  /** Read the listed orders again, the newest first. */
   async renew() {
     await this.refresh();
     if (!this.failure) await this.#run([this.#shown], (pages) => pages.renew(RENEWED));
@@ -109,7 +109,7 @@ export class Listing extends Emitter {
   }
 
   /**
-   * Do something with pages; what is no longer listed when it is done does not count.
+   * Run a request on pages. Its result is ignored if another query was started meanwhile.
    *
    * @param {(Pages|null)[]} wanted
    * @param {(pages: Pages) => Promise<void>} act
@@ -139,8 +139,8 @@ export class Listing extends Emitter {
   }
 
   /**
-   * @param {number[]} ids What the relay has found.
-   * @param {number[]} browsed Where parts are looked for.
+   * @param {number[]} ids Orders that the relay found.
+   * @param {number[]} browsed Orders in which parts are searched for.
    */
   #matches(ids, browsed) {
     const { status, search } = this.query;

@@ -1,9 +1,9 @@
-/** The way of live messages: one WebSocket, kept open, with what the page wants to hear. */
+/** Live messages: one WebSocket that reconnects, and its subscriptions. */
 
 import { Emitter } from "./emitter.js";
 
 /**
- * Where a message stands among those of its channel: by attempt and seq, or by its time in ms since the epoch.
+ * Position of a message in its channel: attempt and seq, or the time in ms since the epoch.
  *
  * @typedef {object} Position
  * @property {number} [attempt]
@@ -12,13 +12,13 @@ import { Emitter } from "./emitter.js";
  */
 
 /**
- * How far a task or an order is; `speed` in bytes/s.
+ * Progress of a task or an order; `speed` in bytes/s.
  *
  * @typedef {Position & {percent: number, currentFile: string|null, speed?: number|null}} Progress
  */
 
 /**
- * A move of a task or an order; `error` and `errorType` come with a task's failure.
+ * A new status of a task or an order; `error` and `errorType` are those of a failed task.
  *
  * @typedef {object} StatusChange
  * @property {string} newStatus
@@ -42,25 +42,28 @@ import { Emitter } from "./emitter.js";
  * A live message.
  *
  * @typedef {{scope: "task"|"order", id: number} & (
- *   {type: "progress", data: Progress} | {type: "status", data: StatusChange} | {type: "complete", data: Completion}
+ *   {type: "progress", data: Progress} |
+ *   {type: "status", data: StatusChange} |
+ *   {type: "complete", data: Completion}
  * )} Message
  */
 
-/** @typedef {{event?: unknown, id?: unknown, data?: unknown}} Frame What the relay sends on `/ws`. */
+/** @typedef {{event?: unknown, id?: unknown, data?: unknown}} Frame A frame that the relay sends on `/ws`. */
 
+/** Shortest and longest wait before a reconnect, in ms. */
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 15_000;
-/** A connection that held so long begins with short waits again. */
+/** After a connection that lasted this long, waits start at the shortest again, in ms. */
 const STEADY = 5_000;
-/** Silence after which the relay is asked whether it is there, and how long it may take to answer. */
-const SILENCE = 25_000;
-const ANSWER = 8_000;
+/** Time without a frame after which the relay is probed, and longest wait for its answer, in ms. */
+const PROBE_AFTER = 25_000;
+const PROBE_TIMEOUT = 8_000;
 /** The relay's close code for a token that is missing, wrong or has expired. */
 const UNAUTHORIZED = 4401;
 
 /**
- * Fires `message`, `open` when (again) connected, `refused` when the token is not taken, and `state` when `state`
- * or `degraded` changes.
+ * Fires `message`, `open` after each connect, `refused` when the relay refuses the token, and `state` when
+ * `state` or `degraded` changes.
  *
  * @extends {Emitter<{message: Message, open: void, refused: void, state: void}>}
  */
@@ -72,17 +75,17 @@ export class Live extends Emitter {
   /** @type {Set<string>} */
   #wanted = new Set();
   /** @type {Set<string>} */
-  #held = new Set();
+  #subscribed = new Set();
   #calls = 0;
   #failures = 0;
   #timer = 0;
-  #heard = 0;
-  #probed = 0;
-  #opened = 0;
+  #receivedAt = 0;
+  #probedAt = 0;
+  #openedAt = 0;
 
   /**
-   * @param {URL} address Of the relay's `/ws`.
-   * @param {() => string|null} token The token to show, if there is one.
+   * @param {URL} address Address of the relay's `/ws`.
+   * @param {() => string|null} token Returns the token, or null.
    */
   constructor(address, token) {
     super();
@@ -90,14 +93,14 @@ export class Live extends Emitter {
     this.#token = token;
     /** @type {"connecting"|"open"|"waiting"|"stopped"} */
     this.state = "stopped";
-    /** Whether the relay has told that Redis is away. */
+    /** Whether the relay has lost Redis. */
     this.degraded = false;
-    /** When the next attempt is due, in ms since the epoch. */
+    /** Time of the next connect, in ms since the epoch. */
     this.retryAt = 0;
-    setInterval(() => this.#watch(), 5_000);
-    window.addEventListener("online", () => this.hurry());
-    window.addEventListener("pageshow", () => this.hurry());
-    document.addEventListener("visibilitychange", () => this.hurry());
+    setInterval(() => this.#checkConnection(), 5_000);
+    window.addEventListener("online", () => this.retryNow());
+    window.addEventListener("pageshow", () => this.retryNow());
+    document.addEventListener("visibilitychange", () => this.retryNow());
   }
 
   /** Connect, and stay connected. */
@@ -105,7 +108,7 @@ export class Live extends Emitter {
     if (this.state === "stopped") this.#connect();
   }
 
-  /** End the connection until `start`. */
+  /** Close the connection; `start` opens it again. */
   stop() {
     clearTimeout(this.#timer);
     const socket = this.#socket;
@@ -114,59 +117,62 @@ export class Live extends Emitter {
     this.#change("stopped");
   }
 
-  /** Try now what would be tried later. */
-  hurry() {
+  /** Reconnect now, if a reconnect is waiting and the page is visible. */
+  retryNow() {
     if (this.state === "waiting" && !document.hidden) this.#connect();
   }
 
   /**
-   * Hear these and no others.
+   * Subscribe to these channels, and unsubscribe from all others.
    *
    * @param {Iterable<string>} names Such as `order:123` and `task:456`.
    */
-  want(names) {
+  subscribe(names) {
     this.#wanted = new Set(names);
-    if (this.state === "open") this.#settle();
+    if (this.state === "open") this.#updateSubscriptions();
   }
 
   #connect() {
     clearTimeout(this.#timer);
     const socket = new WebSocket(this.#address);
     this.#socket = socket;
-    this.#held.clear();
+    this.#subscribed.clear();
     this.degraded = false;
     this.#change("connecting");
-    const mine = () => this.#socket === socket;
-    socket.addEventListener("open", () => mine() && this.#greet());
-    socket.addEventListener("message", ({ data }) => mine() && this.#hear(data));
-    socket.addEventListener("close", ({ code }) => mine() && this.#lose(code === UNAUTHORIZED));
-    this.#heard = performance.now();
+    const isCurrent = () => this.#socket === socket;
+    socket.addEventListener("open", () => isCurrent() && this.#authenticate());
+    socket.addEventListener("message", ({ data }) => isCurrent() && this.#receive(data));
+    socket.addEventListener(
+      "close",
+      ({ code }) => isCurrent() && this.#reconnectLater(code === UNAUTHORIZED),
+    );
+    this.#receivedAt = performance.now();
   }
 
-  #greet() {
+  #authenticate() {
     const token = this.#token();
     if (token === null) this.#begin();
     else this.#send("auth", { token }, "auth");
   }
 
   #begin() {
-    this.#opened = performance.now();
+    this.#openedAt = performance.now();
     this.#change("open");
-    this.#settle();
+    this.#updateSubscriptions();
     this.emit("open");
   }
 
-  #settle() {
-    for (const name of this.#held) if (!this.#wanted.has(name)) this.#tell("unsubscribe", name);
-    for (const name of this.#wanted) if (!this.#held.has(name)) this.#tell("subscribe", name);
-    this.#held = new Set(this.#wanted);
+  #updateSubscriptions() {
+    for (const name of this.#subscribed) if (!this.#wanted.has(name)) this.#call("unsubscribe", name);
+    for (const name of this.#wanted) if (!this.#subscribed.has(name)) this.#call("subscribe", name);
+    this.#subscribed = new Set(this.#wanted);
   }
 
   /**
    * @param {"subscribe"|"unsubscribe"} action
    * @param {string} name
    */
-  #tell(action, name) {
+  #call(action, name) {
     const [scope, id] = name.split(":");
     this.#send(`${action}:${scope}`, { [`${scope}Id`]: Number(id) }, ++this.#calls);
   }
@@ -174,28 +180,28 @@ export class Live extends Emitter {
   /**
    * @param {string} event
    * @param {Record<string, unknown>} data
-   * @param {number|string} id Of the call; the answer has it.
+   * @param {number|string} id Id of the call, which the answer repeats.
    */
   #send(event, data, id) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ event, data, id }));
   }
 
   /** @param {string} text */
-  #hear(text) {
-    this.#heard = performance.now();
-    this.#probed = 0;
+  #receive(text) {
+    this.#receivedAt = performance.now();
+    this.#probedAt = 0;
     const frame = parse(text);
     if (frame === null) return;
-    if (frame.id === "auth") this.#answered(frame);
+    if (frame.id === "auth") this.#handleAuthentication(frame);
     else if (frame.event === "relay:degraded" || frame.event === "relay:restored")
       this.#degrade(frame.event === "relay:degraded");
     else if (isMessage(frame)) this.emit("message", frame.data);
   }
 
   /** @param {Frame} frame */
-  #answered(frame) {
+  #handleAuthentication(frame) {
     if (frame.event === "ack") this.#begin();
-    else this.#lose(true);
+    else this.#reconnectLater(true);
   }
 
   /** @param {boolean} degraded */
@@ -204,11 +210,11 @@ export class Live extends Emitter {
     this.emit("state");
   }
 
-  #lose(refused = false) {
+  #reconnectLater(refused = false) {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
-    const steady = this.state === "open" && performance.now() - this.#opened > STEADY;
+    const steady = this.state === "open" && performance.now() - this.#openedAt > STEADY;
     this.#failures = steady ? 0 : this.#failures + 1;
     const wait =
       Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(this.#failures, 10)) * (0.5 + Math.random() / 2);
@@ -218,21 +224,21 @@ export class Live extends Emitter {
     if (refused) this.emit("refused");
   }
 
-  /** Notice a connection that died without a word: a laptop that slept, a network that changed. */
-  #watch() {
+  /** Detect a connection that ended without a close, as after sleep or a change of the network. */
+  #checkConnection() {
     const now = performance.now();
-    if (this.state === "connecting" && now - this.#heard > ANSWER) this.#lose();
+    if (this.state === "connecting" && now - this.#receivedAt > PROBE_TIMEOUT) this.#reconnectLater();
     if (this.state !== "open") return;
-    if (this.#probed && now - this.#probed > ANSWER) this.#lose();
-    else if (!this.#probed && now - this.#heard > SILENCE) this.#probe(now);
+    if (this.#probedAt && now - this.#probedAt > PROBE_TIMEOUT) this.#reconnectLater();
+    else if (!this.#probedAt && now - this.#receivedAt > PROBE_AFTER) this.#probe(now);
   }
 
   /** @param {number} now */
   #probe(now) {
-    this.#probed = now;
-    // Whatever is asked is answered, be it with an error.
-    const [name] = this.#held;
-    if (name) this.#tell("subscribe", name);
+    this.#probedAt = now;
+    // The relay answers every call, also with an error.
+    const [name] = this.#subscribed;
+    if (name) this.#call("subscribe", name);
     else this.#send("unsubscribe:order", { orderId: 1 }, ++this.#calls);
   }
 
@@ -257,7 +263,7 @@ function parse(text) {
 }
 
 /**
- * Whether a frame carries a live message; the relay has checked what is in it.
+ * Whether a frame carries a live message. The relay has validated its fields.
  *
  * @param {Frame} frame
  * @returns {frame is {data: Message}}

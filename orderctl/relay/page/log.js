@@ -1,4 +1,4 @@
-/** The audit log of an order: what happened, newest first. */
+/** The audit log of an order, newest event first. */
 
 /** @import { Api, AuditEvent } from "./api.js" */
 /** @import { Order, Task } from "./order.js" */
@@ -8,7 +8,7 @@ import { button, fill, h, setSeverity, write } from "./dom.js";
 import { hasId, list } from "./order.js";
 import * as text from "./text.js";
 
-/** Events of one request. */
+/** Number of events that one request reads. */
 const PAGE = 50;
 /** @type {[severities: string, label: string][]} */
 const LEVELS = [
@@ -25,7 +25,7 @@ export class AuditLog {
   /** @type {Map<number, HTMLElement>} */
   #entries = new Map();
   #run = 0;
-  #whole = true;
+  #complete = true;
   #severity = h("select", { "aria-label": "Severity" });
   #task = h("select", { "aria-label": "Task" });
   #list = h("ol", { class: "log" });
@@ -100,7 +100,7 @@ export class AuditLog {
     await this.#load(null);
   }
 
-  /** @param {number|null} before Id of an event: older ones. Null: the newest. */
+  /** @param {number|null} before Read events older than this id; null: the newest. */
   async #load(before) {
     this.#run += 1;
     const run = this.#run;
@@ -133,14 +133,14 @@ export class AuditLog {
     const oldest = events.at(-1)?.id ?? 0;
     if (before !== null) {
       this.#events = [...this.#events, ...events];
-      this.#whole = !full;
+      this.#complete = !full;
     } else if (full && this.#events.some((event) => event.id >= oldest)) {
       this.#events = [...events, ...this.#events.filter((event) => event.id < oldest)];
     } else {
       this.#events = events;
-      this.#whole = !full;
+      this.#complete = !full;
     }
-    this.#older.hidden = this.#whole;
+    this.#older.hidden = this.#complete;
     this.#show();
   }
 
@@ -156,7 +156,7 @@ export class AuditLog {
       elements.push(this.#entry(event, date));
     }
     this.#keep();
-    place(this.#list, elements);
+    arrange(this.#list, elements);
   }
 
   /**
@@ -176,12 +176,12 @@ export class AuditLog {
 }
 
 /**
- * Give an element these children, leaving alone what stands there already: unfolded details stay so.
+ * Replace the children of an element. Those that stay are not moved, so that open details stay open.
  *
  * @param {Element} element
  * @param {Element[]} children
  */
-function place(element, children) {
+function arrange(element, children) {
   const wanted = new Set(children);
   for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
   let next = element.firstElementChild;
@@ -233,7 +233,7 @@ function entry(event, date) {
 }
 
 /**
- * Only what is worse than "info" needs a word.
+ * Create the name of a severity; null for "info" and "debug", which are not shown.
  *
  * @param {string} name
  */
@@ -249,7 +249,7 @@ function message(value) {
 }
 
 /**
- * The details, built when they are unfolded.
+ * Create the details of an event; their content is created when they are opened.
  *
  * @param {unknown} value
  */

@@ -1,4 +1,4 @@
-/** Orders and tasks as the page keeps them: read from the API with care, moved by live messages. */
+/** Orders and tasks as the page keeps them. They are read from the API and updated by live messages. */
 
 /** @import { RawOrder, RawTask } from "./api.js" */
 /** @import { Position, Progress, StatusChange } from "./live.js" */
@@ -19,9 +19,9 @@ export class Task {
     this.title = `Task ${id}`;
     this.status = "";
     this.percent = 0;
-    /** @type {string|null} The course. */
+    /** @type {string|null} Address of the course. */
     this.url = null;
-    /** @type {string|null} The files. */
+    /** @type {string|null} Address of the files. */
     this.link = null;
     /** @type {string|null} */
     this.error = null;
@@ -34,19 +34,19 @@ export class Task {
     /** @type {number|null} */
     this.attempts = null;
     this.pace = new Pace();
-    /** When the last live message came (performance.now()), and where it stands among its channel's. */
+    /** Time of the last live message (performance.now()). */
     this.touched = Number.NEGATIVE_INFINITY;
-    /** @type {Position|null} */
+    /** @type {Position|null} Position of the last live message. */
     this.last = null;
-    /** @type {number|null} When the worker was last heard of, in ms since the epoch. */
-    this.heard = null;
+    /** @type {number|null} When the worker last sent progress, in ms since the epoch. */
+    this.reportedAt = null;
   }
 
   /**
-   * Take what the API says.
+   * Update the task from the API.
    *
    * @param {RawTask} raw
-   * @param {number} asked When it was asked for: live messages since then know better.
+   * @param {number} asked Time of the request (performance.now()). Newer live messages take precedence.
    */
   read(raw, asked) {
     this.title = raw.title ?? raw.course_url ?? `Task ${this.id}`;
@@ -63,15 +63,15 @@ export class Task {
   }
 
   /**
-   * Take a live message of kind `progress`; false where a newer one came before.
+   * Update from a `progress` message; return false for a message that is older than the last one.
    *
    * @param {Progress} data
-   * @param {number} now When it came (performance.now()).
+   * @param {number} now Time of arrival (performance.now()).
    */
   progress(data, now) {
     if (!isNewer(data, this.last)) return false;
-    // The first is the snapshot, which may be old; the clocks of workers are not ours.
-    this.heard =
+    // The first message is a snapshot, which may be old. Clocks of workers may be ahead.
+    this.reportedAt =
       this.last === null
         ? Math.min(Date.now(), number(data.timestamp) ?? Number.POSITIVE_INFINITY)
         : Date.now();
@@ -86,10 +86,10 @@ export class Task {
   }
 
   /**
-   * Take a live message of kind `status`.
+   * Update from a `status` message.
    *
    * @param {StatusChange} data
-   * @param {number} now When it came (performance.now()).
+   * @param {number} now Time of arrival (performance.now()).
    */
   move(data, now) {
     this.touched = now;
@@ -120,16 +120,16 @@ export class Order {
     this.touched = Number.NEGATIVE_INFINITY;
     /** @type {Position|null} */
     this.last = null;
-    /** @type {number|null} Percent that was published last. */
+    /** @type {number|null} Percent of the last progress message. */
     this.live = null;
   }
 
   /**
-   * Take what the API says; see `Task.read`.
+   * Update the order from the API, as `Task.read` does.
    *
    * @param {RawOrder} raw
-   * @param {number} asked
-   * @param {(taskId: number, orderId: number) => Task} tasks Gives the task of an id.
+   * @param {number} asked Time of the request (performance.now()).
+   * @param {(taskId: number, orderId: number) => Task} tasks Returns the task with an id.
    */
   read(raw, asked, tasks) {
     this.code = raw.order_code ?? `#${this.id}`;
@@ -149,10 +149,10 @@ export class Order {
   }
 
   /**
-   * Take a live message of kind `progress`; false where a newer one came before.
+   * Update from a `progress` message; return false for a message that is older than the last one.
    *
    * @param {Progress} data
-   * @param {number} now When it came (performance.now()).
+   * @param {number} now Time of arrival (performance.now()).
    */
   progress(data, now) {
     if (!isNewer(data, this.last)) return false;
@@ -163,10 +163,10 @@ export class Order {
   }
 
   /**
-   * Take a live message of kind `status`.
+   * Update from a `status` message.
    *
    * @param {StatusChange} data
-   * @param {number} now When it came (performance.now()).
+   * @param {number} now Time of arrival (performance.now()).
    */
   move(data, now) {
     this.touched = now;
@@ -174,7 +174,7 @@ export class Order {
     this.live = null;
   }
 
-  /** Percent done: what was published last, else the mean of its tasks, the cancelled left out. */
+  /** Percent done: that of the last progress message, else the mean of the tasks without cancelled ones. */
   get percent() {
     if (this.status === "completed") return 100;
     if (this.live !== null && !ENDED.has(this.status)) return this.live;
@@ -186,15 +186,15 @@ export class Order {
   }
 
   /**
-   * Whether its code, id or e-mail has this text in it.
+   * Whether the code, id or e-mail address contains a text.
    *
-   * @param {string} part In small letters.
+   * @param {string} part In lower case.
    */
   matches(part) {
     return [this.code, String(this.id), this.email].some((word) => String(word).toLowerCase().includes(part));
   }
 
-  /** How many tasks there are, completed and failed; cancelled ones do not count. */
+  /** Numbers of all, completed and failed tasks, without cancelled ones. */
   get counts() {
     if (!this.tasks.length) {
       return {
@@ -207,7 +207,7 @@ export class Order {
     return { total: this.tasks.length - of("cancelled"), completed: of("completed"), failed: of("failed") };
   }
 
-  /** The file that was heard of last, and the speed of all tasks together. */
+  /** The file of the last progress message, and the total speed of all tasks. */
   get now() {
     const running = this.tasks.filter((task) => task.status === "downloading");
     const last = running.toSorted((a, b) => b.touched - a.touched || 0)[0];
@@ -216,7 +216,7 @@ export class Order {
 }
 
 /**
- * Whether a message comes after another of its channel: by (attempt, seq), else by timestamp (design, 4).
+ * Whether a message is newer than another of its channel: by (attempt, seq), else by timestamp.
  *
  * @param {Position} data
  * @param {Position|null} than
@@ -235,7 +235,7 @@ function sequence(data) {
 }
 
 /**
- * A finite number, else null.
+ * Return a finite number, or null for any other value.
  *
  * @param {unknown} value
  */
@@ -244,7 +244,7 @@ export function number(value) {
 }
 
 /**
- * An array, whatever came.
+ * Return an array, empty for any other value.
  *
  * @template T
  * @param {T[]|null|undefined} value
@@ -255,7 +255,7 @@ export function list(value) {
 }
 
 /**
- * Whether an object of the API has a usable id.
+ * Whether an object of the API has a valid id.
  *
  * @template {{id: unknown}} T
  * @param {T|null|undefined} raw

@@ -1,4 +1,4 @@
-/** The pages of one query, in the order of the relay: the newest orders first. */
+/** The pages of one query, newest orders first. */
 
 /** @import { Api, Parameters } from "./api.js" */
 /** @import { Order } from "./order.js" */
@@ -6,7 +6,7 @@
 
 import { list } from "./order.js";
 
-/** Orders of one request. */
+/** Number of orders that one request reads. */
 const PAGE = 100;
 
 /** @typedef {{orders: Order[], cursor: string|null, total: number|null}} Page */
@@ -29,9 +29,9 @@ export class Pages {
     this.#query = query;
     /** @type {number[]} */
     this.ids = [];
-    /** Whether there are older ones. */
+    /** Whether there are older orders to load. */
     this.more = false;
-    /** @type {number|null} How many there are in all; null while that is not known. */
+    /** @type {number|null} Number of orders that match; null while it is not known. */
     this.total = null;
   }
 
@@ -40,18 +40,18 @@ export class Pages {
     this.#append(await this.#fetch({}));
   }
 
-  /** Read the page after those that are there. */
+  /** Read the next page. */
   async next() {
     this.#append(await this.#fetch({ cursor: this.#cursor }));
   }
 
-  /** Read the first page again, for newer orders; what is older stays. */
+  /** Read the first page again, which adds newer orders. Older orders stay. */
   async refresh() {
     const page = await this.#fetch({});
     const fresh = new Set(page.orders.map((order) => order.id));
     const last = page.orders.at(-1);
     if (!last || page.cursor === null || !this.ids.some((id) => fresh.has(id))) {
-      // These are all there are, or so many are new that the old ones may not follow on them.
+      // This page is the last one, or there may be a gap between its orders and the known ones.
       this.ids = [];
       this.#append(page);
       return;
@@ -63,10 +63,10 @@ export class Pages {
   /**
    * Read the pages after the first again.
    *
-   * @param {number} most So many at most.
+   * @param {number} last Number of the last page to read.
    */
-  async renew(most) {
-    for (let page = 2; page <= Math.min(most, Math.ceil(this.ids.length / PAGE)); page += 1)
+  async renew(last) {
+    for (let page = 2; page <= Math.min(last, Math.ceil(this.ids.length / PAGE)); page += 1)
       await this.#fetch({ page });
   }
 
@@ -94,7 +94,7 @@ export class Pages {
 }
 
 /**
- * Whether an order comes after another in the list: it is older, or as old and of a lower id.
+ * Whether an order comes after another in the list: it is older, or equally old with a lower id.
  *
  * @param {Order|null} order
  * @param {Order} other

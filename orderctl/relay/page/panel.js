@@ -1,24 +1,24 @@
-/** One order in full: what it is, its tasks, its audit log. */
+/** The panel of one order: its facts, its tasks and its audit log. */
 
 /** @import { Action, Api } from "./api.js" */
 /** @import { Order, Task } from "./order.js" */
 /** @import { Store } from "./store.js" */
 
 import { ApiError } from "./api.js";
-import { badge, bar, button, fill, h, setStatus, since, write } from "./dom.js";
-import { subjects } from "./list.js";
+import { badge, bar, button, fill, h, relativeTime, setStatus, write } from "./dom.js";
+import { channelsOf } from "./list.js";
 import { AuditLog } from "./log.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
 
-/** Who walks through the list opens orders only in passing: nothing is asked for sooner, in ms. */
-const PASSING = 120;
+/** Delay before an order is read, so that moving quickly through the list sends no requests, in ms. */
+const READ_DELAY = 120;
 
 /**
- * What the panel needs of the page.
+ * What the page provides to the panel.
  *
  * @typedef {object} Context
- * @property {() => string} currency Of the amounts.
+ * @property {() => string} currency Currency of the amounts.
  * @property {() => boolean} allowed Whether tasks may be retried and cancelled.
  * @property {(task: Task, action: Action) => unknown} act Retries or cancels a task.
  * @property {() => void} close Closes the panel.
@@ -36,8 +36,8 @@ export class Panel {
 
   /**
    * @param {HTMLElement} element Shows the order.
-   * @param {Api} api Asked for what the list does not tell.
-   * @param {Store} store What is known of orders.
+   * @param {Api} api
+   * @param {Store} store
    * @param {Context} context
    */
   constructor(element, api, store, context) {
@@ -48,21 +48,21 @@ export class Panel {
     store.on("change", (order) => order.id === this.#id && this.#show(order));
   }
 
-  /** The id of the order that is shown, or null. */
+  /** Id of the open order, or null. */
   get id() {
     return this.#id;
   }
 
-  /** The names of what the panel wants to hear. */
-  heard() {
-    return this.#id === null ? [] : subjects(this.#store.order(this.#id));
+  /** Channels of the open order. */
+  channels() {
+    return this.#id === null ? [] : channelsOf(this.#store.order(this.#id));
   }
 
   /**
    * Show an order.
    *
-   * @param {number|null} id Null: none.
-   * @param {boolean} focus Whether the focus moves there.
+   * @param {number|null} id Null closes the panel.
+   * @param {boolean} focus Whether to move the focus to the panel.
    */
   async open(id, focus) {
     if (id === this.#id) return;
@@ -105,7 +105,7 @@ export class Panel {
     if (order && id === this.#id) this.#show(order);
   }
 
-  /** Tell the time that is left anew. */
+  /** Update texts that depend on the time. */
   tick() {
     this.#view?.tick();
   }
@@ -117,7 +117,7 @@ export class Panel {
   async #begin(known, id) {
     if (known) {
       this.#show(known);
-      await new Promise((resolve) => setTimeout(resolve, PASSING));
+      await new Promise((resolve) => setTimeout(resolve, READ_DELAY));
     } else fill(this.#element, h("p", { class: "quiet panel-note" }, "Loading…"));
     if (id === this.#id) await this.refresh();
   }
@@ -190,7 +190,7 @@ class View {
         this.#facts,
         h("span", {}, order.email),
         h("span", {}, text.money(order.amount, this.#context.currency())),
-        since(order.created),
+        relativeTime(order.created),
         h("span", { title: "Order id" }, `#${order.id}`),
       );
     }

@@ -1,4 +1,4 @@
-/** Whether what is shown is live, in a few words. */
+/** The state of the connection: a short text in the header, and a banner when there is a problem. */
 
 /** @import { Live } from "./live.js" */
 
@@ -12,9 +12,9 @@ export class Pill {
   #failure = null;
 
   /**
-   * @param {HTMLElement} pill Always there.
-   * @param {HTMLElement} banner Shown where something is wrong.
-   * @param {Live} live The connection.
+   * @param {HTMLElement} pill Shows the state.
+   * @param {HTMLElement} banner Shown when there is a problem.
+   * @param {Live} live
    */
   constructor(pill, banner, live) {
     this.#pill = pill;
@@ -26,26 +26,26 @@ export class Pill {
   }
 
   /**
-   * Tell why the API did not answer; null: it did.
+   * Error of the last request; null when it succeeded.
    *
-   * @param {string|null} why
+   * @param {string|null} error
    */
-  set failure(why) {
-    this.#failure = why;
+  set failure(error) {
+    this.#failure = error;
     this.show();
   }
 
   show() {
-    const [state, word] = this.#word();
+    const [state, label] = this.#stateText();
     this.#pill.dataset.state = state;
-    write(this.#pill, word);
+    write(this.#pill, label);
     const message = this.#message();
     this.#banner.hidden = message === "";
     write(this.#banner, message);
   }
 
-  /** @returns {[state: string, word: string]} */
-  #word() {
+  /** @returns {[state: string, label: string]} */
+  #stateText() {
     const { state, degraded } = this.#live;
     if (state === "open") return degraded ? ["degraded", "Paused"] : ["live", "Live"];
     if (state === "waiting") return ["lost", "Reconnecting"];

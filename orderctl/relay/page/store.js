@@ -1,4 +1,4 @@
-/** The orders that the page knows, and who wants to be told of their changes. */
+/** The orders that the page has loaded. */
 
 /** @import { RawOrder } from "./api.js" */
 /** @import { Message, Progress, StatusChange } from "./live.js" */
@@ -7,8 +7,8 @@ import { Emitter } from "./emitter.js";
 import { ENDED, hasId, Order, Task } from "./order.js";
 
 /**
- * Fires `change` with the order, at most once for each order and frame, and `stale` with the id of an order that
- * has moved in a way of which only the API knows everything (its links, its errors).
+ * Fires `change` with an order, at most once for each order and frame. Fires `stale` with the id of an order
+ * that has to be read again, because live messages do not carry all that changes (links, errors).
  *
  * @extends {Emitter<{change: Order, stale: number}>}
  */
@@ -22,7 +22,7 @@ export class Store extends Emitter {
   #frame = 0;
 
   /**
-   * The order of an id, if it is known.
+   * Return the order with an id, or null.
    *
    * @param {number} id
    */
@@ -31,10 +31,10 @@ export class Store extends Emitter {
   }
 
   /**
-   * Take an order of the API; null where it has no usable id.
+   * Add or update an order from the API, and return it; null when its id is not valid.
    *
    * @param {RawOrder} raw
-   * @param {number} asked When it was asked for (performance.now()).
+   * @param {number} asked Time of the request (performance.now()).
    */
   take(raw, asked) {
     if (!hasId(raw)) return null;
@@ -42,12 +42,12 @@ export class Store extends Emitter {
     const order = this.#orders.get(id) ?? new Order(id);
     this.#orders.set(id, order);
     order.read(raw, asked, (taskId, orderId) => this.#taskOf(taskId, orderId));
-    this.#note(order);
+    this.#markChanged(order);
     return order;
   }
 
   /**
-   * Forget all orders but these.
+   * Remove all other orders.
    *
    * @param {Set<number|null>} ids
    */
@@ -60,7 +60,7 @@ export class Store extends Emitter {
   }
 
   /**
-   * Take a live message.
+   * Update an order or a task from a live message.
    *
    * @param {Message} message
    */
@@ -91,7 +91,7 @@ export class Store extends Emitter {
    * @param {Progress} data
    */
   #progress(subject, order, data) {
-    if (subject.progress(data, performance.now())) this.#note(order);
+    if (subject.progress(data, performance.now())) this.#markChanged(order);
   }
 
   /**
@@ -103,7 +103,7 @@ export class Store extends Emitter {
     if (subject.status === data.newStatus) return;
     subject.move(data, performance.now());
     if (subject !== order) order.live = null;
-    this.#note(order);
+    this.#markChanged(order);
     this.#stale(order);
   }
 
@@ -113,12 +113,12 @@ export class Store extends Emitter {
   }
 
   /** @param {Order} order */
-  #note(order) {
+  #markChanged(order) {
     this.#changed.add(order);
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#tell());
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#emitChanges());
   }
 
-  #tell() {
+  #emitChanges() {
     this.#frame = 0;
     const changed = [...this.#changed];
     this.#changed.clear();

@@ -1,15 +1,15 @@
-/** One task: what it does now, how long it will take, where its files are, why it failed. */
+/** The card of one task: its progress, the time left, its links and its error. */
 
 /** @import { Action } from "./api.js" */
 /** @import { Task } from "./order.js" */
 /** @import { Context } from "./panel.js" */
 
-import { badge, bar, button, fill, h, outside, setStatus, webAddress, write } from "./dom.js";
+import { badge, bar, button, externalLink, fill, h, setStatus, webAddress, write } from "./dom.js";
 import { ACTIVE } from "./order.js";
 import * as text from "./text.js";
 
-/** Silence of a running download that is worth a word, in seconds. */
-const QUIET = 60;
+/** Time without progress after which a running task is shown as stalled, in seconds. */
+const STALLED_AFTER = 60;
 const RETRYABLE = new Set(["failed", "cancelled"]);
 const CANCELLABLE = new Set(["pending", "enrolled", "downloading", "failed"]);
 
@@ -27,7 +27,7 @@ export class TaskCard {
   #shown = "";
 
   /**
-   * @param {Task} task The task.
+   * @param {Task} task
    * @param {Context} context
    * @param {() => void} events Shows the events of this task.
    */
@@ -64,8 +64,14 @@ export class TaskCard {
 
   tick() {
     const task = this.#task;
-    write(this.#now, (ACTIVE.has(task.status) ? moving(task) : [name(task)]).filter(Boolean).join(" · "));
-    this.#now.classList.toggle("is-quiet", ACTIVE.has(task.status) && silence(task) >= QUIET);
+    write(
+      this.#now,
+      (ACTIVE.has(task.status) ? progressTexts(task) : [name(task)]).filter(Boolean).join(" · "),
+    );
+    this.#now.classList.toggle(
+      "is-quiet",
+      ACTIVE.has(task.status) && secondsSinceProgress(task) >= STALLED_AFTER,
+    );
   }
 
   #showLinks() {
@@ -75,9 +81,9 @@ export class TaskCard {
     this.#shown = shown;
     fill(
       this.#links,
-      webAddress(task.link) && outside(task.link, "Files", { class: "link-files" }),
+      webAddress(task.link) && externalLink(task.link, "Files", { class: "link-files" }),
       task.link && !webAddress(task.link) && h("span", { class: "quiet" }, task.link),
-      webAddress(task.url) && outside(task.url, "Course"),
+      webAddress(task.url) && externalLink(task.url, "Course"),
       this.#events,
       this.#action("retry", "Retry", RETRYABLE),
       this.#action("cancel", "Cancel", CANCELLABLE),
@@ -87,7 +93,7 @@ export class TaskCard {
   /**
    * @param {Action} action
    * @param {string} label
-   * @param {Set<string>} statuses Of tasks that allow it.
+   * @param {Set<string>} statuses Statuses that allow the action.
    */
   #action(action, label, statuses) {
     if (!(this.#context.allowed() && statuses.has(this.#task.status))) return null;
@@ -97,10 +103,11 @@ export class TaskCard {
 }
 
 /** @param {Task} task */
-function moving(task) {
+function progressTexts(task) {
   const left = task.pace.left();
-  const quiet = silence(task);
-  if (quiet >= QUIET) return [name(task), text.line(task.file), `no progress for ${text.duration(quiet)}`];
+  const stalled = secondsSinceProgress(task);
+  if (stalled >= STALLED_AFTER)
+    return [name(task), text.line(task.file), `no progress for ${text.duration(stalled)}`];
   return [
     name(task),
     text.line(task.file),
@@ -117,6 +124,6 @@ function name(task) {
 }
 
 /** @param {Task} task */
-function silence(task) {
-  return task.heard === null ? 0 : (Date.now() - task.heard) / 1000;
+function secondsSinceProgress(task) {
+  return task.reportedAt === null ? 0 : (Date.now() - task.reportedAt) / 1000;
 }

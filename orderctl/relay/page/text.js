@@ -1,16 +1,16 @@
-/** Values into words: what a person reads on the page. Nothing here touches the document. */
+/** Turns values into texts. These functions do not use the document. */
 
 const UNKNOWN = "–";
 
-/** The same characters as on terminals (orderctl/terminal/sanitise.py): controls, invisible ones, turned writing. */
+/** Control, invisible and bidirectional characters, as on terminals (orderctl/terminal/sanitise.py). */
 const UNSAFE =
   /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
-/** Longer texts are cut: no title or message of ours comes near. */
-const LONGEST = 20_000;
+/** Longest text that is shown; longer ones are cut. */
+const MAX_LENGTH = 20_000;
 
 /**
- * A value as text on one line; what cannot be seen is shown as an escape.
+ * Format a value as text on one line. Unsafe characters are escaped.
  *
  * @param {unknown} value
  */
@@ -21,7 +21,7 @@ export function line(value) {
 }
 
 /**
- * As `line`, but the text keeps its own lines.
+ * Format a value as `line` does, but keep line breaks.
  *
  * @param {unknown} value
  */
@@ -35,8 +35,8 @@ export function block(value) {
 
 /** @param {string} text */
 function cut(text) {
-  return text.length > LONGEST
-    ? `${text.slice(0, LONGEST)}… (${text.length - LONGEST} more characters)`
+  return text.length > MAX_LENGTH
+    ? `${text.slice(0, MAX_LENGTH)}… (${text.length - MAX_LENGTH} more characters)`
     : text;
 }
 
@@ -56,7 +56,7 @@ function hex(code, digits) {
 }
 
 /**
- * A status or the name of an event: `download_failed` is "download failed".
+ * Format a status or the type of an event: "download failed" for `download_failed`.
  *
  * @param {unknown} name
  */
@@ -65,7 +65,7 @@ export function words(name) {
 }
 
 /**
- * A whole number with separators.
+ * Format a number with separators.
  *
  * @param {number|null|undefined} value
  */
@@ -82,7 +82,7 @@ function isKnown(value) {
 }
 
 /**
- * `3 tasks`, `1 task`.
+ * Format a number with its noun: "1 task", "3 tasks".
  *
  * @param {number} count
  * @param {string} noun
@@ -92,7 +92,7 @@ export function plural(count, noun) {
 }
 
 /**
- * Whole percent; 100 only when it is.
+ * Format a percentage, rounded down: 99.9 is not "100 %".
  *
  * @param {number|null} value
  */
@@ -101,9 +101,9 @@ export function percent(value) {
 }
 
 /**
- * Bytes in a second, as MB/s.
+ * Format a speed, in kB/s or MB/s.
  *
- * @param {number|null} value
+ * @param {number|null} value In bytes/s.
  */
 export function speed(value) {
   if (!isKnown(value) || value <= 0) return "";
@@ -112,7 +112,7 @@ export function speed(value) {
 }
 
 /**
- * How long something takes, roughly: an exact figure would jump about.
+ * Format a duration, roughly: an exact number would change too often.
  *
  * @param {number} seconds
  */
@@ -126,7 +126,7 @@ export function duration(seconds) {
 }
 
 /**
- * An amount of money.
+ * Format an amount of money.
  *
  * @param {number|null} amount
  * @param {string} currency
@@ -141,7 +141,7 @@ export function money(amount, currency) {
 }
 
 /**
- * How long ago a moment was.
+ * Format a time relative to now.
  *
  * @param {Date} date
  * @param {number} now In ms since the epoch.
@@ -156,7 +156,7 @@ export function ago(date, now = Date.now()) {
 }
 
 /**
- * The date, in the words of the reader.
+ * Format a date.
  *
  * @param {Date} date
  */
@@ -165,7 +165,7 @@ export function day(date) {
 }
 
 /**
- * The time of day, with seconds.
+ * Format a time of day, with seconds.
  *
  * @param {Date} date
  */
@@ -174,7 +174,7 @@ export function time(date) {
 }
 
 /**
- * Date, time and zone, in full.
+ * Format a date with its time and zone.
  *
  * @param {Date} date
  */

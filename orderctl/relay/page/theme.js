@@ -1,4 +1,4 @@
-/** Dark or light: as the system has it, unless chosen here. Loaded before the first paint. */
+/** The theme: that of the system ("auto"), or the chosen one. This module runs before the first paint. */
 
 const KEY = "orderctl.theme";
 
@@ -7,7 +7,7 @@ const KEY = "orderctl.theme";
 /** @type {Record<Theme, Theme>} */
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
 
-/** The theme. */
+/** Return the theme. */
 export function current() {
   const stored = read();
   return isTheme(stored) ? stored : "auto";
@@ -29,14 +29,14 @@ function isTheme(value) {
   return typeof value === "string" && Object.hasOwn(NEXT, value);
 }
 
-/** Go on to the next theme, and return it. */
+/** Switch to the next theme, and return it. */
 export function change() {
   const theme = NEXT[current()];
   document.documentElement.dataset.theme = theme;
   try {
     localStorage.setItem(KEY, theme);
   } catch {
-    // Storage is forbidden here: the choice lasts until the page is loaded again.
+    // Storage is not allowed: the choice lasts until the page is reloaded.
   }
   return theme;
 }

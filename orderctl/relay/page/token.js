@@ -1,4 +1,4 @@
-/** The token, for as long as the tab is open; asked for when the relay wants one. */
+/** The access token. It is kept while the tab is open; the user is asked for it when the relay needs one. */
 
 import { h, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
@@ -6,7 +6,7 @@ import { Emitter } from "./emitter.js";
 const KEY = "orderctl.token";
 
 /**
- * Fires `wanted` when a token is asked for, and `given` when there is one.
+ * Fires `wanted` when the user is asked for a token, and `given` when the user has entered one.
  *
  * @extends {Emitter<{wanted: void, given: void}>}
  */
@@ -31,15 +31,15 @@ export class Token extends Emitter {
       if (token === null) sessionStorage.removeItem(KEY);
       else sessionStorage.setItem(KEY, token);
     } catch {
-      // Storage is forbidden here: the token lasts until the page is loaded again.
+      // Storage is not allowed: the token lasts until the page is reloaded.
     }
   }
 
   /**
-   * Ask for another token than the one that was refused; all who wait are answered by one form.
+   * Ask the user for a new token. Requests that are refused at the same time share one form.
    *
-   * @param {string|null} refused The token that the relay did not take.
-   * @param {string} why What it said.
+   * @param {string|null} refused The token that the relay refused.
+   * @param {string} why Why the relay refused it.
    */
   async renew(refused, why) {
     if (this.value !== refused) return;
@@ -58,7 +58,7 @@ export class Token extends Emitter {
 }
 
 /**
- * Show the form until a token is given.
+ * Show a form until the user enters a token.
  *
  * @param {string} why
  * @returns {Promise<string>}
