@@ -1,6 +1,6 @@
-// Does what the shop's dashboard does with the relay: it lists the paid orders, subscribes to their tasks once,
-// shows the messages, and after every message unsubscribes from all tasks and subscribes again.
-// It never subscribes after a reconnect. It prints one JSON line on stdout for each event.
+// Does what the shop's dashboard does with the relay: lists the paid orders, subscribes to their tasks once, and
+// after every message unsubscribes from all tasks and subscribes again. It does not subscribe again after a
+// reconnect. Prints one JSON line for each event.
 "use strict";
 
 const { io } = require("socket.io-client");

@@ -19,16 +19,16 @@ from tests.servers.chromium import ARGUMENTS, find_chromium
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
-#: Longest wait for something that must appear, in ms.
+#: Longest wait for an expected change of the page, in ms.
 SOON = 15_000
 DESKTOP = {"width": 1280, "height": 800}
-#: Removes the page's timer of 15 s, which would later show what should have been shown at once.
+#: Removes the page's timer of 15 s, which would hide that a live message was lost.
 NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 15_000 && every(act, ms);"
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium, for one module: playwright's event loop would disturb other tests."""
+    """Chromium. Started for each module, because playwright's event loop disturbs other tests."""
     with needed():
         program = find_chromium()
     from playwright.sync_api import expect, sync_playwright
@@ -43,21 +43,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 class Visits:
-    """Opens the page, and records its errors."""
+    """Opens the page, and collects its errors and warnings."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
+        self.problems: list[str] = []
 
     def __call__(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """``visit(relay, "#/orders/1", viewport=..., color_scheme=...)`` returns the page when it is live."""
+        """``visit(relay, "#/orders/1", viewport=..., color_scheme=...)``: wait until the page is live."""
         page = self.open(relay, where, **options)
         page.locator("#connection[data-state=live]").wait_for()
         return page
 
     def open(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """Return the page as soon as it is loaded; with ``polling=False`` it does not read again by timer."""
+        """Open the page without waiting until it is live; ``polling=False`` removes its timer."""
         polling = options.pop("polling", True)
         context = self._browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | options))
         context.set_default_timeout(SOON)
@@ -65,15 +65,15 @@ class Visits:
         page = context.new_page()
         if not polling:
             page.add_init_script(NO_POLLING)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._listen)
         page.goto(f"{relay.url}/{where}")
         return page
 
     def _listen(self, message: Any) -> None:
-        # Chromium itself logs each answer with a status above 399 and each refused connection.
+        # Chromium logs each answer above 399 and each refused connection itself.
         if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
+            self.problems.append(message.text)
 
     def close(self) -> None:
         for context in self._contexts:
@@ -82,11 +82,11 @@ class Visits:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visits]:
-    """Opens the page; a script error or a violation of the CSP fails the test."""
+    """Opens the page. A failed script and a violation of the CSP fail the test."""
     visits = Visits(browser)
     yield visits
     visits.close()
-    assert [text for text in visits.complaints if "WebSocket connection to" not in text] == []
+    assert [text for text in visits.problems if "WebSocket connection to" not in text] == []
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def start(start_relay: StartRelay, migrated_url: str) -> StartRelay:
 
 @pytest.fixture
 def relay(start: StartRelay) -> RunningRelay:
-    """A relay on loopback: every client is an admin, actions are off."""
+    """A relay on loopback without a token: all clients are admins, and actions are off."""
     return start()
 
 
@@ -110,7 +110,7 @@ Publish = Callable[..., None]
 
 @pytest.fixture
 def publish(store: redis.Redis) -> Publish:
-    """``publish(task_id, percent, file="01.mp4", speed=1e6)``: progress, as a worker publishes it."""
+    """``publish(task_id, percent, file="01.mp4", speed=1e6)``: publish progress as a worker does."""
     count = iter(range(1, 10_000))
 
     def publish(task_id: int, percent: float, file: str = "01.mp4", speed: float | None = 1e6) -> None:
@@ -122,14 +122,14 @@ def publish(store: redis.Redis) -> Publish:
 
 
 def expect(what: Page | Locator) -> Any:
-    """Playwright's own ``expect``, imported late: without playwright the tests are skipped."""
+    """Playwright's ``expect``, imported late, so that the tests are skipped where it is missing."""
     from playwright.sync_api import expect
 
     return expect(what)
 
 
-def heard(relay: RunningRelay, page: Page, subscriptions: int) -> None:
-    """Wait until the relay has this number of subscriptions: the page sees what is published after that."""
+def wait_for_subscriptions(relay: RunningRelay, page: Page, subscriptions: int) -> None:
+    """Wait until the relay has this number of subscriptions, so that the page receives live messages."""
     for _ in range(SOON // 50):
         if relay.metric("subscriptions") == subscriptions:
             return

@@ -1,4 +1,4 @@
-"""The page with hostile text, on phones, by keyboard and in both themes; and that it asks the relay only."""
+"""Hostile text, small screens, keyboard use, themes, the page's files and its text functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orderctl.channels import task_status
 from orderctl.relay.assembly import PAGE
 from orderctl.states import Severity
 from tests.relay.conftest import RunningRelay
-from tests.relay.page.conftest import Visits, expect, heard
+from tests.relay.page.conftest import Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PHONE = {"width": 360, "height": 740}
 
 
 def poison(shop: Shop) -> tuple[int, int]:
-    """An order of which every field is hostile; its id and its task's id."""
+    """Write hostile text into every field of an order; return the ids of the order and its task."""
     [task] = shop.paid("DH1")
     order = shop.order("DH1").id
     shop.execute("UPDATE orders SET order_code=:t, user_email=:t, order_status='<b>odd</b>'", t=HOSTILE)
@@ -46,10 +46,10 @@ def poison(shop: Shop) -> tuple[int, int]:
 
 
 class TestHostileText:
-    def test_is_only_text(self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis):
+    def test_is_shown_as_text(self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis):
         order, task = poison(shop)
         page = visit(relay, f"#/orders/{order}")
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
         page.locator("summary").first.click()
         shop.execute("UPDATE download_tasks SET status='downloading'")
         publications.publish(store, task_status(task), {"newStatus": "downloading", "timestamp": 1})
@@ -69,7 +69,7 @@ class TestHostileText:
         assert page.evaluate("[window.harmed, {}.harmed]") == [None, None]
         assert page.locator("main img, main script, aside img, aside script, aside b").count() == 0
 
-    def test_leads_nowhere(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_becomes_no_link(self, visit: Visits, relay: RunningRelay, shop: Shop):
         order, _ = poison(shop)
         page = visit(relay, f"#/orders/{order}")
         page.locator(".task").wait_for()
@@ -79,7 +79,7 @@ class TestHostileText:
         assert set(links) == {"http:"}
         assert page.locator(".task a").count() == 0
 
-    def test_stays_in_its_place(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_does_not_widen_the_page(self, visit: Visits, relay: RunningRelay, shop: Shop):
         order, _ = poison(shop)
         shop.execute("UPDATE download_tasks SET title=:t, error_log=:t", t="W" * 250)
 
@@ -88,7 +88,7 @@ class TestHostileText:
 
         assert overflow(page) == 0
 
-    def test_of_odd_types_is_survived(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_values_of_wrong_types_are_shown(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit.open(relay)
         odd = {
@@ -104,7 +104,7 @@ class TestHostileText:
 
 
 def overflow(page: Page) -> int:
-    """Return the number of pixels by which the page, or a panel above it, is wider than the window."""
+    """Return by how many pixels the page or the panel is wider than the window."""
     return page.evaluate(
         "Math.max(...[document.documentElement, document.getElementById('panel')]"
         ".map((one) => one.scrollWidth)) - innerWidth"
@@ -129,7 +129,7 @@ class TestPhone:
         panel = page.locator("#panel").bounding_box()
         assert panel is not None
         assert (panel["x"], panel["width"]) == (0, PHONE["width"])
-        assert page.evaluate("document.getElementById('main').inert")  # what is covered cannot be reached
+        assert page.evaluate("document.getElementById('main').inert")  # the panel covers it
 
         page.go_back()
         expect(page.locator("#panel")).to_be_hidden()
@@ -139,7 +139,7 @@ class TestPhone:
 
 
 class TestKeyboard:
-    def test_the_way_through(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_list_panel_and_search(self, visit: Visits, relay: RunningRelay, shop: Shop):
         for number in range(3):
             shop.paid(f"DH{number}")
         page = visit(relay)
@@ -165,7 +165,7 @@ class TestKeyboard:
         page.keyboard.press("Escape")
         expect(page.locator(".row")).to_have_count(3)
 
-    def test_filters_views_and_help(self, visit: Visits, relay: RunningRelay):
+    def test_filters_views_and_the_list_of_shortcuts(self, visit: Visits, relay: RunningRelay):
         page = visit(relay)
 
         page.keyboard.press("5")
@@ -179,7 +179,9 @@ class TestKeyboard:
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
 
-    def test_the_list_is_one_stop_and_the_focus_is_seen(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_the_list_is_one_tab_stop_with_a_visible_focus(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
         for number in range(3):
             shop.paid(f"DH{number}")
         page = visit(relay)
@@ -192,7 +194,7 @@ class TestKeyboard:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('#list')") is None
 
-    def test_everything_has_a_name(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_every_control_has_a_name(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit(relay, f"#/orders/{shop.order('DH1').id}")
         page.locator(".task").wait_for()
@@ -208,7 +210,7 @@ class TestKeyboard:
 
 
 class TestTheme:
-    def test_as_the_system_has_it_or_as_chosen(self, visit: Visits, relay: RunningRelay):
+    def test_follows_the_system_until_one_is_chosen(self, visit: Visits, relay: RunningRelay):
         page = visit(relay, color_scheme="dark")
         dark = background(page)
         page.emulate_media(color_scheme="light")
@@ -226,7 +228,7 @@ class TestTheme:
         assert background(page) == light
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_text_stands_out(self, visit: Visits, relay: RunningRelay, shop: Shop, scheme: str):
+    def test_text_has_enough_contrast(self, visit: Visits, relay: RunningRelay, shop: Shop, scheme: str):
         [task] = shop.paid("DH1")
         shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: x'")
         shop.record(shop.order("DH1").id, "late", Severity.WARNING, task_id=task)
@@ -272,7 +274,7 @@ CONTRASTS = """() => {
 
 
 class TestFiles:
-    def test_nobody_but_the_relay_is_asked(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_requests_go_to_the_relay_only(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit(relay)
         asked: list[str] = []
@@ -284,7 +286,7 @@ class TestFiles:
         assert len(asked) > 15
         assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{relay.port}"}
 
-    def test_each_is_used_and_there(self, visit: Visits, relay: RunningRelay):
+    def test_each_is_requested_and_found(self, visit: Visits, relay: RunningRelay):
         page = visit.open(relay)
         asked: dict[str, int] = {}
         page.on("response", lambda response: asked.update({Path(response.url).name: response.status}))
@@ -298,7 +300,7 @@ class TestFiles:
 
 
 class TestWords:
-    """The pure functions, each with its table of examples."""
+    """Functions that do not use the document, each with a table of examples."""
 
     @pytest.fixture
     def page(self, visit: Visits, relay: RunningRelay) -> Page:
@@ -352,7 +354,7 @@ class TestWords:
 
         assert {url: self.call(page, "dom", "webAddress", url) for url in table} == table
 
-    def test_how_long_it_will_take(self, page: Page):
+    def test_time_left(self, page: Page):
         left = """async (looks) => {
             const pace = new (await import("/pace.js")).Pace();
             for (const [percent, now] of looks) pace.note(percent, now);
@@ -362,11 +364,11 @@ class TestWords:
         assert page.evaluate(left, [[10, 0], [20, 10_000]]) == pytest.approx(80)
         assert page.evaluate(left, [[10, 0]]) is None
         assert page.evaluate(left, [[10, 0], [10, 10_000]]) is None
-        # Another attempt begins again at 0, and old messages do not count.
+        # A new attempt removes older samples, and so does their age.
         assert page.evaluate(left, [[90, 0], [0, 10_000], [10, 20_000]]) == pytest.approx(90)
         assert page.evaluate(left, [[0, 0], [50, 100_000], [60, 110_000]]) == pytest.approx(40)
 
-    def test_a_task_takes_no_older_message(self, page: Page):
+    def test_a_task_ignores_an_older_message(self, page: Page):
         percents = """async (messages) => {
             const task = new (await import("/order.js")).Task(1, 1);
             task.read({ id: 1, status: "downloading" }, 0);
@@ -380,8 +382,8 @@ class TestWords:
 
         assert page.evaluate(percents, messages) == [50, 50, 60]
 
-    def test_an_answer_does_not_undo_what_was_heard_since_it_was_asked_for(self, page: Page):
-        told = """async () => {
+    def test_an_answer_does_not_undo_newer_messages(self, page: Page):
+        states = """async () => {
             const task = new (await import("/order.js")).Task(1, 1);
             task.read({ id: 1, status: "pending" }, 0);
             task.move({ newStatus: "downloading" }, 20);
@@ -392,7 +394,7 @@ class TestWords:
             return [status, percent, link, task.status, task.error];
         }"""
 
-        assert page.evaluate(told) == ["downloading", 5, "x", "failed", "why"]
+        assert page.evaluate(states) == ["downloading", 5, "x", "failed", "why"]
 
     def test_which_message_is_newer(self, page: Page):
         def newer(data: dict[str, object], than: dict[str, object] | None) -> object:

@@ -10,7 +10,7 @@ import pytest
 from orderctl.relay.tokens import mint
 from orderctl.states import ErrorType
 from tests.relay.conftest import RunningRelay, StartRelay
-from tests.relay.page.conftest import Visits, expect, heard
+from tests.relay.page.conftest import Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
 
 if TYPE_CHECKING:
@@ -36,18 +36,20 @@ def relay(start: StartRelay) -> RunningRelay:
 
 def opened(visit: Visits, relay: RunningRelay, shop: Shop) -> Page:
     page = visit(relay, f"#/orders/{shop.order('DH1').id}")
-    heard(relay, page, 2)
+    wait_for_subscriptions(relay, page, 2)
     return page
 
 
-def test_there_are_none_unless_they_are_allowed(visit: Visits, start: StartRelay, shop: Shop, failed: int):
+def test_buttons_are_shown_only_when_actions_are_allowed(
+    visit: Visits, start: StartRelay, shop: Shop, failed: int
+):
     page = opened(visit, start(), shop)
 
     expect(page.locator(".task")).to_be_visible()
     expect(page.locator(".action")).to_have_count(0)
 
 
-def test_a_retry_is_confirmed_carried_out_and_seen(
+def test_a_retry_is_confirmed_and_its_result_is_shown(
     visit: Visits, relay: RunningRelay, shop: Shop, failed: int
 ):
     page = opened(visit, relay, shop)
@@ -96,7 +98,9 @@ def test_a_refused_action_is_reported(visit: Visits, relay: RunningRelay, shop: 
     expect(page.locator("#notice")).to_contain_text("The task was not retried: task")
 
 
-def test_the_log_names_whose_token_it_was(visit: Visits, start: StartRelay, shop: Shop, failed: int):
+def test_the_audit_log_names_the_subject_of_the_token(
+    visit: Visits, start: StartRelay, shop: Shop, failed: int
+):
     token = mint(SECRET, scopes=["admin"], subject="linh", issued=int(time.time()), ttl=600)
     relay = start("--allow-actions", relay_token_secret=SECRET)
     page = visit.open(relay, f"#/orders/{shop.order('DH1').id}")

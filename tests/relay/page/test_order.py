@@ -1,4 +1,4 @@
-"""The page of one order: its tasks and its audit log."""
+"""The panel of one order, with its tasks and its audit log, and the view of errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orderctl import publications
 from orderctl.channels import task_status
 from orderctl.states import Severity
 from tests.relay.conftest import RunningRelay
-from tests.relay.page.conftest import Publish, Visits, expect, heard
+from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def events(page: Page) -> list[str]:
 
 
 class TestTasks:
-    def test_what_a_task_does(self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish):
+    def test_a_task_shows_its_progress(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish
+    ):
         first, second = shop.paid("DH1", 2)
         shop.start(shop.claimed(first))
         page = visit(relay)
@@ -33,7 +35,7 @@ class TestTasks:
         panel = page.locator("#panel")
         expect(panel.get_by_role("heading", name="DH1")).to_be_visible()
         card = page.locator(f"[data-task='{first}']")
-        heard(relay, page, 3)
+        wait_for_subscriptions(relay, page, 3)
 
         publish(first, 20, "intro.mp4", 2_500_000)
 
@@ -42,11 +44,13 @@ class TestTasks:
         expect(card.locator(".badge")).to_have_text("downloading")
         expect(page.locator(f"[data-task='{second}'] .badge")).to_have_text("pending")
 
-    def test_how_long_it_will_take(self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish):
+    def test_a_task_shows_the_time_left(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish
+    ):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         page = visit(relay, f"#/orders/{shop.order('DH1').id}")
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
 
         publish(task, 10)
         expect(page.locator(".task-percent")).to_have_text("10 %")
@@ -55,7 +59,7 @@ class TestTasks:
 
         expect(page.locator(".task-now")).to_contain_text(" min left")
 
-    def test_where_the_files_are(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_a_task_links_its_files_and_its_course(self, visit: Visits, relay: RunningRelay, shop: Shop):
         [task] = shop.paid("DH1", ["http://courses.example/go"])
         shop.carry_out(task)
         shop.execute("UPDATE download_tasks SET drive_link='https://drive.example/DH1/1/'")
@@ -67,11 +71,13 @@ class TestTasks:
         assert "noopener" in (files.get_attribute("rel") or "")
         expect(page.get_by_role("link", name="Course")).to_have_attribute("href", "http://courses.example/go")
 
-    def test_why_it_failed(self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis):
+    def test_a_failed_task_shows_its_error(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         page = visit(relay, f"#/orders/{shop.order('DH1').id}")
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
 
         shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte for 60 s'")
         change = {"newStatus": "failed", "error": "no byte", "errorType": "TIMEOUT", "timestamp": 1}
@@ -87,7 +93,7 @@ class TestTasks:
 
         expect(page.locator(".panel-title")).to_have_text("unpaid")
 
-    def test_an_order_that_is_not_there(self, visit: Visits, relay: RunningRelay):
+    def test_an_order_that_does_not_exist(self, visit: Visits, relay: RunningRelay):
         page = visit(relay, "#/orders/999")
 
         expect(page.locator("#panel")).to_contain_text("cannot be shown: no order with id 999")
@@ -134,7 +140,7 @@ class TestLog:
         page.get_by_label(f"Events of task {first}").click()
         expect(page.locator(".log-type")).to_have_text(["slow", "task created"])
 
-    def test_older_events_come_when_they_are_asked_for(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_a_button_loads_older_events(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         order = shop.order("DH1").id
         for number in range(60):
@@ -148,7 +154,9 @@ class TestLog:
         expect(page.get_by_role("button", name="Load older events")).to_be_hidden()
         assert events(page)[:2] == ["note 59", "note 58"]
 
-    def test_a_new_event_leaves_unfolded_details_alone(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_open_details_stay_open_when_a_new_event_is_shown(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
         shop.paid("DH1")
         order = shop.order("DH1").id
         page = visit(relay, f"#/orders/{order}")
@@ -164,7 +172,7 @@ class TestLog:
 
 
 class TestErrors:
-    def test_failures_are_grouped_by_how_they_failed(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_failed_tasks_are_grouped_by_fingerprint(self, visit: Visits, relay: RunningRelay, shop: Shop):
         for number in range(3):
             [task] = shop.paid(f"DH{number}")
             shop.execute(
@@ -185,5 +193,5 @@ class TestErrors:
         groups.first.get_by_role("link", name="DH2").click()
         expect(page.locator(".panel-title")).to_have_text("DH2")
 
-    def test_none(self, visit: Visits, relay: RunningRelay):
+    def test_an_empty_list(self, visit: Visits, relay: RunningRelay):
         expect(visit(relay, "#/errors").locator("#errors-note")).to_have_text("No failed tasks.")

@@ -1,4 +1,4 @@
-"""The list of orders: contents, live changes, filters."""
+"""The list of orders: its rows, live updates, filters and search."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from orderctl import database, publications
 from orderctl.channels import order_complete, order_status, task_status
 from orderctl.schema import download_tasks, orders
 from tests.relay.conftest import RunningRelay
-from tests.relay.page.conftest import Publish, Visits, expect, heard
+from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-#: The tests of the API run on the other databases.
+#: The API's tests cover the other databases.
 pytestmark = pytest.mark.databases("sqlite")
 
 
@@ -27,7 +27,7 @@ def codes(page: Page) -> list[str]:
 
 
 def fill(shop: Shop, count: int) -> None:
-    """Insert a number of paid orders with two tasks each, faster than with the domain's functions."""
+    """Insert ``count`` paid orders of two tasks, faster than by the domain's verbs."""
     now = {"created_at": database.utc_now()}
     with shop.engine.begin() as connection:
         for number in range(1, count + 1):
@@ -63,7 +63,7 @@ class TestList:
         expect(row.locator(".row-amount")).to_contain_text("300,000")
         expect(page.locator("#list-note")).to_have_text("2 orders")
 
-    def test_shows_the_numbers(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_shows_the_numbers_of_orders_and_tasks(self, visit: Visits, relay: RunningRelay, shop: Shop):
         for task in shop.paid("DH1", 2):
             shop.carry_out(task)
         shop.paid("DH2")
@@ -76,10 +76,10 @@ class TestList:
         expect(cards.filter(has_text="Failed").locator(".card-number")).to_have_text("0")
         expect(page.locator("#task-numbers")).to_contain_text("1 pending, 2 completed")
 
-    def test_says_that_there_are_none(self, visit: Visits, relay: RunningRelay):
+    def test_an_empty_list(self, visit: Visits, relay: RunningRelay):
         expect(visit(relay).locator("#list-note")).to_have_text("No paid orders yet.")
 
-    def test_older_orders_come_by_scrolling(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_scrolling_loads_older_orders(self, visit: Visits, relay: RunningRelay, shop: Shop):
         fill(shop, 250)
         page = visit(relay)
         expect(page.locator(".row")).to_have_count(100)
@@ -92,7 +92,7 @@ class TestList:
         assert codes(page) == [f"DH{number:05}" for number in range(250, 0, -1)]
         expect(page.locator("#more")).to_be_hidden()
 
-    def test_a_thousand_orders_cost_no_more_than_those_in_sight(
+    def test_only_visible_orders_are_subscribed_to(
         self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish
     ):
         fill(shop, 1000)
@@ -122,7 +122,7 @@ class TestLive:
         first, _ = shop.paid("DH1", 2)
         shop.start(shop.claimed(first))
         page = visit(relay)
-        heard(relay, page, 3)
+        wait_for_subscriptions(relay, page, 3)
         page.evaluate(
             """() => {
                 const seen = (window.seen = {});
@@ -149,7 +149,7 @@ class TestLive:
         claim = shop.claimed(task)
         shop.start(claim)
         page = visit(relay)
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
 
         order = shop.order("DH1").id
         for change in shop.complete(claim).messages:
@@ -162,7 +162,7 @@ class TestLive:
         expect(page.locator(".row-percent")).to_have_text("100 %")
         expect(page.locator(".row-now")).to_have_text("1 of 1 task")
 
-    def test_new_orders_come_on_top(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_new_orders_are_added_at_the_top(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit(relay)
         expect(page.locator(".row")).to_have_count(1)
@@ -172,7 +172,7 @@ class TestLive:
 
         expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
 
-    def test_new_orders_leave_the_older_ones_and_the_focus_alone(
+    def test_new_orders_keep_the_older_ones_and_the_focus(
         self, visit: Visits, relay: RunningRelay, shop: Shop
     ):
         fill(shop, 150)
@@ -189,13 +189,13 @@ class TestLive:
         assert codes(page) == ["DH2", *[f"DH{number:05}" for number in range(150, 0, -1)]]
         expect(page.locator(".row:focus .row-code")).to_have_text("DH00030")
 
-    def test_an_old_message_changes_nothing(
+    def test_an_old_message_is_ignored(
         self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
     ):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         page = visit(relay)
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
 
         for percent, attempt, seq in ((50, 2, 1), (90, 1, 9), (60, 2, 2)):
             publications.publish(
@@ -228,7 +228,7 @@ class TestFilter:
         page.get_by_role("button", name="All paid").click()
         expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
 
-    def test_a_search_for_a_part_looks_at_what_is_there(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_a_search_for_a_part_finds_loaded_orders(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH100", email="linh@example.com")
         shop.paid("DH200", email="minh@example.com")
         page = visit(relay)
@@ -244,7 +244,7 @@ class TestFilter:
         search.press("Escape")
         expect(page.locator(".row")).to_have_count(2)
 
-    def test_a_search_for_a_whole_code_looks_at_everything(
+    def test_a_search_for_a_complete_code_finds_any_paid_order(
         self, visit: Visits, relay: RunningRelay, shop: Shop
     ):
         fill(shop, 150)

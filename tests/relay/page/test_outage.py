@@ -1,4 +1,4 @@
-"""The page when the relay or Redis goes away, and access with a token."""
+"""The page without the relay, Redis or the database, and its access tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderctl import publications
 from orderctl.channels import task_progress
 from orderctl.relay.tokens import mint
 from tests.relay.conftest import RunningRelay, StartRelay
-from tests.relay.page.conftest import Publish, Visits, expect, heard
+from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
 from tests.servers.redis import RedisServer
 from tests.shop import Shop
 
@@ -27,13 +27,13 @@ SECRET = "a secret of thirty-two characters"
 
 class TestOutage:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-    def test_it_comes_back_by_itself(
+    def test_the_page_reconnects_after_a_restart_of_the_relay(
         self, visit: Visits, relay: RunningRelay, shop: Shop, publish: Publish, number: signal.Signals
     ):
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         page = visit(relay, polling=False)
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
         publish(task, 10)
         expect(page.locator(".row-percent")).to_have_text("10 %")
 
@@ -50,17 +50,19 @@ class TestOutage:
         expect(page.locator(".row-code")).to_have_text(["DH2", "DH1"])
         percent = page.locator(".row-percent").nth(1)
         expect(percent).to_have_text("20 %")
-        heard(relay, page, 4)
+        wait_for_subscriptions(relay, page, 4)
         publish(task, 30)
         expect(percent).to_have_text("30 %")
 
-    def test_redis_goes_and_comes(self, visit: Visits, start: StartRelay, shop: Shop, own_redis):
+    def test_an_outage_of_redis_is_shown_until_it_ends(
+        self, visit: Visits, start: StartRelay, shop: Shop, own_redis
+    ):
         server: RedisServer = own_redis(persistent=True)
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         relay = start(redis_url=server.url)
         page = visit(relay)
-        heard(relay, page, 2)
+        wait_for_subscriptions(relay, page, 2)
 
         server.kill()
         expect(page.locator("#connection")).to_have_text("Paused")
@@ -72,7 +74,7 @@ class TestOutage:
         expect(page.locator("#connection")).to_have_text("Live")
         expect(page.locator(".row-percent")).to_have_text("33 %")
 
-    def test_a_lost_database_is_told(self, visit: Visits, start: StartRelay):
+    def test_an_outage_of_the_database_is_shown(self, visit: Visits, start: StartRelay):
         relay = start(database_url="mysql://nobody@127.0.0.1:1/none")
 
         page = visit(relay)
@@ -107,13 +109,13 @@ class TestToken:
         expect(page.locator(".row-code")).to_have_text(["DH1"])
         expect(page.locator("#connection")).to_have_text("Live")
         publish(task, 40)
-        # A socket that does not send the token is disconnected after 9 s.
+        # The relay closes a socket that has not sent the token after 9 s.
         expect(page.locator(".row-percent")).to_have_text("40 %", timeout=6000)
         page.reload()
         expect(page.locator(".row-code")).to_have_text(["DH1"])
         assert page.evaluate("document.cookie") == ""
 
-    def test_of_a_customer_does_not_do(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_of_a_customer_is_refused(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit.open(relay)
 
@@ -123,7 +125,7 @@ class TestToken:
         self.give(page, self.token())
         expect(page.locator(".row")).to_have_count(1)
 
-    def test_that_ends_is_asked_for_again(self, visit: Visits, relay: RunningRelay, shop: Shop):
+    def test_is_asked_for_again_when_it_expires(self, visit: Visits, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
         page = visit.open(relay)
         self.give(page, self.token(ttl=4))
