@@ -108,6 +108,8 @@ class Plan:
 
     def _fitted(self, wanted: Table) -> Table:
         """Return a copy whose foreign keys have the actual type of the column that they refer to."""
+        if wanted.name in self._metadata.tables:  # an earlier revision described it, too
+            self._metadata.remove(self._metadata.tables[wanted.name])
         table = wanted.to_metadata(self._metadata)
         for key in table.foreign_keys:
             target, _, column = key.target_fullname.partition(".")
