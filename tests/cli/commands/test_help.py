@@ -1,5 +1,7 @@
 """``orderctl help``."""
 
+from orderctl.cli.commands.help import EXIT_CODES
+from orderctl.errors import ExitStatus
 from orderctl.terminal.render import Format
 from tests.cli.conftest import Program
 
@@ -10,3 +12,12 @@ def test_the_topic_of_the_output_explains_every_format(inside: Program):
     explained = [line.split()[0] for line in lines if line.startswith("  ")]
 
     assert explained == list(map(str, Format))
+
+
+def test_every_exit_code_is_explained(inside: Program):
+    lines = inside("help", "exit-codes").out.splitlines()
+
+    explained = [int(line.split()[0]) for line in lines if line.startswith("  ")]
+
+    assert explained == [int(status) for status in ExitStatus]
+    assert set(EXIT_CODES) == set(ExitStatus)
