@@ -16,7 +16,7 @@ MAP = re.search(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
 COMMANDS = "".join(re.findall(r"^    .*\n", PAGE, re.MULTILINE))
 PROSE = re.sub(r"^    .*$", "", PAGE.replace(MAP, "").replace("```", ""), flags=re.MULTILINE)
 #: Names of things outside of the repository.
-ELSEWHERE = {"vX.Y.Z", "~/.cache", "/ws", "orderctl.handlers"}
+ELSEWHERE = {"vX.Y.Z", "~/.cache", "@N", "NNNN_word.py", "/ws", "orderctl.handlers"}
 MISSING = object()
 PLACES = r"(?:orderctl|tests|migrations|docs|bench|man|completions)/[\w./-]*"
 
