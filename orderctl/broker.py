@@ -234,7 +234,9 @@ def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured 
             f"the server at redis.url is not Redis: {text[:80]}", hint="orderctl config show"
         )
     if "DB index is out of range" in text:
-        return Misconfigured("setting redis.url: Redis has no database with this number")
+        return Misconfigured(
+            "setting redis.url: Redis has no database with this number", hint="orderctl config show"
+        )
     return None
 
 

@@ -133,7 +133,7 @@ def connect(
             },
         )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise Misconfigured(f"setting database.url: {error}") from None
+        raise Misconfigured(f"setting database.url: {error}", hint="orderctl config show") from None
     return engine
 
 
@@ -257,7 +257,7 @@ def translate(error: DBAPIError) -> Exception:
     if _worth_rerunning(error):
         return DatabaseBusy(f"the database is too busy: {_short(error)}", hint="run the command again")
     if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in text:
-        return Misconfigured(f"setting database.url: {text}")
+        return Misconfigured(f"setting database.url: {text}", hint="orderctl config show")
     return OrderctlError(f"the database reports: {_short(error)}")
 
 

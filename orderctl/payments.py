@@ -50,11 +50,11 @@ class Payment:
         """
         orders.check_amount(self.amount)
         bank, transaction = _stripped(self.bank), _stripped(self.transaction)
-        for name, text in (("bank", bank), ("transaction", transaction)):
+        for name, text in (("bank name", bank), ("transaction id", transaction)):
             if text is not None and (not text or len(text) > _MAX_TEXT or not text.isprintable()):
                 raise InvalidInput(f"{text!r} is not a valid {name}: 1 to {_MAX_TEXT} printable characters")
         if transaction is not None and not transaction.isascii():
-            raise InvalidInput(f"{transaction!r} is not a valid transaction: ASCII characters only")
+            raise InvalidInput(f"{transaction!r} is not a valid transaction id: ASCII characters only")
         return Payment(self.order_code.strip(), self.amount, bank, transaction)
 
 
