@@ -1,0 +1,226 @@
+"""Mails: what they contain, and that each is sent once although mail servers misbehave."""
+
+import pytest
+from sqlalchemy import func, select, update
+
+from orderctl import orders
+from orderctl.orders import NewCourse
+from orderctl.schema import download_tasks, order_audit_logs
+from orderctl.schema import outbox as outbox_table
+from orderctl.states import ErrorType
+from tests.faults.world import World
+from tests.servers.process import free_port
+from tests.worker.conftest import Office, ended_order, failed_order, make_due, send
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def test_summary_tells_the_customer_where_each_course_is(posted: World, office: Office) -> None:
+    courses = [
+        NewCourse("http://courses.example/1", "Khóa học <b>1</b>"),
+        NewCourse("http://courses.example/2"),
+    ]
+    shop = posted.shop
+    good, bad = shop.tasks(shop.add("DH1", courses))
+    shop.pay("DH1")
+    shop.carry_out(good.id)
+    link = "https://files.example.com/DH1/1/"
+    posted.shop.transact(lambda c: c.execute(download_tasks.update().values(drive_link=link)))
+    shop.fail(bad.id, ErrorType.UNKNOWN)
+
+    send(posted)
+
+    [letter] = office.letters
+    assert letter["To"] == "customer@example.com"
+    assert letter["From"] == "The shop <shop@example.com>"
+    assert "DH1" in letter["Subject"]
+    assert (letter["Auto-Submitted"], letter["Date"] is not None) == ("auto-generated", True)
+    text = letter.get_body(("plain",)).get_content()
+    html = letter.get_body(("html",)).get_content()
+    assert "1 of 2 courses" in text
+    assert "Khóa học <b>1</b>  completed  https://files.example.com/DH1/1/" in text
+    assert "http://courses.example/2  failed" in text
+    assert "Khóa học &lt;b&gt;1&lt;/b&gt;" in html
+    assert f'<a href="{link}">' in html
+    assert "<b>" not in html
+    assert office.raw[0].isascii()
+
+
+def test_summary_mail_is_written_down_once(posted: World, office: Office) -> None:
+    order_id = ended_order(posted)
+
+    for _ in range(2):
+        send(posted)
+
+    assert len(office.letters) == 1
+    event = posted.shop.event(order_id, "email_sent")
+    assert (event.event_category, event.details["kind"]) == ("email", "summary")
+
+
+def test_nothing_in_an_order_can_add_a_header(posted: World, office: Office) -> None:
+    order_id = ended_order(posted)
+    posted.shop.transact(
+        lambda c: c.execute(orders.orders.update().values(order_code="DH1\r\nBcc: x@example.com"))
+    )
+
+    send(posted)
+
+    [letter] = office.letters
+    assert letter["Bcc"] is None
+    assert order_id == 1
+
+
+def test_server_that_drops_the_connection_after_data_gets_the_mail_again(
+    posted: World, office: Office
+) -> None:
+    ended_order(posted)
+    office.rude = 2
+
+    for tries in (1, 2):
+        assert any(":summary" in key for key in send(posted).postponed)
+        assert office.letters == []
+        assert [row.attempts for row in posted.shop.outbox() if row.kind == "summary"] == [tries]
+        assert not any(":summary" in key for key in send(posted).sent), "it is not due yet"
+        make_due(posted)
+    send(posted)
+
+    assert len(office.letters) == 1
+    events = [event.event_type for event in posted.shop.events(1)]
+    assert (events.count("email_sent"), events.count("email_failed")) == (1, 0)
+
+
+def test_mail_that_a_rude_server_took_comes_again_under_the_same_id(posted: World, office: Office) -> None:
+    """The window of SMTP: the receiver recognises the mail by its Message-ID."""
+    ended_order(posted)
+    office.rude, office.accepts_first = 1, True
+
+    send(posted)
+    make_due(posted)
+    send(posted)
+
+    first, second = office.letters
+    assert first["Message-ID"] == second["Message-ID"]
+    assert [event.event_type for event in posted.shop.events(1)].count("email_sent") == 1
+
+
+def test_other_mails_have_other_ids(posted: World, office: Office) -> None:
+    ended_order(posted, "DH1")
+    ended_order(posted, "DH2")
+
+    send(posted)
+
+    assert len({letter["Message-ID"] for letter in office.letters}) == 2
+
+
+def test_mail_waits_for_a_server_that_is_away(posted: World, office: Office) -> None:
+    ended_order(posted)
+    posted.more["ORDERCTL_MAIL_URL"] = f"smtp://127.0.0.1:{free_port()}"
+
+    send(posted)
+
+    [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
+    assert entry.sent_at is None
+    assert "refused" in entry.last_error
+    del posted.__dict__["settings"]
+    posted.more["ORDERCTL_MAIL_URL"] = f"smtp://{office.address}"
+    make_due(posted)
+    send(posted)
+    assert len(office.letters) == 1
+
+
+def test_recipient_that_does_not_exist_is_given_up_at_once(posted: World, office: Office) -> None:
+    order_id = ended_order(posted)
+    office.refuse = "550 5.1.1 no such user"
+
+    report = send(posted)
+
+    assert any(":summary" in key for key in report.dropped)
+    event = posted.shop.event(order_id, "email_failed")
+    assert (event.severity, event.event_category) == ("error", "email")
+    assert "no such user" in event.message
+    [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
+    assert entry.sent_at is not None
+
+
+@pytest.mark.parametrize("answer", ["451 4.7.1 greylisted", "554 5.7.1 relay access denied", "550 no"])
+def test_recipient_that_may_be_taken_later_is_tried_again(posted: World, office: Office, answer: str) -> None:
+    ended_order(posted)
+    office.refuse = answer
+    send(posted)
+    office.refuse = ""
+    make_due(posted)
+
+    send(posted)
+
+    assert len(office.letters) == 1
+
+
+def test_mail_is_given_up_after_a_day(posted: World, office: Office) -> None:
+    order_id = ended_order(posted)
+    posted.shop.transact(lambda c: c.execute(outbox_table.update().values(attempts=29)))
+    office.refuse = "451 4.3.0 try again"
+
+    send(posted)
+
+    assert posted.shop.event(order_id, "email_failed").details["error"]
+    make_due(posted)
+    assert send(posted).sent == []
+
+
+def test_password_is_not_sent_in_the_clear(posted: World) -> None:
+    office = Office("127.0.0.2", auth_require_tls=False, auth_required=False)
+    try:
+        posted.more["ORDERCTL_MAIL_URL"] = f"smtp://user:secret@{office.address}"
+        ended_order(posted)
+
+        send(posted)
+
+        [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
+        assert "TLS" in entry.last_error
+        assert "secret" not in entry.last_error
+        assert (office.letters, office.logins) == ([], [])
+    finally:
+        office.close()
+
+
+def _write_and_ask_in_one_moment(world: World) -> None:
+    """Give the failure and its alert the same time, as happens on a fast machine."""
+    due_at = select(func.max(outbox_table.c.due_at)).where(outbox_table.c.kind == "alert").scalar_subquery()
+    failed = order_audit_logs.c.event_type == "download_failed"
+    world.shop.transact(lambda c: c.execute(update(order_audit_logs).where(failed).values(created_at=due_at)))
+
+
+def _alerts(office: Office) -> list[str]:
+    return [
+        letter.get_body(("plain",)).get_content()
+        for letter in office.letters
+        if letter["To"] == "admin@example.com"
+    ]
+
+
+def test_alert_leaves_at_once_and_the_next_an_hour_later_with_a_count(posted: World, office: Office) -> None:
+    failed_order(posted, "DH1")
+    _write_and_ask_in_one_moment(posted)
+    send(posted)
+    for number in range(2, 6):
+        failed_order(posted, f"DH{number}")
+        send(posted)
+
+    [first] = _alerts(office)
+    assert "no space left" in first
+    assert "failures in the last hour  1" in first
+    assert "orderctl tasks retry --fingerprint f00d" in first
+    make_due(posted)
+    send(posted)
+    _, second = _alerts(office)
+    assert "failures since the last mail  4" in second
+
+
+def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> None:
+    del posted.more["ORDERCTL_MAIL_ADMIN"]
+    failed_order(posted, "DH1")
+
+    send(posted)
+
+    assert [letter["To"] for letter in office.letters] == ["customer@example.com"]
+    assert all(row.sent_at is not None for row in posted.shop.outbox())

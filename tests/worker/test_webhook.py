@@ -1,0 +1,78 @@
+"""Webhooks: what they contain, how they are signed, and when they are sent again."""
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+
+import pytest
+
+from tests.faults.world import World
+from tests.worker.conftest import Hook, ended_order, make_due, send
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def test_webhook_is_signed(world: World, hook: Hook) -> None:
+    world.more["ORDERCTL_NOTIFY_WEBHOOK_SECRET"] = "between us"
+    order_id = ended_order(world)
+
+    send(world)
+
+    [(headers, body)] = hook.requests
+    signature = hmac.new(b"between us", body, hashlib.sha256).hexdigest()
+    assert headers["X-Orderctl-Signature"] == f"sha256={signature}"
+    assert headers["Content-Type"] == "application/json"
+    told = json.loads(body)
+    assert (told["event"], told["orderId"], told["completedTasks"]) == ("order_completed", order_id, 1)
+
+
+def test_webhook_without_a_secret_has_no_signature(world: World, hook: Hook) -> None:
+    ended_order(world)
+
+    send(world)
+
+    [(headers, _)] = hook.requests
+    assert "X-Orderctl-Signature" not in headers
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_webhook_is_tried_again_later_and_later(world: World, hook: Hook, status: int) -> None:
+    hook.status, hook.location = status, (hook.url if status == 302 else "")
+    ended_order(world)
+    pauses = []
+    for _ in range(4):
+        send(world)
+        [entry] = [row for row in world.shop.outbox() if row.kind == "webhook"]
+        assert entry.sent_at is None
+        assert str(status) in entry.last_error
+        pauses.append((entry.due_at - world.shop.now()).total_seconds())
+        make_due(world)
+    assert all(0.4 * 2**tries < pause <= 2**tries for tries, pause in enumerate(pauses, 1))
+
+    hook.status, hook.location = 204, ""
+    send(world)
+
+    assert len(hook.requests) == 5
+    assert len({headers["X-Orderctl-Delivery"] for headers, _ in hook.requests}) == 1
+    assert len({body for _, body in hook.requests}) == 1
+    assert all(row.sent_at is not None for row in world.shop.outbox())
+
+
+def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
+    def answer() -> None:
+        client, _ = server.accept()
+        with client:
+            client.recv(10_000)
+            client.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        world.more["ORDERCTL_NOTIFY_WEBHOOK_URL"] = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread = threading.Thread(target=answer)
+        thread.start()
+        ended_order(world)
+        report = send(world)
+        thread.join()
+
+    assert any(":webhook" in key for key in report.postponed)
