@@ -18,11 +18,13 @@ import pytest
 import redis
 import websockets
 
+from orderctl.relay import tokens
 from tests.script import SCRIPT
 from tests.servers.process import free_port
 from tests.servers.strict import complaints
 from tests.waiting import eventually_async
 
+SECRET = "a secret of sixty-four characters, as openssl rand -hex 32 makes one"
 #: Longest wait for a message that must arrive, in seconds.
 SOON = 15.0
 
@@ -274,3 +276,8 @@ def progress(percent: float, task_id: int = 456, **more: Any) -> str:
     """Return a task's progress as a worker publishes it."""
     data = {"taskId": task_id, "percent": percent, "currentFile": "01.mp4", "speed": 1_000_000, **more}
     return json.dumps({"timestamp": int(time.time() * 1000), **data})
+
+
+def mint(*scopes: str, ttl: int = 3600, secret: str = SECRET, subject: str = "tester") -> str:
+    """Make a token that is issued now."""
+    return tokens.mint(secret, scopes=scopes, subject=subject, issued=int(time.time()), ttl=ttl)

@@ -25,8 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from orderctl.relay import tokens
-from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
-from tests.relay.test_access import SECRET
+from tests.relay.conftest import SECRET, SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.servers.availability import needed
 from tests.servers.process import free_port
 from tests.servers.programs import find_or_fetch
