@@ -31,6 +31,7 @@ CROSS_CUTTING = {
     "relay/test_dashboard.py": "the shop's own dashboard with socket.io-client",
     "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md",
     "relay/test_socketio_clients.py": "Socket.IO clients, against the whole relay",
+    "test_developing.py": "what docs/developing.md mentions exists",
     "test_layout.py": "this rule",
     "test_query_cost.py": "how many rows each query reads",
     "test_state_machine.py": "any sequence of the domain's verbs",

@@ -19,6 +19,9 @@ import redis
 import websockets
 
 from orderctl.relay import tokens
+from orderctl.relay.hub import Hub
+from orderctl.relay.rooms import Dialect
+from tests.relay.members import FakeClock, Socket
 from tests.script import SCRIPT
 from tests.servers.process import free_port
 from tests.servers.strict import complaints
@@ -281,3 +284,18 @@ def progress(percent: float, task_id: int = 456, **more: Any) -> str:
 def mint(*scopes: str, ttl: int = 3600, secret: str = SECRET, subject: str = "tester") -> str:
     """Make a token that is issued now."""
     return tokens.mint(secret, scopes=scopes, subject=subject, issued=int(time.time()), ttl=ttl)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def hub(clock: FakeClock) -> Hub:
+    return Hub(clock, max_subscriptions=3)
+
+
+@pytest.fixture
+def plain(hub: Hub) -> Socket:
+    return Socket(hub, Dialect.PLAIN)
