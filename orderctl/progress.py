@@ -72,6 +72,7 @@ class ProgressEmitter:
             from the database.
         attempt: The attempt whose progress is published; it orders the messages before those of later
             attempts. None: the messages are ordered by time.
+        clock: A monotonic clock in seconds; it paces the messages and the pauses after errors.
 
     Attributes:
         errors: The number of messages that were not sent because of an error.
@@ -87,14 +88,16 @@ class ProgressEmitter:
         client: redis.Redis | None = None,
         siblings: Callable[[int], Siblings] | None = None,
         attempt: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.errors = 0
+        self._clock = clock
         self._settings = settings or load()
         self._interval = self._settings.progress.interval_seconds
         self._attempt = attempt
         self._client = client
         self._engine: Engine | None = None
-        self._siblings = _SiblingCache(siblings or self._read_siblings)
+        self._siblings = _SiblingCache(siblings or self._read_siblings, clock)
         self._paces: dict[int, _Pace] = {}
         self._lock = threading.Lock()
         self._paused_until = -math.inf
@@ -126,7 +129,7 @@ class ProgressEmitter:
             Whether the message was sent.
         """
         try:
-            now = time.monotonic()
+            now = self._clock()
             pace = self._paces.get(task_id)
             urgent = at_once or (percent >= _DONE and (pace is None or pace.percent < _DONE))
             if not urgent and (now < self._paused_until or (pace and now - pace.sent_at < self._interval)):
@@ -236,13 +239,13 @@ class ProgressEmitter:
             return pace.stamp
 
     def _send(self, publish: Callable[[redis.Redis], Any]) -> bool:
-        began = time.monotonic()
+        began = self._clock()
         try:
             if self._client is None:
                 self._client = broker.hasty(broker.url(self._settings))
             publish(self._client)
         except Exception as error:  # noqa: BLE001 - as above
-            spent = time.monotonic() - began
+            spent = self._clock() - began
             self._paused_until = began + min(_MAX_PAUSE, max(_MIN_PAUSE, _PAUSE_FACTOR * spent))
             return self._count(error)
         return True
@@ -288,8 +291,9 @@ class _SiblingCache:
     The database may hang for a minute; a download must not wait for it.
     """
 
-    def __init__(self, read: Callable[[int], Siblings]) -> None:
+    def __init__(self, read: Callable[[int], Siblings], clock: Callable[[], float]) -> None:
         self._read = read
+        self._clock = clock
         self._known: dict[int, Siblings] = {}
         self._asked_at: dict[int, float] = {}
         self._asking: dict[int, threading.Thread] = {}
@@ -297,7 +301,7 @@ class _SiblingCache:
 
     def find(self, order_id: int) -> Siblings | None:
         """Return the order's tasks, perhaps some seconds old; None if they are not known."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             stale = now - self._asked_at.get(order_id, -math.inf) > _FRESH_SECONDS
             thread = self._ask(order_id, now) if stale else None

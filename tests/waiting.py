@@ -10,9 +10,20 @@ T = TypeVar("T")
 
 #: Seconds between two looks.
 PAUSE = 0.01
+#: Longest wait for something that is bound to happen, in seconds. A busy machine needs a multiple of what it takes.
+SOON = 60.0
 
 
-def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+class Clock:
+    """A monotonic clock that stands still until the test moves it on."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def eventually(condition: Callable[[], T], what: str, seconds: float = SOON) -> T:
     """Wait until a condition holds, and return what it returned.
 
     Args:
@@ -27,7 +38,7 @@ def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
     return found
 
 
-async def eventually_async(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+async def eventually_async(condition: Callable[[], object], what: str, seconds: float = SOON) -> None:
     """Do the same while the event loop goes on; the condition may be a coroutine function."""
     deadline = time.monotonic() + seconds
     while not await _value(condition()):

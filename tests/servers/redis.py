@@ -9,8 +9,15 @@ from redis import Redis
 from tests.servers import debs
 from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.process import Server, free_port
+from tests.waiting import SOON
 
 PROGRAMS = ("valkey-server", "redis-server")
+
+
+def unhurried(client: Redis) -> Redis:
+    """Let a client wait for a slow answer, for tests that are not about how soon it gives up."""
+    client.connection_pool.connection_kwargs |= {"socket_timeout": SOON, "socket_connect_timeout": SOON}
+    return client
 
 
 def find_redis() -> Path:
