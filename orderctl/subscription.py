@@ -72,6 +72,7 @@ def subscribe(
     *,
     tick: float = 1.0,
     ping_after: float = 5.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[SubscriptionEvent]:
     """Listen until the caller closes the iterator.
 
@@ -83,6 +84,7 @@ def subscribe(
             to three seconds late.
         ping_after: Seconds without data from the server after which a PING is sent; the reply has to come
             within the same number of seconds.
+        clock: A monotonic clock in seconds, for ``tick`` and ``ping_after``.
 
     Yields:
         The events, :class:`Subscribed` first. To end, close the iterator or let it be garbage-collected.
@@ -98,7 +100,7 @@ def subscribe(
         yield from listener.catch_up(again=False)
         while True:
             try:
-                yield from listener.listen(tick, ping_after)
+                yield from listener.listen(tick, ping_after, clock)
             except RedisUnavailable as error:
                 yield Reconnecting(error)
                 yield from listener.reconnect(tick)
@@ -133,14 +135,16 @@ class _Listener:
             if self.accept(channel, data, is_old=_is_not_newer):
                 yield Message(channel, data)
 
-    def listen(self, tick: float, ping_after: float) -> Iterator[SubscriptionEvent]:
+    def listen(
+        self, tick: float, ping_after: float, clock: Callable[[], float]
+    ) -> Iterator[SubscriptionEvent]:
         """Yield messages; raise an error if the connection is lost or the server hangs."""
-        last_reply = last_event = time.monotonic()
+        last_reply = last_event = clock()
         pinged: float | None = None
         while True:
             with broker.translating():
                 reply = self.receive(tick)
-                now = time.monotonic()
+                now = clock()
                 if reply is not None:
                     last_reply, pinged = now, None
                 elif pinged is None and now - last_reply >= ping_after:

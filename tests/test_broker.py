@@ -8,7 +8,8 @@ import redis
 from orderctl import broker, publications, settings
 from orderctl.channels import order_status
 from orderctl.errors import Misconfigured, RedisUnavailable
-from tests.waiting import eventually
+from tests.servers.redis import unhurried
+from tests.waiting import SOON, eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
 CLIENTS = pytest.mark.parametrize("make", [broker.patient, broker.brisk, broker.hasty])
@@ -22,7 +23,7 @@ def password(server, text="open sesame"):
 
 @CLIENTS
 def test_a_client_works(make, redis_url):
-    client = make(redis_url)
+    client = unhurried(make(redis_url))
 
     broker.ping(client)
 
@@ -32,7 +33,7 @@ def test_a_client_works(make, redis_url):
 @CLIENTS
 def test_a_client_works_over_tls(make, tls_redis):
     """The server sends session tickets after the handshake, unasked; they are not an answer left unread."""
-    client = make(tls_redis.tls_url)
+    client = unhurried(make(tls_redis.tls_url))
 
     for number in range(1, 21):
         assert client.incr("counter") == number
@@ -47,7 +48,7 @@ def test_a_command_is_not_sent_again_when_the_connection_breaks(make, fake_redis
         return b"$17\r\ncluster_enabled:0\r\n" if b"INFO" in told else b"+OK\r\n"
 
     server = fake_redis(answer)
-    client = make(server.url)
+    client = unhurried(make(server.url))
 
     with pytest.raises(RedisUnavailable), broker.translating():
         client.incr("counter")
@@ -58,10 +59,11 @@ def test_a_command_is_not_sent_again_when_the_connection_breaks(make, fake_redis
 @CLIENTS
 def test_a_command_is_not_sent_again_when_the_server_hangs(make, own_redis):
     server = own_redis()
-    client = make(server.url)
-    client.connection_pool.connection_kwargs["socket_timeout"] = 0.2
+    client = unhurried(make(server.url))
     client.ping()
     server.pause()
+    (connection,) = client.connection_pool._available_connections
+    connection._get_socket().settimeout(0.2)
 
     with pytest.raises(RedisUnavailable), broker.translating():
         client.incr("counter")
@@ -95,7 +97,7 @@ def test_the_patient_client_waits_for_the_server(own_redis, caplog):
     eventually(lambda: "trying again" in caplog.text, "the first failure")
 
     server.start()
-    waiting.join(30)
+    waiting.join(SOON)
 
     assert found == [1]
     assert "Redis answers again" in caplog.text
@@ -137,12 +139,12 @@ def test_a_wrong_password_is_a_wrong_setting(make, said, own_redis):
     url = password(own_redis())(said)
 
     with pytest.raises(Misconfigured, match="denies access"):
-        broker.ping(make(url))
+        broker.ping(unhurried(make(url)))
 
 
 @CLIENTS
 def test_the_right_password_is_used(make, own_redis):
-    broker.ping(make(password(own_redis())("open%20sesame")))
+    broker.ping(unhurried(make(password(own_redis())("open%20sesame"))))
 
 
 def test_a_password_that_nobody_asked_for_is_a_wrong_setting(redis_server):
@@ -163,7 +165,7 @@ def test_what_a_user_may_not_do_is_a_wrong_setting(own_redis):
 @CLIENTS
 def test_a_cluster_is_refused(make, cluster):
     with pytest.raises(Misconfigured, match="Redis Cluster"):
-        publications.publish(make(cluster.url), order_status(1), {})
+        publications.publish(unhurried(make(cluster.url)), order_status(1), {})
 
 
 @pytest.mark.parametrize("make", [broker.patient, broker.brisk])
@@ -218,7 +220,7 @@ def test_timeouts_in_a_url_are_ours_to_set(redis_url):
 
 
 def test_a_unix_socket_works(redis_server, redis_url):
-    broker.ping(broker.hasty(redis_server.socket_url))
+    broker.ping(unhurried(broker.hasty(redis_server.socket_url)))
 
 
 def test_the_url_of_the_settings_goes_over_the_embedded_server(home):

@@ -14,7 +14,8 @@ from orderctl.channels import Scope, order_progress, task_progress, task_status
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.messages import StatusChange, TaskProgress
 from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
-from tests.waiting import eventually
+from tests.servers.redis import unhurried
+from tests.waiting import Clock, eventually
 
 
 def progress(percent, task_id=1, attempt=1, timestamp=1_700_000_000_000):
@@ -27,7 +28,7 @@ def status(new, timestamp=5, attempt=None):
 
 @pytest.fixture
 def client(redis_url):
-    return broker.hasty(redis_url)
+    return unhurried(broker.hasty(redis_url))
 
 
 def until(events, kind):
@@ -85,14 +86,13 @@ def test_snapshots_that_do_not_say_when_they_were_sent_come_first(client, redis_
 
 
 def test_a_channel_that_is_asked_for_twice_is_heard_once(client, redis_url):
-    events = subscribe(
-        redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"], tick=0.05, ping_after=60
-    )
+    events = subscribe(redis_url, [task_progress(1), task_progress(1)], ["task:*", "*", "*"])
     until(events, Subscribed)
 
-    publications.publish(client, task_progress(1), progress(10))
+    for percent in (10, 20, 30):
+        publications.publish(client, task_progress(1), progress(percent))
 
-    assert percents(itertools.takewhile(lambda event: not isinstance(event, Idle), events)) == [10]
+    assert [percents(until(events, Message)) for _ in range(3)] == [[10], [20], [30]]
 
 
 def test_nothing_is_missed_or_doubled_while_others_publish(client, redis_url):
@@ -200,21 +200,27 @@ def test_a_server_that_hangs_is_noticed(own_redis):
     assert until(events, Subscribed) == [Subscribed(again=True)]
 
 
-def test_a_quiet_server_is_not_taken_for_a_hung_one(redis_url):
-    events = subscribe(redis_url, [task_progress(1)], tick=0.02, ping_after=0.05)
+def test_a_quiet_server_is_not_taken_for_a_hung_one(client, redis_url):
+    client.config_resetstat()
+    events = subscribe(redis_url, [task_progress(1)], tick=0.05, ping_after=1)
     next(events)
+    before = client.info("commandstats")["cmdstat_ping"]["calls"]
 
-    assert {type(event) for event in itertools.islice(events, 50)} == {Idle}
+    assert {type(event) for event in itertools.islice(events, 45)} == {Idle}
+    assert client.info("commandstats")["cmdstat_ping"]["calls"] > before, "it was asked"
 
 
 def test_a_caller_that_takes_its_time_misses_nothing(client, redis_url):
-    events = subscribe(redis_url, [task_progress(1)], tick=0.02, ping_after=0.05)
+    clock = Clock()
+    events = subscribe(redis_url, [task_progress(1)], ping_after=5, clock=clock)
     next(events)
-    for percent in range(1, 100):
+    publications.publish(client, task_progress(1), progress(1))
+    heard = until(events, Message)
+    for percent in range(2, 100):
         publications.publish(client, task_progress(1), progress(percent))
-    threading.Event().wait(0.3)  # longer than ``silence``
+        clock.now += 6  # longer than the server may be silent
 
-    heard = [until(events, Message)[-1] for _ in range(99)]
+    heard += [until(events, Message)[-1] for _ in range(98)]
 
     assert percents(heard) == list(range(1, 100))
 
