@@ -29,7 +29,7 @@ from tests.waiting import eventually_async
 
 SECRET = "a secret of sixty-four characters, as openssl rand -hex 32 makes one"
 #: Longest wait for a message that must arrive, in seconds.
-SOON = 15.0
+SOON = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class RunningRelay:
             assert line, f"it has ended: {self._said}"
         return self
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = SOON) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout)
 
