@@ -162,11 +162,11 @@ T = TypeVar("T")
 
 
 def play(scenario: Coroutine[Any, Any, T]) -> T:
-    """Run a scenario for at most a minute; close all clients that it leaves open."""
+    """Run a scenario for at most three minutes; close all clients that it leaves open."""
 
     async def whole() -> T:
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 return await scenario
         finally:
             while Plain.opened:

@@ -9,7 +9,7 @@ import pytest
 from orderctl.errors import OrderNotFound
 from orderctl.relay.api.cache import Cache
 from orderctl.relay.api.threads import Late
-from tests.relay.conftest import play
+from tests.relay.conftest import SOON, play
 
 
 def test_a_value_is_made_once_for_all_who_ask():
@@ -22,8 +22,8 @@ def test_a_value_is_made_once_for_all_who_ask():
 
     async def scenario():
         cache = Cache(make, 60)
-        values = await asyncio.gather(*[cache.get(5) for _ in range(20)])
-        return [*values, await cache.get(5)]
+        values = await asyncio.gather(*[cache.get(SOON) for _ in range(20)])
+        return [*values, await cache.get(SOON)]
 
     assert play(scenario()) == [1] * 21
 
@@ -37,7 +37,7 @@ def test_an_old_value_is_made_anew():
 
     async def scenario():
         cache = Cache(make, 0)
-        return [await cache.get(5), await cache.get(5)]
+        return [await cache.get(SOON), await cache.get(SOON)]
 
     assert play(scenario()) == [1, 2]
 
@@ -54,8 +54,8 @@ def test_a_failure_is_not_kept():
     async def scenario():
         cache = Cache(make, 60)
         with pytest.raises(OrderNotFound):
-            await cache.get(5)
-        return await cache.get(5)
+            await cache.get(SOON)
+        return await cache.get(SOON)
 
     assert play(scenario()) == "good"
 
@@ -72,6 +72,6 @@ def test_who_cannot_wait_leaves_it_to_the_next():
         with pytest.raises(Late):
             await cache.get(0.01)
         ready.set()
-        return await cache.get(5)
+        return await cache.get(SOON)
 
     assert play(scenario()) == "good"

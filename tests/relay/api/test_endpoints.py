@@ -6,7 +6,6 @@ import http.client
 import json
 import sqlite3
 import threading
-import time
 
 import pytest
 import redis
@@ -14,7 +13,7 @@ import redis
 from orderctl import publications
 from orderctl.channels import task_progress
 from orderctl.states import Severity
-from tests.relay.conftest import Answer, RunningRelay, StartRelay
+from tests.relay.conftest import SOON, Answer, RunningRelay, StartRelay
 from tests.shop import Shop
 
 ORDERS = "/api/admin/orders/paid"
@@ -307,7 +306,6 @@ class TestTroubles:
     def test_a_hung_database_costs_5_seconds_and_nobody_else(self, relay: RunningRelay, database_server):
         assert relay.ask(ORDERS).status == 200
         database_server.pause()
-        began = time.monotonic()
         answers: list[Answer] = []
         asking = [threading.Thread(target=lambda: answers.append(relay.ask(ORDERS))) for _ in range(6)]
         for one in asking:
@@ -318,7 +316,9 @@ class TestTroubles:
 
         assert [answer.status for answer in answers] == [503] * 6
         assert all(answer.json["data"] == [] for answer in answers)
-        assert time.monotonic() - began < 9
+        assert all("within 5 s" in answer.json["error"] for answer in answers), (
+            "the relay, not the database's driver"
+        )
         assert relay.stop() == 0
 
     @pytest.mark.databases("sqlite")
@@ -345,7 +345,7 @@ class TestTroubles:
 
     @pytest.mark.databases("sqlite")
     def test_a_body_ends_its_connection(self, relay: RunningRelay):
-        connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=SOON)
         connection.request("POST", ORDERS, body=b"{}")
         with pytest.raises((http.client.BadStatusLine, ConnectionError)):
             connection.getresponse()
@@ -382,7 +382,7 @@ class TestActions:
         assert store.llen("rq:queue:downloads") == 1
         statuses = []
         while len(statuses) < 2:
-            message = listener.get_message(timeout=5)
+            message = listener.get_message(timeout=SOON)
             if message["type"] == "pmessage" and message["channel"].startswith(b"task:"):
                 statuses.append(json.loads(message["data"])["newStatus"])
         listener.close()
