@@ -1,11 +1,15 @@
 """Doorbells on a real Redis."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
+from rq.serializers import JSONSerializer
 
 from orderctl import broker, doorbell
+from orderctl.worker import allowlist
+from orderctl.worker.consumer import DownloadJob, GuardedQueue
 
 QUEUE = "downloads"
 
@@ -25,6 +29,12 @@ def _let_patience_end(client: redis.Redis) -> None:
         client.delete(key)
 
 
+def _hold_patience(client: redis.Redis) -> None:
+    """Have it last until it is ended: on a busy machine three seconds may pass anywhere."""
+    for key in client.scan_iter(match="orderctl:rung:*"):
+        client.persist(key)
+
+
 def test_rings_once_for_each_task(client: redis.Redis) -> None:
     assert doorbell.ring(client, QUEUE, [(1, 0), (2, 0)]) == [1, 2]
     assert doorbell.ring(client, QUEUE, [(1, 0), (2, 0), (3, 0)]) == [3]
@@ -41,6 +51,7 @@ def test_another_attempt_is_another_ring(client: redis.Redis) -> None:
 def test_rings_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
     client.lpop("rq:queue:downloads")
+    _hold_patience(client)
 
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == []  # a worker took the job a moment ago
     _let_patience_end(client)
@@ -65,6 +76,24 @@ def test_somebody_who_rings_at_the_same_moment_is_no_error(
     assert doorbell.ring(client, QUEUE, [(1, 0), (2, 0)]) == [2]
     monkeypatch.undo()
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
+
+
+def test_job_that_another_worker_finishes_meanwhile_is_not_set_aside(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was rung for twice has two workers look at one hash, and the first of them deletes it."""
+    doorbell.ring(client, QUEUE, [(1, 0)])
+    fetch = DownloadJob.fetch
+
+    def fetch_late(job_id: str, **more: Any) -> Any:
+        client.delete(f"rq:job:{job_id}")
+        return fetch(job_id, **more)
+
+    monkeypatch.setattr(DownloadJob, "fetch", fetch_late)
+    queue = GuardedQueue(QUEUE, connection=client, serializer=JSONSerializer)
+
+    assert GuardedQueue._admit(client, queue, "task-1-0") is None
+    assert allowlist.rejected(client) == []
 
 
 def test_tells_who_is_not_rung_for(client: redis.Redis) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import redis
 from rq import Queue, Worker, utils, worker_registration
-from rq.exceptions import DequeueTimeout, StopRequested
+from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
@@ -132,6 +132,9 @@ class GuardedQueue(Queue):
             job = (
                 None if fault else DownloadJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
             )
+        except NoSuchJobError:  # deleted since it was read: another worker has carried the job out
+            queue.intermediate_queue.remove(job_id)
+            return None
         except Exception as error:  # noqa: BLE001 - another program wrote the hash; RQ may raise anything
             fault, job = f"RQ cannot read the job: {error!r:.200}", None
         if job is None:
