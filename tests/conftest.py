@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from orderctl import database, embedded
@@ -18,8 +18,8 @@ pytest_plugins = [
     "tests.faults.fixtures",
 ]
 
-# On a busy machine a slow example does not indicate a fault of the code.
-settings.register_profile("orderctl", deadline=None)
+# On a busy machine a slow example, or one that is generated slowly, does not indicate a fault of the code.
+settings.register_profile("orderctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("orderctl")
 
 # A shell starts background jobs with SIGINT ignored, and every program started here would inherit that.

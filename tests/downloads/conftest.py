@@ -39,7 +39,7 @@ class Download:
         flags = {
             "download.directory": str(self.directory),
             "download.allow_private_hosts": "true",
-            "download.timeout_seconds": "10",
+            "download.timeout_seconds": "60",
         }
         return Context(
             task_id=7,

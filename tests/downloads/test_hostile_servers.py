@@ -148,7 +148,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.one_of(PIECES, PIECES, PIECES, st.binary(max_size=20)), max_size=8))
 def test_whatever_a_server_says_is_a_file_or_one_of_our_errors(download, fuzzed, pieces):
     fuzzed.script = lambda _asked: b"".join(pieces)

@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 _BLOCK = 16 * 1024
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Server(ABC):
     """
 
     #: How long a start may take, in seconds.
-    patience = 60.0
+    patience = 120.0
 
     def __init__(self) -> None:
         self.folder = short_folder()
@@ -111,7 +111,7 @@ class Server(ABC):
             self._await()
         return self
 
-    def stop(self, grace: float = 20.0) -> None:
+    def stop(self, grace: float = 60.0) -> None:
         """Stop the server as an admin would; kill it after ``grace`` seconds."""
         if self._process is None:
             return

@@ -25,8 +25,8 @@ from pathlib import Path
 MARK = "TESTED_BY"
 
 #: How long a killed process, or one that is about to end, may take to end, in seconds.
-PATIENCE = 10.0
-GRACE = 2.0
+PATIENCE = 60.0
+GRACE = 5.0
 
 
 class Reaper:

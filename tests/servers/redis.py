@@ -86,7 +86,7 @@ class RedisServer(Server):
     def flush(self) -> None:
         """Restart the server if it is down; then delete all data, scripts and statistics."""
         self.revive()
-        with Redis(unix_socket_path=str(self.socket_path), socket_timeout=10) as client:
+        with Redis(unix_socket_path=str(self.socket_path), socket_timeout=60) as client:
             client.flushall()
             client.script_flush()
             client.config_resetstat()

@@ -91,7 +91,7 @@ def test_nothing_outlives_a_whole_group_that_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what_next", [PASS, FAIL])
 def test_what_a_test_leaves_ends_with_the_run_and_is_an_error(tmp_path: Path, what_next: str) -> None:
     with running(tmp_path, what_next) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
 
         assert process.returncode == 1
         assert "still running after the tests" in output
