@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 #: Longest wait for an expected change of the page, in ms.
-SOON = 15_000
+SOON = 60_000
 DESKTOP = {"width": 1280, "height": 800}
 #: Removes the page's timer of 15 s, which would hide that a live message was lost.
 NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 15_000 && every(act, ms);"
@@ -57,14 +57,17 @@ class Visits:
         return page
 
     def open(self, relay: RunningRelay, where: str = "", **options: Any) -> Page:
-        """Open the page without waiting until it is live; ``polling=False`` removes its timer."""
-        polling = options.pop("polling", True)
+        """Open the page without waiting until it is live; its timer is removed, except with ``polling=True``."""
+        polling = options.pop("polling", False)
+        script = options.pop("script", None)
         context = self._browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | options))
         context.set_default_timeout(SOON)
         self._contexts.append(context)
         page = context.new_page()
         if not polling:
             page.add_init_script(NO_POLLING)
+        if script:
+            page.add_init_script(script)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._listen)
         page.goto(f"{relay.url}/{where}")

@@ -55,7 +55,7 @@ class TestTasks:
         publish(task, 10)
         expect(page.locator(".task-percent")).to_have_text("10 %")
         page.wait_for_timeout(2000)
-        publish(task, 10.1)
+        publish(task, 11)
 
         expect(page.locator(".task-now")).to_contain_text(" min left")
 
