@@ -62,7 +62,7 @@ def _walk(shop: Shop, wanted: OrderFilter, limit: int) -> list[int]:
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
 @given(drawn=rows, limit=st.integers(1, 7), paid=st.booleans(), failed=st.booleans())

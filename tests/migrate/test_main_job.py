@@ -54,7 +54,7 @@ def work(url: str) -> Callable[[], None]:
     def call() -> None:
         command = [sys.executable, "-m", "orderctl", *WORKER]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=100, check=False, env=os.environ
+            command, capture_output=True, text=True, timeout=280, check=False, env=os.environ
         )
         assert done.returncode == 0, done.stderr
 
@@ -168,7 +168,7 @@ def test_pending_task_of_the_shop_is_not_touched_unless_asked_to(
     orderctl("orders", "pay", "DH000008", "--amount", "250000", "--transaction", "FT8")
 
     managed = [sys.executable, "-m", "orderctl", "worker", "start", "--burst"]
-    subprocess.run(managed, check=True, capture_output=True, timeout=100)
+    subprocess.run(managed, check=True, capture_output=True, timeout=280)
 
     assert courses.requests == []
     tasks = orderctl("orders", "show", "DH000008", "-o", "json")["tasks"]
