@@ -43,7 +43,7 @@ def orderctl(tmp_path: Path) -> Program:
             capture_output=True,
             text=True,
             env=os.environ | (env or {}),
-            timeout=150,
+            timeout=280,
             check=False,
             cwd=tmp_path,
             **more,

@@ -30,7 +30,7 @@ class Terminal:
         self.master = master
         self.shown = b""
 
-    def until(self, text: str, seconds: float = 30) -> str:
+    def until(self, text: str, seconds: float = 120) -> str:
         """Read until the program prints a text."""
         deadline = time.monotonic() + seconds
         while text.encode() not in self.shown:

@@ -117,7 +117,7 @@ def test_following_shows_what_comes(busy: Shop, tmp_path):
         assert json.loads(process.stdout.readline())["message"] == "last"
     finally:
         process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "orderctl: interrupted\n")
     assert int(file.read_text()) >= busy.events("DH1")[-2].id
 
@@ -149,7 +149,7 @@ def test_following_writes_lines_for_people_and_ends_with_its_reader(busy: Shop):
         time.sleep(0.1)
 
     assert line.split()[1:] == ["critical", "test_event", "1", "event", "9"]
-    assert (process.wait(timeout=20), process.stderr.read()) == (0, "")
+    assert (process.wait(timeout=120), process.stderr.read()) == (0, "")
     process.stderr.close()
 
 

@@ -217,7 +217,7 @@ def test_waiting_ends_with_the_order(shop: Shop, inside: Program):
     shop.paid("DH1", 1)
     threading.Timer(0.3, shop.carry_out, [1]).start()
 
-    ended = inside("orders", "wait", "DH1", "--timeout", "20s", "-o", "json")
+    ended = inside("orders", "wait", "DH1", "--timeout", "120s", "-o", "json")
 
     assert ended.status == 0
     assert json.loads(ended.out)[0]["order_status"] == "completed"
