@@ -37,7 +37,7 @@ def orderctl(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=world.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -62,7 +62,7 @@ def test_two_that_find_the_same_loss_mend_it_once(world: World):
         finds = "lease_until <" in statement and "FOR UPDATE" not in statement
         if finds and not getattr(seen, "it", False):
             seen.it = True
-            both_have_seen_it.wait(30)
+            both_have_seen_it.wait(120)
 
     seen = threading.local()
     for engine in engines:
@@ -100,7 +100,7 @@ def test_a_keeper_takes_tasks_back_while_redis_is_away(world: World):
     [task] = lose(world, "DH1")
     world.redis_url = "redis://127.0.0.1:9/0"
     with world.playing("keep"):
-        eventually(lambda: world.shop.task(task).status == "pending", "the task", 20)
+        eventually(lambda: world.shop.task(task).status == "pending", "the task")
 
 
 @pytest.mark.databases("sqlite")

@@ -11,7 +11,7 @@ T = TypeVar("T")
 #: Seconds between two looks.
 PAUSE = 0.01
 #: Longest wait for something that is bound to happen, in seconds. A busy machine needs a multiple of what it takes.
-SOON = 60.0
+SOON = 120.0
 
 
 class Clock:

@@ -86,7 +86,7 @@ def _told_anywhere(settings: Settings, _: Engine, argument: str) -> None:
         if pid == 0:
             _tell_after(settings, number)
         told[pid] = number
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while told and time.monotonic() < end:
         pid, _status = os.waitpid(-1, os.WNOHANG)
         told.pop(pid, None)

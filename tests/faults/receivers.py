@@ -108,7 +108,7 @@ class Listener:
 
     def start(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(20), "nothing can be heard"
+        assert self._ready.wait(120), "nothing can be heard"
         return self
 
     def close(self) -> None:
@@ -132,6 +132,15 @@ class Listener:
                     self._ready.set()
                 elif message:
                     self.heard.append((message["channel"].decode(), json.loads(message["data"])))
+
+    def catch_up(self) -> None:
+        """Hear everything that has been published so far."""
+        last = f"task:last-{len(self.heard)}"
+        deadline = time.monotonic() + 120
+        self._client.publish(last, "{}")
+        while last not in [channel for channel, _ in list(self.heard)]:
+            assert time.monotonic() < deadline, "it hears nothing"
+            time.sleep(0.01)
 
     def completions(self) -> Counter[tuple[int, int]]:
         """Return how often each order's end was received, by order and the time at which it ended."""

@@ -10,7 +10,7 @@ from tests.servers.availability import needed
 from tests.servers.strict import complaints
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("kind", ["mariadb"])
 def test_nothing_is_lost_or_doubled_in_a_storm(home: Path, kind: str):
     with needed():

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,10 +37,17 @@ def horses(pid: int) -> list[int]:
 
 @pytest.mark.databases("sqlite", "mariadb")
 def test_two_hosts_share_the_work(world: World):
-    world.courses.rate = 60_000
+    urls = [world.course(), world.course("/two")]
+    for path in ("/go", "/two"):
+        world.courses.hold(f"{path}/lesson.bin", at=10_000)
     for number in range(6):
-        world.shop.paid(f"DH{number}", [world.course(), world.course("/two")])
+        world.shop.paid(f"DH{number}", urls)
     with host(world, "one", "--lease", "60"), host(world, "two", "--lease", "60"):
+        eventually(
+            lambda: sum(task.status == "downloading" for task in world.shop.task_rows()) == 2, "two downloads"
+        )
+        for path in ("/go", "/two"):
+            world.courses.release(f"{path}/lesson.bin")
         eventually(world.settled, "the end of all orders")
     world.assert_well(mails=6, completions=6)
     supervisors = Counter(task.worker.partition(".")[0] for task in world.shop.task_rows())
@@ -96,12 +102,12 @@ def test_two_last_tasks_that_end_at_the_same_time_end_their_order_once(world: Wo
     def first() -> None:
         with engines[0].begin() as connection:
             finished = complete(connection, claims[0])
-            both.wait(30)
-            gone_past.wait(1)  # without the order's lock the second would not wait for the first
+            both.wait(120)
+            gone_past.wait(1)  # without the order's lock the second would not wait for us
         ended.append(finished.completion)
 
     def second() -> None:
-        both.wait(30)
+        both.wait(120)
         finished = database.transact(engines[1], lambda c: complete(c, claims[1]))
         gone_past.set()
         ended.append(finished.completion)
@@ -135,7 +141,7 @@ def complete(connection: object, claim: leases.Claim) -> Moved:
 
 @pytest.mark.databases("sqlite", "mariadb")
 def test_a_lost_workers_task_runs_again_soon_after_its_lease(world: World):
-    """``chaos.lost_worker`` measures it: the goal is two seconds; here the machine may be busy."""
+    """Never before, by the database's clock. ``chaos.lost_worker`` measures how soon: the goal is two seconds."""
     world.course()
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
     [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
@@ -143,10 +149,10 @@ def test_a_lost_workers_task_runs_again_soon_after_its_lease(world: World):
         reached()
         [horse] = horses(first)
         os.kill(horse, signal.SIGKILL)
-        killed = time.monotonic()
+        lease_until = world.shop.task_row(task).lease_until
         eventually(lambda: world.shop.task(task).attempt == 2, "the second attempt")
-        took = time.monotonic() - killed
         world.courses.release("/go/lesson.bin")
         eventually(world.settled, "the order's end")
     world.assert_well()
-    assert took < LEASE + 8
+    [recovered] = [event for event in world.shop.events(1) if event.event_type == "task_recovered"]
+    assert recovered.created_at >= lease_until

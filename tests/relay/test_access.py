@@ -128,7 +128,7 @@ class TestCommand:
             capture_output=True,
             text=True,
             env=os.environ | env,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

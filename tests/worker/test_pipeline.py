@@ -70,6 +70,7 @@ def test_each_failure_is_told_everywhere_with_its_type(world: World) -> None:
 
     with world.supervisor("--concurrency", "2"):
         eventually(world.settled, "the order's end")
+    world.listener.catch_up()
 
     order = world.shop.order("DH1")
     assert (order.order_status, order.failed_tasks) == ("failed", 3)
