@@ -299,7 +299,7 @@ class TestIdleAndSlowConnections:
             for seconds in (8.5, 2, 1):
                 await relay.pass_time(seconds)
                 ended.append(end.done())
-            await end
+            end.cancel()
             writer.close()
             return ended
 

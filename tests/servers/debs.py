@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.servers.aptsources import Mirror, find_mirror
 from tests.servers.availability import ENVIRONMENT, UnavailableError, outer_environment
 
-#: How long the tests wait for a download, in seconds; pytest ends a test after 120.
+#: How long the tests wait for a download, in seconds; pytest ends a test after 300.
 PATIENCE = 90.0
 
 #: Uses the machine's own configuration (proxies, credentials), but not its hooks, pins and folders.

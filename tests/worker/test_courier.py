@@ -50,7 +50,8 @@ def test_receiver_that_hangs_holds_up_no_download_and_no_mail(world: World) -> N
             eventually(lambda: len(world.post.letters) == 3, "the mails")
             eventually(lambda: sum(world.listener.completions().values()) == 3, "the messages")
             waiting = [row for row in world.shop.outbox() if row.kind == "webhook" and row.last_error is None]
-            assert waiting, "each of the three waits 10 s"
+            # Each waits 10 s for an answer. Where mails wait for webhooks, the last one waits for two of them.
+            assert len(waiting) >= 2
 
 
 def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) -> None:
