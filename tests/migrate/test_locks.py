@@ -183,7 +183,7 @@ def test_writers_pass_while_it_waits_for_a_forgotten_transaction(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # MariaDB's tries that do not wait hold up nobody, and go on for half of the time.
-    monkeypatch.setattr(locks, "_at_once", lambda *_: False)
+    monkeypatch.setattr(locks, "_run_without_waiting", lambda *_: False)
     STYLES["sequelize"].load(engine)
     insert = "INSERT INTO orders (order_code, user_email, total_amount, created_at, updated_at)"
     with ThreadPoolExecutor() as pool, engine.connect() as forgotten:
