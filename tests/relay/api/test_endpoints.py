@@ -12,7 +12,7 @@ import redis
 
 from orderctl import publications
 from orderctl.channels import task_progress
-from orderctl.states import Severity
+from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import SOON, Answer, RunningRelay, StartRelay
 from tests.shop import Shop
 
@@ -26,15 +26,6 @@ def relay(start_relay: StartRelay, migrated_url: str) -> RunningRelay:
     return start_relay(database_url=migrated_url)
 
 
-def fail(shop: Shop, task_id: int, fingerprint: str = "abc") -> None:
-    shop.execute(
-        "UPDATE download_tasks SET status='failed', error_log='no <b>space</b>', error_type='DISK_SPACE',"
-        " error_fingerprint=:f WHERE id=:id",
-        f=fingerprint,
-        id=task_id,
-    )
-
-
 class TestOrders:
     def test_an_order_with_its_tasks_and_their_live_progress(
         self, relay: RunningRelay, shop: Shop, store: redis.Redis
@@ -44,7 +35,7 @@ class TestOrders:
         shop.carry_out(first)
         claim = shop.claimed(second)
         shop.start(claim)
-        fail(shop, third)
+        shop.fail(third, ErrorType.DISK_SPACE, "no <b>space</b>")
         publications.publish(
             store, task_progress(second), {"percent": 42.5, "currentFile": "02.mp4", "speed": 1.5e6, "seq": 1}
         )
@@ -69,7 +60,7 @@ class TestOrders:
         live = [(task["currentProgress"], task["currentFile"], task["speed"]) for task in order["tasks"]]
         assert live == [(100, None, None), (42.5, "02.mp4", 1.5e6), (0, None, None)]
         assert [task["status"] for task in order["tasks"]] == ["completed", "downloading", "failed"]
-        assert [task["error_log"] for task in order["tasks"]] == [None, None, "no <b>space</b>"]
+        assert [task["error_log"] for task in order["tasks"]] == [None, None, "DISK_SPACE: no <b>space</b>"]
         assert {"id", "title", "course_url", "drive_link"} <= set(order["tasks"][0])
         assert answer.json["pagination"] == {
             "page": 1,
@@ -168,14 +159,14 @@ class TestStats:
     def test_numbers(self, relay: RunningRelay, shop: Shop):
         done, failed = shop.paid("DH1", 2)
         shop.carry_out(done)
-        fail(shop, failed)
+        shop.fail(failed, ErrorType.DISK_SPACE, "no <b>space</b>")
         shop.add("unpaid", 5)
 
         data = relay.ask(STATS).json["data"]
 
         assert data["orders"]["total"] == 1
-        assert data["orders"]["processing"] == 1
-        assert (data["orders"]["completed"], data["orders"]["failed"]) == (0, 0)
+        assert data["orders"]["processing"] == 0
+        assert (data["orders"]["completed"], data["orders"]["failed"]) == (0, 1)
         assert data["tasks"]["total"] == 2
         assert (data["tasks"]["completed"], data["tasks"]["failed"], data["tasks"]["pending"]) == (1, 1, 0)
         assert data["connections"] == 0
@@ -261,13 +252,13 @@ class TestErrors:
     def test_failures_by_fingerprint(self, relay: RunningRelay, shop: Shop):
         failed = [shop.paid(f"DH{number}")[0] for number in range(3)]
         for number, task in enumerate(failed):
-            fail(shop, task, "abc" if number else "xyz")
+            shop.fail(task, ErrorType.DISK_SPACE, "no <b>space</b>", fingerprint="abc" if number else "xyz")
 
         groups = relay.ask("/api/admin/errors").json["data"]
 
         assert [(group["fingerprint"], group["count"]) for group in groups] == [("abc", 2), ("xyz", 1)]
         assert groups[0]["error_type"] == "DISK_SPACE"
-        assert groups[0]["example"] == "no <b>space</b>"
+        assert groups[0]["example"] == "DISK_SPACE: no <b>space</b>"
         newest = shop.order("DH2")
         assert groups[0]["latest_task_id"] == failed[2]
         assert (groups[0]["latest_order_id"], groups[0]["latest_order_code"]) == (newest.id, "DH2")
@@ -355,68 +346,6 @@ class TestTroubles:
 
 def _post(relay: RunningRelay, path: str, **headers: str) -> Answer:
     return relay.ask(path, "POST", **{"X_Orderctl_Action": "1", **headers})
-
-
-class TestActions:
-    @pytest.fixture
-    def relay(self, start_relay: StartRelay, migrated_url: str) -> RunningRelay:
-        return start_relay("--allow-actions", database_url=migrated_url)
-
-    def test_retry_and_cancel_are_audited_and_heard(
-        self, relay: RunningRelay, shop: Shop, store: redis.Redis
-    ):
-        first, second = shop.paid("DH1", 2)
-        order = shop.order("DH1").id
-        fail(shop, first)
-        listener = store.pubsub()
-        listener.psubscribe("*:status")
-
-        retried = _post(relay, f"/api/admin/tasks/{first}/retry")
-        cancelled = _post(relay, f"/api/admin/tasks/{second}/cancel")
-
-        assert retried.json["data"] == {"id": first, "status": "pending", "attempt": 0}
-        assert cancelled.json["data"]["status"] == "cancelled"
-        assert shop.event(order, "task_retried").source == "orderctl_relay"
-        assert shop.event(order, "task_retried").actor == "local"
-        assert shop.event(order, "task_cancelled").actor == "local"
-        assert store.llen("rq:queue:downloads") == 1
-        statuses = []
-        while len(statuses) < 2:
-            message = listener.get_message(timeout=SOON)
-            if message["type"] == "pmessage" and message["channel"].startswith(b"task:"):
-                statuses.append(json.loads(message["data"])["newStatus"])
-        listener.close()
-        assert statuses == ["pending", "cancelled"]
-
-    @pytest.mark.databases("sqlite")
-    def test_what_cannot_be_is_told(self, relay: RunningRelay, shop: Shop):
-        [task] = shop.paid("DH1")
-        shop.carry_out(task)
-
-        assert _post(relay, f"/api/admin/tasks/{task}/retry").status == 409
-        assert _post(relay, "/api/admin/tasks/99/retry").status == 404
-        assert _post(relay, "/api/admin/tasks/99/destroy").status == 404
-        assert _post(relay, ORDERS).status == 404
-
-    @pytest.mark.databases("sqlite")
-    def test_a_form_of_a_strangers_page_cannot(self, relay: RunningRelay, shop: Shop):
-        [task] = shop.paid("DH1")
-
-        without_header = relay.ask(f"/api/admin/tasks/{task}/cancel", "POST")
-        stranger = _post(relay, f"/api/admin/tasks/{task}/cancel", Origin="https://evil.example")
-        renamed = _post(relay, f"/api/admin/tasks/{task}/cancel", Host="evil.example")
-
-        assert [without_header.status, stranger.status, renamed.status] == [403, 403, 421]
-        assert shop.task(task).status == "pending"
-
-    @pytest.mark.databases("sqlite")
-    def test_off_unless_allowed(self, start_relay: StartRelay, migrated_url: str, shop: Shop):
-        relay = start_relay(database_url=migrated_url)
-        [task] = shop.paid("DH1")
-
-        assert _post(relay, f"/api/admin/tasks/{task}/cancel").status == 405
-        assert relay.ask("/api/session").json["data"]["actions"] is False
-        assert shop.task(task).status == "pending"
 
 
 @pytest.mark.databases("sqlite")

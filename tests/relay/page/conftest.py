@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: Longest wait for an expected change of the page, in ms.
 SOON = 60_000
 DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
 #: Removes the page's timer of 15 s, which would hide that a live message was lost.
 NO_POLLING = "const every = setInterval; window.setInterval = (act, ms) => ms < 15_000 && every(act, ms);"
 
@@ -138,3 +139,11 @@ def wait_for_subscriptions(relay: RunningRelay, page: Page, subscriptions: int) 
             return
         page.wait_for_timeout(50)
     pytest.fail(f"{relay.metric('subscriptions')} subscriptions instead of {subscriptions}")
+
+
+def overflow(page: Page) -> int:
+    """Return by how many pixels the page or the panel is wider than the window."""
+    return page.evaluate(
+        "Math.max(...[document.documentElement, document.getElementById('panel')]"
+        ".map((one) => one.scrollWidth)) - innerWidth"
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from orderctl.relay.tokens import mint
 from orderctl.states import ErrorType
-from tests.relay.conftest import RunningRelay, StartRelay
+from tests.relay.conftest import SECRET, RunningRelay, StartRelay
 from tests.relay.page.conftest import Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.databases("sqlite")
-
-SECRET = "a secret of thirty-two characters"
 
 
 @pytest.fixture
