@@ -47,10 +47,18 @@ def test_buttons_are_shown_only_when_actions_are_allowed(
     expect(page.locator(".action")).to_have_count(0)
 
 
+#: Counts in ``window.hidden`` how often the task's error disappears.
+COUNT_HIDDEN = """error => {
+    window.hidden = 0;
+    new MutationObserver(() => { window.hidden += error.hidden; }).observe(error, { attributes: true });
+}"""
+
+
 def test_a_retry_is_confirmed_and_its_result_is_shown(
     visit: Visits, relay: RunningRelay, shop: Shop, failed: int
 ):
     page = opened(visit, relay, shop)
+    page.locator(".task-error").evaluate(COUNT_HIDDEN)
 
     page.get_by_role("button", name=f"Retry task {failed}").click()
     dialog = page.get_by_role("alertdialog")
@@ -64,6 +72,8 @@ def test_a_retry_is_confirmed_and_its_result_is_shown(
     expect(page.locator(".row .badge")).not_to_have_text("failed")
     assert shop.task(failed).status == "pending"
     expect(page.locator(".action-retry")).to_have_count(0)
+    expect(page.locator(".task-error")).to_be_visible()  # of the last attempt, as the database has it
+    assert page.evaluate("window.hidden") == 0
     expect(page.locator(".action-cancel")).to_have_count(1)
 
 
