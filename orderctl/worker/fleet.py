@@ -94,8 +94,8 @@ def is_paused(client: redis.Redis, queue: str) -> bool:
         return bool(client.exists(channels.paused(queue)))
 
 
-def stop(client: redis.Redis, name: str) -> None:
-    """Ask a supervisor to drain and end. Its keeper sees the request within about a second.
+def find(client: redis.Redis, name: str) -> None:
+    """Find a running supervisor.
 
     Raises:
         NotFound: When there is no running supervisor of that name.
@@ -103,6 +103,16 @@ def stop(client: redis.Redis, name: str) -> None:
     with broker.translating():
         if not client.exists(channels.supervisor(name)):
             raise NotFound(f"supervisor {name!r} not found", hint="orderctl worker list")
+
+
+def stop(client: redis.Redis, name: str) -> None:
+    """Ask a supervisor to drain and end. Its keeper sees the request within about a second.
+
+    Raises:
+        NotFound: When there is no running supervisor of that name.
+    """
+    find(client, name)
+    with broker.translating():
         client.set(channels.stop(name), 1, ex=60)
 
 

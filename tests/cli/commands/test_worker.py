@@ -73,11 +73,15 @@ def test_supervisors_are_listed_with_their_heartbeat(shop: Shop, redis_url: str,
 
 
 def test_a_dry_run_of_stopping_says_what_would_be_done(shop: Shop, redis_url: str, inside: Program):
+    client = broker.brisk(redis_url)
+    client.set(channels.supervisor("web1-7"), "{}")
+
     ended = inside("worker", "stop", "web1-7", "--dry-run")
+    unknown = inside("worker", "stop", "web1-8", "--dry-run")
 
     assert (ended.status, ended.err) == (0, "Would ask supervisor web1-7 to stop; nothing was changed.\n")
-    client = broker.brisk(redis_url)
-    assert not client.exists(channels.stop("web1-7"))
+    assert unknown.status == 3
+    assert not client.exists(channels.stop("web1-7"), channels.stop("web1-8"))
     client.close()
 
 
