@@ -168,7 +168,9 @@ class Relay(Section):
     host = Key(setting_types.name, "127.0.0.1", "address to listen on")
     port = Key(setting_types.whole(0, 65535), 3001, "port to listen on; 0: any free port")
     origins: Key[tuple[str, ...]] = Key(setting_types.listing, (), "web origins that may connect")
-    hosts: Key[tuple[str, ...]] = Key(setting_types.listing, (), "host names under which clients reach it")
+    hosts: Key[tuple[str, ...]] = Key(
+        setting_types.listing, (), "host names by which clients reach the relay"
+    )
     token_secret = Key(
         setting_types.token_secret, None, "secret that signs tokens, 32 characters or more", secret=True
     )

@@ -50,7 +50,7 @@ def cli() -> None:
 def up(app: App, lock_timeout: timedelta) -> None:
     """Bring the database to the newest revision.
 
-    What is missing of older revisions is added again. Without the right to create views or procedures, they
+    Missing parts of older revisions are added again. Without the right to create views or procedures, these
     are left out with a warning. Without an essential right, nothing is changed.
 
     Example:
@@ -75,7 +75,7 @@ def up(app: App, lock_timeout: timedelta) -> None:
 @options.output(REVISIONS)
 @pass_app
 def status(app: App) -> ExitStatus:
-    """Show which revisions are applied, and what is missing of them.
+    """Show which revisions are applied, and which of their parts are missing.
 
     It exits 1 when 'orderctl migrate up' has something to do.
 
@@ -100,7 +100,7 @@ def status(app: App) -> ExitStatus:
 @options.output(KNOWN)
 @pass_app
 def history(app: App) -> None:
-    """List the revisions that this version knows, without a database.
+    """List the revisions that this version knows; needs no database.
 
     Example:
         orderctl migrate history

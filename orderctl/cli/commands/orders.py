@@ -241,7 +241,7 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
 
 @cli.command()
 @click.option("--code", metavar="CODE", help="The order's code.")
-@click.option("--email", metavar="EMAIL", help="The customer's mail address.")
+@click.option("--email", metavar="EMAIL", help="The customer's e-mail address.")
 @click.option("--amount", type=Amount(), metavar="N", help="Total amount of the order.")
 @click.option(
     "--course", "courses", multiple=True, metavar="URL", help="URL of a course to download; can be repeated."
@@ -267,7 +267,7 @@ def add(
     """Add an order with its tasks.
 
     With --json, FILE contains one object or a list of objects with order_code, user_email, total_amount and
-    courses. A course is a URL, or an object with url and title. Either all orders are added or none.
+    courses. A course is a URL, or an object with url and title. Either all orders are added, or none.
 
     Example:
         orderctl orders add --code DH123456 --email customer@example.com --amount 300000 --course https://example.com/a.zip

@@ -34,9 +34,9 @@ FINDINGS: Final = (
 def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     """Repair what crashes and outages have left behind.
 
-    It frees the tasks of lost workers, wakes workers for due tasks that have no job in the queue, and sends
-    late messages. It is idempotent and safe to run from cron; every supervisor does the same each second. It
-    exits 0 when nothing is wrong afterwards.
+    It recovers the tasks of lost workers, wakes workers for due tasks that have no job in the queue, and
+    sends overdue messages. It is idempotent and safe to run from cron; every supervisor does the same each
+    second. It exits 0 when nothing is wrong afterwards.
 
     Example:
         orderctl reconcile --check

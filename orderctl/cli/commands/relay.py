@@ -44,7 +44,7 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
     help="A web origin that may connect; can be repeated.  [env: ORDERCTL_RELAY_ORIGINS]",
 )
 @options.setting(
-    "relay.hosts", "--hosts", help="Host names under which clients reach it, separated by commas."
+    "relay.hosts", "--hosts", help="Host names by which clients reach the relay, separated by commas."
 )
 @options.setting(
     "relay.max_connections", "--max-connections", help="Maximum number of connections.", metavar="N"
@@ -133,14 +133,14 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
 
 
 @cli.command()
-@options.setting("relay.host", "--host", help="Address at which it listens.")
-@options.setting("relay.port", "--port", help="Port on which it listens.")
+@options.setting("relay.host", "--host", help="Address of the relay.")
+@options.setting("relay.port", "--port", help="Port of the relay.")
 @click.option(
     "--timeout", type=options.SPAN, default="3s", show_default=True, help="How long to wait for the answer."
 )
 @pass_app
 def probe(app: App, *, timeout: timedelta) -> None:
-    """Ask the relay whether it is healthy; exit 69 when it is not, or does not answer.
+    """Ask the relay whether it is healthy; exit 69 when it is not or does not answer.
 
     Example:
         orderctl relay probe

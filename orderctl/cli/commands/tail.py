@@ -53,7 +53,7 @@ def cli() -> None:
     """Watch a task, an order or everything live.
 
     'tail task' and 'tail order' end when the task or the order ends. On a terminal they draw bars. Elsewhere
-    they write one line for each message, with -o jsonl one JSON document.
+    they write one line for each message, or one JSON document with -o jsonl.
 
     Example:
         orderctl tail task 456
@@ -100,7 +100,7 @@ def order(
     timeout: timedelta | None,
     stall_timeout: timedelta | None,
 ) -> ExitStatus:
-    """Watch an order, by code or id, and its tasks until it ends.
+    """Watch an order (id or code) and its tasks until it ends.
 
     Example:
         orderctl tail order DH123456

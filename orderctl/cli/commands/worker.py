@@ -63,7 +63,7 @@ def start(app: App, burst: bool) -> None:
     """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains it, the second ends it.
 
     While it drains, running downloads may finish. At --drain-timeout, or at the second signal, the supervisor
-    gives unfinished tasks back, and another worker takes them at once. After kill -9 nothing is lost either:
+    releases unfinished tasks, and another worker takes them at once. After kill -9 nothing is lost either:
     another worker takes the tasks when their leases have expired.
 
     Example:
@@ -98,7 +98,7 @@ def _check_ground(app: App) -> None:
 
 
 @cli.command("list")
-@click.option("--rejected", is_flag=True, help="List the jobs in the queue that were rejected, instead.")
+@click.option("--rejected", is_flag=True, help="List the rejected jobs of the queue instead.")
 @options.output(SUPERVISORS)
 @pass_app
 def list_(app: App, rejected: bool) -> None:
@@ -114,16 +114,16 @@ def list_(app: App, rejected: bool) -> None:
     if not rejected:
         app.require_database()
     with broker.translating():
-        aside = allowlist.rejected(app.redis)
+        jobs = allowlist.rejected(app.redis)
     if rejected:
-        app.render(aside, REJECTED)
+        app.render(jobs, REJECTED)
         return
     with app.reading() as connection:
         app.render(fleet.find_all(connection, app.redis))
     if fleet.is_paused(app.redis, app.settings.worker.queue):
         app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
-    if aside:
-        app.say(f"{counted(len(aside), 'job')} rejected.\nnext: orderctl worker list --rejected")
+    if jobs:
+        app.say(f"{counted(len(jobs), 'job')} rejected.\nnext: orderctl worker list --rejected")
 
 
 @cli.command()
