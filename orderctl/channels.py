@@ -17,7 +17,7 @@ from typing import Final
 
 #: Seconds for which the last message of a channel is kept.
 SNAPSHOT_TTL = 3600
-#: The list of jobs that workers have set aside, newest first, with a maximum length.
+#: The list of jobs that workers have rejected, newest first, with a maximum length.
 REJECTED_JOBS = "orderctl:rejected-jobs"
 #: Prefix of the keys that mark a message as sent.
 SENT_PREFIX = "orderctl:sent:"

@@ -1,4 +1,4 @@
-"""The embedded default: an SQLite file and a private Redis or Valkey server in the state folder.
+"""The embedded default: a SQLite file and a Redis or Valkey server in the state folder.
 
 The first process that needs the server starts it, and the server keeps running after that process ends. It
 inherits a lock: as long as the lock is held, the server is alive, and no second server can use the folder.

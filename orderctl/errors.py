@@ -21,7 +21,7 @@
     ├── TimedOut                   124  500  the time limit passed before what was waited for
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
-    ├── Stopping                     1  500  the worker has to stop; its task goes back to the queue
+    ├── Stopping                     1  500  the worker has to stop; its task is released
     ├── LeaseLost                    1  500  another worker may hold the task by now
     ├── InvalidMessage               1  500  a payload on a channel is not a message of that channel
     └── DownloadError                1  500  UNKNOWN

@@ -114,7 +114,7 @@ class EventType(StrEnum):
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
     JOB_REJECTED = (
         "job_rejected", Category.SECURITY,
-        "A job in the queue that names this task was set aside: {reason}", Severity.WARNING,
+        "A job in the queue that names this task was rejected: {reason}", Severity.WARNING,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The check of each RQ job before it runs: only ``orderctl.jobs.run_task(task_id)`` is allowed.
 
 Any program on a shared Redis can put jobs into the queue: ``os.system``, callbacks, pickles, half a hash.
-Each job is checked as bytes, before RQ unpacks it. A job that fails the check is set aside.
+Each job is checked as bytes, before RQ unpacks it. A job that fails the check is rejected.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _JOB_ID: Final = re.compile(r"task-([1-9][0-9]{0,18})-[0-9]{1,9}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A job that was set aside. ``at`` in ms since the epoch."""
+    """A job that was rejected. ``at`` in ms since the epoch."""
 
     job_id: str
     queue: str
@@ -87,7 +87,7 @@ def _call(data: bytes) -> list[Any] | None:
     return call if isinstance(call, list) and len(call) == 4 else None  # noqa: PLR2004
 
 
-def set_aside(client: redis.Redis, queue_key: str, job_id: str, reason: str) -> Rejected:
+def reject(client: redis.Redis, queue_key: str, job_id: str, reason: str) -> Rejected:
     """Delete a rejected job from Redis and keep a note of it.
 
     Args:

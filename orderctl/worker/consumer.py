@@ -45,9 +45,9 @@ class DownloadJob(Job):
 
 
 class GuardedQueue(Queue):
-    """A queue that returns only orderctl's jobs and sets all others aside."""
+    """A queue that returns only orderctl's jobs and rejects all others."""
 
-    #: Called with each job that was set aside.
+    #: Called with each rejected job.
     on_rejected: Any = staticmethod(lambda _rejected: None)
 
     @classmethod
@@ -141,7 +141,7 @@ class GuardedQueue(Queue):
             queue.intermediate_queue.remove(job_id)
             faultpoints.point("job.rejected")
             cls.on_rejected(
-                allowlist.set_aside(connection, queue.key, job_id, fault or "the job no longer exists")
+                allowlist.reject(connection, queue.key, job_id, fault or "the job no longer exists")
             )
             return None
         # Another program may have set these. No result is kept, and no timeout ends the job.
@@ -273,8 +273,8 @@ class DownloadWorker(Worker):
             self.kill_horse(signal.SIGTERM)
 
     def note_rejected(self, rejected: Rejected) -> None:
-        """Log a job that was set aside, and record it in the audit log if it names a task."""
-        _log.warning("job %r was set aside: %s", rejected.job_id, rejected.reason)
+        """Log a rejected job, and record it in the audit log if it names a task."""
+        _log.warning("job %r was rejected: %s", rejected.job_id, rejected.reason)
         if rejected.task_id is None:
             return
         engine = open_database(self.settings)
@@ -282,7 +282,7 @@ class DownloadWorker(Worker):
             database.transact(engine, lambda connection: _audit(connection, rejected))
         except OrderctlError as error:
             _log.warning(
-                "cannot record in the audit log that job %r was set aside: %s", rejected.job_id, error
+                "cannot record in the audit log that job %r was rejected: %s", rejected.job_id, error
             )
         finally:
             engine.dispose()

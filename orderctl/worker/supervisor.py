@@ -168,7 +168,7 @@ class Supervisor:
         """Go from draining to ending, and from ending to killing the children."""
         if self._stage is Stage.DRAINING:
             self._stage = Stage.ENDING
-            _log.info("ending: running downloads stop, their tasks go back to the queue")
+            _log.info("ending: stopping the running downloads and releasing their tasks")
             self._deadline = clock.elapsed() + _GRACE_SECONDS
             self._signal_all(signal.SIGTERM)
         else:

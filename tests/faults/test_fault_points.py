@@ -152,7 +152,7 @@ def test_a_worker_may_die(world: World, point: str):
 
 
 @pytest.mark.databases("sqlite")
-def test_a_worker_may_die_while_it_sets_a_job_aside(world: World):
+def test_a_worker_may_die_while_it_rejects_a_job(world: World):
     [task] = world.shop.paid("DH1", [world.course()])
     world.client.rpush("rq:queue:downloads", f"task-{task}-0")
     world.client.hset(f"rq:job:task-{task}-0", "data", b"\x80junk")

@@ -262,9 +262,9 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
     assert {task.status for task in world.shop.task_rows()} == {"completed"}
     assert len(world.shop.task_rows()) == 101
     assert not touched.exists()
-    aside = allowlist.rejected(world.client)
-    assert len(aside) == POISON
-    assert len({job.job_id for job in aside}) == POISON
+    jobs = allowlist.rejected(world.client)
+    assert len(jobs) == POISON
+    assert len({job.job_id for job in jobs}) == POISON
     audited = [event for event in world.shop.events(21) if event.event_type == "job_rejected"]
     assert audited
     assert {(event.event_category, event.severity, event.task_id) for event in audited} == {
