@@ -191,7 +191,7 @@ def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | 
         case Reconnecting():
             yield Remark(f"connection lost, trying again: {event.error}")
         case Subscribed(again=True):
-            yield Remark("connected again; messages may have been missed, the newest of each channel follows")
+            yield Remark("connected again; messages may have been missed; the newest of each channel follows")
         case _:
             pass
     patience.check()

@@ -152,7 +152,7 @@ def get(connection: Connection, order_id: int) -> Order:
     """
     found = select_orders(connection, orders.c.id == order_id)
     if not found:
-        raise OrderNotFound(f"no order with id {order_id}", hint="orderctl orders list")
+        raise OrderNotFound(f"order {order_id} not found", hint="orderctl orders list")
     return found[0]
 
 
@@ -224,7 +224,7 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
         if not database.is_duplicate(error):
             raise
         raise Conflict(
-            f"order {new.order_code} exists already",
+            f"order {new.order_code} already exists",
             hint=f"orderctl orders show {shlex.quote(new.order_code)}",
         ) from None
 
@@ -271,7 +271,7 @@ def lock(connection: Connection, order_id: int) -> OrderState:
     """
     row = connection.execute(_STATES.where(orders.c.id == order_id).with_for_update()).mappings().first()
     if row is None:
-        raise OrderNotFound(f"no order with id {order_id}", hint="orderctl orders list")
+        raise OrderNotFound(f"order {order_id} not found", hint="orderctl orders list")
     return OrderState(**row)
 
 

@@ -106,7 +106,7 @@ def _transaction(fields: Mapping[str, Any]) -> str | None:
     if name is None:
         return None
     if isinstance(fields[name], bool) or not isinstance(fields[name], int | str):
-        raise InvalidInput(f"the payment's {name} is not valid: a text or a whole number")
+        raise InvalidInput(f"the payment's {name} is neither a string nor a whole number")
     return str(fields[name])
 
 
@@ -120,7 +120,7 @@ def _stripped(text: str | None) -> str | None:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"the payment's {name} is missing or not a text")
+        raise InvalidInput(f"the payment's {name} is missing or not a string")
     return value.strip()
 
 

@@ -285,7 +285,7 @@ def _late(connection: Connection) -> list[Finding]:
             FindingKind.NOT_SENT,
             None,
             None,
-            f"message {row.dedup_key} is late: {row.last_error or 'it was not sent yet'}",
+            f"message {row.dedup_key} is late: {row.last_error or 'it has not been sent yet'}",
         )
         for row in rows
     ]

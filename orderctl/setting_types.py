@@ -19,14 +19,14 @@ _MIN_SECRET = 32
 def text(value: Any) -> str:
     """Return a text that is not empty."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"needs a text, not {value!r}")
+        raise ValueError(f"needs a string, not {value!r}")
     return value
 
 
 def name(value: Any) -> str:
     """Return a text without white space."""
     if not isinstance(value, str) or not value or value.split() != [value]:
-        raise ValueError(f"needs a text without spaces, not {value!r}")
+        raise ValueError(f"needs a string without spaces, not {value!r}")
     return value
 
 
@@ -90,7 +90,7 @@ def listing(value: Any) -> tuple[str, ...]:
     """Return the texts of a TOML list, or of one text with commas."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ValueError(f"needs texts separated by commas, not {value!r}")
+        raise ValueError(f"needs strings separated by commas, not {value!r}")
     return tuple(item.strip() for item in items if item.strip())
 
 

@@ -40,7 +40,7 @@ def test_tells_each_new_task_in_the_audit_log(shop: Shop) -> None:
 def test_a_code_is_taken_once(shop: Shop) -> None:
     shop.add("DH1")
 
-    with pytest.raises(Conflict, match="order DH1 exists already"):
+    with pytest.raises(Conflict, match="order DH1 already exists"):
         shop.add("DH1", courses=3)
 
     assert shop.order("DH1").total_tasks == 1

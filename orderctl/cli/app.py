@@ -318,7 +318,8 @@ class App:
         if not self.interactive:
             closed = "standard error" if _is_terminal(sys.stdin) else "standard input"
             raise InvalidInput(
-                f'cannot ask "{question}": {closed} is not a terminal', hint="--yes answers it"
+                f'cannot ask "{question}": {closed} is not a terminal',
+                hint="add --yes to confirm without a question",
             )
         if not click.confirm(sanitise.line(question), err=True):
             raise OrderctlError("not confirmed: nothing was changed")

@@ -30,7 +30,9 @@ def one_order(
     given = {"--code": code, "--email": email, "--amount": amount, "--course": courses or None}
     missing = [name for name, value in given.items() if value is None]
     if code is None or email is None or amount is None or missing:
-        raise InvalidInput(f"missing: {', '.join(missing)}", hint="give them, or --json FILE")
+        raise InvalidInput(
+            f"missing: {', '.join(missing)}", hint="add the options, or give --json FILE instead"
+        )
     return NewOrder(code, email, amount, [NewCourse(url) for url in courses])
 
 
@@ -58,7 +60,7 @@ def one_payment(
     from orderctl.payments import Payment
 
     if code is None or amount is None:
-        raise InvalidInput("missing: the order's code or --amount", hint="give both, or --json FILE")
+        raise InvalidInput("missing: the order's code or --amount", hint="give both, or --json FILE instead")
     return Payment(code, amount, bank, transaction)
 
 
@@ -109,17 +111,17 @@ def _course(item: Any) -> NewCourse:
     if isinstance(item, str):
         return NewCourse(item)
     if not isinstance(item, Mapping):
-        raise InvalidInput("a course is not a URL, and not an object with url and title")
+        raise InvalidInput("a course is neither a URL nor an object with url and title")
     title = item.get("title")
     if title is not None and not isinstance(title, str):
-        raise InvalidInput("the title of a course is not a text")
+        raise InvalidInput("the title of a course is not a string")
     return NewCourse(_field(item, "url"), title)
 
 
 def _field(item: Mapping[str, Any], name: str) -> str:
     value = item.get(name)
     if not isinstance(value, str):
-        raise InvalidInput(f"{name} is missing or not a text", hint=f"such as {_SHAPE}")
+        raise InvalidInput(f"{name} is missing or not a string", hint=f"such as {_SHAPE}")
     return value
 
 

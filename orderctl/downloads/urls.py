@@ -70,7 +70,7 @@ def parse(text: str) -> Url:
         parts = urlsplit(text.strip())
         scheme = parts.scheme.lower()
         if scheme not in _PORTS:
-            shown = f"not {quote(scheme)}:" if scheme else "and this one names no scheme"
+            shown = f"not {quote(scheme)}:" if scheme else "but this one has no scheme"
             raise UrlRefused(f"only http and https URLs can be downloaded, {shown}")
         port = _PORTS[scheme] if parts.port is None else parts.port
         if "\\" in parts.netloc:

@@ -30,13 +30,13 @@ def obstacles(table: Table, there: found.Table, *, on_sqlite: bool) -> Iterator[
     """Yield the reasons why orderctl cannot use an existing table."""
     if not on_sqlite and there.engine != "InnoDB":
         yield (
-            f"table {table.name} has the storage engine {there.engine}, orderctl needs InnoDB:"
+            f"table {table.name} has the storage engine {there.engine}, but orderctl needs InnoDB:"
             f" ALTER TABLE {table.name} ENGINE=InnoDB"
         )
     if there.primary_key != (key := tuple(table.primary_key.columns.keys())):
         yield (
             f"table {table.name} has the primary key ({', '.join(there.primary_key) or 'none'}),"
-            f" orderctl needs ({', '.join(key)})"
+            f" but orderctl needs ({', '.join(key)})"
         )
     for column in table.columns:
         old = there.columns.get(column.name)
@@ -52,13 +52,13 @@ def _column_obstacles(
     family = found.ReflectedColumn("", ddl.type_of(column, ddl.dialect_of("mysql"))).family
     if not on_sqlite and old.family != family:
         needed = _TYPES.get(family, family)
-        yield f"column {table}.{column.name} has the type {old.type}, orderctl needs {needed}"
+        yield f"column {table}.{column.name} has the type {old.type}, but orderctl needs {needed}"
     for check in there.checks:
         allowed = check.allows(column.name)
         missing = [value for value in values_of(column) if allowed is not None and value not in allowed]
         if missing:
             yield (
-                f"check constraint {check.name} of table {table} has to allow the values that orderctl writes into"
+                f"check constraint {check.name} of table {table} must allow the values that orderctl writes into"
                 f" {column.name}: {', '.join(missing)}"
             )
 
@@ -70,7 +70,7 @@ def cautions(table: Table, there: found.Table) -> Iterator[str]:
     if unknown and not table.info.get("shared"):
         yield (
             f"table {table.name} has columns that are NOT NULL without a default ({', '.join(unknown)}):"
-            " 'orderctl orders add' refuses, and only the shop's own system can add orders"
+            " 'orderctl orders add' cannot add orders, only the shop's own system can"
         )
     for key in there.foreign_keys:
         if table.info.get("shared") and key.on_delete == "CASCADE":

@@ -92,7 +92,7 @@ class Plan:
     def _table(self, wanted: Table) -> None:
         table = self._fitted(wanted)
         if table.name in self.catalogue.views:
-            self.obstacles.append(f"{table.name} is a view, orderctl needs a table of this name")
+            self.obstacles.append(f"{table.name} is a view, but orderctl needs a table of this name")
             return
         there = self.catalogue.tables.get(table.name)
         if there is None:

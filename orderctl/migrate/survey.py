@@ -74,7 +74,7 @@ class Survey:
         """
         if self.obstacles:
             raise Misconfigured(
-                f"cannot migrate, nothing was changed: {'; '.join(self.obstacles)}", hint=self.remedy
+                f"cannot migrate; nothing was changed: {'; '.join(self.obstacles)}", hint=self.remedy
             )
 
 

@@ -155,7 +155,7 @@ class RelayServer:
     def _take_leave(self) -> None:
         for connection in list(self._shared.connections):
             if connection.client is not None:
-                connection.hang_up(RESTART, "the relay restarts")
+                connection.hang_up(RESTART, "the relay is restarting")
 
     async def _close(self, server: Server) -> None:
         server.close(code=RESTART)

@@ -187,7 +187,7 @@ AUDIT = "id INT PRIMARY KEY, order_id INT, event_type VARCHAR(64), created_at DA
     [
         (
             [f"CREATE TABLE orders ({ORDERS}) ENGINE=MyISAM"],
-            "orders has the storage engine MyISAM, orderctl needs InnoDB: ALTER TABLE orders ENGINE=InnoDB",
+            "orders has the storage engine MyISAM, but orderctl needs InnoDB: ALTER TABLE orders ENGINE=InnoDB",
         ),
         ([f"CREATE TABLE o ({ORDERS})", "CREATE VIEW orders AS SELECT * FROM o"], "orders is a view"),
         (
@@ -198,11 +198,11 @@ AUDIT = "id INT PRIMARY KEY, order_id INT, event_type VARCHAR(64), created_at DA
             [
                 f"CREATE TABLE orders ({ORDERS.replace('id INT PRIMARY KEY AUTO_INCREMENT', 'id CHAR(36) PRIMARY KEY')})"
             ],
-            "column orders.id has the type char(36), orderctl needs a number",
+            "column orders.id has the type char(36), but orderctl needs a number",
         ),
         (
             [f"CREATE TABLE orders ({ORDERS.replace('PRIMARY KEY', 'UNIQUE')}, PRIMARY KEY (order_code))"],
-            "table orders has the primary key (order_code), orderctl needs (id)",
+            "table orders has the primary key (order_code), but orderctl needs (id)",
         ),
         (
             [f"CREATE TABLE orders ({ORDERS}, paid_at INT)"],
@@ -230,7 +230,7 @@ def test_tables_that_cannot_be_ours_are_refused(engine: Engine, statements: list
     with pytest.raises(Misconfigured) as caught:
         migrate.up(engine)
 
-    assert str(caught.value).startswith("cannot migrate, nothing was changed: ")
+    assert str(caught.value).startswith("cannot migrate; nothing was changed: ")
     assert reason in str(caught.value)
     assert definitions(engine) == before
     assert any(reason in obstacle for obstacle in migrate.status(engine).obstacles)

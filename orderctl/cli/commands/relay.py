@@ -120,7 +120,7 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
     secret = app.settings.relay.token_secret
     if secret is None:
         raise Misconfigured(
-            "setting relay.token_secret is not set, and it signs the tokens", hint=_SECRET_HINT
+            "setting relay.token_secret is not set; tokens are signed with it", hint=_SECRET_HINT
         )
     made = tokens.mint(
         secret,

@@ -174,8 +174,8 @@ function listNote() {
   if (query.search) {
     const loaded = text.plural(searched, "order");
     return (
-      `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is found in all ` +
-      `paid orders, a part of one only in the ${loaded} loaded here.`
+      `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is searched for in ` +
+      `all paid orders; a part of one only in the ${loaded} loaded here.`
     );
   }
   if (ids.length) return found;

@@ -96,7 +96,7 @@ class TestTasks:
     def test_an_order_that_does_not_exist(self, visit: Visits, relay: RunningRelay):
         page = visit(relay, "#/orders/999")
 
-        expect(page.locator("#panel")).to_contain_text("cannot be shown: no order with id 999")
+        expect(page.locator("#panel")).to_contain_text("cannot be shown: order 999 not found")
         page.get_by_role("button", name="Back to the list").click()
         expect(page.locator("#panel")).to_be_hidden()
 
