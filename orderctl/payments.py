@@ -230,7 +230,11 @@ def _record_mismatch(
         EventType.PAYMENT_MISMATCH,
         order.id,
         origin,
-        words={"amount": payment.amount, "order_code": order.order_code, "expected": expected},
+        words={
+            "amount": payment.amount,
+            "order_code": order.order_code,
+            "expected": f"{expected.normalize():f}",
+        },
         details=payment.details() | {"expected": float(expected)},
         # The bank repeats the report; one event is enough.
         dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",

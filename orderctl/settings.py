@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 SYSTEM_FILE = Path("/etc/orderctl/config.toml")
 MASK = "********"
+#: A command that lists every setting, and works while a setting is wrong.
+_LIST = "orderctl config init --stdout"
 
 
 class Key(Generic[T]):
@@ -365,7 +367,7 @@ def _read(key: str, read: Callable[[Any], Any], value: object, origin: str) -> A
     try:
         return None if value is None else read(value)
     except ValueError as error:
-        raise Misconfigured(f"setting {key} ({origin}): {error}", hint="orderctl config show") from None
+        raise Misconfigured(f"setting {key} ({origin}): {error}", hint=_LIST) from None
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
@@ -376,7 +378,8 @@ def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
             raise Misconfigured(f"configuration file {path} not found", hint="orderctl config init") from None
         return {}
     except (OSError, ValueError) as error:
-        raise Misconfigured(f"cannot read {path}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise Misconfigured(f"cannot read {path}: {reason}") from None
     origin = f"file {path}"
     flat: dict[str, tuple[Any, str]] = {}
     for name, value in document.items():
@@ -394,9 +397,7 @@ def _refuse_unknown(flat: Mapping[str, tuple[Any, str]]) -> None:
     allowed = _known()
     for key, (_, origin) in flat.items():
         if key not in allowed:
-            raise Misconfigured(
-                f"setting {key} ({origin}): no setting has this name", hint="orderctl config show"
-            )
+            raise Misconfigured(f"setting {key} ({origin}): no setting has this name", hint=_LIST)
 
 
 def _known() -> set[str]:
@@ -429,7 +430,8 @@ def _read_secret(key: str, path: str, origin: str) -> tuple[str, str]:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n"), f"{origin}, file {path}"
     except (OSError, ValueError) as error:
-        raise Misconfigured(f"setting {key} ({origin}): cannot read {path}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise Misconfigured(f"setting {key} ({origin}): cannot read {path}: {reason}") from None
 
 
 def _shown(value: object, item: Key[Any]) -> str:

@@ -139,7 +139,9 @@ def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
     form = reader.app.format
     events = _noting(reader, itertools.chain(history, reader.coming()))
     if form in {Format.JSON, Format.MARKDOWN}:
-        raise InvalidInput(f"--follow does not end, and -o {form} prints only at the end", hint="-o jsonl")
+        raise InvalidInput(
+            f"--follow does not end, and -o {form} prints only at the end", hint="use -o jsonl"
+        )
     if form in {Format.TABLE, Format.WIDE}:
         for event in events:
             reader.app.write(_line(reader.app, event))

@@ -165,6 +165,12 @@ class Span(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
+class WholeNumber(click.IntRange):
+    """A whole number in a range, with a name that messages can use."""
+
+    name = "whole number"
+
+
 class Words(click.ParamType[tuple[str, ...]]):
     """One or more words of a fixed set, separated by commas."""
 
@@ -347,7 +353,7 @@ selection: Decorator[Any] = _gathered(
         metavar="HEX",
         help="Tasks that failed with this error; 'tasks list --group-by error' lists fingerprints.",
     ),
-    click.Option(["--max"], type=click.IntRange(1), metavar="N", help="At most N tasks, the newest ones."),
+    click.Option(["--max"], type=WholeNumber(1), metavar="N", help="At most N tasks, the newest ones."),
 )
 
 consent: Decorator[Any] = _gathered(
@@ -363,7 +369,7 @@ paging: Decorator[Any] = _gathered(
     Paging,
     click.Option(
         ["-L", "--limit"],
-        type=click.IntRange(1, MOST_ROWS),
+        type=WholeNumber(1, MOST_ROWS),
         default=DEFAULT_LIMIT,
         show_default=True,
         metavar="N",

@@ -55,7 +55,9 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("order")
-@click.option("--task", "task_id", type=click.IntRange(1), metavar="ID", help="Only events of this task.")
+@click.option(
+    "--task", "task_id", type=options.WholeNumber(1), metavar="ID", help="Only events of this task."
+)
 @click.option("--severity", type=options.SEVERITY, help="Only events of this severity or higher.")
 @click.option(
     "--category",
@@ -70,7 +72,9 @@ def cli() -> None:
     metavar="RE",
     help="Only events whose message or type matches this regular expression.",
 )
-@click.option("-n", "--lines", type=click.IntRange(1), metavar="N", help="At most N events, the newest ones.")
+@click.option(
+    "-n", "--lines", type=options.WholeNumber(1), metavar="N", help="At most N events, the newest ones."
+)
 @click.option("-f", "--follow", is_flag=True, help="Also show new events as they are written, until Ctrl-C.")
 @click.option("-r", "--reverse", is_flag=True, help="Show the newest events first.")
 @click.option(
@@ -129,7 +133,7 @@ def show(
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(1, options.MOST_ROWS),
+    type=options.WholeNumber(1, options.MOST_ROWS),
     default=50,
     show_default=True,
     metavar="N",

@@ -163,8 +163,9 @@ def _ask_health(host: str, port: int, timeout: float) -> dict[str, Any]:
         connection.request("GET", "/healthz", headers={"Host": "localhost"})
         health = json.loads(connection.getresponse().read(10_000))
     except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or error
         raise Unavailable(
-            f"the relay does not answer on {host} port {port}: {error}", hint="orderctl relay start"
+            f"the relay does not answer on {host} port {port}: {reason}", hint="orderctl relay start"
         ) from None
     finally:
         connection.close()

@@ -62,7 +62,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("task_id", metavar="ID", type=click.IntRange(min=1))
+@click.argument("task_id", metavar="ID", type=options.WholeNumber(min=1))
 @click.option("--exit-status", is_flag=True, help="Exit 1 when the task failed or was cancelled.")
 @_patient
 @options.output(LINES)

@@ -114,7 +114,7 @@ def list_(
 
 
 @cli.command()
-@click.argument("task_id", metavar="ID", type=click.IntRange(1))
+@click.argument("task_id", metavar="ID", type=options.WholeNumber(1))
 @options.output(DETAIL)
 @pass_app
 def show(app: App, task_id: int) -> None:
@@ -139,7 +139,7 @@ def show(app: App, task_id: int) -> None:
 
 
 @cli.command()
-@click.argument("task_ids", metavar="[ID]...", type=click.IntRange(1), nargs=-1)
+@click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
 @options.consent
 @options.output(RESULTS)
@@ -166,7 +166,7 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
 
 
 @cli.command()
-@click.argument("task_ids", metavar="[ID]...", type=click.IntRange(1), nargs=-1)
+@click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
 @options.consent
 @options.output(RESULTS)
