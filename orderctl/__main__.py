@@ -1,4 +1,4 @@
-"""``python -m orderctl``."""
+"""Run orderctl by ``python -m orderctl``."""
 
 from orderctl.cli.main import main
 

@@ -119,7 +119,7 @@ def record(connection: Connection, event: NewEvent) -> bool:
     try:
         shop_tables.execute(connection, order_audit_logs.insert(), _values(event))
     except IntegrityError as error:
-        # SQLite, MySQL and MariaDB roll back only the statement: the transaction goes on.
+        # SQLite, MySQL and MariaDB roll back only the statement: the transaction continues.
         if event.dedup_key is None or not database.is_duplicate(error):
             raise
         return False

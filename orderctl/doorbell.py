@@ -1,4 +1,4 @@
-"""The doorbell: RQ jobs that wake a worker. Which tasks are to be done is known to the database alone."""
+"""The doorbell: RQ jobs that wake a worker. Only the database knows which tasks are to be done."""
 
 from __future__ import annotations
 

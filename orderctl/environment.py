@@ -27,7 +27,7 @@ def variable(key: str) -> str:
 
 
 def clean() -> dict[str, str]:
-    """Return an environment in which a process finds no settings of this machine, also not in a file."""
+    """Return an environment in which a process finds no settings of this machine, not even in a file."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, ALONE: "1"}
 

@@ -8,7 +8,7 @@
     │   ├── OrderNotFound
     │   └── TaskNotFound
     ├── Conflict                     4  409  the present state does not allow it
-    ├── SubjectFailed                1  500  the order or task that was watched has failed, or part of a bulk
+    ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
     ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
     │   │   └── DatabaseBusy                 it answers, but another transaction holds the rows
@@ -18,7 +18,7 @@
     ├── LockHeld                    75  500  another process holds the lock; try again later
     ├── Misconfigured               78  500  a setting is wrong
     │   └── NotMigrated                      the database lacks orderctl's tables or columns
-    ├── TimedOut                   124  500  the time limit passed before what was waited for
+    ├── TimedOut                   124  500  the time limit passed first
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
     ├── Stopping                     1  500  the worker has to stop; its task is released
@@ -67,7 +67,7 @@ class ExitStatus(IntEnum):
     """The exit codes of the command line; those of sysexits.h and timeout(1) where they have one."""
 
     DONE = 0  #: Done, or there was nothing to do.
-    FAILED = 1  #: The order or task failed, part of a bulk did, or a check found something.
+    FAILED = 1  #: The order or task failed, part of a bulk change did, or a check found something.
     USAGE = 2  #: The command line or its input is wrong.
     NOT_FOUND = 3  #: No such order, task or worker.
     CONFLICT = 4  #: The present state does not allow it.
@@ -129,7 +129,7 @@ class Conflict(OrderctlError):
 
 
 class SubjectFailed(OrderctlError):
-    """The order, the task or part of a bulk failed."""
+    """The order or task failed, or part of a bulk change did."""
 
 
 class Unavailable(OrderctlError):

@@ -215,7 +215,7 @@ def decode(channel: Channel, payload: bytes) -> Data:
 
 
 def validate(channel: Channel, payload: bytes) -> tuple[Data, bytes]:
-    """As :func:`decode`, but also return the JSON of the ``data`` object, to pass it on.
+    """Validate like :func:`decode`, and also return the JSON of the ``data`` object, to pass it on.
 
     If the payload is the data object itself, its own bytes are returned.
     """

@@ -146,7 +146,7 @@ class ProgressEmitter:
                 None if self._attempt is None else stamp,
             )
             siblings = self._siblings.find(int(order_id))
-        except Exception as error:  # noqa: BLE001 - whatever the shop's worker passes, its download goes on
+        except Exception as error:  # noqa: BLE001 - whatever the shop's worker passes, its download continues
             return self._count(error)
         return self._send(lambda client: _publish(client, progress, int(order_id), siblings))
 

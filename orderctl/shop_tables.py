@@ -82,7 +82,7 @@ def execute(
     try:
         return connection.execute(statement.values(values))
     except DBAPIError as error:
-        # The server rolls back only the statement: the transaction goes on.
+        # The server rolls back only the statement: the transaction continues.
         if not database.is_unstorable(error):
             raise
     return connection.execute(statement.values(_fit(connection, str(statement.table), values)))

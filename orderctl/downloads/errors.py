@@ -110,7 +110,7 @@ class NotPermitted(DownloadError):
 
 
 class LinkRefused(NotPermitted):
-    """Where a file or folder belongs there is a link, a device or another kind of file."""
+    """A link, a device or another kind of file is in the place of a file or folder."""
 
 
 def type_of_status(status: int) -> ErrorType:

@@ -70,7 +70,7 @@ class _Taken:
         return chosen
 
     def _enter(self, prefix: str, folder: str) -> str:
-        """Return the prefix of a folder's files. All of them get the same, also if the folder was renamed."""
+        """Return the prefix of a folder's files. All of them get the same prefix, even if the folder was renamed."""
         wanted = _key(prefix + folder)
         if wanted not in self._renamed:
             self._renamed[wanted] = prefix + self._first_free(prefix, folder, (self._files,))

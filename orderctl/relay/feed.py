@@ -227,7 +227,7 @@ class Feed:
             raise RedisUnavailable from None
 
     async def run(self) -> None:
-        """Keep a connection to Redis, for ever.
+        """Keep a connection to Redis until cancelled.
 
         Raises:
             Misconfigured: When Redis refuses the first connection: the password is wrong, the server is a

@@ -268,7 +268,7 @@ class DownloadWorker(Worker):
         super().main_work_horse(job, queue)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Ask the work-horse to release its task; the worker goes on waiting for its end."""
+        """Ask the work-horse to release its task; the worker keeps waiting for its end."""
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)
 

@@ -77,7 +77,7 @@ def announce(client: redis.Redis, settings: Settings, name: str, *, started: int
 
 
 def pause(client: redis.Redis, queue: str) -> None:
-    """Stop the workers of a queue from taking new tasks; running tasks go on."""
+    """Stop the workers of a queue from taking new tasks; running tasks continue."""
     with broker.translating():
         client.set(channels.paused(queue), 1)
 

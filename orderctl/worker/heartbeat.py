@@ -27,7 +27,7 @@ class StopRequest:
 
 
 class Heartbeat:
-    """Extends the lease from a thread of its own; ``check`` ends the attempt when it may not go on.
+    """Extends the lease from a thread of its own; ``check`` ends the attempt when it may not continue.
 
     Args:
         beat: Extends the lease in the database; raises LeaseLost when another worker has the task.
@@ -61,7 +61,7 @@ class Heartbeat:
         return self._lost
 
     def check(self) -> None:
-        """Return when the attempt may go on; raise an error when it must end.
+        """Return when the attempt may continue; raise an error when it must end.
 
         If the last heartbeat is older than the lease (the process was stopped, the database was away), it
         first asks the database, until that answers: another worker may have the task by now.

@@ -40,7 +40,7 @@ _OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class Undeliverable(OSError):
-    """The mail address does not exist."""
+    """The e-mail address does not exist."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from orderctl.errors import ExitStatus
 #: The meaning of each exit code.
 EXIT_CODES: Final[dict[ExitStatus, str]] = {
     ExitStatus.DONE: "The command succeeded, or there was nothing to do.",
-    ExitStatus.FAILED: "The order or task failed, a part of a bulk change failed, or a check found something.",
+    ExitStatus.FAILED: "The order or task failed, part of a bulk change did, or a check found something.",
     ExitStatus.USAGE: "The command line or its input is not valid.",
     ExitStatus.NOT_FOUND: "The order, task or worker was not found.",
     ExitStatus.CONFLICT: "The current state does not allow the change.",

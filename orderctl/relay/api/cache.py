@@ -31,7 +31,7 @@ class Cache(Generic[T]):
         """Return the value, computed at most ``age`` seconds ago.
 
         Args:
-            patience: Longest wait, in seconds. The computation goes on afterwards, for the next caller.
+            patience: Longest wait, in seconds. The computation continues afterwards, for the next caller.
 
         Raises:
             Late: When the wait is over.
