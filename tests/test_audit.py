@@ -78,7 +78,7 @@ def test_events_without_key_may_repeat(shop: Shop) -> None:
     assert [shop.transact(lambda c: audit.record(c, _sent(order_id))) for _ in range(2)] == [True, True]
 
 
-def test_texts_that_no_database_takes_are_mended(shop: Shop) -> None:
+def test_texts_that_no_database_accepts_are_cleaned(shop: Shop) -> None:
     order_id = shop.add("DH1")
 
     new = NewEvent(

@@ -74,7 +74,7 @@ def test_a_command_is_not_sent_again_when_the_server_hangs(make, own_redis):
 
 
 @pytest.mark.parametrize("make", [broker.brisk, broker.hasty])
-def test_nobody_listens(make):
+def test_no_client_listens(make):
     with pytest.raises(RedisUnavailable, match="refused"):
         broker.ping(make(NOBODY))
 
@@ -147,7 +147,7 @@ def test_the_right_password_is_used(make, own_redis):
     broker.ping(unhurried(make(password(own_redis())("open%20sesame"))))
 
 
-def test_a_password_that_nobody_asked_for_is_a_wrong_setting(redis_server):
+def test_a_password_that_the_server_does_not_want_is_a_wrong_setting(redis_server):
     with pytest.raises(Misconfigured):
         broker.ping(broker.brisk(f"redis://:secret@127.0.0.1:{redis_server.port}/0"))
 

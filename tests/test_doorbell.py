@@ -48,7 +48,7 @@ def test_another_attempt_is_another_ring(client: redis.Redis) -> None:
     assert doorbell.ring(client, QUEUE, [(1, 1)]) == [1]
 
 
-def test_rings_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> None:
+def test_sends_a_doorbell_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
     client.lpop("rq:queue:downloads")
     _hold_patience(client)
@@ -60,7 +60,7 @@ def test_rings_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> N
     assert _queued(client) == ["task-1-0"]
 
 
-def test_somebody_who_rings_at_the_same_moment_is_no_error(
+def test_another_process_that_rings_at_the_same_moment_is_not_an_error(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
@@ -96,7 +96,7 @@ def test_job_that_another_worker_finishes_meanwhile_is_not_set_aside(
     assert allowlist.rejected(client) == []
 
 
-def test_tells_who_is_not_rung_for(client: redis.Redis) -> None:
+def test_finds_the_tasks_without_a_job(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
 
     assert doorbell.without_job(client, QUEUE, [(1, 0), (1, 1), (2, 0)]) == {1, 2}

@@ -156,7 +156,7 @@ def test_it_outlives_its_starter(state_dir):
     assert embedded.status(state_dir).answers
 
 
-def test_a_starter_that_was_killed_is_in_nobodys_way(state_dir):
+def test_a_starter_that_was_killed_does_no_harm(state_dir):
     for pause in (0.15, 0.2, 0.25, 0.3):
         starter = ensure_elsewhere(state_dir)
         time.sleep(pause)  # at any moment of its start
@@ -293,7 +293,7 @@ def test_a_process_with_another_runtime_folder_finds_it(deep_dir, home):
 
 
 @pytest.mark.parametrize("trap", ["open", "link"])
-def test_a_folder_that_others_can_write_is_no_place_for_the_socket(deep_dir, home, trap):
+def test_a_folder_that_others_can_write_is_not_used_for_the_socket(deep_dir, home, trap):
     embedded.ensure(deep_dir)
     place = embedded.status(deep_dir).socket.parent
     embedded.stop(deep_dir)

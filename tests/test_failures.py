@@ -225,7 +225,7 @@ def test_failure_that_is_written_again_after_a_lost_answer_changes_nothing(shop:
     assert (shop.log_size(), shop.outbox()) == (size, outgoing)
 
 
-def test_whoever_lost_the_lease_reports_no_failure(shop: Shop) -> None:
+def test_a_worker_that_lost_the_lease_reports_no_failure(shop: Shop) -> None:
     claim = _claimed(shop)
     shop.execute("UPDATE download_tasks SET lease_token = 'another'")
     before = shop.log_size()
@@ -257,7 +257,7 @@ def test_foreign_worker_reports_a_failure(shop: Shop) -> None:
         shop.transact(lambda c: failures.report(c, 2, LASTING))
 
 
-def test_failure_for_good_is_told_by_webhook(shop: Shop) -> None:
+def test_permanent_failure_is_sent_by_webhook(shop: Shop) -> None:
     claim = _claimed(shop)
 
     _fail(shop, claim, LASTING)
@@ -317,7 +317,7 @@ def test_an_hour_later_an_alert_leaves_at_once(shop: Shop) -> None:
     assert all(row.due_at <= shop.now() for row in _alerts(shop))
 
 
-def test_a_foreign_task_that_fails_again_is_told_again(shop: Shop) -> None:
+def test_a_foreign_task_that_fails_again_is_reported_again(shop: Shop) -> None:
     shop.execute(
         "INSERT INTO orders (order_code, user_email, payment_status) VALUES ('DH1', 'a@b.c', 'paid')"
     )

@@ -40,7 +40,7 @@ def test_one_of_many_workers_gets_the_task(shop: Shop) -> None:
     assert [shop.task(task_id).attempt for task_id in task_ids] == [1] * 4
 
 
-def test_claimed_task_is_nobody_elses(shop: Shop) -> None:
+def test_claimed_task_cannot_be_claimed_again(shop: Shop) -> None:
     [task_id] = shop.paid()
     shop.claimed(task_id)
 
@@ -124,7 +124,7 @@ def test_two_beats_at_the_same_moment_are_no_loss(shop: Shop) -> None:
     shop.transact(twice)
 
 
-def test_whoever_lost_the_lease_writes_nothing(shop: Shop) -> None:
+def test_a_worker_that_lost_the_lease_writes_nothing(shop: Shop) -> None:
     [task_id] = shop.paid()
     late = shop.claimed(task_id)
     _set(shop, lease_token=None, lease_until=None)
@@ -182,7 +182,7 @@ def test_a_task_goes_its_way(shop: Shop) -> None:
 
 
 @pytest.mark.databases("sqlite")
-def test_times_of_the_shop_that_nobody_can_read_keep_no_task_from_its_way(shop: Shop) -> None:
+def test_unreadable_times_of_the_shop_stop_no_task(shop: Shop) -> None:
     [task_id] = shop.paid()
     # The format in which Sequelize writes a time to SQLite.
     shop.execute("UPDATE orders SET created_at = '2023-01-01 12:00:00.000 +00:00'")

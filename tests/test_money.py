@@ -23,7 +23,7 @@ def test_an_amount_is_read_exactly(written, meant):
 
 
 @pytest.mark.parametrize("written", ["", "x", "1,5", "12 000"])
-def test_a_text_that_is_no_number_is_refused(written):
+def test_a_text_that_is_not_a_number_is_refused(written):
     with pytest.raises(ValueError, match="is not a number"):
         money.parse(written)
 

@@ -26,7 +26,7 @@ def test_adds_an_order_with_its_tasks(shop: Shop) -> None:
         assert (task.attempt, task.max_attempts, task.lease_until) == (0, 3, None)
 
 
-def test_tells_each_new_task_in_the_audit_log(shop: Shop) -> None:
+def test_records_each_new_task_in_the_audit_log(shop: Shop) -> None:
     order_id = shop.add("DH1", courses=2)
 
     events = shop.events(order_id)
@@ -148,7 +148,7 @@ def test_an_order_ends_once(shop: Shop) -> None:
     assert [row.kind for row in shop.outbox()] == ["completion", "summary", "webhook"]
 
 
-def test_an_order_whose_status_somebody_reset_ends_without_a_second_event(shop: Shop) -> None:
+def test_an_order_whose_status_was_reset_ends_without_a_second_event(shop: Shop) -> None:
     [task_id] = shop.paid("DH1")
     shop.carry_out(task_id)
     order_id = shop.order().id

@@ -43,7 +43,7 @@ def test_entry_goes_with_its_transaction(shop: Shop) -> None:
     assert shop.outbox() == []
 
 
-def test_taken_entry_is_nobody_elses(shop: Shop) -> None:
+def test_taken_entry_cannot_be_taken_again(shop: Shop) -> None:
     _put(shop, "k")
 
     [entry] = _take(shop)
@@ -114,7 +114,7 @@ def test_postponed_entry_comes_again_when_it_is_due(shop: Shop) -> None:
     assert [again.attempts for again in _take(shop)] == [2]
 
 
-def test_end_of_an_order_is_told_once_by_each_way(shop: Shop) -> None:
+def test_end_of_an_order_is_sent_once_by_each_way(shop: Shop) -> None:
     completion = Completion(7, 3, 2, 1, 1_700_000_000_000)
 
     for _ in range(2):

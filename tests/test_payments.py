@@ -107,7 +107,7 @@ def test_blanks_around_a_transaction_do_not_matter(shop: Shop) -> None:
     assert shop.pay(" DH1 ", "300000", transaction=" T1 ").outcome is Outcome.REPEATED
 
 
-def test_wrong_amount_pays_nothing_and_is_told_once(shop: Shop) -> None:
+def test_wrong_amount_pays_nothing_and_is_recorded_once(shop: Shop) -> None:
     order_id = shop.add("DH1", amount="300000")
 
     for _ in range(2):

@@ -223,7 +223,7 @@ def test_a_percent_is_cut_to_size(emitters, redis_url, client, given, sent):
 
 
 @pytest.mark.parametrize("percent", [math.nan, math.inf, -math.inf, None, "half", [], object()])
-def test_what_is_no_percent_is_counted_and_not_sent(emitters, redis_url, client, percent):
+def test_what_is_not_a_percent_is_counted_and_not_sent(emitters, redis_url, client, percent):
     emitter = emitters(redis_url)
 
     assert not emitter.emit_progress(1, 9, percent, "a", None)
@@ -233,7 +233,7 @@ def test_what_is_no_percent_is_counted_and_not_sent(emitters, redis_url, client,
 
 
 @pytest.mark.parametrize("task_id", [None, "first", [], math.nan])
-def test_what_is_no_task_is_counted_and_not_sent(emitters, redis_url, task_id):
+def test_what_is_not_a_task_is_counted_and_not_sent(emitters, redis_url, task_id):
     emitter = emitters(redis_url)
 
     assert not emitter.emit_progress(task_id, 9, 5, "a", None)
@@ -278,7 +278,7 @@ def test_a_move_is_said_at_once(emitters, redis_url, client):
         assert found.get("error") == ("disk full" if new == "failed" else None)
 
 
-def test_what_a_transaction_left_to_tell_is_told(emitters, redis_url, client):
+def test_what_a_transaction_left_to_publish_is_published(emitters, redis_url, client):
     emitters(redis_url).announce([Completion(9, 3, 2, 1, 5)])
 
     assert last(client, order_complete(9))["completedTasks"] == 2
@@ -373,7 +373,7 @@ def test_only_the_first_error_is_a_warning(emitters, caplog):
     ]
 
 
-def test_a_database_that_hangs_holds_up_nobody(emitters, redis_url, client, monkeypatch):
+def test_a_database_that_hangs_delays_no_download(emitters, redis_url, client, monkeypatch):
     monkeypatch.setattr(progress, "_FIRST_WAIT_SECONDS", 0.01)
     asked, answer = threading.Event(), threading.Event()
 

@@ -134,7 +134,7 @@ def test_a_strange_snapshot_of_a_sibling_counts_as_nothing(client, kept, percent
     assert order_percent(client) == percent
 
 
-def test_a_key_of_another_type_is_in_nobodys_way(client):
+def test_a_key_of_another_type_does_no_harm(client):
     client.lpush("task:2:progress", "x")
     client.lpush("task:1:progress", "x")
 

@@ -52,7 +52,7 @@ def test_takes_a_lost_workers_task_back_once(world: World):
     assert world.shop.task(task).status == "pending"
 
 
-def test_two_that_find_the_same_loss_mend_it_once(world: World):
+def test_two_that_find_the_same_loss_repair_it_once(world: World):
     [task] = lose(world, "DH1")
     both_have_seen_it = threading.Barrier(2)
     engines = [database.connect(world.database_url) for _ in range(2)]
@@ -82,7 +82,7 @@ def test_two_that_find_the_same_loss_mend_it_once(world: World):
 
 
 @pytest.mark.databases("mariadb", "mysql")
-def test_an_order_that_somebody_holds_does_not_hold_up_the_others(world: World):
+def test_a_locked_order_does_not_delay_the_others(world: World):
     held, free = lose(world, "DH1", "DH2")
     impatient = database.connect(world.database_url, lock_wait_seconds=1)
     with world.engine.begin() as connection:
@@ -104,7 +104,7 @@ def test_a_keeper_takes_tasks_back_while_redis_is_away(world: World):
 
 
 @pytest.mark.databases("sqlite")
-def test_a_doorbell_that_redis_has_forgotten_rings_again(world: World):
+def test_a_doorbell_that_redis_has_lost_is_sent_again(world: World):
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.client.flushall()
@@ -153,7 +153,7 @@ def test_an_order_that_was_never_marked_as_ended_is_ended_by_fix(world: World):
 
 
 @pytest.mark.databases("sqlite")
-def test_check_tells_what_is_wrong_and_changes_nothing(world: World):
+def test_check_reports_what_is_wrong_and_changes_nothing(world: World):
     lost, _ = *lose(world, "DH1"), world.shop.paid("DH2", [world.course()])
     before = everything(world), sorted(world.client.keys())
     done = orderctl(world, "reconcile", "--check", "-o", "json")
@@ -167,7 +167,7 @@ def test_check_tells_what_is_wrong_and_changes_nothing(world: World):
 
 
 @pytest.mark.databases("sqlite")
-def test_tells_what_it_has_mended(world: World):
+def test_reports_what_it_has_repaired(world: World):
     lose(world, "DH1")
     done = orderctl(world, "reconcile", "-o", "json")
     assert done.returncode == 0, done.stderr

@@ -139,7 +139,7 @@ def test_messages_during_the_subscription_come_after_the_snapshot(client, redis_
     ]
 
 
-def test_after_an_outage_the_snapshot_tells_what_was_missed(own_redis):
+def test_after_an_outage_the_snapshot_has_what_was_missed(own_redis):
     server = own_redis()
     events = subscribe(server.url, [task_progress(1)], tick=0.05)
     until(events, Subscribed)
@@ -280,7 +280,7 @@ def test_a_whole_envelope_is_read(client, redis_url):
     assert next(events) == Message(task_progress(1), data)
 
 
-def test_without_redis_there_is_no_beginning():
+def test_without_redis_it_does_not_begin():
     with pytest.raises(RedisUnavailable):
         next(subscribe("redis://127.0.0.1:1", [task_progress(1)]))
 

@@ -84,7 +84,7 @@ def test_retry_opens_the_order_again_and_it_ends_once_more(shop: Shop) -> None:
     assert keys == [f"order:{order.id}:round:{number}:completion" for number in (0, 1)]
 
 
-def test_retry_keeps_the_error_until_it_is_mended(shop: Shop) -> None:
+def test_retry_keeps_the_error_until_the_task_is_completed(shop: Shop) -> None:
     [task_id] = _failed(shop)
     _retry(shop, task_id)
     assert shop.task(task_id).error_type == "UNKNOWN"
@@ -122,7 +122,7 @@ def test_retry_of_a_waiting_task_makes_it_due(shop: Shop) -> None:
     assert shop.claim(task_id) is not None
 
 
-def test_retry_of_a_task_that_somebody_freed_by_hand(shop: Shop) -> None:
+def test_retry_of_a_task_that_was_released_by_hand(shop: Shop) -> None:
     [task_id] = shop.paid()
     shop.claimed(task_id)
     shop.execute("UPDATE download_tasks SET lease_until = NULL")

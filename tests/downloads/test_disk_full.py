@@ -16,7 +16,7 @@ from tests.servers.availability import NEEDS_ROOT
 from tests.servers.scripted import answer, chunked
 
 
-def test_too_little_room_is_told_before_a_byte_is_fetched(download, course_server):
+def test_too_little_disk_space_is_reported_before_a_byte_is_fetched(download, course_server):
     url = course_server.add_course("/go", {"a.bin": 1000})
 
     with pytest.raises(DiskFull, match="1000 bytes and a reserve") as caught:
@@ -26,7 +26,7 @@ def test_too_little_room_is_told_before_a_byte_is_fetched(download, course_serve
     assert [request.path for request in course_server.requests] == ["/go/course.json"]
 
 
-def test_too_little_room_is_told_before_the_body_where_only_the_server_knows_the_size(
+def test_too_little_disk_space_is_reported_before_the_body_if_only_the_server_knows_the_size(
     download, scripted, small_disk
 ):
     download.directory = small_disk(1 << 20)
@@ -51,7 +51,7 @@ def test_a_disk_that_fills_up_is_left_with_its_room(download, scripted, small_di
     assert space.f_bfree >= 0.9 * space.f_blocks
 
 
-def test_a_file_beyond_the_limit_of_the_process_is_no_file(download, course_server):
+def test_a_file_beyond_the_limit_of_the_process_is_not_kept(download, course_server):
     url = course_server.add("/a.bin", 500_000)
 
     with limited(resource.RLIMIT_FSIZE, 300_000), pytest.raises(DiskFull):

@@ -65,7 +65,7 @@ def test_truncated_at_every_4_kib_boundary(download, scripted, boundary):
 
 
 @pytest.mark.parametrize("boundary", range(0, len(BODY), 4096))
-def test_truncated_where_only_the_end_tells_the_length(download, scripted, boundary):
+def test_truncated_where_only_the_end_shows_the_length(download, scripted, boundary):
     server = scripted(lambda _asked: chunked(BODY[:boundary], end=False) if boundary else chunked(end=False))
 
     with pytest.raises(ConnectionBroken):

@@ -46,7 +46,7 @@ BODY = random.Random(1).randbytes(64 * 1024)
         (answer(length=10**15), TooLarge, "max_bytes"),
     ],
 )  # fmt: skip
-def test_refuses_what_is_no_file(download, scripted, said, error, words):
+def test_refuses_what_is_not_a_file(download, scripted, said, error, words):
     server = scripted(lambda _asked: said)
 
     with pytest.raises(error, match=words) as caught:
@@ -126,7 +126,7 @@ def test_follows_redirects(download, scripted, status):
     assert download.files() == {"a.bin": b"/b/%C3%BC?x=1"}
 
 
-def test_tells_a_password_only_to_the_server_that_it_is_for(download, scripted):
+def test_sends_a_password_only_to_the_server_that_it_is_for(download, scripted):
     other = scripted(lambda _asked: answer(b"x"))
     server = scripted(lambda _asked: answer(b"", f"Location: {other.url}/b", status="302 Found"))
 

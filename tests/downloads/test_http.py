@@ -160,7 +160,7 @@ def test_refuses_a_wrong_checksum(download, course_server):
     assert download.hidden() == set()
 
 
-def test_says_when_nobody_listens(download, course_server):
+def test_says_when_no_client_listens(download, course_server):
     course_server.close()
 
     with pytest.raises(HostUnreachable, match="Connection refused") as caught:
@@ -200,7 +200,7 @@ def test_takes_the_name_that_the_server_gives(download, scripted, disposition, n
     assert download.files() == {name: b"x"}
 
 
-def test_json_that_is_no_manifest_is_a_file_only_where_its_name_says_so(download, scripted):
+def test_json_that_is_not_a_manifest_is_a_file_only_if_its_name_says_so(download, scripted):
     server = scripted(lambda _asked: answer(b'{"error": "no"}', "Content-Type: application/json"))
 
     download.run(f"{server.url}/data.json")

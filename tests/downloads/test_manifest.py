@@ -68,7 +68,7 @@ def test_uses_the_given_title_where_it_has_none(title):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"5", b'"files"', b"{}", b"[" * 100_000, b"\xff", b"9" * 9999]
 )
-def test_other_json_is_no_manifest(body):
+def test_other_json_is_not_a_manifest(body):
     assert manifest.parse(body, BASE, title="") is None
 
 

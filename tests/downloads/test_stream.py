@@ -80,7 +80,7 @@ def test_a_dripping_server_is_too_slow(download, scripted, stage):
 
 
 @pytest.mark.parametrize("stage", ["nothing", "status line", "header"])
-def test_an_answer_that_drips_is_too_slow_at_any_rate(download, scripted, stage):
+def test_an_answer_that_comes_byte_by_byte_is_too_slow(download, scripted, stage):
     download.settings |= {"download.timeout_seconds": "0.5", "download.min_bytes_per_second": "0"}
 
     def drip(_asked):

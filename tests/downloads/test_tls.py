@@ -70,7 +70,7 @@ def test_downloads_over_tls(download, scripted, serving, handler):
     assert download.files() == {"a.bin": b"x" * 1_000_000}
 
 
-def test_refuses_an_authority_that_nobody_knows(download, scripted, serving):
+def test_refuses_an_unknown_certificate_authority(download, scripted, serving):
     server = scripted(lambda _asked: answer(b"x"), tls=serving)
 
     with pytest.raises(CertificateRefused, match="self-signed") as caught:

@@ -34,7 +34,7 @@ def test_reads_a_url(text, authority, target):
         "http://ho%00st/", "http://a..b.ü/", "http://host\\@other/", "http://\ud800/", "http://host/\ud800",
     ],
 )  # fmt: skip
-def test_refuses_what_is_no_url(text):
+def test_refuses_what_is_not_a_url(text):
     with pytest.raises(UrlRefused):
         urls.parse(text)
 

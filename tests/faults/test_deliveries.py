@@ -43,7 +43,7 @@ def test_a_mail_server_s_rude_goodbye_does_not_send_the_mail_again(world: World)
         office.close()
 
 
-def test_a_mail_server_that_hangs_holds_up_no_webhook(world: World):
+def test_a_mail_server_that_hangs_delays_no_webhook(world: World):
     with silence() as port:
         world.more["ORDERCTL_MAIL_URL"] = f"smtp://127.0.0.1:{port}"
         _end(world)
@@ -55,7 +55,7 @@ def test_a_mail_server_that_hangs_holds_up_no_webhook(world: World):
             ]
 
 
-def test_a_webhook_s_receiver_that_drips_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch):
+def test_a_webhook_s_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(webhook, "_DEADLINE", 0.5)
     over = threading.Event()
 

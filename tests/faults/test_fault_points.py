@@ -259,7 +259,7 @@ def test_a_keeper_may_die_while_it_gives_a_task_up(world: World, side: str):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World, side: str):
+def test_a_process_that_records_a_payment_may_die_and_get_it_again(world: World, side: str):
     world.shop.add("DH1", [world.course()])
     assert world.play("pay", "DH1", faults=f"commit.{side}:kill").returncode == KILLED
     assert world.play("pay", "DH1").returncode == 0
@@ -268,7 +268,7 @@ def test_whoever_takes_note_of_a_payment_may_die_and_be_told_again(world: World,
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_whoever_cancels_a_task_may_die(world: World, side: str):
+def test_a_process_that_cancels_a_task_may_die(world: World, side: str):
     [task, _] = world.shop.paid("DH1", [world.course(), world.course("/two")])
     assert world.play("cancel", task, faults=f"commit.{side}:kill").returncode == KILLED
     assert world.shop.task(task).status == ("pending" if side == "before" else "cancelled")
@@ -277,7 +277,7 @@ def test_whoever_cancels_a_task_may_die(world: World, side: str):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_whoever_retries_a_task_may_die_and_try_again(world: World, side: str):
+def test_a_process_that_retries_a_task_may_die_and_try_again(world: World, side: str):
     [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
     world.play("horse", task)
     world.recover()

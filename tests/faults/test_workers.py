@@ -15,7 +15,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.databases("sqlite")
 
 
-def test_rubbish_that_a_dead_worker_left_does_not_stop_the_next(world: World):
+def test_malformed_entries_that_a_dead_worker_left_do_not_stop_the_next(world: World):
     """RQ's own maintenance unpacks everything in its lists; here an entry is malformed."""
     [task] = world.shop.paid("DH1", [world.course()])
     world.client.rpush("rq:queue:downloads:intermediate", "rubbish", f"task-{task}-0")
@@ -66,13 +66,13 @@ def test_a_supervisor_ends_at_once_while_redis_is_away(world: World, own_redis: 
         assert world.shop.task(1).status == "completed"
 
 
-def test_a_worker_stops_although_what_tells_it_so_was_swallowed(world: World):
+def test_a_worker_stops_although_the_exception_was_swallowed(world: World):
     """A signal may reach the worker anywhere, also where a library catches every exception."""
     with world.playing("worker-that-swallows", "1") as worker:
         assert worker.wait(120) == 0
 
 
-def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
+def test_when_a_supervisor_is_killed_all_its_processes_end(world: World):
     """An orphaned work-horse would continue the download next to its successor."""
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
@@ -86,7 +86,7 @@ def test_a_supervisor_that_is_killed_takes_everybody_along(world: World):
         eventually(lambda: not any(is_running(pid) for pid in family), "the end of all")
 
 
-def test_a_worker_that_is_killed_takes_its_horse_along(world: World):
+def test_when_a_worker_is_killed_its_work_horse_ends(world: World):
     world.course("/go")
     reached = world.courses.hold("/go/lesson.bin", at=10_000)
     world.shop.paid("DH1", [world.courses.url + "/go/course.json"])

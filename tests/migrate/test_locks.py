@@ -145,9 +145,7 @@ def test_name_of_the_lock_fits_and_differs() -> None:
 
 @pytest.mark.databases("mariadb", "mysql")
 @pytest.mark.parametrize("table", ["orders", "download_tasks", "order_audit_logs"])
-def test_forgotten_transaction_of_somebody_else_makes_it_give_up_with_nothing_done(
-    engine: Engine, table: str
-) -> None:
+def test_another_forgotten_transaction_makes_it_give_up_with_nothing_done(engine: Engine, table: str) -> None:
     STYLES["sequelize_audit"].load(engine)
     before = definitions(engine)
     with engine.connect() as forgotten:

@@ -66,7 +66,7 @@ def test_indexes_need_no_right_of_their_own(engine: Engine, account: Account) ->
         ("CREATE ROUTINE", ["procedure sp_order_timeline", "procedure sp_audit_summary"]),
     ],
 )
-def test_what_is_not_essential_is_left_out_and_told(
+def test_what_is_not_essential_is_left_out_and_reported(
     engine: Engine, account: Account, missing: str, left_out: list[str]
 ) -> None:
     STYLES["sequelize"].load(engine)

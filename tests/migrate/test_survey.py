@@ -30,7 +30,7 @@ def test_pending_revision(engine: Engine) -> None:
     assert revision.about == "Orders, tasks, audit log and outbox."
 
 
-def test_applied_revision_tells_when_by_whom_and_by_which_version(engine: Engine) -> None:
+def test_applied_revision_has_its_time_actor_and_version(engine: Engine) -> None:
     migrate.up(engine, actor="an'na\\@desk")
 
     [revision] = migrate.status(engine).revisions
@@ -50,7 +50,7 @@ def test_without_a_name_it_was_the_account(engine: Engine) -> None:
     assert str(revision.applied_by).startswith("root@")
 
 
-def test_what_somebody_took_away_is_told_and_added_again(engine: Engine) -> None:
+def test_what_was_dropped_is_reported_and_added_again(engine: Engine) -> None:
     migrate.up(engine)
     before = definitions(engine)
     drop_index(engine)
@@ -79,7 +79,7 @@ def test_what_somebody_took_away_is_told_and_added_again(engine: Engine) -> None
     migrate.check(engine)
 
 
-def test_statement_that_is_told_mends_what_was_taken_away(engine: Engine) -> None:
+def test_statement_of_the_report_repairs_what_was_dropped(engine: Engine) -> None:
     migrate.up(engine)
     drop_index(engine)
 
@@ -117,7 +117,7 @@ def test_revision_of_a_newer_orderctl_is_refused(engine: Engine) -> None:
             verb(engine)
 
 
-def test_nothing_to_do_is_no_statement(engine: Engine) -> None:
+def test_nothing_to_do_is_an_empty_script(engine: Engine) -> None:
     migrate.up(engine)
 
     assert migrate.sql(engine) == ""
@@ -251,7 +251,7 @@ def test_check_in_a_file_that_does_not_allow_our_words_is_refused(engine: Engine
 
 
 @pytest.mark.databases("mariadb", "mysql")
-def test_check_that_allows_our_words_is_no_obstacle(engine: Engine) -> None:
+def test_check_that_allows_our_words_is_not_an_obstacle(engine: Engine) -> None:
     words = "'x','pending','processing','completed','failed','cancelled'"
     run(
         engine,

@@ -159,13 +159,13 @@ class TestCommand:
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
 
-    def test_a_taken_port_is_told(self, relay: RunningRelay):
+    def test_a_taken_port_is_reported(self, relay: RunningRelay):
         done = self.call("start", "--port", str(relay.port), ORDERCTL_REDIS_URL=relay.redis_url)
 
         assert done.returncode == 78
         assert f"port {relay.port}" in done.stderr
 
-    def test_a_refusing_redis_is_told(self, own_redis):
+    def test_a_redis_that_refuses_commands_is_reported(self, own_redis):
         server = own_redis()
         with redis.Redis.from_url(server.url) as store:
             store.config_set("requirepass", "right")

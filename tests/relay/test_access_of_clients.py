@@ -83,7 +83,7 @@ class TestGuardedRelay:
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
     @pytest.mark.parametrize("path", ["/api/admin/orders/paid", "/api/admin/dashboard/stats", "/metrics"])
-    def test_without_a_token_nothing_is_told(self, guarded: RunningRelay, path: str):
+    def test_without_a_token_nothing_is_shown(self, guarded: RunningRelay, path: str):
         nobody = guarded.ask(path)
         customer = guarded.ask(path, **bearer(mint("order:1")))
         wrong = guarded.ask(path, **bearer("x"))
@@ -197,7 +197,7 @@ class TestCustomer:
         assert [one["data"]["percent"] for one in inner] == [3, 4]
 
     @pytest.mark.databases("sqlite")
-    def test_a_session_gives_nobody_more_than_their_token(
+    def test_a_session_allows_no_more_than_the_token(
         self, relay: RunningRelay, shop: Shop, store: redis.Redis
     ):
         [own], [other] = shop.paid("DH1", 1), shop.paid("DH2", 1)

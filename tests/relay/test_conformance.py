@@ -217,7 +217,7 @@ class TestProtocolErrors:
         fragments = [frame(CONT, b"x" * 1000, fin=False) for _ in range(66)]
         assert talk(relay, after(frame(TEXT, b"x", fin=False), *fragments)).code == 1009
 
-    def test_a_length_that_nobody_has(self, relay: RunningRelay):
+    def test_a_length_that_does_not_match_the_body(self, relay: RunningRelay):
         async def scenario(client: RawClient) -> Got:
             client.send(b"\x81\xff" + b"\x7f" + b"\xff" * 7 + b"\0\0\0\0")
             return await client.get()

@@ -140,7 +140,7 @@ class TestAddresses:
         assert hears(tls_redis.tls_url, tls_redis.url) == [b"a", b"b"]
 
     @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0?nonsense=1", "redis://127.0.0.1:x/0"])
-    def test_what_is_no_address(self, url: str):
+    def test_what_is_not_an_address(self, url: str):
         async def scenario() -> None:
             async with listening(url, Ear()):
                 pass
@@ -212,7 +212,7 @@ def test_an_answer_stands_where_the_store_was(redis_server: RedisServer):
         assert heard == int(value) + 1
 
 
-def test_what_was_asked_when_the_connection_went_is_told(own_redis):
+def test_what_was_asked_when_the_connection_went_is_an_error(own_redis):
     server: RedisServer = own_redis()
 
     async def scenario() -> None:

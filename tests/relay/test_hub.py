@@ -103,7 +103,7 @@ def test_progress_of_an_earlier_attempt_is_dropped_and_its_status_is_not(hub: Hu
     assert hub.counts.overtaken == 1
 
 
-def test_a_closed_member_hurts_nobody(hub: Hub, plain: Socket) -> None:
+def test_a_closed_member_does_not_affect_the_others(hub: Hub, plain: Socket) -> None:
     closed = Socket(hub, Dialect.PLAIN)
     join(hub, closed)
     join(hub, plain)

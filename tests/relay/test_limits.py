@@ -34,7 +34,7 @@ class TestThrottle:
         assert Throttle(10, now=0).spend(1, 64 * 1024, now=0) > 5
 
     @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), min_size=1))
-    def test_nobody_gets_more_than_the_rate_and_one_burst(self, steps: list[tuple[int, float]]):
+    def test_no_client_gets_more_than_the_rate_and_one_burst(self, steps: list[tuple[int, float]]):
         rate, now, taken = 20.0, 0.0, 0
         throttle = Throttle(rate, now)
         for frames, waits in steps:
@@ -45,7 +45,7 @@ class TestThrottle:
 
 
 class TestDoor:
-    def test_there_is_room_for_so_many(self):
+    def test_the_number_of_waiting_calls_is_limited(self):
         tally = Tally()
         door = Door(tally, most=3, most_per_address=2)
 
@@ -105,7 +105,7 @@ def test_each_is_asked_in_its_turn_and_looked_at_later(joined: int):
 
 
 class TestFlooding:
-    def test_who_floods_is_held_up_and_nobody_else(self, redis_url: str):
+    def test_a_client_that_floods_is_slowed_down_and_no_other(self, redis_url: str):
         """At one frame or KiB a second, the end of 40 KiB is read after as many seconds, whatever others do."""
 
         async def scenario(relay: HeldRelay) -> tuple[int, float]:

@@ -254,7 +254,7 @@ class TestNginx:
         assert (plain, socketio) == (42, 42)
         assert status in (200, 500)  # the API answers 503: the database is not migrated here
 
-    def test_without_the_login_nobody_comes_in(self, nginx: Proxy):
+    def test_without_the_login_no_client_is_let_in(self, nginx: Proxy):
         async def scenario():
             with pytest.raises(websockets.InvalidStatus) as refused:
                 await nginx.connect("/ws")

@@ -54,7 +54,7 @@ class StandIn:
 
 
 class TestOutage:
-    def test_clients_stay_are_told_and_get_what_they_missed(self, start_relay: StartRelay, own_redis):
+    def test_clients_stay_connected_and_get_what_they_missed(self, start_relay: StartRelay, own_redis):
         server: RedisServer = own_redis(persistent=True)
         relay = start_relay(redis_url=server.url)
 

@@ -148,7 +148,7 @@ class TestPackets:
 
         assert [one["data"]["percent"] for one in heard] == [0, 0, 0, *range(1, 31), 99]
 
-    def test_polling_is_told_what_to_do(self, relay: RunningRelay):
+    def test_polling_is_answered_with_what_to_do(self, relay: RunningRelay):
         answer = relay.ask("/socket.io/?EIO=4&transport=polling&t=abc")
 
         assert answer.status == 400
@@ -272,7 +272,7 @@ class TestRecovery:
 
         assert before not in again
 
-    def test_a_store_that_comes_back_empty_is_told_again(self, start_relay: StartRelay, own_redis):
+    def test_a_store_that_comes_back_empty_gets_the_session_again(self, start_relay: StartRelay, own_redis):
         server: RedisServer = own_redis()
         relay = start_relay(redis_url=server.url)
 

@@ -41,7 +41,7 @@ class TestTokens:
         ],
         ids=range(12),
     )
-    def test_what_is_no_token(self, token: str):
+    def test_what_is_not_a_token(self, token: str):
         with pytest.raises(Unauthorized):
             tokens.verify(SECRET, token)
 

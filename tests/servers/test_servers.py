@@ -108,7 +108,7 @@ def test_server_outlives_the_thread_that_started_it(own_redis: OwnRedis) -> None
     assert servers[0].pid is not None
 
 
-def test_server_that_does_not_start_tells_its_log() -> None:
+def test_server_that_does_not_start_shows_its_log() -> None:
     class Broken(Server):
         def command(self) -> list[str]:
             return [sys.executable, "-c", "raise SystemExit('no memory for this')"]

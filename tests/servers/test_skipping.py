@@ -46,7 +46,7 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_each_reason_is_told_once_with_its_count(tmp_path: Path) -> None:
+def test_each_reason_is_printed_once_with_its_count(tmp_path: Path) -> None:
     done = run(tmp_path)
 
     assert done.returncode == 0, done.stdout

@@ -39,7 +39,7 @@ def test_what_is_not_configured_is_said_once_and_nothing_piles_up(
     assert world.post.letters == []
 
 
-def test_receiver_that_hangs_holds_up_no_download_and_no_mail(world: World) -> None:
+def test_receiver_that_hangs_delays_no_download_and_no_mail(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         world.more["ORDERCTL_NOTIFY_WEBHOOK_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         for number in range(3):
@@ -54,7 +54,7 @@ def test_receiver_that_hangs_holds_up_no_download_and_no_mail(world: World) -> N
             assert len(waiting) >= 2
 
 
-def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) -> None:
+def test_entry_whose_order_is_gone_delays_nothing(world: World, hook: Hook) -> None:
     world.shop.transact(
         lambda c: outbox.put(c, EntryKind.SUMMARY, "lost", {"orderId": 999, "status": "completed"})
     )
@@ -66,7 +66,7 @@ def test_entry_whose_order_is_gone_holds_up_nothing(world: World, hook: Hook) ->
     assert len(world.post.letters) == 1
 
 
-def test_courier_that_is_told_to_stop_gives_back_what_it_has_not_sent(world: World, hook: Hook) -> None:
+def test_courier_that_is_stopped_releases_what_it_has_not_sent(world: World, hook: Hook) -> None:
     for number in range(5):
         world.shop.transact(
             lambda c, number=number: outbox.put(c, EntryKind.WEBHOOK, f"k{number}", {"event": "x"})

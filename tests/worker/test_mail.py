@@ -15,7 +15,7 @@ from tests.worker.conftest import Office, ended_order, failed_order, make_due, s
 pytestmark = pytest.mark.databases("sqlite")
 
 
-def test_summary_tells_the_customer_where_each_course_is(posted: World, office: Office) -> None:
+def test_summary_has_the_link_of_each_course(posted: World, office: Office) -> None:
     courses = [
         NewCourse("http://courses.example/1", "Khóa học <b>1</b>"),
         NewCourse("http://courses.example/2"),

@@ -60,7 +60,7 @@ def _wrong_checksum(world: World) -> str:
 
 
 @pytest.mark.databases("sqlite", "mysql")
-def test_each_failure_is_told_everywhere_with_its_type(world: World) -> None:
+def test_each_failure_is_reported_everywhere_with_its_type(world: World) -> None:
     urls = {
         world.courses.url + "/missing": ("UNKNOWN", "404"),
         f"http://127.0.0.1:{free_port()}/course": ("NETWORK", "onnect"),
@@ -99,7 +99,7 @@ def test_each_failure_is_told_everywhere_with_its_type(world: World) -> None:
 
 
 @pytest.mark.databases("sqlite", "mariadb")
-def test_retry_after_mending_completes_the_order_once(world: World) -> None:
+def test_retry_after_a_repair_completes_the_order_once(world: World) -> None:
     good, lost = world.course("/good"), world.course("/lost")
     world.courses.fail("/lost/lesson.bin", 404)
     _, failed = world.shop.paid("DH1", [good, lost], max_attempts=1)

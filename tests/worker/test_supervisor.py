@@ -167,7 +167,7 @@ def _replaced(victim: int, family: list[int]) -> bool:
     return victim not in family and len(family) == 4
 
 
-def test_whoever_dies_young_is_started_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_dies_young_is_started_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("orderctl.clock.elapsed", lambda: now[0])
     monkeypatch.setattr(supervisor, "_be", lambda *_: os._exit(1))
@@ -226,7 +226,7 @@ def test_stop_key_ends_one_supervisor(world: World) -> None:
         assert not world.client.exists(channels.stop(name))
 
 
-def test_list_tells_who_is_at_what(world: World) -> None:
+def test_list_shows_the_tasks_of_each_supervisor(world: World) -> None:
     url, reached = _held(world)
     [task] = world.shop.paid("DH1", [url])
     with _idle(world, "--concurrency", "2") as process:

@@ -47,7 +47,7 @@ class TestActions:
         assert statuses == ["pending", "cancelled"]
 
     @pytest.mark.databases("sqlite")
-    def test_what_cannot_be_is_told(self, relay: RunningRelay, shop: Shop):
+    def test_what_is_not_possible_is_reported(self, relay: RunningRelay, shop: Shop):
         [task] = shop.paid("DH1")
         shop.carry_out(task)
 

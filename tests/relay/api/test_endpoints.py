@@ -128,7 +128,7 @@ class TestOrders:
     @pytest.mark.parametrize(
         "query", ["page=0", "page=x", "limit=-1", "limit=1e3", "cursor=nonsense", "page=%EF%BC%91"]
     )
-    def test_a_wrong_question_is_told(self, relay: RunningRelay, query: str):
+    def test_a_wrong_question_is_answered_with_an_error(self, relay: RunningRelay, query: str):
         answer = relay.ask(f"{ORDERS}?{query}")
 
         assert answer.status == 400
@@ -271,7 +271,7 @@ class TestTroubles:
         ("path", "data"),
         [(ORDERS, []), ("/api/admin/orders/1/logs", {"logs": []}), ("/api/admin/errors", [])],
     )
-    def test_an_unmigrated_database_is_told_in_the_right_shape(
+    def test_an_unmigrated_database_is_answered_in_the_right_shape(
         self, start_relay: StartRelay, tmp_path, path: str, data: object
     ):
         relay = start_relay(database_url=f"sqlite:///{tmp_path / 'new.db'}")
@@ -284,7 +284,7 @@ class TestTroubles:
         assert relay.ask(STATS).json["data"]["orders"]["total"] == 0
 
     @pytest.mark.databases("sqlite")
-    def test_a_dead_database_is_told_in_the_right_shape(self, start_relay: StartRelay):
+    def test_a_dead_database_is_answered_in_the_right_shape(self, start_relay: StartRelay):
         relay = start_relay(database_url="mysql://nobody@127.0.0.1:1/none")
 
         for path in (ORDERS, STATS, "/api/admin/orders/1/logs"):
@@ -294,7 +294,9 @@ class TestTroubles:
             assert answer.json["error"]
 
     @pytest.mark.databases("mariadb")
-    def test_a_hung_database_costs_5_seconds_and_nobody_else(self, relay: RunningRelay, database_server):
+    def test_a_hung_database_costs_5_seconds_and_delays_no_other_request(
+        self, relay: RunningRelay, database_server
+    ):
         assert relay.ask(ORDERS).status == 200
         database_server.pause()
         answers: list[Answer] = []

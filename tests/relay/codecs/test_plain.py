@@ -44,7 +44,7 @@ def test_what_a_client_says(frame: str, call: Call) -> None:
 
 
 @pytest.mark.parametrize("frame", REFUSED, ids=lambda frame: frame[:20])
-def test_what_is_no_call(frame: str) -> None:
+def test_what_is_not_a_call(frame: str) -> None:
     with pytest.raises(InvalidFrame):
         plain.decode(frame)
 

@@ -70,7 +70,7 @@ def test_what_a_client_says(frame: str, packet: socketio.Packet) -> None:
 
 
 @pytest.mark.parametrize("frame", REFUSED, ids=lambda frame: frame[:20])
-def test_what_is_no_packet(frame: str) -> None:
+def test_what_is_not_a_packet(frame: str) -> None:
     with pytest.raises(InvalidFrame):
         socketio.decode(frame)
 
