@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 _SHAPE = '{"order_code": "DH1", "user_email": "a@b.c", "total_amount": 300000, "courses": ["https://..."]}'
 
 
+def check_alone(document: TextIO | None, **options: object) -> None:
+    """Check that no option describes an order or a payment that a document describes already.
+
+    Args:
+        document: The file of ``--json``, or None.
+        options: The values of the options, by name; None or empty if not given.
+
+    Raises:
+        InvalidInput: When a document and an option are given.
+    """
+    given = [name for name, value in options.items() if value]
+    if document and given:
+        raise InvalidInput(
+            f"--json and {', '.join(given)} were given", hint="give either the file or the options"
+        )
+
+
 def one_order(
     code: str | None, email: str | None, amount: Decimal | None, courses: Sequence[str]
 ) -> NewOrder:

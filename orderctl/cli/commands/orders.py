@@ -276,6 +276,8 @@ def add(
     from orderctl import orders
     from orderctl.cli import order_input
 
+    options_of_one = {"--code": code, "--email": email, "--amount": amount, "--course": courses}
+    order_input.check_alone(document, **options_of_one)
     new = (
         order_input.read_orders(document)
         if document
@@ -331,6 +333,8 @@ def pay(
     from orderctl import payments
     from orderctl.cli import order_input
 
+    options_of_one = {"CODE": code, "--amount": amount, "--bank": bank, "--transaction": transaction}
+    order_input.check_alone(document, **options_of_one)
     payment = (
         order_input.read_payment(document)
         if document

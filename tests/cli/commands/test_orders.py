@@ -319,3 +319,29 @@ def test_a_payment_counts_although_redis_is_away(shop: Shop, inside: Program, mo
     assert ended.status == 0
     assert ended.err.startswith("warning: ")
     assert shop.order("DH1").payment_status == "paid"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("add", "--code", "DH9"),
+        ("add", "--email", "a@b.vn"),
+        ("add", "--amount", "1"),
+        ("add", "--course", "https://example.com/a.zip"),
+        ("pay", "DH1"),
+        ("pay", "--amount", "1"),
+        ("pay", "--bank", "ACB"),
+        ("pay", "--transaction", "T1"),
+    ],
+)
+def test_options_beside_a_document_are_refused(arguments, shop: Shop, inside: Program, tmp_path):
+    """They would be ignored, and another order than the named one would be paid."""
+    shop.add("DH1", 1)
+    file = tmp_path / "payment.json"
+    file.write_text('{"code": "DH1", "transferAmount": 300000, "id": 7}')
+
+    ended = inside("orders", *arguments, "--json", str(file))
+
+    assert ended.status == 2
+    assert "--json and" in ended.err
+    assert shop.order("DH1").payment_status == "pending"
