@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orderctl import channels, schema, settings
 from orderctl.cli.main import root
+from tests.servers.databases import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/developing.md").read_text(encoding="utf-8")
@@ -31,10 +32,11 @@ def mapped() -> list[str]:
         indent = len(line) - len(line.lstrip())
         folders = [(depth, name) for depth, name in folders if depth < indent]
         above = "".join(name for _, name in folders)
-        names = [word for word in line.split() if re.fullmatch(r"\w+(/|\.py)", word)]
-        found += [above + name for name in names]
-        if names and names[0].endswith("/"):
-            folders.append((indent, names[0]))
+        for name in re.findall(r"(?<![\w/])\w+(?:/(?!\w)|\.py)", line):
+            inside = folders[-1][1] if name.endswith(".py") and folders and folders[-1][0] == indent else ""
+            found.append(above + inside + name)
+            if name.endswith("/") and not inside:
+                folders.append((indent, name))
     return found
 
 
@@ -126,9 +128,33 @@ def test_what_does_not_exist_is_noticed():
 def test_the_map_names_every_module_and_package():
     flat = {f"orderctl/{file.name}" for file in (ROOT / "orderctl").glob("[a-z]*.py")}
     packages = {f"orderctl/{file.parent.name}/" for file in (ROOT / "orderctl").glob("*/__init__.py")}
+    wings = {
+        f"orderctl/{name}/{file.name}"
+        for name in ("relay", "worker")
+        for file in (ROOT / "orderctl" / name).glob("[a-z]*.py")
+    }
 
-    assert (flat | packages) - set(mapped()) == set()
+    assert (flat | packages | wings) - set(mapped()) == set()
     assert [path for path in mapped() if not (ROOT / path).exists()] == []
+
+
+def test_the_glossary_explains_the_words_that_only_we_use():
+    explained = set(
+        re.findall(r"^\| ([a-z ]+) \| .+ \| .+ \|$", PAGE.partition("## Glossary")[2], re.MULTILINE)
+    )
+
+    assert explained >= {
+        "adopted", "attempt", "claim", "courier", "doorbell", "drain", "fence", "keeper", "lease", "outbox",
+        "release", "round", "seal",
+    }  # fmt: skip
+
+
+def test_a_word_that_selects_tests_selects_some():
+    chosen = re.findall(r"pytest (tests/[\w/.]+) -k ([\w.]+)", COMMANDS)
+
+    assert len(chosen) == 3
+    for file, word in chosen:
+        assert word in KINDS or word in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_the_commands_of_the_page_name_files_and_targets_that_exist():

@@ -100,6 +100,10 @@ def notice(mutation: Mutation) -> list[str]:
 
 def main(names: list[str]) -> int:
     """Print which tests notice each mutation."""
+    if unknown := set(names) - {mutation.name for mutation in MUTATIONS}:
+        known = ", ".join(f"'{mutation.name}'" for mutation in MUTATIONS)
+        print(f"unknown: {', '.join(sorted(unknown))}; known are {known}", file=sys.stderr)
+        return 2
     unnoticed = 0
     for mutation in MUTATIONS:
         if names and mutation.name not in names:

@@ -78,26 +78,26 @@ def _retry(_: Settings, engine: Engine, argument: str) -> None:
     database.transact(engine, lambda c: tasks.retry(c, int(argument), max_attempts=3, actor="tester"))
 
 
-def _told_anywhere(settings: Settings, _: Engine, argument: str) -> None:
+def _signalled_anywhere(settings: Settings, _: Engine, argument: str) -> None:
     """Run a keeper's loop for each number of lines, with SIGTERM after them; print which loops do not end."""
-    told = {}
+    running = {}
     for number in range(1, int(argument) + 1):
         pid = os.fork()
         if pid == 0:
-            _tell_after(settings, number)
-        told[pid] = number
+            _signal_after(settings, number)
+        running[pid] = number
     end = time.monotonic() + 120
-    while told and time.monotonic() < end:
+    while running and time.monotonic() < end:
         pid, _status = os.waitpid(-1, os.WNOHANG)
-        told.pop(pid, None)
+        running.pop(pid, None)
         time.sleep(0.01)
-    for pid, number in told.items():
+    for pid, number in running.items():
         sys.stderr.write(f"deaf at line {number}\n")
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
-def _tell_after(settings: Settings, number: int) -> None:
+def _signal_after(settings: Settings, number: int) -> None:
     """Run the loop; SIGTERM comes ``number`` lines after the first round."""
     left = [number]
 
@@ -123,7 +123,7 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "horse": _horse,
     "worker": lambda settings, _, argument: consumer.work(settings, f"worker-{argument}", burst=True),
     "worker-that-swallows": _worker_that_swallows,
-    "told-anywhere": _told_anywhere,
+    "signalled-anywhere": _signalled_anywhere,
     "keeper": _keeper,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,

@@ -14,6 +14,7 @@ import redis
 from aiosmtpd.controller import Controller
 
 from tests.servers.process import free_port
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,8 @@ class Listener:
     def catch_up(self) -> None:
         """Hear everything that has been published so far."""
         last = f"task:last-{len(self.heard)}"
-        deadline = time.monotonic() + 120
         self._client.publish(last, "{}")
-        while last not in [channel for channel, _ in list(self.heard)]:
-            assert time.monotonic() < deadline, "it hears nothing"
-            time.sleep(0.01)
+        eventually(lambda: last in [channel for channel, _ in list(self.heard)], "the last publication")
 
     def completions(self) -> Counter[tuple[int, int]]:
         """Return how often each order's end was received, by order and the time at which it ended."""

@@ -25,6 +25,6 @@ def test_every_script_has_the_types_that_it_declares():
 
 
 def test_no_type_is_left_unchecked():
-    unchecked = re.compile(r"@ts-(ignore|nocheck|expect-error)|\{any\}")
+    unchecked = re.compile(r"@ts-(ignore|nocheck|expect-error)|\{[^{}\n]*\bany\b[^{}\n]*\}")
 
     assert [file.name for file in PAGE.glob("*.js") if unchecked.search(file.read_text())] == []
