@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orderctl.states import Severity
+from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import RunningRelay
 from tests.relay.page.conftest import PHONE, Visits, expect, overflow
 from tests.shop import Shop
@@ -23,7 +23,8 @@ class TestPhone:
         shop.record(
             shop.order("DH1234567890").id, "download_failed", Severity.ERROR, details={"a": "b" * 300}
         )
-        shop.execute("UPDATE download_tasks SET status='failed', error_log=:e", e="TIMEOUT: " + "x" * 300)
+        for task in tasks:
+            shop.fail(task, ErrorType.TIMEOUT, "x" * 300)
         page = visit(relay, viewport=PHONE)
         page.locator(".row").wait_for()
         assert overflow(page) == 0
@@ -136,7 +137,7 @@ class TestTheme:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_has_enough_contrast(self, visit: Visits, relay: RunningRelay, shop: Shop, scheme: str):
         [task] = shop.paid("DH1")
-        shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: x'")
+        shop.fail(task, ErrorType.TIMEOUT, "x")
         shop.record(shop.order("DH1").id, "late", Severity.WARNING, task_id=task)
         page = visit(relay, f"#/orders/{shop.order('DH1').id}", color_scheme=scheme)
         page.locator(".log-event").first.wait_for()

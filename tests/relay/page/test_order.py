@@ -9,7 +9,7 @@ import redis
 
 from orderctl import publications
 from orderctl.channels import task_status
-from orderctl.states import Severity
+from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import RunningRelay
 from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
 from tests.shop import Shop
@@ -75,11 +75,10 @@ class TestTasks:
         self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
     ):
         [task] = shop.paid("DH1")
-        shop.start(shop.claimed(task))
         page = visit(relay, f"#/orders/{shop.order('DH1').id}")
         wait_for_subscriptions(relay, page, 2)
 
-        shop.execute("UPDATE download_tasks SET status='failed', error_log='TIMEOUT: no byte for 60 s'")
+        shop.fail(task, ErrorType.TIMEOUT, "no byte for 60 s")
         change = {"newStatus": "failed", "error": "no byte", "errorType": "TIMEOUT", "timestamp": 1}
         publications.publish(store, task_status(task), {"taskId": task, **change})
 
@@ -175,12 +174,7 @@ class TestErrors:
     def test_failed_tasks_are_grouped_by_fingerprint(self, visit: Visits, relay: RunningRelay, shop: Shop):
         for number in range(3):
             [task] = shop.paid(f"DH{number}")
-            shop.execute(
-                "UPDATE download_tasks SET status='failed', error_type='TIMEOUT', error_fingerprint=:f,"
-                " error_log='TIMEOUT: no byte' WHERE id=:id",
-                f="abc" if number else "xyz",
-                id=task,
-            )
+            shop.fail(task, ErrorType.TIMEOUT, "no byte", fingerprint="abc" if number else "xyz")
         page = visit(relay)
 
         page.get_by_role("link", name="Errors").click()
