@@ -29,9 +29,9 @@ SUBSCRIBE = b'{"event":"subscribe:task","data":{"taskId":456},"id":1}'
 
 
 @pytest.fixture(scope="module")
-def relay(redis_server) -> Iterator[RunningRelay]:
+def relay(lasting_redis) -> Iterator[RunningRelay]:
     """One relay for all tests: none of them may damage it."""
-    relay = RunningRelay(redis_server.start().url).start()
+    relay = RunningRelay(lasting_redis.revive().url).start()
     yield relay
     assert relay.stop() == 0
     assert relay.close() == ""

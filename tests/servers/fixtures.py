@@ -82,11 +82,17 @@ def course_server() -> Iterator[CourseServer]:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """The Redis or Valkey server of this process. A test may pause or kill it; ``redis_url`` repairs it."""
+def lasting_redis() -> Iterator[RedisServer]:
+    """The Redis or Valkey server of this process, in whatever state the last test has left it."""
     with needed():
         server = RedisServer(find_redis())
     yield from _running(server)
+
+
+@pytest.fixture
+def redis_server(lasting_redis: RedisServer) -> RedisServer:
+    """The Redis or Valkey server of this process, running. A test may pause or kill it."""
+    return lasting_redis.revive()
 
 
 @pytest.fixture
@@ -120,19 +126,31 @@ def tls_redis() -> Iterator[TlsRedis]:
 
 
 @pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[MysqlServer]:
-    """The MariaDB server of this test process."""
+def lasting_mariadb() -> Iterator[MysqlServer]:
+    """The MariaDB server of this process, in whatever state the last test has left it."""
     with needed():
         server = MysqlServer(find_mariadb())
     yield from _running(server)
 
 
+@pytest.fixture
+def mariadb_server(lasting_mariadb: MysqlServer) -> MysqlServer:
+    """The MariaDB server of this process, running. A test may pause, kill and restart it."""
+    return lasting_mariadb.revive()
+
+
 @pytest.fixture(scope="session")
-def mysql_server() -> Iterator[MysqlServer]:
-    """The MySQL server of this test process."""
+def lasting_mysql() -> Iterator[MysqlServer]:
+    """The MySQL server of this process, in whatever state the last test has left it."""
     with needed():
         server = MysqlServer(find_mysql())
     yield from _running(server)
+
+
+@pytest.fixture
+def mysql_server(lasting_mysql: MysqlServer) -> MysqlServer:
+    """The MySQL server of this process, running. A test may pause, kill and restart it."""
+    return lasting_mysql.revive()
 
 
 @pytest.fixture
@@ -144,7 +162,7 @@ def database_server(database_kind: str, request: pytest.FixtureRequest) -> Mysql
     if database_kind == "sqlite":
         return None
     server: MysqlServer = request.getfixturevalue(f"{database_kind}_server")
-    return server.revive()
+    return server
 
 
 @pytest.fixture

@@ -140,6 +140,20 @@ def test_leashed_program_dies_with_its_starter() -> None:
     eventually(lambda: not is_running(int(starter.stdout)), "the orphan's end")
 
 
+@pytest.mark.parametrize("name", ["redis", "mariadb", "mysql"])
+@pytest.mark.parametrize("harm", ["pause", "kill"])
+def test_server_runs_again_after_a_test_that_harmed_it(
+    name: str, harm: str, request: pytest.FixtureRequest
+) -> None:
+    server: Server = request.getfixturevalue(f"lasting_{name}").start()
+    getattr(server, harm)()
+
+    again: Server = request.getfixturevalue(f"{name}_server")
+
+    assert again is server
+    again.ping()
+
+
 @pytest.mark.parametrize("name", ["mariadb", "mysql"])
 def test_server_is_what_it_is_called(name: str, request: pytest.FixtureRequest) -> None:
     server: MysqlServer = request.getfixturevalue(f"{name}_server")
