@@ -5,7 +5,7 @@ later query waits behind it. So it waits at most one second, lets the others pas
 
 Waiting has a second cost: a transaction that holds the table and needs a further lock on it is then in a
 deadlock with the waiting statement, and the server ends the transaction (error 1213). So where the server can
-be told not to wait (MariaDB), the statement is first tried without waiting.
+be asked not to wait (MariaDB), the statement is first tried without waiting.
 """
 
 from __future__ import annotations
