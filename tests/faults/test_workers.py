@@ -39,7 +39,7 @@ def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: Wo
 @pytest.mark.databases("sqlite")
 def test_a_keeper_hears_its_end_wherever_it_comes(world: World):
     """Also while the keeper waits for that signal."""
-    assert world.play("told-anywhere", 60).stderr == ""
+    assert world.play("signalled-anywhere", 60).stderr == ""
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
