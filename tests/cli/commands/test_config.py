@@ -129,3 +129,15 @@ def test_the_repr_of_settings_has_no_secret():
     assert "hidden" not in shown
     assert "sender='a@b.c'" in shown
     assert "url=None" in repr(settings.Mail())
+
+
+def test_the_hint_of_a_wrong_setting_works_while_it_is_wrong(inside: Program, monkeypatch):
+    monkeypatch.setenv("ORDERCTL_RELAY_PORT", "x")
+    ended = inside("orders", "list")
+    [hint] = [line.removeprefix("hint: ") for line in ended.err.splitlines() if line.startswith("hint: ")]
+
+    listed = inside(*hint.split()[1:])
+
+    assert ended.status == 78
+    assert listed.status == 0
+    assert "port" in listed.out

@@ -187,5 +187,16 @@ class TestErrors:
         groups.first.get_by_role("link", name="DH2").click()
         expect(page.locator(".panel-title")).to_have_text("DH2")
 
+    def test_an_error_without_a_fingerprint_offers_no_command_for_it(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
+        """The shop's own workers write none."""
+        shop.paid("DH1")
+        shop.execute("UPDATE download_tasks SET status='failed', error_log='broken'")
+        page = visit(relay, "#/errors")
+
+        expect(page.locator(".error-group")).to_contain_text("broken")
+        expect(page.locator(".error-group")).not_to_contain_text("--fingerprint")
+
     def test_an_empty_list(self, visit: Visits, relay: RunningRelay):
         expect(visit(relay, "#/errors").locator("#errors-note")).to_have_text("No failed tasks.")
