@@ -72,17 +72,32 @@ class Money(TypeDecorator[Decimal]):
         return value if value is None else Decimal(str(value)).quantize(_CENT)
 
 
+class RowId(TypeDecorator[int]):
+    """A row's id. On SQLite a number that its driver refuses becomes the highest id, which no row has."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Return INTEGER on SQLite, where only that numbers the rows."""
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        """Convert to a number that the driver takes."""
+        return min(value, _HIGHEST_ID) if value is not None and dialect.name == "sqlite" else value
+
+
 _CENT: Final = Decimal("0.01")
+_HIGHEST_ID: Final = 2**63 - 1
 
 metadata: Final = MetaData()
 
-BigId = BigInteger().with_variant(Integer, "sqlite")
 Json = JSON(none_as_null=True)
 
 orders: Final = Table(
     "orders",
     metadata,
-    Column("id", BigId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("order_code", String(64), nullable=False),
     Column("user_email", String(254), nullable=False),
     Column("order_status", String(16), nullable=False),
@@ -97,8 +112,8 @@ orders: Final = Table(
 download_tasks: Final = Table(
     "download_tasks",
     metadata,
-    Column("id", BigId, primary_key=True),
-    Column("order_id", BigId, ForeignKey("orders.id"), nullable=False),
+    Column("id", RowId, primary_key=True),
+    Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
     Column("course_url", String(2048), nullable=False),
     Column("title", String(255)),
     Column("status", String(16), nullable=False),
@@ -120,9 +135,9 @@ download_tasks: Final = Table(
 order_audit_logs: Final = Table(
     "order_audit_logs",
     metadata,
-    Column("id", BigId, primary_key=True),
-    Column("order_id", BigId, ForeignKey("orders.id"), nullable=False),
-    Column("task_id", BigId, ForeignKey("download_tasks.id")),
+    Column("id", RowId, primary_key=True),
+    Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
+    Column("task_id", RowId, ForeignKey("download_tasks.id")),
     Column("event_type", String(64), nullable=False),
     Column("event_category", String(32), nullable=False),
     Column("severity", String(16), nullable=False),
@@ -139,7 +154,7 @@ order_audit_logs: Final = Table(
 outbox: Final = Table(
     "outbox",
     metadata,
-    Column("id", BigId, primary_key=True),
+    Column("id", RowId, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("dedup_key", String(191), nullable=False, unique=True),
     Column("payload", Json, nullable=False),

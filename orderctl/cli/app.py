@@ -136,7 +136,7 @@ class App:
 
     @functools.cached_property
     def redis(self) -> redis.Redis:
-        """A Redis client whose commands fail after three seconds."""
+        """A Redis client whose commands fail when Redis does not answer within three seconds."""
         from orderctl import broker
 
         return broker.brisk(self.redis_url)

@@ -55,6 +55,7 @@ def test_the_list_is_narrowed_and_paged(shop: Shop, inside: Program):
     assert first.err == "next page: --after 4\n"
     assert listed("-L", "2", "--after", "4") == [3, 2]
     assert inside("tasks", "list", "--after", "x").status == 2
+    assert listed("--after", "9" * 30) == [5, 4, 3, 2, 1]
     assert inside("tasks", "list", "--failed", "--status", "failed").status == 2
     assert inside("tasks", "list", "--order", "NOPE").status == 3
 

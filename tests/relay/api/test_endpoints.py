@@ -225,11 +225,13 @@ class TestLogs:
         assert len(found("severity=all")) == 5
 
     @pytest.mark.databases("sqlite")
-    def test_an_unknown_order(self, relay: RunningRelay):
-        answer = relay.ask("/api/admin/orders/99/logs")
+    @pytest.mark.parametrize("order", [99, 2**63, 10**19 - 1])
+    def test_an_unknown_order(self, relay: RunningRelay, order: int):
+        answer = relay.ask(f"/api/admin/orders/{order}/logs")
+        whole = relay.ask(f"/api/admin/orders/{order}")
 
-        assert answer.status == 404
-        assert answer.json["data"] == {"logs": []}
+        assert (answer.status, answer.json["data"]) == (404, {"logs": []})
+        assert (whole.status, whole.json["data"]) == (404, None)
 
     @pytest.mark.databases("sqlite")
     def test_details_of_others_may_be_anything(self, relay: RunningRelay, shop: Shop):
