@@ -94,8 +94,8 @@ def is_paused(client: redis.Redis, queue: str) -> bool:
         return bool(client.exists(channels.paused(queue)))
 
 
-def find(client: redis.Redis, name: str) -> None:
-    """Find a running supervisor.
+def check_running(client: redis.Redis, name: str) -> None:
+    """Check that a supervisor of this name runs, on any host.
 
     Raises:
         NotFound: When there is no running supervisor of that name.
@@ -111,7 +111,7 @@ def stop(client: redis.Redis, name: str) -> None:
     Raises:
         NotFound: When there is no running supervisor of that name.
     """
-    find(client, name)
+    check_running(client, name)
     with broker.translating():
         client.set(channels.stop(name), 1, ex=60)
 

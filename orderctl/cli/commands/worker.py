@@ -141,7 +141,7 @@ def stop(app: App, name: str, consent: options.Consent) -> None:
 
     consent.ask(app, f"Stop supervisor {name}?")
     if consent.dry_run:
-        fleet.find(app.redis, name)
+        fleet.check_running(app.redis, name)
         app.say(f"Would ask supervisor {name} to stop; nothing was changed.")
         return
     fleet.stop(app.redis, name)
