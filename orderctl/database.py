@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import embedded, faultpoints
+from orderctl import embedded, faultpoints, shape, words
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -188,6 +188,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
     for run in range(reruns):
         try:
             with engine.begin() as connection:
+                shape.refresh(connection, words.WANTED)
                 done = work(connection)
                 faultpoints.point("commit.before")
             faultpoints.point("commit.after")
@@ -236,6 +237,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     try:
         with engine.connect().execution_options(orderctl_readonly=True) as connection:
+            shape.refresh(connection, words.WANTED)
             yield connection
     except DBAPIError as error:
         raise translate(error) from error

@@ -29,6 +29,8 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
+from orderctl.words import Word
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """DATETIME(6) in UTC: aware in Python, naive in the database."""
@@ -100,8 +102,8 @@ orders: Final = Table(
     Column("id", RowId, primary_key=True),
     Column("order_code", String(64), nullable=False),
     Column("user_email", String(254), nullable=False),
-    Column("order_status", String(16), nullable=False),
-    Column("payment_status", String(16), nullable=False),
+    Column("order_status", Word("orders", "order_status", 16), nullable=False),
+    Column("payment_status", Word("orders", "payment_status", 16), nullable=False),
     Column("total_amount", Money, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("paid_at", UtcDateTime),
@@ -116,7 +118,7 @@ download_tasks: Final = Table(
     Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
     Column("course_url", String(2048), nullable=False),
     Column("title", String(255)),
-    Column("status", String(16), nullable=False),
+    Column("status", Word("download_tasks", "status", 16), nullable=False),
     Column("drive_link", String(1024)),
     Column("error_log", Text),
     Column("created_at", UtcDateTime, nullable=False),
@@ -138,13 +140,13 @@ order_audit_logs: Final = Table(
     Column("id", RowId, primary_key=True),
     Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
     Column("task_id", RowId, ForeignKey("download_tasks.id")),
-    Column("event_type", String(64), nullable=False),
-    Column("event_category", String(32), nullable=False),
-    Column("severity", String(16), nullable=False),
+    Column("event_type", Word("order_audit_logs", "event_type", 64), nullable=False),
+    Column("event_category", Word("order_audit_logs", "event_category", 32), nullable=False),
+    Column("severity", Word("order_audit_logs", "severity", 16), nullable=False),
     Column("message", Text, nullable=False),
     Column("details", Json),
-    Column("previous_status", String(32)),
-    Column("new_status", String(32)),
+    Column("previous_status", Word("order_audit_logs", "previous_status", 32)),
+    Column("new_status", Word("order_audit_logs", "new_status", 32)),
     Column("source", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("dedup_key", String(191)),  # unique: an event that can happen only once is written once

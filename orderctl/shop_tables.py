@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column, text
+from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column
 from sqlalchemy import table as bare_table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database
+from orderctl import database, shape, words
 from orderctl.errors import Conflict
 from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
@@ -39,32 +39,22 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
         Conflict: The table requires a column that orderctl does not know.
     """
     required = _required(connection, target)
-    unknown = [name for name in required if name not in values and name not in SEQUELIZE_TIMESTAMPS]
+    unknown = [name for name in required if name.lower() not in values and name not in SEQUELIZE_TIMESTAMPS]
     if unknown:
         raise Conflict(
             f"table {target.name} requires a value for its column {unknown[0]}, which orderctl does not know",
             hint="add the order with the shop's own system, or give the column a default",
         )
-    filled = {name: database.utc_now() for name in required if name not in values} | dict(values)
+    filled = {name: database.utc_now() for name in required if name.lower() not in values} | dict(values)
     # orderctl's columns have types; of the shop's further columns only the names are known.
     columns = [column(name, target.c[name].type) if name in target.c else column(name) for name in filled]
     return int(execute(connection, bare_table(target.name, *columns).insert(), filled).lastrowid)
 
 
-#: Queries for the columns that an INSERT has to fill. SQLAlchemy's inspector would warn about types that it
-#: does not know.
-_REQUIRED: Final = {
-    "sqlite": 'SELECT name FROM pragma_table_info(:name) WHERE "notnull" AND dflt_value IS NULL AND NOT pk',
-    "mysql": "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
-    " AND table_name = :name AND is_nullable = 'NO' AND column_default IS NULL"
-    " AND extra NOT REGEXP 'auto_increment|GENERATED' ORDER BY ordinal_position",
-}
-
-
 def _required(connection: Connection, target: Table) -> list[str]:
     """Return the columns of the table that an INSERT has to fill; none if the table does not exist."""
-    query = text(_REQUIRED["sqlite" if database.is_sqlite(connection) else "mysql"])
-    return list(connection.execute(query, {"name": target.name}).scalars())
+    there = shape.refresh(connection, words.WANTED).columns(target.name)
+    return [column.name for column in there.values() if column.required]
 
 
 def execute(
@@ -90,12 +80,8 @@ def execute(
 
 def _fit(connection: Connection, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with the texts for people made to fit their columns."""
-    query = text(
-        "SELECT column_name, character_set_name, character_maximum_length, character_octet_length"
-        " FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = :table"
-    )
-    rows = connection.execute(query, {"table": table})
-    capacities = {row[0]: _Capacity(*row[1:]) for row in rows if row[1]}
+    there = shape.refresh(connection, words.WANTED).columns(table)
+    capacities = {name: _Capacity.of(column) for name, column in there.items() if column.charset}
     fitted = dict(values)
     for name in _FOR_PEOPLE & fitted.keys() & capacities.keys():
         fit = capacities[name].fit_json if name == "details" else capacities[name].fit
@@ -110,6 +96,11 @@ class _Capacity:
     charset: str
     characters: int
     octets: int
+
+    @classmethod
+    def of(cls, column: shape.Column) -> Self:
+        """Return the capacity of a column."""
+        return cls(column.charset or "", column.characters or 0, column.octets or 0)
 
     def fit(self, value: str | None) -> str | None:
         """Shorten a text to the column's length, and replace characters that it cannot hold with "?"."""

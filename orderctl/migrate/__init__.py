@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database
+from orderctl import database, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -119,6 +119,7 @@ def up(
             connection, actor=actor, timeout=lock_timeout, on_step=on_step, leave_out=tuple(found.refused)
         )
         _carry_out(found, run)
+        shape.forget(engine.dialect)
         return MigrationReport(tuple(found.pending), tuple(run.done), (*found.warnings, *run.warnings))
 
 

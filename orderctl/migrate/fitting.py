@@ -110,9 +110,8 @@ def widened(wanted: Column[Any], old: found.ReflectedColumn) -> tuple[str, list[
 def _missing_values(old: found.ReflectedColumn, values: tuple[str, ...]) -> list[str]:
     if not old.type.startswith("enum("):
         return []
-    known = [value.replace("''", "'") for value in re.findall(_QUOTED, old.type)]
-    if (old.collation or "").endswith("_ci"):
-        known = [value.casefold() for value in known]
+    # A value in another case is the same word: it is written in the shop's spelling.
+    known = [value.replace("''", "'").casefold() for value in re.findall(_QUOTED, old.type)]
     return [value for value in values if value not in known]
 
 
