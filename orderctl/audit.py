@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, select, union_all
+from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_coerce, union_all
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, shop_tables
+from orderctl import database, shop_tables, statuses, words
 from orderctl.schema import columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
@@ -92,6 +92,7 @@ class Search:
     Attributes:
         after_id: Only events with a higher id.
         before_id: Only events with a lower id.
+        hidden_severities: No events with one of these severities. Those that orderctl does not know are shown.
         oldest_first: Return the oldest event first, not the newest.
     """
 
@@ -103,6 +104,7 @@ class Search:
     after_id: int | None = None
     before_id: int | None = None
     oldest_first: bool = False
+    hidden_severities: Collection[str] = ()
 
 
 def record(connection: Connection, event: NewEvent) -> bool:
@@ -168,6 +170,8 @@ def search(
             query = query.where(column == value)
     if wanted.severities is not None:
         query = query.where(log.severity.in_(wanted.severities))
+    if wanted.hidden_severities:
+        query = query.where(or_(log.severity.is_(None), log.severity.not_in(wanted.hidden_severities)))
     if wanted.since is not None:
         query = query.where(log.created_at >= wanted.since)
     if wanted.until is not None:
@@ -190,14 +194,15 @@ def errors(
 ) -> list[Event]:
     """Return the newest events with these severities over all paid orders, newest first.
 
-    This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
+    Events of a severity that orderctl does not know are among them. This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
     severities would sort all their events.
     """
     log = order_audit_logs.c
     paid = select(orders.c.payment_status).where(orders.c.id == log.order_id).scalar_subquery()
+    unknown = [type_coerce(log.severity, String) == word for word in _unknown_severities(connection)]
     parts = []
-    for severity in severities:
-        part = select(log.id, log.created_at).where(log.severity == severity, paid == PaymentStatus.PAID)
+    for wanted in (*(log.severity == severity for severity in severities), *unknown):
+        part = select(log.id, log.created_at).where(wanted, paid == PaymentStatus.PAID)
         if since is not None:
             part = part.where(log.created_at >= since)
         newest = (
@@ -205,12 +210,17 @@ def errors(
         )
         parts.append(select(newest.c.id, newest.c.created_at))
     chosen = union_all(*parts).subquery()
-    wanted = (
+    shown = (
         select(chosen.c.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc()).limit(limit).subquery()
     )
-    query = _events().join(wanted, wanted.c.id == log.id).add_columns(_ORDER_CODE)
+    query = _events().join(shown, shown.c.id == log.id).add_columns(_ORDER_CODE)
     rows = connection.execute(query).all()
     return sorted((_event(row) for row in rows), key=_age, reverse=True)
+
+
+def _unknown_severities(connection: Connection) -> list[str]:
+    present = statuses.present(connection, order_audit_logs.c.severity)
+    return [word for word in present if words.fold(word, set(Severity)) not in set(Severity)]
 
 
 def _age(event: Event) -> tuple[datetime, int]:
@@ -230,10 +240,11 @@ def summary(connection: Connection, *, since: datetime | None = None) -> list[Co
     )
     if since is not None:
         query = query.where(log.created_at >= since)
-    return [
-        Count(category or "", severity or "", count)
-        for category, severity, count in connection.execute(query)
-    ]
+    counts: dict[tuple[str, str], int] = {}
+    for category, severity, number in connection.execute(query):  # a word may be spelled in several ways
+        key = category or "", severity or ""
+        counts[key] = counts.get(key, 0) + number
+    return [Count(*key, number) for key, number in counts.items()]
 
 
 def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Event]:

@@ -22,9 +22,9 @@ from orderctl.orders import OrderState
 from orderctl.schema import download_tasks
 from orderctl.states import (
     UNFINISHED,
+    VALID_ORDER,
     WAITING,
     EventType,
-    OrderStatus,
     PaymentStatus,
     Source,
     TaskStatus,
@@ -83,13 +83,13 @@ def claim(
 
     Returns:
         The claim with its fencing token, or None if the task is not waiting, not due or not managed by
-        orderctl, or if its order is not paid or is cancelled.
+        orderctl, or if its order is not paid, is cancelled, or has a status that orderctl does not know.
     """
     try:
         order, task = lifecycle.hold(connection, task_id)
     except NotFound:
         return None
-    if order.payment_status != PaymentStatus.PAID or order.order_status == OrderStatus.CANCELLED:
+    if order.payment_status != PaymentStatus.PAID or order.order_status not in VALID_ORDER:
         return None
     claimed = token is not None and task.lease_token == token
     token = token or str(uuid.uuid4())

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from orderctl import database
+from orderctl import database, statuses
 from orderctl.errors import InvalidInput
 from orderctl.orders import Order, select_orders
 from orderctl.schema import download_tasks, orders
 from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
 
-#: A count that need not be exact stops here.
-COUNT_LIMIT = 10_000
 _CURSOR_TIME = "%Y%m%dT%H%M%S%f"
 
 
@@ -55,7 +53,7 @@ class Stats:
     Attributes:
         orders: The number of orders, by order status.
         tasks: The number of tasks, by task status.
-        capped: Whether a number stopped at ``COUNT_LIMIT + 1``, which means "more than ``COUNT_LIMIT``".
+        capped: Whether a number stopped at ``statuses.COUNT_LIMIT + 1``: there are more.
     """
 
     orders: dict[str, int]
@@ -163,25 +161,15 @@ def stats(connection: Connection, *, exact: bool = False) -> Stats:
             _grouped(connection, by_task.group_by(task.status), TaskStatus),
             capped=False,
         )
-    order_counts = {
-        status.value: _capped(connection, select(o.id).where(paid, o.order_status == status))
-        for status in OrderStatus
-    }
-    task_counts = {
-        status.value: _capped(
-            connection, select(task.id).join(orders, o.id == task.order_id).where(paid, task.status == status)
-        )
-        for status in TaskStatus
-    }
-    capped = any(number > COUNT_LIMIT for number in (*order_counts.values(), *task_counts.values()))
+    order_counts = statuses.count(connection, select(o.id).where(paid), o.order_status, paid)
+    tasks_of_paid = select(task.id).join(orders, o.id == task.order_id).where(paid)
+    task_counts = statuses.count(connection, tasks_of_paid, task.status)
+    capped = any(number > statuses.COUNT_LIMIT for number in (*order_counts.values(), *task_counts.values()))
     return Stats(order_counts, task_counts, capped)
 
 
 def _grouped(connection: Connection, query: Select[str, int], known: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {row[0] or "": row[1] for row in connection.execute(query).all()}
+    found: dict[str, int] = {}
+    for status, number in connection.execute(query):  # a status may be spelled in several ways
+        found[status or ""] = found.get(status or "", 0) + number
     return {str(status): found.pop(status, 0) for status in known} | found
-
-
-def _capped(connection: Connection, query: Select[int]) -> int:
-    some = query.limit(COUNT_LIMIT + 1).subquery()
-    return connection.execute(select(func.count()).select_from(some)).scalar_one()

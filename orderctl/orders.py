@@ -133,15 +133,26 @@ def find(connection: Connection, reference: str) -> Order:
 
     Raises:
         OrderNotFound: Neither exists.
+        Conflict: Several orders have this code: the shop's key may be wider.
     """
-    wanted = [orders.c.order_code == reference]
-    if reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
-        wanted.append(orders.c.id == int(reference))
-    for condition in wanted:
-        found = select_orders(connection, condition)
-        if found:
-            return found[0]
-    raise OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
+    found = find_all(connection, reference)
+    if not found:
+        raise OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
+    if len(found) > 1:
+        ids = sorted(order.id for order in found)
+        raise Conflict(
+            f"{len(ids)} orders have the code {reference!r}: {', '.join(map(str, ids))}; name one by its id",
+            hint=f"orderctl orders show {ids[0]}",
+        )
+    return found[0]
+
+
+def find_all(connection: Connection, reference: str) -> list[Order]:
+    """Return the orders with this code, newest first, or else the order with this id; none if neither exists."""
+    found = select_orders(connection, orders.c.order_code == reference)
+    if not found and reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
+        found = select_orders(connection, orders.c.id == int(reference))
+    return found
 
 
 def get(connection: Connection, order_id: int) -> Order:
@@ -176,7 +187,10 @@ def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int,
     )
     counts: dict[int, dict[str, int]] = {}
     for order_id, status, count in connection.execute(query):
-        counts.setdefault(order_id, {})[status or ""] = count
+        of_order = counts.setdefault(order_id, {})
+        of_order[status or ""] = (
+            of_order.get(status or "", 0) + count
+        )  # a status may be spelled in several ways
     return counts
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
@@ -17,7 +17,7 @@ from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
-from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
+from orderctl.states import VALID_ORDER, EventType, OrderStatus, PaymentStatus, Source
 
 _MAX_TEXT = 120
 
@@ -134,7 +134,12 @@ def _amount(value: object) -> Decimal:
 
 
 def receive(
-    connection: Connection, payment: Payment, *, actor: str, source: Source = Source.CLI
+    connection: Connection,
+    payment: Payment,
+    *,
+    actor: str,
+    source: Source = Source.CLI,
+    pending: Collection[str] = (PaymentStatus.PENDING, PaymentStatus.FAILED),
 ) -> PaymentResult:
     """Mark an order as paid, once for each payment.
 
@@ -143,20 +148,24 @@ def receive(
         payment: The payment as the bank reports it.
         actor: Who reports it.
         source: The part of orderctl that received the report.
+        pending: The payment statuses of an order that can be paid, in lower case.
 
     Returns:
         The outcome.
 
     Raises:
         OrderNotFound: No order has this code.
-        Conflict: Another payment has paid the order, this payment has paid another order, or the order is
-            cancelled or refunded.
+        Conflict: Another payment has paid the order, this payment has paid another order, the order is cancelled
+            or refunded, or several orders have this code.
     """
     payment = payment.checked()
     order = orders.lock(connection, orders.find(connection, payment.order_code).id)
+    # The payment's key has the code as the order spells it: the database may take "dh8" and "DH8" for equal.
+    payment = replace(payment, order_code=order.order_code)
     if order.payment_status == PaymentStatus.PAID:
         return _repeated(connection, order, payment)
-    _refuse(connection, order, payment)
+    _refuse(order, pending)
+    _refuse_used(connection, payment)
     if payment.amount != order.total_amount:
         _record_mismatch(connection, order, payment, Origin(source, actor))
         return PaymentResult(Outcome.MISMATCH, order.id, order.total_amount)
@@ -185,14 +194,25 @@ def _recorded_by_shop(connection: Connection, order: orders.OrderState, payment:
     )
 
 
-def _refuse(connection: Connection, order: orders.OrderState, payment: Payment) -> None:
-    if order.order_status == OrderStatus.CANCELLED or order.payment_status == PaymentStatus.REFUNDED:
-        state = "cancelled" if order.order_status == OrderStatus.CANCELLED else "refunded"
+def _refuse(order: orders.OrderState, pending: Collection[str]) -> None:
+    """Refuse an order that is not open for a payment. A status that orderctl does not know never is."""
+    reason = None
+    if order.order_status == OrderStatus.CANCELLED:
+        reason = "is cancelled"
+    elif order.order_status not in VALID_ORDER:
+        reason = f"has the status {order.order_status!r}, which orderctl does not know,"
+    elif order.payment_status == PaymentStatus.REFUNDED:
+        reason = "is refunded"
+    elif (order.payment_status or "").strip().casefold() not in pending:
+        reason = (
+            f"has the payment status {order.payment_status!r}, which is not one of the setting"
+            f" payments.pending_statuses ({', '.join(pending)}),"
+        )
+    if reason is not None:
         raise Conflict(
-            f"order {order.order_code} is {state} and cannot be paid",
+            f"order {order.order_code} {reason} and cannot be paid",
             hint=f"orderctl orders show {shlex.quote(order.order_code)}",
         )
-    _refuse_used(connection, payment)
 
 
 def _refuse_used(connection: Connection, payment: Payment) -> None:

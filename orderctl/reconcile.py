@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
-from orderctl import database, doorbell, failures, lifecycle, orders, publications
+from orderctl import database, doorbell, failures, lifecycle, orders, publications, statuses
 from orderctl.audit import Origin
 from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
@@ -57,6 +57,7 @@ class FindingKind(StrEnum):
     NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, but the order has not.
     NO_TASKS = "no-tasks"  #: A paid order has no tasks.
     NOT_SENT = "not-sent"  #: A message in the outbox is late.
+    UNKNOWN_STATUS = "unknown-status"  #: The shop wrote a status that orderctl does not know.
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
         expired = [_expired_finding(row.id, row.order_id, row.worker) for row in _expired(connection)]
         due = _due(connection, settings)
         orders_found = [*_unended_findings(connection), *_without_tasks(connection), *_late(connection)]
+        orders_found += _unknown_statuses(connection, settings)
     silent = doorbell.without_job(
         client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
     )
@@ -289,6 +291,26 @@ def _late(connection: Connection) -> list[Finding]:
         )
         for row in rows
     ]
+
+
+def _unknown_statuses(connection: Connection, settings: Settings) -> list[Finding]:
+    """Return one finding for each status that orderctl does not know. It does nothing with such rows."""
+    expected = {*settings.reconcile.expected_statuses, *settings.payments.pending_statuses}
+    return [
+        Finding(
+            FindingKind.UNKNOWN_STATUS,
+            None if one.column.startswith("download_tasks") else one.example,
+            one.example if one.column.startswith("download_tasks") else None,
+            f"orderctl does not know {one.column} {one.status!r}: {_rows(one)}",
+        )
+        for one in statuses.unknown(connection, expected)
+    ]
+
+
+def _rows(one: statuses.Unknown) -> str:
+    if one.count > statuses.COUNT_LIMIT:
+        return f"more than {statuses.COUNT_LIMIT:,} rows"
+    return counted(one.count, "row")
 
 
 def _expired_finding(task_id: int, order_id: int, worker: str | None, *, repaired: bool = False) -> Finding:

@@ -94,6 +94,11 @@ def listing(value: Any) -> tuple[str, ...]:
     return tuple(item.strip() for item in items if item.strip())
 
 
+def words(value: Any) -> tuple[str, ...]:
+    """Return words in lower case, from a TOML list or from one text with commas."""
+    return tuple(word.casefold() for word in listing(value))
+
+
 def token_secret(value: Any) -> str:
     """Return a secret that is too long to be guessed from the tokens that it signs."""
     if len(text(value)) < _MIN_SECRET:

@@ -205,6 +205,24 @@ class Notify(Section):
     webhook_secret = Key(setting_types.text, None, "secret that signs the body (HMAC-SHA256)", secret=True)
 
 
+class Payments(Section):
+    """Payments that come in."""
+
+    pending_statuses: Key[tuple[str, ...]] = Key(
+        setting_types.words,
+        ("pending", "failed"),
+        "payment statuses of orders that can be paid, in the shop's words",
+    )
+
+
+class Reconcile(Section):
+    """Finding and repairing what is wrong."""
+
+    expected_statuses: Key[tuple[str, ...]] = Key(
+        setting_types.words, (), "statuses of the shop's own, which reconcile --check does not report"
+    )
+
+
 class Display(Section):
     """How values are shown."""
 
@@ -237,6 +255,8 @@ class Settings:
     relay: Relay
     mail: Mail
     notify: Notify
+    payments: Payments
+    reconcile: Reconcile
     display: Display
     audit: Audit
     origins_of: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -269,6 +289,8 @@ SECTIONS: dict[str, type[Section]] = {
     "relay": Relay,
     "mail": Mail,
     "notify": Notify,
+    "payments": Payments,
+    "reconcile": Reconcile,
     "display": Display,
     "audit": Audit,
 }

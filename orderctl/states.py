@@ -147,6 +147,9 @@ UNFINISHED = (TaskStatus.PENDING, TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
 ENDED_TASK = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 #: Statuses of an order that has ended; only a retried or a new task reopens it.
 ENDED_ORDER = (OrderStatus.COMPLETED, OrderStatus.FAILED, OrderStatus.CANCELLED)
+#: Statuses of an order that can be paid, and whose tasks can run. The shop's own statuses are not among them: they
+#: may mean that the order is void.
+VALID_ORDER = (OrderStatus.PENDING, OrderStatus.PROCESSING, OrderStatus.COMPLETED, OrderStatus.FAILED)
 #: Failures that are often temporary: the task is retried automatically.
 TRANSIENT = (ErrorType.TIMEOUT, ErrorType.NETWORK)
 #: Failures that send an alert mail to the admin.

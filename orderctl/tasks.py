@@ -19,6 +19,7 @@ from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
+    VALID_ORDER,
     ErrorType,
     EventType,
     OrderStatus,
@@ -174,6 +175,12 @@ def _refuse_retry(order: OrderState, task: TaskState) -> None:
         raise Conflict(
             f"order {order.order_code} is not paid, so its tasks cannot be retried",
             hint=f"orderctl orders pay {shlex.quote(order.order_code)} --amount {order.total_amount}",
+        )
+    if order.order_status not in {*VALID_ORDER, OrderStatus.CANCELLED}:
+        raise Conflict(
+            f"order {order.order_code} has the status {order.order_status!r}, which orderctl does not know, so its"
+            " tasks cannot be retried",
+            hint=f"orderctl orders show {shlex.quote(order.order_code)}",
         )
     retryable = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.ENROLLED)
     if task.leased and task.status in UNFINISHED:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, update
 
-from orderctl import database, listing
+from orderctl import database, listing, statuses
 from orderctl.errors import InvalidInput
 from orderctl.listing import OrderFilter
 from orderctl.schema import download_tasks
@@ -182,7 +182,7 @@ def test_exact_stats_count_statuses_of_others_too(shop: Shop) -> None:
 
 
 def test_counts_stop_at_their_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(statuses, "COUNT_LIMIT", 2)
     for number in range(4):
         shop.paid(f"DH{number}")
 

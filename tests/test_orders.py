@@ -212,3 +212,19 @@ def test_a_task_that_came_later_opens_the_order_again(shop: Shop) -> None:
     shop.transact(lambda c: c.execute(update(download_tasks).values(status="completed")))
     shop.end(order_id)
     assert shop.event_types(order_id).count("order_completed") == 2
+
+
+def test_code_of_two_orders_names_neither(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    drop = "DROP INDEX uq_orderctl_orders_order_code"
+    shop.execute(drop if shop.engine.dialect.name == "sqlite" else f"{drop} ON orders")
+    shop.execute("UPDATE orders SET order_code = 'DH1'")
+
+    with pytest.raises(Conflict, match="2 orders have the code 'DH1': 1, 2"):
+        shop.order("DH1")
+    with pytest.raises(Conflict, match="2 orders have the code"):
+        shop.pay("DH1", "300000")
+
+    assert (shop.order("1").id, shop.order("2").id) == (1, 2)
+    assert [order.id for order in shop.read(lambda c: orders.find_all(c, "DH1"))] == [2, 1]

@@ -74,15 +74,15 @@ def test_a_transaction_pays_one_order(shop: Shop) -> None:
 def test_a_transaction_pays_one_of_two_orders_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.add("DH1")
     shop.add("DH2")
-    checked, refuse = threading.Event(), payments._refuse
+    checked, refuse = threading.Event(), payments._refuse_used
 
-    def refuse_and_tell(connection, order, payment):
-        refuse(connection, order, payment)
+    def refuse_and_tell(connection, payment):
+        refuse(connection, payment)
         checked.set()
 
     with ThreadPoolExecutor(1) as pool, shop.engine.begin() as first:
         payments.receive(first, Payment("DH1", Decimal(300000), transaction="T1"), actor="tester")
-        monkeypatch.setattr(payments, "_refuse", refuse_and_tell)
+        monkeypatch.setattr(payments, "_refuse_used", refuse_and_tell)
         second = pool.submit(shop.pay, "DH2", transaction="T1")
         assert checked.wait(10)
         first.commit()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from orderctl import audit, leases, listing, orders, outbox, reconcile, settings, tasks
+from orderctl import audit, leases, listing, orders, outbox, reconcile, settings, statuses, tasks
 from orderctl.audit import Search
 from orderctl.listing import OrderFilter
 from orderctl.tasks import TaskFilter
@@ -181,7 +181,7 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
 
 
 def test_capped_numbers_stop_reading(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 20)
+    monkeypatch.setattr(statuses, "COUNT_LIMIT", 20)
 
     cost = _measure(full, listing.stats)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ _COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
     "=": operator.eq,
 }
 _WRITTEN: Final = re.compile(
-    r"\s*(?:(orders|tasks)\.)?([a-z]+)\s*(>=|<=|!=|==|>|<|=)\s*([0-9]{1,12})\s*\Z", re.ASCII
+    r"\s*(?:(orders|tasks)\.)?([^\s<>=!.]+)\s*(>=|<=|!=|==|>|<|=)\s*([0-9]{1,12})\s*\Z", re.ASCII
 )
 _KNOWN: Final = {"orders": set(map(str, OrderStatus)), "tasks": set(map(str, TaskStatus))}
 _TOTAL: Final = "total"
@@ -52,13 +52,23 @@ class Condition:
         """
         match = _WRITTEN.match(text.lower())
         scope = (match and match[1]) or "orders"
-        if match is None or match[2] not in _KNOWN[scope] | {_TOTAL}:
-            allowed = ", ".join((*sorted(_KNOWN[scope]), _TOTAL))
-            raise InvalidInput(
-                f"{text!r} is not a valid condition: a status, an operator and a number",
-                hint=f"such as 'failed>5'; the statuses of {scope} are {allowed}",
-            )
+        if match is None:
+            raise _invalid(text, scope, _KNOWN[scope])
         return cls(scope, match[2], match[3], int(match[4]))
+
+    def check(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Refuse a status that orderctl does not know and that stands in no row: it is probably misspelt.
+
+        Args:
+            counts: Numbers of orders and tasks, by status.
+
+        Raises:
+            InvalidInput: When the status is neither known nor counted.
+        """
+        there = {status.casefold() for status in counts[self.scope]}
+        if self.status not in there | _KNOWN[self.scope] | {_TOTAL}:
+            written = f"{self.status}{self.operator}{self.number}"
+            raise _invalid(written, self.scope, there | _KNOWN[self.scope])
 
     def is_met(self, counts: Mapping[str, Mapping[str, int]]) -> bool:
         """Return whether the counts of orders and tasks, by status, meet the condition."""
@@ -77,4 +87,13 @@ class Condition:
 
     def _counted(self, counts: Mapping[str, Mapping[str, int]]) -> int:
         group = counts[self.scope]
-        return sum(group.values()) if self.status == _TOTAL else group.get(self.status, 0)
+        if self.status == _TOTAL:
+            return sum(group.values())
+        return sum(number for status, number in group.items() if status.casefold() == self.status)
+
+
+def _invalid(text: str, scope: str, statuses: Iterable[str]) -> InvalidInput:
+    return InvalidInput(
+        f"{text!r} is not a valid condition: a status, an operator and a number",
+        hint=f"such as 'failed>5'; the statuses of {scope} are {', '.join((*sorted(statuses), _TOTAL))}",
+    )

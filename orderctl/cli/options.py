@@ -172,7 +172,7 @@ class WholeNumber(click.IntRange):
 
 
 class Words(click.ParamType[tuple[str, ...]]):
-    """One or more words of a fixed set, separated by commas."""
+    """One or more words, separated by commas: those that orderctl knows, in any case, or the shop's own."""
 
     name = "words"
 
@@ -190,11 +190,10 @@ class Words(click.ParamType[tuple[str, ...]]):
         if isinstance(value, tuple):
             return value
         folded = {word.casefold(): word for word in self.words}
-        given = [word.strip().casefold() for word in value.split(",") if word.strip()]
-        unknown = [word for word in given if word not in folded]
-        if unknown or not given:
+        given = [word.strip() for word in value.split(",") if word.strip()]
+        if not given:
             self.fail(f"needs one or more of {', '.join(self.words)}, not {value!r}", param, ctx)
-        return tuple(dict.fromkeys(folded[word] for word in given))
+        return tuple(dict.fromkeys(folded.get(word.casefold(), word) for word in given))
 
     def shell_complete(
         self,
@@ -203,6 +202,33 @@ class Words(click.ParamType[tuple[str, ...]]):
         incomplete: str,
     ) -> list[CompletionItem[str]]:
         """Complete the last word of the list."""
+        return _complete_list(self.words, incomplete)
+
+
+class Word(click.ParamType[str]):
+    """One word: one that orderctl knows, in any case, or one of the shop's own."""
+
+    name = "word"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(str(word) for word in words)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """Return the words."""
+        return f"[{'|'.join(self.words)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the word."""
+        known = {word.casefold(): word for word in self.words}
+        return known.get(str(value).strip().casefold(), str(value))
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Complete the word."""
         return _complete_list(self.words, incomplete)
 
 
@@ -222,7 +248,7 @@ MOMENT = Moment()
 SPAN = Span()
 ORDER_STATUSES = Words(tuple(OrderStatus))
 TASK_STATUSES = Words(tuple(TaskStatus))
-CATEGORIES = Words(tuple(Category))
+CATEGORY = Word(tuple(Category))
 ERROR_TYPE = click.Choice([str(kind) for kind in ErrorType], case_sensitive=False)
 #: Lowest severity first. A command that takes one also shows all higher ones.
 SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive=False)

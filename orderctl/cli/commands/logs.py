@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_EVENTS
 from orderctl.cli.lazy import Group
 from orderctl.errors import InvalidInput
-from orderctl.states import Category, Severity, at_least
+from orderctl.states import Severity, at_least
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def cli() -> None:
 @click.option("--severity", type=options.SEVERITY, help="Only events of this severity or higher.")
 @click.option(
     "--category",
-    type=click.Choice([str(kind) for kind in Category], case_sensitive=False),
+    type=options.CATEGORY,
     help="Only events of this category.",
 )
 @options.period
@@ -111,8 +112,10 @@ def show(
 
     if reverse and (follow or cursor_file):
         raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
-    severities = None if severity is None else at_least(Severity(severity))
-    wanted = audit.Search(task_id, severities, category, period.since, period.until)
+    wanted = audit.Search(task_id, None, category, period.since, period.until)
+    if severity is not None:
+        hidden = set(Severity) - set(at_least(Severity(severity)))
+        wanted = replace(wanted, hidden_severities=hidden)
     if follow and lines is None and cursor_file is None:
         lines = _FOLLOWED
     found = log_reader.LogReader(app, order, wanted, grep, cursor_file, follow)
@@ -175,7 +178,9 @@ def summary(app: App, *, since: Any) -> None:
     with app.reading() as connection:
         found = audit.summary(connection, since=since)
     if app.format in {Format.TABLE, Format.WIDE, Format.MARKDOWN} and not app.output.fields:
-        app.render(_matrix(found), MATRIX)
+        unknown = sorted({count.severity for count in found} - set(map(str, Severity)))
+        more = [Column(word, word.upper() or "NONE", right=True) for word in unknown]
+        app.render(_matrix(found), (*MATRIX[:-1], *more, MATRIX[-1]))
     else:
         app.render(found)
 

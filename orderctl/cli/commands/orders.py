@@ -101,10 +101,11 @@ def list_(
 
 
 def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
-    from orderctl import listing
+    from orderctl import listing, statuses
     from orderctl.cli import live
 
     with app.reading() as connection:
+        statuses.require_of_orders(connection, wanted.statuses or ())
         found = listing.page(connection, wanted, limit=page.limit, after=page.after)
     app.render(live.orders(app, found.orders))
     if found.cursor:
@@ -174,12 +175,15 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
     """
     from orderctl import listing
     from orderctl.cli.conditions import Condition
+    from orderctl.statuses import COUNT_LIMIT
 
     wanted = [Condition.parse(text) for text in conditions]
-    exact = exact or any(condition.number >= listing.COUNT_LIMIT for condition in wanted)
+    exact = exact or any(condition.number >= COUNT_LIMIT for condition in wanted)
     with app.reading() as connection:
         found = listing.stats(connection, exact=exact)
     counts = {"orders": found.orders, "tasks": found.tasks}
+    for condition in wanted:
+        condition.check(counts)
     _show_stats(app, counts, found.capped)
     met = [condition.explain(counts, capped=found.capped) for condition in wanted if condition.is_met(counts)]
     if met:
@@ -187,7 +191,7 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
 
 
 def _show_stats(app: App, counts: dict[str, dict[str, int]], capped: bool) -> None:
-    from orderctl.listing import COUNT_LIMIT
+    from orderctl.statuses import COUNT_LIMIT
 
     if app.format is Format.JSON:
         limited = {
@@ -227,8 +231,11 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
         orderctl orders wait DH123456 --timeout 30m
         orderctl orders wait DH123456 --for processing,completed
     """
+    from orderctl import statuses as there
     from orderctl.cli import waiting
 
+    with app.reading() as connection:
+        there.require_of_orders(connection, statuses or ())
     found = waiting.for_order(app, order, statuses or tuple(map(str, ENDED_ORDER)), timeout)
     app.render([found])
     wanted = statuses or (OrderStatus.COMPLETED,)
@@ -340,7 +347,10 @@ def pay(
         if document
         else order_input.one_payment(code, amount, bank, transaction)
     )
-    result = app.transact(lambda connection: payments.receive(connection, payment, actor=app.actor))
+    pending = app.settings.payments.pending_statuses
+    result = app.transact(
+        lambda connection: payments.receive(connection, payment, actor=app.actor, pending=pending)
+    )
     _report_payment(app, payment, result)
 
 

@@ -91,12 +91,13 @@ def list_(
         orderctl tasks list --failed --group-by error
         orderctl tasks list --order DH123456 -o json
     """
-    from orderctl import tasks
+    from orderctl import statuses, tasks
     from orderctl.cli import live
 
     if failed and status:
         raise InvalidInput("give --failed or --status, not both")
     with app.reading() as connection:
+        statuses.require_of_tasks(connection, status or ())
         wanted = tasks.TaskFilter(
             statuses=(TaskStatus.FAILED,) if failed else status,
             order_id=_order_id(connection, order),

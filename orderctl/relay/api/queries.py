@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from orderctl import audit, clock, listing, orders, tasks
 from orderctl.audit import Event, Search
-from orderctl.errors import OrderNotFound, TaskNotFound
+from orderctl.errors import TaskNotFound
 from orderctl.listing import OrderFilter
 from orderctl.orders import Order
 from orderctl.states import PaymentStatus, TaskStatus
@@ -66,7 +66,7 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
         InvalidInput: When the cursor is not valid.
     """
     if wanted.search and "@" not in wanted.search:
-        return _paid_order(connection, wanted.search)
+        return _paid_orders_of(connection, wanted.search)
     chosen = OrderFilter(paid=True, statuses=wanted.statuses, email=wanted.search)
     skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
     page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
@@ -84,14 +84,13 @@ def one_order(connection: Connection, order_id: int) -> Found:
     return Found(found, _tasks_of(connection, found), total=1)
 
 
-def _paid_order(connection: Connection, reference: str) -> Found:
-    try:
-        order = orders.find(connection, reference)
-    except OrderNotFound:
-        return Found([], {}, total=0)
-    if order.payment_status != PaymentStatus.PAID:
-        return Found([], {}, total=0)
-    return Found([order], _tasks_of(connection, [order]), total=1)
+def _paid_orders_of(connection: Connection, reference: str) -> Found:
+    found = [
+        order
+        for order in orders.find_all(connection, reference)
+        if order.payment_status == PaymentStatus.PAID
+    ]
+    return Found(found, _tasks_of(connection, found), total=len(found))
 
 
 def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[Task]]:

@@ -182,7 +182,7 @@ def test_stats_fail_if(condition, status, shop: Shop, inside: Program):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "failed", "failed>", "nope>1", "tasks.processing>1", "failed>-1", "failed>1.5", "a.failed>1"]
+    "text", ["", "failed", "failed>", "no pe>1", "tasks.>1", "failed>-1", "failed>1.5", "a.failed>1"]
 )
 def test_a_text_that_is_not_a_condition_is_refused(text):
     with pytest.raises(InvalidInput, match="is not a valid condition: a status, an operator and a number"):

@@ -1,0 +1,181 @@
+"""Which statuses stand in the rows: also those that orderctl does not know, which the shop's system wrote.
+
+An unknown status is shown as it is and counted under its own name, and orderctl does nothing because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Connection, String, func, select, type_coerce
+
+from orderctl import shape, words
+from orderctl.errors import InvalidInput
+from orderctl.schema import download_tasks, orders
+
+#: A number of rows that need not be exact stops here.
+COUNT_LIMIT: Final = 10_000
+#: At most this many different values of one column are looked at: it may hold free text.
+_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A status that orderctl does not know.
+
+    Attributes:
+        column: The column, such as ``orders.payment_status``.
+        status: The status as it stands in the rows.
+        count: The number of rows; ``COUNT_LIMIT + 1`` means more than ``COUNT_LIMIT``.
+        example: The id of one of the rows.
+    """
+
+    column: str
+    status: str
+    count: int
+    example: int
+
+
+def present(connection: Connection, column: Column[str], *conditions: ColumnElement[bool]) -> list[str]:
+    """Return the values that stand in a column, each once, as they are spelled; without NULL.
+
+    Each is found with one step in an index that begins with the columns of the conditions and this column.
+
+    Args:
+        connection: A connection for reading.
+        column: A column with the type ``words.Word``.
+        conditions: Further conditions on the rows.
+    """
+    return list(_walk(connection, column, conditions))
+
+
+def _walk(
+    connection: Connection, column: Column[str], conditions: Collection[ColumnElement[bool]]
+) -> Iterator[str]:
+    bare = type_coerce(column, String)
+    there = shape.of(connection.dialect).column(column.table.name, column.name)
+    if there is not None and there.words:  # an index on an ENUM has the order of its declaration
+        for word in there.words:
+            if connection.execute(select(1).where(*conditions, bare == word).limit(1)).first() is not None:
+                yield word
+        return
+    query = select(bare).where(*conditions).order_by(bare).limit(1)
+    last = connection.execute(query.where(bare.is_not(None))).scalar()
+    for _ in range(_MOST):
+        if last is None:
+            return
+        yield str(last)
+        last = connection.execute(query.where(bare > last)).scalar()
+
+
+def count(
+    connection: Connection, query: Any, column: Column[str], *conditions: ColumnElement[bool]
+) -> dict[str, int]:
+    """Count rows by status, each up to ``COUNT_LIMIT + 1``: all known statuses, and the others that stand there.
+
+    Args:
+        connection: A connection for reading.
+        query: A SELECT of the rows that are counted.
+        column: The column of the status.
+        conditions: The conditions on the rows of the column's table, if an index begins with their columns.
+    """
+    known = words.KNOWN[column.table.name, column.name]
+    counts = {status: _capped(connection, query.where(column == status)) for status in known}
+    bare = type_coerce(column, String)
+    for status in present(connection, column, *conditions):
+        if words.fold(status, known) not in known:
+            counts[status] = _capped(connection, query.where(bare == status))
+    nameless = _capped(connection, query.where(column.is_(None)))
+    return counts | ({"": nameless} if nameless else {})
+
+
+def _capped(connection: Connection, query: Any) -> int:
+    some = query.limit(COUNT_LIMIT + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def unknown(connection: Connection, expected: Collection[str] = ()) -> list[Unknown]:
+    """Return the statuses of orders, payments and tasks that orderctl does not know.
+
+    Args:
+        connection: A connection for reading.
+        expected: Words in lower case that are not returned: the shop's own, which an admin knows about.
+    """
+    found = _unknown_in(connection, orders.c.payment_status, expected)
+    payments: list[ColumnElement[bool]] = [orders.c.payment_status.is_(None)]
+    payments += [_is(orders.c.payment_status, word) for word in present(connection, orders.c.payment_status)]
+    for payment in payments:
+        found += _unknown_in(connection, orders.c.order_status, expected, payment)
+    return [*_merged(found), *_unknown_in(connection, download_tasks.c.status, expected)]
+
+
+def _unknown_in(
+    connection: Connection, column: Column[str], expected: Collection[str], *conditions: ColumnElement[bool]
+) -> list[Unknown]:
+    known = {*words.KNOWN[column.table.name, column.name], *expected}
+    others = [
+        word for word in present(connection, column, *conditions) if word.strip().casefold() not in known
+    ]
+    tests = {word: _is(column, word) for word in others} | {"": column.is_(None)}
+    found = []
+    for word, test in tests.items():
+        rows = select(column.table.c.id).where(*conditions, test)
+        if number := _capped(connection, rows):
+            example = connection.execute(rows.limit(1)).scalar_one()
+            found.append(Unknown(f"{column.table.name}.{column.name}", word, number, example))
+    return found
+
+
+def _merged(found: list[Unknown]) -> list[Unknown]:
+    """Return one entry for each column and status."""
+    merged: dict[tuple[str, str], Unknown] = {}
+    for one in found:
+        before = merged.get((one.column, one.status))
+        number = one.count + (before.count if before else 0)
+        merged[one.column, one.status] = Unknown(one.column, one.status, number, (before or one).example)
+    return list(merged.values())
+
+
+def _is(column: Column[str], value: str) -> ColumnElement[bool]:
+    return type_coerce(column, String) == value
+
+
+def require_of_orders(connection: Connection, wanted: Collection[str]) -> None:
+    """Refuse a status of orders that orderctl does not know and no row has: it is probably misspelt.
+
+    Args:
+        connection: A connection for reading.
+        wanted: The statuses that a user gave.
+
+    Raises:
+        InvalidInput: There is such a status.
+    """
+    _require(connection, orders.c.order_status, wanted)
+
+
+def require_of_tasks(connection: Connection, wanted: Collection[str]) -> None:
+    """Refuse a status of tasks that orderctl does not know and no row has: it is probably misspelt.
+
+    Args:
+        connection: A connection for reading.
+        wanted: The statuses that a user gave.
+
+    Raises:
+        InvalidInput: There is such a status.
+    """
+    _require(connection, download_tasks.c.status, wanted)
+
+
+def _require(connection: Connection, column: Column[str], wanted: Collection[str]) -> None:
+    known = words.KNOWN[column.table.name, column.name]
+    for status in wanted:
+        if status in known:
+            continue
+        if connection.execute(select(column).where(column == status).limit(1)).first() is None:
+            others = [word for word in present(connection, column) if words.fold(word, known) not in known]
+            raise InvalidInput(
+                f"no row of {column.table.name} has the status {status!r}",
+                hint=f"the statuses are {', '.join((*known, *others))}",
+            )

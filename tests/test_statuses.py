@@ -1,0 +1,141 @@
+"""A status that orderctl does not know is shown, counted and reported, and nothing is done because of it."""
+
+import pytest
+from sqlalchemy import Engine
+
+from orderctl import audit, leases, listing, reconcile, shape, statuses, tasks
+from orderctl.errors import Conflict, InvalidInput
+from orderctl.listing import OrderFilter
+from orderctl.reconcile import FindingKind
+from orderctl.settings import Settings
+from orderctl.settings import load as load_settings
+from orderctl.states import Severity
+from tests.shop import Shop
+
+
+@pytest.fixture
+def odd(shop: Shop) -> Shop:
+    """Three paid orders; a status of the third, of its payment or of its task gets an odd word in each test."""
+    for code in ("DH1", "DH2", "DH3"):
+        shop.paid(code, 2)
+    return shop
+
+
+@pytest.mark.parametrize("word", ["shipped", "Shipped", "a lot", "zz", "0", "PENDING?"])
+def test_unknown_statuses_are_counted_under_their_own_names(odd: Shop, word: str) -> None:
+    odd.execute("UPDATE orders SET order_status = :word WHERE order_code = 'DH3'", word=word)
+    odd.execute("UPDATE download_tasks SET status = :word WHERE order_id = 1", word=word)
+
+    stats = odd.read(listing.stats)
+
+    assert (stats.orders[word], stats.orders["pending"]) == (1, 2)
+    assert (stats.tasks[word], stats.tasks["pending"]) == (2, 4)
+    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+
+
+@pytest.mark.parametrize("word", ["cancelled", "expired", "authorised", "", "VOID"])
+def test_order_of_an_unknown_payment_status_cannot_be_paid(shop: Shop, word: str) -> None:
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET payment_status = :word", word=word)
+
+    with pytest.raises(Conflict, match="cannot be paid"):
+        shop.pay("DH1")
+
+    assert shop.order("DH1").payment_status == word
+    assert shop.read(lambda c: audit.search(c, 1))[0].event_type == "task_created"
+
+
+def test_a_word_of_the_shops_for_pending_is_a_setting(shop: Shop) -> None:
+    from orderctl import payments
+
+    shop.add("DH1")
+    shop.execute("UPDATE orders SET payment_status = 'Unpaid'")
+    payment = payments.Payment("DH1", shop.order("DH1").total_amount)
+
+    shop.transact(lambda c: payments.receive(c, payment, actor="me", pending=("pending", "unpaid")))
+
+    assert shop.order("DH1").payment_status == "paid"
+
+
+@pytest.mark.parametrize("word", ["void", "archived", "Refunded", ""])
+def test_order_of_an_unknown_status_is_neither_paid_nor_carried_out_nor_retried(
+    shop: Shop, word: str
+) -> None:
+    [task] = shop.paid("DH1")
+    shop.execute("UPDATE orders SET order_status = :word", word=word)
+
+    claim = shop.transact(lambda c: leases.claim(c, task, worker="w", lease_seconds=9))
+    with pytest.raises(Conflict, match="does not know"):
+        shop.transact(lambda c: tasks.retry(c, task, max_attempts=1, actor="me"))
+    shop.execute("UPDATE orders SET payment_status = 'pending'")
+    with pytest.raises(Conflict, match="cannot be paid"):
+        shop.pay("DH1", transaction="other")
+
+    assert claim is None
+    assert shop.order("DH1").order_status == word
+
+
+def _unknown(engine: Engine, redis_url: str, **environ: str) -> list[str]:
+    found = reconcile.check(engine, _client(redis_url), _settings(**environ))
+    return [finding.text for finding in found if finding.kind is FindingKind.UNKNOWN_STATUS]
+
+
+def _settings(**environ: str) -> Settings:
+    return load_settings(environ={"ORDERCTL_STATE_DIR": "/nonexistent", **environ})
+
+
+def _client(redis_url: str):
+    from orderctl import broker
+
+    return broker.brisk(redis_url)
+
+
+def test_reconcile_reports_each_unknown_status_once(odd: Shop, redis_url: str) -> None:
+    assert _unknown(odd.engine, redis_url) == []
+    odd.execute("UPDATE orders SET payment_status = 'chargeback' WHERE order_code = 'DH1'")
+    odd.execute("UPDATE orders SET order_status = 'on hold' WHERE order_code IN ('DH1', 'DH2')")
+    odd.execute("UPDATE download_tasks SET status = 'queued' WHERE order_id = 3")
+
+    assert _unknown(odd.engine, redis_url) == [
+        "orderctl does not know orders.payment_status 'chargeback': 1 row",
+        "orderctl does not know orders.order_status 'on hold': 2 rows",
+        "orderctl does not know download_tasks.status 'queued': 2 rows",
+    ]
+    expected = {"ORDERCTL_RECONCILE_EXPECTED_STATUSES": "Chargeback,queued", "ORDERCTL_WORKER_TAKE": "all"}
+    assert _unknown(odd.engine, redis_url, **expected) == [
+        "orderctl does not know orders.order_status 'on hold': 2 rows"
+    ]
+
+
+def test_misspelt_status_is_refused_and_one_of_the_shops_is_found(odd: Shop) -> None:
+    odd.execute("UPDATE orders SET order_status = 'On hold' WHERE order_code = 'DH2'")
+
+    with pytest.raises(InvalidInput, match="no row of orders has the status 'complete'") as refused:
+        odd.read(lambda c: statuses.require_of_orders(c, ["pending", "complete"]))
+    odd.read(lambda c: statuses.require_of_orders(c, ["On hold", "failed"]))
+    page = odd.read(lambda c: listing.page(c, OrderFilter(statuses=["On hold"])))
+
+    assert "On hold" in str(refused.value.hint)
+    assert [order.order_code for order in page.orders] == ["DH2"]
+
+
+def test_events_of_an_unknown_severity_are_not_hidden(odd: Shop) -> None:
+    odd.execute(
+        "UPDATE order_audit_logs SET severity = 'fatal' WHERE order_id = 2 AND event_type = 'task_created'"
+    )
+    odd.execute(
+        "UPDATE order_audit_logs SET severity = 'ERROR' WHERE order_id = 3 AND event_type = 'task_created'"
+    )
+    shape.forget(odd.engine.dialect)  # as after half a minute
+
+    errors = odd.read(audit.errors)
+    hidden = [severity for severity in Severity if severity is not Severity.CRITICAL]
+    of_order = odd.read(lambda c: audit.search(c, 2, audit.Search(hidden_severities=hidden)))
+
+    assert sorted((event.order_id, event.severity) for event in errors) == [
+        (2, "fatal"), (2, "fatal"), (3, "error"), (3, "error"),
+    ]  # fmt: skip
+    assert [event.severity for event in of_order] == ["fatal", "fatal"]
+    assert {(count.severity, count.count) for count in odd.read(audit.summary) if count.category == "task"} == {
+        ("fatal", 2), ("error", 2), ("info", 2),
+    }  # fmt: skip
