@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_
 
-from orderctl import audit, database, lifecycle
+from orderctl import audit, database, lifecycle, orders
 from orderctl.audit import Origin
 from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
@@ -22,7 +22,6 @@ from orderctl.orders import OrderState
 from orderctl.schema import download_tasks
 from orderctl.states import (
     UNFINISHED,
-    VALID_ORDER,
     WAITING,
     EventType,
     PaymentStatus,
@@ -89,7 +88,7 @@ def claim(
         order, task = lifecycle.hold(connection, task_id)
     except NotFound:
         return None
-    if order.payment_status != PaymentStatus.PAID or order.order_status not in VALID_ORDER:
+    if order.payment_status != PaymentStatus.PAID or not orders.is_valid(order):
         return None
     claimed = token is not None and task.lease_token == token
     token = token or str(uuid.uuid4())

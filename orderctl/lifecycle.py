@@ -260,7 +260,7 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | N
 
 def begin(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
     """Make an order ``processing`` when a task is claimed: its first one, or one added after its end."""
-    if order.order_status == OrderStatus.PENDING:
+    if order.order_status in {OrderStatus.PENDING, None}:
         return (_move_order(connection, order, OrderStatus.PROCESSING),)
     return reopen(connection, order, origin)
 

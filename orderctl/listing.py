@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from orderctl import database, statuses
 from orderctl.errors import InvalidInput
-from orderctl.orders import Order, select_orders
+from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
 from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
 
@@ -121,7 +121,7 @@ def _stale(seconds: float) -> ColumnElement[bool]:
     then = database.utc_now(-seconds)
     moved = select(task.id).where(task.order_id == o.id, task.updated_at >= then).exists()
     paid_long_ago = func.coalesce(o.paid_at, o.created_at) < then
-    return and_(o.order_status.in_([OrderStatus.PENDING, OrderStatus.PROCESSING]), paid_long_ago, ~moved)
+    return and_(is_open(), paid_long_ago, ~moved)
 
 
 def _cursor(created_at: datetime, order_id: int) -> str:

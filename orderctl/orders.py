@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import audit, database, shop_tables
@@ -16,6 +16,7 @@ from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
 from orderctl.schema import columns, download_tasks, orders
 from orderctl.states import (
+    VALID_ORDER,
     EventType,
     OrderStatus,
     PaymentStatus,
@@ -37,8 +38,8 @@ class OrderState:
     id: int
     order_code: str
     user_email: str
-    order_status: str
-    payment_status: str
+    order_status: str | None
+    payment_status: str | None
     total_amount: Decimal
     round: int
 
@@ -126,6 +127,20 @@ def check_amount(amount: Decimal) -> None:
     """
     if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT or amount != round(amount, 2):
         raise InvalidInput(f"{amount} is not a valid amount: 0 to {_MAX_AMOUNT} with at most two decimals")
+
+
+def is_valid(order: OrderState) -> bool:
+    """Whether an order can be paid and its tasks can run: it is not cancelled, and orderctl knows its status.
+
+    An order without a status is one that the shop has just written.
+    """
+    return order.order_status is None or order.order_status in VALID_ORDER
+
+
+def is_open() -> ColumnElement[bool]:
+    """Return the condition that an order has not ended, as far as its status tells."""
+    status = orders.c.order_status
+    return or_(status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)), status.is_(None))
 
 
 def find(connection: Connection, reference: str) -> Order:

@@ -17,7 +17,7 @@ from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
-from orderctl.states import VALID_ORDER, EventType, OrderStatus, PaymentStatus, Source
+from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
 
 _MAX_TEXT = 120
 
@@ -199,11 +199,11 @@ def _refuse(order: orders.OrderState, pending: Collection[str]) -> None:
     reason = None
     if order.order_status == OrderStatus.CANCELLED:
         reason = "is cancelled"
-    elif order.order_status not in VALID_ORDER:
+    elif not orders.is_valid(order):
         reason = f"has the status {order.order_status!r}, which orderctl does not know,"
     elif order.payment_status == PaymentStatus.REFUNDED:
         reason = "is refunded"
-    elif (order.payment_status or "").strip().casefold() not in pending:
+    elif order.payment_status is not None and order.payment_status.strip().casefold() not in pending:
         reason = (
             f"has the payment status {order.payment_status!r}, which is not one of the setting"
             f" payments.pending_statuses ({', '.join(pending)}),"

@@ -31,7 +31,6 @@ from orderctl.states import (
     UNFINISHED,
     WAITING,
     EventType,
-    OrderStatus,
     PaymentStatus,
     Source,
     TaskStatus,
@@ -211,7 +210,7 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
         .join(orders_table, o.id == task.order_id)
         .where(
             o.payment_status == PaymentStatus.PAID,
-            o.order_status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)),
+            orders.is_open(),
             task.status.in_(WAITING),
             task.lease_token.is_(None),
             or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
@@ -270,7 +269,7 @@ def _paid_and_open(connection: Connection, *conditions: ColumnElement[bool]) -> 
     o = orders_table.c
     query = select(o.id, o.order_code).where(
         o.payment_status == PaymentStatus.PAID,
-        o.order_status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)),
+        orders.is_open(),
         *conditions,
     )
     return connection.execute(query.order_by(o.id).limit(_BATCH)).all()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, String, func, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, String, func, or_, select, type_coerce
 
 from orderctl import shape, words
 from orderctl.errors import InvalidInput
@@ -99,6 +99,8 @@ def _capped(connection: Connection, query: Any) -> int:
 def unknown(connection: Connection, expected: Collection[str] = ()) -> list[Unknown]:
     """Return the statuses of orders, payments and tasks that orderctl does not know.
 
+    An order without a status or payment status is a new one; a task without a status is never carried out.
+
     Args:
         connection: A connection for reading.
         expected: Words in lower case that are not returned: the shop's own, which an admin knows about.
@@ -118,7 +120,9 @@ def _unknown_in(
     others = [
         word for word in present(connection, column, *conditions) if word.strip().casefold() not in known
     ]
-    tests = {word: _is(column, word) for word in others} | {"": column.is_(None)}
+    tests = {word: _is(column, word) for word in others}
+    if column.table is download_tasks:
+        tests[""] = or_(column.is_(None), *(_is(column, word) for word in others if not word))
     found = []
     for word, test in tests.items():
         rows = select(column.table.c.id).where(*conditions, test)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from orderctl import lifecycle
+from orderctl import lifecycle, orders
 from orderctl.audit import Origin
 from orderctl.errors import Conflict
 from orderctl.lifecycle import Move, Moved, TaskState
@@ -19,7 +19,6 @@ from orderctl.schema import columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
-    VALID_ORDER,
     ErrorType,
     EventType,
     OrderStatus,
@@ -176,7 +175,7 @@ def _refuse_retry(order: OrderState, task: TaskState) -> None:
             f"order {order.order_code} is not paid, so its tasks cannot be retried",
             hint=f"orderctl orders pay {shlex.quote(order.order_code)} --amount {order.total_amount}",
         )
-    if order.order_status not in {*VALID_ORDER, OrderStatus.CANCELLED}:
+    if not orders.is_valid(order) and order.order_status != OrderStatus.CANCELLED:
         raise Conflict(
             f"order {order.order_code} has the status {order.order_status!r}, which orderctl does not know, so its"
             " tasks cannot be retried",

@@ -145,8 +145,8 @@ def _events_of(found: OrderTree, task_id: int) -> list[Event]:
     return [event for event in found.events if event.task_id == task_id]
 
 
-def _status(status: str, view: View) -> str:
-    return paint(render.human(status), status_style(status) if view.color else None)
+def _status(status: str | None, view: View) -> str:
+    return paint(render.human(status), status_style(status or "") if view.color else None)
 
 
 def _red(view: View) -> str | None:
