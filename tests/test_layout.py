@@ -27,6 +27,7 @@ CROSS_CUTTING = {
     "migrate/test_interrupted.py": "migrations that are killed at any moment",
     "migrate/test_main_job.py": "whole orders on each database of the gallery",
     "migrate/test_removal.py": "the statements in docs/adopting.md that take orderctl out again",
+    "migrate/test_sequelize.py": "a shop's programs under Node.js, and their table in docs/adopting.md",
     "relay/test_conformance.py": "RFC 6455, against the whole relay",
     "relay/test_dashboard.py": "the shop's own dashboard with socket.io-client",
     "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md",

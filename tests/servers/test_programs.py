@@ -10,7 +10,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_readme_names_every_package_that_makes_the_run_whole() -> None:
-    assert f"    sudo apt install {' '.join(sorted(programs.packages().values()))}\n" in README.read_text()
+    packages = sorted(set(programs.packages().values()))
+
+    assert f"    sudo apt install {' '.join(packages)}\n" in README.read_text()
 
 
 def test_missing_program_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
