@@ -70,7 +70,7 @@ class Event:
     new_status: str | None
     source: str | None
     actor: str | None
-    created_at: datetime
+    created_at: datetime | None
     task_title: str | None = None
     course_url: str | None = None
     order_code: str | None = None

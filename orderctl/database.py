@@ -6,7 +6,6 @@ into OrderctlErrors.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import sqlite3
@@ -22,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import embedded, faultpoints, shape, words
+from orderctl import embedded, faultpoints, foreign, shape, words
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -120,7 +119,6 @@ def connect(
             return _connect_sqlite(url)
         engine = create_engine(
             parsed,
-            json_deserializer=_read_json,
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
@@ -139,11 +137,12 @@ def connect(
 
 def _connect_sqlite(url: str) -> Engine:
     arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, json_deserializer=_read_json, connect_args=arguments)
+    engine = create_engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # no automatic BEGIN: see _begin
+        connection.text_factory = foreign.decode  # by default text that is not UTF-8 is an error
         connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
         connection.execute("PRAGMA foreign_keys=ON")
         # journal_mode=WAL is stored in the file. Reading it needs no lock, setting it does.
@@ -159,14 +158,6 @@ def _connect_sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if options.get("orderctl_readonly") else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def _read_json(text: str) -> Any:
-    """Parse JSON. Text that is not JSON, which other programs may have written, is returned unchanged."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _RERUNS) -> T:

@@ -230,7 +230,7 @@ def _values(failure: Failure, attempt: int, *, again: bool) -> dict[str, Any]:
 
 def _pause(attempt: int) -> float:
     """Return a random part (full jitter) of a pause that doubles with each attempt, in seconds."""
-    return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** (attempt - 1)))
+    return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** min(attempt - 1, 10)))
 
 
 def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:

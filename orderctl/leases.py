@@ -19,7 +19,7 @@ from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
 from orderctl.messages import StatusChange
 from orderctl.orders import OrderState
-from orderctl.schema import download_tasks
+from orderctl.schema import HIGHEST_INT, download_tasks
 from orderctl.states import (
     UNFINISHED,
     WAITING,
@@ -94,7 +94,7 @@ def claim(
     token = token or str(uuid.uuid4())
     if not claimed and not _take(connection, task, token, worker, lease_seconds, take_all=take_all):
         return None
-    attempt = task.attempt if claimed else task.attempt + 1
+    attempt = task.attempt if claimed else _next(task)
     return Claim(
         task_id, task.order_id, task.order_code, task.course_url, task.title, attempt, task.max_attempts,
         task.status, worker, token, lifecycle.begin(connection, order, Origin(Source.WORKER, worker)),
@@ -113,12 +113,16 @@ def _take(
     if not take_all:
         waiting.append(task.managed == 1)
     values = {
-        "attempt": task.attempt + 1,
+        "attempt": _next(found),
         "worker": worker,
         "lease_token": token,
         "lease_until": database.utc_now(lease_seconds),
     }
     return lifecycle.write(connection, found.id, waiting, values)
+
+
+def _next(task: TaskState) -> int:
+    return min(task.attempt + 1, HIGHEST_INT)
 
 
 def beat(connection: Connection, claim: Claim, lease_seconds: float) -> None:

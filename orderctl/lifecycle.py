@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from orderctl import audit, clock, database, orders, outbox, shop_tables
 from orderctl.audit import NewEvent, Origin
@@ -162,7 +162,8 @@ def no_task(task_id: int) -> TaskNotFound:
 def unchanged(task: TaskState) -> Conditions:
     """Return the fence of a transaction that holds a task: status and attempt are still as they were read."""
     row = download_tasks.c
-    return row.status == task.status, row.attempt == task.attempt
+    # The shop's own column may hold NULL, which is read as 0.
+    return row.status == task.status, func.coalesce(row.attempt, 0) == task.attempt
 
 
 def write(connection: Connection, task_id: int, fence: Conditions, values: Mapping[str, Any]) -> bool:

@@ -14,7 +14,8 @@ from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
 from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
 
-_CURSOR_TIME = "%Y%m%dT%H%M%S%f"
+_CURSOR_REST = "%m%dT%H%M%S%f"
+_CURSOR_TIME = f"%Y{_CURSOR_REST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,8 @@ def _stale(seconds: float) -> ColumnElement[bool]:
 
 
 def _cursor(created_at: datetime, order_id: int) -> str:
-    return f"{created_at.astimezone(UTC):{_CURSOR_TIME}}-{order_id}"
+    moment = created_at.astimezone(UTC)
+    return f"{moment.year:04}{moment:{_CURSOR_REST}}-{order_id}"  # %Y alone is 1 for the year 1
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, int]:

@@ -40,7 +40,7 @@ class OrderState:
     user_email: str
     order_status: str | None
     payment_status: str | None
-    total_amount: Decimal
+    total_amount: Decimal | None  # None: what the shop wrote is not an amount
     round: int
 
 
@@ -48,7 +48,7 @@ class OrderState:
 class Order(OrderState):
     """An order with the numbers of its tasks by status; the totals do not count cancelled tasks."""
 
-    created_at: datetime
+    created_at: datetime | None
     paid_at: datetime | None
     completed_at: datetime | None
     task_counts: Mapping[str, int] = field(repr=False)

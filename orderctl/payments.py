@@ -72,7 +72,7 @@ class PaymentResult:
 
     outcome: Outcome
     order_id: int
-    expected: Decimal
+    expected: Decimal | None
     moved: Moved = NOTHING
 
 
@@ -253,9 +253,9 @@ def _record_mismatch(
         words={
             "amount": payment.amount,
             "order_code": order.order_code,
-            "expected": f"{expected.normalize():f}",
+            "expected": "unknown" if expected is None else f"{expected.normalize():f}",
         },
-        details=payment.details() | {"expected": float(expected)},
+        details=payment.details() | {"expected": None if expected is None else float(expected)},
         # The bank repeats the report; one event is enough.
         dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",
     )

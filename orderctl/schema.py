@@ -6,10 +6,12 @@ columns are a contract. They may have further columns, which are not listed here
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -22,17 +24,73 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
-    SmallInteger,
     String,
     Table,
     Text,
     TypeDecorator,
 )
 
+from orderctl import foreign
 from orderctl.words import Word
 
+T = TypeVar("T")
 
-class UtcDateTime(TypeDecorator[datetime]):
+
+class _Foreign(TypeDecorator[T]):
+    """A type whose values other programs write, too.
+
+    ``process_result_value`` gets what the driver returns. SQLAlchemy's own conversion would come first, and
+    fails for values that are not of the column's type.
+    """
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Return the function that converts a value of the driver."""
+        return partial(self.process_result_value, dialect=dialect)
+
+
+class Chars(_Foreign[str]):
+    """Text.
+
+    Args:
+        length: The maximum number of characters in tables that orderctl made.
+        null: What NULL becomes. The shop may allow it where orderctl does not.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None, null: str | None = "") -> None:
+        super().__init__(length)
+        self.length, self.null = length, null
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Convert to text."""
+        return self.null if value is None else foreign.text(value)
+
+
+class Whole(_Foreign[int]):
+    """A whole number; 0 for NULL and for what is not a number."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int:  # noqa: ARG002
+        """Convert to a number."""
+        return foreign.whole(value) or 0
+
+
+class Json(_Foreign[Any]):
+    """JSON; text that is not JSON, which other programs may have written, is read as text."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Parse the JSON."""
+        return foreign.document(value)
+
+
+class UtcDateTime(_Foreign[datetime]):
     """DATETIME(6) in UTC: aware in Python, naive in the database."""
 
     impl = DateTime
@@ -50,12 +108,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Convert to naive UTC."""
         return value if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert to aware UTC; None for an invalid date (PyMySQL returns ``0000-00-00`` as text)."""
-        return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Convert to aware UTC; None for what is not a time (PyMySQL returns ``0000-00-00`` as text)."""
+        found = foreign.moment(value)
+        return found and found.replace(tzinfo=UTC)
 
 
-class Money(TypeDecorator[Decimal]):
+class Money(_Foreign[Decimal]):
     """DECIMAL(12,2); on SQLite, which has no exact decimals, stored as text."""
 
     impl = Numeric(12, 2)
@@ -70,11 +129,11 @@ class Money(TypeDecorator[Decimal]):
         return str(value) if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Convert to a Decimal with two decimals."""
-        return value if value is None else Decimal(str(value)).quantize(_CENT)
+        """Convert to a Decimal with two decimals, or more if the shop's column has more."""
+        return foreign.amount(value)
 
 
-class RowId(TypeDecorator[int]):
+class RowId(_Foreign[int]):
     """A row's id. On SQLite a number that its driver refuses becomes the highest id, which no row has."""
 
     impl = BigInteger
@@ -88,27 +147,30 @@ class RowId(TypeDecorator[int]):
         """Convert to a number that the driver takes."""
         return min(value, _HIGHEST_ID) if value is not None and dialect.name == "sqlite" else value
 
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Convert to a number; None for what is not an id."""
+        return foreign.whole(value)
 
-_CENT: Final = Decimal("0.01")
+
 _HIGHEST_ID: Final = 2**63 - 1
+#: The highest number that INTEGER holds, of attempts for example.
+HIGHEST_INT: Final = 2**31 - 1
 
 metadata: Final = MetaData()
-
-Json = JSON(none_as_null=True)
 
 orders: Final = Table(
     "orders",
     metadata,
     Column("id", RowId, primary_key=True),
-    Column("order_code", String(64), nullable=False),
-    Column("user_email", String(254), nullable=False),
+    Column("order_code", Chars(64), nullable=False),
+    Column("user_email", Chars(254), nullable=False),
     Column("order_status", Word("orders", "order_status", 16), nullable=False),
     Column("payment_status", Word("orders", "payment_status", 16), nullable=False),
     Column("total_amount", Money, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("paid_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
-    Column("round", Integer, nullable=False),  # how often the order was reopened
+    Column("round", Whole, nullable=False),  # how often the order was reopened
 )
 
 download_tasks: Final = Table(
@@ -116,22 +178,22 @@ download_tasks: Final = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
-    Column("course_url", String(2048), nullable=False),
-    Column("title", String(255)),
+    Column("course_url", Chars(2048), nullable=False),
+    Column("title", Chars(255, null=None)),
     Column("status", Word("download_tasks", "status", 16), nullable=False),
-    Column("drive_link", String(1024)),
-    Column("error_log", Text),
+    Column("drive_link", Chars(1024, null=None)),
+    Column("error_log", Chars(null=None)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime),
-    Column("managed", SmallInteger, nullable=False),  # 1: managed by orderctl
-    Column("attempt", Integer, nullable=False),  # never decreases
-    Column("max_attempts", Integer, nullable=False),
+    Column("managed", Whole, nullable=False),  # 1: managed by orderctl
+    Column("attempt", Whole, nullable=False),  # never decreases
+    Column("max_attempts", Whole, nullable=False),
     Column("available_at", UtcDateTime),  # not to be claimed before; NULL: at once
-    Column("lease_token", String(36)),
+    Column("lease_token", Chars(36, null=None)),
     Column("lease_until", UtcDateTime),
-    Column("worker", String(128)),
-    Column("error_type", String(32)),
-    Column("error_fingerprint", String(32)),
+    Column("worker", Chars(128, null=None)),
+    Column("error_type", Chars(32, null=None)),
+    Column("error_fingerprint", Chars(32, null=None)),
 )
 
 order_audit_logs: Final = Table(
@@ -140,17 +202,17 @@ order_audit_logs: Final = Table(
     Column("id", RowId, primary_key=True),
     Column("order_id", RowId, ForeignKey("orders.id"), nullable=False),
     Column("task_id", RowId, ForeignKey("download_tasks.id")),
-    Column("event_type", Word("order_audit_logs", "event_type", 64), nullable=False),
-    Column("event_category", Word("order_audit_logs", "event_category", 32), nullable=False),
-    Column("severity", Word("order_audit_logs", "severity", 16), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("event_type", Word("order_audit_logs", "event_type", 64, null=""), nullable=False),
+    Column("event_category", Word("order_audit_logs", "event_category", 32, null=""), nullable=False),
+    Column("severity", Word("order_audit_logs", "severity", 16, null=""), nullable=False),
+    Column("message", Chars, nullable=False),
     Column("details", Json),
     Column("previous_status", Word("order_audit_logs", "previous_status", 32)),
     Column("new_status", Word("order_audit_logs", "new_status", 32)),
-    Column("source", String(64)),
+    Column("source", Chars(64, null=None)),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("dedup_key", String(191)),  # unique: an event that can happen only once is written once
-    Column("actor", String(128)),
+    Column("dedup_key", Chars(191, null=None)),  # unique: an event that can happen only once is written once
+    Column("actor", Chars(128, null=None)),
 )
 
 outbox: Final = Table(

@@ -15,7 +15,7 @@ from orderctl.audit import Origin
 from orderctl.errors import Conflict
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import OrderState
-from orderctl.schema import columns, download_tasks
+from orderctl.schema import HIGHEST_INT, columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
@@ -161,7 +161,7 @@ def retry(
         TaskStatus.PENDING,
         EventType.TASK_RETRIED,
         Origin(source, actor),
-        values={"managed": 1, "max_attempts": task.attempt + max_attempts},
+        values={"managed": 1, "max_attempts": min(task.attempt + max_attempts, HIGHEST_INT)},
         words=_because(reason),
         details={"attempt": task.attempt, "reason": reason},
         reopens=True,
@@ -171,9 +171,11 @@ def retry(
 
 def _refuse_retry(order: OrderState, task: TaskState) -> None:
     if order.payment_status != PaymentStatus.PAID:
+        code = shlex.quote(order.order_code)
+        unknown = order.total_amount is None
         raise Conflict(
             f"order {order.order_code} is not paid, so its tasks cannot be retried",
-            hint=f"orderctl orders pay {shlex.quote(order.order_code)} --amount {order.total_amount}",
+            hint=f"orderctl orders {f'show {code}' if unknown else f'pay {code} --amount {order.total_amount}'}",
         )
     if not orders.is_valid(order) and order.order_status != OrderStatus.CANCELLED:
         raise Conflict(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 
-from orderctl import shape
+from orderctl import foreign, shape
 from orderctl.states import Category, EventType, OrderStatus, PaymentStatus, Severity, TaskStatus
 
 _STATUSES: Final = tuple(dict.fromkeys(map(str, (*OrderStatus, *PaymentStatus, *TaskStatus))))
@@ -102,13 +102,15 @@ class Word(TypeDecorator[str]):
         table: The table.
         column: One of its columns in :data:`KNOWN`.
         length: The number of characters.
+        null: What NULL becomes.
     """
 
     impl = String
     cache_ok = True
 
-    def __init__(self, table: str, column: str, length: int) -> None:
+    def __init__(self, table: str, column: str, length: int, null: str | None = None) -> None:
         super().__init__(length)
+        self.null = null
         self.table = table
         self.column = column
         self.length = length
@@ -119,7 +121,8 @@ class Word(TypeDecorator[str]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Return the word in lower case if orderctl knows it, and every other value unchanged."""
-        return value if value is None else fold(str(value), KNOWN[self.table, self.column])
+        word = foreign.text(value)
+        return self.null if word is None else fold(word, KNOWN[self.table, self.column])
 
     class Comparator(TypeDecorator.Comparator[str]):
         """Lets ``==``, ``!=``, ``in_`` and ``not_in`` with words find every spelling."""

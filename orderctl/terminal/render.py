@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -163,7 +164,8 @@ def moment(value: datetime | None, view: View = PLAIN) -> str:
     if view.times == "relative":
         return relative(value, view.now)
     if view.times == "local":
-        return value.astimezone(view.zone).strftime("%Y-%m-%d %H:%M:%S")
+        with suppress(OverflowError, ValueError):  # in the years 1 and 9999, which mean "never"
+            return value.astimezone(view.zone).strftime("%Y-%m-%d %H:%M:%S")
     return clock.iso(value.replace(microsecond=0))
 
 
@@ -192,8 +194,11 @@ def size(count: float) -> str:
 
 
 def amount(value: Any) -> str:
-    """Return an amount of money with separated thousands, and with cents unless they are zero."""
-    return f"{value:,.2f}".removesuffix(".00") if isinstance(value, int | float | Decimal) else human(value)
+    """Return an amount of money with separated thousands, with its decimals (at least two) unless zero."""
+    if not isinstance(value, int | float | Decimal):
+        return human(value)
+    exact = isinstance(value, Decimal) and int(value.as_tuple().exponent) < -2  # noqa: PLR2004
+    return f"{value:,f}" if exact else f"{value:,.2f}".removesuffix(".00")
 
 
 def human(value: Any, view: View = PLAIN) -> str:

@@ -40,7 +40,7 @@ _OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class Undeliverable(OSError):
-    """The e-mail address does not exist."""
+    """The e-mail address does not exist, or is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,15 @@ def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> E
         settings: Say who the sender is.
         dedup_key: The Message-ID is made from it, so that it is the same at every try.
         date: Value of the ``Date`` header.
+
+    Raises:
+        Undeliverable: When the recipient is not an e-mail address.
     """
     sender = settings.sender or f"orderctl@{urlsplit(settings.url or '').hostname}"
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = letter.recipient
+    message["To"] = _address(letter.recipient)
     message["Subject"] = " ".join(letter.subject.split())
     message["Date"] = format_datetime(date)
     message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{domain}>"
@@ -128,6 +131,18 @@ def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> E
     message.set_content(_text(letter), cte="quoted-printable")
     message.add_alternative(_html(letter), subtype="html", cte="quoted-printable")
     return message
+
+
+def _address(text: str) -> str:
+    """Return an e-mail address that a header can carry.
+
+    Raises:
+        Undeliverable: When the text, which the shop may have written, is not an address.
+    """
+    address = parseaddr(text)[1]
+    if "@" not in address or not text.isprintable():
+        raise Undeliverable(f"{text!r} is not an e-mail address")
+    return text
 
 
 def _text(letter: Letter) -> str:

@@ -298,8 +298,8 @@ def add(
 
     added = app.transact(work)
     app.render(added)
-    for order in added[:1]:
-        app.say(f"next: orderctl orders pay {order.order_code} --amount {order.total_amount.normalize():f}")
+    for order, asked in zip(added[:1], new, strict=False):
+        app.say(f"next: orderctl orders pay {order.order_code} --amount {asked.total_amount.normalize():f}")
 
 
 @cli.command()
