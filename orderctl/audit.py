@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, shop_tables, statuses, words
-from orderctl.schema import columns, download_tasks, order_audit_logs, orders
+from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
 #: Maximum length of a message in characters; TEXT holds 65,535 bytes.
@@ -194,15 +194,20 @@ def errors(
 ) -> list[Event]:
     """Return the newest events with these severities over all paid orders, newest first.
 
-    Events of a severity that orderctl does not know are among them. This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
+    Events of a severity that orderctl does not know are among them, and those whose order does not exist, because
+    the shop has deleted it.
+
+    This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
     severities would sort all their events.
     """
     log = order_audit_logs.c
-    paid = select(orders.c.payment_status).where(orders.c.id == log.order_id).scalar_subquery()
+    of_event = orders.c.id == log.order_id
+    paid = select(orders.c.payment_status).where(of_event).scalar_subquery() == PaymentStatus.PAID
+    of_paid = or_(paid, ~select(orders.c.id).where(of_event).exists())
     unknown = [type_coerce(log.severity, String) == word for word in _unknown_severities(connection)]
     parts = []
     for wanted in (*(log.severity == severity for severity in severities), *unknown):
-        part = select(log.id, log.created_at).where(wanted, paid == PaymentStatus.PAID)
+        part = select(log.id, log.created_at).where(wanted, of_paid)
         if since is not None:
             part = part.where(log.created_at >= since)
         newest = (
@@ -229,12 +234,12 @@ def _age(event: Event) -> tuple[datetime, int]:
 
 
 def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
-    """Count the events of paid orders by category and severity."""
+    """Count the events of paid orders, and of orders that do not exist, by category and severity."""
     log = order_audit_logs.c
     query = (
         select(log.event_category, log.severity, func.count())
-        .join(orders, orders.c.id == log.order_id)
-        .where(orders.c.payment_status == PaymentStatus.PAID)
+        .outerjoin(orders, orders.c.id == log.order_id)
+        .where(or_(orders.c.payment_status == PaymentStatus.PAID, orders.c.id.is_(None)))
         .group_by(log.event_category, log.severity)
         .order_by(log.event_category, log.severity)
     )
@@ -271,7 +276,7 @@ def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Even
 
 
 _ORDER_CODE = (
-    select(orders.c.order_code)
+    select(type_coerce(orders.c.order_code, Chars(null=None)))
     .where(orders.c.id == order_audit_logs.c.order_id)
     .scalar_subquery()
     .label("order_code")
@@ -280,7 +285,8 @@ _ORDER_CODE = (
 
 def _events() -> Select[Any]:
     task = download_tasks.c
-    selected = select(*columns(Event, order_audit_logs), task.title.label("task_title"), task.course_url)
+    url = type_coerce(task.course_url, Chars(null=None)).label("course_url")  # NULL without a task
+    selected = select(*columns(Event, order_audit_logs), task.title.label("task_title"), url)
     return selected.outerjoin_from(order_audit_logs, download_tasks, task.id == order_audit_logs.c.task_id)
 
 

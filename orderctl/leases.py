@@ -96,7 +96,7 @@ def claim(
         return None
     attempt = task.attempt if claimed else _next(task)
     return Claim(
-        task_id, task.order_id, task.order_code, task.course_url, task.title, attempt, task.max_attempts,
+        task_id, order.id, order.order_code, task.course_url, task.title, attempt, task.max_attempts,
         task.status, worker, token, lifecycle.begin(connection, order, Origin(Source.WORKER, worker)),
     )  # fmt: skip
 

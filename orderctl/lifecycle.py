@@ -48,7 +48,7 @@ class TaskState:
 
     id: int
     order_id: int
-    order_code: str
+    order_code: str | None  # None: the order does not exist
     title: str | None
     course_url: str
     status: str
@@ -139,17 +139,23 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
         order_id: The task's order, if it is known.
 
     Raises:
-        TaskNotFound: The task does not exist, or its order does not.
+        TaskNotFound: The task does not exist.
+        OrderNotFound: The task's order does not exist. Where no foreign key prevents it, the shop can delete an
+            order and leave its tasks behind.
     """
     task = download_tasks.c
     if order_id is None:
-        order_id = connection.execute(select(task.order_id).where(task.id == task_id)).scalar()
+        found = connection.execute(select(task.order_id).where(task.id == task_id)).first()
+        if found is None:
+            raise no_task(task_id)
+        order_id = found.order_id
     try:
-        order = None if order_id is None else orders.lock(connection, order_id)
-    except OrderNotFound:  # a task without an order
-        raise no_task(task_id) from None
+        order = orders.lock(connection, order_id)
+    except OrderNotFound:
+        missing = "has no order" if order_id is None else f"belongs to order {order_id}, which does not exist"
+        raise OrderNotFound(f"task {task_id} {missing}", hint=f"orderctl tasks show {task_id}") from None
     row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).mappings().first()
-    if order is None or row is None:
+    if row is None:
         raise no_task(task_id)
     return order, TaskState.of({**row, "order_code": order.order_code})
 

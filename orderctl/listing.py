@@ -147,12 +147,32 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
 
 
 def stats(connection: Connection, *, exact: bool = False) -> Stats:
-    """Count paid orders and their tasks by status.
+    """Count paid orders and their tasks by status; tasks whose order does not exist count, too.
 
     Args:
         connection: A connection for reading.
-        exact: Count all rows, even if that means reading a large index to its end.
+        exact: Count all rows, even if that means reading a large index to its end. Otherwise tasks without an
+            order are counted among the newest ``statuses.COUNT_LIMIT`` tasks only.
     """
+    found = _stats(connection, exact=exact)
+    for status, number in _orphans(connection, exact=exact).items():
+        found.tasks[status] = found.tasks.get(status, 0) + number
+    return found
+
+
+def _orphans(connection: Connection, *, exact: bool) -> dict[str, int]:
+    """Return the number of tasks whose order does not exist, by status."""
+    task = download_tasks.c
+    query = select(task.status, task.order_id)
+    if not exact:
+        query = query.order_by(task.id.desc()).limit(statuses.COUNT_LIMIT)
+    some = query.subquery()
+    missing = ~select(orders.c.id).where(orders.c.id == some.c.order_id).exists()
+    counted = select(some.c.status, func.count()).where(missing).group_by(some.c.status)
+    return {status or "": number for status, number in connection.execute(counted)}
+
+
+def _stats(connection: Connection, *, exact: bool) -> Stats:
     o, task = orders.c, download_tasks.c
     paid = o.payment_status == PaymentStatus.PAID
     if exact:

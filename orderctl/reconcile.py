@@ -42,6 +42,9 @@ T = TypeVar("T")
 
 #: Most findings of one kind that are repaired in one run.
 _BATCH: Final = 500
+#: At most this number of tasks without an order are named, and at most this number are counted.
+_SHOWN_ORPHANS: Final = 20
+_MOST_ORPHANS: Final = 10_000
 #: How often a repair is retried at once. Supervisors try again a second later anyway.
 _RERUNS: Final = 2
 #: An outbox entry that is due for longer than this is a finding.
@@ -55,6 +58,7 @@ class FindingKind(StrEnum):
     NOT_RUNG = "not-rung"  #: A due task has no job in the queue.
     NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, but the order has not.
     NO_TASKS = "no-tasks"  #: A paid order has no tasks.
+    ORPHAN = "orphan"  #: The order of a task does not exist. Only the shop can repair it.
     NOT_SENT = "not-sent"  #: A message in the outbox is late.
     UNKNOWN_STATUS = "unknown-status"  #: The shop wrote a status that orderctl does not know.
 
@@ -89,7 +93,7 @@ def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = 
     """
     found = recover(engine, client)
     if fix:
-        found += end_orders(engine, client) + _read(engine, _without_tasks)
+        found += end_orders(engine, client) + _read(engine, _without_tasks) + _read(engine, _orphans)
     return found + ring(engine, client, settings)
 
 
@@ -103,7 +107,8 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
     with database.reading(engine) as connection:
         expired = [_expired_finding(row.id, row.order_id, row.worker) for row in _expired(connection)]
         due = _due(connection, settings)
-        orders_found = [*_unended_findings(connection), *_without_tasks(connection), *_late(connection)]
+        orders_found = [*_unended_findings(connection), *_without_tasks(connection)]
+        orders_found += [*_orphans(connection), *_late(connection)]
         orders_found += _unknown_statuses(connection, settings)
     silent = doorbell.without_job(
         client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
@@ -151,7 +156,7 @@ def _expired(connection: Connection) -> Sequence[Any]:
     task = download_tasks.c
     query = (
         select(task.id, task.order_id, task.worker, task.lease_token)
-        .where(*_expired_conditions())
+        .where(*_expired_conditions(), _order_of_task().exists())
         .limit(_BATCH)
     )
     return connection.execute(query).all()
@@ -273,6 +278,29 @@ def _paid_and_open(connection: Connection, *conditions: ColumnElement[bool]) -> 
         *conditions,
     )
     return connection.execute(query.order_by(o.id).limit(_BATCH)).all()
+
+
+def _order_of_task() -> Select[Any]:
+    return select(orders_table.c.id).where(orders_table.c.id == download_tasks.c.order_id)
+
+
+def _orphans(connection: Connection) -> list[Finding]:
+    """Return the tasks whose order does not exist: the newest one by one, and the number of the others.
+
+    Unlike the other queries it reads an index to its end.
+    """
+    task = download_tasks.c
+    query = select(task.id, task.order_id).where(~_order_of_task().exists()).order_by(task.id.desc())
+    rows = connection.execute(query.limit(_MOST_ORPHANS + 1)).all()
+    found = [
+        Finding(FindingKind.ORPHAN, row.order_id, row.id, f"task {row.id}: its order does not exist")
+        for row in rows[:_SHOWN_ORPHANS]
+    ]
+    others = len(rows) - len(found)
+    if others:
+        number = f"{_MOST_ORPHANS:,}+" if len(rows) > _MOST_ORPHANS else f"{others:,}"
+        found.append(Finding(FindingKind.ORPHAN, None, None, f"{number} further tasks have no order"))
+    return found
 
 
 def _late(connection: Connection) -> list[Finding]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, String, func, or_, select, type_coerce
 
-from orderctl import shape, words
+from orderctl import foreign, shape, words
 from orderctl.errors import InvalidInput
 from orderctl.schema import download_tasks, orders
 
@@ -66,7 +66,7 @@ def _walk(
     for _ in range(_MOST):
         if last is None:
             return
-        yield str(last)
+        yield foreign.text(last) or ""
         last = connection.execute(query.where(bare > last)).scalar()
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
 
 from orderctl import lifecycle, orders
 from orderctl.audit import Origin
-from orderctl.errors import Conflict
+from orderctl.errors import Conflict, OrderNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import OrderState
-from orderctl.schema import HIGHEST_INT, columns, download_tasks
+from orderctl.schema import HIGHEST_INT, Chars, columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
@@ -30,7 +30,11 @@ from orderctl.states import (
 
 @dataclass(frozen=True, slots=True)
 class Task(TaskState):
-    """A download task with all columns that are displayed."""
+    """A download task with all columns that are displayed.
+
+    It may be an orphan: without a foreign key the shop can delete an order and leave its tasks behind. Then
+    ``order_code`` is None.
+    """
 
     error_type: str | None
     error_log: str | None
@@ -118,7 +122,6 @@ def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50)
             func.count().label("number"),
             func.max(task.id).label("latest"),
         )
-        .join(orders_table, orders_table.c.id == task.order_id)
         .where(task.status == TaskStatus.FAILED, *_conditions(wanted))
         .group_by(task.error_type, task.error_fingerprint)
         .order_by(func.count().desc(), func.max(task.id).desc())
@@ -153,9 +156,9 @@ def retry(
 
     Raises:
         TaskNotFound: The task does not exist.
-        Conflict: The task is completed or running, or its order is not paid.
+        Conflict: The task is completed or running, or its order is not paid or does not exist.
     """
-    order, task = lifecycle.hold(connection, task_id)
+    order, task = _hold(connection, task_id)
     _refuse_retry(order, task)
     what = Move(
         TaskStatus.PENDING,
@@ -167,6 +170,13 @@ def retry(
         reopens=True,
     )
     return _move(connection, order, task, what)
+
+
+def _hold(connection: Connection, task_id: int) -> tuple[OrderState, TaskState]:
+    try:
+        return lifecycle.hold(connection, task_id)
+    except OrderNotFound as error:
+        raise Conflict(str(error), hint=f"orderctl tasks show {task_id}") from None
 
 
 def _refuse_retry(order: OrderState, task: TaskState) -> None:
@@ -214,9 +224,9 @@ def cancel(
 
     Raises:
         TaskNotFound: The task does not exist.
-        Conflict: The task is already completed or cancelled.
+        Conflict: The task is already completed or cancelled, or its order does not exist.
     """
-    order, task = lifecycle.hold(connection, task_id)
+    order, task = _hold(connection, task_id)
     if task.status not in (*UNFINISHED, TaskStatus.FAILED):
         raise Conflict(f"task {task_id} is already {task.status}", hint=f"orderctl tasks show {task_id}")
     what = Move(
@@ -262,8 +272,10 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
 
 
 def _select() -> Select[Any]:
-    selected = select(*columns(Task, download_tasks), orders_table.c.order_code)
-    return selected.join(orders_table, orders_table.c.id == download_tasks.c.order_id)
+    # An outer join: a task whose order is missing is shown, too. NULL stays NULL for it.
+    code = type_coerce(orders_table.c.order_code, Chars(null=None)).label("order_code")
+    selected = select(*columns(Task, download_tasks), code)
+    return selected.outerjoin(orders_table, orders_table.c.id == download_tasks.c.order_id)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:

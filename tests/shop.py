@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, select, text, update
+from sqlalchemy import Connection, Engine, Row, create_engine, select, text, update
 
 from orderctl import audit, database, failures, leases, lifecycle, orders, payments, tasks
 from orderctl.audit import Origin
@@ -146,6 +146,17 @@ class Shop:
         late = {"lease_until": database.utc_now(-3600)}
         leased = (_is(task_id), download_tasks.c.lease_token.is_not(None))
         self.transact(lambda c: c.execute(update(download_tasks).where(*leased).values(late)))
+
+    def orphan(self, task_id: int, order_id: int = 999_999) -> None:
+        """Leave a task and its events without their order, as a shop without foreign keys can."""
+        without_keys = create_engine(self.engine.url)  # by default SQLite checks no foreign keys
+        with without_keys.begin() as connection:
+            if connection.dialect.name != "sqlite":
+                connection.exec_driver_sql("SET foreign_key_checks = 0")
+            for table, column in (("download_tasks", "id"), ("order_audit_logs", "task_id")):
+                statement = f"UPDATE {table} SET order_id = :order WHERE {column} = :task"
+                connection.execute(text(statement), {"order": order_id, "task": task_id})
+        without_keys.dispose()
 
     def make_due(self, task_id: int) -> None:
         """End the pause before a task's next attempt."""

@@ -1,6 +1,7 @@
 """``orderctl tasks``."""
 
 import json
+from typing import Any
 
 import pytest
 import redis
@@ -221,3 +222,58 @@ def test_a_retry_counts_although_redis_is_away(shop: Shop, inside: Program, monk
     assert ended.status == 0, ended.err
     assert ended.err.startswith("warning: ")
     assert shop.task(1).status == "pending"
+
+
+def test_a_task_without_its_order_is_shown_counted_and_reported(inside: Program, shop: Shop):
+    [lost, kept] = shop.paid("DH1", 2)
+    shop.fail(lost)
+    shop.orphan(lost)
+
+    def told(*arguments: str) -> Any:
+        return json.loads(inside(*arguments, "-o", "json").out)
+
+    assert [(task["id"], task["order_id"], task["order_code"]) for task in told("tasks", "list")] == [
+        (kept, 1, "DH1"),
+        (lost, 999_999, None),
+    ]
+    assert told("tasks", "show", str(lost))["order_code"] is None
+    assert [group["latest_task_id"] for group in told("tasks", "list", "--group-by", "error")] == [lost]
+    assert [(event["task_id"], event["order_code"]) for event in told("logs", "errors")] == [(lost, None)]
+    assert {"category": "download", "severity": "error", "count": 1} in told("logs", "summary")
+    for stats in (told("orders", "stats"), told("orders", "stats", "--exact")):
+        assert (stats["tasks"]["failed"], stats["tasks"]["pending"]) == (1, 1)
+    found = [finding for finding in told("reconcile", "--check") if finding["kind"] == "orphan"]
+    assert [(finding["task_id"], finding["order_id"]) for finding in found] == [(lost, 999_999)]
+    for verb in ("cancel", "retry"):
+        ended = inside("tasks", verb, str(lost))
+        assert (ended.status, ended.err.splitlines()[0]) == (
+            4,
+            f"orderctl: task {lost} belongs to order 999999, which does not exist",
+        )
+    assert shop.task(lost).status == "failed"
+
+
+def test_a_lost_worker_of_a_task_without_its_order_is_no_finding_of_every_second(inside: Program, shop: Shop):
+    [lost] = shop.paid()
+    shop.claimed(lost)
+    shop.expire(lost)
+    shop.orphan(lost)
+
+    assert inside("reconcile", "--quiet").err == ""
+
+
+@pytest.mark.databases("sqlite")
+def test_tasks_without_their_order_are_named_and_counted_up_to_a_limit(
+    inside: Program, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    for task in shop.paid("DH1", 25):
+        shop.orphan(task)
+
+    def texts() -> list[str]:
+        found = json.loads(inside("reconcile", "--check", "-o", "json").out)
+        return [finding["text"] for finding in found if finding["kind"] == "orphan"]
+
+    assert texts()[::19] == ["task 25: its order does not exist", "task 6: its order does not exist"]
+    assert texts()[20:] == ["5 further tasks have no order"]
+    monkeypatch.setattr("orderctl.reconcile._MOST_ORPHANS", 22)
+    assert texts()[20:] == ["22+ further tasks have no order"]
