@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_coerce, union_all
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, shop_tables, statuses, words
+from orderctl import database, deletion, shop_tables, statuses, words
 from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
@@ -202,8 +202,8 @@ def errors(
     """
     log = order_audit_logs.c
     of_event = orders.c.id == log.order_id
-    paid = select(orders.c.payment_status).where(of_event).scalar_subquery() == PaymentStatus.PAID
-    of_paid = or_(paid, ~select(orders.c.id).where(of_event).exists())
+    kept = select(orders.c.payment_status).where(of_event, deletion.not_deleted(orders)).scalar_subquery()
+    of_paid = or_(kept == PaymentStatus.PAID, ~select(orders.c.id).where(of_event).exists())
     unknown = [type_coerce(log.severity, String) == word for word in _unknown_severities(connection)]
     parts = []
     for wanted in (*(log.severity == severity for severity in severities), *unknown):
@@ -239,7 +239,10 @@ def summary(connection: Connection, *, since: datetime | None = None) -> list[Co
     query = (
         select(log.event_category, log.severity, func.count())
         .outerjoin(orders, orders.c.id == log.order_id)
-        .where(or_(orders.c.payment_status == PaymentStatus.PAID, orders.c.id.is_(None)))
+        .where(
+            or_(orders.c.payment_status == PaymentStatus.PAID, orders.c.id.is_(None)),
+            deletion.not_deleted(orders),
+        )
         .group_by(log.event_category, log.severity)
         .order_by(log.event_category, log.severity)
     )

@@ -6,6 +6,7 @@
     │   └── InvalidFrame                     not a frame of the relay's protocols
     ├── NotFound                     3  404
     │   ├── OrderNotFound
+    │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
     │   └── TaskNotFound
     ├── Conflict                     4  409  the present state does not allow it
     ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
@@ -115,6 +116,10 @@ class NotFound(OrderctlError):
 
 class OrderNotFound(NotFound):
     """Order not found."""
+
+
+class OrderDeleted(OrderNotFound):
+    """The shop has deleted the order."""
 
 
 class TaskNotFound(NotFound):

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_
 
-from orderctl import audit, database, lifecycle, orders
+from orderctl import audit, database, deletion, lifecycle, orders
 from orderctl.audit import Origin
 from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
@@ -109,6 +109,7 @@ def _take(
         task.status.in_(WAITING),
         task.lease_token.is_(None),
         or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
+        deletion.not_deleted(download_tasks),
     ]
     if not take_all:
         waiting.append(task.managed == 1)
@@ -262,7 +263,8 @@ def finish(connection: Connection, claim: Claim, order: OrderState, task: TaskSt
 
 def _fence(claim: Claim) -> Conditions:
     task = download_tasks.c
-    return task.lease_token == claim.token, task.status.in_(UNFINISHED)
+    kept = deletion.not_deleted(download_tasks)
+    return task.lease_token == claim.token, task.status.in_(UNFINISHED), kept
 
 
 def _lost(claim: Claim) -> LeaseLost:

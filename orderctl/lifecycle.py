@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from orderctl import audit, clock, database, orders, outbox, shop_tables
+from orderctl import audit, clock, database, deletion, orders, outbox, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import OrderNotFound, TaskNotFound
@@ -139,7 +139,7 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
         order_id: The task's order, if it is known.
 
     Raises:
-        TaskNotFound: The task does not exist.
+        TaskNotFound: The task does not exist, or the shop has deleted it or its order.
         OrderNotFound: The task's order does not exist. Where no foreign key prevents it, the shop can delete an
             order and leave its tasks behind.
     """
@@ -154,8 +154,9 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
     except OrderNotFound:
         missing = "has no order" if order_id is None else f"belongs to order {order_id}, which does not exist"
         raise OrderNotFound(f"task {task_id} {missing}", hint=f"orderctl tasks show {task_id}") from None
-    row = connection.execute(_STATE.where(task.id == task_id).with_for_update()).mappings().first()
-    if row is None:
+    kept = _STATE.where(task.id == task_id, deletion.not_deleted(download_tasks))
+    row = connection.execute(kept.with_for_update()).mappings().first()
+    if row is None or order.deleted:
         raise no_task(task_id)
     return order, TaskState.of({**row, "order_code": order.order_code})
 
@@ -260,7 +261,9 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | N
     if not audit.record(connection, event):
         return None
     task = download_tasks.c
-    waiting = (task.order_id == order.id, task.status.in_(WAITING))
+    waiting = (
+        task.order_id == order.id, task.status.in_(WAITING), deletion.not_deleted(download_tasks)
+    )  # fmt: skip
     rows = connection.execute(_STATE.where(*waiting).order_by(task.id)).mappings()
     return Moved(tasks=tuple(TaskState.of({**row, "order_code": order.order_code}) for row in rows))
 
@@ -302,12 +305,12 @@ def end(connection: Connection, order: OrderState, origin: Origin) -> Moved:
         origin: Who made the move that ends the order.
 
     Returns:
-        What to publish after the commit; nothing if the order has not ended, or had ended before.
+        What to publish after the commit; nothing if the order has not ended, had ended before or is deleted.
     """
     current = orders.lock(connection, order.id)  # it may have been reopened in this transaction
     counts = orders.count_tasks(connection, [order.id]).get(order.id, {})
     status = order_end(counts)
-    if status is None or current.order_status in ENDED_ORDER:
+    if status is None or current.order_status in ENDED_ORDER or current.deleted:
         return NOTHING
     completion = _completion(order.id, counts)
     key = f"order:{order.id}:round:{current.round}"

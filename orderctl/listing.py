@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from orderctl import database, statuses
+from orderctl import database, deletion, statuses
 from orderctl.errors import InvalidInput
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
@@ -29,6 +29,7 @@ class OrderFilter:
         email: Only orders of this customer.
         since: Only orders created at this time or later.
         until: Only orders created before this time.
+        deleted: Only orders that the shop has deleted; by default only the others.
     """
 
     paid: bool = False
@@ -37,6 +38,7 @@ class OrderFilter:
     email: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def count(connection: Connection, wanted: OrderFilter) -> int:
 
 def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     o = orders.c
-    conditions: list[ColumnElement[bool]] = []
+    conditions = [deletion.is_deleted(orders) if wanted.deleted else deletion.not_deleted(orders)]
     if wanted.paid or wanted.stale_seconds is not None:
         conditions.append(o.payment_status == PaymentStatus.PAID)
     if wanted.statuses is not None:
@@ -163,7 +165,7 @@ def stats(connection: Connection, *, exact: bool = False) -> Stats:
 def _orphans(connection: Connection, *, exact: bool) -> dict[str, int]:
     """Return the number of tasks whose order does not exist, by status."""
     task = download_tasks.c
-    query = select(task.status, task.order_id)
+    query = select(task.status, task.order_id).where(deletion.not_deleted(download_tasks))
     if not exact:
         query = query.order_by(task.id.desc()).limit(statuses.COUNT_LIMIT)
     some = query.subquery()
@@ -174,17 +176,18 @@ def _orphans(connection: Connection, *, exact: bool) -> dict[str, int]:
 
 def _stats(connection: Connection, *, exact: bool) -> Stats:
     o, task = orders.c, download_tasks.c
-    paid = o.payment_status == PaymentStatus.PAID
+    paid = and_(o.payment_status == PaymentStatus.PAID, deletion.not_deleted(orders))
+    kept = deletion.not_deleted(download_tasks)
     if exact:
         by_order = select(o.order_status, func.count()).where(paid).group_by(o.order_status)
-        by_task = select(task.status, func.count()).join(orders, o.id == task.order_id).where(paid)
+        by_task = select(task.status, func.count()).join(orders, o.id == task.order_id).where(paid, kept)
         return Stats(
             _grouped(connection, by_order, OrderStatus),
             _grouped(connection, by_task.group_by(task.status), TaskStatus),
             capped=False,
         )
     order_counts = statuses.count(connection, select(o.id).where(paid), o.order_status, paid)
-    tasks_of_paid = select(task.id).join(orders, o.id == task.order_id).where(paid)
+    tasks_of_paid = select(task.id).join(orders, o.id == task.order_id).where(paid, kept)
     task_counts = statuses.count(connection, tasks_of_paid, task.status)
     capped = any(number > statuses.COUNT_LIMIT for number in (*order_counts.values(), *task_counts.values()))
     return Stats(order_counts, task_counts, capped)

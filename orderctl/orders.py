@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import audit, database, shop_tables
+from orderctl import audit, database, deletion, shop_tables
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict, InvalidInput, OrderNotFound
+from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
 from orderctl.schema import columns, download_tasks, orders
 from orderctl.states import (
     VALID_ORDER,
@@ -42,6 +42,7 @@ class OrderState:
     payment_status: str | None
     total_amount: Decimal | None  # None: what the shop wrote is not an amount
     round: int
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +144,53 @@ def is_open() -> ColumnElement[bool]:
     return or_(status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)), status.is_(None))
 
 
-def find(connection: Connection, reference: str) -> Order:
+def find(connection: Connection, reference: str, *, deleted: bool = False) -> Order:
     """Return the order with this code, or else the order with this id.
+
+    Args:
+        connection: A connection to the database.
+        reference: The code or the id.
+        deleted: Look only among the orders that the shop has deleted; by default only among the others.
 
     Raises:
         OrderNotFound: Neither exists.
+        OrderDeleted: Only a deleted order has this code or id.
         Conflict: Several orders have this code: the shop's key may be wider.
     """
-    found = find_all(connection, reference)
+    found = find_all(connection, reference, deleted=deleted)
     if not found:
-        raise OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
+        raise _missing(connection, reference, deleted=deleted)
     if len(found) > 1:
         ids = sorted(order.id for order in found)
         raise Conflict(
             f"{len(ids)} orders have the code {reference!r}: {', '.join(map(str, ids))}; name one by its id",
-            hint=f"orderctl orders show {ids[0]}",
+            hint=f"orderctl orders show {ids[0]}{' --deleted' if deleted else ''}",
         )
     return found[0]
 
 
-def find_all(connection: Connection, reference: str) -> list[Order]:
-    """Return the orders with this code, newest first, or else the order with this id; none if neither exists."""
-    found = select_orders(connection, orders.c.order_code == reference)
+def find_all(connection: Connection, reference: str, *, deleted: bool = False) -> list[Order]:
+    """Return the orders with this code, newest first, or else the order with this id; none if neither exists.
+
+    Args:
+        connection: A connection to the database.
+        reference: The code or the id.
+        deleted: Look only among the orders that the shop has deleted; by default only among the others.
+    """
+    wanted = deletion.is_deleted(orders) if deleted else deletion.not_deleted(orders)
+    found = select_orders(connection, and_(orders.c.order_code == reference, wanted))
     if not found and reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
-        found = select_orders(connection, orders.c.id == int(reference))
+        found = select_orders(connection, and_(orders.c.id == int(reference), wanted))
     return found
+
+
+def _missing(connection: Connection, reference: str, *, deleted: bool = False) -> OrderNotFound:
+    if deleted:
+        return OrderNotFound(f"deleted order {reference!r} not found", hint="orderctl orders list --deleted")
+    if not find_all(connection, reference, deleted=True):
+        return OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
+    hint = f"orderctl orders show {shlex.quote(reference)} --deleted"
+    return OrderDeleted(f"the shop has deleted order {reference!r}", hint=hint)
 
 
 def get(connection: Connection, order_id: int) -> Order:
@@ -175,10 +198,11 @@ def get(connection: Connection, order_id: int) -> Order:
 
     Raises:
         OrderNotFound: The order does not exist.
+        OrderDeleted: The shop has deleted the order.
     """
-    found = select_orders(connection, orders.c.id == order_id)
+    found = select_orders(connection, and_(orders.c.id == order_id, deletion.not_deleted(orders)))
     if not found:
-        raise OrderNotFound(f"order {order_id} not found", hint="orderctl orders list")
+        raise _missing(connection, str(order_id))
     return found[0]
 
 
@@ -197,7 +221,7 @@ def count_tasks(connection: Connection, order_ids: Collection[int]) -> dict[int,
     task = download_tasks.c
     query = (
         select(task.order_id, task.status, func.count())
-        .where(task.order_id.in_(order_ids))
+        .where(task.order_id.in_(order_ids), deletion.not_deleted(download_tasks))
         .group_by(task.order_id, task.status)
     )
     counts: dict[int, dict[str, int]] = {}
@@ -291,7 +315,7 @@ def add_task(
 
 
 def lock(connection: Connection, order_id: int) -> OrderState:
-    """Lock an order until the transaction ends.
+    """Lock an order until the transaction ends, also one that the shop has deleted.
 
     This is the first statement of every transaction that may end the order.
 
@@ -304,5 +328,6 @@ def lock(connection: Connection, order_id: int) -> OrderState:
     return OrderState(**row)
 
 
-_ORDERS = select(*columns(Order, orders))
-_STATES = select(*columns(OrderState, orders))
+_DELETED = deletion.is_deleted(orders).label("deleted")
+_ORDERS = select(*columns(Order, orders), _DELETED)
+_STATES = select(*columns(OrderState, orders), _DELETED)

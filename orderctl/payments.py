@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from orderctl import audit, lifecycle, money, orders
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict, InvalidInput
+from orderctl.errors import Conflict, InvalidInput, OrderDeleted
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
 from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
@@ -155,13 +155,13 @@ def receive(
 
     Raises:
         OrderNotFound: No order has this code.
-        Conflict: Another payment has paid the order, this payment has paid another order, the order is cancelled
-            or refunded, or several orders have this code.
+        Conflict: Another payment has paid the order, this payment has paid another order, the order is
+            cancelled, refunded or deleted, or several orders have this code.
     """
     payment = payment.checked()
-    order = orders.lock(connection, orders.find(connection, payment.order_code).id)
+    order = orders.lock(connection, _find(connection, payment.order_code).id)
     # The payment's key has the code as the order spells it: the database may take "dh8" and "DH8" for equal.
-    payment = replace(payment, order_code=order.order_code)
+    payment = replace(payment, order_code=order.order_code or payment.order_code)
     if order.payment_status == PaymentStatus.PAID:
         return _repeated(connection, order, payment)
     _refuse(order, pending)
@@ -171,6 +171,13 @@ def receive(
         return PaymentResult(Outcome.MISMATCH, order.id, order.total_amount)
     waiting = _pay(connection, order, payment, Origin(source, actor))
     return PaymentResult(Outcome.PAID, order.id, order.total_amount, waiting)
+
+
+def _find(connection: Connection, code: str) -> orders.OrderState:
+    try:
+        return orders.find(connection, code)
+    except OrderDeleted:  # it may have been paid before, by this payment
+        return orders.find(connection, code, deleted=True)
 
 
 def _repeated(connection: Connection, order: orders.OrderState, payment: Payment) -> PaymentResult:
@@ -197,7 +204,9 @@ def _recorded_by_shop(connection: Connection, order: orders.OrderState, payment:
 def _refuse(order: orders.OrderState, pending: Collection[str]) -> None:
     """Refuse an order that is not open for a payment. A status that orderctl does not know never is."""
     reason = None
-    if order.order_status == OrderStatus.CANCELLED:
+    if order.deleted:
+        reason = "is deleted by the shop"
+    elif order.order_status == OrderStatus.CANCELLED:
         reason = "is cancelled"
     elif not orders.is_valid(order):
         reason = f"has the status {order.order_status!r}, which orderctl does not know,"
@@ -211,7 +220,7 @@ def _refuse(order: orders.OrderState, pending: Collection[str]) -> None:
     if reason is not None:
         raise Conflict(
             f"order {order.order_code} {reason} and cannot be paid",
-            hint=f"orderctl orders show {shlex.quote(order.order_code)}",
+            hint=f"orderctl orders show {shlex.quote(order.order_code)}{' --deleted' if order.deleted else ''}",
         )
 
 

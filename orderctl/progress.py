@@ -276,10 +276,12 @@ def read_siblings(engine: Engine, order_id: int) -> dict[int, float | None]:
     """
     from sqlalchemy import select  # noqa: PLC0415 - as above
 
-    from orderctl import database  # noqa: PLC0415
+    from orderctl import database, deletion  # noqa: PLC0415
     from orderctl.schema import download_tasks  # noqa: PLC0415
 
-    query = select(download_tasks.c.id, download_tasks.c.status).where(download_tasks.c.order_id == order_id)
+    query = select(download_tasks.c.id, download_tasks.c.status).where(
+        download_tasks.c.order_id == order_id, deletion.not_deleted(download_tasks)
+    )
     with database.reading(engine) as connection:
         rows = connection.execute(query).all()
     return {row.id: _FINAL.get(row.status) for row in rows if row.status != TaskStatus.CANCELLED}

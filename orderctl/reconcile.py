@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
-from orderctl import database, doorbell, failures, lifecycle, orders, publications, statuses
+from orderctl import database, deletion, doorbell, failures, lifecycle, orders, publications, statuses
 from orderctl.audit import Origin
 from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
@@ -156,7 +156,7 @@ def _expired(connection: Connection) -> Sequence[Any]:
     task = download_tasks.c
     query = (
         select(task.id, task.order_id, task.worker, task.lease_token)
-        .where(*_expired_conditions(), _order_of_task().exists())
+        .where(*_expired_conditions(), _order_of_task(deletion.not_deleted(orders_table)).exists())
         .limit(_BATCH)
     )
     return connection.execute(query).all()
@@ -165,7 +165,8 @@ def _expired(connection: Connection) -> Sequence[Any]:
 def _expired_conditions() -> list[ColumnElement[bool]]:
     task = download_tasks.c
     over = task.lease_until < database.utc_now()
-    return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None)]
+    kept = deletion.not_deleted(download_tasks)
+    return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None), kept]
 
 
 def _recover(connection: Connection, task_id: int, token: str) -> Moved | None:
@@ -219,6 +220,8 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
             task.status.in_(WAITING),
             task.lease_token.is_(None),
             or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
+            deletion.not_deleted(orders_table),
+            deletion.not_deleted(download_tasks),
         )
         .order_by(task.id)
         .limit(_BATCH)
@@ -266,7 +269,8 @@ def _without_tasks(connection: Connection) -> list[Finding]:
 
 def _tasks_of_order(*, ended: bool | None = None) -> Select[Any]:
     task = download_tasks.c
-    query = select(task.id).where(task.order_id == orders_table.c.id).correlate(orders_table)
+    query = select(task.id).where(task.order_id == orders_table.c.id, deletion.not_deleted(download_tasks))
+    query = query.correlate(orders_table)
     return query if ended is None else query.where(task.status.not_in(ENDED_TASK))
 
 
@@ -275,13 +279,14 @@ def _paid_and_open(connection: Connection, *conditions: ColumnElement[bool]) -> 
     query = select(o.id, o.order_code).where(
         o.payment_status == PaymentStatus.PAID,
         orders.is_open(),
+        deletion.not_deleted(orders_table),
         *conditions,
     )
     return connection.execute(query.order_by(o.id).limit(_BATCH)).all()
 
 
-def _order_of_task() -> Select[Any]:
-    return select(orders_table.c.id).where(orders_table.c.id == download_tasks.c.order_id)
+def _order_of_task(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(orders_table.c.id).where(orders_table.c.id == download_tasks.c.order_id, *conditions)
 
 
 def _orphans(connection: Connection) -> list[Finding]:
@@ -290,8 +295,10 @@ def _orphans(connection: Connection) -> list[Finding]:
     Unlike the other queries it reads an index to its end.
     """
     task = download_tasks.c
-    query = select(task.id, task.order_id).where(~_order_of_task().exists()).order_by(task.id.desc())
-    rows = connection.execute(query.limit(_MOST_ORPHANS + 1)).all()
+    query = select(task.id, task.order_id).where(
+        ~_order_of_task().exists(), deletion.not_deleted(download_tasks)
+    )
+    rows = connection.execute(query.order_by(task.id.desc()).limit(_MOST_ORPHANS + 1)).all()
     found = [
         Finding(FindingKind.ORPHAN, row.order_id, row.id, f"task {row.id}: its order does not exist")
         for row in rows[:_SHOWN_ORPHANS]

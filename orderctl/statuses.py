@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, String, func, or_, select, type_coerce
 
-from orderctl import foreign, shape, words
+from orderctl import deletion, foreign, shape, words
 from orderctl.errors import InvalidInput
 from orderctl.schema import download_tasks, orders
 
@@ -125,7 +125,7 @@ def _unknown_in(
         tests[""] = or_(column.is_(None), *(_is(column, word) for word in others if not word))
     found = []
     for word, test in tests.items():
-        rows = select(column.table.c.id).where(*conditions, test)
+        rows = select(column.table.c.id).where(*conditions, test, deletion.not_deleted(column.table))
         if number := _capped(connection, rows):
             example = connection.execute(rows.limit(1)).scalar_one()
             found.append(Unknown(f"{column.table.name}.{column.name}", word, number, example))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
 
-from orderctl import lifecycle, orders
+from orderctl import deletion, lifecycle, orders
 from orderctl.audit import Origin
 from orderctl.errors import Conflict, OrderNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
@@ -80,7 +80,8 @@ def find(connection: Connection, task_id: int) -> Task:
     Raises:
         TaskNotFound: The task does not exist.
     """
-    found = _rows(connection, _select().where(download_tasks.c.id == task_id))
+    kept = deletion.not_deleted(orders_table)
+    found = _rows(connection, _select().where(download_tasks.c.id == task_id, kept))
     if not found:
         raise lifecycle.no_task(task_id)
     return found[0]
@@ -256,7 +257,10 @@ def _because(reason: str | None) -> dict[str, str]:
 
 def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     task = download_tasks.c
-    conditions: list[ColumnElement[bool]] = []
+    of_deleted = select(orders_table.c.id).where(
+        orders_table.c.id == task.order_id, deletion.is_deleted(orders_table)
+    )
+    conditions = [deletion.not_deleted(download_tasks), ~of_deleted.exists()]
     if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
     if wanted.statuses is not None:
@@ -275,7 +279,8 @@ def _select() -> Select[Any]:
     # An outer join: a task whose order is missing is shown, too. NULL stays NULL for it.
     code = type_coerce(orders_table.c.order_code, Chars(null=None)).label("order_code")
     selected = select(*columns(Task, download_tasks), code)
-    return selected.outerjoin(orders_table, orders_table.c.id == download_tasks.c.order_id)
+    joined = selected.outerjoin(orders_table, orders_table.c.id == download_tasks.c.order_id)
+    return joined.where(deletion.not_deleted(download_tasks))
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:

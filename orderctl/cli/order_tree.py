@@ -52,15 +52,15 @@ class TaskWithEvents:
         return getattr(self.task, name)
 
 
-def find(connection: Connection, reference: str) -> OrderTree:
-    """Find the order with this code or id.
+def find(connection: Connection, reference: str, *, deleted: bool = False) -> OrderTree:
+    """Find the order with this code or id, if ``deleted`` among those that the shop has deleted.
 
     Raises:
         OrderNotFound: When there is no such order.
     """
     from orderctl import audit, orders, tasks
 
-    order = orders.find(connection, reference)
+    order = orders.find(connection, reference, deleted=deleted)
     newest = audit.search(connection, order.id, limit=_MOST_EVENTS + 1)
     events = newest[:_MOST_EVENTS][::-1]
     cut = len(newest) > _MOST_EVENTS
@@ -96,6 +96,8 @@ def _order_line(order: Order | LiveOrder, view: View) -> str:
         f"{order.completed_tasks} of {order.total_tasks} tasks ({order.progress_percentage} %)",
         f"created {render.moment(order.created_at, view)}",
     ]
+    if order.deleted:
+        parts.append(paint("deleted by the shop", _red(view)))
     return "  ".join(parts)
 
 

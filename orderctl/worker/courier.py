@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from orderctl import audit, channels, database, outbox, publications
 from orderctl.audit import NewEvent, Origin
 from orderctl.counting import counted
+from orderctl.errors import OrderDeleted
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
@@ -156,6 +157,8 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
     try:
         # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
+    except OrderDeleted as error:
+        outcome = str(error)
     except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not delay the others
         _postpone(engine, entry, error, report)
         return

@@ -25,7 +25,7 @@ UNKNOWN = {
     "latin1": {"unknown-status"},
     "nullable": {"unknown-status"},
     "plain_sqlite": {"unknown-status"},
-    "strange_rows": {"unknown-status", "no-tasks", "not-ended"},
+    "strange_rows": {"unknown-status", "no-tasks", "not-ended", "orphan"},
 }
 
 

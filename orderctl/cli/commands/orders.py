@@ -66,6 +66,9 @@ def cli() -> None:
 )
 @click.option("--email", metavar="EMAIL", help="Only orders of this customer.")
 @click.option(
+    "--deleted", is_flag=True, help="Only orders that the shop has deleted (in its column deleted_at)."
+)
+@click.option(
     "--watch", is_flag=True, help="Refresh the table every two seconds until Ctrl-C; needs a terminal."
 )
 @options.period
@@ -79,11 +82,12 @@ def list_(
     status: tuple[str, ...] | None,
     stale: timedelta | None,
     email: str | None,
+    deleted: bool,
     watch: bool,
     period: options.Period,
     page: options.Paging,
 ) -> None:
-    """List orders, newest first.
+    """List orders, newest first. Orders that the shop has deleted are left out, except with --deleted.
 
     Example:
         orderctl orders list --paid --status processing,failed
@@ -93,7 +97,7 @@ def list_(
     from orderctl.listing import OrderFilter
 
     stale_seconds = None if stale is None else stale.total_seconds()
-    wanted = OrderFilter(paid, status, stale_seconds, email, period.since, period.until)
+    wanted = OrderFilter(paid, status, stale_seconds, email, period.since, period.until, deleted)
     if watch:
         _watch(app, wanted, page)
     else:
@@ -127,9 +131,10 @@ def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
 @cli.command()
 @click.argument("order")
 @click.option("--timeline", is_flag=True, help="Show only the order's events, oldest first.")
+@click.option("--deleted", is_flag=True, help="Show an order that the shop has deleted.")
 @options.output(ORDER_DETAIL, EVENTS)
 @pass_app
-def show(app: App, order: str, *, timeline: bool) -> None:
+def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
     """Show an order with its tasks and its events.
 
     Example:
@@ -140,7 +145,7 @@ def show(app: App, order: str, *, timeline: bool) -> None:
     from orderctl.cli import order_tree
 
     with app.reading() as connection:
-        stored = order_tree.find(connection, order)
+        stored = order_tree.find(connection, order, deleted=deleted)
     found = order_tree.enliven(app, stored)
     if timeline:
         app.render(found.events, EVENTS)

@@ -3,6 +3,7 @@
 import json
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import redis
@@ -345,3 +346,27 @@ def test_options_beside_a_document_are_refused(arguments, shop: Shop, inside: Pr
     assert ended.status == 2
     assert "--json and" in ended.err
     assert shop.order("DH1").payment_status == "pending"
+
+
+def test_an_order_that_the_shop_has_deleted_is_shown_with_deleted_only(shop: Shop, inside: Program):
+    shop.paid("DH1")
+    shop.paid("DH2")
+    shop.record(1, severity="error")
+    shop.soft_delete("orders", 1)
+
+    def told(*arguments: str) -> Any:
+        return json.loads(inside(*arguments, "-o", "json").out)
+
+    assert [order["order_code"] for order in told("orders", "list")] == ["DH2"]
+    assert [order["order_code"] for order in told("orders", "list", "--deleted")] == ["DH1"]
+    assert told("logs", "errors") == []
+    for command in (["orders", "show"], ["logs", "show"], ["orders", "wait"], ["tail", "order"]):
+        ended = inside(*command, "DH1")
+        assert (ended.status, ended.err) == (
+            3,
+            "orderctl: the shop has deleted order 'DH1'\nhint: orderctl orders show DH1 --deleted\n",
+        )
+    assert "deleted by the shop" in inside("orders", "show", "DH1", "--deleted").out
+    assert inside("orders", "show", "DH2", "--deleted").status == 3
+    ended = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "FT2")
+    assert ended.status == 4
