@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select, type_coerce
 
 from orderctl import database, deletion, statuses
 from orderctl.errors import InvalidInput
@@ -80,18 +81,30 @@ def page(
         InvalidInput: ``after`` is not a valid cursor.
     """
     o = orders.c
-    query = select(o.id, o.created_at).where(*_conditions(wanted))
+    stored = type_coerce(o.created_at, String).label("stored")
+    query = select(o.id, o.created_at, stored).where(*_conditions(wanted))
     if after is not None:
-        created_at, order_id = parse_cursor(after)
-        # Not a row-value comparison: with one MySQL reads the whole table.
-        query = query.where(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
+        query = query.where(_after(after))
     query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1).offset(skip or None)
     rows = connection.execute(query).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
-    # Orders that the shop wrote without a time come last, and no page starts with one of them.
-    more = len(rows) > limit and chosen[-1].created_at is not None
-    return Page(found, _cursor(chosen[-1].created_at, chosen[-1].id) if more else None)
+    return Page(found, _cursor(chosen[-1]) if len(rows) > limit else None)
+
+
+def _after(cursor: str) -> ColumnElement[bool]:
+    """Return the condition that an order comes after a cursor. Orders without a time come last."""
+    o = orders.c
+    created_at, order_id = parse_cursor(cursor)
+    timeless = o.created_at.is_not_distinct_from(None)  # IS NULL also finds 0000-00-00 on MySQL
+    if created_at is not None:
+        # Not a row-value comparison: with one MySQL reads the whole table.
+        older = and_(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
+        return or_(older, timeless)
+    last = orders.alias("last")
+    its = select(last.c.created_at).where(last.c.id == order_id).scalar_subquery()
+    older = or_(o.created_at < its, and_(o.created_at == its, o.id < order_id))
+    return or_(older, and_(timeless, or_(its.is_distinct_from(None), o.id < order_id)))
 
 
 def count(connection: Connection, wanted: OrderFilter) -> int:
@@ -127,18 +140,28 @@ def _stale(seconds: float) -> ColumnElement[bool]:
     return and_(is_open(), paid_long_ago, ~moved)
 
 
-def _cursor(created_at: datetime, order_id: int) -> str:
-    moment = created_at.astimezone(UTC)
-    return f"{moment.year:04}{moment:{_CURSOR_REST}}-{order_id}"  # %Y alone is 1 for the year 1
+def _cursor(row: Row[Any]) -> str:
+    """Return the cursor after a row: its time and id; only its id if it has not the time by which it is sorted."""
+    if row.created_at is None or not _is_sorted_by(row.created_at, row.stored):
+        return f"-{row.id}"
+    moment = row.created_at.astimezone(UTC)
+    return f"{moment.year:04}{moment:{_CURSOR_REST}}-{row.id}"  # %Y alone is 1 for the year 1
 
 
-def parse_cursor(cursor: str) -> tuple[datetime, int]:
-    """Return the creation time and the order id in a cursor.
+def _is_sorted_by(moment: datetime, stored: object) -> bool:
+    """Whether a time stands in the column as orderctl writes it: SQLite sorts any other text by its letters."""
+    return not isinstance(stored, str) or stored == f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def parse_cursor(cursor: str) -> tuple[datetime | None, int]:
+    """Return the creation time and the order id in a cursor; no time if the order has none.
 
     Raises:
         InvalidInput: The cursor is not valid.
     """
     created_at, _, order_id = cursor.rpartition("-")
+    if cursor.startswith("-") and order_id.isascii() and order_id.isdigit():
+        return None, int(order_id)
     try:
         return datetime.strptime(created_at, _CURSOR_TIME).replace(tzinfo=UTC), int(order_id)
     except ValueError:

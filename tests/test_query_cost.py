@@ -99,7 +99,8 @@ def _explain(connection: Connection, statement: str, parameters: Any, cost: Cost
 def _cursor(shop: Shop, order_id: int) -> str:
     """Return the cursor of a page that ends with this order."""
     order = shop.read(lambda c: orders.get(c, order_id))
-    return listing._cursor(order.created_at, order.id)
+    assert order.created_at is not None
+    return f"{order.created_at:{listing._CURSOR_TIME}}-{order.id}"
 
 
 PAID = "ix_orderctl_orders_payment_status_created_at_id"

@@ -54,6 +54,13 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     for zone in ("Asia/Ho_Chi_Minh", "America/Lima"):
         monkeypatch.setenv("ORDERCTL_DISPLAY_TIME_ZONE", zone)
         check("orders list -L 1000 --time-format local")
+    shown, after = 0, ""
+    while after is not None:
+        page = inside(*f"orders list -L 7 {after} -o json".split())
+        shown += len(json.loads(page.out))
+        after = page.err.strip().removeprefix("next page: ") or None
+    if shown != len(odd.orders):
+        faults.append(f"the pages of orders list have {shown} of {len(odd.orders)} orders")
     check("orders list --stale 1h")
     check("orders list --since 2h")
     check("orders stats")
@@ -64,6 +71,7 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     check("logs errors -n 1000 --severity debug")
     check("logs summary")
     check("reconcile --check", (0, 1))
+    check("reconcile --fix", (0, 1))
     check("orders show CROWDED")
     check("orders wait CROWDED --timeout 0s", (124,))
     check("tail order CROWDED --timeout 0s", (124,))
