@@ -296,7 +296,7 @@ def _orphans(connection: Connection) -> list[Finding]:
     """
     task = download_tasks.c
     query = select(task.id, task.order_id).where(
-        ~_order_of_task().exists(), deletion.not_deleted(download_tasks)
+        _order_of_task().scalar_subquery().is_(None), deletion.not_deleted(download_tasks)
     )
     rows = connection.execute(query.order_by(task.id.desc()).limit(_MOST_ORPHANS + 1)).all()
     found = [

@@ -260,7 +260,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     of_deleted = select(orders_table.c.id).where(
         orders_table.c.id == task.order_id, deletion.is_deleted(orders_table)
     )
-    conditions = [deletion.not_deleted(download_tasks), ~of_deleted.exists()]
+    # Not NOT EXISTS: for that MySQL and MariaDB may read all orders.
+    conditions = [deletion.not_deleted(download_tasks), of_deleted.scalar_subquery().is_(None)]
     if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
     if wanted.statuses is not None:
