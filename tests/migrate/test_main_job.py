@@ -23,7 +23,7 @@ Call = Callable[..., object]
 #: What reconcile reports of the rows that the shop wrote, by style.
 UNKNOWN = {
     "latin1": {"unknown-status"},
-    "nullable": {"unknown-status"},
+    "nullable": {"unknown-status", "orphan"},
     "plain_sqlite": {"unknown-status"},
     "strange_rows": {"unknown-status", "no-tasks", "not-ended", "orphan"},
 }
