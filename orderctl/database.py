@@ -1,4 +1,4 @@
-"""The database: engines, transactions that are rerun after a deadlock, the database's clock, its errors.
+"""The database: transactions that are rerun after a deadlock, the database's clock, its errors.
 
 All access to the database goes through :func:`transact` or :func:`reading`, which turn the driver's errors
 into OrderctlErrors.
@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import embedded, faultpoints, foreign, shape, words
+from orderctl import embedded, engines, faultpoints, shape, words
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -60,7 +59,6 @@ _MISSING_CODES: Final = {1054, 1146}
 #: Incorrect string value, data too long, no conversion to the column's character set.
 _UNSTORABLE_CODES: Final = {1366, 1406, 3854, 3988}
 _RERUNS: Final = 10
-_BUSY_SECONDS: Final = 10
 
 
 class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
@@ -99,65 +97,8 @@ def url(settings: Settings) -> str:
     return settings.database.url or embedded.database_url(settings.state_dir)
 
 
-def connect(
-    url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10, answer_timeout: int | None = 60
-) -> Engine:
-    """Return an engine for MySQL, MariaDB or SQLite. It does not connect yet.
-
-    Args:
-        url: As ``settings.database.url``: ``mysql+pymysql://``, ``mariadb+pymysql://`` or ``sqlite:///``.
-        pool_size: The number of connections that are kept open.
-        lock_wait_seconds: Seconds for which a statement waits for a row that another transaction holds.
-        answer_timeout: Seconds without a reply after which the connection is treated as lost; None: never.
-
-    Raises:
-        Misconfigured: The URL is not valid.
-    """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            return _connect_sqlite(url)
-        engine = create_engine(
-            parsed,
-            pool_size=pool_size,
-            pool_pre_ping=True,
-            pool_timeout=10,
-            isolation_level="READ COMMITTED",
-            connect_args={
-                "connect_timeout": 5,
-                "read_timeout": answer_timeout,
-                "write_timeout": answer_timeout,
-                "init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={lock_wait_seconds}",
-            },
-        )
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise Misconfigured(f"setting database.url: {error}", hint="orderctl config show") from None
-    return engine
-
-
-def _connect_sqlite(url: str) -> Engine:
-    arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # no automatic BEGIN: see _begin
-        connection.text_factory = foreign.decode  # by default text that is not UTF-8 is an error
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        # journal_mode=WAL is stored in the file. Reading it needs no lock, setting it does.
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A deferred transaction that reads and then writes fails at once if another transaction wrote in
-        # between.
-        options = connection.get_execution_options()
-        connection.exec_driver_sql("BEGIN" if options.get("orderctl_readonly") else "BEGIN IMMEDIATE")
-
-    return engine
+#: Returns an engine; see :func:`orderctl.engines.connect`.
+connect = engines.connect
 
 
 def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _RERUNS) -> T:
