@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from orderctl import foreign
+from orderctl import foreign, sessions
 from orderctl.errors import Misconfigured
 
 _BUSY_SECONDS: Final = 10
@@ -41,16 +41,22 @@ def connect(
             pool_size=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
-            isolation_level="READ COMMITTED",
             connect_args={
                 "connect_timeout": 5,
                 "read_timeout": answer_timeout,
                 "write_timeout": answer_timeout,
-                "init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={lock_wait_seconds}",
             },
         )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise Misconfigured(f"setting database.url: {error}", hint="orderctl config show") from None
+    # The server ends a long wait before the connection is given up as lost.
+    table_wait = max(1, answer_timeout * 5 // 6) if answer_timeout else None
+
+    def prepare(connection: Any, _record: object) -> None:
+        sessions.prepare(connection, lock_wait=lock_wait_seconds, table_wait=table_wait)
+
+    # Before SQLAlchemy's own listeners, which look at the sql_mode.
+    event.listen(engine, "connect", prepare, insert=True)
     return engine
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, shape
+from orderctl import database, sessions, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -192,7 +192,18 @@ def sql(engine: Engine) -> str:
             run.write(step)
         if found.pending:
             run.write_upgrade(found.applied[-1] if found.applied else None)
-        return run.output.getvalue()
+        written = run.output.getvalue()
+        return f"{_session(connection)}{written}" if written else ""
+
+
+def _session(connection: Connection) -> str:
+    """Return the statements that set up the session of the client that runs the others."""
+    if connection.dialect.name == "sqlite":
+        return ""
+    kind = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else "mysql"
+    return (
+        "".join(f"{statement};\n" for statement in ("SET NAMES utf8mb4", *sessions.statements(kind))) + "\n"
+    )
 
 
 def _carry_out(found: Survey, run: Run) -> None:

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
+from orderctl import sessions
 from orderctl.errors import Misconfigured
 from orderctl.migrate import catalogue, rights
 from orderctl.migrate.ddl import Step
@@ -102,8 +103,10 @@ def make(connection: Connection) -> Survey:
             plan.emit = survey.coming.append
         script.module.upgrade(plan)
     survey.obstacles, survey.warnings = plan.obstacles, plan.warnings
-    if there.server != "sqlite" and (survey.steps or survey.pending):
-        _check_rights(connection, survey)
+    if there.server != "sqlite":
+        survey.warnings.extend(sessions.warnings(connection))
+        if survey.steps or survey.pending:
+            _check_rights(connection, survey)
     return survey
 
 
