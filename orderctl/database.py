@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import embedded, engines, faultpoints, shape, words
+from orderctl import account_errors, embedded, engines, faultpoints, shape, words
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -52,8 +52,6 @@ _GONE_CODES: Final = {
     2055,
     4031,
 }
-#: Access denied, or unknown database: the URL is probably wrong.
-_REFUSED_CODES: Final = {1044, 1045, 1049, 1698}
 #: Unknown table or column: the database is not migrated.
 _MISSING_CODES: Final = {1054, 1146}
 #: Incorrect string value, data too long, no conversion to the column's character set.
@@ -182,8 +180,8 @@ def translate(error: DBAPIError) -> Exception:
     code, text = code_of(error), str(error.orig)
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
-    if code in _REFUSED_CODES:
-        return Misconfigured(f"the database denies access: {_short(error)}", hint="orderctl config show")
+    if explained := account_errors.explain(code, _short(error)):
+        return explained
     if error.connection_invalidated or code in _GONE_CODES or "unable to open" in text:
         return DatabaseUnavailable(
             f"the database does not answer: {_short(error)}", hint="orderctl config show"

@@ -121,18 +121,9 @@ def time_zone(value: Any) -> str:
 
 def database_url(value: Any) -> str:
     """Return the URL of a MySQL, MariaDB or SQLite database, with the driver that orderctl installs."""
-    if not isinstance(value, str) or "://" not in value:
-        raise ValueError("needs mysql://user:password@host/name, mariadb://... or sqlite:///file")
-    scheme, _, rest = value.partition("://")
-    drivers = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql", "sqlite": "sqlite"}
-    chosen = drivers.get(scheme, scheme)
-    if chosen not in drivers.values():
-        raise ValueError(f"needs a mysql://, mariadb:// or sqlite:/// URL, not {scheme}://")
-    if chosen != "sqlite":
-        _require_server(value, "mysql://user:password@host:3306/name")
-        if not urlsplit(value).path.strip("/"):
-            raise ValueError("needs the database's name: mysql://user:password@host:3306/name")
-    return f"{chosen}://{rest}"
+    from orderctl import database_urls  # noqa: PLC0415 - needed only where a URL is set
+
+    return database_urls.read(value)
 
 
 def redis_url(value: Any) -> str:

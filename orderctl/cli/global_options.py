@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -98,12 +99,10 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
 
 
 def _has_password(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    try:
-        return urlsplit(url).password is not None
-    except ValueError:
-        return False
+    # Not by urlsplit, which sees no password that contains a "#" or a "/".
+    return bool(
+        re.match(r"[^/]*://[^:/@]*:[^@]+@", url) or re.search(r"[?&]passw(or)?d=", url, re.IGNORECASE)
+    )
 
 
 def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
