@@ -16,6 +16,7 @@ from orderctl.states import EventType, PaymentStatus, Severity, Source
 
 #: Maximum length of a message in characters; TEXT holds 65,535 bytes.
 MAX_MESSAGE = 16_000
+_MAX_ACTOR = 128
 
 
 class Origin(NamedTuple):
@@ -141,7 +142,7 @@ def _values(event: NewEvent) -> dict[str, Any]:
         "previous_status": event.previous_status,
         "new_status": event.new_status,
         "source": event.origin.source.value,
-        "actor": event.origin.actor,
+        "actor": event.origin.actor and shop_tables.storable(event.origin.actor)[:_MAX_ACTOR],
         "dedup_key": event.dedup_key,
         "created_at": database.utc_now(),
     }

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import account_errors, embedded, engines, faultpoints, shape, words
+from orderctl import account_errors, capacity, embedded, engines, faultpoints, shape, words
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
@@ -180,7 +180,8 @@ def translate(error: DBAPIError) -> Exception:
     code, text = code_of(error), str(error.orig)
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
-    if explained := account_errors.explain(code, _short(error)):
+    explained = account_errors.explain(code, _short(error)) or capacity.explain(code, _short(error))
+    if explained:
         return explained
     if error.connection_invalidated or code in _GONE_CODES or "unable to open" in text:
         return DatabaseUnavailable(

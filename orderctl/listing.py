@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select, type_coerce
 
-from orderctl import database, deletion, statuses
+from orderctl import database, deletion, statuses, texts
 from orderctl.errors import InvalidInput
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
@@ -166,7 +166,7 @@ def parse_cursor(cursor: str) -> tuple[datetime | None, int]:
         return datetime.strptime(created_at, _CURSOR_TIME).replace(tzinfo=UTC), int(order_id)
     except ValueError:
         raise InvalidInput(
-            f"{cursor!r} is not a valid cursor: a time and an order id such as 20260131T235959000000-42",
+            f"{texts.shown(cursor)} is not a valid cursor: a time and an order id such as 20260131T235959000000-42",
             hint="use the cursor that the previous page printed",
         ) from None
 

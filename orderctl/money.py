@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from orderctl import texts
+
+#: More digits than any column for amounts has, before and after the decimal point.
+_MOST_DIGITS: Final = 65
 
 
 def parse(value: object) -> Decimal:
@@ -13,11 +19,17 @@ def parse(value: object) -> Decimal:
 
     Raises:
         TypeError: The value has another type.
-        ValueError: The text is not a number.
+        ValueError: The text is not a number, or its number is far out of the range of amounts.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise TypeError(f"a {type(value).__name__} is not a valid amount: an int, a str or a Decimal")
     try:
-        return Decimal(value)
+        amount = Decimal(value)
     except InvalidOperation:
-        raise ValueError(f"{value!r} is not a number") from None
+        amount = Decimal("NaN")
+    if not amount.is_finite():
+        raise ValueError(f"{texts.shown(value)} is not a number")
+    # Calculations with an exponent of 18 digits end in errors, or take all memory.
+    if abs(amount.adjusted()) > _MOST_DIGITS or -int(amount.as_tuple().exponent) > _MOST_DIGITS:
+        raise ValueError(f"{texts.shown(value)} is not a number in the range of amounts")
+    return amount

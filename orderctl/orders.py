@@ -11,10 +11,12 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import audit, database, deletion, shop_tables
+from orderctl import audit, database, deletion, shape, shop_tables, texts
 from orderctl.audit import NewEvent, Origin
+from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
 from orderctl.schema import columns, download_tasks, orders
+from orderctl.shape import Shape
 from orderctl.states import (
     VALID_ORDER,
     EventType,
@@ -28,7 +30,6 @@ from orderctl.states import (
 _MAX_CODE = 64
 _MAX_EMAIL = 254
 _MAX_URL = 2048
-_MAX_AMOUNT = Decimal("9999999999.99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,52 +83,63 @@ class NewCourse:
     url: str
     title: str | None = None
 
+    def check(self, longest: int = _MAX_URL) -> None:
+        """Refuse a URL or a title that cannot be stored.
+
+        Args:
+            longest: The number of characters that a URL may have.
+
+        Raises:
+            InvalidInput: The URL or the title is not valid.
+        """
+        fits = self.url.lower().startswith(("http://", "https://")) and len(self.url) <= longest
+        if not fits or not self.url.isprintable():
+            raise InvalidInput(
+                f"{texts.shown(self.url)} is not a valid course URL: http or https, at most {longest} characters"
+            )
+        if self.title is not None and not texts.is_storable(self.title):
+            raise InvalidInput(
+                f"{texts.shown(self.title)} is not a valid title: text in UTF-8 without NUL characters"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to be added. ``total_amount`` is in the shop's currency, with at most two decimals."""
+    """An order to be added. ``total_amount`` is in the shop's currency."""
 
     order_code: str
     user_email: str
     total_amount: Decimal
     courses: Sequence[NewCourse]
 
-    def checked(self) -> NewOrder:
+    def checked(self, there: Shape = shape.UNKNOWN) -> NewOrder:
         """Check the fields and return the order with the e-mail address in lower case.
+
+        Args:
+            there: The shop's tables, which may hold less than orderctl's own.
 
         Raises:
             InvalidInput: A field is empty, too long or out of range.
         """
         code, email = self.order_code.strip(), self.user_email.strip().lower()
-        if not code or len(code) > _MAX_CODE or not code.isascii() or not code.isprintable() or " " in code:
+        longest = room(there, "orders", "order_code", _MAX_CODE)
+        if not code or len(code) > longest or not code.isascii() or not code.isprintable() or " " in code:
             raise InvalidInput(
-                f"{code!r} is not a valid order code: 1 to {_MAX_CODE} ASCII characters without spaces"
+                f"{texts.shown(code)} is not a valid order code: 1 to {longest} ASCII characters without spaces"
             )
+        longest = room(there, "orders", "user_email", _MAX_EMAIL)
         name, _, domain = email.rpartition("@")
-        if not name or not domain or len(email) > _MAX_EMAIL or not email.isprintable() or " " in email:
+        if not name or not domain or len(email) > longest or not email.isprintable() or " " in email:
             raise InvalidInput(
-                f"{email!r} is not a valid e-mail address: NAME@DOMAIN, at most {_MAX_EMAIL} characters"
+                f"{texts.shown(email)} is not a valid e-mail address: NAME@DOMAIN, at most {longest} characters"
                 " without spaces"
             )
-        check_amount(self.total_amount)
+        Limits.of(there).check(self.total_amount)
         if not self.courses:
             raise InvalidInput("an order needs at least one course", hint="add --course URL")
         for course in self.courses:
-            if not course.url.lower().startswith(("http://", "https://")) or len(course.url) > _MAX_URL:
-                raise InvalidInput(
-                    f"{course.url!r} is not a valid course URL: http or https, at most {_MAX_URL} characters"
-                )
+            course.check(room(there, "download_tasks", "course_url", _MAX_URL))
         return NewOrder(code, email, self.total_amount, self.courses)
-
-
-def check_amount(amount: Decimal) -> None:
-    """Refuse an amount that DECIMAL(12,2) cannot hold exactly.
-
-    Raises:
-        InvalidInput: The amount is negative, not a number, too large or has more than two decimals.
-    """
-    if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT or amount != round(amount, 2):
-        raise InvalidInput(f"{amount} is not a valid amount: 0 to {_MAX_AMOUNT} with at most two decimals")
 
 
 def is_valid(order: OrderState) -> bool:
@@ -177,6 +189,8 @@ def find_all(connection: Connection, reference: str, *, deleted: bool = False) -
         reference: The code or the id.
         deleted: Look only among the orders that the shop has deleted; by default only among the others.
     """
+    if not texts.is_storable(reference):
+        return []
     wanted = deletion.is_deleted(orders) if deleted else deletion.not_deleted(orders)
     found = select_orders(connection, and_(orders.c.order_code == reference, wanted))
     if not found and reference.isascii() and reference.isdigit() and len(reference) < len(str(2**63)):
@@ -186,11 +200,11 @@ def find_all(connection: Connection, reference: str, *, deleted: bool = False) -
 
 def _missing(connection: Connection, reference: str, *, deleted: bool = False) -> OrderNotFound:
     if deleted:
-        return OrderNotFound(f"deleted order {reference!r} not found", hint="orderctl orders list --deleted")
+        return OrderNotFound(f"deleted order {texts.shown(reference)} not found", hint="orderctl orders list --deleted")
     if not find_all(connection, reference, deleted=True):
-        return OrderNotFound(f"order {reference!r} not found", hint="orderctl orders list")
+        return OrderNotFound(f"order {texts.shown(reference)} not found", hint="orderctl orders list")
     hint = f"orderctl orders show {shlex.quote(reference)} --deleted"
-    return OrderDeleted(f"the shop has deleted order {reference!r}", hint=hint)
+    return OrderDeleted(f"the shop has deleted order {texts.shown(reference)}", hint=hint)
 
 
 def get(connection: Connection, order_id: int) -> Order:
@@ -253,7 +267,7 @@ def add(
         Conflict: The order code exists already, or the shop's table requires a column that orderctl does not
             know.
     """
-    new = new.checked()
+    new = new.checked(shape.of(connection.dialect))
     order_id = _insert_order(connection, new)
     for course in new.courses:
         add_task(connection, order_id, course, max_attempts=max_attempts, actor=actor, source=source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -12,14 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from orderctl import audit, lifecycle, money, orders
+from orderctl import audit, documents, lifecycle, money, orders, shape, texts
 from orderctl.audit import NewEvent, Origin
+from orderctl.capacity import Limits
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
+from orderctl.shape import Shape
 from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
 
 _MAX_TEXT = 120
+_ANY = Limits(Decimal(10**35), 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +42,32 @@ class Payment:
         """Return the details for the audit log."""
         return {"amount": float(self.amount), "bank": self.bank, "transactionId": self.transaction}
 
-    def checked(self) -> Payment:
+    def checked(self, limits: Limits = _ANY) -> Payment:
         """Check the fields and return the payment without spaces around them.
 
         Some databases ignore trailing spaces in comparisons.
 
+        Args:
+            limits: Of the amount; without a database any amount is possible.
+
         Raises:
             InvalidInput: A field is not valid.
         """
-        orders.check_amount(self.amount)
+        limits.check(self.amount)
+        code = self.order_code.strip()
+        if not code or not texts.is_storable(code):
+            raise InvalidInput(f"{texts.shown(code)} is not a valid order code")
         bank, transaction = _stripped(self.bank), _stripped(self.transaction)
         for name, text in (("bank name", bank), ("transaction id", transaction)):
             if text is not None and (not text or len(text) > _MAX_TEXT or not text.isprintable()):
-                raise InvalidInput(f"{text!r} is not a valid {name}: 1 to {_MAX_TEXT} printable characters")
+                raise InvalidInput(
+                    f"{texts.shown(text)} is not a valid {name}: 1 to {_MAX_TEXT} printable characters"
+                )
         if transaction is not None and not transaction.isascii():
-            raise InvalidInput(f"{transaction!r} is not a valid transaction id: ASCII characters only")
-        return Payment(self.order_code.strip(), self.amount, bank, transaction)
+            raise InvalidInput(
+                f"{texts.shown(transaction)} is not a valid transaction id: ASCII characters only"
+            )
+        return Payment(code, self.amount, bank, transaction)
 
 
 class Outcome(Enum):
@@ -87,10 +99,7 @@ def from_webhook(document: str) -> Payment:
     Raises:
         InvalidInput: It is not a JSON object, or a field is missing or not valid.
     """
-    try:
-        fields = json.loads(document, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"the payment is not JSON: {error}") from None
+    fields = documents.parse(document, "the payment")
     if not isinstance(fields, dict):
         raise InvalidInput("the payment is not a JSON object")
     return Payment(
@@ -129,8 +138,8 @@ def _amount(value: object) -> Decimal:
         return money.parse(value)
     except TypeError:
         raise InvalidInput("the payment's transferAmount is missing or not a number") from None
-    except ValueError:
-        raise InvalidInput(f"the payment's transferAmount {value!r} is not a number") from None
+    except ValueError as error:
+        raise InvalidInput(f"the payment's transferAmount {error}") from None
 
 
 def receive(
@@ -158,7 +167,7 @@ def receive(
         Conflict: Another payment has paid the order, this payment has paid another order, the order is
             cancelled, refunded or deleted, or several orders have this code.
     """
-    payment = payment.checked()
+    payment = payment.checked(_limits(shape.of(connection.dialect)))
     order = orders.lock(connection, _find(connection, payment.order_code).id)
     # The payment's key has the code as the order spells it: the database may take "dh8" and "DH8" for equal.
     payment = replace(payment, order_code=order.order_code or payment.order_code)
@@ -178,6 +187,12 @@ def _find(connection: Connection, code: str) -> orders.OrderState:
         return orders.find(connection, code)
     except OrderDeleted:  # it may have been paid before, by this payment
         return orders.find(connection, code, deleted=True)
+
+
+def _limits(there: Shape) -> Limits:
+    """Return the limits of payments: what no order can cost is a mistake, but cents are a wrong amount."""
+    own, column = Limits(), Limits.of(there)
+    return Limits(max(own.highest, column.highest), max(own.decimals, column.decimals))
 
 
 def _repeated(connection: Connection, order: orders.OrderState, payment: Payment) -> PaymentResult:

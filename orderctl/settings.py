@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Never, NoReturn, TypeVar, overload
 
-from orderctl import environment, setting_types
+from orderctl import environment, setting_types, texts
 from orderctl.errors import Misconfigured
 
 T = TypeVar("T")
@@ -314,7 +314,7 @@ def read(key: str, value: object) -> Any:
     Raises:
         ValueError: When it is not valid; the message says what is allowed.
     """
-    return (setting_types.path if key == "state_dir" else declared()[key].read)(value)
+    return _checked(value, setting_types.path if key == "state_dir" else declared()[key].read)
 
 
 def user_file() -> Path:
@@ -387,9 +387,16 @@ def _default_state_dir() -> Path:
 
 def _read(key: str, read: Callable[[Any], Any], value: object, origin: str) -> Any:
     try:
-        return None if value is None else read(value)
+        return None if value is None else _checked(value, read)
     except ValueError as error:
         raise Misconfigured(f"setting {key} ({origin}): {error}", hint=_LIST) from None
+
+
+def _checked(value: object, read: Callable[[Any], Any]) -> Any:
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and not texts.is_storable(text):
+            raise ValueError("needs text in UTF-8 without NUL characters")
+    return read(value)
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:

@@ -17,6 +17,7 @@ OTHER_FOLDERS = {
 CROSS_CUTTING = {
     "cli/test_exit_codes.py": "all commands have the documented exit codes",
     "cli/test_odd_rows.py": "odd values that other programs wrote, in all commands, the relay's API and the workers",
+    "cli/test_odd_values.py": "an odd value of any argument, document or setting is refused",
     "cli/test_selection.py": "all commands that take a selection refuse an empty one",
     "cli/test_startup.py": "which modules each start of the program imports",
     "cli/test_terminal.py": "the whole program on a pseudo-terminal",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from click.exceptions import NoSuchCommand
 
+from orderctl import texts
 from orderctl.cli import global_options
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ class Command(Described):
         self.params += global_options.options(
             hidden=True, taken={name for item in self.params for name in item.opts}
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; refuse a text that no store can hold: bytes that are not UTF-8."""
+        rest = super().parse_args(ctx, args)
+        for item in self.params:
+            value = ctx.params.get(str(item.name))
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and not texts.is_storable(text):
+                    shown = f"{texts.shown(text)} is not text in UTF-8 without NUL characters"
+                    raise click.BadParameter(shown, ctx, item)
+        return rest
 
 
 class Group(Described, click.Group):

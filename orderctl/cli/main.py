@@ -92,6 +92,8 @@ def main() -> NoReturn:
 
 
 def _prepare_streams() -> None:
+    if sys.stdin is None:  # closed by the parent process: to read from it is to read nothing
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
         if stream is None:  # closed by the parent process

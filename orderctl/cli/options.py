@@ -26,6 +26,9 @@ Decorator = Callable[[F], F]
 
 DEFAULT_LIMIT = 50
 MOST_ROWS = 10_000
+#: The largest number of tasks that one command changes, and of events that one shows.
+MOST_CHANGES = 100_000
+MOST_EVENTS = 1_000_000
 
 
 def setting(key: str, *names: str, help: str, **extra: Any) -> Decorator[Any]:
@@ -379,7 +382,9 @@ selection: Decorator[Any] = _gathered(
         metavar="HEX",
         help="Tasks that failed with this error; 'tasks list --group-by error' lists fingerprints.",
     ),
-    click.Option(["--max"], type=WholeNumber(1), metavar="N", help="At most N tasks, the newest ones."),
+    click.Option(
+        ["--max"], type=WholeNumber(1, MOST_CHANGES), metavar="N", help="At most N tasks, the newest ones."
+    ),
 )
 
 consent: Decorator[Any] = _gathered(

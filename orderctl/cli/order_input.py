@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from orderctl import money
+from orderctl import documents, money
 from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orderctl.orders import NewCourse, NewOrder
     from orderctl.payments import Payment
 
+#: More than any shop adds at once; a device such as /dev/zero never ends.
+_MOST_CHARACTERS = 16_000_000
 _SHAPE = '{"order_code": "DH1", "user_email": "a@b.c", "total_amount": 300000, "courses": ["https://..."]}'
 
 
@@ -94,16 +95,19 @@ def read_payment(document: TextIO) -> Payment:
 
 def _text(document: TextIO) -> str:
     try:
-        return document.read()
+        text = document.read(_MOST_CHARACTERS + 1)
     except UnicodeDecodeError:
         raise InvalidInput("the document is not UTF-8") from None
+    except (OSError, ValueError) as error:  # a folder, a device, a closed stream
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"cannot read the document: {reason}") from None
+    if len(text) > _MOST_CHARACTERS:
+        raise InvalidInput(f"the document is longer than {_MOST_CHARACTERS:,} characters")
+    return text
 
 
 def _parse(document: TextIO) -> Any:
-    try:
-        return json.loads(_text(document), parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"the document is not JSON: {error}", hint=f"such as {_SHAPE}") from None
+    return documents.parse(_text(document), "the document", hint=f"such as {_SHAPE}")
 
 
 def _order(item: Any) -> NewOrder:
@@ -148,7 +152,5 @@ def _amount(item: Mapping[str, Any]) -> Decimal:
         return money.parse(value)
     except TypeError:
         raise InvalidInput("total_amount is missing or not a number", hint=f"such as {_SHAPE}") from None
-    except ValueError:
-        raise InvalidInput(
-            f"total_amount {value!r} is not a valid amount: a number such as 300000 or 12.50"
-        ) from None
+    except ValueError as error:
+        raise InvalidInput(f"total_amount {error}: a number such as 300000 or 12.50") from None

@@ -12,6 +12,8 @@ MOMENTS: Final = (
 SPANS: Final = "45s, 10m, 2h30m, 3d, 1w"
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+#: Longer times overflow in databases and in waits.
+_LONGEST: Final = 36500 * 86400
 _SPAN: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdw])+\Z", re.ASCII)
 _PART: Final = re.compile(r"([0-9.]+)([smhdw])", re.ASCII)
 _CLOCK: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?\Z", re.ASCII)
@@ -28,10 +30,10 @@ def span(text: str) -> timedelta:
         text += "s"
     if not _SPAN.match(text):
         raise ValueError(f"needs a length of time such as {SPANS}")
-    try:
-        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-    except OverflowError:
-        raise ValueError("is too long") from None
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if seconds > _LONGEST:
+        raise ValueError("is too long: at most 100 years (36500d)")
+    return timedelta(seconds=seconds)
 
 
 def moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:

@@ -74,7 +74,11 @@ def cli() -> None:
     help="Only events whose message or type matches this regular expression.",
 )
 @click.option(
-    "-n", "--lines", type=options.WholeNumber(1), metavar="N", help="At most N events, the newest ones."
+    "-n",
+    "--lines",
+    type=options.WholeNumber(1, options.MOST_EVENTS),
+    metavar="N",
+    help="At most N events, the newest ones.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Also show new events as they are written, until Ctrl-C.")
 @click.option("-r", "--reverse", is_flag=True, help="Show the newest events first.")

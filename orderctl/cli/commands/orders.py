@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from orderctl import money
+from orderctl import money, texts
 from orderctl.cli import bell, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
@@ -40,7 +40,7 @@ class Amount(click.ParamType[Decimal]):
         try:
             return money.parse(str(value).replace(",", ""))
         except ValueError:
-            self.fail(f"needs an amount such as 300000 or 12.50, not {value!r}", param, ctx)
+            self.fail(f"needs an amount such as 300000 or 12.50, not {texts.shown(value)}", param, ctx)
 
 
 @click.group(cls=Group)

@@ -158,8 +158,9 @@ def _ask_health(host: str, port: int, timeout: float) -> dict[str, Any]:
     import http.client
     import json
 
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = None
     try:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
         connection.request("GET", "/healthz", headers={"Host": "localhost"})
         health = json.loads(connection.getresponse().read(10_000))
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -168,5 +169,6 @@ def _ask_health(host: str, port: int, timeout: float) -> dict[str, Any]:
             f"the relay does not answer on {host} port {port}: {reason}", hint="orderctl relay start"
         ) from None
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     return health if isinstance(health, dict) else {}

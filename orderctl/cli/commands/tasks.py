@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from orderctl import texts
 from orderctl.cli import bell, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
     from orderctl.lifecycle import Moved
 
-#: The largest number of tasks that one command changes.
-_MOST: Final = 100_000
 _MOST_EVENTS: Final = 200
+_LONGEST_ID: Final = 40
 
 RESULTS: Final = (
     Column("id", keep=True, right=True),
@@ -206,7 +206,7 @@ def _choose(app: App, selection: Selection, statuses: Sequence[TaskStatus]) -> l
             error_type=selection.error_type,
             fingerprint=selection.fingerprint,
         )
-        found = tasks.select_tasks(connection, wanted, limit=selection.max or _MOST)
+        found = tasks.select_tasks(connection, wanted, limit=selection.max or options.MOST_CHANGES)
     return [task.id for task in reversed(found)]
 
 
@@ -284,8 +284,8 @@ def _order_id(connection: Connection, reference: str | None) -> int | None:
 
 
 def _task_id(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdigit()):
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _LONGEST_ID):
         raise InvalidInput(
-            f"{cursor!r} is not a valid cursor", hint="use the one that the previous page printed"
+            f"{texts.shown(cursor)} is not a valid cursor", hint="use the one that the previous page printed"
         )
     return int(cursor)
