@@ -20,8 +20,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import account_errors, capacity, embedded, engines, faultpoints, shape, words
-from orderctl.errors import DatabaseBusy, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
+from orderctl import account_errors, capacity, embedded, engines, faultpoints, shape, sqlite_files, words
+from orderctl.database_urls import Located
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, NotMigrated, OrderctlError
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
 
@@ -90,9 +91,11 @@ def url(settings: Settings) -> str:
     """Return the URL of the database; if none is set, the URL of a SQLite file in the state folder.
 
     Raises:
-        Misconfigured: The state folder cannot be made.
+        Misconfigured: The state folder belongs to another user.
     """
-    return settings.database.url or embedded.database_url(settings.state_dir)
+    if settings.database.url is None:
+        return embedded.database_url(settings.state_dir)
+    return Located(settings.database.url, settings.origins_of.get("database.url", "given"))
 
 
 #: Returns an engine; see :func:`orderctl.engines.connect`.
@@ -180,17 +183,18 @@ def translate(error: DBAPIError) -> Exception:
     code, text = code_of(error), str(error.orig)
     if code in _MISSING_CODES or "no such table" in text or "no such column" in text:
         return NotMigrated(f"the database is not migrated: {_short(error)}", hint="orderctl migrate up")
-    explained = account_errors.explain(code, _short(error)) or capacity.explain(code, _short(error))
+    if isinstance(error.orig, sqlite3.Error):
+        explained = sqlite_files.explain(text)
+    else:
+        explained = account_errors.explain(code, _short(error)) or capacity.explain(code, _short(error))
     if explained:
         return explained
-    if error.connection_invalidated or code in _GONE_CODES or "unable to open" in text:
+    if error.connection_invalidated or code in _GONE_CODES:
         return DatabaseUnavailable(
             f"the database does not answer: {_short(error)}", hint="orderctl config show"
         )
     if _worth_rerunning(error):
         return DatabaseBusy(f"the database is too busy: {_short(error)}", hint="run the command again")
-    if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in text:
-        return Misconfigured(f"setting database.url: {text}", hint="orderctl config show")
     return OrderctlError(f"the database reports: {_short(error)}")
 
 

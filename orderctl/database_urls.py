@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl, unquote
 
 _EXAMPLE: Final = "mysql://user:password@host:3306/name"
@@ -57,6 +57,28 @@ class Address:
     def is_file(self) -> bool:
         """Whether it is a SQLite file."""
         return self.driver == "sqlite"
+
+
+class Located(str):
+    """A URL with the origin of the setting, for messages.
+
+    Attributes:
+        origin: Such as ``environment ORDERCTL_DATABASE_URL``.
+    """
+
+    __slots__ = ("origin",)
+
+    origin: str
+
+    def __new__(cls, url: str, origin: str) -> Self:
+        """Return the URL."""
+        made = super().__new__(cls, url)
+        made.origin = origin
+        return made
+
+
+#: The origin of a setting that is not set.
+DEFAULT: Final = "default"
 
 
 def read(value: object) -> str:

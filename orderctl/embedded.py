@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from orderctl.errors import DatabaseUnavailable, Misconfigured, RedisUnavailable, Unavailable
+from orderctl import private_files
+from orderctl.database_urls import DEFAULT, Located
+from orderctl.errors import Misconfigured, RedisUnavailable
 
 PROGRAMS: Final = ("valkey-server", "redis-server")
 #: Maximum length of a unix socket's path in bytes (macOS allows 104, Linux 108, both with the final NUL).
@@ -60,14 +62,13 @@ class ServerStatus:
 
 
 def database_url(state_dir: Path) -> str:
-    """Return the URL of the embedded database, and make its folder if it does not exist.
+    """Return the URL of the embedded database. A migration creates it, and its folder.
 
     Raises:
-        Misconfigured: The folder cannot be made.
+        Misconfigured: The folder belongs to another user.
     """
-    with _storing(state_dir, DatabaseUnavailable):
-        _make_folder(state_dir)
-    return f"sqlite:///{quote(str(state_dir.absolute() / 'orderctl.db'))}"
+    private_files.check_owner(state_dir, "state_dir")
+    return Located(f"sqlite:///{quote(str(state_dir.absolute() / 'orderctl.db'))}", DEFAULT)
 
 
 def ensure(state_dir: Path) -> str:
@@ -88,8 +89,9 @@ def ensure(state_dir: Path) -> str:
     """
     folder = state_dir.absolute() / "redis"
     if _answer(_find_socket(folder)) != "PONG":
+        private_files.check_owner(state_dir, "state_dir")
         with _storing(folder):
-            _make_folder(state_dir)
+            private_files.make_folder(state_dir)
             _make_private(folder)
         with _starting(folder):
             _start_or_wait(folder)
@@ -340,15 +342,11 @@ def _fits(place: Path) -> bool:
     return len(os.fsencode(place)) <= MAX_SOCKET_PATH
 
 
-def _make_folder(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
 def _make_private(folder: Path) -> None:
     """Make a folder that only this user can access, and check it."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+        folder.chmod(0o700)  # a umask can have taken rights of the owner
     if not _is_private(folder):
         raise Misconfigured(
             f"{folder} is not a private folder: it must belong to orderctl's user and have mode 700",
@@ -362,13 +360,15 @@ def _is_private(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _storing(folder: Path, unavailable: type[Unavailable] = RedisUnavailable) -> Iterator[None]:
+def _storing(folder: Path) -> Iterator[None]:
     """Turn an OSError on a folder into an OrderctlError."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise unavailable(f"cannot write to {folder}: {error.strerror}", hint="free disk space") from None
+            raise RedisUnavailable(
+                f"cannot write to {folder}: {error.strerror}", hint="free disk space"
+            ) from None
         raise Misconfigured(
             f"cannot use the folder {folder}: {error.strerror}",
             hint="set state_dir to a folder that you can write to",

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from orderctl import database_urls, foreign, logins, sessions
-from orderctl.database_urls import Address
+from orderctl import database_urls, foreign, logins, sessions, sqlite_files
+from orderctl.database_urls import DEFAULT, Address
 from orderctl.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ def connect(
     except ValueError as error:
         raise _wrong(error) from None
     if address.is_file:
-        return _connect_sqlite(address)
+        return _connect_sqlite(address, getattr(url, "origin", "given"))
     arguments = _arguments(address, answer_timeout)
     engine = create_engine(
         URL.create(
@@ -121,12 +124,37 @@ def _tls(mode: str, options: Any) -> ssl.SSLContext:
     return context
 
 
-def _connect_sqlite(address: Address) -> Engine:
+#: Where the URL of an engine comes from.
+_origins: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
+
+
+def create(engine: Engine) -> None:
+    """Create the SQLite file of an engine if there is none; a server's database exists already.
+
+    Raises:
+        Misconfigured: The operating system refuses.
+        DatabaseUnavailable: The disk is full.
+    """
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path:
+        sqlite_files.create(path, folder=_origins.get(engine) == DEFAULT)
+
+
+def _connect_sqlite(address: Address, origin: str) -> Engine:
     arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
     engine = create_engine(
         URL.create("sqlite", database=address.name or None),
         connect_args=arguments,
     )
+
+    _origins[engine] = origin
+
+    @event.listens_for(engine, "do_connect")
+    def _open(_dialect: object, _record: object, args: list[Any], given: dict[str, Any]) -> None:
+        if address.name:
+            sqlite_files.check(address.name, origin)
+            args[0] = f"file:{quote(os.path.abspath(address.name))}?mode=rw"  # noqa: PTH100 - as SQLAlchemy does
+            given["uri"] = True
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:

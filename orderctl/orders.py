@@ -200,7 +200,9 @@ def find_all(connection: Connection, reference: str, *, deleted: bool = False) -
 
 def _missing(connection: Connection, reference: str, *, deleted: bool = False) -> OrderNotFound:
     if deleted:
-        return OrderNotFound(f"deleted order {texts.shown(reference)} not found", hint="orderctl orders list --deleted")
+        return OrderNotFound(
+            f"deleted order {texts.shown(reference)} not found", hint="orderctl orders list --deleted"
+        )
     if not find_all(connection, reference, deleted=True):
         return OrderNotFound(f"order {texts.shown(reference)} not found", hint="orderctl orders list")
     hint = f"orderctl orders show {shlex.quote(reference)} --deleted"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from orderctl import broker, database, embedded
+from orderctl import broker, database, embedded, engines
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.servers import debs
 from tests.servers.availability import NEEDS_ROOT, needed
@@ -330,12 +330,14 @@ def test_a_path_of_any_letters(home):
 def test_a_folder_that_cannot_be(home):
     (home / "file").write_text("")
 
-    for call in (embedded.ensure, embedded.database_url):
-        with pytest.raises(Misconfigured, match="file") as caught:
-            call(home / "file" / "state")
-        assert caught.value.hint == "set state_dir to a folder that you can write to"
-        with pytest.raises(Misconfigured):
-            call(Path("/proc/1/state"))
+    with pytest.raises(Misconfigured, match="file") as caught:
+        embedded.ensure(home / "file" / "state")
+    assert caught.value.hint == "set state_dir to a folder that you can write to"
+    with pytest.raises(Misconfigured):
+        embedded.ensure(Path("/proc/1/state"))
+    for folder in (home / "file" / "state", Path("/proc/1/state")):
+        with pytest.raises(Misconfigured, match="cannot use"):
+            engines.create(database.connect(embedded.database_url(folder)))
 
 
 def test_a_full_disk(home):
@@ -451,6 +453,7 @@ def test_the_embedded_database_is_a_file_in_the_state_folder(home, name):
     state_dir = home / name
 
     engine = database.connect(embedded.database_url(state_dir))
+    engines.create(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE kept (id INTEGER)")
     engine.dispose()

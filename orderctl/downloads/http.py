@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from orderctl import private_files
 from orderctl.downloads import folder, manifest, names, part
 from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import DiskFull, InvalidManifest
@@ -55,6 +56,9 @@ class HttpHandler:
                 attempt.
         """
         root = context.settings.download_directory
+        if context.settings.download.directory is None:
+            with folder.translating(str(root)):
+                private_files.make_folder(context.settings.state_dir)
         client = self._client(context)
         meter = Meter([file.size for file in enrollment.files], context.progress)
         with folder.opened(root, context.folder_name) as opened:

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, sessions, shape
+from orderctl import database, engines, sessions, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -112,6 +112,7 @@ def up(
             has been changed.
         DatabaseUnavailable: The connection failed or was lost.
     """
+    engines.create(engine)
     with _writing(engine, lock_timeout) as connection:
         found = surveys.make(connection)
         found.refuse_obstacles()

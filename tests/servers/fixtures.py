@@ -169,6 +169,7 @@ def database_server(database_kind: str, request: pytest.FixtureRequest) -> Mysql
 def database_url(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[str]:
     """URL of a new, empty database, on each kind that the test's ``databases`` marker allows."""
     if database_server is None:
+        (tmp_path / "empty.db").touch(mode=0o600)
         yield sqlite_url(tmp_path / "empty.db")
         return
     name = fresh_name()

@@ -276,6 +276,7 @@ class TestTroubles:
     def test_an_unmigrated_database_is_answered_in_the_right_shape(
         self, start_relay: StartRelay, tmp_path, path: str, data: object
     ):
+        (tmp_path / "new.db").touch()
         relay = start_relay(database_url=f"sqlite:///{tmp_path / 'new.db'}")
 
         answer = relay.ask(path)
@@ -284,6 +285,16 @@ class TestTroubles:
         assert answer.json["data"] == data
         assert "not migrated" in answer.json["error"]
         assert relay.ask(STATS).json["data"]["orders"]["total"] == 0
+
+    @pytest.mark.databases("sqlite")
+    def test_a_missing_database_is_not_created(self, start_relay: StartRelay, tmp_path):
+        relay = start_relay(database_url=f"sqlite:///{tmp_path / 'new.db'}")
+
+        answer = relay.ask(ORDERS)
+
+        assert answer.status >= 500
+        assert f"no database at {tmp_path / 'new.db'}" in answer.json["error"]
+        assert not (tmp_path / "new.db").exists()
 
     @pytest.mark.databases("sqlite")
     def test_a_dead_database_is_answered_in_the_right_shape(self, start_relay: StartRelay):
