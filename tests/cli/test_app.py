@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import text
 
+from orderctl import migrate
 from orderctl.cli.app import App
 from tests.cli.conftest import Program
 
@@ -20,11 +21,12 @@ class Terminal(io.StringIO):
 
 def test_without_settings_the_database_is_a_file_of_this_user_alone(tmp_path):
     with closing(App(flags={"state_dir": str(tmp_path / "a" / "state")})) as app:
+        migrate.up(app.engine)
         app.transact(lambda connection: connection.execute(text("CREATE TABLE t (id INTEGER)")))
 
         with app.reading() as connection:
             assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
-    assert (tmp_path / "a" / "state" / "orderctl.db").exists()
+    assert stat.S_IMODE((tmp_path / "a" / "state" / "orderctl.db").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
 
 

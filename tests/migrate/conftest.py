@@ -36,6 +36,7 @@ def fresh(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[Calla
     def make(style: Style | None) -> Engine:
         name = fresh_name()
         if database_server is None:
+            (tmp_path / f"{name}.db").touch()
             url = f"sqlite:///{tmp_path / name}.db"
         else:
             names.append(name)
