@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_coerce, union_all
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, deletion, shop_tables, statuses, words
+from orderctl import database, database_errors, deletion, shop_tables, statuses, words
 from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity, Source
 
@@ -123,7 +123,7 @@ def record(connection: Connection, event: NewEvent) -> bool:
         shop_tables.execute(connection, order_audit_logs.insert(), _values(event))
     except IntegrityError as error:
         # SQLite, MySQL and MariaDB roll back only the statement: the transaction continues.
-        if event.dedup_key is None or not database.is_duplicate(error):
+        if event.dedup_key is None or not database_errors.is_duplicate(error):
             raise
         return False
     return True

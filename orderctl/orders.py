@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import audit, database, deletion, shape, shop_tables, texts
+from orderctl import audit, database, database_errors, deletion, shape, shop_tables, texts
 from orderctl.audit import NewEvent, Origin
 from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
@@ -290,7 +290,7 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
     try:
         return shop_tables.insert(connection, orders, values)
     except IntegrityError as error:
-        if not database.is_duplicate(error):
+        if not database_errors.is_duplicate(error):
             raise
         raise Conflict(
             f"order {new.order_code} already exists",

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, shop_tables
+from orderctl import database, database_errors, shop_tables
 from orderctl.messages import Completion
 from orderctl.schema import outbox
 from orderctl.states import OrderStatus
@@ -64,7 +64,7 @@ def put(
     try:
         connection.execute(outbox.insert().values(values))
     except IntegrityError as error:
-        if not database.is_duplicate(error):
+        if not database_errors.is_duplicate(error):
             raise
         return False
     return True

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column
 from sqlalchemy import table as bare_table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, shape, words
+from orderctl import database, database_errors, shape, words
 from orderctl.errors import Conflict
 from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
@@ -74,7 +74,7 @@ def execute(
         return connection.execute(statement.values(values))
     except DBAPIError as error:
         # The server rolls back only the statement: the transaction continues.
-        if not database.is_unstorable(error):
+        if not database_errors.is_unstorable(error):
             raise
     return connection.execute(statement.values(_fit(connection, str(statement.table), values)))
 

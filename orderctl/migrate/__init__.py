@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, engines, sessions, shape
+from orderctl import database, database_errors, engines, sessions, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -246,4 +246,4 @@ def _writing(engine: Engine, timeout: float) -> Iterator[Connection]:
         finally:
             own.dispose()
     except DBAPIError as error:
-        raise database.translate(error) from error
+        raise database_errors.translate(error) from error

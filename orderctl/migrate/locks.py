@@ -23,7 +23,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from orderctl.database import code_of
+from orderctl.database_errors import code_of
 from orderctl.errors import Conflict, LockHeld
 
 #: Lock wait timeout, and deadlock: another transaction holds the table.
