@@ -12,7 +12,8 @@
     ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
     ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
-    │   │   └── DatabaseBusy                 it answers, but another transaction holds the rows
+    │   │   ├── DatabaseBusy                 it answers, but another transaction holds the rows
+    │   │   └── DatabaseReadOnly             it answers, but does not accept writes: it was demoted, for example
     │   ├── RedisUnavailable
     │   ├── Late                             the database did not answer the relay in time
     │   └── Overloaded                       the relay has too many requests waiting
@@ -150,6 +151,10 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseBusy(DatabaseUnavailable):
     """The database is busy: another transaction holds the rows."""
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database is read-only."""
 
 
 class RedisUnavailable(Unavailable):
