@@ -19,14 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import (
-    database_errors,
-    embedded,
-    engines,
-    faultpoints,
-    shape,
-    words,
-)
+from orderctl import database_errors, embedded, engines, faultpoints, primary, shape, words
 from orderctl.database_urls import Located
 from orderctl.errors import DatabaseUnavailable
 from orderctl.schema import UtcDateTime
@@ -95,11 +88,13 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
     Raises:
         DatabaseUnavailable: The connection failed or was lost. If it was lost during the commit, it is
             unknown whether the transaction was committed; work behind a compare-and-set can run again.
+        DatabaseReadOnly: The server does not accept writes.
         NotMigrated: One of orderctl's tables or columns is missing.
     """
     for run in range(reruns):
         try:
             with engine.begin() as connection:
+                primary.require(connection)
                 shape.refresh(connection, words.WANTED)
                 done = work(connection)
                 faultpoints.point("commit.before")

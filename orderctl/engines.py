@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from orderctl import database_urls, foreign, logins, sessions, sqlite_files
+from orderctl import database_urls, foreign, logins, primary, sessions, sqlite_files
 from orderctl.database_urls import DEFAULT, Address
 from orderctl.errors import Misconfigured
 
@@ -58,7 +58,6 @@ def connect(
             {name: str(value) for name, value in address.options.items()},
         ),
         pool_size=pool_size,
-        pool_pre_ping=True,
         pool_timeout=10,
     )
     # The server ends a long wait before the connection is given up as lost.
@@ -74,6 +73,7 @@ def connect(
 
     # Before SQLAlchemy's own listeners, which look at the sql_mode.
     event.listen(engine, "connect", prepare, insert=True)
+    primary.watch(engine)
     return engine
 
 

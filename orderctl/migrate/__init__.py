@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, database_errors, engines, sessions, shape
+from orderctl import database, database_errors, engines, primary, sessions, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -242,6 +242,7 @@ def _writing(engine: Engine, timeout: float) -> Iterator[Connection]:
         own = database.connect(engine.url.render_as_string(hide_password=False), answer_timeout=None)
         try:
             with own.connect() as connection, locks.mysql(connection, timeout):
+                primary.require(connection)
                 yield connection
         finally:
             own.dispose()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.conftest import Ended, Program
+from tests.servers.mysql import MysqlServer
 from tests.shop import Shop
 
 NOWHERE = {
@@ -54,6 +55,31 @@ NEED_REDIS = [
     ["worker", "list"],
     ["worker", "pause"],
     ["reconcile"],
+]
+#: Commands that write, on a shop with the waiting task 1, the lost task 2, the failed tasks 3 and 4, and the unpaid order DH2.
+WRITE = [
+    ADD,
+    ["orders", "pay", "DH2", "--amount", "300000"],
+    ["tasks", "retry", "3"],
+    ["tasks", "retry", "3", "4"],
+    ["tasks", "retry", "--failed", "--yes"],
+    ["tasks", "cancel", "1", "2"],
+    ["reconcile"],
+    ["migrate", "up"],
+]
+READ = [
+    ["orders", "list"],
+    ["orders", "show", "DH1"],
+    ["orders", "stats"],
+    ["tasks", "list"],
+    ["tasks", "show", "1"],
+    ["tasks", "retry", "--failed", "--dry-run"],
+    ["logs", "show", "DH1"],
+    ["logs", "errors"],
+    ["logs", "summary"],
+    ["tail", "task", "3"],
+    ["worker", "list"],
+    ["migrate", "status"],
 ]
 UNKNOWN = [
     ["orders", "show", "NOPE"],
@@ -125,6 +151,31 @@ def test_a_dead_redis_is_69(command, shop: Shop, inside: Program, monkeypatch):
     monkeypatch.setenv("ORDERCTL_REDIS_URL", NOWHERE["ORDERCTL_REDIS_URL"])
 
     check(inside(*command), 69)
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_a_command_that_writes_to_a_read_only_database_is_69_and_one_that_reads_works(
+    shop: Shop, inside: Program, database_server: MysqlServer
+):
+    shop.paid("DH1", 4)
+    shop.add("DH2", 1)
+    for task in (3, 4):
+        shop.fail(task)
+    shop.claimed(2)
+    shop.expire(2)
+    database_server.execute("SET GLOBAL read_only = 1")
+    try:
+        written = [inside(*command) for command in WRITE]
+        read = {tuple(command): inside(*command).status for command in READ}
+    finally:
+        database_server.execute("SET GLOBAL read_only = 0")
+
+    for ended in written:
+        check(ended, 69)
+        assert ended.err.startswith("orderctl: the database is read-only: ")
+        assert ended.err.count("\n") == 2, "a line and its hint"
+        assert ended.out == ""
+    assert read == dict.fromkeys(read, 0)
 
 
 @by_line("command", NEED_DATABASE, ids=" ".join)

@@ -15,7 +15,7 @@ from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent, Selection
 from orderctl.counting import counted
-from orderctl.errors import ExitStatus, InvalidInput, OrderctlError
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, ExitStatus, InvalidInput, OrderctlError
 from orderctl.states import UNFINISHED, TaskStatus
 from orderctl.terminal.render import Column, Where, record
 
@@ -238,14 +238,26 @@ def _change(
 def _carry_out(
     app: App, chosen: Sequence[int], change: Callable[[Connection, int], Moved]
 ) -> tuple[list[TaskOutcome], list[Moved]]:
-    """Change each task in a transaction of its own; a failure is reported and does not stop the others."""
-    results, moved = [], []
+    """Change each task in a transaction of its own; a failure is reported and does not stop the others.
+
+    Raises:
+        OrderctlError: The only task cannot be changed.
+        DatabaseUnavailable: None can be, because the database is away. If it goes away later, the remaining tasks
+            are reported, and not tried.
+    """
+    results: list[TaskOutcome] = []
+    moved: list[Moved] = []
+    outage: OrderctlError | None = None
     for task_id in chosen:
         try:
+            if outage is not None:
+                raise outage
             one = app.transact(lambda connection, task_id=task_id: change(connection, task_id))  # type: ignore[misc]
         except OrderctlError as error:
-            if len(chosen) == 1:
+            away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
+            if len(chosen) == 1 or (away and not moved):
                 raise
+            outage = error if away else None
             results.append(TaskOutcome(task_id, None, None, None, changed=False, error=str(error)))
             continue
         moved.append(one)

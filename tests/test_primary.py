@@ -1,0 +1,97 @@
+"""Connections to a server that does not accept writes, and to the one that takes its place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, text
+
+from orderctl import clock, database, migrate
+from orderctl.errors import DatabaseReadOnly
+from tests.servers.mysql import MysqlServer
+
+pytestmark = pytest.mark.databases("mariadb", "mysql")
+
+
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    """The account is root, whose writes a read-only server accepts."""
+    engine = database.connect(migrated_url, pool_size=2)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def read_only(server: MysqlServer) -> Iterator[None]:
+    server.execute("SET GLOBAL read_only = 1")
+    try:
+        yield
+    finally:
+        server.execute("SET GLOBAL read_only = 0")
+
+
+def identity(engine: Engine) -> int:
+    with database.reading(engine) as connection:
+        return connection.execute(text("SELECT CONNECTION_ID()")).scalar_one()
+
+
+def test_nothing_is_written_to_a_read_only_server_by_any_account(
+    engine: Engine, database_server: MysqlServer
+):
+    writes = []
+    with read_only(database_server), pytest.raises(DatabaseReadOnly, match="read-only"):
+        database.transact(engine, writes.append)
+    assert writes == []
+    database.transact(engine, writes.append)
+    assert len(writes) == 1
+
+
+def test_a_server_that_is_made_read_only_in_a_transaction_is_an_outage(
+    engine: Engine, database_server: MysqlServer
+):
+    with database_server.connect() as cursor:
+        cursor.execute("CREATE USER IF NOT EXISTS 'clerk'@'127.0.0.1'")
+        cursor.execute(f"GRANT ALL ON `{engine.url.database}`.* TO 'clerk'@'127.0.0.1'")
+    clerk = database.connect(engine.url.set(username="clerk").render_as_string(), pool_size=1)
+
+    def work(connection: object) -> None:
+        before.append(connection.execute(text("SELECT CONNECTION_ID()")).scalar_one())
+        database_server.execute("SET GLOBAL read_only = 1")
+        connection.execute(text("UPDATE orders SET order_code = 'DH1'"))
+
+    before: list[int] = []
+    try:
+        with pytest.raises(DatabaseReadOnly, match="--read-only option"):
+            database.transact(clerk, work)
+    finally:
+        database_server.execute("SET GLOBAL read_only = 0")
+    assert identity(clerk) not in before
+    clerk.dispose()
+
+
+def test_queries_work_on_a_read_only_server(engine: Engine, database_server: MysqlServer):
+    with read_only(database_server):
+        first = identity(engine)
+        assert identity(engine) == first, "a connection that was made to a replica is kept for some seconds"
+
+
+def test_a_connection_to_a_server_that_was_demoted_is_made_anew(
+    engine: Engine, database_server: MysqlServer, monkeypatch: pytest.MonkeyPatch
+):
+    """The name may lead to the new primary by now."""
+    first = identity(engine)
+    now = clock.elapsed() + 3600
+    monkeypatch.setattr("orderctl.clock.elapsed", lambda: now)
+    with read_only(database_server):
+        assert identity(engine) != first
+
+
+def test_a_connection_that_was_lost_is_made_anew(engine: Engine, database_server: MysqlServer):
+    first = identity(engine)
+    database_server.execute(f"KILL {first}")
+    assert identity(engine) != first
+
+
+def test_a_read_only_server_is_not_migrated(engine: Engine, database_server: MysqlServer):
+    with read_only(database_server), pytest.raises(DatabaseReadOnly):
+        migrate.up(engine)
