@@ -6,7 +6,6 @@ into OrderctlErrors.
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import database_errors, embedded, engines, faultpoints, primary, shape, words
+from orderctl import database_errors, embedded, engines, faultpoints, outages, primary, shape, words
 from orderctl.database_urls import Located
 from orderctl.errors import DatabaseUnavailable
 from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -105,6 +102,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
         except PoolTimeout as error:
             raise DatabaseUnavailable(f"all connections to the database are in use: {error}") from error
         else:
+            outages.of(engine).end()
             return done
         time.sleep(random.uniform(0, min(1.0, 0.01 * 2**run)))
     raise AssertionError("unreachable")
@@ -127,9 +125,9 @@ def insist(engine: Engine, work: Callable[[Connection], T], give_up: Callable[[]
         try:
             return transact(engine, work)
         except DatabaseUnavailable as error:
+            outages.of(engine).begin(error)
             if give_up():
                 raise
-            _log.warning("trying again: %s", error)
         time.sleep(random.uniform(0.05, min(0.5, 0.1 * 2 ** min(attempt, 10))))
         attempt += 1
 
@@ -145,6 +143,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(orderctl_readonly=True) as connection:
             shape.refresh(connection, words.WANTED)
+            outages.of(engine).answered(writable=not primary.is_read_only(connection))
             yield connection
     except DBAPIError as error:
         raise database_errors.translate(error) from error

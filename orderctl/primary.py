@@ -42,13 +42,18 @@ def watch(engine: Engine) -> None:
     event.listen(engine, "handle_error", _drop)
 
 
+def is_read_only(connection: Connection) -> bool:
+    """Whether the server did not accept writes when the connection was taken from the pool; False for SQLite."""
+    return bool(connection.info.get(_READ_ONLY))
+
+
 def require(connection: Connection) -> None:
     """Refuse to write to a server that is read-only.
 
     Raises:
         DatabaseReadOnly: It is.
     """
-    if connection.info.get(_READ_ONLY):
+    if is_read_only(connection):
         connection.invalidate()
         raise DatabaseReadOnly(
             "the database is read-only: it was demoted, or an administrator works on it",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import clock, database, failures, faultpoints, leases, publications
+from orderctl import clock, database, failures, faultpoints, leases, outages, publications
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
@@ -86,7 +86,8 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
     lease = tools.settings.worker.lease_seconds
 
     def beat() -> None:
-        database.transact(tools.engine, lambda connection: leases.beat(connection, claim, lease))
+        with outages.noted(tools.engine):
+            database.transact(tools.engine, lambda connection: leases.beat(connection, claim, lease))
 
     emitter = ProgressEmitter(
         tools.settings,

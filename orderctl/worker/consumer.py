@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from orderctl import audit, broker, channels, clock, database, faultpoints, processes, tasks
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
+from orderctl.outages import Outage
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
 from orderctl.worker import allowlist, jobs
@@ -165,6 +166,7 @@ class DownloadWorker(Worker):
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
+        self._outage = Outage("Redis")
         client = broker.patient(broker.url(settings), name=name)
         GuardedQueue.on_rejected = self.note_rejected
         super().__init__(
@@ -230,15 +232,19 @@ class DownloadWorker(Worker):
         attempt = 0
         while not self._stop_requested:
             try:
-                return self._dequeue(timeout)
+                found = self._dequeue(timeout)
             except DequeueTimeout:
                 attempt = 0
+                self._outage.end()
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 if self.is_stopping():  # do not wait for Redis then
                     break
-                _log.log(logging.INFO if attempt else logging.WARNING, "Redis does not answer: %s", error)
+                self._outage.begin(broker.translate(error))
                 clock.rest(broker.backoff(attempt), self.is_stopping)
                 attempt += 1
+            else:
+                self._outage.end()
+                return found
         raise StopRequested
 
     def _dequeue(self, timeout: int | None) -> tuple[Job, Queue] | None:

@@ -17,12 +17,13 @@ from sqlalchemy import Connection, Engine
 from orderctl import audit, channels, database, outbox, publications
 from orderctl.audit import NewEvent, Origin
 from orderctl.counting import counted
-from orderctl.errors import OrderDeleted
+from orderctl.errors import DatabaseUnavailable, OrderDeleted
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
 from orderctl.worker import mail, rounds, webhook
 from orderctl.worker.heartbeat import StopRequest
+from orderctl.worker.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +65,9 @@ def send(settings: Settings) -> None:
     """
     engine = rounds.open_database(settings, pool_size=len(GROUPS))
     stop = rounds.stop_on_sigterm()
+    loop = rounds.Rounds(settings, engine, stop)
     threads = [
-        threading.Thread(target=_send_group, args=(engine, settings, group, stop), name=group[0])
+        threading.Thread(target=_send_group, args=(engine, settings, group, stop, loop), name=group[0])
         for group in GROUPS
     ]
     for thread in threads:
@@ -74,12 +76,14 @@ def send(settings: Settings) -> None:
         thread.join()
 
 
-def _send_group(engine: Engine, settings: Settings, group: Sequence[EntryKind], stop: StopRequest) -> None:
+def _send_group(
+    engine: Engine, settings: Settings, group: Sequence[EntryKind], stop: StopRequest, loop: Rounds
+) -> None:
     def turn(client: redis.Redis) -> None:
         send_due(engine, client, settings, [group], lambda: stop.made)
 
     try:
-        rounds.each_second(settings, turn, stop)
+        loop.each_second(turn)
     except BaseException:  # noqa: BLE001 - one failed thread ends all; the supervisor restarts them
         _log.exception("the courier's thread for %s failed", group[0])
         stop.made = True
@@ -159,6 +163,8 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> N
         outcome = _hold(engine, entry) and send(entry)
     except OrderDeleted as error:
         outcome = str(error)
+    except DatabaseUnavailable:
+        raise  # this says nothing about the entry, which is due again when its lease has ended
     except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not delay the others
         _postpone(engine, entry, error, report)
         return

@@ -30,7 +30,8 @@ class Heartbeat:
     """Extends the lease from a thread of its own; ``check`` ends the attempt when it may not continue.
 
     Args:
-        beat: Extends the lease in the database; raises LeaseLost when another worker has the task.
+        beat: Extends the lease in the database, and notes its outages; raises LeaseLost when another worker has the
+            task.
         lease_seconds: How long the lease is valid after one heartbeat.
         stop: Once its ``made`` is True, the attempt ends at its next check.
     """
@@ -42,6 +43,7 @@ class Heartbeat:
         self._beating = threading.Lock()
         self._over = threading.Event()
         self._lost = False
+        self._trouble = ""
         self._stop = stop
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -94,10 +96,12 @@ class Heartbeat:
             except LeaseLost:
                 self._lost = True
             except DatabaseUnavailable as error:
-                _log.warning("the heartbeat did not reach the database: %s", error)
-            except Exception:  # noqa: BLE001
+                _log.debug("the heartbeat did not reach the database: %s", error)
+            except Exception as error:  # noqa: BLE001
                 # If this thread died silently, two workers could run one task.
-                _log.exception("the heartbeat failed")
+                if repr(error) != self._trouble:
+                    _log.exception("the heartbeat failed")
+                self._trouble = repr(error)
             else:
                 self._last = began
                 return True

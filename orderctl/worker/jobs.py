@@ -5,15 +5,19 @@ It is called with the task's id only, so the worker stores its settings here bef
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import dataclass
 from typing import Final
 
 from orderctl import broker, database, faultpoints
 from orderctl.downloads import registry
+from orderctl.errors import DatabaseUnavailable
 from orderctl.settings import Settings, load
 from orderctl.worker import attempt, courier
 from orderctl.worker.heartbeat import StopRequest
+
+_log = logging.getLogger(__name__)
 
 #: How long to wait for an answer of the database, in seconds: longer than a lock may take (10 s), and less
 #: than the lease (30 s by default), so that a lost answer costs a heartbeat but not the lease.
@@ -45,7 +49,10 @@ def run_task(task_id: int) -> None:
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
     tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop)
-    finished = attempt.run(tools, task_id)
-    if finished is not None and finished.completion is not None:
-        # The courier would send it within a second; this way dashboards get it at once.
-        courier.send_completions(engine, client)
+    try:
+        finished = attempt.run(tools, task_id)
+        if finished is not None and finished.completion is not None:
+            # The courier would send it within a second; this way dashboards get it at once.
+            courier.send_completions(engine, client)
+    except DatabaseUnavailable as error:
+        _log.warning("task %s: a keeper and a courier do what is left: %s", task_id, error)

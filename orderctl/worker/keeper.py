@@ -9,6 +9,7 @@ import signal
 import redis
 
 from orderctl import channels, clock, reconcile
+from orderctl.errors import DatabaseUnavailable
 from orderctl.settings import Settings
 from orderctl.worker import fleet, rounds
 
@@ -27,14 +28,21 @@ def keep(settings: Settings, supervisor: str) -> None:
     queue = settings.worker.queue
 
     def turn(client: redis.Redis) -> None:
-        found = reconcile.recover(engine, client)  # first, because it needs no Redis
+        found: list[reconcile.Finding] = []
+        outage: DatabaseUnavailable | None = None
+        try:
+            found = reconcile.recover(engine, client)  # first, because it needs no Redis
+        except DatabaseUnavailable as error:
+            outage = error  # and then the rest that needs no database
         fleet.announce(client, settings, supervisor, started=born)
         if client.getdel(channels.stop(supervisor)):
             _log.warning("stopping, as `orderctl worker stop` requested")
             os.kill(os.getppid(), signal.SIGTERM)
+        if outage is not None:
+            raise outage
         if not client.exists(channels.paused(queue)):
             found += reconcile.ring(engine, client, settings)
         for finding in found:
             _log.info("%s", finding.text)
 
-    rounds.each_second(settings, turn, rounds.stop_on_sigterm())
+    rounds.Rounds(settings, engine, rounds.stop_on_sigterm()).each_second(turn)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import redis
 from sqlalchemy import Engine
 
-from orderctl import broker, clock, database
-from orderctl.errors import OrderctlError
+from orderctl import broker, clock, database, outages
+from orderctl.errors import DatabaseUnavailable, OrderctlError, RedisUnavailable
+from orderctl.outages import Outage
 from orderctl.settings import Settings
 from orderctl.worker.heartbeat import StopRequest
 
@@ -38,26 +39,47 @@ def stop_on_sigterm() -> StopRequest:
     return stop
 
 
-def each_second(settings: Settings, turn: Callable[[redis.Redis], None], stop: StopRequest) -> None:
-    """Call ``turn`` each second until a stop is requested.
+class Rounds:
+    """Calls a function each second until a stop is requested.
 
-    An error does not end the loop. It is logged once, until it changes or a turn succeeds.
+    An error does not end the loop. An outage is logged when it begins and when it is over, another error once until it
+    changes or a turn succeeds.
 
     Args:
         settings: For the URL of Redis.
-        turn: Called with a new Redis client each time.
+        engine: The database that the turns use.
         stop: Ends the loop once its ``made`` is True.
     """
-    trouble = ""
-    while not stop.made:
-        began = clock.elapsed()
+
+    def __init__(self, settings: Settings, engine: Engine, stop: StopRequest) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._stop = stop
+        self._redis = Outage("Redis")
+
+    def each_second(self, turn: Callable[[redis.Redis], None]) -> None:
+        """Call ``turn`` each second with a new Redis client. Several threads may do so."""
+        trouble = ""
+        while not self._stop.made:
+            began = clock.elapsed()
+            try:
+                self._take(turn)
+                trouble = ""
+            except OrderctlError as error:
+                if str(error) != trouble:
+                    _log.warning("%s", error)
+                trouble = str(error)
+            clock.rest(max(0.05, PERIOD - (clock.elapsed() - began)), lambda: self._stop.made)
+
+    def _take(self, turn: Callable[[redis.Redis], None]) -> None:
+        """Take one turn; an outage ends it."""
         try:
             # broker.url starts the embedded server again if it has died.
-            with contextlib.closing(broker.brisk(broker.url(settings))) as client, broker.translating():
+            with contextlib.closing(broker.brisk(broker.url(self._settings))) as client, broker.translating():
                 turn(client)
-            trouble = ""
-        except OrderctlError as error:
-            if str(error) != trouble:
-                _log.warning("%s", error)
-            trouble = str(error)
-        clock.rest(max(0.05, PERIOD - (clock.elapsed() - began)), lambda: stop.made)
+        except DatabaseUnavailable as error:
+            outages.of(self._engine).begin(error)
+        except RedisUnavailable as error:
+            self._redis.begin(error)
+        else:
+            self._redis.end()

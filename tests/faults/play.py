@@ -78,13 +78,13 @@ def _retry(_: Settings, engine: Engine, argument: str) -> None:
     database.transact(engine, lambda c: tasks.retry(c, int(argument), max_attempts=3, actor="tester"))
 
 
-def _signalled_anywhere(settings: Settings, _: Engine, argument: str) -> None:
+def _signalled_anywhere(settings: Settings, engine: Engine, argument: str) -> None:
     """Run a keeper's loop for each number of lines, with SIGTERM after them; print which loops do not end."""
     running = {}
     for number in range(1, int(argument) + 1):
         pid = os.fork()
         if pid == 0:
-            _signal_after(settings, number)
+            _signal_after(settings, engine, number)
         running[pid] = number
     end = time.monotonic() + 120
     while running and time.monotonic() < end:
@@ -97,7 +97,7 @@ def _signalled_anywhere(settings: Settings, _: Engine, argument: str) -> None:
         os.waitpid(pid, 0)
 
 
-def _signal_after(settings: Settings, number: int) -> None:
+def _signal_after(settings: Settings, engine: Engine, number: int) -> None:
     """Run the loop; SIGTERM comes ``number`` lines after the first round."""
     left = [number]
 
@@ -110,7 +110,7 @@ def _signal_after(settings: Settings, number: int) -> None:
 
     stop = rounds.stop_on_sigterm()
     try:
-        rounds.each_second(settings, lambda _: sys.settrace(count), stop)
+        rounds.Rounds(settings, engine, stop).each_second(lambda _: sys.settrace(count))
     finally:
         os._exit(0)
 

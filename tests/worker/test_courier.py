@@ -3,10 +3,12 @@
 import logging
 import socket
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from orderctl import outbox
+from orderctl.errors import DatabaseReadOnly
 from orderctl.outbox import EntryKind
 from orderctl.settings import Mail, Notify
 from orderctl.worker import courier
@@ -52,6 +54,18 @@ def test_receiver_that_hangs_delays_no_download_and_no_mail(world: World) -> Non
             waiting = [row for row in world.shop.outbox() if row.kind == "webhook" and row.last_error is None]
             # Each waits 10 s for an answer. Where mails wait for webhooks, the last one waits for two of them.
             assert len(waiting) >= 2
+
+
+def test_an_outage_of_the_database_is_no_fault_of_an_entry(
+    world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended_order(world, "DH1")
+    with monkeypatch.context() as patch:
+        patch.setattr(courier, "_hold", Mock(side_effect=DatabaseReadOnly))
+        with pytest.raises(DatabaseReadOnly):
+            send(world)
+    assert [row.last_error for row in world.shop.outbox() if row.last_error] == []
+    assert "cannot send" not in caplog.text
 
 
 def test_entry_whose_order_is_gone_delays_nothing(world: World, hook: Hook) -> None:

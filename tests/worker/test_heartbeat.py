@@ -44,7 +44,7 @@ def test_a_missed_beat_is_made_up_for_before_the_lease_ends(monkeypatch: pytest.
     assert beats == [5, 6, 7, 8]
 
 
-def test_a_beat_that_fails_for_another_reason_goes_on_beating():
+def test_a_beat_that_fails_for_another_reason_goes_on_beating(caplog: pytest.LogCaptureFixture):
     beats = threading.Semaphore(0)
 
     def beat() -> None:
@@ -52,7 +52,10 @@ def test_a_beat_that_fails_for_another_reason_goes_on_beating():
         raise RuntimeError("a mistake")
 
     with Heartbeat(beat, 1, StopRequest()):
-        assert all(beats.acquire(timeout=60) for _ in range(2))
+        assert all(beats.acquire(timeout=60) for _ in range(3))
+    assert [record.getMessage() for record in caplog.records] == ["the heartbeat failed"], (
+        "and once with its trace"
+    )
 
 
 def test_after_a_silence_longer_than_the_lease_the_database_is_asked_first():

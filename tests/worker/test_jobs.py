@@ -1,6 +1,8 @@
-"""Jobs that an earlier version queued."""
+"""The function that RQ calls: jobs of an earlier version, and outages of the database."""
 
 from typing import Any
+
+import pytest
 
 from tests.faults.world import World
 
@@ -37,3 +39,16 @@ def test_job_that_an_earlier_version_queued_is_carried_out(world: World) -> None
 
     assert world.shop.task(task).status == "completed"
     assert world.client.llen("orderctl:rejected-jobs") == 0
+
+
+@pytest.mark.databases("sqlite")
+def test_an_outage_that_outlasts_a_claim_is_no_failure_of_the_job(world: World) -> None:
+    """RQ would log the job's traceback. A keeper wakes a worker again."""
+    world.database_url = "mysql+pymysql://shop@127.0.0.1:1/shop"
+
+    done = world.play("horse", 1, ORDERCTL_WORKER_LEASE_SECONDS="1")
+
+    assert done.returncode == 0
+    first, last = done.stderr.splitlines()
+    assert "waiting: the database does not answer" in first
+    assert "task 1: a keeper and a courier do what is left" in last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import broker, database, tasks
+from orderctl import broker, database, outages, tasks
 from orderctl.errors import OrderctlError
 from orderctl.lifecycle import Moved
 from orderctl.states import Source
@@ -59,7 +59,8 @@ class Actions:
                 )
             return tasks.cancel(connection, task_id, actor=actor, source=Source.RELAY)
 
-        moved = database.transact(self._engine, work)
+        with outages.noted(self._engine):
+            moved = database.transact(self._engine, work)
         self._notify(moved)
         [task] = moved.tasks
         return {"id": task_id, "status": task.status, "attempt": task.attempt}

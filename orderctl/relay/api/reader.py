@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from orderctl import database
+from orderctl import database, outages
 from orderctl.relay.api import queries
 from orderctl.relay.api.threads import Threads
 
@@ -48,7 +48,7 @@ class Reader:
         """
 
         def work() -> T:
-            with database.reading(self._engine) as connection:
+            with outages.noted(self._engine), database.reading(self._engine) as connection:
                 return query(connection)
 
         return await self.run(work, deadline=deadline)
