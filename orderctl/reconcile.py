@@ -17,10 +17,22 @@ from typing import Any, Final, Literal, TypeVar
 import redis
 from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
 
-from orderctl import database, deletion, doorbell, failures, lifecycle, orders, publications, statuses
+from orderctl import (
+    clock,
+    database,
+    deletion,
+    doorbell,
+    failures,
+    lifecycle,
+    orders,
+    primary,
+    publications,
+    statuses,
+)
 from orderctl.audit import Origin
 from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
+from orderctl.grace import Grace
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.messages import StatusChange
 from orderctl.schema import download_tasks, outbox
@@ -91,7 +103,7 @@ def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = 
         DatabaseUnavailable: When the database does not answer.
         RedisUnavailable: When Redis does not answer. Tasks with an expired lease have been freed by then.
     """
-    found = recover(engine, client)
+    found = recover(engine, client, Grace(settings.worker.lease_seconds))
     if fix:
         found += end_orders(engine, client) + _read(engine, _without_tasks) + _read(engine, _orphans)
     return found + ring(engine, client, settings)
@@ -117,22 +129,51 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
     return [*expired, *unrung, *orders_found]
 
 
-def recover(engine: Engine, client: redis.Redis) -> list[Finding]:
-    """Return tasks of lost workers to waiting, or end them when no attempt is left."""
-    with database.reading(engine) as connection:
-        rows = _expired(connection)
-    found: list[Finding] = []
-    messages: list[StatusChange] = []
-    for row in rows:
-        freed = _repair(engine, partial(_recover, task_id=row.id, token=row.lease_token), f"task {row.id}")
-        if freed is None:
-            continue
-        messages += freed.messages if freed else ()
-        found.append(_expired_finding(row.id, row.order_id, row.worker, repaired=freed is not False))
+def recover(engine: Engine, client: redis.Redis, grace: Grace) -> list[Finding]:
+    """Return tasks of lost workers to waiting, or end them when no attempt is left.
+
+    Args:
+        engine: The database.
+        client: Redis.
+        grace: Of the caller, who calls again and again.
+
+    Raises:
+        DatabaseUnavailable: When the database does not answer, or does not accept the writes that are needed.
+    """
+    try:
+        found, messages = _free_expired(engine, grace)
+    except DatabaseUnavailable:
+        grace.miss()
+        raise
     if found:
         _log.warning("found %s of lost workers", counted(len(found), "task"))
     publications.changes(client, messages)
     return found
+
+
+def _free_expired(engine: Engine, grace: Grace) -> tuple[list[Finding], list[StatusChange]]:
+    began = clock.elapsed()
+    with database.reading(engine) as connection:
+        rows = _expired(connection)
+        if primary.is_read_only(connection):
+            grace.miss()
+        if rows:
+            primary.require(connection)
+    rows = rows if grace.look(began) else ()
+    found: list[Finding] = []
+    messages: list[StatusChange] = []
+    for row in rows:
+        if grace.spares(row.lease_token):
+            continue
+        work = partial(_recover, task_id=row.id, token=row.lease_token, grace=grace, began=clock.elapsed())
+        freed = _repair(engine, work, f"task {row.id}")
+        if freed is None:
+            continue
+        if freed is False:
+            grace.spare(row.lease_token)
+        messages += freed.messages if freed else ()
+        found.append(_expired_finding(row.id, row.order_id, row.worker, repaired=freed is not False))
+    return found, messages
 
 
 def _repair(engine: Engine, work: Callable[[Connection], T | None], what: str) -> T | Literal[False] | None:
@@ -169,8 +210,10 @@ def _expired_conditions() -> list[ColumnElement[bool]]:
     return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None), kept]
 
 
-def _recover(connection: Connection, task_id: int, token: str) -> Moved | None:
+def _recover(connection: Connection, task_id: int, token: str, grace: Grace, began: float) -> Moved | None:
     order, task = lifecycle.hold(connection, task_id)
+    if grace.spare_after_wait(token, began):
+        return None
     fence = [download_tasks.c.lease_token == token, *_expired_conditions()]
     return lifecycle.move(connection, task, _after_loss(task), fence, order)
 

@@ -9,10 +9,16 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from orderctl import broker, database, orders, reconcile
+from orderctl.errors import DatabaseReadOnly
+from orderctl.grace import Grace
 from orderctl.schema import TABLES
 from tests.faults.world import World
 from tests.script import SCRIPT
+from tests.servers.mysql import MysqlServer
 from tests.waiting import eventually
+
+#: A lease that is longer than any delay of a busy machine.
+HOUR = 3600
 
 
 def lose(world: World, *codes: str) -> list[int]:
@@ -44,10 +50,10 @@ def orderctl(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_takes_a_lost_workers_task_back_once(world: World):
     [task] = lose(world, "DH1")
-    [first] = reconcile.recover(world.engine, world.client)
+    [first] = reconcile.recover(world.engine, world.client, Grace(HOUR))
     assert (first.task_id, first.repaired) == (task, True)
     after = everything(world)
-    assert reconcile.recover(world.engine, world.client) == []
+    assert reconcile.recover(world.engine, world.client, Grace(HOUR)) == []
     assert everything(world) == after
     assert world.shop.task(task).status == "pending"
 
@@ -68,7 +74,9 @@ def test_two_that_find_the_same_loss_repair_it_once(world: World):
     for engine in engines:
         event.listen(engine, "after_cursor_execute", wait)
     threads = [
-        threading.Thread(target=lambda e=engine: found.extend(reconcile.recover(e, world.client)))
+        threading.Thread(
+            target=lambda e=engine: found.extend(reconcile.recover(e, world.client, Grace(HOUR)))
+        )
         for engine in engines
     ]
     for thread in threads:
@@ -87,11 +95,32 @@ def test_a_locked_order_does_not_delay_the_others(world: World):
     impatient = database.connect(world.database_url, lock_wait_seconds=1)
     with world.engine.begin() as connection:
         orders.lock(connection, world.shop.task(held).order_id)
-        found = reconcile.recover(impatient, world.client)
+        found = reconcile.recover(impatient, world.client, Grace(HOUR))
     impatient.dispose()
     assert {finding.task_id: finding.repaired for finding in found} == {held: False, free: True}
-    [rest] = reconcile.recover(world.engine, world.client)
+    [rest] = reconcile.recover(world.engine, world.client, Grace(HOUR))
     assert (rest.task_id, rest.repaired) == (held, True)
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_after_an_outage_workers_have_time_for_a_heartbeat(
+    world: World, database_server: MysqlServer, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1000.0]
+    monkeypatch.setattr("orderctl.clock.elapsed", lambda: now[0])
+    [task] = lose(world, "DH1")
+    grace = Grace(HOUR)
+    database_server.execute("SET GLOBAL read_only = 1")
+    try:
+        with pytest.raises(DatabaseReadOnly):
+            reconcile.recover(world.engine, world.client, grace)
+    finally:
+        database_server.execute("SET GLOBAL read_only = 0")
+    assert reconcile.recover(world.engine, world.client, grace) == []
+    assert world.shop.task_row(task).lease_token is not None
+    now[0] += HOUR / 4
+    [finding] = reconcile.recover(world.engine, world.client, grace)
+    assert (finding.task_id, finding.repaired) == (task, True)
 
 
 @pytest.mark.databases("sqlite")

@@ -10,6 +10,7 @@ import redis
 
 from orderctl import channels, clock, reconcile
 from orderctl.errors import DatabaseUnavailable
+from orderctl.grace import Grace
 from orderctl.settings import Settings
 from orderctl.worker import fleet, rounds
 
@@ -24,6 +25,7 @@ def keep(settings: Settings, supervisor: str) -> None:
         supervisor: Name of the supervisor, which is the parent of this process.
     """
     engine = rounds.open_database(settings)
+    grace = Grace(settings.worker.lease_seconds)
     born = clock.milliseconds()
     queue = settings.worker.queue
 
@@ -31,7 +33,7 @@ def keep(settings: Settings, supervisor: str) -> None:
         found: list[reconcile.Finding] = []
         outage: DatabaseUnavailable | None = None
         try:
-            found = reconcile.recover(engine, client)  # first, because it needs no Redis
+            found = reconcile.recover(engine, client, grace)  # first, because it needs no Redis
         except DatabaseUnavailable as error:
             outage = error  # and then the rest that needs no database
         fleet.announce(client, settings, supervisor, started=born)
