@@ -14,10 +14,10 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, channels, database, outbox, publications
+from orderctl import audit, channels, database, outages, outbox, publications
 from orderctl.audit import NewEvent, Origin
 from orderctl.counting import counted
-from orderctl.errors import DatabaseUnavailable, OrderDeleted
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderDeleted
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
@@ -152,19 +152,23 @@ def _send(
             if over():
                 database.transact(engine, partial(outbox.put_back, entry=entry))
             else:
-                _settle(engine, entry, senders[EntryKind(entry.kind)], report)
+                _settle(engine, entry, senders[EntryKind(entry.kind)], report, over)
         if len(entries) < _BATCH:
             return
 
 
-def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport) -> None:
+def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport, over: Callable[[], bool]) -> None:
     try:
         # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
     except OrderDeleted as error:
         outcome = str(error)
-    except DatabaseUnavailable:
-        raise  # this says nothing about the entry, which is due again when its lease has ended
+    except DatabaseBusy:
+        raise  # another transaction holds the entry: the others are next
+    except DatabaseUnavailable as error:  # this says nothing about the entry, and nothing was sent
+        outages.of(engine).begin(error)
+        database.insist(engine, partial(outbox.put_back, entry=entry), over)
+        return
     except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not delay the others
         _postpone(engine, entry, error, report)
         return
