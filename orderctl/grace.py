@@ -15,7 +15,7 @@ _LONG_WAIT: Final = 1.0
 #: The shortest pause between two looks after which this machine must have slept, and its workers with it, in seconds.
 _ASLEEP: Final = 10.0
 #: The shortest time that is enough for a heartbeat, in seconds. One that has failed is repeated within a second.
-_LEAST: Final = 1.0
+_LEAST: Final = 2.0
 
 
 class Grace:

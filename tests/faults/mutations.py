@@ -70,6 +70,16 @@ MUTATIONS = (
         "the condition on the lease's end", "orderctl/reconcile.py",
         "fence = [download_tasks.c.lease_token == token, *_expired_conditions()]", "fence = []",
     ),
+    Mutation(
+        "the time for a heartbeat after an outage", "orderctl/grace.py",
+        "        return now >= self._until", "        return True",
+        ("test_grace.py", "faults/test_outages.py"),
+    ),
+    Mutation(
+        "the refusal to write to a demoted server", "orderctl/primary.py",
+        "    if is_read_only(connection):", "    if False:",
+        ("test_primary.py",),
+    ),
 )  # fmt: skip
 
 
