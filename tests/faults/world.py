@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
-from sqlalchemy import Engine, Row, select, update
+from sqlalchemy import Engine, Row, func, select, update
 
 from orderctl import broker, channels, database, reconcile
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.settings import Settings, load
-from orderctl.states import ENDED_ORDER
+from orderctl.states import ENDED_ORDER, EventType
 from tests.faults.receivers import Listener, PostOffice, Receiver
 from tests.faults.stage import Stage
 from tests.script import SCRIPT
@@ -198,6 +198,12 @@ class World:
             row.order_status in ENDED_ORDER for row in self.shop.order_rows() if row.payment_status == "paid"
         )
         return ended and all(entry.sent_at is not None for entry in self.shop.outbox())
+
+    def recovered(self) -> int:
+        """Return how often a task was taken from a worker that was lost, or taken for lost."""
+        log = order_audit_logs.c.event_type
+        query = select(func.count()).where(log == EventType.TASK_RECOVERED)
+        return self.shop.read(lambda c: c.execute(query).scalar_one())
 
     # --- Checks
 

@@ -2,36 +2,24 @@
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import Engine, func, select
-
-from orderctl import broker, database, doorbell, orders, payments, tasks
-from orderctl.errors import Conflict, DatabaseUnavailable, OrderctlError
-from orderctl.orders import NewCourse, NewOrder
-from orderctl.schema import orders as orders_table
-from orderctl.states import ENDED_ORDER, TaskStatus
-from tests.faults.chaos.history import Answer, Asked, History
+from tests.faults.chaos import trouble
+from tests.faults.chaos.customers import COURSES, Customers
+from tests.faults.chaos.history import History
 from tests.faults.chaos.hosts import Host, send
 from tests.faults.chaos.proxy import Proxy
 from tests.faults.world import SIZE, World
 from tests.servers.mysql import MysqlServer
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
-from tests.shop import AMOUNT
 
 LEASE = 3
 WORKERS = 2
-#: Most orders that are open at a time.
-OPEN = 8
-COURSES = 4
-#: The fraction of orders of which a failed task is retried.
-RETRIES = 0.15
 RATE = 60_000.0  # bytes/s: a course takes half a second
 
 
@@ -66,10 +54,15 @@ class Storm:
         self.plan = plan
         self.history = History()
         self._random = random.Random(plan.seed)
-        self._over = threading.Event()
         self._redis_proxy = Proxy(redis.port).start()
         self._database_proxy = Proxy(server.port).start() if server else None
-        self._customers = threading.Thread(target=self._order_on, daemon=True)
+        self._customers = Customers(
+            world,
+            self.history,
+            self._database_url(lied_to=True),
+            self._redis_url(lied_to=True),
+            seed=plan.seed + 1,
+        )
         self.hosts = [self._host("one", lied_to=True), self._host("two", lied_to=False)]
         self.relay = self._make_relay()
         world.courses.rate = RATE
@@ -89,8 +82,7 @@ class Storm:
                 for host in (*self.hosts, self.relay):
                     host.start()
         finally:
-            self._over.set()
-            self._customers.join()
+            self._customers.leave()
             self._calm()
 
     def _calm(self) -> None:
@@ -106,88 +98,6 @@ class Storm:
             proxy.close()
         self.world.recover()
 
-    # --- Customers
-
-    def _order_on(self) -> None:
-        chance = random.Random(self.plan.seed + 1)
-        number = 0
-        engine = database.connect(self._database_url(lied_to=True), pool_size=1)
-        client = broker.brisk(self._redis_url(lied_to=True))
-        while not self._over.wait(0.1):
-            if self._open_orders() >= OPEN:
-                continue
-            number += 1
-            good, bad = chance.randint(1, 2), chance.randint(0, 4) // 4
-            asked = self.history.orders[f"DH{number}"] = Asked(f"DH{number}", good, bad)
-            asked.added = self._add(engine, asked, chance)
-            asked.paid = self._pay(engine, asked)
-            if asked.paid is Answer.OK:
-                self._ring(engine, client, asked)
-            if chance.random() < RETRIES:
-                self._retry(engine, chance)
-        engine.dispose()
-        client.close()
-
-    def _retry(self, engine: Engine, chance: random.Random) -> None:
-        """Retry a failed task as an admin; it fails again, and its order ends another time."""
-        try:
-            with database.reading(engine) as connection:
-                failed = tasks.select_tasks(connection, tasks.TaskFilter(statuses=[TaskStatus.FAILED]))
-            if not failed:
-                return
-            task = chance.choice(failed)
-            database.transact(engine, lambda c: tasks.retry(c, task.id, max_attempts=10_000, actor="shop"))
-        except OrderctlError:
-            self.history.other["retry without an answer"] += 1
-        else:
-            self.history.retried[task.id] = max(self.history.retried.get(task.id, 0), task.attempt)
-
-    def _add(self, engine: Engine, asked: Asked, chance: random.Random) -> Answer:
-        base = self.world.courses.url
-        urls = [f"{base}/course{chance.randrange(COURSES)}/course.json" for _ in range(asked.good)]
-        urls += [f"{base}/missing/course.json"] * asked.bad
-        new = NewOrder(asked.code, f"{asked.code}@example.com", AMOUNT, [NewCourse(url) for url in urls])
-        return self._ask(engine, lambda c: orders.add(c, new, max_attempts=10_000, actor="customer"))
-
-    def _pay(self, engine: Engine, asked: Asked) -> Answer:
-        """Send a bank's payment until it is answered, at most three times."""
-        payment = payments.Payment(asked.code, AMOUNT, "ACB", f"T-{asked.code}")
-        answer = Answer.UNKNOWN
-        for _ in range(3):
-            answer = self._ask(engine, lambda c: payments.receive(c, payment, actor="bank"))
-            if answer is not Answer.UNKNOWN:
-                break
-        return answer
-
-    def _ask(self, engine: Engine, work: Callable[[object], object]) -> Answer:
-        try:
-            database.transact(engine, work)
-        except DatabaseUnavailable:
-            return Answer.UNKNOWN
-        except Conflict:
-            return Answer.OK  # the previous payment, whose answer was lost
-        except OrderctlError:
-            return Answer.FAILED
-        return Answer.OK
-
-    def _ring(self, engine: Engine, client: object, asked: Asked) -> None:
-        """Send doorbells as ``orders pay`` does; a keeper sends the ones that are lost."""
-        try:
-            with database.reading(engine) as connection:
-                order = orders.find(connection, asked.code)
-                found = [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
-            doorbell.ring(client, self.world.settings.worker.queue, found)
-        except OrderctlError:
-            self.history.other["not rung by the customer"] += 1
-
-    def _open_orders(self) -> int:
-        try:
-            with database.reading(self.world.engine) as connection:
-                query = select(func.count()).where(orders_table.c.order_status.not_in(ENDED_ORDER))
-                return connection.execute(query).scalar_one()
-        except OrderctlError:
-            return OPEN
-
     # --- Victims
 
     def _strike(self) -> None:
@@ -197,7 +107,10 @@ class Storm:
             self._stop_horse, self._stop_redis, self._lie_about_redis,
         ]  # fmt: skip
         if self.server:
-            blows += [self._kill_database, self._kill_database, self._stop_database, self._lie_about_database]
+            blows += [*[self._kill_database] * 2, self._stop_database, self._lie_about_database]
+            blows += [*[self._demote_database] * 3, self._restart_database, self._crowd_database]
+        else:
+            blows += [self._lock_database] * 2
         self._random.choice(blows)()
 
     def _kill(self, pids: list[int], victim: str) -> None:
@@ -262,6 +175,34 @@ class Storm:
             self.server.pause()
             time.sleep(self._random.uniform(0.5, LEASE + 2))
             self.server.resume()
+
+    def _demote_database(self) -> None:
+        """Make the server read-only, for longer than a lease in about half of the cases."""
+        assert self.server is not None
+        strictly = self._random.random() < 0.5
+        with trouble.read_only(self.server, strictly=strictly):
+            self._trouble("database read-only", 2 * LEASE)
+
+    def _crowd_database(self) -> None:
+        assert self.server is not None
+        with trouble.crowded(self.server):
+            self._trouble("database out of connections", LEASE)
+
+    def _restart_database(self) -> None:
+        assert self.server is not None
+        self.history.other["database restarted"] += 1
+        with self.history.outage("database"):
+            self.server.restart()
+
+    def _lock_database(self) -> None:
+        """Lock the file, sometimes for longer than orderctl waits for a lock (10 s)."""
+        with trouble.locked(self.world.database_url):
+            self._trouble("database locked", 14)
+
+    def _trouble(self, name: str, longest: float) -> None:
+        self.history.other[name] += 1
+        with self.history.outage("database"):
+            time.sleep(self._random.uniform(0.5, longest))
 
     def _lie_about_redis(self) -> None:
         self._lie(self._redis_proxy, "redis")

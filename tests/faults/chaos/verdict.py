@@ -64,6 +64,7 @@ def judge(world: World, history: History) -> Verdict:
         ("tasks retried by the shop", len(history.retried)),
         ("ends of orders", ends),
         ("attempts at the tasks", sum(task.attempt for task in tasks)),
+        ("  of workers that were lost", world.recovered()),
         *verdict.rows,
         ("lost", len(verdict.lost)),
         ("doubled", len(verdict.doubled)),
