@@ -266,6 +266,14 @@ class DownloadWorker(Worker):
         except redis.RedisError as error:
             _log.info("cannot report the worker's end to Redis: %s", error)
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Like RQ's method, but an outage of Redis at the end of a job is one line in the log."""
+        error = exc_info[1]
+        if isinstance(error, redis.RedisError):  # the task's end is in the database
+            _log.warning("cannot report the end of job %s to Redis: %s", job.id, error)
+            return
+        super().handle_exception(job, *exc_info)
+
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """Like RQ's method, in a process that dies with the worker and does not wait for Redis at its end."""
         processes.die_with(self.pid or 0)

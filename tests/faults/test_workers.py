@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import redis
 
 from orderctl.worker.consumer import DownloadWorker
 from tests.faults.chaos.hosts import children
@@ -34,6 +35,18 @@ def test_an_answer_that_got_lost_does_not_hold_a_worker_up_for_minutes(world: Wo
     worker = DownloadWorker(world.settings, "worker-1")
     assert worker.connection_timeout <= 15
     assert worker.connection.connection_pool.connection_kwargs["socket_timeout"] <= 15
+
+
+def test_an_outage_of_redis_at_the_end_of_a_job_is_one_line(world: World, caplog: pytest.LogCaptureFixture):
+    """RQ would print the traceback; the task's end is in the database."""
+    worker = DownloadWorker(world.settings, "worker-1")
+    job = worker.queues[0].enqueue("orderctl.jobs.run_task", 1, job_id="task-1-0")
+    for error in (redis.ConnectionError("refused"), ValueError("a mistake")):
+        worker.handle_exception(job, type(error), error, None)
+    assert [record.getMessage().partition("\n")[0] for record in caplog.records] == [
+        "cannot report the end of job task-1-0 to Redis: refused",
+        "Worker worker-1: job task-1-0: exception raised while executing (orderctl.jobs.run_task)",
+    ]
 
 
 @pytest.mark.databases("sqlite")
