@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from orderctl import account_errors, capacity, sqlite_files
 from orderctl.errors import (
     DatabaseBusy,
+    DatabaseExhausted,
     DatabaseReadOnly,
     DatabaseUnavailable,
     NotMigrated,
@@ -55,7 +56,6 @@ class Gone(IntEnum):
     NET_WRITE_ERROR = 1160
     NET_WRITE_INTERRUPTED = 1161
     TOO_MANY_CONNECTIONS_OF_USER = 1203  #: ``max_user_connections`` for all users is reached.
-    LIMIT_OF_USER_REACHED = 1226  #: The account's limit of connections or queries in an hour is reached.
     CONNECTION_KILLED = 1927  #: MariaDB: KILL; MaxScale: its server is lost.
     CANNOT_CONNECT_LOCALLY = 2002
     CANNOT_CONNECT = 2003
@@ -72,11 +72,12 @@ class Gone(IntEnum):
     PROXY_TIMED_OUT = 9001  #: ProxySQL: none of its servers can be reached.
 
 
-class Full(IntEnum):
-    """The server's disk is full. It accepts writes again once there is space."""
+class Exhausted(IntEnum):
+    """The server answers, and accepts writes again once there is space, or the account's hour is over."""
 
     DISK_FULL = 1021
-    TABLE_FULL = 1114
+    TABLE_FULL = 1114  #: InnoDB says this when its disk is full.
+    LIMIT_OF_USER_REACHED = 1226  #: Of the account's connections, or of its queries or updates in an hour.
 
 
 class Busy(IntEnum):
@@ -126,7 +127,7 @@ _AGAIN: Final = "run the command again"
 
 _READ_ONLY: Final = frozenset(ReadOnly)
 _GONE: Final = frozenset(Gone)
-_FULL: Final = frozenset(Full)
+_EXHAUSTED: Final = frozenset(Exhausted)
 _BUSY: Final = frozenset(Busy)
 _MISSING: Final = frozenset(Missing)
 _UNSTORABLE: Final = frozenset(Unstorable)
@@ -168,11 +169,11 @@ def is_read_only(error: DBAPIError) -> bool:
     return code in _READ_ONLY or worded
 
 
-def is_full(error: DBAPIError) -> bool:
-    """Whether the database's disk is full."""
+def is_exhausted(error: DBAPIError) -> bool:
+    """Whether the database's disk is full, or a limit of the account is reached."""
     code, text = code_of(error), f"{error.orig} ".lower()
     worded = code in _FILE_CODES and any(words in text for words in _NO_SPACE)
-    return code in _FULL or worded or "database or disk is full" in _sqlite_text(error)
+    return code in _EXHAUSTED or worded or "database or disk is full" in _sqlite_text(error)
 
 
 def is_gone(error: DBAPIError) -> bool:
@@ -218,7 +219,7 @@ _KINDS: Final[tuple[tuple[Callable[[DBAPIError], bool], Callable[[str], Orderctl
         lambda text: NotMigrated(f"the database is not migrated: {text}", hint="orderctl migrate up"),
     ),
     (is_read_only, lambda text: DatabaseReadOnly(f"the database is read-only: {text}", hint=_SHOW)),
-    (is_full, lambda text: DatabaseUnavailable(f"the database's disk is full: {text}", hint=_SHOW)),
+    (is_exhausted, lambda text: DatabaseExhausted(f"the database cannot do more: {text}", hint=_SHOW)),
     (is_gone, lambda text: DatabaseUnavailable(f"the database does not answer: {text}", hint=_SHOW)),
     (is_worth_rerunning, lambda text: DatabaseBusy(f"the database is too busy: {text}", hint=_AGAIN)),
 )

@@ -13,6 +13,7 @@
     ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
     │   │   ├── DatabaseBusy                 it answers, but another transaction holds the rows
+    │   │   ├── DatabaseExhausted            it answers, but its disk or a limit of the account is used up
     │   │   └── DatabaseReadOnly             it answers, but does not accept writes: it was demoted, for example
     │   ├── RedisUnavailable
     │   ├── Late                             the database did not answer the relay in time
@@ -151,6 +152,10 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseBusy(DatabaseUnavailable):
     """The database is busy: another transaction holds the rows."""
+
+
+class DatabaseExhausted(DatabaseUnavailable):
+    """The database's disk is full, or a limit of the account is reached."""
 
 
 class DatabaseReadOnly(DatabaseUnavailable):

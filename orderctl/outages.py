@@ -12,12 +12,12 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine
 
 from orderctl import clock
-from orderctl.errors import DatabaseBusy, DatabaseReadOnly, OrderctlError, Unavailable
+from orderctl.errors import DatabaseBusy, DatabaseExhausted, DatabaseReadOnly, OrderctlError, Unavailable
 
 _log = logging.getLogger(__name__)
 
 
-#: Rows that other transactions hold are free if nothing has waited for them for this time, in seconds.
+#: After this time without an error, in seconds, locked rows are free, and a disk has space.
 _QUIET: Final = 30.0
 
 
@@ -58,7 +58,8 @@ class Outage:
         """
         error = self._error
         only_writes = isinstance(error, DatabaseReadOnly) and not writable
-        only_some = isinstance(error, DatabaseBusy) and clock.elapsed() - self._last < _QUIET
+        some = isinstance(error, DatabaseBusy | DatabaseExhausted)
+        only_some = some and clock.elapsed() - self._last < _QUIET
         if not only_writes and not only_some:
             self.end()
 

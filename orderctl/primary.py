@@ -88,9 +88,13 @@ def _is_read_only(driver: Any) -> bool:
 
 
 def _drop(context: ExceptionContext) -> None:
-    """Make SQLAlchemy drop the pool's connections after an error that says that this server is of no use now."""
+    """Make SQLAlchemy drop the pool's connections after an error that says that they are of no use now.
+
+    A connection also keeps the limits that its account had when it was made.
+    """
     error = context.sqlalchemy_exception
-    if isinstance(error, DBAPIError) and (
-        database_errors.is_read_only(error) or database_errors.is_gone(error)
-    ):
+    if isinstance(error, DBAPIError) and any(means(error) for means in _USELESS):
         context.is_disconnect = True
+
+
+_USELESS: Final = (database_errors.is_read_only, database_errors.is_exhausted, database_errors.is_gone)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from orderctl import database_errors
 from orderctl.errors import (
     DatabaseBusy,
+    DatabaseExhausted,
     DatabaseReadOnly,
     DatabaseUnavailable,
     ExitStatus,
@@ -42,7 +43,7 @@ SERVERS = [
     (1235, "doesn't yet support 'GET_LOCK in cluster (WSREP)'", OrderctlError),
     (1040, "Too many connections", DatabaseUnavailable),
     (1203, "User orderctl already has more than 'max_user_connections' active", DatabaseUnavailable),
-    (1226, "User 'orderctl' has exceeded the 'max_updates_per_hour' resource", DatabaseUnavailable),
+    (1226, "User 'orderctl' has exceeded the 'max_updates_per_hour' resource", DatabaseExhausted),
     (1129, "Host '10.0.0.7' is blocked because of many connection errors", DatabaseUnavailable),
     (1130, "Host '10.0.0.7' is not allowed to connect to this server", Misconfigured),
     (1053, "Server shutdown in progress", DatabaseUnavailable),
@@ -54,11 +55,11 @@ SERVERS = [
     (2006, "MySQL server has gone away", DatabaseUnavailable),
     (2013, "Lost connection to MySQL server during query", DatabaseUnavailable),
     (9001, "Max connect timeout reached while reaching hostgroup 10", DatabaseUnavailable),
-    (1021, "Disk full (/tmp/#sql); waiting for someone to free some space", DatabaseUnavailable),
-    (1114, "The table 'order_audit_logs' is full", DatabaseUnavailable),
-    (1030, 'Got error 28 "No space left on device" from storage engine InnoDB', DatabaseUnavailable),
+    (1021, "Disk full (/tmp/#sql); waiting for someone to free some space", DatabaseExhausted),
+    (1114, "The table 'order_audit_logs' is full", DatabaseExhausted),
+    (1030, 'Got error 28 "No space left on device" from storage engine InnoDB', DatabaseExhausted),
     (1030, "Got error 168 from storage engine", OrderctlError),
-    (3, 'Error writing file (Errcode: 28 "No space left on device")', DatabaseUnavailable),
+    (3, 'Error writing file (Errcode: 28 "No space left on device")', DatabaseExhausted),
     (1205, "Lock wait timeout exceeded; try restarting transaction", DatabaseBusy),
     (1317, "Query execution was interrupted", DatabaseBusy),
     (1969, "Query execution was interrupted (max_statement_time exceeded)", DatabaseBusy),
@@ -70,7 +71,7 @@ SERVERS = [
 ]
 SQLITE = [
     ("attempt to write a readonly database", DatabaseReadOnly),
-    ("database or disk is full", DatabaseUnavailable),
+    ("database or disk is full", DatabaseExhausted),
     ("disk I/O error", DatabaseUnavailable),
     ("unable to open database file", DatabaseUnavailable),
     ("database is locked", DatabaseBusy),
@@ -99,7 +100,7 @@ def test_an_error_that_ended_the_connection_is_an_outage_whatever_its_number():
     assert type(translated(pymysql.err.OperationalError(4242, "?"), invalidated=True)) is DatabaseUnavailable
 
 
-@pytest.mark.parametrize("kind", [DatabaseUnavailable, DatabaseBusy, DatabaseReadOnly])
+@pytest.mark.parametrize("kind", [DatabaseUnavailable, DatabaseBusy, DatabaseExhausted, DatabaseReadOnly])
 def test_every_outage_has_the_exit_code_of_one(kind: type[OrderctlError]):
     assert kind.exit_status is ExitStatus.UNAVAILABLE
 

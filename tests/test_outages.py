@@ -4,11 +4,12 @@ import logging
 
 import pytest
 
-from orderctl.errors import DatabaseBusy, DatabaseReadOnly, DatabaseUnavailable
+from orderctl.errors import DatabaseBusy, DatabaseExhausted, DatabaseReadOnly, DatabaseUnavailable
 from orderctl.outages import Outage
 
 LOST = DatabaseUnavailable("the database does not answer: gone away")
 READ_ONLY = DatabaseReadOnly("the database is read-only: demoted")
+FULL = DatabaseExhausted("the database cannot do more: disk full")
 BUSY = DatabaseBusy("the database is too busy: locked")
 
 
@@ -35,8 +36,8 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
 
 @pytest.mark.parametrize(
     ("error", "writable"),
-    [(READ_ONLY, False), (BUSY, False), (BUSY, True)],
-    ids=["read-only", "busy", "busy for some"],
+    [(READ_ONLY, False), (BUSY, False), (BUSY, True), (FULL, True)],
+    ids=["read-only", "busy", "busy for some", "full"],
 )
 def test_a_query_does_not_end_an_outage_of_writes(
     caplog: pytest.LogCaptureFixture, now: list[float], error: DatabaseUnavailable, writable: bool

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from orderctl import clock, database, migrate
-from orderctl.errors import DatabaseReadOnly
+from orderctl.errors import DatabaseExhausted, DatabaseReadOnly
 from tests.servers.mysql import MysqlServer
 
 pytestmark = pytest.mark.databases("mariadb", "mysql")
@@ -19,6 +19,18 @@ def engine(migrated_url: str) -> Iterator[Engine]:
     engine = database.connect(migrated_url, pool_size=2)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def clerk(engine: Engine, database_server: MysqlServer) -> Iterator[Engine]:
+    """The account may do everything in its database, and nothing with the server."""
+    with database_server.connect() as cursor:
+        cursor.execute("CREATE USER 'clerk'@'127.0.0.1'")
+        cursor.execute(f"GRANT ALL ON `{engine.url.database}`.* TO 'clerk'@'127.0.0.1'")
+    clerk = database.connect(engine.url.set(username="clerk").render_as_string(), pool_size=1)
+    yield clerk
+    clerk.dispose()
+    database_server.execute("DROP USER 'clerk'@'127.0.0.1'")
 
 
 @contextmanager
@@ -47,14 +59,9 @@ def test_nothing_is_written_to_a_read_only_server_by_any_account(
 
 
 def test_a_server_that_is_made_read_only_in_a_transaction_is_an_outage(
-    engine: Engine, database_server: MysqlServer
+    clerk: Engine, database_server: MysqlServer
 ):
-    with database_server.connect() as cursor:
-        cursor.execute("CREATE USER IF NOT EXISTS 'clerk'@'127.0.0.1'")
-        cursor.execute(f"GRANT ALL ON `{engine.url.database}`.* TO 'clerk'@'127.0.0.1'")
-    clerk = database.connect(engine.url.set(username="clerk").render_as_string(), pool_size=1)
-
-    def work(connection: object) -> None:
+    def work(connection: Connection) -> None:
         before.append(connection.execute(text("SELECT CONNECTION_ID()")).scalar_one())
         database_server.execute("SET GLOBAL read_only = 1")
         connection.execute(text("UPDATE orders SET order_code = 'DH1'"))
@@ -66,7 +73,20 @@ def test_a_server_that_is_made_read_only_in_a_transaction_is_an_outage(
     finally:
         database_server.execute("SET GLOBAL read_only = 0")
     assert identity(clerk) not in before
-    clerk.dispose()
+
+
+def test_a_limit_that_is_lifted_is_lifted_for_connections_that_were_open(
+    clerk: Engine, database_server: MysqlServer
+):
+    def work(connection: Connection) -> None:
+        connection.execute(text("UPDATE orders SET order_code = 'DH1'"))
+
+    database_server.execute("ALTER USER 'clerk'@'127.0.0.1' WITH MAX_UPDATES_PER_HOUR 1")
+    database.transact(clerk, work)
+    with pytest.raises(DatabaseExhausted):
+        database.transact(clerk, work)
+    database_server.execute("ALTER USER 'clerk'@'127.0.0.1' WITH MAX_UPDATES_PER_HOUR 0")
+    database.transact(clerk, work)
 
 
 def test_queries_work_on_a_read_only_server(engine: Engine, database_server: MysqlServer):
