@@ -91,7 +91,10 @@ def spellings(dialect: Dialect, table: str, column: str, word: str) -> tuple[str
         return (word,)
     if (table, column) in _LEADING and word in KNOWN[table, column]:
         seen = shape.of(dialect).seen.get((table, column), ())
-        return tuple(dict.fromkeys((word, *(value for value in seen if fold(value, (word,)) == word))))
+        written = spell(dialect, table, column, word)
+        return tuple(
+            dict.fromkeys((word, written, *(value for value in seen if fold(value, (word,)) == word)))
+        )
     return _cases(word)
 
 

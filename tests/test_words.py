@@ -185,3 +185,22 @@ def test_spelling_follows_the_rows(seen: tuple[str, ...], spelled: str) -> None:
     shape._read[dialect] = shape.Shape({}, {("orders", "payment_status"): seen}), 0.0
 
     assert words.spell(dialect, "orders", "payment_status", "paid") == spelled
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_word_that_no_row_had_before_is_found_as_it_was_written(engine: Engine) -> None:
+    columns = "id INT PRIMARY KEY AUTO_INCREMENT, status VARCHAR(20) COLLATE utf8mb4_bin"
+    run(
+        engine,
+        [
+            f"CREATE TABLE download_tasks ({columns})",
+            "INSERT INTO download_tasks (status) VALUES ('PENDING')",
+        ],
+    )
+    with engine.connect() as connection:
+        shape.refresh(connection, words.WANTED)
+
+    written = words.spell(engine.dialect, "download_tasks", "status", "enrolled")
+
+    assert written == "ENROLLED"
+    assert written in words.spellings(engine.dialect, "download_tasks", "status", "enrolled")
