@@ -167,7 +167,7 @@ _SQLITE: Final = (
     " FROM pragma_table_xinfo(?)"
 )
 _MYSQL: Final = f"""
-SELECT table_name, column_name, LOWER(data_type), is_nullable = 'NO' AND column_default IS NULL
+SELECT IF(@@lower_case_table_names = 0, table_name, LOWER(table_name)), column_name, LOWER(data_type), is_nullable = 'NO' AND column_default IS NULL
  AND extra NOT REGEXP 'auto_increment|GENERATED', character_set_name, collation_name, character_maximum_length,
  character_octet_length, numeric_precision, numeric_scale, column_type
  FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN {ADOPTED}
@@ -200,10 +200,12 @@ def _mysql_tables(connection: Connection) -> dict[str, Mapping[str, Column]]:
         scale,
         full,
     ) in connection.exec_driver_sql(_MYSQL):
+        if table not in ADOPTED:  # the catalogue ignores case, also where it distinguishes tables
+            continue
         words = (
             tuple(word.replace("''", "'") for word in re.findall(_QUOTED, full)) if type_ == "enum" else ()
         )
-        tables.setdefault(table.lower(), {})[name.lower()] = Column(
+        tables.setdefault(table, {})[name.lower()] = Column(
             name, type_, bool(needed), charset, collation, characters, octets, precision, scale, words
         )
     return dict(tables)

@@ -19,7 +19,9 @@ from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
 #: Columns with text that only people read: a shortened text is better than none. Never a code, URL or link.
 #: A previous status is what the shop wrote, which may be longer than the log's column.
-_FOR_PEOPLE: Final = frozenset({"title", "error_log", "message", "details", "previous_status"})
+_FOR_PEOPLE: Final = frozenset(
+    {"title", "error_log", "message", "details", "previous_status", "worker", "actor"}
+)
 _BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")  # "[^\u0000-\uffff]" takes 6 ms to compile
 #: Lengths to which the texts in ``details`` are cut, tried one after the other.
 _LENGTHS: Final = (16_000, 4_000, 1_000, 200, 50)

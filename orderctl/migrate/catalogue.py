@@ -1,18 +1,10 @@
-"""Read what a database contains: tables, columns, indexes, foreign keys, views and procedures.
-
-This reads the server's own catalogue. SQLAlchemy's inspector would warn about every column type in the shop's
-tables that it does not know.
-"""
+"""What a database contains: tables, columns, indexes, foreign keys, triggers, views and procedures."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from sqlalchemy import Connection
+from typing import Final
 
 #: Families of column types that can replace each other, by the first word of the type.
 _FAMILIES: Final = {
@@ -27,13 +19,20 @@ class ReflectedColumn:
     """A column of an existing table.
 
     Attributes:
-        name: The column's name.
+        name: The column's name, in the shop's spelling.
         type: The type as the server writes it: ``int(10) unsigned``, ``enum('a','b')``.
         nullable: Whether NULL is allowed.
         required: Whether an INSERT has to name the column: NOT NULL without a default, and neither
             AUTO_INCREMENT nor generated.
         collation: The collation of a text column; None for other types.
         definition: The full column definition without the name (MySQL and MariaDB).
+        charset: The character set of a text column; None for other types, and on SQLite.
+        octets: The length of a text column in bytes; None for other types, and on SQLite.
+        digits: Digits before and after the decimal point of an exact number; None for other types.
+        default: The default as an SQL expression; None without one.
+        virtual: Whether it is computed when it is read, and not stored.
+        generated: Whether the database computes the column, so that no statement can write it.
+        numbered: Whether an INSERT without the column gives it the next number.
     """
 
     name: str
@@ -42,13 +41,24 @@ class ReflectedColumn:
     required: bool = False
     collation: str | None = None
     definition: str = ""
+    charset: str | None = None
+    octets: int | None = None
+    digits: tuple[int, int] | None = None
+    default: str | None = None
+    virtual: bool = False
+    generated: bool = False
+    numbered: bool = False
+
+    @property
+    def word(self) -> str:
+        """The first word of the type: ``varchar``, ``enum``."""
+        word = re.match(r"\w*", self.type.lower())
+        return word.group() if word else ""
 
     @property
     def family(self) -> str:
         """``number``, ``text`` or ``time``; for other types the first word of the type."""
-        word = re.match(r"\w*", self.type.lower())
-        first = word.group() if word else ""
-        return next((family for family, words in _FAMILIES.items() if first in words.split()), first)
+        return next((family for family, words in _FAMILIES.items() if self.word in words.split()), self.word)
 
 
 @dataclass(frozen=True)
@@ -60,54 +70,89 @@ class Index:
         columns: The columns in order.
         unique: Whether the index is unique.
         usable: Whether queries can walk it in order: whole columns, ascending, visible, not FULLTEXT.
-        is_fulltext: Whether it is a FULLTEXT index.
+        kind: ``BTREE``, ``FULLTEXT``, ``SPATIAL``, ``HASH``; empty on SQLite.
     """
 
     name: str
     columns: tuple[str, ...]
     unique: bool = False
     usable: bool = True
-    is_fulltext: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key of one column; ``on_delete`` is the rule, such as ``CASCADE``."""
+    """A foreign key.
+
+    Attributes:
+        name: Its name; empty on SQLite.
+        column: Its first column.
+        target: The table that it refers to, and the column there.
+        on_delete: The rule, such as ``CASCADE``.
+        lacks: The words of orderctl's that the other table does not have; see ``migrate.checks``.
+    """
 
     name: str
     column: str
     target: str
     on_delete: str = "RESTRICT"
+    target_column: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check constraint; ``clause`` is the condition without the outermost brackets."""
+    """A check constraint; ``clause`` is its condition.
+
+    Attributes:
+        name: The constraint's name.
+        clause: Its condition.
+        rejected: What orderctl writes and the constraint rejects; see ``migrate.checks``.
+        doubt: Why it is not known whether the constraint rejects something.
+    """
 
     name: str
     clause: str
+    rejected: tuple[str, ...] = ()
+    doubt: str = ""
 
-    def allows(self, column: str) -> set[str] | None:
-        """Return the values that ``column IN (...)`` allows; None for every other kind of constraint."""
-        clause = self.clause.replace("\\'", "'").strip("( )")
-        restriction = re.match(
-            rf"[`\"\[]?{re.escape(column)}[`\"\]]?\s+in\s*\(([^()]*)$", clause, re.IGNORECASE
-        )
-        return set(re.findall(r"'((?:[^']|'')*)'", restriction.group(1))) if restriction else None
+    def mentions(self, column: str) -> bool:
+        """Whether the condition is about a column."""
+        return bool(re.search(rf"(?<!\w){re.escape(column)}(?!\w)", self.clause, re.IGNORECASE))
 
 
 @dataclass
 class Table:
-    """An existing table; ``engine``, ``row_format`` and ``comment`` exist on MySQL and MariaDB only."""
+    """An existing table.
+
+    Attributes:
+        name: Its name, as orderctl spells it.
+        server: The server, as in :class:`Catalogue`.
+        engine: Its storage engine; like the next four, on MySQL and MariaDB only.
+        row_format: How rows are stored: ``Dynamic``, ``Compact``, ...
+        comment: Its comment.
+        partitioned: Whether it has partitions.
+        versioned: Whether the server keeps the history of its rows (MariaDB).
+        columns: The columns in order. All databases compare the names of columns without case, so the keys
+            are in lower case; each column has its name as the shop spells it.
+        indexes: The indexes.
+        foreign_keys: The foreign keys.
+        checks: The check constraints that are enforced.
+        triggers: The names of the triggers that run at an INSERT or UPDATE.
+    """
 
     name: str
+    server: str = ""
     engine: str = ""
     row_format: str = ""
     comment: str = ""
+    partitioned: bool = False
+    versioned: bool = False
     columns: dict[str, ReflectedColumn] = field(default_factory=dict)
     indexes: list[Index] = field(default_factory=list)
     foreign_keys: list[ForeignKey] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    triggers: list[str] = field(default_factory=list)
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -115,9 +160,16 @@ class Table:
         return next((index.columns for index in self.indexes if index.name == "PRIMARY"), ())
 
     @property
-    def takes_instant_columns(self) -> bool:
-        """Whether MySQL and MariaDB can add columns without rewriting rows (ALGORITHM=INSTANT)."""
-        return self.row_format != "Compressed" and not any(index.is_fulltext for index in self.indexes)
+    def adds_behind_lock(self) -> bool:
+        """Whether the server can add columns only while nobody writes: with FULLTEXT, for example."""
+        virtual = {name for name, column in self.columns.items() if column.virtual}
+        indexed = self.server == "mariadb" and any(virtual & set(index.columns) for index in self.indexes)
+        return indexed or any(index.kind == "FULLTEXT" for index in self.indexes)
+
+    @property
+    def rebuilds_behind_lock(self) -> bool:
+        """Whether the server can rebuild the table only while nobody writes."""
+        return self.adds_behind_lock or any(index.kind == "SPATIAL" for index in self.indexes)
 
 
 @dataclass
@@ -130,6 +182,7 @@ class Catalogue:
         tables: Base tables by name.
         views: Names of views.
         procedures: Names of stored procedures.
+        others: What else has a name in the same namespace: the other tables, sequences; kinds by name.
     """
 
     server: str
@@ -137,142 +190,4 @@ class Catalogue:
     tables: dict[str, Table] = field(default_factory=dict)
     views: set[str] = field(default_factory=set)
     procedures: set[str] = field(default_factory=set)
-
-
-def read(connection: Connection, names: Iterable[str]) -> Catalogue:
-    """Read the catalogue of a database.
-
-    Args:
-        connection: A connection to the database.
-        names: The tables to read with their columns and indexes, if they exist.
-    """
-    if connection.dialect.name == "sqlite":
-        return _read_sqlite(connection, names)
-    return _read_mysql(connection, tuple(names))
-
-
-def _read_sqlite(connection: Connection, names: Iterable[str]) -> Catalogue:
-    catalogue = Catalogue("sqlite")
-    for kind, name in connection.exec_driver_sql("SELECT type, name FROM sqlite_master").all():
-        if kind == "view":
-            catalogue.views.add(name)
-        elif kind == "table" and name in names:
-            catalogue.tables[name] = _read_sqlite_table(connection, name)
-    return catalogue
-
-
-def _read_sqlite_table(connection: Connection, name: str) -> Table:
-    table, key = Table(name), []
-    rows = connection.exec_driver_sql(f'PRAGMA table_xinfo("{name}")').all()
-    for _, column, type_, not_null, default, in_key, hidden in rows:
-        required = bool(not_null) and default is None and not in_key and not hidden
-        table.columns[column] = ReflectedColumn(column, type_.lower(), not not_null, required)
-        key += [(in_key, column)] if in_key else []
-    table.indexes.append(Index("PRIMARY", tuple(column for _, column in sorted(key)), unique=True))
-    for _, index, unique, _, partial in connection.exec_driver_sql(f'PRAGMA index_list("{name}")').all():
-        parts = connection.exec_driver_sql(f'PRAGMA index_xinfo("{index}")').all()
-        own = [part for part in parts if part[5]]
-        usable = not partial and all(part[2] is not None and not part[3] for part in own)
-        table.indexes.append(Index(index, tuple(part[2] or "" for part in own), bool(unique), usable))
-    for row in connection.exec_driver_sql(f'PRAGMA foreign_key_list("{name}")').all():
-        table.foreign_keys.append(ForeignKey("", row[3], row[2], row[6]))
-    text = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).scalar() or ""
-    clauses = re.findall(r"CHECK\s*\(([^()]*\([^()]*\))\s*\)", text, re.IGNORECASE)
-    table.checks += [Check(f"({clause.strip()})", clause) for clause in clauses]
-    return table
-
-
-def _read_mysql(connection: Connection, names: Sequence[str]) -> Catalogue:
-    is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
-    database = connection.exec_driver_sql("SELECT DATABASE()").scalar() or ""
-    catalogue = Catalogue("mariadb" if is_mariadb else "mysql", database)
-    statement = (
-        "SELECT table_name, table_type, engine, row_format, table_comment FROM information_schema.tables"
-        " WHERE table_schema = DATABASE()"
-    )
-    for name, kind, engine, row_format, comment in _rows(connection, statement):
-        if kind == "VIEW":
-            catalogue.views.add(name)
-        elif name in names:
-            catalogue.tables[name] = Table(name, engine or "", row_format or "", comment or "")
-    statement = (
-        "SELECT routine_name FROM information_schema.routines"
-        " WHERE routine_schema = DATABASE() AND routine_type = 'PROCEDURE'"
-    )
-    catalogue.procedures |= {name for (name,) in _rows(connection, statement)}
-    _read_columns(connection, catalogue)
-    _read_indexes(connection, catalogue, "ignored = 'YES'" if is_mariadb else "is_visible = 'NO'")
-    _read_foreign_keys(connection, catalogue)
-    _read_checks(connection, catalogue)
-    return catalogue
-
-
-def _rows(connection: Connection, statement: str) -> Sequence[Any]:
-    return connection.exec_driver_sql(statement).all()
-
-
-def _read_columns(connection: Connection, catalogue: Catalogue) -> None:
-    definitions = {name: _read_definitions(connection, name) for name in catalogue.tables}
-    statement = (
-        "SELECT table_name, column_name, column_type, is_nullable = 'YES',"
-        " is_nullable = 'NO' AND column_default IS NULL AND extra NOT REGEXP 'auto_increment|GENERATED',"
-        " collation_name FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"
-    )
-    for table, name, type_, nullable, required, collation in _rows(connection, statement):
-        if table in catalogue.tables:
-            definition = definitions[table].get(name, "")
-            column = ReflectedColumn(name, type_, bool(nullable), bool(required), collation, definition)
-            catalogue.tables[table].columns[name] = column
-
-
-def _read_definitions(connection: Connection, table: str) -> dict[str, str]:
-    text = connection.exec_driver_sql(f"SHOW CREATE TABLE `{table}`").one()[1]
-    found = re.findall(r"^\s+`((?:[^`]|``)+)` (.*?),?$", text, re.MULTILINE)
-    return {name.replace("``", "`"): definition for name, definition in found}
-
-
-def _read_indexes(connection: Connection, catalogue: Catalogue, hidden: str) -> None:
-    statement = (
-        "SELECT table_name, index_name, column_name, NOT non_unique, sub_part IS NULL AND"  # noqa: S608
-        f" column_name IS NOT NULL AND index_type = 'BTREE' AND collation = 'A' AND NOT ({hidden}),"
-        " index_type = 'FULLTEXT'"
-        " FROM information_schema.statistics WHERE table_schema = DATABASE()"
-        " ORDER BY table_name, index_name, seq_in_index"
-    )
-    parts: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for table, index, *part in _rows(connection, statement):
-        parts[table, index].append(part)
-    for (table, index), found in parts.items():
-        if table in catalogue.tables:
-            columns = tuple(part[0] or "" for part in found)
-            usable, is_fulltext = all(part[2] for part in found), bool(found[0][3])
-            catalogue.tables[table].indexes.append(
-                Index(index, columns, bool(found[0][1]), usable, is_fulltext)
-            )
-
-
-def _read_foreign_keys(connection: Connection, catalogue: Catalogue) -> None:
-    statement = (
-        "SELECT k.table_name, k.constraint_name, k.column_name, k.referenced_table_name, r.delete_rule"
-        " FROM information_schema.key_column_usage k"
-        " JOIN information_schema.referential_constraints r ON r.constraint_schema = k.table_schema"
-        " AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name"
-        " WHERE k.table_schema = DATABASE() AND k.ordinal_position = 1"
-    )
-    for table, *key in _rows(connection, statement):
-        if table in catalogue.tables:
-            catalogue.tables[table].foreign_keys.append(ForeignKey(*key))
-
-
-def _read_checks(connection: Connection, catalogue: Catalogue) -> None:
-    own = "AND t.table_name = c.table_name" if catalogue.server == "mariadb" else "AND t.enforced = 'YES'"
-    statement = (
-        "SELECT t.table_name, c.constraint_name, c.check_clause FROM information_schema.check_constraints c"  # noqa: S608
-        " JOIN information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema"
-        f" AND t.constraint_name = c.constraint_name {own}"
-        " WHERE c.constraint_schema = DATABASE() AND t.constraint_type = 'CHECK'"
-    )
-    for table, name, clause in _rows(connection, statement):
-        if table in catalogue.tables:
-            catalogue.tables[table].checks.append(Check(name, clause))
+    others: dict[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column, Dialect, Table
 from sqlalchemy.dialects import mysql, sqlite
@@ -12,6 +12,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import UserDefinedType
+
+#: Ways to change a table while others write into it, for the end of an ALTER TABLE.
+INSTANT: Final = "ALGORITHM=INSTANT"
+ONLINE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
 
 
 class InsertTime(ColumnElement[Any]):
@@ -71,6 +75,12 @@ class Step:
 def dialect_of(server: str) -> Dialect:
     """Return the dialect for a server's DDL. MariaDB and MySQL agree on everything that is used here."""
     return sqlite.dialect() if server == "sqlite" else mysql.dialect()
+
+
+def quoted(name: str) -> str:
+    """Return a name of the shop's in quotes, as MySQL, MariaDB and SQLite read it."""
+    escaped = name.replace("`", "``")
+    return f"`{escaped}`"
 
 
 def create_table(table: Table, dialect: Dialect) -> str:

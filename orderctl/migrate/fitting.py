@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column
 
 from orderctl.migrate import catalogue as found
-from orderctl.migrate import ddl
-from orderctl.schema import SEQUELIZE_TIMESTAMPS
+from orderctl.migrate.ddl import INSTANT, ONLINE
 
 #: Prefix of orderctl's foreign keys. The server creates an index of the same name with each, and drops it as
 #: soon as a better index exists.
@@ -21,63 +19,7 @@ FOREIGN_KEY_PREFIX: Final = "fk_orderctl_"
 _JSON_OF_MARIADB: Final = re.compile(
     r"^longtext(?: CHARACTER SET \w+)?(?: COLLATE \w+)?(.*) CHECK \(json_valid\(.*\)\)$"
 )
-#: What a column of a family may be, for messages.
-_TYPES: Final = {"number": "a number", "text": "a text", "time": "DATETIME or TIMESTAMP"}
 _QUOTED: Final = r"'((?:[^']|'')*)'"
-
-
-def obstacles(table: Table, there: found.Table, *, on_sqlite: bool) -> Iterator[str]:
-    """Yield the reasons why orderctl cannot use an existing table."""
-    if not on_sqlite and there.engine != "InnoDB":
-        yield (
-            f"table {table.name} has the storage engine {there.engine}, but orderctl needs InnoDB:"
-            f" ALTER TABLE {table.name} ENGINE=InnoDB"
-        )
-    if there.primary_key != (key := tuple(table.primary_key.columns.keys())):
-        yield (
-            f"table {table.name} has the primary key ({', '.join(there.primary_key) or 'none'}),"
-            f" but orderctl needs ({', '.join(key)})"
-        )
-    for column in table.columns:
-        old = there.columns.get(column.name)
-        if old is not None:
-            yield from _column_obstacles(table.name, column, old, there, on_sqlite=on_sqlite)
-        elif column.info.get("required"):
-            yield f"table {table.name} has no column {column.name}, which orderctl needs"
-
-
-def _column_obstacles(
-    table: str, column: Column[Any], old: found.ReflectedColumn, there: found.Table, *, on_sqlite: bool
-) -> Iterator[str]:
-    family = found.ReflectedColumn("", ddl.type_of(column, ddl.dialect_of("mysql"))).family
-    if not on_sqlite and old.family != family:
-        needed = _TYPES.get(family, family)
-        yield f"column {table}.{column.name} has the type {old.type}, but orderctl needs {needed}"
-    for check in there.checks:
-        allowed = check.allows(column.name)
-        missing = [value for value in values_of(column) if allowed is not None and value not in allowed]
-        if missing:
-            yield (
-                f"check constraint {check.name} of table {table} must allow the values that orderctl writes into"
-                f" {column.name}: {', '.join(missing)}"
-            )
-
-
-def cautions(table: Table, there: found.Table) -> Iterator[str]:
-    """Yield warnings about a table of the shop's that orderctl can use."""
-    required = [name for name, old in there.columns.items() if old.required and name not in table.columns]
-    unknown = [name for name in required if name not in SEQUELIZE_TIMESTAMPS]
-    if unknown and not table.info.get("shared"):
-        yield (
-            f"table {table.name} has columns that are NOT NULL without a default ({', '.join(unknown)}):"
-            " 'orderctl orders add' cannot add orders, only the shop's own system can"
-        )
-    for key in there.foreign_keys:
-        if table.info.get("shared") and key.on_delete == "CASCADE":
-            yield (
-                f"the foreign key of {table.name}.{key.column} has ON DELETE CASCADE:"
-                f" deleting a row of {key.target} also deletes its audit events"
-            )
 
 
 def values_of(column: Column[Any]) -> tuple[str, ...]:
@@ -101,23 +43,60 @@ def widened(wanted: Column[Any], old: found.ReflectedColumn) -> tuple[str, list[
     if length and int(length.group(1)) < longest:
         definition = re.sub(r"\(\d+\)", f"({max(longest, wanted.info['length'])})", definition, count=1)
         reasons.append(f"room for {longest} characters")
-    if wanted.info.get("null") and not old.nullable:
+    if takes_null(wanted) and not old.nullable:
         definition = _JSON_OF_MARIADB.sub(r"json\1", definition).replace(" NOT NULL", " NULL", 1)
         reasons.append("NULL")
     return definition, reasons
 
 
+def ways_to_add(there: found.Table) -> tuple[str, ...]:
+    """Return the ways to add columns to a table while others write into it, the best first."""
+    if there.adds_behind_lock:
+        return ()
+    return (ONLINE,) if there.row_format == "Compressed" else (INSTANT, ONLINE)
+
+
+def ways_to_widen(old: found.ReflectedColumn, reasons: list[str], there: found.Table) -> tuple[str, ...]:
+    """Return the ways to widen a column while others write into its table, the best first.
+
+    Args:
+        old: The column.
+        reasons: From :func:`widened`.
+        there: The table.
+    """
+    kinds = {reason.partition(" ")[0] for reason in reasons}
+    # MySQL converts a CHECK constraint's column only in a copy of the table.
+    checked = there.server == "mysql" and any(check.mentions(old.name) for check in there.checks)
+    copied = ("values" in kinds and checked) or ("room" in kinds and old.word == "char")
+    if copied or ("NULL" in kinds and there.rebuilds_behind_lock):
+        return ()
+    if kinds == {"values"}:
+        return INSTANT, ONLINE
+    return (ONLINE,)
+
+
+def takes_null(wanted: Column[Any]) -> bool:
+    """Whether orderctl writes NULL into a column: where it says so, and into the columns that only it knows."""
+    own = bool(wanted.nullable) and wanted.server_default is None and not values_of(wanted)
+    return bool(wanted.info.get("null")) or own
+
+
 def _missing_values(old: found.ReflectedColumn, values: tuple[str, ...]) -> list[str]:
-    if not old.type.startswith("enum("):
-        return []
     # A value in another case is the same word: it is written in the shop's spelling.
-    known = [value.replace("''", "'").casefold() for value in re.findall(_QUOTED, old.type)]
-    return [value for value in values if value not in known]
+    known = [value.strip().casefold() for value in enum_words(old)]
+    return [value for value in values if value not in known] if known else []
 
 
 def _with_values(definition: str, values: list[str]) -> str:
     more = "".join(f",'{value}'" for value in values)
     return re.sub(rf"^(enum\((?:{_QUOTED},?)+)\)", lambda match: f"{match.group(1)}{more})", definition)
+
+
+def enum_words(column: found.ReflectedColumn) -> list[str]:
+    """Return the values of an ENUM in order; empty for other types."""
+    if not column.type.startswith("enum("):
+        return []
+    return [value.replace("''", "'") for value in re.findall(_QUOTED, column.type)]
 
 
 def neutral_default(column: found.ReflectedColumn) -> str | None:
@@ -132,13 +111,14 @@ def neutral_default(column: found.ReflectedColumn) -> str | None:
     return {"number": "0", "text": "''", "time": "(UTC_TIMESTAMP())"}.get(column.family)
 
 
-def serves(old: found.Index, wanted: tuple[str, ...], *, unique: bool) -> bool:
+def serves(old: found.Index, wanted: tuple[str, ...], *, unique: bool, whole: bool = True) -> bool:
     """Whether an existing index returns rows in the same order as the wanted one.
 
     InnoDB appends the primary key to every index, so ``(created_at)`` is as good as ``(created_at, id)``. But
     ``(order_id, created_at)`` cannot replace ``(order_id)``, which returns the rows of an order sorted by id.
+    Where a column is too long, an index of its first characters has to do: ``whole`` is False then.
     """
-    if not old.usable or old.name.startswith(FOREIGN_KEY_PREFIX):
+    if (whole and not old.usable) or old.name.startswith(FOREIGN_KEY_PREFIX):
         return False
     if unique:
         return old.unique and set(old.columns) == set(wanted)

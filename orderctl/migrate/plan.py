@@ -7,19 +7,16 @@ or of orderctl, only what is missing is added. So a revision can run again after
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table
 from sqlalchemy.util import set_creation_order
 
 from orderctl.migrate import catalogue as found
-from orderctl.migrate import ddl, fitting
-from orderctl.migrate.ddl import Step
+from orderctl.migrate import ddl, fitting, limits, obstacles
+from orderctl.migrate.ddl import INSTANT, ONLINE, Step
 
 Emit: TypeAlias = Callable[[Step], None]
-
-_INSTANT: Final = "ALGORITHM=INSTANT"
-_ONLINE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
 
 
 class Plan:
@@ -91,19 +88,22 @@ class Plan:
 
     def _table(self, wanted: Table) -> None:
         table = self._fitted(wanted)
-        if table.name in self.catalogue.views:
-            self.obstacles.append(f"{table.name} is a view, but orderctl needs a table of this name")
-            return
         there = self.catalogue.tables.get(table.name)
         if there is None:
-            there = self._create(table)
-        elif reasons := list(fitting.obstacles(table, there, on_sqlite=self.on_sqlite)):
+            reasons = list(obstacles.of_name(table.name, self.catalogue))
+        else:
+            reasons = list(obstacles.of_table(table, there, on_sqlite=self.on_sqlite))
+        if reasons:
             self.obstacles += reasons
             return
+        if there is None:
+            there = self._create(table)
         else:
             self._adopt(table, there)
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             self._index(index, there)
+        if self._changes:
+            self.obstacles += limits.exceeded(there)
         self._flush(table.name)
 
     def _fitted(self, wanted: Table) -> Table:
@@ -114,6 +114,8 @@ class Plan:
         for key in table.foreign_keys:
             target, _, column = key.target_fullname.partition(".")
             there = self.catalogue.tables.get(target)
+            if there is not None and there.partitioned:
+                table.constraints.discard(key.constraint)  # the server allows no key that refers to it
             if there is not None and column in there.columns:
                 key.parent.type = ddl.Verbatim(there.columns[column].type)
         for constraint in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
@@ -124,7 +126,7 @@ class Plan:
         targets = sorted({key.target_fullname.partition(".")[0] for key in table.foreign_keys})
         needs = (("CREATE", table.name), *(("REFERENCES", target) for target in targets))
         self.emit(Step((f"table {table.name}",), (ddl.create_table(table, self.dialect),), needs))
-        there = found.Table(table.name, engine="InnoDB")
+        there = found.Table(table.name, self.catalogue.server, engine="InnoDB")
         there.columns = {column.name: self._as_found(column) for column in table.columns}
         there.indexes = [found.Index("PRIMARY", tuple(table.primary_key.columns.keys()), unique=True)]
         there.foreign_keys = [_key_as_found(key) for key in table.foreign_key_constraints]
@@ -138,10 +140,10 @@ class Plan:
         return found.ReflectedColumn(column.name, type_, bool(column.nullable), collation=collation)
 
     def _adopt(self, table: Table, there: found.Table) -> None:
-        self.warnings += fitting.cautions(table, there)
+        self.warnings += obstacles.cautions(table, there, self.catalogue)
         missing = [column for column in table.columns if column.name not in there.columns]
         # The columns first: the indexes need them, and an index may be added in an earlier statement.
-        self._add_columns(table, missing, (_INSTANT, _ONLINE) if there.takes_instant_columns else (_ONLINE,))
+        self._add_columns(table, missing, fitting.ways_to_add(there))
         if not self.on_sqlite:
             self._widen(table, there)
             self._give_defaults(table, there)
@@ -161,9 +163,10 @@ class Plan:
                 definition, reasons = fitting.widened(column, there.columns[column.name])
                 if reasons:
                     what = f"{' and '.join(reasons)} in {table.name}.{column.name}"
-                    clause = f"MODIFY COLUMN {self._quoted(column.name)} {definition}"
-                    only_values = len(reasons) == 1 and reasons[0].startswith("values")
-                    self._collect(table.name, what, clause, *((_INSTANT,) if only_values else ()), _ONLINE)
+                    # The shop's spelling: another one would rename the column.
+                    old = there.columns[column.name]
+                    clause = f"MODIFY COLUMN {self._quoted(old.name)} {definition}"
+                    self._collect(table.name, what, clause, *fitting.ways_to_widen(old, reasons, there))
 
     def _give_defaults(self, table: Table, there: found.Table) -> None:
         """Give defaults to the shop's own columns where orderctl's INSERTs would fail without one."""
@@ -172,20 +175,14 @@ class Plan:
             if not column.required:
                 continue
             default = fitting.neutral_default(column)
-            if default is None:
-                reason = (
-                    "is NOT NULL without a default, so orderctl could not write events: give it a default"
-                )
-                self.obstacles.append(f"column {table.name}.{column.name} {reason}")
-                continue
             clause = f"ALTER COLUMN {self._quoted(column.name)} SET DEFAULT {default}"
-            self._collect(table.name, f"default of {table.name}.{column.name}", clause, _INSTANT, _ONLINE)
+            self._collect(table.name, f"default of {table.name}.{column.name}", clause, INSTANT, ONLINE)
 
     def _collect(self, table: str, what: str, clause: str, *algorithms: str) -> None:
         """Collect a change of a table. Changes with the same algorithms go into one statement.
 
         Each statement needs an exclusive lock on the table for a moment, so few statements
-        disturb writers less than many.
+        disturb writers less than many. A change without an algorithm would block writers: it is an obstacle.
         """
         if self.on_sqlite:
             self.emit(Step((what,), (f"ALTER TABLE {table} {clause}",)))
@@ -195,13 +192,20 @@ class Plan:
     def _flush(self, table: str) -> None:
         for algorithms, changes in self._changes.items():
             clauses = ", ".join(clause for _, clause in changes)
+            if not algorithms:
+                self.obstacles.append(
+                    f"table {table} cannot be changed without blocking writers; run this when the shop is quiet:"
+                    f" ALTER TABLE {table} {clauses}"
+                )
+                continue
             statements = [f"ALTER TABLE {table} {clauses}, {algorithm}" for algorithm in algorithms]
             self.emit(Step(tuple(what for what, _ in changes), tuple(statements), (("ALTER", table),)))
         self._changes.clear()
 
     def _index(self, index: Index, there: found.Table) -> None:
         columns = tuple(column.name for column in index.columns)
-        if any(fitting.serves(old, columns, unique=bool(index.unique)) for old in there.indexes):
+        whole = not any(limits.prefix(there.columns[name], there) for name in columns)
+        if any(fitting.serves(old, columns, unique=bool(index.unique), whole=whole) for old in there.indexes):
             return
         if index.unique and not self._may_be_unique(there, columns):
             return
@@ -211,12 +215,14 @@ class Plan:
         self._add_index(there, str(index.name), columns, unique=bool(index.unique))
 
     def _may_be_unique(self, there: found.Table, columns: tuple[str, ...]) -> bool:
-        if (there.name, columns[0]) in self._new or self.is_unique(there.name, columns[0]):
-            return True
-        self.warnings.append(
-            f"column {there.name}.{columns[0]} is not unique: some values occur in several rows;"
-            " its index is not unique either"
-        )
+        # A table that is partitioned by its id can have no other unique index.
+        if not there.partitioned:
+            if (there.name, columns[0]) in self._new or self.is_unique(there.name, columns[0]):
+                return True
+            self.warnings.append(
+                f"column {there.name}.{columns[0]} is not unique: some values occur in several rows;"
+                " its index is not unique either"
+            )
         if not any(fitting.serves(old, columns, unique=False) for old in there.indexes):
             name = f"ix_orderctl_{there.name}_{'_'.join(columns)}"
             self._add_index(there, name, columns, unique=False)
@@ -233,13 +239,17 @@ class Plan:
             self._add_index(there, f"ix_orderctl_{there.name}_{key.column}", (key.column,), unique=False)
 
     def _add_index(self, there: found.Table, name: str, columns: tuple[str, ...], *, unique: bool) -> None:
-        names = ", ".join(self._quoted(column) for column in columns)
+        names = ", ".join(self._part(there, column) for column in columns)
         kind, what = ("UNIQUE INDEX" if unique else "INDEX"), f"index {name} of {there.name}"
         if self.on_sqlite:
             self.emit(Step((what,), (f"CREATE {kind} {name} ON {there.name} ({names})",)))
         else:
-            self._collect(there.name, what, f"ADD {kind} {name} ({names})", _ONLINE)
+            self._collect(there.name, what, f"ADD {kind} {name} ({names})", ONLINE)
         there.indexes.append(found.Index(name, columns, unique))
+
+    def _part(self, there: found.Table, name: str) -> str:
+        length = limits.prefix(there.columns[name], there)
+        return f"{self._quoted(name)}({length})" if length else self._quoted(name)
 
     def _quoted(self, name: str) -> str:
         return self.dialect.identifier_preparer.quote(name)

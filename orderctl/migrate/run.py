@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import __version__
-from orderctl.migrate import catalogue, locks
+from orderctl.migrate import locks, reflection
 from orderctl.migrate import survey as surveys
 from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Emit
@@ -93,7 +93,7 @@ class Run:
         )
 
     def _config(self, emit: Emit) -> Any:
-        there = catalogue.read(self.connection, surveys.TABLES)
+        there = reflection.read(self.connection, surveys.TABLES)
         return surveys.config(run=self, plan=surveys.plan_on(self.connection, there, emit))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from orderctl import sessions
 from orderctl.errors import Misconfigured
-from orderctl.migrate import catalogue, rights
+from orderctl.migrate import catalogue, checks, obstacles, reflection, rights
 from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Emit, Plan
 
@@ -88,12 +88,13 @@ def make(connection: Connection) -> Survey:
     Raises:
         Misconfigured: The URL does not name a database, or a newer orderctl has migrated it.
     """
-    there = catalogue.read(connection, TABLES)
+    there = reflection.read(connection, TABLES)
     if there.server != "sqlite" and not there.database:
         raise Misconfigured(
             "setting database.url does not name a database",
             hint="add it to the URL: mysql://USER:PASSWORD@HOST/DATABASE",
         )
+    checks.judge(connection, there)
     known = scripts()
     survey = Survey(known, _applied(connection, there, [script.revision for script in known]))
     survey.comments = {name: table.comment for name, table in there.tables.items()}
@@ -103,6 +104,8 @@ def make(connection: Connection) -> Survey:
             plan.emit = survey.coming.append
         script.module.upgrade(plan)
     survey.obstacles, survey.warnings = plan.obstacles, plan.warnings
+    if VERSION_TABLE not in there.tables:  # Alembic creates it
+        survey.obstacles += obstacles.of_name(VERSION_TABLE, there)
     if there.server != "sqlite":
         survey.warnings.extend(sessions.warnings(connection))
         if survey.steps or survey.pending:

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, Table, inspect
 
-from orderctl.migrate import catalogue, survey
+from orderctl.migrate import reflection, survey
 
 
 def described(*columns: str) -> MetaData:
@@ -20,7 +20,7 @@ def apply(engine: Engine, *revisions: MetaData) -> list[str]:
     """Apply revisions in one run; return what was added."""
     added: list[str] = []
     with engine.begin() as connection:
-        there = catalogue.read(connection, survey.TABLES)
+        there = reflection.read(connection, survey.TABLES)
 
         def emit(step) -> None:
             added.extend(step.adds)

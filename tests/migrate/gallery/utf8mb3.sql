@@ -6,7 +6,7 @@ CREATE TABLE orders (
   user_email VARCHAR(255) NOT NULL,
   order_status VARCHAR(9) NOT NULL DEFAULT 'pending',
   payment_status VARCHAR(7) NOT NULL DEFAULT 'pending',
-  total_amount DOUBLE NOT NULL,
+  total_amount DECIMAL(13,2) NOT NULL,
   created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
   PRIMARY KEY (id),
   KEY code (order_code),
