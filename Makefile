@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint fresh chaos bench bench-queries bench-relay fuzz-relay soak-relay docs clean
+.PHONY: help demo test lint fresh chaos bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs clean
 
 help:
 	@echo "make demo   install into $(VENV) and show orderctl at work on a temporary shop"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench  run the benchmarks and print ratios"
 	@echo "make bench-queries  measure the queries with a million orders (half an hour, 10 GB)"
 	@echo "make bench-relay    compare the relay with other servers"
+	@echo "make fuzz-migrate   migrate random shops' databases (ARGS='--database mysql --seed 1 --schemas 10')"
 	@echo "make fuzz-relay     send malformed frames to the relay"
 	@echo "make soak-relay     run the relay under load for MINUTES ($(MINUTES))"
 	@echo "make docs   generate man/ and completions/ from the commands"
@@ -70,6 +71,9 @@ bench-queries: $(VENV)/.dev
 
 bench-relay: $(VENV)/.dev
 	$(BIN)/python bench/relay/run.py $(ARGS)
+
+fuzz-migrate: $(VENV)/.dev
+	$(BIN)/python -m tests.migrate.fuzz $(ARGS)
 
 fuzz-relay: $(VENV)/.dev
 	$(BIN)/python bench/relay/fuzz.py $(ARGS)

@@ -26,6 +26,7 @@ CROSS_CUTTING = {
     "downloads/test_leaks.py": "whatever a download opens is closed",
     "downloads/test_tls.py": "certificates, from the address to the stream",
     "migrate/test_adoption.py": "the migration of each shop's database of the gallery",
+    "migrate/test_fuzz.py": "random shops' databases",
     "migrate/test_interrupted.py": "migrations that are killed at any moment",
     "migrate/test_main_job.py": "whole orders on each database of the gallery",
     "migrate/test_removal.py": "the statements in docs/adopting.md that take orderctl out again",
