@@ -382,3 +382,45 @@ def test_a_writer_does_not_hold_up_readers(relay: RunningRelay, shop: Shop, migr
     writer.close()
 
     assert codes(answer.json) == ["DH1"]
+
+
+class TestOddValues:
+    NUMBERS = (
+        "0",
+        "-1",
+        "1e3",
+        str(2**63),
+        str(2**64 - 1),
+        "9" * 19,
+        "9" * 30,
+        "9" * 5000,
+        "%D9%A3",
+        "nan",
+        "",
+    )
+    CURSORS = (
+        "x",
+        "%ED%A0%80",
+        "%00",
+        f"00010101T000000000000-{'9' * 30}",
+        f"99991231T235959999999-{'9' * 4000}",
+    )
+
+    def test_no_value_is_an_internal_error(self, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1")
+        paths = [f"/api/admin/orders/{number}{logs}" for number in self.NUMBERS for logs in ("", "/logs")]
+        paths += [f"{ORDERS}?{name}={number}" for name in ("limit", "page") for number in self.NUMBERS]
+        paths += [
+            f"{ORDERS}?{name}={text}" for name in ("cursor", "status", "search") for text in self.CURSORS
+        ]
+        paths += [
+            f"/api/admin/orders/1/logs?{name}={number}"
+            for name in ("task", "before", "limit", "severity")
+            for number in self.NUMBERS
+        ]
+        paths += [f"/api/admin/errors?limit={number}" for number in self.NUMBERS]
+
+        answers = {path: relay.ask(path) for path in paths}
+
+        assert {path[:80]: answer.status for path, answer in answers.items() if answer.status >= 500} == {}
+        assert all("internal" not in str(answer.json.get("error")) for answer in answers.values())
