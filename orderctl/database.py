@@ -10,18 +10,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement
 
-from orderctl import database_errors, embedded, engines, faultpoints, outages, primary, shape, words
-from orderctl.database_urls import Located
+from orderctl import database_errors, embedded, engines, faultpoints, moments, outages, primary, shape, words
+from orderctl.database_urls import DEFAULT, Located
 from orderctl.errors import DatabaseUnavailable
-from orderctl.schema import UtcDateTime
 from orderctl.settings import Settings
 
 T = TypeVar("T")
@@ -29,42 +26,20 @@ T = TypeVar("T")
 _RERUNS: Final = 10
 
 
-class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
-    """The current time on the database's clock in UTC, plus an offset.
-
-    Args:
-        offset: Seconds to add; may be negative.
-    """
-
-    type = UtcDateTime()
-    inherit_cache = False
-
-    def __init__(self, offset: float = 0) -> None:
-        self.offset = offset
-
-
-@compiles(utc_now)
-def _sqlite_now(element: utc_now, _compiler: Any, **_: Any) -> str:
-    # SQLite has milliseconds; with three zeros it is the text that SQLAlchemy writes and compares.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.offset:+.3f} seconds')"
-
-
-@compiles(utc_now, "mysql", "mariadb")
-def _mysql_now(element: utc_now, _compiler: Any, **_: Any) -> str:
-    if not element.offset:
-        return "UTC_TIMESTAMP(6)"
-    return f"TIMESTAMPADD(MICROSECOND, {round(element.offset * 1e6)}, UTC_TIMESTAMP(6))"
+#: The database's clock in SQL; see :class:`orderctl.moments.utc_now`.
+utc_now = moments.utc_now
 
 
 def url(settings: Settings) -> str:
-    """Return the URL of the database; if none is set, the URL of a SQLite file in the state folder.
+    """Return the URL of the database, with its time zone; if none is set, of a SQLite file in the state folder.
 
     Raises:
         Misconfigured: The state folder belongs to another user.
     """
+    zone = settings.database.time_zone
     if settings.database.url is None:
-        return embedded.database_url(settings.state_dir)
-    return Located(settings.database.url, settings.origins_of.get("database.url", "given"))
+        return Located(embedded.database_url(settings.state_dir), DEFAULT, zone)
+    return Located(settings.database.url, settings.origins_of.get("database.url", "given"), zone)
 
 
 #: Returns an engine; see :func:`orderctl.engines.connect`.

@@ -60,20 +60,22 @@ class Address:
 
 
 class Located(str):
-    """A URL with the origin of the setting, for messages.
+    """A URL with the origin of the setting, for messages, and with the time zone of the database.
 
     Attributes:
         origin: Such as ``environment ORDERCTL_DATABASE_URL``.
+        time_zone: As ``settings.database.time_zone``.
     """
 
-    __slots__ = ("origin",)
+    __slots__ = ("origin", "time_zone")
 
     origin: str
+    time_zone: str
 
-    def __new__(cls, url: str, origin: str) -> Self:
+    def __new__(cls, url: str, origin: str, time_zone: str = "UTC") -> Self:
         """Return the URL."""
         made = super().__new__(cls, url)
-        made.origin = origin
+        made.origin, made.time_zone = origin, time_zone
         return made
 
 

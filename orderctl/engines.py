@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from orderctl import database_urls, foreign, logins, primary, sessions, sqlite_files
+from orderctl import database_urls, foreign, logins, moments, primary, sessions, sqlite_files
 from orderctl.database_urls import DEFAULT, Address
 from orderctl.errors import Misconfigured
 
@@ -45,7 +45,16 @@ def connect(
     except ValueError as error:
         raise _wrong(error) from None
     if address.is_file:
-        return _connect_sqlite(address, getattr(url, "origin", "given"))
+        engine = _connect_sqlite(address, getattr(url, "origin", "given"))
+    else:
+        engine = _connect_server(address, pool_size, lock_wait_seconds, answer_timeout)
+    moments.set_zone(engine.dialect, moments.zone(getattr(url, "time_zone", "UTC")))
+    return engine
+
+
+def _connect_server(
+    address: Address, pool_size: int, lock_wait_seconds: int, answer_timeout: int | None
+) -> Engine:
     arguments = _arguments(address, answer_timeout)
     engine = create_engine(
         URL.create(

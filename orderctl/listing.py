@@ -136,7 +136,8 @@ def _stale(seconds: float) -> ColumnElement[bool]:
     o, task = orders.c, download_tasks.c
     then = database.utc_now(-seconds)
     moved = select(task.id).where(task.order_id == o.id, task.updated_at >= then).exists()
-    paid_long_ago = func.coalesce(o.paid_at, o.created_at) < then
+    # Not COALESCE: the two columns may be in different zones.
+    paid_long_ago = or_(o.paid_at < then, and_(o.paid_at.is_(None), o.created_at < then))
     return and_(is_open(), paid_long_ago, ~moved)
 
 

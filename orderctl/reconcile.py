@@ -24,6 +24,7 @@ from orderctl import (
     doorbell,
     failures,
     lifecycle,
+    moments,
     orders,
     primary,
     publications,
@@ -73,6 +74,9 @@ class FindingKind(StrEnum):
     ORPHAN = "orphan"  #: The order of a task does not exist. Only the shop can repair it.
     NOT_SENT = "not-sent"  #: A message in the outbox is late.
     UNKNOWN_STATUS = "unknown-status"  #: The shop wrote a status that orderctl does not know.
+    FUTURE_TIME = (
+        "future-time"  #: Rows have times in the future: the setting database.time_zone is probably wrong.
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,9 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
         orders_found = [*_unended_findings(connection), *_without_tasks(connection)]
         orders_found += [*_orphans(connection), *_late(connection)]
         orders_found += _unknown_statuses(connection, settings)
+        orders_found += [
+            Finding(FindingKind.FUTURE_TIME, None, None, text) for text in moments.ahead(connection).values()
+        ]
     silent = doorbell.without_job(
         client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
     )

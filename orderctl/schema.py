@@ -6,18 +6,14 @@ columns are a contract. They may have further columns, which are not listed here
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    DateTime,
     Dialect,
     ForeignKey,
     Index,
@@ -27,28 +23,17 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
 )
 
 from orderctl import foreign
+from orderctl.foreign_type import ForeignType
+from orderctl.moments import SharedDateTime, UtcDateTime
 from orderctl.words import Word
 
 T = TypeVar("T")
 
 
-class _Foreign(TypeDecorator[T]):
-    """A type whose values other programs write, too.
-
-    ``process_result_value`` gets what the driver returns. SQLAlchemy's own conversion would come first, and
-    fails for values that are not of the column's type.
-    """
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
-        """Return the function that converts a value of the driver."""
-        return partial(self.process_result_value, dialect=dialect)
-
-
-class Chars(_Foreign[str]):
+class Chars(ForeignType[str]):
     """Text.
 
     Args:
@@ -68,7 +53,7 @@ class Chars(_Foreign[str]):
         return self.null if value is None else foreign.text(value)
 
 
-class Whole(_Foreign[int]):
+class Whole(ForeignType[int]):
     """A whole number; 0 for NULL and for what is not a number."""
 
     impl = Integer
@@ -79,7 +64,7 @@ class Whole(_Foreign[int]):
         return foreign.whole(value) or 0
 
 
-class Json(_Foreign[Any]):
+class Json(ForeignType[Any]):
     """JSON; text that is not JSON, which other programs may have written, is read as text."""
 
     impl = JSON(none_as_null=True)
@@ -90,31 +75,7 @@ class Json(_Foreign[Any]):
         return foreign.document(value)
 
 
-class UtcDateTime(_Foreign[datetime]):
-    """DATETIME(6) in UTC: aware in Python, naive in the database."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Return DATETIME(6) on MySQL and MariaDB, where a plain DATETIME has whole seconds only."""
-        if dialect.name not in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(DateTime())
-        from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415 - takes 10 ms, only for MySQL
-
-        return dialect.type_descriptor(DATETIME(fsp=6))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert to naive UTC."""
-        return value if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert to aware UTC; None for what is not a time (PyMySQL returns ``0000-00-00`` as text)."""
-        found = foreign.moment(value)
-        return found and found.replace(tzinfo=UTC)
-
-
-class Money(_Foreign[Decimal]):
+class Money(ForeignType[Decimal]):
     """DECIMAL(12,2); on SQLite, which has no exact decimals, stored as text."""
 
     impl = Numeric(12, 2)
@@ -133,7 +94,7 @@ class Money(_Foreign[Decimal]):
         return foreign.amount(value)
 
 
-class RowId(_Foreign[int]):
+class RowId(ForeignType[int]):
     """A row's id. On SQLite a number that its driver refuses becomes the highest id, which no row has."""
 
     impl = BigInteger
@@ -167,7 +128,7 @@ orders: Final = Table(
     Column("order_status", Word("orders", "order_status", 16), nullable=False),
     Column("payment_status", Word("orders", "payment_status", 16), nullable=False),
     Column("total_amount", Money, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", SharedDateTime("orders", "created_at"), nullable=False),
     Column("paid_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
     Column("round", Whole, nullable=False),  # how often the order was reopened
@@ -183,8 +144,8 @@ download_tasks: Final = Table(
     Column("status", Word("download_tasks", "status", 16), nullable=False),
     Column("drive_link", Chars(1024, null=None)),
     Column("error_log", Chars(null=None)),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime),
+    Column("created_at", SharedDateTime("download_tasks", "created_at"), nullable=False),
+    Column("updated_at", SharedDateTime("download_tasks", "updated_at")),
     Column("managed", Whole, nullable=False),  # 1: managed by orderctl
     Column("attempt", Whole, nullable=False),  # never decreases
     Column("max_attempts", Whole, nullable=False),
@@ -210,7 +171,7 @@ order_audit_logs: Final = Table(
     Column("previous_status", Word("order_audit_logs", "previous_status", 32)),
     Column("new_status", Word("order_audit_logs", "new_status", 32)),
     Column("source", Chars(64, null=None)),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", SharedDateTime("order_audit_logs", "created_at"), nullable=False),
     Column("dedup_key", Chars(191, null=None)),  # unique: an event that can happen only once is written once
     Column("actor", Chars(128, null=None)),
 )

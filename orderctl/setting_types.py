@@ -6,7 +6,9 @@ Each raises ValueError with what is allowed. ``settings`` adds the key and its o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,6 +106,16 @@ def token_secret(value: Any) -> str:
     if len(text(value)) < _MIN_SECRET:
         raise ValueError(f"needs {_MIN_SECRET} characters or more")
     return str(value)
+
+
+def database_zone(value: Any) -> str:
+    """Return a time zone: ``UTC``, an offset such as ``+07:00``, or a name of the IANA database."""
+    if re.fullmatch(r"[+-](?:0\d|1[0-4]):[0-5]\d", text(value)):
+        return str(value)
+    with suppress(ValueError):
+        if value != "local":  # hosts in several zones may read the same database
+            return time_zone(value)
+    raise ValueError(f"needs UTC, an offset such as +07:00 or a zone such as Asia/Ho_Chi_Minh, not {value!r}")
 
 
 def time_zone(value: Any) -> str:

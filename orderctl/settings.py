@@ -105,6 +105,11 @@ class Database(Section):
         secret=True,
     )
     pool_size = Key(setting_types.whole(1, 100), 5, "number of connections that are kept open")
+    time_zone = Key(
+        setting_types.database_zone,
+        "UTC",
+        "how the shop's DATETIMEs are meant: UTC, an offset such as +07:00, or Area/City",
+    )
 
 
 class Redis(Section):

@@ -12,9 +12,11 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column
 from sqlalchemy import table as bare_table
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import NullType
 
 from orderctl import database, database_errors, shape, words
 from orderctl.errors import Conflict
+from orderctl.moments import SharedDateTime, localised
 from orderctl.schema import SEQUELIZE_TIMESTAMPS
 
 #: Columns with text that only people read: a shortened text is better than none. Never a code, URL or link.
@@ -50,8 +52,20 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
         )
     filled = {name: database.utc_now() for name in required if name.lower() not in values} | dict(values)
     # orderctl's columns have types; of the shop's further columns only the names are known.
-    columns = [column(name, target.c[name].type) if name in target.c else column(name) for name in filled]
+    columns = [column(name, _type(target, name)) for name in filled]
     return int(execute(connection, bare_table(target.name, *columns).insert(), filled).lastrowid)
+
+
+def _type(target: Table, name: str) -> Any:
+    if name in target.c:
+        return target.c[name].type
+    return SharedDateTime(target.name, name) if name in SEQUELIZE_TIMESTAMPS else NullType()
+
+
+def _localised(statement: Insert | Update, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the database's clock in the zone of each column."""
+    columns = statement.table.c
+    return {name: localised(value, columns[name].type) for name, value in values.items()}
 
 
 def _required(connection: Connection, target: Table) -> list[str]:
@@ -72,6 +86,7 @@ def execute(
         statement: A statement on a table of ``orderctl.schema``, without its values.
         values: The values by column name.
     """
+    values = _localised(statement, values)
     try:
         return connection.execute(statement.values(values))
     except DBAPIError as error:

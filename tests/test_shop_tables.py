@@ -6,6 +6,7 @@ import pytest
 
 from orderctl import audit, broker, database, failures, leases, migrate, orders, reconcile
 from orderctl.audit import NewEvent, Origin
+from orderctl.grace import Grace
 from orderctl.orders import NewCourse
 from orderctl.states import EventType, Source
 from tests.shop import COURSE, Shop
@@ -116,7 +117,7 @@ def test_lost_worker_whose_failure_its_column_cannot_hold_ends_its_task(adopted:
     adopted.expire(task_id)
 
     with broker.hasty("unix:///nowhere") as nobody:
-        [finding] = reconcile.recover(adopted.engine, nobody)
+        [finding] = reconcile.recover(adopted.engine, nobody, Grace(30))
 
     assert finding.repaired
     task = adopted.task(task_id)

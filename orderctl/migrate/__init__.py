@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database, database_errors, engines, primary, sessions, shape
+from orderctl import database, database_errors, engines, moments, primary, sessions, shape
 from orderctl.errors import SubjectFailed
 from orderctl.migrate import locks
 from orderctl.migrate import survey as surveys
@@ -21,7 +21,7 @@ from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Emit
 from orderctl.migrate.run import Run
 from orderctl.migrate.survey import Survey
-from orderctl.schema import UtcDateTime
+from orderctl.moments import UtcDateTime
 
 __all__ = [
     "MigrationReport",
@@ -240,6 +240,7 @@ def _writing(engine: Engine, timeout: float) -> Iterator[Connection]:
         # A separate engine: no timeout may interrupt the building of a long index, and the changed session
         # settings must not reach other users of the pool.
         own = database.connect(engine.url.render_as_string(hide_password=False), answer_timeout=None)
+        moments.copy_zone(engine.dialect, own.dialect)
         try:
             with own.connect() as connection, locks.mysql(connection, timeout):
                 primary.require(connection)

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
-from orderctl import sessions
+from orderctl import moments, sessions, shape, words
 from orderctl.errors import Misconfigured
 from orderctl.migrate import catalogue, checks, obstacles, reflection, rights
 from orderctl.migrate.ddl import Step
@@ -106,6 +106,8 @@ def make(connection: Connection) -> Survey:
     survey.obstacles, survey.warnings = plan.obstacles, plan.warnings
     if VERSION_TABLE not in there.tables:  # Alembic creates it
         survey.obstacles += obstacles.of_name(VERSION_TABLE, there)
+    shape.refresh(connection, words.WANTED)
+    survey.warnings += moments.ahead(connection).values()
     if there.server != "sqlite":
         survey.warnings.extend(sessions.warnings(connection))
         if survey.steps or survey.pending:

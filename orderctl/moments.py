@@ -1,0 +1,214 @@
+"""Times in the database: how a DATETIME is meant, and the database's clock as an SQL expression.
+
+Columns that only orderctl writes are in UTC. Those that the shop writes, too, are in the zone of the setting
+``database.time_zone``; but a TIMESTAMP has a zone of its own, and sessions are in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, DateTime, Dialect, TypeDecorator, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+
+from orderctl import foreign, shape
+from orderctl.foreign_type import ForeignType
+
+_zones: WeakKeyDictionary[Dialect, tzinfo] = WeakKeyDictionary()
+
+
+def zone(name: str) -> tzinfo:
+    """Return a time zone.
+
+    Args:
+        name: ``UTC``, an offset such as ``+07:00``, or a name of the IANA database.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if name == "UTC":
+        return UTC
+    offset = re.fullmatch(r"([+-]\d\d):(\d\d)", name)
+    if offset is None:
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - needed only where a zone is set
+
+        return ZoneInfo(name)
+    minutes = int(offset[2]) * (-1 if name.startswith("-") else 1)
+    return timezone(timedelta(hours=int(offset[1]), minutes=minutes))
+
+
+def set_zone(dialect: Dialect, zone: tzinfo) -> None:
+    """Set the zone in which the database of this dialect's engine has the DATETIMEs that the shop writes, too."""
+    _zones[dialect] = zone
+
+
+def copy_zone(source: Dialect, target: Dialect) -> None:
+    """Let another engine of the same database have the same zone."""
+    if source in _zones:
+        _zones[target] = _zones[source]
+
+
+def zone_of(dialect: Dialect, table: str, column: str) -> tzinfo:
+    """Return the zone of a column that the shop writes, too."""
+    there = shape.of(dialect).column(table, column)
+    if there is not None and there.type == "timestamp" and dialect.name != "sqlite":
+        return UTC
+    return _zones.get(dialect, UTC)
+
+
+class UtcDateTime(ForeignType[datetime]):
+    """DATETIME(6) in UTC: aware in Python, naive in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Return DATETIME(6) on MySQL and MariaDB, where a plain DATETIME has whole seconds only."""
+        if dialect.name not in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(DateTime())
+        from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415 - takes 10 ms, only for MySQL
+
+        return dialect.type_descriptor(DATETIME(fsp=6))
+
+    def zone(self, dialect: Dialect) -> tzinfo:  # noqa: ARG002 - see SharedDateTime
+        """Return the zone in which the database has the time."""
+        return UTC
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to a naive time in the column's zone."""
+        return value if value is None else value.astimezone(self.zone(dialect)).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Convert to aware UTC; None for what is not a time (PyMySQL returns ``0000-00-00`` as text)."""
+        found = foreign.moment(value)
+        if found is None or found.tzinfo is not None:
+            return found
+        try:
+            return found.replace(tzinfo=self.zone(dialect)).astimezone(UTC)
+        except OverflowError:  # in year 1 or 9999
+            return None
+
+
+class SharedDateTime(UtcDateTime):
+    """A time that the shop writes, too: in the zone of ``database.time_zone``, unless it is a TIMESTAMP.
+
+    Args:
+        table: The table.
+        column: The column.
+    """
+
+    cache_ok = True
+
+    def __init__(self, table: str, column: str) -> None:
+        super().__init__()
+        self.table = table
+        self.column = column
+
+    def zone(self, dialect: Dialect) -> tzinfo:
+        """Return the zone in which the database has the time."""
+        return zone_of(dialect, self.table, self.column)
+
+    class Comparator(TypeDecorator.Comparator[datetime]):
+        """Compares with the database's clock in the column's zone."""
+
+        def operate(self, op: Any, *other: Any, **kwargs: Any) -> Any:
+            """Return the comparison."""
+            return super().operate(op, *(localised(one, self.type) for one in other), **kwargs)
+
+    comparator_factory = Comparator
+
+
+class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
+    """The current time on the database's clock in UTC, plus an offset.
+
+    Args:
+        offset: Seconds to add; may be negative.
+        zone_of: The type of the column with which it is compared or into which it is written; None: UTC.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = False
+
+    def __init__(self, offset: float = 0, zone_of: UtcDateTime | None = None) -> None:
+        self.offset = offset
+        self.zone_of = zone_of
+
+    def seconds(self, dialect: Dialect) -> float:
+        """Return how many seconds to add to the time in UTC."""
+        zone = UTC if self.zone_of is None else self.zone_of.zone(dialect)
+        return self.offset + (datetime.now(zone).utcoffset() or timedelta()).total_seconds()
+
+
+@compiles(utc_now)
+def _sqlite_now(element: utc_now, compiler: Any, **_: Any) -> str:
+    # SQLite has milliseconds; with three zeros it is the text that SQLAlchemy writes and compares.
+    seconds = element.seconds(compiler.dialect)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds:+.3f} seconds')"
+
+
+@compiles(utc_now, "mysql", "mariadb")
+def _mysql_now(element: utc_now, compiler: Any, **_: Any) -> str:
+    seconds = element.seconds(compiler.dialect)
+    if not seconds:
+        return "UTC_TIMESTAMP(6)"
+    return f"TIMESTAMPADD(MICROSECOND, {round(seconds * 1e6)}, UTC_TIMESTAMP(6))"
+
+
+def localised(value: Any, kind: Any) -> Any:
+    """Return the database's clock in the zone of a column, and every other value unchanged.
+
+    Args:
+        value: A value that is compared with the column, or written into it.
+        kind: The column's type.
+    """
+    if isinstance(value, utc_now) and isinstance(kind, SharedDateTime):
+        return utc_now(value.offset, kind)
+    return value
+
+
+#: A newest row that is further ahead than this was not written by a clock that is a little fast.
+_AHEAD: Final = timedelta(minutes=10)
+_NEWEST: Final = 50
+_WRITTEN: Final = {
+    "orders": ("created_at",),
+    "download_tasks": ("created_at", "updated_at"),
+    "order_audit_logs": ("created_at",),
+}
+
+
+def ahead(connection: Connection) -> dict[str, str]:
+    """Return the columns whose newest rows have times in the future, each with a text that says how far.
+
+    The shop probably writes the times of another zone than ``database.time_zone``.
+
+    Args:
+        connection: A connection for reading, of an engine whose shape has been read.
+    """
+    found: dict[str, str] = {}
+    now = connection.execute(select(utc_now())).scalar_one()
+    for table, names in _WRITTEN.items():
+        there = shape.of(connection.dialect).columns(table)
+        for name in names:
+            if name in there and "id" in there:
+                distance = _latest(connection, table, name, now) - now
+                found |= {f"{table}.{name}": _text(f"{table}.{name}", distance)} if distance > _AHEAD else {}
+    return found
+
+
+def _text(column: str, distance: timedelta) -> str:
+    return (
+        f"the newest times in {column} lie {distance.total_seconds() / 3600:.1f} hours in the future: if the shop"
+        " writes the times of its own zone, set database.time_zone (such as +07:00)"
+    )
+
+
+def _latest(connection: Connection, table: str, name: str, default: datetime) -> datetime:
+    kind = SharedDateTime(table, name)
+    query = f"SELECT {name} FROM {table} ORDER BY id DESC LIMIT {_NEWEST}"  # noqa: S608 - our names
+    rows = connection.exec_driver_sql(query).scalars()
+    times = [time for row in rows if (time := kind.process_result_value(row, connection.dialect)) is not None]
+    return max(times, default=default)
