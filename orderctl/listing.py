@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select, type_coerce
 
-from orderctl import database, deletion, statuses, texts
+from orderctl import database, deletion, shape, statuses, texts
 from orderctl.errors import InvalidInput
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
@@ -177,8 +177,9 @@ def stats(connection: Connection, *, exact: bool = False) -> Stats:
 
     Args:
         connection: A connection for reading.
-        exact: Count all rows, even if that means reading a large index to its end. Otherwise tasks without an
-            order are counted among the newest ``statuses.COUNT_LIMIT`` tasks only.
+        exact: Count all rows, even if that means reading a large index to its end. Otherwise, and where a foreign
+            key holds each task to its order, tasks without an order are counted among the newest
+            ``statuses.COUNT_LIMIT`` tasks only.
     """
     found = _stats(connection, exact=exact)
     for status, number in _orphans(connection, exact=exact).items():
@@ -190,7 +191,7 @@ def _orphans(connection: Connection, *, exact: bool) -> dict[str, int]:
     """Return the number of tasks whose order does not exist, by status."""
     task = download_tasks.c
     query = select(task.status, task.order_id).where(deletion.not_deleted(download_tasks))
-    if not exact:
+    if not exact or shape.has_foreign_key(connection, "download_tasks", "order_id"):
         query = query.order_by(task.id.desc()).limit(statuses.COUNT_LIMIT)
     some = query.subquery()
     # Not NOT EXISTS: for that MySQL and MariaDB read all orders.

@@ -84,6 +84,18 @@ class Shape:
         return self.columns(table).get(name.lower())
 
 
+def has_foreign_key(connection: Connection, table: str, column: str) -> bool:
+    """Return whether a foreign key begins with a column, so that as a rule every row has the row it refers to."""
+    if connection.dialect.name == "sqlite":
+        query = 'SELECT 1 FROM pragma_foreign_key_list(?) WHERE lower("from") = ? LIMIT 1'
+    else:
+        query = (
+            "SELECT 1 FROM information_schema.key_column_usage WHERE table_schema = DATABASE() AND table_name = %s"
+            " AND column_name = %s AND ordinal_position = 1 AND referenced_table_name IS NOT NULL LIMIT 1"
+        )
+    return connection.exec_driver_sql(query, (table, column)).first() is not None
+
+
 #: What is known of a database before its shape was read, and of one without tables.
 UNKNOWN: Final = Shape()
 

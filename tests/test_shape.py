@@ -77,3 +77,13 @@ def test_migration_is_seen_at_once(engine: Engine) -> None:
 
     with database.reading(engine):
         assert "managed" in shape.of(engine.dialect).columns("download_tasks")
+
+
+def test_foreign_key_is_found(engine: Engine) -> None:
+    def holds() -> bool:
+        with engine.connect() as connection:
+            return shape.has_foreign_key(connection, "download_tasks", "order_id")
+
+    assert not holds()
+    migrate.up(engine)
+    assert holds()
