@@ -43,6 +43,8 @@ class Column:
         precision: The number of digits of a number; None for other types, and on SQLite.
         scale: How many of the digits are decimals; None for other types, and on SQLite.
         words: The values of an ENUM.
+        generated: Whether the database computes the column, so that no statement can write it.
+        numbered: Whether an INSERT without the column gives it the next number.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Column:
     precision: int | None = None
     scale: int | None = None
     words: tuple[str, ...] = ()
+    generated: bool = False
+    numbered: bool = False
 
     @property
     def ignores_case(self) -> bool:
@@ -175,13 +179,14 @@ def _seek(connection: Connection, table: str, name: str, words: Sequence[str]) -
 
 
 _SQLITE: Final = (
-    'SELECT name, lower(type), "notnull" AND dflt_value IS NULL AND NOT pk AND NOT hidden'
-    " FROM pragma_table_xinfo(?)"
+    'SELECT name, lower(type), "notnull" AND dflt_value IS NULL AND NOT pk AND NOT hidden, hidden > 1,'
+    " pk AND lower(type) = 'integer' FROM pragma_table_xinfo(?)"
 )
 _MYSQL: Final = f"""
-SELECT IF(@@lower_case_table_names = 0, table_name, LOWER(table_name)), column_name, LOWER(data_type), is_nullable = 'NO' AND column_default IS NULL
- AND extra NOT REGEXP 'auto_increment|GENERATED', character_set_name, collation_name, character_maximum_length,
- character_octet_length, numeric_precision, numeric_scale, column_type
+SELECT IF(@@lower_case_table_names = 0, table_name, LOWER(table_name)), column_name, LOWER(data_type),
+ is_nullable = 'NO' AND column_default IS NULL AND extra NOT REGEXP 'auto_increment|GENERATED', character_set_name, collation_name, character_maximum_length,
+ character_octet_length, numeric_precision, numeric_scale, column_type,
+ extra REGEXP '(VIRTUAL|STORED|PERSISTENT) GENERATED', extra REGEXP 'auto_increment'
  FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN {ADOPTED}
  ORDER BY table_name, ordinal_position
 """  # noqa: S608 - our names
@@ -191,7 +196,16 @@ def _sqlite_tables(connection: Connection) -> dict[str, Mapping[str, Column]]:
     tables: dict[str, Mapping[str, Column]] = {}
     for table in ADOPTED:
         rows = connection.exec_driver_sql(_SQLITE, (table,)).all()
-        found = [Column(name, type_.partition("(")[0].strip(), bool(needed)) for name, type_, needed in rows]
+        found = [
+            Column(
+                name,
+                type_.partition("(")[0].strip(),
+                bool(needed),
+                generated=bool(made),
+                numbered=bool(number),
+            )
+            for name, type_, needed, made, number in rows
+        ]
         if found:
             tables[table] = {column.name.lower(): column for column in found}
     return tables
@@ -211,6 +225,8 @@ def _mysql_tables(connection: Connection) -> dict[str, Mapping[str, Column]]:
         precision,
         scale,
         full,
+        generated,
+        numbered,
     ) in connection.exec_driver_sql(_MYSQL):
         if table not in ADOPTED:  # the catalogue ignores case, also where it distinguishes tables
             continue
@@ -218,6 +234,7 @@ def _mysql_tables(connection: Connection) -> dict[str, Mapping[str, Column]]:
             tuple(word.replace("''", "'") for word in re.findall(_QUOTED, full)) if type_ == "enum" else ()
         )
         tables.setdefault(table, {})[name.lower()] = Column(
-            name, type_, bool(needed), charset, collation, characters, octets, precision, scale, words
-        )
+            name, type_, bool(needed), charset, collation, characters, octets, precision, scale, words,
+            bool(generated), bool(numbered),
+        )  # fmt: skip
     return dict(tables)

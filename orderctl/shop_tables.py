@@ -41,8 +41,10 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
         The new row's id.
 
     Raises:
-        Conflict: The table requires a column that orderctl does not know.
+        Conflict: The table requires a column that orderctl does not know, or it computes or does not number
+            one that orderctl needs.
     """
+    _refuse_unwritable(connection, target, values)
     required = _required(connection, target)
     unknown = [name for name in required if name.lower() not in values and name not in SEQUELIZE_TIMESTAMPS]
     if unknown:
@@ -66,6 +68,20 @@ def _localised(statement: Insert | Update, values: Mapping[str, Any]) -> dict[st
     """Return the values with the database's clock in the zone of each column."""
     columns = statement.table.c
     return {name: localised(value, columns[name].type) for name, value in values.items()}
+
+
+def _refuse_unwritable(connection: Connection, target: Table, values: Mapping[str, Any]) -> None:
+    there = shape.refresh(connection, words.WANTED).columns(target.name)
+    for name, column_ in there.items():
+        if column_.generated and name in values:
+            reason = f"column {column_.name} of table {target.name} is generated"
+        elif name == "id" and not column_.numbered and name not in values:
+            reason = (
+                f"table {target.name} does not number its rows: column {column_.name} is not AUTO_INCREMENT"
+            )
+        else:
+            continue
+        raise Conflict(reason, hint="add the order with the shop's own system")
 
 
 def _required(connection: Connection, target: Table) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from orderctl import audit, broker, database, failures, leases, migrate, orders, reconcile
 from orderctl.audit import NewEvent, Origin
+from orderctl.errors import Conflict
 from orderctl.grace import Grace
 from orderctl.orders import NewCourse
 from orderctl.states import EventType, Source
@@ -157,3 +158,45 @@ def test_urls_are_never_altered(adopted: Shop) -> None:
         adopted.transact(
             lambda c: orders.add_task(c, order_id, course, max_attempts=3, actor="tester", source=Source.CLI)
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            "DROP COLUMN user_email, ADD COLUMN User_Email VARCHAR(99) AS (order_code) STORED",
+            "User_Email of table orders is generated",
+        ),
+        ("MODIFY COLUMN id BIGINT NOT NULL DEFAULT 7", "does not number its rows: column id"),
+    ],
+)
+def test_order_cannot_be_added_where_a_column_cannot_be_written(
+    database_url: str, change: str, reason: str
+) -> None:
+    engine = database.connect(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(TABLES.format(charset="utf8mb4").partition(";")[0])
+        connection.exec_driver_sql(f"ALTER TABLE orders {change}")
+    migrate.up(engine)
+
+    with pytest.raises(Conflict, match=reason):
+        Shop(engine).add()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["worker", "actor"])
+def test_names_of_workers_are_cut_to_a_column_of_the_shop(database_url: str, name: str) -> None:
+    engine = database.connect(database_url)
+    table = {"worker": "download_tasks", "actor": "order_audit_logs"}[name]
+    with engine.begin() as connection:
+        for statement in TABLES.format(charset="utf8mb4").split(";"):
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} VARCHAR(8)")
+    migrate.up(engine)
+    shop = Shop(engine)
+
+    [task_id] = shop.paid()
+
+    assert shop.claim(task_id, worker="a-long-name-of-a-host:1:2") is not None
+    shop.execute(f"SELECT {name} FROM {table}")
+    engine.dispose()
