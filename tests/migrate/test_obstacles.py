@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from orderctl import migrate
+from orderctl import migrate, shape
 from orderctl.errors import Misconfigured
 from tests.migrate.gallery import definitions, run
 from tests.servers.mysql import MysqlServer
@@ -81,6 +81,7 @@ class Trial:
         return statement.replace("INT PRIMARY KEY AUTO_INCREMENT", "INTEGER PRIMARY KEY")
 
     def clear(self) -> None:
+        shape.forget(self.engine.dialect)
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 query = "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view')"
@@ -381,6 +382,17 @@ def test_enum_with_a_check_is_extended_by_hand(trial: Trial) -> None:
 
     assert (
         "run this when the shop is quiet: ALTER TABLE orders MODIFY COLUMN order_status enum("
+        in trial.obstacles(orders)
+    )
+
+
+@pytest.mark.databases("mysql")
+def test_column_beside_a_tinytext_with_a_check_is_widened_by_hand(trial: Trial) -> None:
+    check = "CONSTRAINT c CHECK (payment_status <> 'x' OR total_amount > 1)"
+    orders = create("orders", check, order_status="VARCHAR(9) NOT NULL", payment_status="TINYTEXT NOT NULL")
+
+    assert (
+        "run this when the shop is quiet: ALTER TABLE orders MODIFY COLUMN order_status"
         in trial.obstacles(orders)
     )
 
