@@ -19,6 +19,9 @@ from sqlalchemy import Connection, Dialect
 
 #: The tables that the shop's system may have made.
 ADOPTED: Final = ("orders", "download_tasks", "order_audit_logs")
+#: A column by which a table is seen to have orderctl's columns and indexes. Without those, looking for a word would
+#: read the whole table.
+_ADDED: Final = {"orders": "round", "download_tasks": "managed", "order_audit_logs": "dedup_key"}
 #: After this time the shape is read again: the shop may have changed a table, or begun to write other words.
 _VALID_SECONDS: Final = 30.0
 #: How many of a table's newest rows show how the shop spells its words.
@@ -154,7 +157,7 @@ def read(connection: Connection, wanted: Wanted) -> Shape:
         seen |= _sample(connection, table, there) if there else {}
     for (table, name), words in wanted.sought.items():
         column = tables.get(table, _NONE).get(name)
-        if column is not None and not column.ignores_case:
+        if column is not None and not column.ignores_case and _ADDED[table] in tables[table]:
             seen[table, name] = (*seen.get((table, name), ()), *_seek(connection, table, name, words))
     return Shape(tables, seen)
 

@@ -1,7 +1,7 @@
 """What is read of the shop's tables, on each database."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from orderctl import database, migrate, shape, words
 from orderctl.errors import NotMigrated
@@ -87,3 +87,16 @@ def test_foreign_key_is_found(engine: Engine) -> None:
     assert not holds()
     migrate.up(engine)
     assert holds()
+
+
+@pytest.mark.databases("sqlite")
+def test_words_are_not_looked_for_before_the_migration(shop: Engine) -> None:
+    heard: list[str] = []
+    with shop.connect() as connection:
+        event.listen(
+            connection, "before_cursor_execute", lambda _c, _cursor, statement, *_: heard.append(statement)
+        )
+        shape.read(connection, words.WANTED)
+
+    assert heard
+    assert not any("EXISTS" in statement for statement in heard)
