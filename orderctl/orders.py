@@ -15,7 +15,7 @@ from orderctl import audit, database, database_errors, deletion, shape, shop_tab
 from orderctl.audit import NewEvent, Origin
 from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
-from orderctl.schema import columns, download_tasks, orders
+from orderctl.schema import columns, download_tasks, migrations, orders
 from orderctl.shape import Shape
 from orderctl.states import (
     VALID_ORDER,
@@ -287,15 +287,31 @@ def _insert_order(connection: Connection, new: NewOrder) -> int:
         "created_at": now,
         "round": 0,
     }
+    _lock_codes(connection)
+    if connection.execute(select(orders.c.id).where(orders.c.order_code == new.order_code).limit(1)).first():
+        raise _exists(new)
     try:
         return shop_tables.insert(connection, orders, values)
     except IntegrityError as error:
         if not database_errors.is_duplicate(error):
             raise
-        raise Conflict(
-            f"order {new.order_code} already exists",
-            hint=f"orderctl orders show {shlex.quote(new.order_code)}",
-        ) from None
+        raise _exists(new) from None
+
+
+def _lock_codes(connection: Connection) -> None:
+    """Let no other transaction of orderctl's add an order until this one ends.
+
+    The shop's table need not have a unique code, and the shop must not wait for orderctl: so the lock is on rows
+    that only orderctl uses. SQLite has locked the file already.
+    """
+    connection.execute(select(migrations.c.revision).order_by(migrations.c.revision).with_for_update()).all()
+
+
+def _exists(new: NewOrder) -> Conflict:
+    return Conflict(
+        f"order {new.order_code} already exists",
+        hint=f"orderctl orders show {shlex.quote(new.order_code)}",
+    )
 
 
 def add_task(

@@ -193,6 +193,9 @@ outbox: Final = Table(
     Index("ix_outbox_sent_due", "sent_at", "due_at"),
 )
 
+#: The applied revisions. ``orders.add`` locks them.
+migrations: Final = Table("orderctl_migrations", metadata, Column("revision", String(32), primary_key=True))
+
 #: Columns that Sequelize creates as NOT NULL without a default, and fills itself.
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
