@@ -1,7 +1,8 @@
 """The tables as orderctl reads and writes them. The migrations create or adopt them.
 
 ``orders``, ``download_tasks`` and ``order_audit_logs`` are shared with the shop's own system: their names and
-columns are a contract. They may have further columns, which are not listed here.
+columns are a contract. They may have further columns, which are not listed here. All other tables are called
+``orderctl_...``.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ order_audit_logs: Final = Table(
 )
 
 outbox: Final = Table(
-    "outbox",
+    "orderctl_outbox",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("kind", String(32), nullable=False),
@@ -190,7 +191,7 @@ outbox: Final = Table(
     Column("lease_until", UtcDateTime),
     Column("sent_at", UtcDateTime),
     Column("last_error", Text),
-    Index("ix_outbox_sent_due", "sent_at", "due_at"),
+    Index("ix_orderctl_outbox_sent_at_due_at", "sent_at", "due_at"),
 )
 
 #: The applied revisions. ``orders.add`` locks them.

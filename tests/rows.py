@@ -43,7 +43,9 @@ def analyze(engine: Engine) -> None:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("ANALYZE")
         else:
-            connection.exec_driver_sql("ANALYZE TABLE orders, download_tasks, order_audit_logs, outbox")
+            connection.exec_driver_sql(
+                "ANALYZE TABLE orders, download_tasks, order_audit_logs, orderctl_outbox"
+            )
 
 
 def _run(connection: Connection, statement: str, begin: int, count: int) -> None:
@@ -115,7 +117,7 @@ _EVENTS = [
     ),
 ]
 _SENT = """
-INSERT INTO outbox (kind, dedup_key, payload, created_at, due_at, attempts, sent_at)
+INSERT INTO orderctl_outbox (kind, dedup_key, payload, created_at, due_at, attempts, sent_at)
 SELECT 'completion', $join('order:completion:',$id), '{"orderId": 1, "totalTasks": 3}', $moment, $moment, 1, $moment
  $numbers
 """

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.databases("mariadb", "mysql")
 ORDERS = 2000
 LONG = 1000  # the order with many events
 #: Names of tables in the queries.
-TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "outbox"}
+TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox"}
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     assert keys("latest events")["newest"] == {f"{log}_order_id"}
     assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
     assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}
-    assert keys("outbox")["outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
+    assert keys("outbox")["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
 
 
 def test_capped_numbers_stop_reading(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Orders, tasks, audit log and outbox."""
+"""Orders, tasks and audit log."""
 
 from typing import Any
 
@@ -60,6 +60,10 @@ STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES
 REQUIRED = {"required": True}
 #: orderctl writes NULL into the column.
 NULL = {"null": True}
+#: Only orderctl writes the column: its definition is restored.
+OURS = {"ours": True}
+#: Only a table that orderctl made gets the column.
+MADE = {"made": True}
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 Time = SqliteDateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
@@ -82,8 +86,9 @@ def _allows(length: int, values: tuple[str, ...]) -> dict[str, Any]:
     return {"values": values, "length": length}
 
 
-def _index(table: str, *columns: str, unique: bool = False) -> Index:
-    return Index(f"{'uq' if unique else 'ix'}_orderctl_{table}_{'_'.join(columns)}", *columns, unique=unique)
+def _index(table: str, *columns: str, unique: bool = False, **more: Any) -> Index:
+    name = f"{'uq' if unique else 'ix'}_orderctl_{table}_{'_'.join(columns)}"
+    return Index(name, *columns, unique=unique, **more)
 
 
 def _key(table: str, column: str, target: str) -> ForeignKey:
@@ -116,8 +121,10 @@ Table(
     Column("created_at", Time, nullable=False, server_default=InsertTime(), info=REQUIRED),
     Column("paid_at", Time),
     Column("completed_at", Time),
-    Column("round", Integer, nullable=False, server_default=text("0")),
-    _index("orders", "order_code", unique=True),
+    Column("round", Integer, nullable=False, server_default=text("0"), info=OURS),
+    Column("updated_at", Time, server_default=InsertTime(), info=MADE),
+    # In a table of the shop's, the same code may be another shop's or another year's.
+    _index("orders", "order_code", unique=True, info={"unique": "made"}),
     _index("orders", "payment_status", "created_at", "id"),
     _index("orders", "created_at", "id"),
     _index("orders", "payment_status", "order_status"),
@@ -143,15 +150,15 @@ Table(
     Column("error_log", Text, info=NULL),
     Column("created_at", Time, nullable=False, server_default=InsertTime()),
     Column("updated_at", Time, server_default=InsertTime()),
-    Column("managed", SmallInteger, nullable=False, server_default=text("0")),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    Column("max_attempts", Integer, nullable=False, server_default=text("3")),
-    Column("available_at", Time),
-    Column("lease_token", _text(36)),
-    Column("lease_until", Time),
-    Column("worker", _text(128)),
-    Column("error_type", _text(32)),
-    Column("error_fingerprint", _text(32)),
+    Column("managed", SmallInteger, nullable=False, server_default=text("0"), info=OURS),
+    Column("attempt", Integer, nullable=False, server_default=text("0"), info=OURS),
+    Column("max_attempts", Integer, nullable=False, server_default=text("3"), info=OURS),
+    Column("available_at", Time, info=OURS),
+    Column("lease_token", _text(36), info=OURS),
+    Column("lease_until", Time, info=OURS),
+    Column("worker", _text(128), info=OURS),
+    Column("error_type", _text(32), info=OURS),
+    Column("error_fingerprint", _text(32), info=OURS),
     _index("download_tasks", "order_id", "status"),
     _index("download_tasks", "status", "updated_at", "id"),
     _index("download_tasks", "status", "lease_until"),
@@ -177,8 +184,9 @@ Table(
     Column("new_status", _text(32), info=NULL | _allows(32, STATUSES)),
     Column("source", _text(64), info=_allows(64, SOURCES)),
     Column("created_at", Time, nullable=False, server_default=InsertTime(), info=REQUIRED),
-    Column("dedup_key", _text(191)),
-    Column("actor", _text(128)),
+    Column("dedup_key", _text(191), info=OURS),
+    Column("actor", _text(128), info=OURS),
+    Column("updated_at", Time, server_default=InsertTime(), info=MADE),
     _index("order_audit_logs", "order_id"),
     _index("order_audit_logs", "task_id"),
     _index("order_audit_logs", "severity", "created_at", "id"),
@@ -189,31 +197,13 @@ Table(
 )
 
 Table(
-    "outbox",
-    metadata,
-    Column("id", BigId, primary_key=True),
-    Column("kind", _text(32), nullable=False),
-    Column("dedup_key", _text(191), nullable=False),
-    Column("payload", JSON, nullable=False),
-    Column("created_at", Time, nullable=False, server_default=InsertTime()),
-    Column("due_at", Time, nullable=False, server_default=InsertTime()),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("lease_token", _text(36)),
-    Column("lease_until", Time),
-    Column("sent_at", Time),
-    Column("last_error", Text),
-    _index("outbox", "dedup_key", unique=True),
-    _index("outbox", "sent_at", "due_at"),
-    **OPTIONS,
-)
-
-Table(
     "orderctl_migrations",
     metadata,
     Column("revision", _text(32), primary_key=True),
     Column("applied_at", Time, nullable=False, server_default=InsertTime()),
     Column("applied_by", _text(255), nullable=False),
     Column("version", _text(32), nullable=False),
+    info={"ours": True},
     **OPTIONS,
 )
 
@@ -227,7 +217,9 @@ SELECT o.id AS order_id, o.order_code, o.order_status, a.id AS event_id, a.task_
 TIMELINE = """\
 SELECT a.id, a.created_at, a.severity, a.event_category, a.event_type, a.task_id, a.message,
  a.previous_status, a.new_status, a.source, a.actor FROM order_audit_logs a
- WHERE a.order_id = (SELECT o.id FROM orders o WHERE o.order_code = wanted_code) ORDER BY a.order_id, a.id"""
+ WHERE a.order_id IN (SELECT o.id FROM orders o WHERE o.order_code = wanted_code) ORDER BY a.order_id, a.id"""
+#: As it was before two orders could have one code.
+TIMELINE_OF_ONE = TIMELINE.replace("a.order_id IN (", "a.order_id = (")
 
 SUMMARY = """\
 SELECT a.event_category, a.severity, COUNT(*) AS events, MAX(a.created_at) AS latest
@@ -240,5 +232,7 @@ def upgrade(plan: Plan) -> None:
     plan.tables(metadata)
     plan.view("v_order_latest_events", LATEST_EVENTS)
     code = plan.collation("orders", "order_code")
-    plan.procedure("sp_order_timeline", f"IN wanted_code VARCHAR(255) {code}", TIMELINE)
+    plan.procedure(
+        "sp_order_timeline", f"IN wanted_code VARCHAR(255) {code}", TIMELINE, earlier=(TIMELINE_OF_ONE,)
+    )
     plan.procedure("sp_audit_summary", "IN since DATETIME(6)", SUMMARY)

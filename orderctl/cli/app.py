@@ -122,10 +122,11 @@ class App:
             DatabaseUnavailable: When it does not answer.
             Misconfigured: When it is not migrated.
         """
-        from orderctl import tasks
+        from orderctl import outbox, tasks
 
         with self.reading() as connection:
             tasks.select_tasks(connection, tasks.TaskFilter(), limit=1)
+            outbox.is_due(connection, [])
 
     @property
     def redis_url(self) -> str:

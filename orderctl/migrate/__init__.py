@@ -135,7 +135,7 @@ def status(engine: Engine) -> MigrationStatus:
     """
     with database.reading(engine) as connection:
         found = surveys.make(connection)
-        recorded = _recorded(connection) if found.applied else {}
+        recorded = _recorded(connection) if found.applied and found.has_history else {}
     revisions = (
         Revision(
             script.revision, script.doc, script.revision in found.applied, *recorded.get(script.revision, ())

@@ -71,6 +71,7 @@ class Index:
         unique: Whether the index is unique.
         usable: Whether queries can walk it in order: whole columns, ascending, visible, not FULLTEXT.
         kind: ``BTREE``, ``FULLTEXT``, ``SPATIAL``, ``HASH``; empty on SQLite.
+        is_hidden: Whether it was made invisible (MySQL) or ignored (MariaDB).
     """
 
     name: str
@@ -78,6 +79,7 @@ class Index:
     unique: bool = False
     usable: bool = True
     kind: str = ""
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,13 +183,14 @@ class Catalogue:
         database: The name of the database; empty on SQLite.
         tables: Base tables by name.
         views: Names of views.
-        procedures: Names of stored procedures.
-        others: What else has a name in the same namespace: the other tables, sequences; kinds by name.
+        procedures: Stored procedures by name, with their statement; None where the account may not see it.
+        others: What else has a name in the same namespace: the other tables, sequences, SQLite's indexes; kinds
+            by name.
     """
 
     server: str
     database: str = ""
     tables: dict[str, Table] = field(default_factory=dict)
     views: set[str] = field(default_factory=set)
-    procedures: set[str] = field(default_factory=set)
+    procedures: dict[str, str | None] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from sqlalchemy.types import UserDefinedType
 #: Ways to change a table while others write into it, for the end of an ALTER TABLE.
 INSTANT: Final = "ALGORITHM=INSTANT"
 ONLINE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
+#: A way to change a table for which others have to wait until all its rows are copied.
+COPY: Final = "ALGORITHM=COPY"
 
 
 class InsertTime(ColumnElement[Any]):
@@ -102,3 +104,8 @@ def is_computed(column: Column[Any]) -> bool:
     """Whether the column's default is an expression and not a literal."""
     default = getattr(column.server_default, "arg", "")
     return isinstance(default, InsertTime) or str(default).startswith("(")
+
+
+def without_default(column: Column[Any]) -> Column[Any]:
+    """Return a column that is NULL where no value is given."""
+    return Column(column.name, column.type)

@@ -44,9 +44,14 @@ def widened(wanted: Column[Any], old: found.ReflectedColumn) -> tuple[str, list[
         definition = re.sub(r"\(\d+\)", f"({max(longest, wanted.info['length'])})", definition, count=1)
         reasons.append(f"room for {longest} characters")
     if takes_null(wanted) and not old.nullable:
-        definition = _JSON_OF_MARIADB.sub(r"json\1", definition).replace(" NOT NULL", " NULL", 1)
+        definition = nullable(definition)
         reasons.append("NULL")
     return definition, reasons
+
+
+def nullable(definition: str) -> str:
+    """Return the definition of a NOT NULL column with NULL allowed."""
+    return _JSON_OF_MARIADB.sub(r"json\1", definition).replace(" NOT NULL", " NULL", 1)
 
 
 def ways_to_add(there: found.Table) -> tuple[str, ...]:

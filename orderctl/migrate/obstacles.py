@@ -18,7 +18,7 @@ _TYPES: Final = {"number": "a number", "text": "a text", "time": "DATETIME or TI
 _INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
 _INEXACT: Final = frozenset({"float", "double", "real"})
 #: Texts that only orderctl writes, and that must not be shortened.
-_EXACT: Final = frozenset({"lease_token", "error_type", "error_fingerprint", "dedup_key"})
+EXACT: Final = frozenset({"lease_token", "error_type", "error_fingerprint", "dedup_key"})
 #: Defaults that are another value in each row.
 _DIFFERS: Final = re.compile(r"uuid|rand|nextval|next value", re.IGNORECASE)
 #: Digits before the decimal point that amounts are likely to need.
@@ -29,9 +29,13 @@ _DECIMALS: Final = 2
 def of_name(name: str, there: found.Catalogue) -> Iterator[str]:
     """Yield the reasons why orderctl cannot create a table that does not exist under its name."""
     if name in there.views:
-        yield f"{name} is a view, but orderctl needs a table of this name"
+        yield f"{name} is a view, but orderctl needs a table of this name: rename the view"
     if name in there.others:
-        yield f"{name} is a {there.others[name]}, but orderctl needs a table of this name"
+        kind = there.others[name]
+        yield (
+            f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}, but orderctl needs a table of this name:"
+            f" rename the {kind}"
+        )
     for twin in _twins(name, there):
         yield (
             f"there is a table {twin}, and the server distinguishes it from {name}, which orderctl needs:"
@@ -129,7 +133,7 @@ def _needed(column: Column[Any], old: found.ReflectedColumn) -> str | None:
         return "a text"
     if old.word == "enum" and not fitting.values_of(column):
         return "a text that may be anything"
-    return _needed_length(column, old) if column.name in _EXACT else None
+    return _needed_length(column, old) if column.name in EXACT else None
 
 
 def _needed_length(column: Column[Any], old: found.ReflectedColumn) -> str | None:

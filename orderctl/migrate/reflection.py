@@ -44,6 +44,8 @@ def _read_sqlite(connection: Connection, names: set[str]) -> Catalogue:
             catalogue.tables[name.lower()] = _read_sqlite_table(connection, name.lower(), text)
         elif kind == "table":
             catalogue.others[name.lower()] = "table"
+        elif kind == "index":
+            catalogue.others[name.lower()] = "index"
     for kind, name, table, _ in objects:
         if kind == "trigger" and table.lower() in catalogue.tables:
             catalogue.tables[table.lower()].triggers.append(name)
@@ -125,10 +127,10 @@ def _read_mysql(connection: Connection, names: set[str]) -> Catalogue:
             table.versioned = kind == "SYSTEM VERSIONED"
             catalogue.tables[name] = table
     statement = (
-        "SELECT routine_name FROM information_schema.routines"
+        "SELECT routine_name, routine_definition FROM information_schema.routines"
         " WHERE routine_schema = DATABASE() AND routine_type = 'PROCEDURE'"
     )
-    catalogue.procedures |= {name.lower() for (name,) in _rows(connection, statement)}
+    catalogue.procedures |= {name.lower(): text for name, text in _rows(connection, statement)}
 
     def find(name: str) -> Table | None:
         return catalogue.tables.get(fold(name))
@@ -197,7 +199,7 @@ def _read_indexes(connection: Connection, find: _Find, hidden: str) -> None:
     statement = (
         "SELECT table_name, index_name, column_name, NOT non_unique, sub_part IS NULL AND"  # noqa: S608
         f" column_name IS NOT NULL AND index_type = 'BTREE' AND collation = 'A' AND NOT ({hidden}),"
-        " index_type"
+        f" index_type, {hidden}"
         " FROM information_schema.statistics WHERE table_schema = DATABASE()"
         " ORDER BY table_name, index_name, seq_in_index"
     )
@@ -208,7 +210,8 @@ def _read_indexes(connection: Connection, find: _Find, hidden: str) -> None:
         if there := find(table):
             columns = tuple((part[0] or "").lower() for part in found)
             usable = all(part[2] for part in found)
-            there.indexes.append(Index(index, columns, bool(found[0][1]), usable, found[0][3]))
+            unique, kind, is_hidden = bool(found[0][1]), found[0][3], bool(found[0][4])
+            there.indexes.append(Index(index, columns, unique, usable, kind, is_hidden))
 
 
 def _read_foreign_keys(connection: Connection, find: _Find) -> None:

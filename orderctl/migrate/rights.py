@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-_GRANT: Final = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>\S+) TO ")
+_GRANT: Final = re.compile(r"GRANT (?P<privileges>.+?) ON (?:PROCEDURE )?(?P<scope>\S+) TO ")
 _NAME: Final = r"`((?:[^`]|``)*)`|(\*)"
 
 Need = tuple[str, str]
@@ -17,7 +17,7 @@ Need = tuple[str, str]
 
 @dataclass(frozen=True)
 class Grant:
-    """One line of ``SHOW GRANTS``; ``*`` means every database or table."""
+    """One line of ``SHOW GRANTS``; ``*`` means every database or table. ``table`` may be a procedure."""
 
     privileges: frozenset[str]
     database: str

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import __version__
+from orderctl.database_errors import is_duplicate
+from orderctl.errors import Conflict
 from orderctl.migrate import locks, reflection
 from orderctl.migrate import survey as surveys
 from orderctl.migrate.ddl import Step
@@ -64,9 +66,15 @@ class Run:
             else:
                 locks.execute(self.connection, step.statements, self.timeout)
         except DBAPIError as error:
+            if is_duplicate(error):
+                raise _not_unique(step, error) from error
             if not step.optional or error.connection_invalidated:
                 raise
             self.warnings.append(f"{step.what} could not be added: {error.orig}")
+        except Conflict as error:
+            if not step.optional:
+                raise
+            self.warnings.append(f"{step.what}: {error}")
         else:
             self.done.extend(step.adds)
 
@@ -95,6 +103,14 @@ class Run:
     def _config(self, emit: Emit) -> Any:
         there = reflection.read(self.connection, surveys.TABLES)
         return surveys.config(run=self, plan=surveys.plan_on(self.connection, there, emit))
+
+
+def _not_unique(step: Step, error: DBAPIError) -> Conflict:
+    reason = str(error.orig.args[-1]) if error.orig else ""
+    return Conflict(
+        f"{step.what} cannot be added, because rows have the same value ({reason}): {step.statements[0]}",
+        hint="change or delete all of these rows but one, then run: orderctl migrate up",
+    )
 
 
 def _literal(value: str) -> str:

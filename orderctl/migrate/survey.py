@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from sqlalchemy import Connection
 
 from orderctl import moments, sessions, shape, words
 from orderctl.errors import Misconfigured
-from orderctl.migrate import catalogue, checks, obstacles, reflection, rights
+from orderctl.migrate import catalogue, checks, obstacles, ownership, reflection, rights
 from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Emit, Plan
 
@@ -21,8 +23,17 @@ from orderctl.migrate.plan import Emit, Plan
 VERSION_TABLE: Final = "orderctl_version"
 #: The table of all applied revisions: when, by whom, and by which version of orderctl.
 HISTORY_TABLE: Final = "orderctl_migrations"
+HISTORY_COLUMNS: Final = frozenset({"revision", "applied_at", "applied_by", "version"})
 #: The tables that the revisions use. Add the tables of a new revision here.
-TABLES: Final = ("orders", "download_tasks", "order_audit_logs", "outbox", HISTORY_TABLE, VERSION_TABLE)
+TABLES: Final = (
+    "orders",
+    "download_tasks",
+    "order_audit_logs",
+    "orderctl_outbox",
+    "outbox",
+    HISTORY_TABLE,
+    VERSION_TABLE,
+)
 
 #: The rights for recording the applied revisions.
 _BOOKKEEPING: Final = (
@@ -44,6 +55,7 @@ class Survey:
         obstacles: The reasons why no step may run.
         warnings: Problems that do not prevent a migration.
         comments: The comments of the existing tables, by table.
+        has_history: Whether the table of the applied revisions has its columns.
         remedy: The GRANT statement for the missing rights, if they are an obstacle.
     """
 
@@ -55,6 +67,7 @@ class Survey:
     obstacles: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     comments: dict[str, str] = field(default_factory=dict)
+    has_history: bool = False
     remedy: str | None = None
 
     @property
@@ -96,16 +109,19 @@ def make(connection: Connection) -> Survey:
         )
     checks.judge(connection, there)
     known = scripts()
-    survey = Survey(known, _applied(connection, there, [script.revision for script in known]))
+    version_obstacles = list(_version_obstacles(there))
+    applied = [] if version_obstacles else _applied(connection, there, [script.revision for script in known])
+    survey = Survey(known, applied)
     survey.comments = {name: table.comment for name, table in there.tables.items()}
+    history = there.tables.get(HISTORY_TABLE, catalogue.Table(HISTORY_TABLE))
+    survey.has_history = history.columns.keys() >= HISTORY_COLUMNS
     plan = plan_on(connection, there, survey.missing.append)
     for script in known:
-        if script.revision not in survey.applied:
+        plan.is_pending = script.revision not in survey.applied
+        if plan.is_pending:
             plan.emit = survey.coming.append
         script.module.upgrade(plan)
-    survey.obstacles, survey.warnings = plan.obstacles, plan.warnings
-    if VERSION_TABLE not in there.tables:  # Alembic creates it
-        survey.obstacles += obstacles.of_name(VERSION_TABLE, there)
+    survey.obstacles, survey.warnings = [*version_obstacles, *plan.obstacles], plan.warnings
     shape.refresh(connection, words.WANTED)
     survey.warnings += moments.ahead(connection).values()
     if there.server != "sqlite":
@@ -118,14 +134,14 @@ def make(connection: Connection) -> Survey:
 def plan_on(connection: Connection, there: catalogue.Catalogue, emit: Emit) -> Plan:
     """Return a plan that compares with the existing tables."""
 
-    def is_unique(table: str, column: str) -> bool:
-        statement = (
-            f"SELECT 1 FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 - names from the revisions
-            f" GROUP BY {column} HAVING COUNT(*) > 1 LIMIT 1"
-        )
-        return connection.exec_driver_sql(statement).first() is None
+    @cache
+    def account() -> rights.Rights:
+        return rights.read(connection)
 
-    return Plan(there, emit, is_unique)
+    def may(needs: Collection[rights.Need]) -> bool:
+        return there.server == "sqlite" or not account().lacking(needs)
+
+    return Plan(there, emit, may)
 
 
 def scripts() -> list[Script]:
@@ -144,6 +160,15 @@ def config(**attributes: Any) -> Config:
     folder = Path(str(importlib.import_module("orderctl.migrations").__file__)).parent
     made.set_main_option("script_location", str(folder).replace("%", "%%"))
     return made
+
+
+def _version_obstacles(there: catalogue.Catalogue) -> Iterator[str]:
+    """Yield why Alembic's table cannot be made or used: something else has its name."""
+    table = there.tables.get(VERSION_TABLE)
+    if table is None:
+        yield from obstacles.of_name(VERSION_TABLE, there)
+    elif list(table.columns) != ["version_num"]:
+        yield ownership.foreign(VERSION_TABLE)
 
 
 def _applied(connection: Connection, there: catalogue.Catalogue, known: list[str]) -> list[str]:

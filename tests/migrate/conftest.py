@@ -2,12 +2,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Engine
 
 from orderctl import database
+from tests.migrate import gallery
 from tests.migrate.gallery import STYLES, Style
 from tests.servers.databases import fresh_name
 from tests.servers.mysql import MysqlServer
+from tests.shop import Shop
+
+#: The rights that a migration needs.
+ALL = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, REFERENCES, CREATE VIEW, CREATE ROUTINE"
+
+Account = Callable[..., Engine]
+Load = Callable[[str], Shop]
+EARLIER = Path(__file__).with_name("earlier")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,3 +61,42 @@ def fresh(database_server: MysqlServer | None, tmp_path: Path) -> Iterator[Calla
         engine.dispose()
     for name in names:
         database_server.drop_database(name)
+
+
+@pytest.fixture
+def account(database_server: MysqlServer, engine: Engine) -> Iterator[Account]:
+    """``account(*grants)`` returns the database as an account with these rights sees it."""
+    name, engines = "limited", []
+    database_server.execute(f"DROP USER IF EXISTS {name}@'%'")
+    database_server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'secret'")
+
+    def make(*grants: str) -> Engine:
+        for grant in grants:
+            database_server.execute(f"GRANT {grant} TO {name}@'%'".format(db=f"`{engine.url.database}`"))
+        url = sqlalchemy.make_url(engine.url).set(username=name, password="secret")
+        engines.append(database.connect(url.render_as_string(hide_password=False)))
+        return engines[-1]
+
+    yield make
+    for made in engines:
+        made.dispose()
+    database_server.execute(f"DROP USER {name}@'%'")
+
+
+def of(name: str, engine: Engine) -> Style:
+    """Return a database as the first version left it: ``fresh``, ``adopted`` or ``taken_over``."""
+    is_mariadb = getattr(engine.dialect, "is_mariadb", False)
+    return gallery.read(EARLIER / f"{name}_{'mariadb' if is_mariadb else engine.dialect.name}.sql")
+
+
+@pytest.fixture
+def load(engine: Engine) -> Load:
+    """``load(name)`` fills the database as the first version left it."""
+
+    def make(name: str) -> Shop:
+        with engine.connect():  # tells the servers apart
+            pass
+        of(name, engine).load(engine)
+        return Shop(engine)
+
+    return make

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from orderctl import migrate
+
 GALLERY = Path(__file__).with_name("gallery")
+#: The ids of all revisions, oldest first.
+REVISIONS = tuple(revision.id for revision in migrate.history())
 SHARED = ("orders", "download_tasks", "order_audit_logs")
 
 Rows = dict[str, list[tuple[object, ...]]]

@@ -1,41 +1,14 @@
 """Accounts without some of the rights."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
-import sqlalchemy
 from sqlalchemy import Engine
 
-from orderctl import database, migrate
+from orderctl import migrate
 from orderctl.errors import ExitStatus, Misconfigured
 from orderctl.migrate import rights
-from tests.migrate.gallery import STYLES, definitions
+from tests.migrate.conftest import ALL, Account
+from tests.migrate.gallery import REVISIONS, STYLES, definitions
 from tests.servers.mysql import MysqlServer
-
-ALL = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, REFERENCES, CREATE VIEW, CREATE ROUTINE"
-
-Account = Callable[..., Engine]
-
-
-@pytest.fixture
-def account(database_server: MysqlServer, engine: Engine) -> Iterator[Account]:
-    """``account(*grants)`` returns the database as an account with these rights sees it."""
-    name, engines = "limited", []
-    database_server.execute(f"DROP USER IF EXISTS {name}@'%'")
-    database_server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'secret'")
-
-    def make(*grants: str) -> Engine:
-        for grant in grants:
-            database_server.execute(f"GRANT {grant} TO {name}@'%'".format(db=f"`{engine.url.database}`"))
-        url = sqlalchemy.make_url(engine.url).set(username=name, password="secret")
-        engines.append(database.connect(url.render_as_string(hide_password=False)))
-        return engines[-1]
-
-    yield make
-    for made in engines:
-        made.dispose()
-    database_server.execute(f"DROP USER {name}@'%'")
-
 
 pytestmark = pytest.mark.databases("mariadb", "mysql")
 
@@ -74,7 +47,7 @@ def test_what_is_not_essential_is_left_out_and_reported(
 
     report = migrate.up(limited)
 
-    assert report.applied == ("0001",)
+    assert report.applied == REVISIONS
     assert len(report.warnings) == len(left_out)
     for warning, what in zip(report.warnings, left_out, strict=True):
         grant = f"GRANT {missing} ON `{engine.url.database}`.* TO 'limited'@'%'"
@@ -96,7 +69,7 @@ def test_what_is_essential_is_refused_before_anything_is_changed(
     limited = account(f"{ALL.replace(f', {missing},', ',')} ON {{db}}.*")
     before = definitions(engine)
     if (missing, database_kind) == ("REFERENCES", "mariadb"):
-        assert migrate.up(limited).applied == ("0001",)  # MariaDB does not need it
+        assert migrate.up(limited).applied == REVISIONS  # MariaDB does not need it
         return
 
     with pytest.raises(Misconfigured) as caught:
@@ -130,7 +103,7 @@ def test_rights_by_a_role_count(engine: Engine, account: Account, database_serve
     database_server.execute(f"SET DEFAULT ROLE migrator {word} limited@'%'")
 
     try:
-        assert migrate.up(limited).applied == ("0001",)
+        assert migrate.up(limited).applied == REVISIONS
     finally:
         database_server.execute("DROP ROLE migrator")
 

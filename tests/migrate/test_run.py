@@ -7,12 +7,13 @@ from sqlalchemy import Engine, select, text
 
 from orderctl import database, migrate, schema
 from orderctl.errors import SubjectFailed
+from tests.migrate.gallery import REVISIONS
 
 
 def test_new_database_has_all_that_is_read(engine: Engine) -> None:
     report = migrate.up(engine)
 
-    assert report.applied == ("0001",)
+    assert report.applied == REVISIONS
     assert report.warnings == ()
     with engine.connect() as connection:
         for table in schema.TABLES:
@@ -95,7 +96,7 @@ def test_database_without_tables_is_behind(engine: Engine) -> None:
     with pytest.raises(SubjectFailed, match="0001 is pending"):
         migrate.check(engine)
     assert "CREATE TABLE orders" in migrate.sql(engine)
-    assert migrate.status(engine).pending == ("0001",)
+    assert migrate.status(engine).pending == REVISIONS
 
 
 def test_opening_the_database_imports_no_alembic() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from orderctl import __version__, database, migrate
 from orderctl.errors import ExitStatus, Misconfigured, SubjectFailed
-from tests.migrate.gallery import STYLES, Style, definitions, run
+from tests.migrate.gallery import REVISIONS, STYLES, Style, definitions, run
 from tests.servers.availability import needed
 from tests.servers.mysql import MysqlServer
 from tests.servers.programs import find
@@ -24,31 +24,29 @@ def drop_index(engine: Engine) -> None:
 
 
 def test_pending_revision(engine: Engine) -> None:
-    [revision] = migrate.status(engine).revisions
+    first, *others = migrate.status(engine).revisions
 
-    assert revision == migrate.history()[0]
-    assert (revision.id, revision.is_applied) == ("0001", False)
-    assert revision.about == "Orders, tasks, audit log and outbox."
+    assert (first, *others) == migrate.history()
+    assert (first.id, first.is_applied) == ("0001", False)
+    assert first.about == "Orders, tasks and audit log."
 
 
 def test_applied_revision_has_its_time_actor_and_version(engine: Engine) -> None:
     migrate.up(engine, actor="an'na\\@desk")
 
-    [revision] = migrate.status(engine).revisions
-
-    assert revision.is_applied
-    assert revision.applied_at is not None
-    assert abs(datetime.now(UTC) - revision.applied_at) < timedelta(minutes=1)
-    assert (revision.applied_by, revision.version) == ("an'na@desk", __version__)
+    for revision in migrate.status(engine).revisions:
+        assert revision.is_applied
+        assert revision.applied_at is not None
+        assert abs(datetime.now(UTC) - revision.applied_at) < timedelta(minutes=1)
+        assert (revision.applied_by, revision.version) == ("an'na@desk", __version__)
 
 
 @pytest.mark.databases("mariadb", "mysql")
 def test_without_a_name_it_was_the_account(engine: Engine) -> None:
     migrate.up(engine)
 
-    [revision] = migrate.status(engine).revisions
-
-    assert str(revision.applied_by).startswith("root@")
+    for revision in migrate.status(engine).revisions:
+        assert str(revision.applied_by).startswith("root@")
 
 
 def test_what_was_dropped_is_reported_and_added_again(engine: Engine) -> None:
@@ -105,7 +103,7 @@ def test_status_changes_nothing(adopted_shop: Engine) -> None:
     status = migrate.status(adopted_shop)
     migrate.sql(adopted_shop)
 
-    assert status.pending == ("0001",)
+    assert status.pending == REVISIONS
     assert definitions(adopted_shop) == before
 
 
@@ -149,8 +147,8 @@ def test_statements_do_in_a_client_what_up_does(
         for name, text in definitions(by_client).items()
     }
     assert renamed == definitions(by_us)
-    [revision] = migrate.status(by_client).revisions
-    assert str(revision.applied_by).startswith("root@")
+    for revision in migrate.status(by_client).revisions:
+        assert str(revision.applied_by).startswith("root@")
     assert migrate.up(by_client).up_to_date
 
 
@@ -259,7 +257,7 @@ def test_check_that_allows_our_words_is_not_an_obstacle(engine: Engine) -> None:
         [f"CREATE TABLE orders ({ORDERS}, CHECK (order_status IN ({words})), CHECK (total_amount > 1))"],
     )
 
-    assert migrate.up(engine).applied == ("0001",)
+    assert migrate.up(engine).applied == REVISIONS
 
 
 @pytest.mark.databases("mariadb", "mysql")

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from orderctl import __version__, database
 from orderctl.errors import ExitStatus
 from tests.cli.conftest import Program
-from tests.migrate.gallery import STYLES, run
+from tests.migrate.conftest import of
+from tests.migrate.gallery import REVISIONS, STYLES, run
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def test_status_shows_revisions_as_a_table(inside: Program, engine: Engine) -> N
     assert after.status == 0
     assert "@" in after.out
     assert __version__ in after.out
-    [revision] = json.loads(inside("migrate", "status", "-o", "json").out)
-    assert revision["id"] == "0001"
-    assert revision["is_applied"]
-    assert revision["applied_at"].endswith("Z")
+    revisions = json.loads(inside("migrate", "status", "-o", "json").out)
+    assert tuple(revision["id"] for revision in revisions) == REVISIONS
+    assert all(revision["is_applied"] for revision in revisions)
+    assert all(revision["applied_at"].endswith("Z") for revision in revisions)
 
 
 def test_what_is_missing_is_listed_with_what_repairs_it(inside: Program, engine: Engine) -> None:
@@ -116,3 +117,14 @@ def test_warnings_are_printed_even_with_quiet(inside: Program, engine: Engine) -
     ended = inside("migrate", "up", "--quiet")
 
     assert "warning: the foreign key of order_audit_logs.order_id has ON DELETE CASCADE: " in ended.err
+
+
+def test_worker_does_not_start_before_the_outbox_is_carried_over(inside: Program, engine: Engine) -> None:
+    with engine.connect():  # tells the servers apart
+        pass
+    of("fresh", engine).load(engine)
+
+    ended = inside("worker", "start", "--burst")
+
+    assert ended.status == ExitStatus.CONFIGURATION
+    assert "hint: orderctl migrate up" in ended.err

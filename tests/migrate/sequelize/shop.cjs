@@ -6,7 +6,7 @@
 const { execFileSync } = require("node:child_process");
 const { createInterface } = require("node:readline");
 
-const { DataTypes, Sequelize } = require("sequelize");
+const { Sequelize } = require("sequelize");
 const { SequelizeStorage, Umzug } = require("umzug");
 
 const rows = require("./rows.cjs");
@@ -146,10 +146,6 @@ const main = async () => {
   const shops = { adopted, made: new Shop(MADE) };
   const results = [];
   for (const shop of Object.values(shops)) await shop.orderctl("migrate", "up");
-  const updatedAt = { type: DataTypes.DATE, defaultValue: Sequelize.literal("CURRENT_TIMESTAMP") };
-  for (const table of ["orders", "order_audit_logs"]) {
-    await shops.made.queryInterface.addColumn(table, "updated_at", updatedAt);
-  }
   for (const line of [...rows, ...tables]) {
     const problems = [];
     for (const [name, shop] of Object.entries(shops)) {
