@@ -1,5 +1,5 @@
 // What a shop does with its tables themselves after orderctl has adopted or made them: lines of the table in
-// docs/adopting.md. The last one spoils a table, and `migrate up` repairs it.
+// docs/adopting.md. The last ones spoil the tables; `migrate up` repairs what can be repaired.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -9,6 +9,7 @@ const { DataTypes } = require("sequelize");
 const { pay, shown, take } = require("./orders.cjs");
 
 const NEXT_ID = / AUTO_INCREMENT=\d+/u;
+const KEYS = /(?<= KEY `.*` )\(`.*\)/gu;
 const TABLES = ["orders", "download_tasks", "order_audit_logs"];
 
 const definitions = async (shop) => {
@@ -23,6 +24,21 @@ const definitions = async (shop) => {
 /** Return the definition of a column, or nothing when it does not exist. */
 const column = async (shop, table, name) =>
   (await definitions(shop))[table].split("\n").find((text) => text.trim().startsWith(`\`${name}\` `));
+
+/** Return the columns of each index. */
+const indexes = async (shop) =>
+  Object.entries(await definitions(shop)).flatMap(([table, text]) =>
+    text.match(KEYS).map((key) => table + key),
+  );
+
+/** Some columns of orderctl. */
+const OURS = [
+  ["orders", "paid_at"],
+  ["download_tasks", "managed"],
+  ["download_tasks", "lease_until"],
+  ["order_audit_logs", "dedup_key"],
+  ["order_audit_logs", "actor"],
+];
 
 /** Check that `migrate up` finds something to repair, and that nothing is missing afterwards. */
 const repair = async (shop) => {
@@ -90,6 +106,38 @@ line("migrations: `changeColumn` of a status", "yes, but", async (shop) => {
   assert.ok((await column(shop, "download_tasks", "status")).includes("'downloading'"));
   await change(DownloadTask.getAttributes().status);
   await shop.orderctl("migrate", "check");
+});
+
+line("migrations: `removeColumn` of a column of orderctl", "no", async (shop) => {
+  await shop.queryInterface.removeColumn("download_tasks", "lease_until");
+  assert.equal((await shop.run("reconcile")).status, 78);
+  await repair(shop);
+});
+
+line("`sync({ alter: true })`", "no", async (shop) => {
+  const order = await take(shop);
+  await pay(order, shop);
+  const before = await indexes(shop);
+  await shop.sequelize.sync({ alter: true });
+  for (const [table, name] of OURS) assert.equal(await column(shop, table, name), undefined);
+  await repair(shop);
+  const again = await shop.run("orders", "pay", order.orderCode, "--amount", String(order.totalAmount));
+  assert.equal(again.status, 4);
+  assert.equal((await shown(order, shop)).payment_status, "paid");
+  await pay(await take(shop), shop);
+  const after = await indexes(shop);
+  assert.deepEqual(
+    before.filter((index) => !after.includes(index)),
+    [],
+  );
+});
+
+line("`sync({ force: true })`", "no", async (shop) => {
+  const order = await take(shop);
+  await pay(order, shop);
+  await shop.sequelize.sync({ force: true });
+  assert.equal(await shop.models.Order.count(), 0);
+  await repair(shop);
 });
 
 module.exports = lines;
