@@ -261,6 +261,7 @@ class Plan:
             if lost.default is not None:
                 self._fill(table, column, lost.default)
             if lost.is_optional:
+                self._flush(table)  # what is needed comes first: its definition still has the short type
                 statement = f"ALTER TABLE {table} {lost.clause}, {ONLINE}"
                 self.emit(Step((what,), (statement,), (("ALTER", table),), optional=True))
             elif not self.on_sqlite:
