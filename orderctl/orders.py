@@ -205,6 +205,10 @@ def _missing(connection: Connection, reference: str, *, deleted: bool = False) -
         )
     if not find_all(connection, reference, deleted=True):
         return OrderNotFound(f"order {texts.shown(reference)} not found", hint="orderctl orders list")
+    return _deleted(reference)
+
+
+def _deleted(reference: str) -> OrderDeleted:
     hint = f"orderctl orders show {shlex.quote(reference)} --deleted"
     return OrderDeleted(f"the shop has deleted order {texts.shown(reference)}", hint=hint)
 
@@ -217,9 +221,11 @@ def get(connection: Connection, order_id: int) -> Order:
         OrderDeleted: The shop has deleted the order.
     """
     found = select_orders(connection, and_(orders.c.id == order_id, deletion.not_deleted(orders)))
-    if not found:
-        raise _missing(connection, str(order_id))
-    return found[0]
+    if found:
+        return found[0]
+    if select_orders(connection, orders.c.id == order_id):
+        raise _deleted(str(order_id))
+    raise OrderNotFound(f"order {order_id} not found", hint="orderctl orders list")
 
 
 def select_orders(connection: Connection, condition: ColumnElement[bool]) -> list[Order]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from orderctl import private_files
-from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
+from orderctl.errors import DatabaseExhausted, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
 
 #: SQLite's own files beside the database. It gives them the mode of the database.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -76,7 +76,7 @@ def explain(text: str) -> OrderctlError | None:
     if "unable to open" in text or "disk I/O error" in text:
         return DatabaseUnavailable(f"the database cannot be read: {text}", hint="orderctl config show")
     if "disk is full" in text:
-        return DatabaseUnavailable(f"the database cannot be written: {text}", hint="free disk space")
+        return DatabaseExhausted(f"the database cannot be written: {text}", hint="free disk space")
     return None
 
 

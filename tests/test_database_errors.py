@@ -64,20 +64,20 @@ SERVERS = [
     (1317, "Query execution was interrupted", DatabaseBusy),
     (1969, "Query execution was interrupted (max_statement_time exceeded)", DatabaseBusy),
     (3024, "Query execution was interrupted, maximum statement execution time exceeded", DatabaseBusy),
-    (1153, "Got a packet bigger than 'max_allowed_packet' bytes", OrderctlError),
+    (1153, "Got a packet bigger than 'max_allowed_packet' bytes", Misconfigured),
     (1045, "Access denied for user 'orderctl'@'10.0.0.7'", Misconfigured),
     (1146, "Table 'shop.download_tasks' doesn't exist", NotMigrated),
     (1062, "Duplicate entry 'no such table, database is locked, no space left' for key", OrderctlError),
 ]
 SQLITE = [
-    ("attempt to write a readonly database", DatabaseReadOnly),
+    ("attempt to write a readonly database", Misconfigured),
     ("database or disk is full", DatabaseExhausted),
     ("disk I/O error", DatabaseUnavailable),
     ("unable to open database file", DatabaseUnavailable),
     ("database is locked", DatabaseBusy),
     ("no such table: orders", NotMigrated),
     ("file is not a database", Misconfigured),
-    ("database disk image is malformed", OrderctlError),
+    ("database disk image is malformed", Misconfigured),
 ]
 
 

@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, delete, event, select, update
 
-from orderctl import database, failures, leases, orders, reconcile, tasks
+from orderctl import clock, database, failures, leases, orders, reconcile, tasks
 from orderctl.errors import Conflict, LeaseLost
 from orderctl.failures import Failure
+from orderctl.grace import Grace
 from orderctl.leases import Claim
 from orderctl.orders import NewCourse
 from orderctl.schema import TABLES, download_tasks, order_audit_logs, outbox
@@ -144,7 +145,9 @@ class Pipeline(RuleBasedStateMachine):
     def reconcile(self) -> None:
         for row in self.shop.read(reconcile._expired):
             self.shop.transact(
-                lambda c, row=row: reconcile._recover(c, task_id=row.id, token=row.lease_token)
+                lambda c, row=row: reconcile._recover(
+                    c, task_id=row.id, token=row.lease_token, grace=Grace(30), began=clock.elapsed()
+                )
             )
         self.shop.transact(
             lambda c: c.execute(

@@ -90,12 +90,13 @@ class MigratedServer:
                     cursor.execute(f"TRUNCATE `{table}`")
 
     def _read_schema(self) -> list[tuple[str, str]]:
-        """List tables with their columns: after a test that changed them a new database is needed."""
+        """List columns and indexes: after a test that changed them a new database is needed."""
         statement = (
-            "SELECT table_name, column_name, column_type FROM information_schema.columns"
-            " WHERE table_schema = %s ORDER BY 1, ordinal_position"
+            "SELECT table_name, column_name, column_type FROM information_schema.columns WHERE table_schema = %s"
+            " UNION ALL SELECT table_name, index_name, CONCAT_WS(' ', non_unique, seq_in_index, column_name)"
+            " FROM information_schema.statistics WHERE table_schema = %s ORDER BY 1, 2, 3"
         )
-        return [tuple(row) for row in self.server.execute(statement, [self.name])]
+        return [tuple(row) for row in self.server.execute(statement, [self.name, self.name])]
 
 
 class MigratedFile:

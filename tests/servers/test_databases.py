@@ -92,6 +92,14 @@ def test_migrated_database_is_migrated_again_after_its_tables_changed(migrated: 
 
 
 @pytest.mark.databases("mariadb", "mysql")
+def test_migrated_database_is_migrated_again_after_its_indexes_changed(migrated: MigratedServer) -> None:
+    ask(migrated.renew(), "CREATE INDEX ix_code ON orders (code)")
+    indexes = "SELECT count(*) FROM information_schema.statistics WHERE index_name = 'ix_code'"
+
+    assert ask(migrated.renew(), indexes) == [0]
+
+
+@pytest.mark.databases("mariadb", "mysql")
 def test_open_transaction_of_an_earlier_test_does_not_hold_up_the_next(migrated: MigratedServer) -> None:
     engine = sqlalchemy.create_engine(migrated.renew(), poolclass=sqlalchemy.NullPool)
     connection = engine.connect()
