@@ -58,7 +58,9 @@ def ways_to_add(there: found.Table) -> tuple[str, ...]:
     """Return the ways to add columns to a table while others write into it, the best first."""
     if there.adds_behind_lock:
         return ()
-    return (ONLINE,) if there.row_format == "Compressed" else (INSTANT, ONLINE)
+    if there.row_format != "Compressed":
+        return INSTANT, ONLINE
+    return () if there.rebuilds_behind_lock else (ONLINE,)
 
 
 def ways_to_widen(old: found.ReflectedColumn, reasons: list[str], there: found.Table) -> tuple[str, ...]:

@@ -402,3 +402,10 @@ def test_columns_beside_an_indexed_virtual_column_are_added_by_hand(trial: Trial
     orders = create("orders", "half INT GENERATED ALWAYS AS (total_amount / 2) VIRTUAL", "KEY half (half)")
 
     assert "run this when the shop is quiet: ALTER TABLE orders ADD COLUMN paid_at" in trial.obstacles(orders)
+
+
+@pytest.mark.databases("mysql", "mariadb")
+def test_columns_of_a_compressed_table_with_a_spatial_index_are_added_by_hand(trial: Trial) -> None:
+    orders = create("orders", "place POINT NOT NULL", "SPATIAL KEY (place)") + " ROW_FORMAT=COMPRESSED"
+
+    assert "run this when the shop is quiet: ALTER TABLE orders ADD COLUMN paid_at" in trial.obstacles(orders)
