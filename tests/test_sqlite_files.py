@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderctl import database, embedded, migrate, private_files, sqlite_files
-from orderctl.errors import DatabaseUnavailable, ExitStatus, Misconfigured, NotMigrated
+from orderctl.errors import DatabaseExhausted, DatabaseUnavailable, ExitStatus, Misconfigured, NotMigrated
 from tests.cli.conftest import Program, inside  # noqa: F401 - a fixture
 
 #: Commands that only read, or that need a migrated database.
@@ -181,7 +181,7 @@ def test_a_folder_in_place_of_the_file(home: Path):
         ("attempt to write a readonly database", Misconfigured),
         ("unable to open database file", DatabaseUnavailable),
         ("disk I/O error", DatabaseUnavailable),
-        ("database or disk is full", DatabaseUnavailable),
+        ("database or disk is full", DatabaseExhausted),
     ],
 )
 def test_errors_of_sqlite_have_their_codes(text, kind):
