@@ -72,13 +72,12 @@ def ways_to_widen(old: found.ReflectedColumn, reasons: list[str], there: found.T
         there: The table.
     """
     kinds = {reason.partition(" ")[0] for reason in reasons}
-    # MySQL converts a CHECK constraint's column only in a copy of the table.
-    checked = there.server == "mysql" and any(check.mentions(old.name) for check in there.checks)
-    # It takes a TINYTEXT in such a constraint for changed by every MODIFY of the table (9.7).
-    tiny = [column.name for column in there.columns.values() if column.word == "tinytext"]
-    copied = ("values" in kinds and checked) or ("room" in kinds and old.word == "char")
+    copied = "room" in kinds and old.word == "char"
     if there.server == "mysql":
-        copied = copied or any(check.mentions(name) for check in there.checks for name in tiny)
+        # It changes a column of a CHECK constraint only in a copy of the table, and takes a TINYTEXT in such a
+        # constraint for changed by every MODIFY (9.7).
+        tiny = [column.name for column in there.columns.values() if column.word == "tinytext"]
+        copied = copied or any(check.mentions(name) for check in there.checks for name in (old.name, *tiny))
     if copied or ("NULL" in kinds and there.rebuilds_behind_lock):
         return ()
     if kinds == {"values"}:
