@@ -170,7 +170,9 @@ def receive(
     payment = payment.checked(_limits(shape.of(connection.dialect)))
     order = orders.lock(connection, _find(connection, payment.order_code).id)
     # The payment's key has the code as the order spells it: the database may take "dh8" and "DH8" for equal.
-    payment = replace(payment, order_code=order.order_code or payment.order_code)
+    payment = _distinguished(
+        connection, order, replace(payment, order_code=order.order_code or payment.order_code)
+    )
     if order.payment_status == PaymentStatus.PAID:
         return _repeated(connection, order, payment)
     _refuse(order, pending)
@@ -187,6 +189,14 @@ def _find(connection: Connection, code: str) -> orders.OrderState:
         return orders.find(connection, code)
     except OrderDeleted:  # it may have been paid before, by this payment
         return orders.find(connection, code, deleted=True)
+
+
+def _distinguished(connection: Connection, order: orders.OrderState, payment: Payment) -> Payment:
+    """Return a payment without a transaction with a key of this order's, also if another order has its code."""
+    known = None if payment.transaction else audit.find_by_key(connection, payment.key)
+    if known is None or known.order_id == order.id:
+        return payment
+    return replace(payment, order_code=f"{payment.order_code}:{order.id}")
 
 
 def _limits(there: Shape) -> Limits:
@@ -280,7 +290,7 @@ def _record_mismatch(
             "expected": "unknown" if expected is None else f"{expected.normalize():f}",
         },
         details=payment.details() | {"expected": None if expected is None else float(expected)},
-        # The bank repeats the report; one event is enough.
-        dedup_key=f"mismatch:{payment.key}:{payment.amount.normalize()}",
+        # The bank repeats the report; one event is enough. Another order may have the code.
+        dedup_key=f"mismatch:{payment.key if payment.transaction else order.id}:{payment.amount.normalize()}",
     )
     audit.record(connection, event)

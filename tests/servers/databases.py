@@ -92,7 +92,8 @@ class MigratedServer:
     def _read_schema(self) -> list[tuple[str, str]]:
         """List columns and indexes: after a test that changed them a new database is needed."""
         statement = (
-            "SELECT table_name, column_name, column_type FROM information_schema.columns WHERE table_schema = %s"
+            "SELECT table_name, column_name, CONCAT_WS(' ', column_type, collation_name)"
+            " FROM information_schema.columns WHERE table_schema = %s"
             " UNION ALL SELECT table_name, index_name, CONCAT_WS(' ', non_unique, seq_in_index, column_name)"
             " FROM information_schema.statistics WHERE table_schema = %s ORDER BY 1, 2, 3"
         )
