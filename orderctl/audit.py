@@ -225,8 +225,9 @@ def errors(
 
 
 def _unknown_severities(connection: Connection) -> list[str]:
-    present = statuses.present(connection, order_audit_logs.c.severity)
-    return [word for word in present if words.fold(word, set(Severity)) not in set(Severity)]
+    severity = order_audit_logs.c.severity
+    present = statuses.present(connection, severity)
+    return [word for word in present if not words.is_known(connection.dialect, severity, word)]
 
 
 def _age(event: Event) -> tuple[datetime, int]:

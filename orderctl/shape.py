@@ -68,6 +68,11 @@ class Column:
         """Whether the database takes ``PAID`` and ``paid`` in this column for equal."""
         return bool(self.collation) and not re.search(r"(?:_bin|_cs|^binary)$", str(self.collation))
 
+    @property
+    def ignores_spaces(self) -> bool:
+        """Whether the database takes ``paid`` and ``paid`` with spaces behind it in this column for equal."""
+        return bool(self.collation) and not re.search(r"_0900_|nopad|^binary$", str(self.collation))
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -57,7 +57,7 @@ def _walk(
     bare = type_coerce(column, String)
     there = shape.of(connection.dialect).column(column.table.name, column.name)
     if there is not None and there.words:  # an index on an ENUM has the order of its declaration
-        for word in there.words:
+        for word in dict.fromkeys((*there.words, "")):  # without a strict mode, others became empty
             if connection.execute(select(1).where(*conditions, bare == word).limit(1)).first() is not None:
                 yield word
         return
@@ -85,10 +85,10 @@ def count(
     counts = {status: _capped(connection, query.where(column == status)) for status in known}
     bare = type_coerce(column, String)
     for status in present(connection, column, *conditions):
-        if words.fold(status, known) not in known:
+        if not words.is_known(connection.dialect, column, status):
             counts[status] = _capped(connection, query.where(bare == status))
     nameless = _capped(connection, query.where(column.is_(None)))
-    return counts | ({"": nameless} if nameless else {})
+    return counts | ({"": counts.get("", 0) + nameless} if nameless else {})
 
 
 def _capped(connection: Connection, query: Any) -> int:
@@ -116,13 +116,16 @@ def unknown(connection: Connection, expected: Collection[str] = ()) -> list[Unkn
 def _unknown_in(
     connection: Connection, column: Column[str], expected: Collection[str], *conditions: ColumnElement[bool]
 ) -> list[Unknown]:
-    known = {*words.KNOWN[column.table.name, column.name], *expected}
-    others = [
-        word for word in present(connection, column, *conditions) if word.strip().casefold() not in known
+    # A spelling of a known word that the database does not find is not among the expected ones.
+    others = {*expected} - {*words.KNOWN[column.table.name, column.name]}
+    unknown = [
+        word
+        for word in present(connection, column, *conditions)
+        if not words.is_known(connection.dialect, column, word) and word.strip().casefold() not in others
     ]
-    tests = {word: _is(column, word) for word in others}
+    tests = {word: _is(column, word) for word in unknown}
     if column.table is download_tasks:
-        tests[""] = or_(column.is_(None), *(_is(column, word) for word in others if not word))
+        tests[""] = or_(column.is_(None), *(_is(column, word) for word in unknown if not word))
     found = []
     for word, test in tests.items():
         rows = select(column.table.c.id).where(*conditions, test, deletion.not_deleted(column.table))
@@ -178,7 +181,10 @@ def _require(connection: Connection, column: Column[str], wanted: Collection[str
         if status in known:
             continue
         if connection.execute(select(column).where(column == status).limit(1)).first() is None:
-            others = [word for word in present(connection, column) if words.fold(word, known) not in known]
+            dialect = connection.dialect
+            others = [
+                word for word in present(connection, column) if not words.is_known(dialect, column, word)
+            ]
             raise InvalidInput(
                 f"no row of {column.table.name} has the status {status!r}",
                 hint=f"the statuses are {', '.join((*known, *others))}",

@@ -7,10 +7,10 @@ like the ENUM's value, or else like what stands in the newest rows. A comparison
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Dialect, String, TypeDecorator, type_coerce
+from sqlalchemy import Boolean, Dialect, String, TypeDecorator, false, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
@@ -50,10 +50,32 @@ WANTED: Final = shape.Wanted(
 )
 
 
-def fold(value: str, known: Iterable[str]) -> str:
-    """Return the known word that a value spells; other values unchanged."""
-    folded = value.strip().casefold()
-    return folded if folded in known else value
+def fold(value: str, known: Iterable[str], there: shape.Column | None = None) -> str:
+    """Return the known word that a value spells; other values unchanged.
+
+    What is folded here is what a comparison finds: a row that is shown as ``paid`` is among the paid ones.
+
+    Args:
+        value: A value in a row.
+        known: Words in lower case.
+        there: The column with the row.
+    """
+    bare = value.rstrip(" ") if there is not None and there.ignores_spaces else value
+    folded = bare.casefold()
+    anyhow = there is not None and (there.ignores_case or bool(there.words))
+    return folded if folded in known and (anyhow or bare in _cases(folded)) else value
+
+
+def is_known(dialect: Dialect, column: Any, value: str) -> bool:
+    """Return whether a value in a row is a word that orderctl knows.
+
+    Args:
+        dialect: The dialect of the database's engine.
+        column: A column with the type :class:`Word`.
+        value: The value, as it stands in the row.
+    """
+    known = KNOWN[column.table.name, column.name]
+    return fold(value, known, shape.of(dialect).column(column.table.name, column.name)) in known
 
 
 def spell(dialect: Dialect, table: str, column: str, word: str) -> str:
@@ -68,32 +90,34 @@ def spell(dialect: Dialect, table: str, column: str, word: str) -> str:
     there = shape.of(dialect).column(table, column)
     if there is not None and there.words:
         # The first one is the shop's: a migration appends.
-        return next((value for value in there.words if fold(value, (word,)) == word), word)
-    seen = Counter(shape.of(dialect).seen.get((table, column), ()))
-    same = [value for value, _ in seen.most_common() if fold(value, (word,)) == word]
-    return same[0] if same else _style(seen, KNOWN[table, column])(word)
+        return next((value for value in there.words if fold(value, (word,), there) == word), word)
+    found = shape.of(dialect).seen.get((table, column), ())
+    seen = Counter(
+        value for value in found if fold(value, KNOWN[table, column], there) in KNOWN[table, column]
+    )
+    same = [value for value, _ in seen.most_common() if fold(value, (word,), there) == word]
+    return same[0] if same else _style(seen)(word)
 
 
-def _style(seen: Mapping[str, int], known: Sequence[str]) -> Any:
+def _style(seen: Mapping[str, int]) -> Any:
     styles: Counter[Any] = Counter()
     for value, count in seen.items():
-        if fold(value, known) in known:
-            styles[str.upper if value.isupper() else str.capitalize if value.istitle() else str.lower] += (
-                count
-            )
+        styles[str.upper if value.isupper() else str.capitalize if value.istitle() else str.lower] += count
     return styles.most_common(1)[0][0] if styles else str.lower
 
 
 def spellings(dialect: Dialect, table: str, column: str, word: str) -> tuple[str, ...]:
-    """Return the spellings of a word that rows may have, to be compared with."""
+    """Return the spellings of a word that rows may have, to be compared with; none if an ENUM lacks the word."""
     there = shape.of(dialect).column(table, column)
+    if there is not None and there.words:  # any other word may find the rows with the empty value
+        return tuple(value for value in there.words if value.casefold() == word.casefold())
     if there is not None and there.ignores_case:
         return (word,)
     if (table, column) in _LEADING and word in KNOWN[table, column]:
         seen = shape.of(dialect).seen.get((table, column), ())
         written = spell(dialect, table, column, word)
         return tuple(
-            dict.fromkeys((word, written, *(value for value in seen if fold(value, (word,)) == word)))
+            dict.fromkeys((word, written, *(value for value in seen if fold(value, (word,), there) == word)))
         )
     return _cases(word)
 
@@ -122,10 +146,12 @@ class Word(TypeDecorator[str]):
         """Return the shop's spelling."""
         return value if value is None else spell(dialect, self.table, self.column, str(value))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         """Return the word in lower case if orderctl knows it, and every other value unchanged."""
-        word = foreign.text(value)
-        return self.null if word is None else fold(word, KNOWN[self.table, self.column])
+        word, known = foreign.text(value), KNOWN[self.table, self.column]
+        if word is None or word in known:
+            return self.null if word is None else word
+        return fold(word, known, shape.of(dialect).column(self.table, self.column))
 
     class Comparator(TypeDecorator.Comparator[str]):
         """Lets ``==``, ``!=``, ``in_`` and ``not_in`` with words find every spelling."""
@@ -189,7 +215,9 @@ def _compile(element: spelled, compiler: Any, **options: Any) -> str:
     )
     bare = type_coerce(column, String)
     condition: ColumnElement[bool] = bare.not_in(found) if element.negated else bare.in_(found)
-    if len(found) == 1:
+    if not found:
+        condition = bare.is_not(None) if element.negated else false()
+    elif len(found) == 1:
         [only] = found
         condition = bare != only if element.negated else bare == only
     return str(compiler.process(condition, **options))

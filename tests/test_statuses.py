@@ -21,7 +21,9 @@ def odd(shop: Shop) -> Shop:
     return shop
 
 
-@pytest.mark.parametrize("word", ["shipped", "Shipped", "a lot", "zz", "0", "PENDING?"])
+@pytest.mark.parametrize(
+    "word", ["shipped", "Shipped", "a lot", "zz", "0", "PENDING?", " pending", "pEnding"]
+)
 def test_unknown_statuses_are_counted_under_their_own_names(odd: Shop, word: str) -> None:
     odd.execute("UPDATE orders SET order_status = :word WHERE order_code = 'DH3'", word=word)
     odd.execute("UPDATE download_tasks SET status = :word WHERE order_id = 1", word=word)
@@ -139,3 +141,54 @@ def test_events_of_an_unknown_severity_are_not_hidden(odd: Shop) -> None:
     assert {(count.severity, count.count) for count in odd.read(audit.summary) if count.category == "task"} == {
         ("fatal", 2), ("error", 2), ("info", 2),
     }  # fmt: skip
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_spelling_that_the_database_does_not_find_is_unknown(odd: Shop, redis_url: str) -> None:
+    collations = {"mysql": "utf8mb4_0900_ai_ci", "mariadb": "utf8mb4_general_nopad_ci"}
+    collation = collations["mariadb" if odd.engine.dialect.is_mariadb else "mysql"]
+    for table, column in (("orders", "order_status"), ("download_tasks", "status")):
+        odd.execute(f"ALTER TABLE {table} MODIFY {column} VARCHAR(20) COLLATE {collation} NOT NULL")
+    odd.execute("UPDATE orders SET order_status = 'pending ' WHERE id = 1")
+    odd.execute("UPDATE orders SET order_status = 'PenDing' WHERE id = 2")
+    shape.forget(odd.engine.dialect)
+
+    stats = odd.read(listing.stats)
+
+    assert (stats.orders["pending"], stats.orders["pending "]) == (2, 1)
+    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+    assert [odd.order(code).order_status for code in ("DH1", "DH2")] == ["pending ", "pending"]
+    assert _unknown(odd.engine, redis_url) == ["orderctl does not know orders.order_status 'pending ': 1 row"]
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_value_that_an_enum_does_not_have_is_unknown(odd: Shop, redis_url: str) -> None:
+    for table, column in (
+        ("orders", "order_status"),
+        ("orders", "payment_status"),
+        ("download_tasks", "status"),
+    ):
+        odd.execute(f"ALTER TABLE {table} MODIFY {column} ENUM('pending', 'paid')")
+    with odd.engine.begin() as connection:  # as a shop whose sessions are not strict
+        connection.exec_driver_sql("SET sql_mode = ''")
+        connection.exec_driver_sql("UPDATE orders SET order_status = 'shipped' WHERE id = 1")
+        connection.exec_driver_sql("UPDATE orders SET payment_status = 'returned' WHERE id = 2")
+        connection.exec_driver_sql("UPDATE download_tasks SET status = 'waiting' WHERE id = 1")
+        connection.exec_driver_sql("UPDATE download_tasks SET status = NULL WHERE id = 2")
+    odd.engine.dispose()
+    shape.forget(odd.engine.dialect)
+
+    stats = odd.read(listing.stats)
+
+    assert (stats.orders["pending"], stats.orders[""], stats.tasks["pending"], stats.tasks[""]) == (
+        1,
+        1,
+        2,
+        2,
+    )
+    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+    assert sorted(_unknown(odd.engine, redis_url)) == [
+        "orderctl does not know download_tasks.status '': 2 rows",
+        "orderctl does not know orders.order_status '': 1 row",
+        "orderctl does not know orders.payment_status '': 1 row",
+    ]

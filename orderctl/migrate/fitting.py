@@ -93,7 +93,7 @@ def takes_null(wanted: Column[Any]) -> bool:
 
 def _missing_values(old: found.ReflectedColumn, values: tuple[str, ...]) -> list[str]:
     # A value in another case is the same word: it is written in the shop's spelling.
-    known = [value.strip().casefold() for value in enum_words(old)]
+    known = [value.casefold() for value in enum_words(old)]
     return [value for value in values if value not in known] if known else []
 
 
