@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, fun
 
 from orderctl import database, deletion, shape, statuses, texts
 from orderctl.errors import InvalidInput
+from orderctl.moments import SharedDateTime
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
 from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
@@ -89,7 +90,7 @@ def page(
     rows = connection.execute(query).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
-    return Page(found, _cursor(chosen[-1]) if len(rows) > limit else None)
+    return Page(found, _cursor(connection, chosen[-1]) if len(rows) > limit else None)
 
 
 def _after(cursor: str) -> ColumnElement[bool]:
@@ -143,17 +144,21 @@ def _stale(seconds: float) -> ColumnElement[bool]:
     return and_(is_open(), paid_long_ago, ~moved)
 
 
-def _cursor(row: Row[Any]) -> str:
+def _cursor(connection: Connection, row: Row[Any]) -> str:
     """Return the cursor after a row: its time and id; only its id if it has not the time by which it is sorted."""
-    if row.created_at is None or not _is_sorted_by(row.created_at, row.stored):
+    if row.created_at is None or not _is_sorted_by(connection, row.created_at, row.stored):
         return f"-{row.id}"
     moment = row.created_at.astimezone(UTC)
     return f"{moment.year:04}{moment:{_CURSOR_REST}}-{row.id}"  # %Y alone is 1 for the year 1
 
 
-def _is_sorted_by(moment: datetime, stored: object) -> bool:
-    """Whether a time stands in the column as orderctl writes it: SQLite sorts any other text by its letters."""
-    return not isinstance(stored, str) or stored == f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+def _is_sorted_by(connection: Connection, moment: datetime, stored: object) -> bool:
+    """Whether the column has a time as orderctl writes it.
+
+    SQLite sorts any other text by its letters, and the hour that summer time skips stands for another one.
+    """
+    written = SharedDateTime("orders", "created_at").process_bind_param(moment, connection.dialect)
+    return stored == (f"{written:%Y-%m-%d %H:%M:%S.%f}" if isinstance(stored, str) else written)
 
 
 def parse_cursor(cursor: str) -> tuple[datetime | None, int]:

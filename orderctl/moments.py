@@ -140,7 +140,8 @@ class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
     def seconds(self, dialect: Dialect) -> float:
         """Return how many seconds to add to the time in UTC."""
         zone = UTC if self.zone_of is None else self.zone_of.zone(dialect)
-        return self.offset + (datetime.now(zone).utcoffset() or timedelta()).total_seconds()
+        then = (datetime.now(UTC) + timedelta(seconds=self.offset)).astimezone(zone)
+        return self.offset + (then.utcoffset() or timedelta()).total_seconds()
 
 
 @compiles(utc_now)

@@ -1,6 +1,6 @@
 """A shop that writes its DATETIMEs in another zone than UTC, on each database."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,44 @@ def test_pages_follow_each_other(hanoi: Shop) -> None:
     second = hanoi.read(lambda c: listing.page(c, OrderFilter(), limit=2, after=first.cursor))
 
     assert [order.order_code for order in (*first.orders, *second.orders)] == ["DH3", "DH2", "DH1"]
+
+
+def test_pages_follow_each_other_in_the_hour_that_summer_time_skips(hanoi: Shop) -> None:
+    moments.set_zone(hanoi.engine.dialect, moments.zone("Europe/Berlin"))
+    for number, time in enumerate(("01:59", "02:15", "02:30", "02:30", "03:15"), 2):
+        hanoi.add(f"DH{number}")
+        created = f"2026-03-29 {time}:00"
+        hanoi.execute("UPDATE orders SET created_at = :time WHERE id = :id", time=created, id=number)
+    found: list[str] = []
+    cursor = None
+    for _ in range(6):
+        page = hanoi.read(lambda c, after=cursor: listing.page(c, OrderFilter(), limit=1, after=after))
+        found += [order.order_code for order in page.orders]
+        cursor = page.cursor
+
+    assert found == ["DH1", "DH6", "DH5", "DH4", "DH3", "DH2"]
+    assert cursor is None
+
+
+class _Summer(tzinfo):
+    """A zone in which summer time has begun half an hour ago."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        assert moment is not None
+        begun = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1, minutes=-30)
+        return timedelta(hours=2 if moment.replace(tzinfo=None) >= begun else 1)
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return self.utcoffset(moment) - timedelta(hours=1)
+
+
+def test_clock_has_the_zones_offset_at_the_time_that_it_shows(engine: Engine) -> None:
+    moments.set_zone(engine.dialect, _Summer())
+    kind = SharedDateTime("orders", "created_at")
+
+    shown = [utc_now(offset, kind).seconds(engine.dialect) - offset for offset in (0, -7200)]
+
+    assert shown == [7200, 3600]
 
 
 @pytest.mark.databases("mysql", "mariadb")
