@@ -1,4 +1,4 @@
-"""Soft deletes of the shop: rows with a time in their column ``deleted_at`` (or ``deletedAt``) count as deleted.
+"""Soft deletes of the shop: rows with a time in their column ``deleted_at`` or ``deletedAt`` count as deleted.
 
 orderctl has no such column, and deletes nothing. Where the shop's table has one, the conditions here look at it;
 elsewhere no row is deleted. A time of zeros (``0000-00-00``), 0 and an empty text are no deletion.
@@ -50,14 +50,16 @@ def not_deleted(table: Table) -> ColumnElement[bool]:
 @compiles(_Condition)
 def _compile(element: _Condition, compiler: Any, **_: Any) -> str:
     there = shape.of(compiler.dialect).columns(element.table.name)
-    column = next((there[name] for name in _NAMES if name in there), None)
-    if column is None:
-        return f"1 = {0 if element.deleted else 1}"
     quoted = compiler.preparer
-    name = f"{quoted.format_table(element.table)}.{quoted.quote(column.name)}"
-    empty = _empty(name, "sqlite" if compiler.dialect.name == "sqlite" else column.type)
-    kept = f"({name} IS NULL OR {empty})"
-    return f"NOT {kept}" if element.deleted else kept
+    kept = []
+    for column in (there[name] for name in _NAMES if name in there):
+        name = f"{quoted.format_table(element.table)}.{quoted.quote(column.name)}"
+        empty = _empty(name, "sqlite" if compiler.dialect.name == "sqlite" else column.type)
+        kept.append(f"({name} IS NULL OR {empty})")
+    if not kept:
+        return f"1 = {0 if element.deleted else 1}"
+    together = " AND ".join(kept)
+    return f"NOT ({together})" if element.deleted else f"({together})"
 
 
 def _empty(name: str, kind: str) -> str:

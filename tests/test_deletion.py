@@ -66,6 +66,22 @@ def test_columns_of_any_type(shop: Shop) -> None:
     assert found == expected
 
 
+def test_a_time_in_either_of_two_columns_is_a_deletion(shop: Shop) -> None:
+    for number in range(4):
+        shop.add(f"DH{number}")
+    for name, deleted in (("deleted_at", "(2, 4)"), ("deletedAt", "(3, 4)")):
+        shop.execute(f"ALTER TABLE orders ADD COLUMN {name} DATETIME NULL")
+        shop.execute(f"UPDATE orders SET {name} = '{NOW}' WHERE id IN {deleted}")
+    shape.forget(shop.engine.dialect)
+
+    for condition, ids in (
+        (deletion.not_deleted(orders_table), [1]),
+        (deletion.is_deleted(orders_table), [2, 3, 4]),
+    ):
+        query = select(orders_table.c.id).where(condition).order_by(orders_table.c.id)
+        assert shop.read(lambda c, query=query: list(c.execute(query).scalars())) == ids
+
+
 def test_a_deleted_order_is_found_only_among_the_deleted(shop: Shop, redis_url: str) -> None:
     [task] = shop.paid("DH1")
     shop.paid("DH2")
