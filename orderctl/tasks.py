@@ -201,7 +201,7 @@ def _refuse_retry(order: OrderState, task: TaskState) -> None:
         )
     if task.status not in retryable:
         raise Conflict(
-            f"task {task.id} is {task.status}: only failed, cancelled or waiting tasks can be retried",
+            f"task {task.id} is {_shown(task)}: only failed, cancelled or waiting tasks can be retried",
             hint=f"orderctl tasks show {task.id}",
         )
 
@@ -225,11 +225,16 @@ def cancel(
 
     Raises:
         TaskNotFound: The task does not exist.
-        Conflict: The task is already completed or cancelled, or its order does not exist.
+        Conflict: The task is already completed or cancelled, its status is not known, or its order does not exist.
     """
     order, task = _hold(connection, task_id)
-    if task.status not in (*UNFINISHED, TaskStatus.FAILED):
+    if task.status in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
         raise Conflict(f"task {task_id} is already {task.status}", hint=f"orderctl tasks show {task_id}")
+    if task.status not in (*UNFINISHED, TaskStatus.FAILED):
+        raise Conflict(
+            f"task {task_id} is {_shown(task)}, which orderctl does not know, and cannot be cancelled",
+            hint=f"orderctl tasks show {task_id}",
+        )
     what = Move(
         TaskStatus.CANCELLED,
         EventType.TASK_CANCELLED,
@@ -249,6 +254,11 @@ def _move(connection: Connection, order: OrderState, task: TaskState, what: Move
             f"task {task.id} was changed by another process meanwhile", hint=f"orderctl tasks show {task.id}"
         )
     return moved
+
+
+def _shown(task: TaskState) -> str:
+    """Return a task's status for a message; one that the shop wrote may be empty."""
+    return task.status if task.status in set(TaskStatus) else f"in the status {task.status!r}"
 
 
 def _because(reason: str | None) -> dict[str, str]:

@@ -77,6 +77,17 @@ def test_order_of_an_unknown_status_is_neither_paid_nor_carried_out_nor_retried(
     assert shop.order("DH1").order_status == word
 
 
+@pytest.mark.parametrize("word", ["waiting", ""])
+def test_task_of_an_unknown_status_is_neither_retried_nor_cancelled(shop: Shop, word: str) -> None:
+    [task] = shop.paid("DH1")
+    shop.execute("UPDATE download_tasks SET status = :word", word=word)
+
+    with pytest.raises(Conflict, match=f"task 1 is in the status '{word}': only failed"):
+        shop.transact(lambda c: tasks.retry(c, task, max_attempts=1, actor="me"))
+    with pytest.raises(Conflict, match=f"task 1 is in the status '{word}', which orderctl does not know"):
+        shop.transact(lambda c: tasks.cancel(c, task, actor="me"))
+
+
 def _unknown(engine: Engine, redis_url: str, **environ: str) -> list[str]:
     found = reconcile.check(engine, _client(redis_url), _settings(**environ))
     return [finding.text for finding in found if finding.kind is FindingKind.UNKNOWN_STATUS]

@@ -95,5 +95,5 @@ class Condition:
 def _invalid(text: str, scope: str, statuses: Iterable[str]) -> InvalidInput:
     return InvalidInput(
         f"{text!r} is not a valid condition: a status, an operator and a number",
-        hint=f"such as 'failed>5'; the statuses of {scope} are {', '.join((*sorted(statuses), _TOTAL))}",
+        hint=f"such as 'failed>5'; the statuses of {scope} are {', '.join((*sorted(filter(None, statuses)), _TOTAL))}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Collection
 from datetime import timedelta
@@ -30,7 +31,7 @@ def for_order(app: App, reference: str, statuses: Collection[str], timeout: time
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(
                 f"timed out: order {found.order_code} is still {found.order_status}",
-                hint=f"orderctl tail order {found.order_code}",
+                hint=f"orderctl tail order {shlex.quote(reference)}",
             )
         time.sleep(_ASK_SECONDS)
         found = _ask_again(app, found)

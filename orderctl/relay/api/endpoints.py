@@ -155,7 +155,8 @@ class Endpoints:
             counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE))["orders"]
         except Unavailable:
             return None
-        return sum(counts.get(status, 0) for status in statuses or ("total",))
+        wanted = {status.casefold() for status in statuses or ("total",)}
+        return sum(number for status, number in counts.items() if status.casefold() in wanted)
 
     async def _live(self, task_ids: Iterable[int]) -> dict[int, Json]:
         channels = [task_progress(task_id) for task_id in task_ids]

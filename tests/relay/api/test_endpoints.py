@@ -108,7 +108,9 @@ class TestOrders:
         assert found("search=DH3") == []
         assert found("search=nobody") == []
         assert relay.ask(f"{ORDERS}?search=DH1").json["pagination"]["total"] == 1
-        assert relay.ask(f"{ORDERS}?status=completed").json["pagination"]["total"] == 1
+        for written in ("completed", "COMPLETED", "Completed,completed"):
+            assert found(f"status={written}") == ["DH1"]
+            assert relay.ask(f"{ORDERS}?status={written}").json["pagination"]["total"] == 1
 
     def test_one_order_by_its_id(self, relay: RunningRelay, shop: Shop):
         shop.paid("DH1")
