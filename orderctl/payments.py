@@ -17,6 +17,7 @@ from orderctl.capacity import Limits
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.schema import order_audit_logs
+from orderctl.schema import orders as orders_table
 from orderctl.shape import Shape
 from orderctl.states import EventType, OrderStatus, PaymentStatus, Source
 
@@ -169,14 +170,11 @@ def receive(
     """
     payment = payment.checked(_limits(shape.of(connection.dialect)))
     order = orders.lock(connection, _find(connection, payment.order_code).id)
-    # The payment's key has the code as the order spells it: the database may take "dh8" and "DH8" for equal.
-    payment = _distinguished(
-        connection, order, replace(payment, order_code=order.order_code or payment.order_code)
-    )
+    payment = _keyed(connection, order, payment)
     if order.payment_status == PaymentStatus.PAID:
         return _repeated(connection, order, payment)
     _refuse(order, pending)
-    _refuse_used(connection, payment)
+    _refuse_used(connection, order, payment)
     if payment.amount != order.total_amount:
         _record_mismatch(connection, order, payment, Origin(source, actor))
         return PaymentResult(Outcome.MISMATCH, order.id, order.total_amount)
@@ -191,12 +189,27 @@ def _find(connection: Connection, code: str) -> orders.OrderState:
         return orders.find(connection, code, deleted=True)
 
 
-def _distinguished(connection: Connection, order: orders.OrderState, payment: Payment) -> Payment:
-    """Return a payment without a transaction with a key of this order's, also if another order has its code."""
+def _keyed(connection: Connection, order: orders.OrderState, payment: Payment) -> Payment:
+    """Return the payment with the code as the order spells it, or with one of its own if another order has that key.
+
+    Without a transaction, the code is all that tells a payment from its repetition: so a code that has paid another
+    order, which may be deleted since, does not pay this one as well, unless it is named by its id.
+    """
+    by_id = payment.order_code == str(order.id) != order.order_code
+    payment = replace(payment, order_code=order.order_code or payment.order_code)
     known = None if payment.transaction else audit.find_by_key(connection, payment.key)
     if known is None or known.order_id == order.id:
         return payment
+    if not by_id and _have_one_code(connection, known.order_id, order):
+        return payment
     return replace(payment, order_code=f"{payment.order_code}:{order.id}")
+
+
+def _have_one_code(connection: Connection, order_id: int, order: orders.OrderState) -> bool:
+    """Whether the database takes the codes of two orders for equal. Keys may ignore case where codes do not."""
+    o = orders_table.c
+    query = select(o.id).where(o.id == order_id, o.order_code == order.order_code)
+    return connection.execute(query).first() is not None
 
 
 def _limits(there: Shape) -> Limits:
@@ -211,7 +224,9 @@ def _repeated(connection: Connection, order: orders.OrderState, payment: Payment
         return PaymentResult(Outcome.REPEATED, order.id, order.total_amount)
     raise Conflict(
         f"order {order.order_code} was already paid by another transaction",
-        hint=f"orderctl logs show {shlex.quote(order.order_code)} --category payment",
+        hint=f"orderctl orders show {order.id} --deleted"
+        if order.deleted
+        else f"orderctl logs show {shlex.quote(order.order_code)} --category payment",
     )
 
 
@@ -249,13 +264,21 @@ def _refuse(order: orders.OrderState, pending: Collection[str]) -> None:
         )
 
 
-def _refuse_used(connection: Connection, payment: Payment) -> None:
+def _refuse_used(connection: Connection, order: orders.OrderState, payment: Payment) -> None:
     known = audit.find_by_key(connection, payment.key)
-    if known is not None:
-        raise Conflict(
-            f"transaction {payment.transaction} has already paid the order with id {known.order_id}",
-            hint=f"orderctl logs show {known.order_id} --category payment",
-        )
+    if known is None:
+        return
+    again = f"orderctl orders pay {order.id} --amount {payment.amount}"
+    raise Conflict(
+        f"{_named(payment)} has already paid the order with id {known.order_id}",
+        hint=f"orderctl logs show {known.order_id} --category payment" if payment.transaction else again,
+    )
+
+
+def _named(payment: Payment) -> str:
+    if payment.transaction:
+        return f"transaction {payment.transaction}"
+    return f"a payment of {payment.order_code} without a transaction"
 
 
 def _pay(connection: Connection, order: orders.OrderState, payment: Payment, origin: Origin) -> Moved:
@@ -271,8 +294,8 @@ def _pay(connection: Connection, order: orders.OrderState, payment: Payment, ori
     )
     paid = lifecycle.pay(connection, order, event)
     if paid is None:  # meanwhile it has paid another order
-        _refuse_used(connection, payment)
-        raise Conflict(f"transaction {payment.transaction} has already paid another order")
+        _refuse_used(connection, order, payment)
+        raise Conflict(f"{_named(payment)} has already paid another order")
     return paid
 
 

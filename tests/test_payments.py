@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from orderctl import payments
+from orderctl import payments, shape
 from orderctl.errors import Conflict, InvalidInput, OrderNotFound
 from orderctl.payments import Outcome, Payment
 from tests.shop import Shop
@@ -76,8 +76,8 @@ def test_a_transaction_pays_one_of_two_orders_at_once(shop: Shop, monkeypatch: p
     shop.add("DH2")
     checked, refuse = threading.Event(), payments._refuse_used
 
-    def refuse_and_tell(connection, payment):
-        refuse(connection, payment)
+    def refuse_and_tell(*arguments):
+        refuse(*arguments)
         checked.set()
 
     with ThreadPoolExecutor(1) as pool, shop.engine.begin() as first:
@@ -281,3 +281,23 @@ def test_each_order_of_one_code_can_be_paid_without_a_transaction(shop: Shop, co
         assert shop.pay(reference).outcome is Outcome.REPEATED
         types = shop.event_types(order_id)
         assert (types.count("payment_mismatch"), types.count("payment_received")) == (1, 1)
+
+
+def test_repeated_payment_without_a_transaction_does_not_pay_the_next_order_of_its_code(shop: Shop) -> None:
+    sqlite = shop.engine.dialect.name == "sqlite"
+    drop = "DROP INDEX uq_orderctl_orders_order_code"
+    shop.execute(drop if sqlite else f"{drop} ON orders")
+    shop.execute("ALTER TABLE orders ADD COLUMN deleted_at DATETIME NULL")
+    shape.forget(shop.engine.dialect)
+    shop.paid("DH1")
+    again = shop.add("DH2")
+    shop.execute("UPDATE orders SET deleted_at = '2026-01-01 00:00:00' WHERE id = 1")
+    shop.execute("UPDATE orders SET order_code = 'DH1' WHERE id = :id", id=again)
+
+    with pytest.raises(
+        Conflict, match="payment of DH1 without a transaction has already paid the order with id 1"
+    ):
+        shop.pay("DH1")
+
+    assert shop.order("DH1").payment_status == "pending"
+    assert shop.pay(str(again)).outcome is Outcome.PAID
