@@ -163,7 +163,7 @@ class ProgressEmitter:
         Args:
             task_id: The task.
             order_id: The task's order.
-            new_status: The new status, such as ``downloading``.
+            new_status: The new status, such as ``downloading``, in any case.
             previous_status: The status before.
             error: The reason of a failure.
 
@@ -174,8 +174,8 @@ class ProgressEmitter:
             change = StatusChange(
                 Scope.TASK,
                 int(task_id),
-                _clean_text(new_status),
-                None if previous_status is None else _clean_text(previous_status),
+                _status(new_status),
+                None if previous_status is None else _status(previous_status),
                 self._stamp(task_id),
                 None if error is None else _clean_text(error),
                 attempt=self._attempt,
@@ -265,6 +265,12 @@ class ProgressEmitter:
 
     def _read_siblings(self, order_id: int) -> Siblings:
         return read_siblings(self._database(), order_id)
+
+
+def _status(given: str) -> str:
+    """Return a status as messages have it: in lower case, unless it is one of the shop's own."""
+    text = _clean_text(given)
+    return text.casefold() if text.casefold() in set(TaskStatus) else text
 
 
 def read_siblings(engine: Engine, order_id: int) -> dict[int, float | None]:

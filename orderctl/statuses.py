@@ -187,5 +187,5 @@ def _require(connection: Connection, column: Column[str], wanted: Collection[str
             ]
             raise InvalidInput(
                 f"no row of {column.table.name} has the status {status!r}",
-                hint=f"the statuses are {', '.join((*known, *others))}",
+                hint=f"the statuses are {', '.join((*known, *filter(None, others)))}",
             )

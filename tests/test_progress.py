@@ -278,6 +278,15 @@ def test_a_move_is_said_at_once(emitters, redis_url, client):
         assert found.get("error") == ("disk full" if new == "failed" else None)
 
 
+def test_a_status_in_the_shops_spelling_is_sent_in_lower_case(emitters, redis_url, client):
+    emitter = emitters(redis_url)
+
+    for given, sent in (("COMPLETED", "completed"), ("Downloading", "downloading"), ("On Hold", "On Hold")):
+        assert emitter.emit_status_change(1, 9, given, given)
+        found = last(client, task_status(1))
+        assert (found["newStatus"], found["previousStatus"]) == (sent, sent)
+
+
 def test_what_a_transaction_left_to_publish_is_published(emitters, redis_url, client):
     emitters(redis_url).announce([Completion(9, 3, 2, 1, 5)])
 
