@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import redis
-from sqlalchemy import ColumnElement, Connection, Engine, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, or_, select
 
 from orderctl import (
     clock,
@@ -23,24 +22,23 @@ from orderctl import (
     deletion,
     doorbell,
     failures,
+    findings,
     lifecycle,
-    moments,
     orders,
     primary,
     publications,
-    statuses,
 )
 from orderctl.audit import Origin
 from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
+from orderctl.findings import Finding
 from orderctl.grace import Grace
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.messages import StatusChange
-from orderctl.schema import download_tasks, outbox
+from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import (
-    ENDED_TASK,
     UNFINISHED,
     WAITING,
     EventType,
@@ -53,41 +51,8 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Most findings of one kind that are repaired in one run.
-_BATCH: Final = 500
-#: At most this number of tasks without an order are named, and at most this number are counted.
-_SHOWN_ORPHANS: Final = 20
-_MOST_ORPHANS: Final = 10_000
 #: How often a repair is retried at once. Supervisors try again a second later anyway.
 _RERUNS: Final = 2
-#: An outbox entry that is due for longer than this is a finding.
-_LATE_SECONDS: Final = 60
-
-
-class FindingKind(StrEnum):
-    """The kinds of findings."""
-
-    EXPIRED_LEASE = "expired-lease"  #: The worker that held a task was lost.
-    NOT_RUNG = "not-rung"  #: A due task has no job in the queue.
-    NOT_ENDED = "not-ended"  #: Every task of a paid order has ended, but the order has not.
-    NO_TASKS = "no-tasks"  #: A paid order has no tasks.
-    ORPHAN = "orphan"  #: The order of a task does not exist. Only the shop can repair it.
-    NOT_SENT = "not-sent"  #: A message in the outbox is late.
-    UNKNOWN_STATUS = "unknown-status"  #: The shop wrote a status that orderctl does not know.
-    FUTURE_TIME = (
-        "future-time"  #: Rows have times in the future: the setting database.time_zone is probably wrong.
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is wrong, or was wrong until it was repaired."""
-
-    kind: FindingKind
-    order_id: int | None
-    task_id: int | None
-    text: str
-    repaired: bool = False
 
 
 def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = False) -> list[Finding]:
@@ -109,7 +74,11 @@ def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = 
     """
     found = recover(engine, client, Grace(settings.worker.lease_seconds))
     if fix:
-        found += end_orders(engine, client) + _read(engine, _without_tasks) + _read(engine, _orphans)
+        found += (
+            end_orders(engine, client)
+            + _read(engine, findings.without_tasks)
+            + _read(engine, findings.orphans)
+        )
     return found + ring(engine, client, settings)
 
 
@@ -121,18 +90,16 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
         RedisUnavailable: When Redis does not answer.
     """
     with database.reading(engine) as connection:
-        expired = [_expired_finding(row.id, row.order_id, row.worker) for row in _expired(connection)]
+        expired = [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
         due = _due(connection, settings)
-        orders_found = [*_unended_findings(connection), *_without_tasks(connection)]
-        orders_found += [*_orphans(connection), *_late(connection)]
-        orders_found += _unknown_statuses(connection, settings)
-        orders_found += [
-            Finding(FindingKind.FUTURE_TIME, None, None, text) for text in moments.ahead(connection).values()
-        ]
+        orders_found = [*findings.unended(connection), *findings.without_tasks(connection)]
+        orders_found += [*findings.orphans(connection), *findings.late(connection)]
+        orders_found += findings.unknown_statuses(connection, settings)
+        orders_found += findings.future_times(connection)
     silent = doorbell.without_job(
         client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
     )
-    unrung = [_unrung_finding(task_id, order_id) for task_id, order_id, _ in due if task_id in silent]
+    unrung = [findings.unrung(task_id, order_id) for task_id, order_id, _ in due if task_id in silent]
     return [*expired, *unrung, *orders_found]
 
 
@@ -179,7 +146,7 @@ def _free_expired(engine: Engine, grace: Grace) -> tuple[list[Finding], list[Sta
         if freed is False:
             grace.spare(row.lease_token)
         messages += freed.messages if freed else ()
-        found.append(_expired_finding(row.id, row.order_id, row.worker, repaired=freed is not False))
+        found.append(findings.expired(row.id, row.order_id, row.worker, repaired=freed is not False))
     return found, messages
 
 
@@ -204,8 +171,8 @@ def _expired(connection: Connection) -> Sequence[Any]:
     task = download_tasks.c
     query = (
         select(task.id, task.order_id, task.worker, task.lease_token)
-        .where(*_expired_conditions(), _order_of_task(deletion.not_deleted(orders_table)).exists())
-        .limit(_BATCH)
+        .where(*_expired_conditions(), findings.order_of_task(deletion.not_deleted(orders_table)).exists())
+        .limit(findings.BATCH)
     )
     return connection.execute(query).all()
 
@@ -250,7 +217,7 @@ def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findin
         doorbell.ring(client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due])
     )
     return [
-        _unrung_finding(task_id, order_id, repaired=True) for task_id, order_id, _ in due if task_id in rung
+        findings.unrung(task_id, order_id, repaired=True) for task_id, order_id, _ in due if task_id in rung
     ]
 
 
@@ -274,7 +241,7 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
             deletion.not_deleted(download_tasks),
         )
         .order_by(task.id)
-        .limit(_BATCH)
+        .limit(findings.BATCH)
     )
     if settings.worker.take != "all":
         query = query.where(task.managed == 1)
@@ -284,7 +251,7 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
 def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
     """End paid orders whose tasks have all ended."""
     with database.reading(engine) as connection:
-        unended = _unended_findings(connection)
+        unended = findings.unended(connection)
     found = []
     for finding in unended:
         ended = _repair(engine, partial(_end, order_id=finding.order_id or 0), f"order {finding.order_id}")
@@ -298,119 +265,6 @@ def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
 def _end(connection: Connection, order_id: int) -> Moved | None:
     ended = lifecycle.end(connection, orders.lock(connection, order_id), Origin(Source.RECONCILE))
     return ended if ended.messages else None
-
-
-def _unended_findings(connection: Connection) -> list[Finding]:
-    some, open_task = _tasks_of_order(), _tasks_of_order(ended=False)
-    rows = _paid_and_open(connection, some.exists(), ~open_task.exists())
-    return [
-        Finding(FindingKind.NOT_ENDED, row.id, None, f"order {row.order_code}: every task has ended")
-        for row in rows
-    ]
-
-
-def _without_tasks(connection: Connection) -> list[Finding]:
-    rows = _paid_and_open(connection, ~_tasks_of_order().exists())
-    return [
-        Finding(FindingKind.NO_TASKS, row.id, None, f"order {row.order_code} is paid and has no tasks")
-        for row in rows
-    ]
-
-
-def _tasks_of_order(*, ended: bool | None = None) -> Select[Any]:
-    task = download_tasks.c
-    query = select(task.id).where(task.order_id == orders_table.c.id, deletion.not_deleted(download_tasks))
-    query = query.correlate(orders_table)
-    return query if ended is None else query.where(task.status.not_in(ENDED_TASK))
-
-
-def _paid_and_open(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[Any]:
-    o = orders_table.c
-    query = select(o.id, o.order_code).where(
-        o.payment_status == PaymentStatus.PAID,
-        orders.is_open(),
-        deletion.not_deleted(orders_table),
-        *conditions,
-    )
-    return connection.execute(query.order_by(o.id).limit(_BATCH)).all()
-
-
-def _order_of_task(*conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(orders_table.c.id).where(orders_table.c.id == download_tasks.c.order_id, *conditions)
-
-
-def _orphans(connection: Connection) -> list[Finding]:
-    """Return the tasks whose order does not exist: the newest one by one, and the number of the others.
-
-    Unlike the other queries it reads an index to its end.
-    """
-    task = download_tasks.c
-    query = select(task.id, task.order_id).where(
-        _order_of_task().scalar_subquery().is_(None), deletion.not_deleted(download_tasks)
-    )
-    rows = connection.execute(query.order_by(task.id.desc()).limit(_MOST_ORPHANS + 1)).all()
-    found = [
-        Finding(FindingKind.ORPHAN, row.order_id, row.id, f"task {row.id}: its order does not exist")
-        for row in rows[:_SHOWN_ORPHANS]
-    ]
-    others = len(rows) - len(found)
-    if others:
-        number = f"{_MOST_ORPHANS:,}+" if len(rows) > _MOST_ORPHANS else f"{others:,}"
-        found.append(Finding(FindingKind.ORPHAN, None, None, f"{number} further tasks have no order"))
-    return found
-
-
-def _late(connection: Connection) -> list[Finding]:
-    box = outbox.c
-    query = select(box.dedup_key, box.last_error).where(
-        box.sent_at.is_(None), box.due_at < database.utc_now(-_LATE_SECONDS)
-    )
-    rows = connection.execute(query.order_by(box.due_at).limit(_BATCH))
-    return [
-        Finding(
-            FindingKind.NOT_SENT,
-            None,
-            None,
-            f"message {row.dedup_key} is late: {row.last_error or 'it has not been sent yet'}",
-        )
-        for row in rows
-    ]
-
-
-def _unknown_statuses(connection: Connection, settings: Settings) -> list[Finding]:
-    """Return one finding for each status that orderctl does not know. It does nothing with such rows."""
-    expected = {*settings.reconcile.expected_statuses, *settings.payments.pending_statuses}
-    return [
-        Finding(
-            FindingKind.UNKNOWN_STATUS,
-            None if one.column.startswith("download_tasks") else one.example,
-            one.example if one.column.startswith("download_tasks") else None,
-            f"orderctl does not know {one.column} {one.status!r}: {_rows(one)}",
-        )
-        for one in statuses.unknown(connection, expected)
-    ]
-
-
-def _rows(one: statuses.Unknown) -> str:
-    if one.count > statuses.COUNT_LIMIT:
-        return f"more than {statuses.COUNT_LIMIT:,} rows"
-    return counted(one.count, "row")
-
-
-def _expired_finding(task_id: int, order_id: int, worker: str | None, *, repaired: bool = False) -> Finding:
-    return Finding(
-        FindingKind.EXPIRED_LEASE, order_id, task_id, f"task {task_id}: worker {worker} was lost", repaired
-    )
-
-
-def _unrung_finding(task_id: int, order_id: int, *, repaired: bool = False) -> Finding:
-    return Finding(
-        FindingKind.NOT_RUNG,
-        order_id,
-        task_id,
-        f"task {task_id} is due and has no job in the queue",
-        repaired,
-    )
 
 
 def _read(engine: Engine, query: Callable[[Connection], list[Finding]]) -> list[Finding]:

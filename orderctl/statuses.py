@@ -96,7 +96,9 @@ def _capped(connection: Connection, query: Any) -> int:
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
-def unknown(connection: Connection, expected: Collection[str] = ()) -> list[Unknown]:
+def unknown(
+    connection: Connection, expected: Collection[str] = (), pending: Collection[str] = ()
+) -> list[Unknown]:
     """Return the statuses of orders, payments and tasks that orderctl does not know.
 
     An order without a status or payment status is a new one; a task without a status is never carried out.
@@ -104,8 +106,9 @@ def unknown(connection: Connection, expected: Collection[str] = ()) -> list[Unkn
     Args:
         connection: A connection for reading.
         expected: Words in lower case that are not returned: the shop's own, which an admin knows about.
+        pending: The shop's words, in lower case, for a payment status that can be paid.
     """
-    found = _unknown_in(connection, orders.c.payment_status, expected)
+    found = _unknown_in(connection, orders.c.payment_status, (*expected, *pending))
     payments: list[ColumnElement[bool]] = [orders.c.payment_status.is_(None)]
     payments += [_is(orders.c.payment_status, word) for word in present(connection, orders.c.payment_status)]
     for payment in payments:

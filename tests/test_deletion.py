@@ -6,7 +6,7 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from orderctl import deletion, leases, listing, orders, payments, reconcile, settings, shape, tasks
+from orderctl import deletion, findings, leases, listing, orders, payments, reconcile, settings, shape, tasks
 from orderctl.errors import Conflict, LeaseLost, OrderDeleted, OrderNotFound, TaskNotFound
 from orderctl.listing import OrderFilter
 from orderctl.relay.api import queries
@@ -33,7 +33,7 @@ def restore(shop: Shop, table: str) -> None:
     shop.execute(f"UPDATE {table} SET deleted_at = NULL")
 
 
-def _find(shop: Shop, redis_url: str) -> list[reconcile.Finding]:
+def _find(shop: Shop, redis_url: str) -> list[findings.Finding]:
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
     with redis.Redis.from_url(redis_url) as client:
         return reconcile.check(shop.engine, client, load)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects import mysql, sqlite
 
-from orderctl import audit, database, leases, listing, migrate, moments, reconcile, shape, tasks
+from orderctl import audit, database, findings, leases, listing, migrate, moments, shape, tasks
 from orderctl.errors import Misconfigured
 from orderctl.listing import OrderFilter
 from orderctl.moments import SharedDateTime, UtcDateTime, utc_now
@@ -223,4 +223,4 @@ def test_every_time_that_the_shop_writes_is_declared_as_shared() -> None:
         columns = schema.metadata.tables[table].c
         assert {column.name for column in columns if isinstance(column.type, SharedDateTime)} == set(names)
     assert order_audit_logs.c.created_at.type.table == "order_audit_logs"
-    assert reconcile.FindingKind.FUTURE_TIME
+    assert findings.FindingKind.FUTURE_TIME

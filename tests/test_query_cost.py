@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from orderctl import audit, leases, listing, orders, outbox, reconcile, settings, statuses, tasks
+from orderctl import audit, findings, leases, listing, orders, outbox, reconcile, settings, statuses, tasks
 from orderctl.audit import Search
 from orderctl.listing import OrderFilter
 from orderctl.tasks import TaskFilter
@@ -144,10 +144,10 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "error groups": (partial(tasks.group_errors, wanted=TaskFilter()), 500),
         "expired leases": (reconcile._expired, 30),
         "due tasks": (partial(reconcile._due, settings=load), 60 * 10),
-        "unended orders": (reconcile._unended_findings, 60 * 10),
-        "orders without tasks": (reconcile._without_tasks, 60 * 10),
+        "unended orders": (findings.unended, 60 * 10),
+        "orders without tasks": (findings.without_tasks, 60 * 10),
         "outbox": (partial(outbox.take, kinds=["summary"], limit=20, lease_seconds=1), 20),
-        "late entries": (reconcile._late, 20),
+        "late entries": (findings.late, 20),
         "spaced entry": (
             partial(outbox.put_spaced, kind=outbox.EntryKind.ALERT, name="alert:f", payload={}, seconds=1),
             20,

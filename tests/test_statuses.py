@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 
 from orderctl import audit, leases, listing, reconcile, shape, statuses, tasks
 from orderctl.errors import Conflict, InvalidInput
+from orderctl.findings import FindingKind
 from orderctl.listing import OrderFilter
-from orderctl.reconcile import FindingKind
 from orderctl.settings import Settings
 from orderctl.settings import load as load_settings
 from orderctl.states import Severity
@@ -114,7 +114,11 @@ def test_reconcile_reports_each_unknown_status_once(odd: Shop, redis_url: str) -
         "orderctl does not know orders.order_status 'on hold': 2 rows",
         "orderctl does not know download_tasks.status 'queued': 2 rows",
     ]
-    expected = {"ORDERCTL_RECONCILE_EXPECTED_STATUSES": "Chargeback,queued", "ORDERCTL_WORKER_TAKE": "all"}
+    expected = {
+        "ORDERCTL_RECONCILE_EXPECTED_STATUSES": "Queued",
+        "ORDERCTL_PAYMENTS_PENDING_STATUSES": "Chargeback,on hold",  # says nothing of the orders' own status
+        "ORDERCTL_WORKER_TAKE": "all",
+    }
     assert _unknown(odd.engine, redis_url, **expected) == [
         "orderctl does not know orders.order_status 'on hold': 2 rows"
     ]

@@ -8,7 +8,7 @@ import signal
 
 import redis
 
-from orderctl import channels, clock, reconcile
+from orderctl import channels, clock, findings, reconcile
 from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
 from orderctl.settings import Settings
@@ -30,7 +30,7 @@ def keep(settings: Settings, supervisor: str) -> None:
     queue = settings.worker.queue
 
     def turn(client: redis.Redis) -> None:
-        found: list[reconcile.Finding] = []
+        found: list[findings.Finding] = []
         outage: DatabaseUnavailable | None = None
         try:
             found = reconcile.recover(engine, client, grace)  # first, because it needs no Redis

@@ -275,5 +275,5 @@ def test_tasks_without_their_order_are_named_and_counted_up_to_a_limit(
 
     assert texts()[::19] == ["task 25: its order does not exist", "task 6: its order does not exist"]
     assert texts()[20:] == ["5 further tasks have no order"]
-    monkeypatch.setattr("orderctl.reconcile._MOST_ORPHANS", 22)
+    monkeypatch.setattr("orderctl.findings._MOST_ORPHANS", 22)
     assert texts()[20:] == ["22+ further tasks have no order"]
