@@ -132,7 +132,8 @@ def _names(query: str) -> str:
 
 def _server(driver: str, rest: str) -> Address:
     found = _SERVER.match(rest)
-    if found is None or (found["user"] is not None and rest.count("@") > 1):
+    # An "@" elsewhere: the user or the password is not written as it has to be, and would be read as something else.
+    if found is None or rest.count("@") > (found["user"] is not None):
         raise ValueError(
             f"is not valid after ://: needs {_EXAMPLE}, with special characters in user and password written as"
             " %40 for @, %25 for %"

@@ -146,8 +146,8 @@ def redis_url(value: Any) -> str:
     if not value.startswith("unix:"):
         _require_server(value, example)
         database = urlsplit(value).path.strip("/")
-        if database and not database.isdigit():
-            raise ValueError(f"needs a number as database, not {database!r}: {example}")
+        if database and not re.fullmatch("[0-9]{1,9}", database):
+            raise ValueError(f"needs a number as database: {example}")
     return value
 
 
@@ -173,6 +173,9 @@ def _require_server(url: str, example: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
-    if not host:
+        raise ValueError(f"needs a host and a valid port: {example}") from None
+    # Behind the first "/", "?" or "#" an "@" means that the host was read in the middle of the user or the password.
+    # A path on the web may have one.
+    elsewhere = "@" in url.partition("://")[2].removeprefix(parts.netloc)
+    if not host or (elsewhere and not parts.scheme.startswith("http")):
         raise ValueError(f"needs a host and a valid port: {example}")

@@ -471,12 +471,15 @@ def _read_secret(key: str, path: str, origin: str) -> tuple[str, str]:
 def _shown(value: object, item: Key[Any]) -> str:
     if value is None:
         return "-"
-    if not item.secret:
-        return ",".join(value) if isinstance(value, tuple) else str(value)
-    return mask_url(str(value)) if item.name == "url" else MASK
+    if item.name.endswith("url"):
+        return mask_url(str(value))
+    if item.secret:
+        return MASK
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def mask_url(url: str) -> str:
     """Return the URL without its password and its query, since either may contain a secret."""
-    masked = re.sub(r"^([^:/?#]+://[^:/?#@]*):.*@", rf"\1:{MASK}@", url)
-    return re.sub(r"\?.*$", f"?{MASK}", masked)
+    # Up to the last "@": a password may contain any character, and a user's name some that end it elsewhere.
+    masked = re.sub(r"^([^:/?#]+://[^:@]*):.*@", rf"\1:{MASK}@", url, flags=re.DOTALL)
+    return re.sub(r"\?.*$", f"?{MASK}", masked, flags=re.DOTALL)

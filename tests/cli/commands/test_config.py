@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import settings
+from orderctl import environment, settings
 from orderctl.cli.commands.config import template
 from tests.cli.conftest import Program
 
@@ -141,3 +141,32 @@ def test_the_hint_of_a_wrong_setting_works_while_it_is_wrong(inside: Program, mo
     assert ended.status == 78
     assert listed.status == 0
     assert "port" in listed.out
+
+
+@pytest.mark.parametrize(
+    "url", ["{}://a/b:geheim@h/1", "{}://a/b:c?geheim@h/1", "{}://a?b:geheim@h/1", "{}://a#b:geheim@h"]
+)
+@pytest.mark.parametrize(
+    ("key", "scheme"),
+    [
+        ("database.url", "mysql"),
+        ("redis.url", "redis"),
+        ("mail.url", "smtp"),
+        ("notify.webhook_url", "https"),
+    ],
+)
+def test_no_part_of_a_password_is_shown_wherever_a_user_name_is_cut(
+    orderctl: Program, key: str, scheme: str, url: str
+):
+    ended = orderctl("config", "show", env={environment.variable(key): url.format(scheme)})
+
+    assert "geheim" not in ended.out + ended.err
+    assert ended.status in {0, 78}
+
+
+def test_the_password_of_a_webhook_is_masked(orderctl: Program):
+    url = "https://shop:geheim@h/hook?token=geheim"
+
+    ended = orderctl("config", "show", env={"ORDERCTL_NOTIFY_WEBHOOK_URL": url})
+
+    assert "https://shop:********@h/hook?********" in ended.out
