@@ -7,6 +7,7 @@ the old primary.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
@@ -61,6 +62,27 @@ def require(connection: Connection) -> None:
         )
 
 
+def require_still(connection: Connection) -> None:
+    """Refuse to go on writing to a server that may have been demoted since the connection was taken from the pool.
+
+    Args:
+        connection: A connection to a server or to SQLite.
+
+    Raises:
+        DatabaseReadOnly: It was.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    try:
+        answer = connection.exec_driver_sql(_QUESTION).one()
+    except DBAPIError as error:
+        if database_errors.code_of(error) != _UNKNOWN_VARIABLE:
+            raise
+        return
+    connection.info[_READ_ONLY] = _refuses_writes(answer)
+    require(connection)
+
+
 def _look(driver: Any, record: Any, _proxy: Any) -> None:
     """Note whether the server is read-only; drop a connection that is lost, or leads to such a server for long."""
     notes: dict[str, Any] = record.info
@@ -84,7 +106,11 @@ def _is_read_only(driver: Any) -> bool:
             if error.args[:1] == (_UNKNOWN_VARIABLE,):  # a server of another kind with the same protocol
                 return False
             raise
-        return any(str(value).upper() not in _WRITABLE for value in cursor.fetchone())
+        return _refuses_writes(cursor.fetchone())
+
+
+def _refuses_writes(answer: Iterable[object]) -> bool:
+    return any(str(value).upper() not in _WRITABLE for value in answer)
 
 
 def _drop(context: ExceptionContext) -> None:

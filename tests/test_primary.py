@@ -115,3 +115,23 @@ def test_a_connection_that_was_lost_is_made_anew(engine: Engine, database_server
 def test_a_read_only_server_is_not_migrated(engine: Engine, database_server: MysqlServer):
     with read_only(database_server), pytest.raises(DatabaseReadOnly):
         migrate.up(engine)
+
+
+def test_a_migration_ends_when_its_server_becomes_read_only(database_url: str, database_server: MysqlServer):
+    engine = database.connect(database_url)
+    steps = []
+
+    def demote(step: object) -> None:
+        steps.append(step)
+        if len(steps) == 2:
+            database_server.execute("SET GLOBAL read_only = 1")
+
+    try:
+        with pytest.raises(DatabaseReadOnly, match="read-only"):
+            migrate.up(engine, on_step=demote)
+        assert len(steps) == 2
+    finally:
+        database_server.execute("SET GLOBAL read_only = 0")
+    migrate.up(engine)
+    migrate.check(engine)
+    engine.dispose()

@@ -10,7 +10,7 @@ from alembic import command
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import __version__
+from orderctl import __version__, primary
 from orderctl.database_errors import is_duplicate
 from orderctl.errors import Conflict
 from orderctl.migrate import locks, reflection
@@ -55,11 +55,16 @@ class Run:
         self.warnings: list[str] = []
 
     def execute(self, step: Step) -> None:
-        """Run a step. If it is optional, a failure becomes a warning."""
+        """Run a step. If it is optional, a failure becomes a warning.
+
+        Raises:
+            DatabaseReadOnly: The server was demoted in the meantime; an account with many rights would not notice.
+        """
         if step in self.leave_out:
             return
         if self.on_step:
             self.on_step(step)
+        primary.require_still(self.connection)  # a migration can take hours
         try:
             if self.connection.dialect.name == "sqlite":
                 self.connection.exec_driver_sql(step.statements[0])
