@@ -85,7 +85,9 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 
 def path(value: Any) -> Path:
     """Return an absolute path; ``~`` is the home folder."""
-    return Path(text(value)).expanduser().absolute()
+    if not text(value).isprintable():  # no URL of a file could have it
+        raise ValueError(f"needs a path without control characters, not {value!r}")
+    return Path(value).expanduser().absolute()
 
 
 def listing(value: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,11 @@ def create(path: str, *, folder: bool) -> None:
         DatabaseUnavailable: The disk is full.
     """
     file = Path(path)
+    if file.is_symlink() and not file.exists():
+        raise Misconfigured(
+            f"{file.absolute()} (setting {_SETTING}) is a symbolic link to {file.readlink()}, which does not exist",
+            hint=f"ls -l {shlex.quote(str(file.absolute()))}",
+        )
     try:
         if folder:
             private_files.make_folder(file.parent)

@@ -161,6 +161,14 @@ def test_a_folder_that_every_user_can_write_is_refused(home: Path):
     embedded.database_url(state)
 
 
+def test_a_link_to_nothing_is_refused_by_what_would_create_the_file(home: Path):
+    (home / "link.db").symlink_to("nothing.db")
+    engine = database.connect(f"sqlite:///{home}/link.db")
+
+    with pytest.raises(Misconfigured, match=r"is a symbolic link to nothing\.db, which does not exist"):
+        migrate.up(engine)
+
+
 def test_a_folder_in_place_of_the_file(home: Path):
     (home / "a.db").mkdir()
 

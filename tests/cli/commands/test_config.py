@@ -170,3 +170,12 @@ def test_the_password_of_a_webhook_is_masked(orderctl: Program):
     ended = orderctl("config", "show", env={"ORDERCTL_NOTIFY_WEBHOOK_URL": url})
 
     assert "https://shop:********@h/hook?********" in ended.out
+
+
+def test_a_control_character_in_a_path_names_its_setting(orderctl: Program):
+    ended = orderctl("config", "show", env={"ORDERCTL_STATE_DIR": "/tmp/a\nb"})
+
+    assert ended.status == 78
+    assert (
+        "setting state_dir (environment ORDERCTL_STATE_DIR): needs a path without control char" in ended.err
+    )
