@@ -16,7 +16,18 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from orderctl import database_errors, embedded, engines, faultpoints, moments, outages, primary, shape, words
+from orderctl import (
+    clock,
+    database_errors,
+    embedded,
+    engines,
+    faultpoints,
+    moments,
+    outages,
+    primary,
+    shape,
+    words,
+)
 from orderctl.database_urls import DEFAULT, Located
 from orderctl.errors import DatabaseUnavailable
 from orderctl.settings import Settings
@@ -24,6 +35,8 @@ from orderctl.settings import Settings
 T = TypeVar("T")
 
 _RERUNS: Final = 10
+#: After this time a transaction is not run again: another client holds a lock for long, and a user waits.
+_RERUN_SECONDS: Final = 30.0
 
 
 #: The database's clock in SQL; see :class:`orderctl.moments.utc_now`.
@@ -63,6 +76,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
         DatabaseReadOnly: The server does not accept writes.
         NotMigrated: One of orderctl's tables or columns is missing.
     """
+    began = clock.elapsed()
     for run in range(reruns):
         try:
             with engine.begin() as connection:
@@ -72,7 +86,8 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
                 faultpoints.point("commit.before")
             faultpoints.point("commit.after")
         except DBAPIError as error:
-            if not database_errors.is_worth_rerunning(error) or run == reruns - 1:
+            late = run == reruns - 1 or clock.elapsed() - began > _RERUN_SECONDS
+            if late or not database_errors.is_worth_rerunning(error):
                 raise database_errors.translate(error) from error
         except PoolTimeout as error:
             raise DatabaseUnavailable(f"all connections to the database are in use: {error}") from error
