@@ -13,8 +13,8 @@ from orderctl.shape import Shape
 
 #: Calculates with as many digits as the widest column has; the default context stops at 28.
 _EXACT: Final = Context(prec=140)
-#: The highest whole numbers of the types that have no digits of their own (those of the shop may be unsigned).
-_MAX_WHOLE: Final = {"smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1, "bigint": 2**63 - 1}
+#: The bits of the types that have no digits of their own.
+_BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 #: Too long, out of range, not of the column's type or character set.
 _DOES_NOT_FIT: Final = {1264, 1265, 1292, 1366, 1406, 1690, 3140, 3141, 3854, 3988}
 #: NULL or nothing where a value is needed, or a CHECK of the shop.
@@ -52,8 +52,8 @@ class Limits:
         column = there.column("orders", "total_amount")
         if column is None:
             return cls()
-        if column.type in _MAX_WHOLE:
-            return cls(Decimal(_MAX_WHOLE[column.type]), 0)
+        if column.type in _BITS:
+            return cls(Decimal(2 ** (_BITS[column.type] - (not column.unsigned)) - 1), 0)
         if column.type != "decimal" or column.precision is None:
             return cls()
         decimals = column.scale or 0

@@ -48,6 +48,7 @@ class Column:
         words: The values of an ENUM.
         generated: Whether the database computes the column, so that no statement can write it.
         numbered: Whether an INSERT without the column gives it the next number.
+        unsigned: Whether a number cannot be negative.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Column:
     words: tuple[str, ...] = ()
     generated: bool = False
     numbered: bool = False
+    unsigned: bool = False
 
     @property
     def ignores_case(self) -> bool:
@@ -243,6 +245,6 @@ def _mysql_tables(connection: Connection) -> dict[str, Mapping[str, Column]]:
         )
         tables.setdefault(table, {})[name.lower()] = Column(
             name, type_, bool(needed), charset, collation, characters, octets, precision, scale, words,
-            bool(generated), bool(numbered),
+            bool(generated), bool(numbered), precision is not None and "unsigned" in full,
         )  # fmt: skip
     return dict(tables)

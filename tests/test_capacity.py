@@ -16,8 +16,10 @@ servers = pytest.mark.databases("mariadb", "mysql")
 URL = "http://a.example/"
 
 
-def amounts(type_: str, precision: int | None = None, scale: int | None = None) -> Shape:
-    column = Column("total_amount", type_, precision=precision, scale=scale)
+def amounts(
+    type_: str, precision: int | None = None, scale: int | None = None, *, unsigned: bool = False
+) -> Shape:
+    column = Column("total_amount", type_, precision=precision, scale=scale, unsigned=unsigned)
     return Shape({"orders": {"total_amount": column}})
 
 
@@ -29,6 +31,9 @@ def amounts(type_: str, precision: int | None = None, scale: int | None = None) 
         (amounts("decimal", 15, 0), ["12345678901", "1E+3"], ["99.50"]),
         (amounts("bigint", 19), ["12345678901", str(2**63 - 1), "99.00"], ["99.50", str(2**63)]),
         (amounts("int", 10, 0), [str(2**31 - 1)], [str(2**31)]),
+        (amounts("int", 10, 0, unsigned=True), [str(2**32 - 1)], [str(2**32), "0.5"]),
+        (amounts("bigint", 20, 0, unsigned=True), [str(2**64 - 1)], [str(2**64)]),
+        (amounts("tinyint", 3, 0), ["127"], ["128", "0.5"]),
         (amounts("decimal", 20, 4), ["12.3456"], ["12.34567"]),
         (amounts("decimal", 65, 30), ["9" * 35, "0." + "0" * 29 + "1"], ["1" + "0" * 35, "1e-31"]),
         (amounts("double", 22), ["1"], ["0.001"]),
@@ -119,3 +124,15 @@ def test_amounts_with_more_decimals_are_read_exactly(shop: Shop):
     assert shop.order("DH1").total_amount == Decimal("12.3456")
     assert shop.order("DH2").total_amount == Decimal("1" * 36)
     assert shop.pay("DH1", "12.3456").outcome.name == "PAID"
+
+
+@servers
+@pytest.mark.parametrize("type_", ["INT", "BIGINT"])
+def test_an_unsigned_amount_is_added_and_paid(shop: Shop, type_: str):
+    highest = str(2 ** {"INT": 32, "BIGINT": 64}[type_] - 1)
+    shop.execute(f"ALTER TABLE orders MODIFY total_amount {type_} UNSIGNED NOT NULL")
+    shape.forget(shop.engine.dialect)
+    shop.add("DH1", amount=highest)
+
+    assert shop.pay("DH1", highest).outcome.name == "PAID"
+    assert shop.order("DH1").total_amount == Decimal(highest)
