@@ -95,14 +95,14 @@ def _restoration(
     return Restoration(
         tuple(reasons),
         f"MODIFY COLUMN {name} {_definition(column, old, reasons, dialect)}",
-        _default(column, dialect) if fills else None,
+        default(column, dialect) if fills else None,
     )
 
 
 def default_clause(column: Column[Any], dialect: Dialect) -> str:
     """Return the change of a table that gives a column its default."""
     name = dialect.identifier_preparer.quote(column.name)
-    return f"ALTER COLUMN {name} SET DEFAULT {_default(column, dialect)}"
+    return f"ALTER COLUMN {name} SET DEFAULT {default(column, dialect)}"
 
 
 def _reasons(column: Column[Any], old: found.ReflectedColumn) -> list[str]:
@@ -120,8 +120,10 @@ def _is_shorter(old: str, wanted: str, *, made: bool) -> bool:
     """Whether a type cannot hold all values of the wanted one; in a table of the shop's: of those that occur."""
     old, wanted = normal_type(old), normal_type(wanted)
     there, needed = _size(old), _size(wanted)
-    if there is None or needed is None or there[0] != needed[0]:
+    if there is None or needed is None:
         return old != wanted and (made or there is None)
+    if there[0] != needed[0]:
+        return True
     enough = needed[1] if made or needed[0] == "text" else min(needed[1], _ENOUGH[needed[0]])
     return there[1] < enough
 
@@ -145,8 +147,13 @@ def _has_default(old: found.ReflectedColumn) -> bool:
     return bool(re.search(r" DEFAULT (?!NULL\b)", definition))
 
 
-def _default(column: Column[Any], dialect: Dialect) -> str:
-    """Return a column's default as SQL."""
+def default(column: Column[Any], dialect: Dialect) -> str:
+    """Return a column's default as SQL.
+
+    Args:
+        column: The column, which has a default of the server's.
+        dialect: The server's dialect.
+    """
     argument = getattr(column.server_default, "arg", None)
     if isinstance(argument, (ddl.InsertTime, TextClause)):
         return str(argument.compile(dialect=dialect))
@@ -163,7 +170,8 @@ def _definition(column: Column[Any], old: found.ReflectedColumn, reasons: list[s
         type_, words, rest = "json", "", _JSON.sub("", rest)
     if "type" in reasons:
         type_ = ddl.type_of(column, dialect)
-        type_, words = (type_.partition(" ")[0], words) if old.collation else (type_, "")
+        both_texts = old.collation and getattr(column.type.dialect_impl(dialect), "collation", None)
+        type_, words = (type_.partition(" ")[0], words) if both_texts else (type_, "")
     required = "NOT NULL" in reasons or (bool(parts["required"]) and "NULL" not in reasons)
-    default = f" DEFAULT {_default(column, dialect)}" if "default" in reasons else ""
-    return f"{type_}{words}{' NOT NULL' if required else ' NULL'}{default}{rest}"
+    given = f" DEFAULT {default(column, dialect)}" if "default" in reasons else ""
+    return f"{type_}{words}{' NOT NULL' if required else ' NULL'}{given}{rest}"

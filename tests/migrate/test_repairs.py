@@ -320,3 +320,35 @@ def test_column_of_our_name_that_lacks_several_things_is_widened_once(engine: En
     wanted = {type_.lower()} if type_ == "VARCHAR(300)" else {"varchar(128)"}
     assert column.type in wanted or any("download_tasks.worker" in warning for warning in warnings)
     assert migrate.up(engine).up_to_date
+
+
+@pytest.mark.databases("mysql", "mariadb")
+def test_column_of_another_kind_gets_its_type_again(engine: Engine) -> None:
+    migrate.up(engine)
+
+    damage = {
+        "payload": "TEXT NOT NULL",
+        "attempts": "VARCHAR(10) NOT NULL DEFAULT '0'",
+        "sent_at": "VARCHAR(40)",
+        "last_error": "INTEGER",
+    }
+
+    assert_restored(
+        engine,
+        [f"ALTER TABLE orderctl_outbox MODIFY COLUMN {name} {type_}" for name, type_ in damage.items()],
+        {f"type of orderctl_outbox.{name}" for name in damage},
+    )
+
+
+@pytest.mark.databases("mysql", "mariadb")
+def test_column_of_another_kind_in_a_table_of_the_shop_is_left_to_people(engine: Engine) -> None:
+    STYLES["sequelize"].load(engine)
+    migrate.up(engine)
+    before = parts(engine)
+    run(engine, ["ALTER TABLE orders MODIFY COLUMN round VARCHAR(10) NOT NULL DEFAULT '0'"])
+    assert [step.what for step in migrate.status(engine).wanting] == ["type of orders.round"]
+
+    [warning] = migrate.up(engine).warnings
+
+    run(engine, [warning.rpartition("): ")[2]])
+    assert parts(engine) == before
