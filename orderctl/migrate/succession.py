@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Column, Dialect, Table
 
 from orderctl.migrate import catalogue as found
-from orderctl.migrate import fitting, obstacles, ownership
+from orderctl.migrate import fitting, obstacles, ownership, repairs
 from orderctl.migrate.ddl import ONLINE, Step
 from orderctl.migrate.plan import Plan
 
@@ -58,7 +58,7 @@ def carry_over(plan: Plan, earlier: str, table: Table, written: str) -> None:
     plan.table(table)
     has_all = left.table.columns.keys() >= set(table.columns.keys())
     if plan.is_pending and has_all:
-        plan.emit(_copy(left, table, written))
+        plan.emit(_copy(left, table, written, plan.dialect))
     if plan.is_pending and not left.is_whole and not plan.on_sqlite:
         _relax(plan, left)
     plan.warnings.append(_farewell(left, table, written if has_all else None, on_sqlite=plan.on_sqlite))
@@ -114,16 +114,25 @@ def _drop_indexes(plan: Plan, left: Left) -> None:
         plan.catalogue.others.pop(name, None)
 
 
-def _copy(left: Left, table: Table, written: str) -> Step:
+def _copy(left: Left, table: Table, written: str, dialect: Dialect) -> Step:
     """Return the step that copies orderctl's rows. Rows that were copied before are left out."""
-    names = ", ".join(column.name for column in table.columns if not column.primary_key)
+    columns = [column for column in table.columns if not column.primary_key]
+    names = ", ".join(column.name for column in columns)
+    values = ", ".join(_value(column, dialect) for column in columns)
     old, new = left.table.name, table.name
     statement = (
-        f"INSERT INTO {new} ({names}) SELECT {names} FROM {old} WHERE {written}"  # noqa: S608 - from a revision
+        f"INSERT INTO {new} ({names}) SELECT {values} FROM {old} WHERE {written}"  # noqa: S608 - from a revision
         f" AND dedup_key NOT IN (SELECT there.dedup_key FROM {new} there) ORDER BY id"
     )
     needs = (("SELECT", old), ("SELECT", new), ("INSERT", new))
     return Step((f"rows of {new}, copied from {old}",), (statement,), needs)
+
+
+def _value(column: Column[Any], dialect: Dialect) -> str:
+    """Return a column's value as it is copied: a column of the shop's may have been NULL in orderctl's rows."""
+    if column.nullable or column.server_default is None:
+        return column.name
+    return f"COALESCE({column.name}, {repairs.default(column, dialect)})"
 
 
 def _relax(plan: Plan, left: Left) -> None:

@@ -186,6 +186,26 @@ def test_statements_that_clean_up_a_file_leave_what_the_shop_had(load: Load, eng
 
 
 @pytest.mark.databases("mariadb", "mysql")
+def test_entries_with_nulls_in_columns_of_the_shop_are_copied(load: Load, engine: Engine) -> None:
+    load("taken_over")
+    run(
+        engine,
+        [
+            "DELETE FROM outbox WHERE kind = ''",
+            "ALTER TABLE outbox MODIFY COLUMN attempts INT NULL, MODIFY COLUMN created_at DATETIME(6) NULL",
+            "UPDATE outbox SET attempts = NULL, created_at = NULL",
+        ],
+    )
+
+    migrate.up(engine)
+
+    assert len(contents(engine)) == 3
+    with engine.connect() as connection:
+        counts = connection.exec_driver_sql("SELECT attempts FROM orderctl_outbox").scalars().all()
+    assert set(counts) == {0}
+
+
+@pytest.mark.databases("mariadb", "mysql")
 def test_account_that_may_not_drop_gets_a_copy(load: Load, engine: Engine, account: Account) -> None:
     load("fresh")
     entries = contents(engine)
