@@ -102,12 +102,13 @@ def _of_column(
     name = f"{wanted.name}.{old.name}"
     if old.generated and (column.name in updated(wanted.name) or wanted.info.get("shared")):
         yield f"column {name} is generated, so orderctl could not write into it"
-    if column.name == "id" and wanted.info.get("shared") and not old.numbered:
+    written = wanted.info.get("shared") or wanted.info.get("ours")
+    if column.name == "id" and written and not old.numbered:
         if on_sqlite:
             yield f"column {name} is not INTEGER PRIMARY KEY, so SQLite does not number it"
         elif old.required:
             yield (
-                f"column {name} is not AUTO_INCREMENT, so orderctl could not write events: ALTER TABLE"
+                f"column {name} is not AUTO_INCREMENT, so orderctl could not write rows: ALTER TABLE"
                 f" {wanted.name} MODIFY COLUMN {ddl.quoted(old.name)} {old.type} NOT NULL AUTO_INCREMENT"
             )
     if on_sqlite:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from orderctl import migrate, outbox
-from orderctl.errors import Conflict, SubjectFailed
+from orderctl.errors import Conflict, Misconfigured, SubjectFailed
 from orderctl.migrate import catalogue, reflection, survey
 from tests.migrate.gallery import STYLES, Style, definitions, run
 from tests.shop import Shop
@@ -352,3 +352,15 @@ def test_column_of_another_kind_in_a_table_of_the_shop_is_left_to_people(engine:
 
     run(engine, [warning.rpartition("): ")[2]])
     assert parts(engine) == before
+
+
+@pytest.mark.databases("mysql", "mariadb")
+def test_outbox_whose_rows_are_not_numbered_is_refused(engine: Engine) -> None:
+    migrate.up(engine)
+    run(engine, ["ALTER TABLE orderctl_outbox MODIFY COLUMN id BIGINT NOT NULL"])
+
+    with pytest.raises(Misconfigured, match="id is not AUTO_INCREMENT") as caught:
+        migrate.up(engine)
+
+    run(engine, [str(caught.value).rpartition("rows: ")[2]])
+    assert migrate.up(engine).up_to_date
