@@ -163,12 +163,14 @@ def check(engine: Engine) -> None:
         engine: The engine of the database.
 
     Raises:
-        SubjectFailed: A revision is pending, or something that an applied one added is missing.
+        SubjectFailed: A revision is pending, something that an applied one added is missing, or :func:`up` would
+            refuse.
         DatabaseUnavailable: The connection failed or was lost.
     """
     found = status(engine)
     reasons = [f"revision {revision} is pending" for revision in found.pending]
     reasons += [f"missing: {what}" for step in found.drift for what in step.adds]
+    reasons += found.obstacles
     if reasons:
         raise SubjectFailed(
             f"the database is not up to date: {'; '.join(reasons)}", hint="orderctl migrate up"

@@ -359,6 +359,8 @@ def test_outbox_whose_rows_are_not_numbered_is_refused(engine: Engine) -> None:
     migrate.up(engine)
     run(engine, ["ALTER TABLE orderctl_outbox MODIFY COLUMN id BIGINT NOT NULL"])
 
+    with pytest.raises(SubjectFailed, match="id is not AUTO_INCREMENT"):
+        migrate.check(engine)
     with pytest.raises(Misconfigured, match="id is not AUTO_INCREMENT") as caught:
         migrate.up(engine)
 
