@@ -98,11 +98,15 @@ class Run:
 
     def record(self, ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG002 - Alembic's names
         """Record a revision as applied; Alembic's own table holds only the newest one."""
-        account = "'-'" if self.connection.dialect.name == "sqlite" else "CURRENT_USER()"
+        on_sqlite = self.connection.dialect.name == "sqlite"
+        account = "'-'" if on_sqlite else "CURRENT_USER()"
         actor = _literal(self.actor) if self.actor else account
         values = f"{_literal(step.up_revision_id)}, {actor}, {_literal(__version__)}"
+        insert = (
+            "INSERT OR IGNORE" if on_sqlite else "INSERT IGNORE"
+        )  # it is there if Alembic's table was lost
         ctx.impl.execute(
-            f"INSERT INTO {surveys.HISTORY_TABLE} (revision, applied_by, version) VALUES ({values})"  # noqa: S608
+            f"{insert} INTO {surveys.HISTORY_TABLE} (revision, applied_by, version) VALUES ({values})"
         )
 
     def _config(self, emit: Emit) -> Any:

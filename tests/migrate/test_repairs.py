@@ -289,6 +289,17 @@ def test_history_that_lost_its_columns_gets_them_back(engine: Engine) -> None:
     assert migrate.up(engine).up_to_date
 
 
+def test_table_of_the_newest_revision_that_was_dropped_comes_back(engine: Engine) -> None:
+    migrate.up(engine)
+    before = migrate.status(engine).revisions
+    run(engine, ["DROP TABLE orderctl_version"])
+
+    migrate.up(engine)
+
+    assert migrate.status(engine).revisions == before
+    assert migrate.up(engine).up_to_date
+
+
 @pytest.mark.databases("mariadb", "mysql")
 def test_foreign_key_that_was_dropped_is_left_to_people(engine: Engine) -> None:
     migrate.up(engine)
