@@ -13,7 +13,6 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import account_errors, capacity, sqlite_files
 from orderctl.errors import (
     DatabaseBusy,
     DatabaseExhausted,
@@ -145,6 +144,8 @@ def translate(error: DBAPIError) -> Exception:
 
 def _explain(error: DBAPIError) -> OrderctlError | None:
     """Return the error for what a person has to end, or for a value that does not fit into its column."""
+    from orderctl import account_errors, capacity, sqlite_files  # noqa: PLC0415 - needed after an error only
+
     if isinstance(error.orig, sqlite3.Error):
         return sqlite_files.explain(str(error.orig))
     code, text = code_of(error), _short(error)

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from orderctl import database_urls, foreign, logins, moments, primary, sessions, sqlite_files
+from orderctl import database_urls, foreign, moments, primary, sqlite_files
 from orderctl.database_urls import DEFAULT, Address
 from orderctl.errors import Misconfigured
 
@@ -55,6 +55,8 @@ def connect(
 def _connect_server(
     address: Address, pool_size: int, lock_wait_seconds: int, answer_timeout: int | None
 ) -> Engine:
+    from orderctl import logins, sessions  # noqa: PLC0415 - the embedded default starts without them
+
     arguments = _arguments(address, answer_timeout)
     engine = create_engine(
         URL.create(
