@@ -174,13 +174,26 @@ class WholeNumber(click.IntRange):
     name = "whole number"
 
 
-class Words(click.ParamType[tuple[str, ...]]):
-    """One or more words, separated by commas: those that orderctl knows, in any case, or the shop's own."""
-
-    name = "words"
+class _Vocabulary:
+    """The words that orderctl knows, which the shell completes."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(str(word) for word in words)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Complete the word, or the last one of a list."""
+        return _complete_list(self.words, incomplete)
+
+
+class Words(_Vocabulary, click.ParamType[tuple[str, ...]]):
+    """One or more words, separated by commas: those that orderctl knows, in any case, or the shop's own."""
+
+    name = "words"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         """Return the words."""
@@ -198,23 +211,11 @@ class Words(click.ParamType[tuple[str, ...]]):
             self.fail(f"needs one or more of {', '.join(self.words)}, not {value!r}", param, ctx)
         return tuple(dict.fromkeys(folded.get(word.casefold(), word) for word in given))
 
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem[str]]:
-        """Complete the last word of the list."""
-        return _complete_list(self.words, incomplete)
 
-
-class Word(click.ParamType[str]):
+class Word(_Vocabulary, click.ParamType[str]):
     """One word: one that orderctl knows, in any case, or one of the shop's own."""
 
     name = "word"
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(str(word) for word in words)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         """Return the words."""
@@ -224,15 +225,6 @@ class Word(click.ParamType[str]):
         """Return the word."""
         known = {word.casefold(): word for word in self.words}
         return known.get(str(value).strip().casefold(), str(value))
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem[str]]:
-        """Complete the word."""
-        return _complete_list(self.words, incomplete)
 
 
 def _complete_list(words: Sequence[str], incomplete: str) -> list[CompletionItem[str]]:
