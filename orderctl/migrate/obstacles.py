@@ -126,7 +126,7 @@ def _of_column(
 def _needed(column: Column[Any], old: found.ReflectedColumn) -> str | None:
     """Return what a column needs instead of its type of the right family; None if it needs nothing."""
     if isinstance(column.type, Numeric) and old.word in _INEXACT:
-        clause = f"MODIFY COLUMN {ddl.quoted(old.name)} DECIMAL(12,2)"
+        clause = f"MODIFY COLUMN {ddl.quoted(old.name)} DECIMAL(15,2)"
         return f"an exact type for amounts: ALTER TABLE {column.table.name} {clause}"
     if _is_id(column) and old.word not in _INTEGERS:
         return "an integer"

@@ -216,7 +216,7 @@ def test_types_that_do_not_hold_what_we_write(trial: Trial) -> None:
 
     for reason in (
         "column orders.round has the type bit(1), but orderctl needs a number",
-        "an exact type for amounts: ALTER TABLE orders MODIFY COLUMN `total_amount` DECIMAL(12,2)",
+        "an exact type for amounts: ALTER TABLE orders MODIFY COLUMN `total_amount` DECIMAL(15,2)",
         "column orders.payment_status has the type set('pending','paid'), but orderctl needs a text",
         "column download_tasks.lease_token has the type char(10), but orderctl needs room for 36 characters",
         "column download_tasks.title has the type enum('a','b'), but orderctl needs a text that may be anything",
