@@ -143,7 +143,7 @@ def unknown_statuses(connection: Connection, settings: Settings) -> list[Finding
             FindingKind.UNKNOWN_STATUS,
             None if one.column.startswith("download_tasks") else one.example,
             one.example if one.column.startswith("download_tasks") else None,
-            f"orderctl does not know {one.column} {one.status!r}: {_rows(one)}",
+            f"{one.status!r} in {one.column}, which orderctl does not know: {_rows(one)}",
         )
         for one in statuses.unknown(connection, expected, pending)
     ]
