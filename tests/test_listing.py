@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, update
 
-from orderctl import database, listing, statuses
+from orderctl import database, listing, shape, statuses
 from orderctl.errors import InvalidInput
 from orderctl.listing import OrderFilter
 from orderctl.schema import download_tasks
@@ -205,3 +205,15 @@ def test_order_status_of_others_stands_on_the_page(shop: Shop) -> None:
 
     assert (order.order_status, order.payment_status) == ("on_hold", "partially")
     assert shop.read(lambda c: listing.page(c, OrderFilter(paid=True))).orders == []
+
+
+def test_old_orphans_are_looked_for_where_no_foreign_key_holds_tasks(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = shop.paid("DH1", 2)
+    shop.orphan(first)
+    monkeypatch.setattr(statuses, "COUNT_LIMIT", 1)
+
+    assert shop.read(lambda c: listing.stats(c, exact=True)).tasks["pending"] == 1
+    monkeypatch.setattr(shape, "has_foreign_key", lambda *_: False)
+    assert shop.read(lambda c: listing.stats(c, exact=True)).tasks["pending"] == 2
