@@ -25,6 +25,7 @@ from redis.retry import Retry
 
 from orderctl import clock, embedded
 from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
+from orderctl.redis_urls import Prefixed
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,17 @@ def url(settings: Settings) -> str:
         RedisUnavailable: The embedded server does not start.
         Misconfigured: The server's program is not installed, or its folder cannot be made.
     """
-    return settings.redis.url or embedded.ensure(settings.state_dir)
+    return Prefixed(settings.redis.url or embedded.ensure(settings.state_dir), settings.redis.prefix)
+
+
+def prefix(source: object) -> str:
+    """Return the prefix of all names in Redis, for a client of this module or for the URL that it was made from."""
+    return str(getattr(source, "prefix", ""))
+
+
+def key(client: redis.Redis, name: object) -> str:
+    """Return the name that a channel or a key has on the server: with the prefix of the client."""
+    return f"{prefix(client)}{name}"
 
 
 def patient(url: str, *, name: str = "orderctl") -> redis.Redis:
@@ -119,7 +130,8 @@ def _client(
     # for an unread reply and refuse the connection.
     if name is not None or options.get("connection_class") is SSLConnection:
         options["redis_connect_func"] = _greet
-    client = redis.Redis(connection_pool=pool(**options))
+    client = _Client(connection_pool=pool(**options))
+    client.prefix = prefix(url)
     client.auto_close_connection_pool = True
     return client
 
@@ -139,6 +151,12 @@ def endpoint(url: str) -> dict[str, Any]:
         if name not in _ENDPOINT | _IGNORED and not name.startswith("ssl_"):
             raise Misconfigured(f"setting redis.url: unknown option {name!r}", hint="orderctl config show")
     return {name: value for name, value in options.items() if name not in _IGNORED}
+
+
+class _Client(redis.Redis):
+    """A client that knows the prefix of its names."""
+
+    prefix = ""
 
 
 class PatientPool(ConnectionPool):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import redis
-from rq import Queue
-from rq.exceptions import DuplicateJobError
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
-from orderctl import broker, channels, faultpoints, publications
+from orderctl import broker, channels, environment, faultpoints, publications
+from orderctl.errors import Misconfigured
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
+
+if TYPE_CHECKING:
+    from rq import Queue
 
 #: The only function that orderctl's workers run, by its name in the queue. It never changes, so that jobs
 #: queued before an upgrade run after it.
@@ -22,6 +23,39 @@ FUNCTION: Final = "orderctl.jobs.run_task"
 _CLAIM_SECONDS: Final = 3
 #: A queue longer than this is not read to look for existing jobs: a second job for a task does no harm.
 _LONG_QUEUE: Final = 50_000
+
+
+def load_rq(prefix: str) -> None:
+    """Import RQ so that its keys begin with this prefix, which it reads when it is imported.
+
+    Args:
+        prefix: As ``settings.redis.prefix``.
+
+    Raises:
+        Misconfigured: RQ was imported before with another prefix.
+    """
+    if "rq.defaults" not in sys.modules:
+        with environment.holding("RQ_KEY_PREFIX", f"{prefix}rq"):
+            import rq  # noqa: F401, PLC0415 - the prefix has to be known first
+    has = sys.modules["rq.defaults"].RQ_KEY_PREFIX
+    if has != f"{prefix}rq":
+        raise Misconfigured(
+            f"setting redis.prefix: this process already uses RQ with keys that begin with {has!r}",
+            hint="use one redis.prefix in each process",
+        )
+
+
+def open_queue(client: redis.Redis, name: str) -> Queue:
+    """Return the RQ queue with this name, under the client's prefix.
+
+    Raises:
+        Misconfigured: RQ was imported before with another prefix.
+    """
+    load_rq(broker.prefix(client))
+    from rq import Queue  # noqa: PLC0415 - as above
+    from rq.serializers import JSONSerializer  # noqa: PLC0415
+
+    return Queue(name, connection=client, serializer=JSONSerializer)
 
 
 def job_id(task_id: int, attempt: int) -> str:
@@ -61,7 +95,7 @@ def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]])
         RedisUnavailable: Redis does not answer. Reconcile queues the missing jobs later.
     """
     with broker.translating():
-        queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+        queue = open_queue(client, queue_name)
         waiting = _waiting(queue)
         return [task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting)]
 
@@ -73,7 +107,7 @@ def without_job(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int,
         RedisUnavailable: Redis does not answer.
     """
     with broker.translating():
-        queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+        queue = open_queue(client, queue_name)
         return {
             task_id for task_id, attempt in bells if client.lpos(queue.key, job_id(task_id, attempt)) is None
         }
@@ -84,6 +118,8 @@ def _waiting(queue: Queue) -> frozenset[str]:
 
 
 def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> bool:
+    from rq.exceptions import DuplicateJobError  # noqa: PLC0415 - as above
+
     name = job_id(task_id, attempt)
     if name in waiting:
         return False
@@ -96,11 +132,14 @@ def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> 
 
 def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
     """Queue a job although its hash exists, unless it is in the queue or was taken a moment ago."""
-    if queue.connection.lpos(queue.key, name) is not None or queue.connection.exists(channels.rung(name)):
+    from rq.exceptions import DuplicateJobError  # noqa: PLC0415 - as above
+
+    client = queue.connection
+    if client.lpos(queue.key, name) is not None or client.exists(broker.key(client, channels.rung(name))):
         return False
     # The worker that took the job died. A job too many finds the task claimed; a job too few would lose the
     # task.
-    queue.connection.delete(Job.key_for(name))
+    client.delete(queue.job_class.key_for(name))
     faultpoints.point("doorbell.forgotten")
     try:
         _enqueue(queue, task_id, name)
@@ -122,4 +161,4 @@ def _enqueue(queue: Queue, task_id: int, name: str) -> None:
     )
     faultpoints.point("enqueue.after")
     # A worker that takes the job now needs a moment to claim the task.
-    queue.connection.set(channels.rung(name), 1, ex=_CLAIM_SECONDS)
+    queue.connection.set(broker.key(queue.connection, channels.rung(name)), 1, ex=_CLAIM_SECONDS)

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 PREFIX: Final = "ORDERCTL_"
@@ -30,6 +31,20 @@ def clean() -> dict[str, str]:
     """Return an environment in which a process finds no settings of this machine, not even in a file."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, ALONE: "1"}
+
+
+@contextmanager
+def holding(name: str, value: str) -> Iterator[None]:
+    """Set a variable for a moment, for a library that reads it when it is imported."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def faults() -> str:

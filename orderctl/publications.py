@@ -101,7 +101,7 @@ def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> i
         RedisUnavailable: Redis does not answer, or refuses to write.
         Misconfigured: Redis denies access.
     """
-    return int(_PUBLISH.run(client, [str(channel)], [messages.encode(data), SNAPSHOT_TTL]))
+    return int(_PUBLISH.run(client, [broker.key(client, channel)], [messages.encode(data), SNAPSHOT_TTL]))
 
 
 def send(client: redis.Redis, message: Payload) -> int:
@@ -136,7 +136,7 @@ def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping
         RedisUnavailable: Redis does not answer, or refuses to write.
         Misconfigured: Redis denies access.
     """
-    keys = [str(channel), sent_marker(name)]
+    keys = [broker.key(client, channel), broker.key(client, sent_marker(name))]
     with broker.translating():
         return bool(_PUBLISH_ONCE.run(client, keys, [messages.encode(data), SNAPSHOT_TTL]))
 
@@ -164,9 +164,10 @@ def publish_progress(
     """
     others = [task_id for task_id in siblings if task_id != progress.task_id]
     final = [percent for task_id in others if (percent := siblings[task_id]) is not None]
-    live = [str(task_progress(task_id)) for task_id in others if siblings[task_id] is None]
+    live = [task_progress(task_id) for task_id in others if siblings[task_id] is None]
     head = messages.encode({"orderId": order_id, "currentFile": progress.current_file})
-    keys = [str(task_progress(progress.task_id)), str(order_progress(order_id)), *live]
+    named = [task_progress(progress.task_id), order_progress(order_id), *live]
+    keys = [broker.key(client, channel) for channel in named]
     arguments = [
         messages.encode(progress.data()),
         SNAPSHOT_TTL,
@@ -189,7 +190,9 @@ def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel,
     if not wanted:
         return {}
     with broker.translating():
-        payloads = cast("list[bytes | None]", client.mget([str(channel) for channel in wanted]))
+        payloads = cast(
+            "list[bytes | None]", client.mget([broker.key(client, channel) for channel in wanted])
+        )
     found = {}
     for channel, payload in zip(wanted, payloads, strict=True):
         try:

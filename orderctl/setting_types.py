@@ -140,6 +140,16 @@ def database_url(value: Any) -> str:
     return database_urls.read(value)
 
 
+def redis_prefix(value: Any) -> str:
+    """Return the prefix of all names in Redis; it may be empty."""
+    # RQ allows these characters, and none of them has a meaning in a pattern of Redis.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", value):
+        raise ValueError("needs at most 64 characters out of A-Z, a-z, 0-9 and _ . : -, such as shop1:")
+    if value.startswith(("task:", "order:", "rq:")):
+        raise ValueError("begins like a name without a prefix (task:, order: or rq:)")
+    return value
+
+
 def redis_url(value: Any) -> str:
     """Return the URL of a Redis or Valkey server."""
     example = "redis://:password@host:6379/0"

@@ -121,6 +121,11 @@ class Redis(Section):
         "redis://, rediss:// or unix:// URL; unset: embedded Redis",
         secret=True,
     )
+    prefix = Key(
+        setting_types.redis_prefix,
+        "",
+        "put before the name of each channel and key, if several shops use one Redis server; such as shop1:",
+    )
 
 
 class Worker(Section):

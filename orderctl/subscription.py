@@ -115,6 +115,7 @@ class _Listener:
         self.client = broker.brisk(url, name="orderctl-listener")
         self.subscribed = list(dict.fromkeys(subscribed))
         self.patterns = list(dict.fromkeys(patterns))
+        self.prefix = broker.prefix(url)
         self.connection: Any = None
         self.buffered: list[tuple[Channel, Data]] = []  # messages received while catching up
         self.last: dict[Channel, Data] = {}
@@ -152,7 +153,7 @@ class _Listener:
                     pinged = now
                 elif pinged is not None and now - pinged >= ping_after:
                     raise exceptions.TimeoutError(f"no reply to PING for {ping_after:g} s")
-            message = None if reply is None else _read(reply)
+            message = None if reply is None else self.read(reply)
             if message is not None and self.accept(*message, is_old=_is_known_or_overtaken):
                 last_event = now
                 yield Message(*message)
@@ -176,10 +177,10 @@ class _Listener:
         self.buffered = []
         self.connection = self.client.connection_pool.get_connection()
         if self.subscribed:
-            self.connection.send_command("SUBSCRIBE", *map(str, self.subscribed))
+            self.connection.send_command("SUBSCRIBE", *self.on_server(self.subscribed))
             self.read_until(b"subscribe", len(self.subscribed))
         if self.patterns:
-            self.connection.send_command("PSUBSCRIBE", *self.patterns)
+            self.connection.send_command("PSUBSCRIBE", *self.on_server(self.patterns))
             self.read_until(b"psubscribe", len(self.patterns))
 
     def close(self) -> None:
@@ -199,7 +200,7 @@ class _Listener:
         """Read until ``count`` replies of a kind have come, and keep the messages between them."""
         while count:
             reply = self.connection.read_response()
-            message = _read(reply)
+            message = self.read(reply)
             if message is not None:
                 self.buffered.append(message)
             count -= reply[0] == kind
@@ -207,9 +208,9 @@ class _Listener:
     def read_snapshots(self) -> list[tuple[Channel, Data]]:
         """Return the snapshots of all channels of this subscription, oldest first."""
         wanted = dict.fromkeys(self.subscribed)
-        for pattern in self.patterns:
+        for pattern in self.on_server(self.patterns):
             for key in self.client.scan_iter(match=pattern, count=_PAGE):
-                channel = channels.parse(key.decode(errors="replace"))
+                channel = self.parse(key)
                 if channel is not None:
                     wanted[channel] = None
         found: list[tuple[Channel, Data]] = []
@@ -217,6 +218,27 @@ class _Listener:
         for start in range(0, len(names), _PAGE):
             found += publications.snapshots(self.client, names[start : start + _PAGE]).items()
         return sorted(found, key=lambda item: messages.sent_at(item[1]))
+
+    def on_server(self, names: Iterable[object]) -> list[str]:
+        """Return the names of channels or patterns on the server."""
+        return [broker.key(self.client, name) for name in names]
+
+    def parse(self, name: bytes) -> Channel | None:
+        """Return the channel with this name on the server; None if it is not one of this shop's."""
+        text = name.decode(errors="replace")
+        return channels.parse(text.removeprefix(self.prefix)) if text.startswith(self.prefix) else None
+
+    def read(self, reply: list[Any]) -> tuple[Channel, Data] | None:
+        """Return the message in a reply of Redis; None for another reply or an invalid message."""
+        if reply[0] not in {b"message", b"pmessage"}:
+            return None
+        name, payload = reply[-2:]
+        channel = self.parse(name)
+        try:
+            return None if channel is None else (channel, messages.decode(channel, payload))
+        except InvalidMessage as error:
+            _log.debug("ignoring an invalid message on %s: %s", channel, error)
+            return None
 
     def accept(self, channel: Channel, data: Data, *, is_old: Callable[[Data, Data], bool]) -> bool:
         """Remember a message as the last one of its channel; return False if it is old."""
@@ -241,19 +263,6 @@ def _is_known_or_overtaken(data: Data, last: Data) -> bool:
     Timestamps are not compared here: the clocks of the machines differ, and Redis keeps the order.
     """
     return data == last or messages.is_overtaken(data, by=last)
-
-
-def _read(reply: list[Any]) -> tuple[Channel, Data] | None:
-    """Return the message in a reply of Redis; None for another reply or an invalid message."""
-    if reply[0] not in {b"message", b"pmessage"}:
-        return None
-    name, payload = reply[-2:]
-    channel = channels.parse(name.decode(errors="replace"))
-    try:
-        return None if channel is None else (channel, messages.decode(channel, payload))
-    except InvalidMessage as error:
-        _log.debug("ignoring an invalid message on %s: %s", channel, error)
-        return None
 
 
 def _pause(seconds: float, tick: float) -> Iterator[Idle]:

@@ -71,9 +71,11 @@ class Wire(asyncio.Protocol):
 
     Args:
         lost: Called when the connection is over.
+        prefix_length: The number of bytes that are cut off at the start of a channel's name.
     """
 
-    def __init__(self, lost: Callable[[], None]) -> None:
+    def __init__(self, lost: Callable[[], None], *, prefix_length: int = 0) -> None:
+        self._prefix_length = prefix_length
         # A publication may arrive in the same read as the answer to the subscription.
         self._kept = _Kept()
         self._listener: Listener = self._kept
@@ -110,13 +112,13 @@ class Wire(asyncio.Protocol):
         """Parse received bytes, and pass on what is complete."""
         self.heard_at = time.monotonic()
         publish = self._listener.publish
-        reader = self._reader
+        reader, start = self._reader, self._prefix_length
         try:
             reader.feed(data)
             while (item := reader.gets()) is not _MORE:
                 if type(item) is hiredis.PushNotification:
                     if item[0] == b"pmessage":
-                        publish(item[2], item[3])
+                        publish(item[2][start:], item[3])
                     elif item[0] == b"psubscribe":
                         self._answer(item[1])
                 else:
@@ -168,7 +170,7 @@ class Feed:
     """Keeps a connection to Redis, and reconnects when it is lost.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: ``redis://``, ``rediss://`` or ``unix://``, from :func:`orderctl.broker.url`, which adds the prefix.
         listener: Receives the publications.
         went_up: Called after each (re)connect, once the subscriptions are acknowledged and before a
             publication is passed on. The awaitable that it returns runs in a task of its own.
@@ -184,6 +186,7 @@ class Feed:
         went_down: Callable[[str], None],
     ) -> None:
         self._url = url
+        self._prefix: str = getattr(url, "prefix", "")
         self._listener = listener
         self._went_up = went_up
         self._went_down = went_down
@@ -199,6 +202,10 @@ class Feed:
     def up(self) -> bool:
         """Whether publications arrive."""
         return self._wire is not None
+
+    def key(self, name: object) -> str:
+        """Return the name that a channel or a key has on the server."""
+        return f"{self._prefix}{name}"
 
     def ask(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """Send a command; return a future with its answer.
@@ -292,7 +299,7 @@ class Feed:
             wire, options = await self._open(lost)
             try:
                 await self._greet(wire, options)
-                await asyncio.gather(*[wire.ask("PSUBSCRIBE", pattern) for pattern in PATTERNS])
+                await asyncio.gather(*[wire.ask("PSUBSCRIBE", self.key(pattern)) for pattern in PATTERNS])
                 # A server that still loads its data accepts subscriptions, but no other command.
                 await wire.ask("PING")
             except BaseException:
@@ -309,7 +316,7 @@ class Feed:
         loop = asyncio.get_running_loop()
 
         def make() -> Wire:
-            return Wire(lost.set)
+            return Wire(lost.set, prefix_length=len(self._prefix))
 
         if "path" in options:
             _, wire = await loop.create_unix_connection(make, options["path"])

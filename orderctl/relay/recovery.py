@@ -64,21 +64,21 @@ class Recovery:
         rooms = [[str(topic.scope), topic.id] for topic in topics]
         if rooms:
             value = json.dumps({"sid": session.sid, "rooms": rooms}, separators=(",", ":"))
-            self._send("SET", _key(session.pid), value, "EX", _PRESENT)
+            self._send("SET", self._key(session.pid), value, "EX", _PRESENT)
         else:
             self.forget(session)
 
     def renew(self, session: Session) -> None:
         """Extend the session of a client that is still connected."""
-        self._send("EXPIRE", _key(session.pid), _PRESENT)
+        self._send("EXPIRE", self._key(session.pid), _PRESENT)
 
     def part(self, session: Session) -> None:
         """Start the time limit for a client that has disconnected and may come back."""
-        self._send("EXPIRE", _key(session.pid), AWAY)
+        self._send("EXPIRE", self._key(session.pid), AWAY)
 
     def forget(self, session: Session) -> None:
         """Delete the session of a client that has disconnected on purpose."""
-        self._send("DEL", _key(session.pid))
+        self._send("DEL", self._key(session.pid))
 
     async def find(self, pid: object) -> tuple[Session, list[Topic]] | None:
         """Return the session of a client that reconnects; None when there is none.
@@ -89,8 +89,11 @@ class Recovery:
         if not isinstance(pid, str) or not 0 < len(pid) <= _MAX_PID:
             return None
         await self._feed.wait_up(_PATIENCE)
-        value = await self._feed.ask("GET", _key(pid))
+        value = await self._feed.ask("GET", self._key(pid))
         return None if value is None else _read(pid, value)
+
+    def _key(self, pid: str) -> str:
+        return self._feed.key(channels.session(hashlib.sha256(pid.encode()).hexdigest()))
 
     def _send(self, *command: str | int) -> None:
         try:
@@ -99,10 +102,6 @@ class Recovery:
             return
         # An error is ignored: live progress works without the session.
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _key(pid: str) -> str:
-    return channels.session(hashlib.sha256(pid.encode()).hexdigest())
 
 
 def _read(pid: str, value: bytes) -> tuple[Session, list[Topic]] | None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import redis
 
-from orderctl import channels, clock
+from orderctl import broker, channels, clock
 from orderctl.doorbell import FUNCTION
 
 #: Number of rejected jobs that are kept for inspection.
@@ -97,15 +97,16 @@ def reject(client: redis.Redis, queue_key: str, job_id: str, reason: str) -> Rej
         reason: Why, from :func:`find_fault`.
     """
     rejected = Rejected(job_id[:200], queue_key.rpartition(":")[2], reason, clock.milliseconds())
+    notes = broker.key(client, channels.REJECTED_JOBS)
     with client.pipeline(transaction=True) as pipeline:
-        pipeline.lpush(channels.REJECTED_JOBS, json.dumps(asdict(rejected)))
-        pipeline.ltrim(channels.REJECTED_JOBS, 0, _KEPT - 1)
-        pipeline.delete(f"rq:job:{job_id}")
+        pipeline.lpush(notes, json.dumps(asdict(rejected)))
+        pipeline.ltrim(notes, 0, _KEPT - 1)
+        pipeline.delete(f"{broker.prefix(client)}rq:job:{job_id}")
         pipeline.execute()
     return rejected
 
 
 def rejected(client: redis.Redis, limit: int = _KEPT) -> list[Rejected]:
     """Return at most ``limit`` rejected jobs, the newest first."""
-    notes: Any = client.lrange(channels.REJECTED_JOBS, 0, limit - 1)
+    notes: Any = client.lrange(broker.key(client, channels.REJECTED_JOBS), 0, limit - 1)
     return [Rejected(**json.loads(note)) for note in notes]

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, broker, channels, clock, database, faultpoints, processes, tasks
+from orderctl import audit, broker, channels, clock, database, doorbell, faultpoints, processes, tasks
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import OrderctlError
 from orderctl.outages import Outage
@@ -92,7 +92,7 @@ class GuardedQueue(Queue):
 
     @staticmethod
     def _is_paused(connection: redis.Redis, queue: Queue) -> bool:
-        return bool(connection.exists(channels.paused(queue.name)))
+        return bool(connection.exists(broker.key(connection, channels.paused(queue.name))))
 
     @staticmethod
     def _put_back(connection: redis.Redis, queue: Queue, job_id: Any) -> None:
@@ -167,6 +167,7 @@ class DownloadWorker(Worker):
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
         self._outage = Outage("Redis")
+        doorbell.load_rq(settings.redis.prefix)
         client = broker.patient(broker.url(settings), name=name)
         GuardedQueue.on_rejected = self.note_rejected
         super().__init__(

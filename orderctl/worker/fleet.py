@@ -73,25 +73,25 @@ def announce(client: redis.Redis, settings: Settings, name: str, *, started: int
         "started": started,
         "seen": clock.milliseconds(),
     }
-    client.set(channels.supervisor(name), json.dumps(sign), ex=_SIGN_SECONDS)
+    client.set(broker.key(client, channels.supervisor(name)), json.dumps(sign), ex=_SIGN_SECONDS)
 
 
 def pause(client: redis.Redis, queue: str) -> None:
     """Stop the workers of a queue from taking new tasks; running tasks continue."""
     with broker.translating():
-        client.set(channels.paused(queue), 1)
+        client.set(broker.key(client, channels.paused(queue)), 1)
 
 
 def resume(client: redis.Redis, queue: str) -> bool:
     """Let the workers of a queue take tasks again; return False when they were not paused."""
     with broker.translating():
-        return bool(client.delete(channels.paused(queue)))
+        return bool(client.delete(broker.key(client, channels.paused(queue))))
 
 
 def is_paused(client: redis.Redis, queue: str) -> bool:
     """Whether the workers of a queue are paused."""
     with broker.translating():
-        return bool(client.exists(channels.paused(queue)))
+        return bool(client.exists(broker.key(client, channels.paused(queue))))
 
 
 def check_running(client: redis.Redis, name: str) -> None:
@@ -101,7 +101,7 @@ def check_running(client: redis.Redis, name: str) -> None:
         NotFound: When there is no running supervisor of that name.
     """
     with broker.translating():
-        if not client.exists(channels.supervisor(name)):
+        if not client.exists(broker.key(client, channels.supervisor(name))):
             raise NotFound(f"supervisor {name!r} not found", hint="orderctl worker list")
 
 
@@ -113,7 +113,7 @@ def stop(client: redis.Redis, name: str) -> None:
     """
     check_running(client, name)
     with broker.translating():
-        client.set(channels.stop(name), 1, ex=60)
+        client.set(broker.key(client, channels.stop(name)), 1, ex=60)
 
 
 def _held(connection: Connection) -> dict[str, list[int]]:
@@ -130,7 +130,8 @@ def _held(connection: Connection) -> dict[str, list[int]]:
 
 def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:
     with broker.translating():
-        keys = list(client.scan_iter(match=channels.supervisor("*"), count=1000))
+        pattern = broker.key(client, channels.supervisor("*"))
+        keys = list(client.scan_iter(match=pattern, count=1000))
         values: Any = client.mget(keys) if keys else []
     return [json.loads(value) for value in values if value is not None]
 

@@ -8,7 +8,7 @@ import signal
 
 import redis
 
-from orderctl import channels, clock, findings, reconcile
+from orderctl import broker, channels, clock, findings, reconcile
 from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
 from orderctl.settings import Settings
@@ -37,12 +37,12 @@ def keep(settings: Settings, supervisor: str) -> None:
         except DatabaseUnavailable as error:
             outage = error  # and then the rest that needs no database
         fleet.announce(client, settings, supervisor, started=born)
-        if client.getdel(channels.stop(supervisor)):
+        if client.getdel(broker.key(client, channels.stop(supervisor))):
             _log.warning("stopping, as `orderctl worker stop` requested")
             os.kill(os.getppid(), signal.SIGTERM)
         if outage is not None:
             raise outage
-        if not client.exists(channels.paused(queue)):
+        if not fleet.is_paused(client, queue):
             found += reconcile.ring(engine, client, settings)
         for finding in found:
             _log.info("%s", finding.text)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from orderctl import clock, processes
+from orderctl import clock, doorbell, processes
 from orderctl.settings import Settings
-from orderctl.worker import consumer, courier, keeper
+from orderctl.worker import courier, keeper
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +69,9 @@ class Supervisor:
     """
 
     def __init__(self, settings: Settings, *, burst: bool = False) -> None:
+        doorbell.load_rq(settings.redis.prefix)
+        from orderctl.worker import consumer  # noqa: PLC0415 - its classes are RQ's, so the prefix comes first
+
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._settings = settings
         self._burst = burst

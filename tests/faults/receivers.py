@@ -98,9 +98,10 @@ class Receiver:
 
 
 class Listener:
-    """Receives every publication, as a dashboard would; reconnects when Redis comes back."""
+    """Receives every publication of a shop, as a dashboard would; reconnects when Redis comes back."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prefix: str = "") -> None:
+        self._prefix = prefix
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self._client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         self._over = threading.Event()
@@ -126,18 +127,19 @@ class Listener:
 
     def _listen(self) -> None:
         with self._client.pubsub() as subscription:
-            subscription.psubscribe("order:*", "task:*")
+            subscription.psubscribe(f"{self._prefix}order:*", f"{self._prefix}task:*")
             while not self._over.is_set():
                 message = subscription.get_message(timeout=0.1)
                 if message and message["type"] == "psubscribe":
                     self._ready.set()
                 elif message:
-                    self.heard.append((message["channel"].decode(), json.loads(message["data"])))
+                    name = message["channel"].decode().removeprefix(self._prefix)
+                    self.heard.append((name, json.loads(message["data"])))
 
     def catch_up(self) -> None:
         """Hear everything that has been published so far."""
         last = f"task:last-{len(self.heard)}"
-        self._client.publish(last, "{}")
+        self._client.publish(self._prefix + last, "{}")
         eventually(lambda: last in [channel for channel, _ in list(self.heard)], "the last publication")
 
     def completions(self) -> Counter[tuple[int, int]]:

@@ -89,7 +89,7 @@ class World:
 
     @cached_property
     def client(self) -> redis.Redis:
-        return broker.brisk(self.redis_url)
+        return broker.brisk(broker.url(self.settings))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -170,7 +170,7 @@ class World:
 
     def pass_time(self) -> None:
         """Let every lease end and every pause be over, as if an hour had passed."""
-        for key in self.client.scan_iter(match=channels.rung("*")):
+        for key in self.client.scan_iter(match=broker.key(self.client, channels.rung("*"))):
             self.client.delete(key)
         early = database.utc_now(-3600)
         task, box = download_tasks.c, outbox.c

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from orderctl.errors import Misconfigured, RedisUnavailable
+from orderctl.redis_urls import Prefixed
 from orderctl.relay.feed import Feed, Wire
 from tests.relay.conftest import SOON, play
 from tests.relay.members import FakeClock
@@ -147,6 +148,22 @@ class TestAddresses:
 
         with pytest.raises(Misconfigured):
             play(scenario())
+
+
+def test_a_feed_with_a_prefix_hears_its_own_shop_only(redis_server: RedisServer):
+    ear = Ear()
+
+    async def scenario() -> bytes:
+        async with listening(Prefixed(redis_server.url, "shop2:"), ear) as feed:
+            with redis.Redis.from_url(redis_server.url) as store:
+                for name in ("task:1:progress", "shop2:task:1:progress", "shop22:task:1:progress"):
+                    store.publish(name, name)
+                store.set("shop2:task:1:progress", "kept")
+            answer: bytes = await feed.ask("GET", feed.key("task:1:progress"))
+            return answer
+
+    assert play(scenario()) == b"kept"
+    assert [one for one in ear.heard if one != "flush"] == [(b"task:1:progress", b"shop2:task:1:progress")]
 
 
 class TestRefusals:

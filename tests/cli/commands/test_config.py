@@ -179,3 +179,13 @@ def test_a_control_character_in_a_path_names_its_setting(orderctl: Program):
     assert (
         "setting state_dir (environment ORDERCTL_STATE_DIR): needs a path without control char" in ended.err
     )
+
+
+@pytest.mark.parametrize("prefix", ["shop*:", "a b", "é", "task:", "rq:x", "x" * 65, "[a]", "shop?"])
+def test_a_prefix_that_would_match_other_names_is_refused(orderctl: Program, monkeypatch, prefix):
+    monkeypatch.setenv("ORDERCTL_REDIS_PREFIX", prefix)
+
+    ended = orderctl("config", "check")
+
+    assert ended.status == 78
+    assert "setting redis.prefix (environment ORDERCTL_REDIS_PREFIX)" in ended.err
