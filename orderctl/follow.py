@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from orderctl import channels, clock, database, orders, tasks
+from orderctl import channels, clock, database, neighbours, orders, tasks
 from orderctl.channels import Channel, Scope
-from orderctl.errors import TimedOut
+from orderctl.errors import OrderctlError, TimedOut
 from orderctl.messages import Data
+from orderctl.neighbours import Neighbours
 from orderctl.states import ENDED_ORDER, ENDED_TASK
 from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
 from orderctl.tasks import Task
 
+_log = logging.getLogger(__name__)
+
 #: Maximum time between two looks into the database, in seconds: other programs may end the subject without a
 #: message.
 _ASK_SECONDS = 5.0
+#: Time between two looks for messages of another shop, in seconds.
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +171,63 @@ def _listen(engine: Engine, url: str, subject: Subject, patience: Patience) -> I
                 return
 
 
-def watch_patterns(url: str, patterns: Sequence[str], patience: Patience) -> Iterator[Update | Remark]:
+def watch_patterns(
+    engine: Engine, url: str, patterns: Sequence[str], patience: Patience
+) -> Iterator[Update | Remark]:
     """Watch all channels that match these patterns, until the caller closes the iterator.
+
+    Args:
+        engine: The database, which is only asked whether it has the orders and tasks. It need not answer.
+        url: The URL of Redis.
+        patterns: Glob patterns of channels.
+        patience: The limits of waiting.
+
+    Yields:
+        The messages; a remark if another shop is heard.
 
     Raises:
         TimedOut: A limit of ``patience`` is exceeded.
         RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
+    lookout = _Lookout(engine)
     for event in subscribe(url, (), patterns, tick=0.5):
         yield from _updates(event, patience)
+        yield from lookout.see(event)
+
+
+class _Lookout:
+    """Looks in the background for messages of another shop, and remarks on them once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._heard = Neighbours()
+        self._found: list[neighbours.Subject] = []
+        self._thread: threading.Thread | None = None
+        self._looked = clock.elapsed()
+        self._over = False
+
+    def see(self, event: SubscriptionEvent) -> Iterator[Remark]:
+        if isinstance(event, Message):
+            self._heard.note(event.channel.scope, event.channel.id)
+        if self._over:
+            return
+        if self._found:
+            self._over = True
+            yield Remark(neighbours.warning(self._found))
+        elif clock.elapsed() - self._looked > _LOOK_SECONDS and (
+            self._thread is None or not self._thread.is_alive()
+        ):
+            self._looked = clock.elapsed()
+            self._thread = threading.Thread(target=self._look, name="lookout", daemon=True)
+            self._thread.start()
+
+    def _look(self) -> None:
+        try:
+            with database.reading(self._engine) as connection:
+                self._found = self._heard.look(connection)
+        except OrderctlError as error:  # the messages are shown without a database, too
+            _log.debug("cannot look for messages of another shop: %s", error)
 
 
 def in_words(channel: Channel, data: Data) -> str:

@@ -6,11 +6,12 @@ import asyncio
 import gc
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from orderctl import database
-from orderctl.relay import metrics
+from orderctl.relay import lookout, metrics
 from orderctl.relay.access import Gate, require_secret
 from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.endpoints import Endpoints
@@ -61,7 +62,14 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         actions=actions,
     )
     door = Door(tally, most=here.max_connections, most_per_address=here.max_connections_per_address)
-    return RelayServer(exchange, site, door, tally, max_rate=here.max_messages_per_second)
+    return RelayServer(
+        exchange,
+        site,
+        door,
+        tally,
+        max_rate=here.max_messages_per_second,
+        lookout=partial(lookout.watch, hub.neighbours, reader),
+    )
 
 
 def run(

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from orderctl import channels, messages
 from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
+from orderctl.neighbours import Neighbours
 from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.rooms import DIALECTS, Dialect, Member, Publication, Room
 
@@ -78,6 +79,8 @@ class Hub:
 
     def __init__(self, clock: EventLoop, *, max_subscriptions: int) -> None:
         self.counts = Counts()
+        #: The subjects of messages without a subscriber: they may be another shop's.
+        self.neighbours = Neighbours()
         self.rooms: dict[bytes, Room] = {}
         self.paused: dict[Member, None] = {}
         self._clock = clock
@@ -174,6 +177,7 @@ class Hub:
         if known is None:
             raise InvalidMessage("unknown channel")
         messages.validate(known, payload)
+        self.neighbours.note(known.scope, known.id)
 
     def _take(self, room: Room, message: Publication) -> None:
         if message.kind == _PROGRESS and "seq" in message.data:

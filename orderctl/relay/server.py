@@ -7,9 +7,9 @@ import email.utils
 import http
 import logging
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -40,9 +40,20 @@ class RelayServer:
         door: Limits the number of connections.
         tally: Counters for the metrics.
         max_rate: Most frames per second from one client.
+        lookout: Runs beside the server, and may end before it.
     """
 
-    def __init__(self, exchange: Exchange, site: Site, door: Door, tally: Tally, *, max_rate: int) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        site: Site,
+        door: Door,
+        tally: Tally,
+        *,
+        max_rate: int,
+        lookout: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._lookout = lookout
         self._exchange = exchange
         self._shared = Shared(exchange, door, tally, max_rate)
         self._site = site
@@ -81,6 +92,7 @@ class RelayServer:
         tasks = [
             asyncio.create_task(work) for work in (self._exchange.feed.run(), self._tick(), self._stopped())
         ]
+        lookout = asyncio.create_task(self._lookout())
         try:
             trying = asyncio.create_task(self._exchange.feed.wait_tried())
             await asyncio.wait([trying, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +104,7 @@ class RelayServer:
                 task.result()
         finally:
             self._take_leave()
-            for task in tasks:
+            for task in (lookout, *tasks):
                 task.cancel()
             await self._close(server)
 

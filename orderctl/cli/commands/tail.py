@@ -127,7 +127,8 @@ def all_(app: App, timeout: timedelta | None, stall_timeout: timedelta | None) -
     from orderctl import follow
 
     patience = _patience(timeout, stall_timeout)
-    return _show(app, follow.watch_patterns(app.redis_url, channels.PATTERNS, patience), exit_status=False)
+    events = follow.watch_patterns(app.engine, app.redis_url, channels.PATTERNS, patience)
+    return _show(app, events, exit_status=False)
 
 
 @cli.command()
@@ -149,9 +150,8 @@ def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: ti
             f"{pattern!r} matches no channel: their names are {{scope}}:{{id}}:{{type}}",
             hint="such as 'task:*:progress' or 'order:7:*'",
         )
-    return _show(
-        app, follow.watch_patterns(app.redis_url, [pattern], _patience(timeout, stall_timeout)), False
-    )
+    events = follow.watch_patterns(app.engine, app.redis_url, [pattern], _patience(timeout, stall_timeout))
+    return _show(app, events, exit_status=False)
 
 
 def _patience(timeout: timedelta | None, stall_timeout: timedelta | None) -> Patience:
