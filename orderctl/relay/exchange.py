@@ -115,7 +115,7 @@ class Exchange:
     def read_snapshot(self, member: Member, room: Room) -> None:
         """Read the last messages of a room and send them to its new member."""
         try:
-            answer = self.feed.ask("MGET", *map(self.feed.key, room.channels.values()))
+            answer = self.feed.read(room.channels.values())
         except RedisUnavailable:
             self.hub.snapshot(member, room, [None] * len(room.channels))
         else:
@@ -146,8 +146,8 @@ class Exchange:
 
     async def _resume(self, rooms: Iterable[Room]) -> None:
         chosen = list(rooms)
-        keys = [self.feed.key(channel) for room in chosen for channel in room.channels.values()]
-        values = iter(await self.feed.ask("MGET", *keys))
+        wanted = [channel for room in chosen for channel in room.channels.values()]
+        values = iter(await self.feed.read(wanted))
         for room in chosen:
             self.hub.resume_room(room, [next(values) for _ in room.channels])
         self.hub.flush()

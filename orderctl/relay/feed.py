@@ -16,13 +16,13 @@ import random
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import hiredis
 
-from orderctl.channels import PATTERNS
+from orderctl.channels import PATTERNS, Channel
 from orderctl.errors import Misconfigured, RedisUnavailable
 
 #: Longest wait for a connection, and longest time without a byte while an answer is due, in seconds.
@@ -216,6 +216,14 @@ class Feed:
         if self._wire is None:
             raise RedisUnavailable
         return self._wire.ask(*command)
+
+    def read(self, wanted: Iterable[Channel]) -> asyncio.Future[Any]:
+        """Ask for the snapshots of these channels; return a future with their payloads, None for a missing one.
+
+        Raises:
+            RedisUnavailable: As :meth:`ask`.
+        """
+        return self.ask("MGET", *map(self.key, wanted))
 
     async def wait_tried(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""

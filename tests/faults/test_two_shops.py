@@ -1,5 +1,6 @@
 """Two shops on one Redis server, each with an order 1 and a task 1, told apart by redis.prefix alone."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from orderctl import publications
-from orderctl.channels import order_status, task_progress
+from orderctl.channels import PATTERNS, order_status, task_progress
+from orderctl.messages import TaskProgress
 from tests.faults.receivers import Listener
 from tests.faults.world import World
+from tests.relay.conftest import Answer, RunningRelay, SocketIo, play
 from tests.script import SCRIPT
 from tests.servers.databases import migrate_up
 
@@ -22,15 +25,23 @@ pytestmark = pytest.mark.databases("sqlite")
 
 @pytest.fixture
 def other(world: World, tmp_path: Path) -> Iterator[World]:
-    """Return another shop on the Redis of the first, with a prefix."""
+    """Return another shop on the Redis of the first, with a prefix. Its account may use no other name."""
     database = f"sqlite:///{tmp_path / 'other.db'}"
     migrate_up(database)
-    listener = Listener(world.redis_url, PREFIX).start()
+    # A pattern may be subscribed to only if the rules have just this pattern.
+    channels = [f"{PREFIX}{pattern}" for pattern in ("*", *PATTERNS)]
+    rights = {"keys": [f"{PREFIX}*"], "channels": channels, "commands": ["+@all"]}
+    world.client.acl_setuser("shop2", enabled=True, passwords=["+pw"], **rights)
+    redis_url = world.redis_url.replace("//", "//shop2:pw@")
+    listener = Listener(redis_url, PREFIX).start()
     more = {"ORDERCTL_REDIS_PREFIX": PREFIX}
-    other = replace(world, state=tmp_path, database_url=database, listener=listener, more=more)
+    other = replace(
+        world, state=tmp_path, database_url=database, redis_url=redis_url, listener=listener, more=more
+    )
     yield other
     other.close()
     listener.close()
+    world.client.acl_deluser("shop2")
 
 
 def run(shop: World, *arguments: str) -> str:
@@ -108,3 +119,42 @@ def test_rq_keeps_the_prefix_that_it_was_imported_with(world: World) -> None:
     assert world.shop.task(task).status == "completed"
     assert list(world.client.scan_iter("elsewhere*")) == []
     assert os.environ.get("RQ_KEY_PREFIX") is None
+
+
+def test_the_relay_and_the_commands_use_no_name_without_the_prefix(other: World) -> None:
+    """Redis refuses every other name, so whatever a part of the program forgets fails here."""
+    other.shop.paid(courses=[other.course()])
+    settings = {
+        name.removeprefix("ORDERCTL_"): text
+        for name, text in other.environment.items()
+        if "ORDERCTL_" in name
+    }
+    relay = RunningRelay(other.redis_url, "--allow-actions", **settings).start()
+    try:
+        play(use(relay, other))
+        assert relay.stop() == 0
+    finally:
+        said = relay.close()
+    for command in ("worker list", "orders list", "tasks list", "reconcile", "worker pause", "worker resume"):
+        said += run(other, *command.split())
+    assert "NOPERM" not in said
+
+
+def act(relay: RunningRelay) -> Answer:
+    return relay.ask("/api/admin/tasks/1/cancel", "POST", X_Orderctl_Action="1")
+
+
+async def use(relay: RunningRelay, shop: World) -> None:
+    """Subscribe, hear a message, come back after a reconnect, and read the API."""
+    client = await SocketIo.connect(relay)
+    await client.subscribe(task=1)
+    shop.shop.start(shop.shop.claimed(1))
+    publications.publish_progress(shop.client, TaskProgress(1, 40.0, "a.mp4", None, 1, 1, 1), 1, {})
+    assert (await client.hear())[1]["data"]["percent"] == 40
+    await client.socket.close()
+    again = await SocketIo.connect(relay, {"pid": client.session["pid"]})
+    assert again.session["pid"] == client.session["pid"]
+    assert (await again.hear())[1]["data"]["percent"] == 40
+    [order] = (await asyncio.to_thread(relay.ask, "/api/admin/orders/paid")).json["data"]
+    assert order["tasks"][0]["currentProgress"] == 40
+    assert (await asyncio.to_thread(act, relay)).status == 200

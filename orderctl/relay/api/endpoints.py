@@ -163,7 +163,7 @@ class Endpoints:
         if not channels:
             return {}
         try:
-            kept = await self._exchange.feed.ask("MGET", *map(str, channels))
+            kept = await self._exchange.feed.read(channels)
         except RedisUnavailable:
             return {}
         live = {}
