@@ -9,8 +9,9 @@ of the messages are in ``messages``.
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -78,6 +79,19 @@ def parse(name: str) -> Channel | None:
     match = _NAME.match(name)
     known = match and _BY_NAME.get((match[1], match[3]))
     return Channel(known[0], int(match[2]), known[1]) if match and known else None
+
+
+def matching(pattern: str) -> re.Pattern[str]:
+    r"""Return the regular expression for a glob pattern of Redis: ``*``, ``?``, ``[abc]``, ``[^a]`` and ``\x``."""
+    without_escapes = re.sub(r"\\(.)", r"[\1]", pattern.replace("[!", "["))
+    return re.compile(fnmatch.translate(without_escapes.replace("[^", "[!")))
+
+
+def covering(patterns: Iterable[str]) -> list[str]:
+    """Return those of :data:`PATTERNS` that together match every channel that one of these patterns matches."""
+    firsts = {pattern.partition(":")[0] for pattern in patterns}
+    named = [f"{first}:*" for first in firsts]
+    return list(PATTERNS) if set(named) - set(PATTERNS) else [one for one in PATTERNS if one in named]
 
 
 def task_progress(task_id: int) -> Channel:

@@ -79,7 +79,8 @@ def subscribe(
     Args:
         url: The URL, as in ``settings.redis.url``.
         subscribed: The channels to listen to.
-        patterns: Glob patterns of channels to listen to, such as ``task:*:progress``.
+        patterns: Glob patterns of channels to listen to, such as ``task:*:progress``. Redis gets the general
+            patterns only, ``task:*`` and ``order:*``: access rules may name these, and no narrower ones.
         tick: Seconds without an event after which :class:`Idle` is yielded; while Redis hangs, it may be up
             to three seconds late.
         ping_after: Seconds without data from the server after which a PING is sent; the reply has to come
@@ -115,6 +116,7 @@ class _Listener:
         self.client = broker.brisk(url, name="orderctl-listener")
         self.subscribed = list(dict.fromkeys(subscribed))
         self.patterns = list(dict.fromkeys(patterns))
+        self.matchers = [channels.matching(pattern) for pattern in self.patterns]
         self.prefix = broker.prefix(url)
         self.connection: Any = None
         self.buffered: list[tuple[Channel, Data]] = []  # messages received while catching up
@@ -180,8 +182,9 @@ class _Listener:
             self.connection.send_command("SUBSCRIBE", *self.on_server(self.subscribed))
             self.read_until(b"subscribe", len(self.subscribed))
         if self.patterns:
-            self.connection.send_command("PSUBSCRIBE", *self.on_server(self.patterns))
-            self.read_until(b"psubscribe", len(self.patterns))
+            covering = channels.covering(self.patterns)
+            self.connection.send_command("PSUBSCRIBE", *self.on_server(covering))
+            self.read_until(b"psubscribe", len(covering))
 
     def close(self) -> None:
         if self.connection is not None:
@@ -234,6 +237,8 @@ class _Listener:
             return None
         name, payload = reply[-2:]
         channel = self.parse(name)
+        if reply[0] == b"pmessage" and not any(matcher.match(str(channel)) for matcher in self.matchers):
+            return None
         try:
             return None if channel is None else (channel, messages.decode(channel, payload))
         except InvalidMessage as error:

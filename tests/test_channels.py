@@ -3,6 +3,7 @@
 from fnmatch import fnmatch
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +63,44 @@ def test_the_channels_of_a_subject_are_those_of_its_scope(scope: Scope):
 
     assert [channel.kind for channel in found] == list(channels.KINDS[scope])
     assert all(any(fnmatch(str(channel), pattern) for pattern in channels.PATTERNS) for channel in found)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "others"),
+    [
+        ("task:*:progress", ["task:1:progress", "task:12:progress"], ["task:1:status", "order:1:progress"]),
+        ("*", ["task:1:progress", "order:1:complete"], []),
+        ("order:?:*", ["order:7:status"], ["order:77:status"]),
+        ("task:[12]:*", ["task:1:status", "task:2:status"], ["task:3:status"]),
+        ("task:[^1]:*", ["task:2:status"], ["task:1:status"]),
+        ("task:[1-3]:*", ["task:2:status"], ["task:4:status"]),
+        ("[!t]ask:*", ["task:1:status"], ["order:1:status"]),
+        (r"task:\1:*", ["task:1:status"], ["task:2:status"]),
+        ("t*:1:*", ["task:1:status"], ["order:1:status"]),
+        ("task:1", [], ["task:1:status"]),
+    ],
+)
+def test_a_pattern_matches_as_in_redis(pattern, matches, others, redis_url):
+    """Redis itself is asked, too: KEYS has the same patterns as PSUBSCRIBE."""
+    with redis.Redis.from_url(redis_url) as client:
+        for name in matches + others:
+            client.set(name, 1)
+        assert sorted(key.decode() for key in client.keys(pattern)) == sorted(matches)
+
+    matcher = channels.matching(pattern)
+
+    assert [name for name in matches + others if matcher.match(name)] == matches
+
+
+@pytest.mark.parametrize(
+    ("patterns", "covering"),
+    [
+        (["task:*:progress"], ["task:*"]),
+        (["order:7:*", "order:8:*"], ["order:*"]),
+        (["task:1:*", "order:7:*"], ["task:*", "order:*"]),
+        (["*"], ["task:*", "order:*"]),
+        (["t?sk:*", "task:1:*"], ["task:*", "order:*"]),
+    ],
+)
+def test_general_patterns_cover_the_narrow_ones(patterns, covering):
+    assert channels.covering(patterns) == covering

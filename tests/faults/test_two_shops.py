@@ -28,8 +28,7 @@ def other(world: World, tmp_path: Path) -> Iterator[World]:
     """Return another shop on the Redis of the first, with a prefix. Its account may use no other name."""
     database = f"sqlite:///{tmp_path / 'other.db'}"
     migrate_up(database)
-    # A pattern may be subscribed to only if the rules have just this pattern.
-    channels = [f"{PREFIX}{pattern}" for pattern in ("*", *PATTERNS)]
+    channels = [f"{PREFIX}{pattern}" for pattern in PATTERNS]
     rights = {"keys": [f"{PREFIX}*"], "channels": channels, "commands": ["+@all"]}
     world.client.acl_setuser("shop2", enabled=True, passwords=["+pw"], **rights)
     redis_url = world.redis_url.replace("//", "//shop2:pw@")
