@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, database_errors, deletion, shop_tables, statuses, words
 from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
-from orderctl.states import EventType, PaymentStatus, Severity, Source
+from orderctl.states import EventType, PaymentStatus, Severity
 
 #: Maximum length of a message in characters; TEXT holds 65,535 bytes.
 MAX_MESSAGE = 16_000
@@ -20,9 +20,12 @@ _MAX_ACTOR = 128
 
 
 class Origin(NamedTuple):
-    """The part of orderctl that writes an event, and who caused it (``user@host``, a worker's name)."""
+    """Which program writes an event, and who caused it (``user@host``, a worker's name).
 
-    source: Source
+    The program is a part of orderctl (:class:`orderctl.states.Source`), or one of the shop's for which orderctl writes.
+    """
+
+    source: str
     actor: str | None = None
 
 
@@ -141,7 +144,7 @@ def _values(event: NewEvent) -> dict[str, Any]:
         "details": None if event.details is None else shop_tables.storable_json(event.details),
         "previous_status": event.previous_status,
         "new_status": event.new_status,
-        "source": event.origin.source.value,
+        "source": str(event.origin.source),
         "actor": event.origin.actor and shop_tables.storable(event.origin.actor)[:_MAX_ACTOR],
         "dedup_key": event.dedup_key,
         "created_at": database.utc_now(),

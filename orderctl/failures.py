@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import random
 import re
-import socket
-import ssl
 import traceback
 import uuid
 from dataclasses import dataclass
@@ -16,50 +13,36 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from orderctl import database, leases, lifecycle, outbox, shop_tables
+from orderctl import (
+    capacity,
+    clock,
+    database,
+    error_types,
+    leases,
+    lifecycle,
+    outbox,
+    shape,
+    shop_tables,
+    texts,
+    words,
+)
 from orderctl.audit import Origin
+from orderctl.errors import InvalidInput
 from orderctl.leases import Claim
 from orderctl.lifecycle import NOTHING, Move, Moved, TaskState
+from orderctl.schema import order_audit_logs
 from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, ErrorType, EventType, Source, TaskStatus
 
 _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
+#: What the audit log's column ``source`` holds in a table that orderctl made.
+_MAX_SOURCE: Final = 64
 #: Maximum pause before an automatic retry, and the maximum of the first one, in seconds.
 _RETRY_CAP: Final = 300.0
 _RETRY_BASE: Final = 5.0
 #: At most one alert mail for each fingerprint in this number of seconds.
 ALERT_SECONDS: Final = 3600
 
-_BY_ERRNO: Final = {
-    errno.ENOSPC: ErrorType.DISK_SPACE,
-    errno.EDQUOT: ErrorType.DISK_SPACE,
-    errno.ETIMEDOUT: ErrorType.TIMEOUT,
-    errno.EACCES: ErrorType.PERMISSION,
-    errno.EPERM: ErrorType.PERMISSION,
-    errno.EROFS: ErrorType.PERMISSION,
-    errno.ENETUNREACH: ErrorType.NETWORK,
-    errno.EHOSTUNREACH: ErrorType.NETWORK,
-    errno.ENETDOWN: ErrorType.NETWORK,
-    errno.ECONNRESET: ErrorType.NETWORK,
-    errno.ECONNREFUSED: ErrorType.NETWORK,
-    errno.ECONNABORTED: ErrorType.NETWORK,
-    errno.EPIPE: ErrorType.NETWORK,
-}
-_BY_CLASS: Final[tuple[tuple[type[BaseException], ErrorType], ...]] = (
-    (TimeoutError, ErrorType.TIMEOUT),
-    (PermissionError, ErrorType.PERMISSION),
-    (ConnectionError, ErrorType.NETWORK),
-    (socket.gaierror, ErrorType.NETWORK),
-    (ssl.SSLError, ErrorType.NETWORK),
-)
-#: The words and their order are a contract with the shop's older workers.
-_BY_WORDS: Final = (
-    (re.compile("disk|space", re.IGNORECASE), ErrorType.DISK_SPACE),
-    (re.compile("authentication|token", re.IGNORECASE), ErrorType.AUTHENTICATION),
-    (re.compile("timeout", re.IGNORECASE), ErrorType.TIMEOUT),
-    (re.compile("network|connection", re.IGNORECASE), ErrorType.NETWORK),
-    (re.compile("permission", re.IGNORECASE), ErrorType.PERMISSION),
-)
 #: What may differ between two failures of the same kind: URLs, quoted texts, paths, hex and decimal numbers.
 _VARIABLE: Final = re.compile(
     r"https?://\S+|'[^']*'|\"[^\"]*\"|/[\w.\-/]+|0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE
@@ -92,42 +75,26 @@ class Failure:
         }
 
 
-def describe(exception: BaseException) -> Failure:
-    """Return the error type, message, fingerprint and stack trace of an exception. Never raises."""
-    message = shop_tables.storable(_text(exception).strip() or type(exception).__name__)[:_MAX_MESSAGE]
-    stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:]
-    return Failure(classify(exception), message, fingerprint(exception), shop_tables.storable(stack))
-
-
-def classify(exception: BaseException) -> ErrorType:
-    """Return the error type: by the exception's ``error_type``, errno, class, or the words of its message."""
-    own = getattr(exception, "error_type", None)
-    if isinstance(own, str) and own in set(ErrorType):
-        return ErrorType(own)
-    number = getattr(exception, "errno", None)
-    if isinstance(number, int) and number in _BY_ERRNO:
-        return _BY_ERRNO[number]
-    for kind, error_type in _BY_CLASS:
-        if isinstance(exception, kind):
-            return error_type
-    text = _text(exception)
-    return next((error_type for words, error_type in _BY_WORDS if words.search(text)), ErrorType.UNKNOWN)
+def describe(reason: object) -> Failure:
+    """Return the error type, message, fingerprint and stack trace of an exception, or of a text. Never raises."""
+    exception = error_types.as_exception(reason)
+    message = error_types.message(exception).strip() or type(exception).__name__
+    stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:] if exception is reason else ""
+    return Failure(
+        error_types.classify(exception),
+        shop_tables.storable(message)[:_MAX_MESSAGE],
+        fingerprint(exception),
+        shop_tables.storable(stack),
+    )
 
 
 def fingerprint(exception: BaseException) -> str:
     """Return 16 hex digits that are equal for failures with the same class, innermost frame and message."""
     frames = traceback.extract_tb(exception.__traceback__)
     frame = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].name}" if frames else ""
-    normalised = _VARIABLE.sub("#", _text(exception)[:_MAX_MESSAGE]).strip().lower()[:500]
+    normalised = _VARIABLE.sub("#", error_types.message(exception)[:_MAX_MESSAGE]).strip().lower()[:500]
     text = f"{type(exception).__qualname__}\n{frame}\n{normalised}"
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def _text(exception: BaseException) -> str:
-    try:
-        return str(exception)
-    except Exception:  # noqa: BLE001 - an exception class of the shop's handler may fail here
-        return type(exception).__name__
 
 
 def lost_worker(worker: str | None) -> Failure:
@@ -162,7 +129,7 @@ def report(
     task_id: int,
     failure: Failure,
     *,
-    source: Source = Source.WORKER,
+    source: str = Source.WORKER,
     actor: str | None = None,
 ) -> Moved:
     """Mark a task as failed that a worker of the shop's runs, without a lease and without a retry.
@@ -171,7 +138,7 @@ def report(
         connection: In a transaction of its own.
         task_id: The task.
         failure: The reason.
-        source: The part of orderctl that received the report.
+        source: The program that reports the failure, for the audit log.
         actor: Who reports the failure.
 
     Returns:
@@ -179,12 +146,30 @@ def report(
 
     Raises:
         TaskNotFound: The task does not exist.
+        OrderNotFound: The task's order does not exist.
+        InvalidInput: The source is not one that the audit log can hold.
     """
+    _check_source(connection, source)
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in UNFINISHED:
         return NOTHING
     what = failed(task, failure, Origin(source, actor))
     return lifecycle.move(connection, task, what, lifecycle.unchanged(task), order) or NOTHING
+
+
+def _check_source(connection: Connection, source: str) -> None:
+    """Refuse what the audit log's column cannot hold; a shortened name would be another program's."""
+    there = shape.refresh(connection, words.WANTED)
+    column = there.column(order_audit_logs.name, "source")
+    allowed = () if column is None else column.words  # of an ENUM of the shop's
+    most = _MAX_SOURCE if allowed else capacity.room(there, order_audit_logs.name, "source", _MAX_SOURCE)
+    refused = f"{texts.shown(source)} is not a valid source: "
+    if not isinstance(source, str) or not source.strip() or not source.isprintable() or len(source) > most:
+        raise InvalidInput(f"{refused}1 to {most} printable characters")
+    if allowed and source.casefold() not in map(str.casefold, allowed):
+        raise InvalidInput(
+            f"{refused}the column order_audit_logs.source of the shop holds only {', '.join(allowed)}"
+        )
 
 
 def failed(
@@ -203,7 +188,7 @@ def failed(
     def also(connection: Connection) -> None:
         _alert(connection, task, failure)
         if not again:
-            _queue_webhook(connection, task, failure, key or f"task:{task.id}:{uuid.uuid4()}")
+            _queue_webhook(connection, task, failure, origin, key or f"task:{task.id}:{uuid.uuid4()}")
 
     return Move(
         TaskStatus.PENDING if again else TaskStatus.FAILED,
@@ -249,13 +234,24 @@ def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
     )
 
 
-def _queue_webhook(connection: Connection, task: TaskState, failure: Failure, key: str) -> None:
+def _queue_webhook(
+    connection: Connection, task: TaskState, failure: Failure, origin: Origin, key: str
+) -> None:
+    """Queue what the audit event has, without the stack trace: it may name files and addresses of the shop."""
     payload = {
         "event": "task_failed",
         "orderId": task.order_id,
+        "orderCode": task.order_code,
         "taskId": task.id,
+        "title": task.title,
         "errorType": failure.error_type.value,
         "error": failure.message,
+        "fingerprint": failure.fingerprint,
         "attempt": task.attempt,
+        "previousStatus": task.status,
+        "newStatus": TaskStatus.FAILED.value,
+        "source": str(origin.source),
+        "actor": origin.actor,
+        "timestamp": clock.milliseconds(),
     }
     outbox.put(connection, outbox.EntryKind.WEBHOOK, f"{key}:webhook", payload)

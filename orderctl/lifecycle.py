@@ -39,6 +39,9 @@ from orderctl.states import (
 #: Statuses in which a worker holds a lease; a move to any other status ends the lease.
 _LEASED: Final = (TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
 
+#: Sources of moves whose actor an order's end names.
+_DECIDING: Final = frozenset(Source) - {Source.WORKER}
+
 Conditions = Sequence[ColumnElement[bool]]
 
 
@@ -314,9 +317,12 @@ def end(connection: Connection, order: OrderState, origin: Origin) -> Moved:
         return NOTHING
     completion = _completion(order.id, counts)
     key = f"order:{order.id}:round:{current.round}"
-    _record_end(connection, current, status, completion, key, origin)
+    # An admin is named as the actor. A worker is not: it did not decide to end the order.
+    named = origin if origin.source in _DECIDING else Origin(origin.source)
+    _record_end(connection, current, status, completion, key, named)
     change = _move_order(connection, current, status, completed_at=database.utc_now())
-    outbox.put_order_end(connection, key, current.id, completion, status)
+    about = {"orderCode": current.order_code, "source": str(named.source), "actor": named.actor}
+    outbox.put_order_end(connection, key, completion, status, about)
     return Moved((change,), completion=completion)
 
 
@@ -333,8 +339,7 @@ def _record_end(
     event = NewEvent(
         EventType[f"ORDER_{status.name}"],
         order.id,
-        # An admin is named as the actor. A worker is not: it did not decide to end the order.
-        origin if origin.source is not Source.WORKER else Origin(origin.source),
+        origin,
         words={"order_code": order.order_code, "status": status, "completed": completed, "total": total},
         details=counts,
         previous_status=order.order_status,

@@ -6,7 +6,7 @@ The courier sends them after the commit.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -105,20 +105,29 @@ def put_spaced(
 
 
 def put_order_end(
-    connection: Connection, key: str, order_id: int, completion: Completion, status: OrderStatus
+    connection: Connection,
+    key: str,
+    completion: Completion,
+    status: OrderStatus,
+    about: Mapping[str, Any],
 ) -> None:
     """Write the entries for an order's end: the completion message, the customer's mail, the webhook.
 
     Args:
         connection: In the transaction that ends the order.
         key: The key of the order and its round, ``order:{id}:round:{n}``.
-        order_id: The order.
         completion: The completion message.
         status: The order's final status.
+        about: What the webhook also says: the order's code, and who ended the order.
     """
     put(connection, EntryKind.COMPLETION, f"{key}:completion", completion.data())
-    put(connection, EntryKind.SUMMARY, f"{key}:summary", {"orderId": order_id, "status": status.value})
-    event = {"event": f"order_{status}", **completion.data()}
+    put(
+        connection,
+        EntryKind.SUMMARY,
+        f"{key}:summary",
+        {"orderId": completion.order_id, "status": status.value},
+    )
+    event = {"event": f"order_{status}", **about, **completion.data()}
     put(connection, EntryKind.WEBHOOK, f"{key}:webhook", event)
 
 

@@ -3,15 +3,17 @@ import http.client
 import socket
 import ssl
 import urllib.error
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from orderctl import database, failures
+from orderctl import database, failures, lifecycle, reconcile, shape
 from orderctl.channels import Scope
 from orderctl.downloads import errors as download_errors
-from orderctl.errors import LeaseLost, TaskNotFound
+from orderctl.errors import InvalidInput, LeaseLost, TaskNotFound
 from orderctl.failures import Failure
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
@@ -95,6 +97,23 @@ def test_describes_what_there_is() -> None:
     failure.stack_trace.encode()
     assert failures.describe(KeyboardInterrupt()).message == "KeyboardInterrupt"
     assert "Unspeakable" in failures.describe(_raised(Unspeakable())).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("disk full", "disk full"),
+        (b"disk full", "disk full"),
+        ("", "Exception"),
+        (None, "Exception"),
+        (404, "404"),
+    ],
+)
+def test_describes_a_text(reason: object, message: str) -> None:
+    failure = failures.describe(reason)
+
+    assert (failure.message, failure.stack_trace) == (message, "")
+    assert failure.fingerprint == failures.describe(Exception(message if reason else "")).fingerprint
 
 
 def _fingerprint(text: str, kind: type[Exception] = RuntimeError) -> str:
@@ -257,21 +276,95 @@ def test_foreign_worker_reports_a_failure(shop: Shop) -> None:
         shop.transact(lambda c: failures.report(c, 2, LASTING))
 
 
-def test_permanent_failure_is_sent_by_webhook(shop: Shop) -> None:
-    claim = _claimed(shop)
-
+def _by_our_worker(shop: Shop, claim: Claim) -> None:
     _fail(shop, claim, LASTING)
 
+
+def _by_a_worker_of_the_shops(shop: Shop, claim: Claim) -> None:
+    who = {"source": "python_worker", "actor": "host-7"}
+    shop.transact(lambda c: failures.report(c, claim.task_id, failures.describe("disk full"), **who))
+
+
+def _by_the_loss_of_its_worker(shop: Shop, claim: Claim) -> None:
+    def lose(connection: Connection) -> None:
+        order, task = lifecycle.hold(connection, claim.task_id)
+        lifecycle.move(connection, task, reconcile._after_loss(task), lifecycle.unchanged(task), order)
+
+    shop.execute("UPDATE download_tasks SET max_attempts = attempt")
+    shop.transact(lose)
+
+
+@pytest.mark.parametrize(
+    ("fail", "source"),
+    [
+        (_by_our_worker, "orderctl_worker"),
+        (_by_a_worker_of_the_shops, "python_worker"),
+        (_by_the_loss_of_its_worker, "orderctl_reconcile"),
+    ],
+)
+def test_the_webhook_of_a_failed_task_says_what_the_audit_log_does(
+    shop: Shop, fail: Callable[[Shop, Claim], None], source: str
+) -> None:
+    claim = _claimed(shop)
+
+    fail(shop, claim)
+
     [failed, ended] = [row.payload for row in shop.outbox() if row.kind == "webhook"]
+    event, order_event = shop.event(1, "download_failed"), shop.event(1, "order_failed")
+    assert event.source == source
+    assert failed.pop("timestamp") > 0
     assert failed == {
         "event": "task_failed",
-        "orderId": claim.order_id,
-        "taskId": claim.task_id,
-        "errorType": "UNKNOWN",
-        "error": "it is broken",
-        "attempt": 1,
+        "orderId": event.order_id,
+        "orderCode": "DH1",
+        "taskId": event.task_id,
+        "title": shop.task(claim.task_id).title,
+        "errorType": event.details["error_type"],
+        "error": event.details["error_message"],
+        "fingerprint": event.details["fingerprint"],
+        "attempt": event.details["attempt"],
+        "previousStatus": event.previous_status,
+        "newStatus": event.new_status,
+        "source": event.source,
+        "actor": event.actor,
     }
     assert (ended["event"], ended["failedTasks"]) == ("order_failed", 1)
+    assert (ended["orderCode"], ended["source"], ended["actor"]) == (
+        "DH1",
+        order_event.source,
+        order_event.actor,
+    )
+
+
+@pytest.mark.parametrize("source", ["", " ", "a" * 65, "two\nlines", "nul\x00", 7, None, ["worker"]])
+def test_a_source_that_the_audit_log_cannot_hold_is_refused(shop: Shop, source: Any) -> None:
+    [task_id] = shop.paid()
+
+    with pytest.raises(InvalidInput, match="is not a valid source: 1 to 64 printable characters"):
+        shop.transact(lambda c: failures.report(c, task_id, LASTING, source=source))
+
+    assert shop.task(task_id).status == "pending"
+
+
+@pytest.mark.databases("mariadb", "mysql")
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("VARCHAR(20)", "1 to 20 printable characters"),
+        ("ENUM('orderctl_worker','node')", "only orderctl_worker, node"),
+    ],
+)
+def test_a_source_has_to_fit_into_the_shops_column(shop: Shop, kind: str, said: str) -> None:
+    [task_id] = shop.paid()
+    shop.execute("DELETE FROM order_audit_logs")
+    shop.execute(f"ALTER TABLE order_audit_logs MODIFY source {kind}")
+    shape.forget(shop.engine.dialect)
+
+    with pytest.raises(InvalidInput, match=said):
+        shop.transact(lambda c: failures.report(c, task_id, LASTING, source="the_shops_python_worker"))
+
+    shop.transact(lambda c: failures.report(c, task_id, LASTING))
+    assert shop.event(1, "download_failed").source == "orderctl_worker"
 
 
 def _alerts(shop: Shop) -> list[Any]:

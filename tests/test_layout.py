@@ -36,6 +36,7 @@ CROSS_CUTTING = {
     "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md",
     "relay/test_socketio_clients.py": "Socket.IO clients, against the whole relay",
     "test_developing.py": "what docs/developing.md mentions exists",
+    "test_extending.py": "the examples in docs/extending.md",
     "test_layout.py": "this rule",
     "test_query_cost.py": "how many rows each query reads",
     "test_state_machine.py": "any sequence of the domain's verbs",

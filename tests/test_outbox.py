@@ -115,10 +115,12 @@ def test_postponed_entry_comes_again_when_it_is_due(shop: Shop) -> None:
 
 
 def test_end_of_an_order_is_sent_once_by_each_way(shop: Shop) -> None:
-    completion = Completion(7, 3, 2, 1, 1_700_000_000_000)
+    completion, about = Completion(7, 3, 2, 1, 1_700_000_000_000), {"orderCode": "DH7"}
 
     for _ in range(2):
-        shop.transact(lambda c: outbox.put_order_end(c, "order:7:round:0", 7, completion, OrderStatus.FAILED))
+        shop.transact(
+            lambda c: outbox.put_order_end(c, "order:7:round:0", completion, OrderStatus.FAILED, about)
+        )
 
     assert [(row.kind, row.dedup_key) for row in shop.outbox()] == [
         ("completion", "order:7:round:0:completion"),
@@ -128,4 +130,4 @@ def test_end_of_an_order_is_sent_once_by_each_way(shop: Shop) -> None:
     complete, summary, webhook = (row.payload for row in shop.outbox())
     assert complete == completion.data()
     assert summary == {"orderId": 7, "status": "failed"}
-    assert webhook == {"event": "order_failed", **completion.data()}
+    assert webhook == {"event": "order_failed", **about, **completion.data()}

@@ -1,0 +1,37 @@
+"""The kinds of failures. All exceptions with their types are in tests/test_failures.py."""
+
+import subprocess
+import sys
+
+import pytest
+
+from orderctl import error_types
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("No space left on device", "DISK_SPACE"),
+        ("[Errno 28] disk quota exceeded, permission denied", "DISK_SPACE"),
+        ("invalid token", "AUTHENTICATION"),
+        ("Timeout of the connection", "TIMEOUT"),
+        ("connection reset by peer", "NETWORK"),
+        ("permission denied", "PERMISSION"),
+        ("it broke", "UNKNOWN"),
+        ("", "UNKNOWN"),
+        (None, "UNKNOWN"),
+        (b"network is down", "NETWORK"),
+        ({"error": "timeout"}, "TIMEOUT"),
+        (TimeoutError(), "TIMEOUT"),
+    ],
+)
+def test_a_text_has_a_type_as_an_exception_has(reason, expected):
+    assert error_types.classify(reason) == expected
+
+
+def test_it_loads_neither_the_database_nor_redis():
+    probe = "import sys, orderctl.error_types; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
+
+    assert not {"sqlalchemy", "redis"} & set(loaded.split())
