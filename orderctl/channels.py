@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+#: The highest id in the name of a channel; that of a BIGINT.
+MAX_ID = 2**63 - 1
 #: Seconds for which the last message of a channel is kept.
 SNAPSHOT_TTL = 3600
 #: The list of jobs that workers have rejected, newest first, with a maximum length.

@@ -17,8 +17,9 @@ from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
-from orderctl.progress import ProgressEmitter, read_siblings
+from orderctl.progress import ProgressEmitter
 from orderctl.settings import Settings
+from orderctl.siblings import read_siblings
 from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
 
 _log = logging.getLogger(__name__)

@@ -2,17 +2,24 @@
 
 import itertools
 import math
+import sqlite3
+import subprocess
+import sys
 import threading
+import uuid
 from decimal import Decimal
+from enum import Enum
 
 import pytest
 import redis
 
-from orderctl import broker, progress, publications, settings, tasks
+from orderctl import broker, publications, settings, tasks
+from orderctl import siblings as order_tasks
 from orderctl.channels import order_complete, order_progress, order_status, task_progress, task_status
-from orderctl.errors import DatabaseUnavailable, Misconfigured, TaskNotFound
+from orderctl.errors import DatabaseUnavailable, Misconfigured, NotMigrated, TaskNotFound
 from orderctl.messages import Completion
-from orderctl.progress import ProgressEmitter, read_siblings
+from orderctl.progress import ProgressEmitter
+from orderctl.siblings import read_siblings
 from tests.servers.redis import unhurried
 from tests.waiting import SOON, Clock, eventually
 
@@ -29,7 +36,7 @@ def clock():
 @pytest.fixture(autouse=True)
 def orders_are_known_at_once(monkeypatch):
     """The first message of an order waits for its tasks: on a busy machine a thread may start late."""
-    monkeypatch.setattr(progress, "_FIRST_WAIT_SECONDS", SOON)
+    monkeypatch.setattr(order_tasks, "_FIRST_WAIT_SECONDS", SOON)
 
 
 @pytest.fixture
@@ -168,6 +175,43 @@ def test_each_task_has_its_own_pace(emitters, redis_url):
     ]
 
 
+def test_an_end_is_never_throttled(emitters, redis_url, client):
+    emitter = emitters(redis_url)
+    for task_id in (1, 2):
+        emitter.emit_progress(task_id, 9, 80, "a.mp4")
+
+    for percent, said in (
+        (0, "Failed: disk full"),
+        (0.0, "failed: no space left"),
+        (100, "a.mp4"),
+        ("0", "FAILED"),
+        (-1, "Failed: disk full"),
+    ):
+        for task_id in (1, 2):
+            assert emitter.emit_progress(task_id, 9, percent, said)
+            assert last(client, task_progress(task_id))["currentFile"] == said
+
+
+def test_what_only_looks_like_an_end_waits_for_its_turn(emitters, redis_url):
+    emitter = emitters(redis_url)
+    emitter.emit_progress(1, 9, 80, "a.mp4")
+
+    for percent, said in ((0, "a.mp4"), (0, ""), (0, None), (1, "Failed: disk full"), (99.999, "a.mp4")):
+        assert not emitter.emit_progress(1, 9, percent, said)
+
+
+def test_an_end_that_is_said_again_and_again_is_sent_once(emitters, redis_url, listener, client):
+    emitter = emitters(redis_url)
+
+    for _ in range(50):
+        for task_id in (1, 2):
+            emitter.emit_progress(task_id, 9, 0, "Failed: disk full")
+            emitter.emit_progress(task_id, 9, 1, "a.mp4")
+
+    heard = hear(listener, client)
+    assert [heard.count(f"task:{task_id}:progress") for task_id in (1, 2)] == [1, 1]
+
+
 def test_what_has_to_leave_at_once_does(emitters, redis_url):
     emitter = emitters(redis_url)
     emitter.emit_progress(1, 9, 50, "a", None)
@@ -232,13 +276,38 @@ def test_what_is_not_a_percent_is_counted_and_not_sent(emitters, redis_url, clie
     assert last(client, task_progress(1)) is None
 
 
-@pytest.mark.parametrize("task_id", [None, "first", [], math.nan])
-def test_what_is_not_a_task_is_counted_and_not_sent(emitters, redis_url, task_id):
+@pytest.mark.parametrize(
+    "wrong", [None, "first", "", [], math.nan, math.inf, 1.5, "1.5", 0, -1, 2**63, uuid.UUID(int=1)]
+)
+def test_what_is_not_an_id_is_counted_and_not_sent(emitters, redis_url, wrong):
     emitter = emitters(redis_url)
 
-    assert not emitter.emit_progress(task_id, 9, 5, "a", None)
-    assert not emitter.emit_status_change(task_id, 9, "completed", None)
-    assert emitter.errors == 2
+    for ids in ((wrong, 9), (1, wrong)):
+        assert not emitter.emit_progress(*ids, 5, "a", None)
+        assert not emitter.emit_status_change(*ids, "completed", None)
+    assert emitter.errors == 4
+
+
+class LikeNumpy:
+    """A whole number of a type that is no int, as numpy's are not."""
+
+    def __int__(self):
+        return 1
+
+    def __eq__(self, other):
+        return other == 1
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("given", ["1", " 1 ", 1.0, Decimal(1), LikeNumpy()])
+def test_an_id_can_be_any_kind_of_whole_number(emitters, redis_url, client, given):
+    emitter = emitters(redis_url)
+
+    assert emitter.emit_progress(given, "9", 5, "a", None)
+    assert not emitter.emit_progress(1, 9, 6, "a", None), "it is the same task"
+    assert emitter.emit_status_change(given, "9", "downloading")
+    assert (last(client, task_progress(1))["taskId"], last(client, task_status(1))["taskId"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +354,25 @@ def test_a_status_in_the_shops_spelling_is_sent_in_lower_case(emitters, redis_ur
         assert emitter.emit_status_change(1, 9, given, given)
         found = last(client, task_status(1))
         assert (found["newStatus"], found["previousStatus"]) == (sent, sent)
+
+
+class ShopsStatus(Enum):
+    FAILED = "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("disk full", ("disk full", "DISK_SPACE")),
+        (TimeoutError(), ("TimeoutError", "TIMEOUT")),
+        (ConnectionError("reset"), ("reset", "NETWORK")),
+    ],
+)
+def test_the_reason_of_a_failure_has_a_type(emitters, redis_url, client, error, said):
+    assert emitters(redis_url).emit_status_change(1, 9, ShopsStatus.FAILED, error=error)
+
+    found = last(client, task_status(1))
+    assert (found["newStatus"], found["error"], found["errorType"]) == ("failed", *said)
 
 
 def test_what_a_transaction_left_to_publish_is_published(emitters, redis_url, client):
@@ -338,7 +426,21 @@ def test_the_end_is_tried_even_so(emitters, own_redis):
 
     assert not emitter.emit_progress(2, 9, 5, "a", None)
     assert emitter.emit_progress(1, 9, 100, "a", None)
+    assert emitter.emit_progress(1, 9, 0, "Failed: disk full", None)
     assert emitter.emit_status_change(1, 9, "completed", "downloading")
+
+
+def test_an_end_that_could_not_be_sent_is_sent_after_the_pause(emitters, own_redis, clock):
+    server = own_redis()
+    emitter = emitters(server.url)
+    server.kill()
+    assert not any(emitter.emit_progress(1, 9, 0, "Failed: disk full") for _ in range(100))
+    assert emitter.errors == 1
+    server.start()
+
+    assert not emitter.emit_progress(1, 9, 0, "Failed: disk full")
+    clock.now += 1
+    assert emitter.emit_progress(1, 9, 0, "Failed: disk full")
 
 
 def test_it_recovers_by_itself(emitters, own_redis, clock):
@@ -383,7 +485,7 @@ def test_only_the_first_error_is_a_warning(emitters, caplog):
 
 
 def test_a_database_that_hangs_delays_no_download(emitters, redis_url, client, monkeypatch):
-    monkeypatch.setattr(progress, "_FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(order_tasks, "_FIRST_WAIT_SECONDS", 0.01)
     asked, answer = threading.Event(), threading.Event()
 
     def siblings(_):
@@ -516,6 +618,22 @@ def test_a_failure_is_stored_and_published(emitters, redis_url, client, shop, ta
     assert (status["error"], status["errorType"]) == ("the network is down", "NETWORK")
 
 
+def test_a_failure_can_be_a_text_and_is_of_the_task_whatever_its_order_is_said_to_be(
+    emitters, redis_url, client, shop, task_ids, migrated_url
+):
+    emitter = emitters(redis_url, database_url=migrated_url)
+
+    for task_id, order_id in ((str(task_ids[0]), "1"), (float(task_ids[1]), 4711), (task_ids[2], None)):
+        emitter.report_failure(task_id, order_id, "disk full", source="python_worker", actor="host-7")
+
+    assert {task.error_log for task in shop.tasks(ORDER)} == {"DISK_SPACE: disk full"}
+    events = [event for event in shop.events(ORDER) if event.event_type == "download_failed"]
+    assert {(event.source, event.actor) for event in events} == {("python_worker", "host-7")}
+    assert last(client, order_progress(ORDER))["currentFile"] == "Failed: disk full"
+    assert last(client, order_progress(4711)) is None
+    assert emitter.errors == 0
+
+
 def test_the_last_failure_ends_the_order(emitters, redis_url, client, shop, task_ids, migrated_url):
     emitter = emitters(redis_url, database_url=migrated_url)
 
@@ -558,7 +676,54 @@ def test_a_failure_that_cannot_be_stored_is_published_and_raised(emitters, redis
     assert last(client, task_status(1)) is None
 
 
+def test_a_failure_in_a_database_without_tables_is_published_and_raised(
+    emitters, redis_url, client, tmp_path
+):
+    sqlite3.connect(tmp_path / "empty.db").close()
+    emitter = emitters(redis_url, database_url=f"sqlite:///{tmp_path}/empty.db")
+
+    with pytest.raises(NotMigrated):
+        emitter.report_failure(1, 9, "broken")
+
+    assert last(client, task_progress(1))["currentFile"] == "Failed: broken"
+
+
 @pytest.mark.databases("sqlite")
-def test_a_failure_of_no_task_is_said_so(emitters, redis_url, migrated_url):
+@pytest.mark.parametrize("task_id", [4711, "4711", 0, -1, 2**70, "first", None, 1.5, math.inf])
+def test_a_failure_of_no_task_is_said_so(emitters, redis_url, client, migrated_url, task_id):
     with pytest.raises(TaskNotFound):
-        emitters(redis_url, database_url=migrated_url).report_failure(4711, ORDER, ValueError("broken"))
+        emitters(redis_url, database_url=migrated_url).report_failure(task_id, ORDER, ValueError("broken"))
+
+    assert last(client, task_progress(4711)) is None
+
+
+#: Emits in a process and in its child at once, while a thread of the parent holds the emitter's lock.
+FORKS = """
+import os, sys
+from orderctl import settings
+from orderctl.progress import ProgressEmitter
+
+emitter = ProgressEmitter(
+    settings.load({"redis.url": sys.argv[1], "progress.interval_seconds": "0"}), siblings=lambda _: {1: None}
+)
+
+
+def send(task_id):  # it gives Redis 0.2 s, and on a busy machine that may not do
+    return any(emitter.emit_progress(task_id, 9, 100, at_once=True) for _ in range(100))
+
+
+assert send(1)
+before = emitter._client
+with emitter._lock:
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if send(2) and emitter._client is not before else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert send(1) and emitter._client is before
+"""
+
+
+def test_it_can_be_used_after_a_fork(redis_url, client):
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS, redis_url], check=True, timeout=SOON)
+
+    assert [last(client, task_progress(task_id))["percent"] for task_id in (1, 2)] == [100, 100]
