@@ -2,11 +2,16 @@
 
 import json
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from orderctl import failures
+from orderctl import broker, failures, progress, publications
+from orderctl.channels import task_progress, task_status
+from tests.servers.redis import unhurried
 from tests.shop import Shop
 
 PAGE = (Path(__file__).parents[1] / "docs/extending.md").read_text(encoding="utf-8")
@@ -32,3 +37,70 @@ def test_webhooks_have_the_fields_that_are_shown(shop: Shop) -> None:
     assert task.keys() == json.loads(shown("task")).keys()
     assert order.keys() == json.loads(shown("order")).keys()
     assert [task["source"], order["source"]] == ["python_worker"] * 2
+
+
+CHANGED = re.search(
+    r"^-(from progress_emitter import .*)\n\+(from orderctl.progress import .*)$", PAGE, re.MULTILINE
+)
+
+
+def sample(source: str) -> Any:
+    """Return the function of the sample worker."""
+    names: dict[str, Any] = {}
+    exec(source, names)
+    return names["run"]
+
+
+def break_off(name: str) -> None:
+    if name == "2.mp4":
+        raise TimeoutError("no answer")
+
+
+def test_the_shops_worker_ran_with_its_own_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def noted(name: str) -> Any:
+        return lambda *values, **named: calls.append((name, *values, *named.values()))
+
+    stub = ModuleType("progress_emitter")
+    for name in ("emit_progress", "emit_status_change", "report_failure", "determine_error_type"):
+        setattr(stub, name, noted(name))
+    monkeypatch.setitem(sys.modules, "progress_emitter", stub)
+    worker = shown("worker")
+    assert CHANGED[2] in worker
+
+    sample(worker.replace(CHANGED[2], CHANGED[1]))(1, 9, ["1.mp4", "2.mp4"], break_off)
+
+    assert [call[0] for call in calls] == [
+        "emit_status_change",
+        "emit_progress",
+        "emit_progress",
+        "emit_progress",
+        "report_failure",
+        "determine_error_type",
+    ]
+
+
+@pytest.mark.databases("sqlite")
+def test_the_shops_worker_runs_with_one_line_changed(
+    monkeypatch: pytest.MonkeyPatch, shop: Shop, migrated_url: str, redis_url: str
+) -> None:
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", migrated_url)
+    monkeypatch.setattr(progress, "_default", progress._Default())
+    monkeypatch.setattr(broker, "hasty", lambda url, hasty=broker.hasty: unhurried(hasty(url)))
+    well, badly = shop.paid(courses=2)
+    run = sample(shown("worker"))
+
+    assert run(badly, 1, ["1.mp4", "2.mp4"], break_off) == "TIMEOUT"
+    assert run(well, 1, ["1.mp4"], lambda _: None) is None
+
+    found = publications.snapshots(
+        broker.brisk(redis_url), [task_progress(badly), task_progress(well), task_status(well)]
+    )
+    assert [found[task_progress(task)]["percent"] for task in (badly, well)] == [0, 100]
+    assert found[task_progress(badly)]["currentFile"] == "Failed: no answer"
+    assert found[task_status(well)]["newStatus"] == "completed"
+    assert shop.task(badly).status == "failed"
+    assert shop.event(1, "download_failed").source == "python_worker"
+    progress._default.find().close()
