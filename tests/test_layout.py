@@ -40,6 +40,7 @@ CROSS_CUTTING = {
     "test_layout.py": "this rule",
     "test_query_cost.py": "how many rows each query reads",
     "test_state_machine.py": "any sequence of the domain's verbs",
+    "worker/test_pm2.py": "the PM2 file of docs/running.md",
     "worker/test_pipeline.py": "whole orders through real supervisors",
 }
 
