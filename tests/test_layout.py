@@ -33,6 +33,7 @@ CROSS_CUTTING = {
     "migrate/test_sequelize.py": "a shop's programs under Node.js, and their table in docs/adopting.md",
     "relay/test_conformance.py": "RFC 6455, against the whole relay",
     "relay/test_dashboard.py": "the shop's own dashboard with socket.io-client",
+    "relay/test_pubsub.py": "what Redis shows of a relay, as docs/relay.md says",
     "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md",
     "relay/test_socketio_clients.py": "Socket.IO clients, against the whole relay",
     "test_developing.py": "what docs/developing.md mentions exists",
