@@ -1,7 +1,9 @@
 """docs/extending.md: what the page shows is what orderctl does."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from orderctl import broker, failures, progress, publications
 from orderctl.channels import task_progress, task_status
 from tests.servers.redis import unhurried
 from tests.shop import Shop
+from tests.waiting import SOON
 
 PAGE = (Path(__file__).parents[1] / "docs/extending.md").read_text(encoding="utf-8")
 
@@ -104,3 +107,50 @@ def test_the_shops_worker_runs_with_one_line_changed(
     assert shop.task(badly).status == "failed"
     assert shop.event(1, "download_failed").source == "python_worker"
     progress._default.find().close()
+
+
+#: In the tests a warning of Python is an error, and pip has some.
+PIP = 'pip() { env -u PYTHONWARNINGS pip "$@"; }\n'
+
+
+@pytest.fixture
+def workshop(home: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, with pip working without a network and without changing the tests' own environment."""
+    folder, packages = home / "work", home / "packages"
+    folder.mkdir()
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ORDERCTL_STATE_DIR": str(home / "state" / "shop"),
+        "ORDERCTL_REDIS_URL": redis_url,
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # this switches the isolation off
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_TARGET": str(packages),
+        "PYTHONPATH": str(packages),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+def test_a_handler_from_an_empty_folder_to_a_paid_order(workshop: Path) -> None:
+    for name in ("shop-courses/pyproject.toml", "shop-courses/shop_courses.py"):
+        (workshop / name).parent.mkdir(exist_ok=True)
+        (workshop / name).write_text(shown(name))
+
+    done = subprocess.run(
+        ["bash", "-ec", PIP + shown("commands")],
+        cwd=workshop,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SOON,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    delivered = Path(os.environ["ORDERCTL_STATE_DIR"], "downloads/DH1/1")
+    assert [(file.name, file.read_text()) for file in delivered.iterdir()] == [
+        ("lesson-1.py", "print('Hello')\n")
+    ]
+    assert "download_completed" in done.stdout
