@@ -68,7 +68,8 @@ def pm2(world: World, port: int) -> Iterator[Pm2]:
         assert old in text
         text = text.replace(old, str(new))
     (world.state / "ecosystem.config.js").write_text(text)
-    home = {"PM2_HOME": str(world.state / "pm2")}
+    # By default PM2 asks a server of its makers for a newer version.
+    home = {"PM2_HOME": str(world.state / "pm2"), "PM2_DISABLE_VERSION_CHECK": "true"}
 
     def run(*arguments: str) -> dict[str, Any]:
         command = [node, str(program), *arguments]
