@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from orderctl import audit, clock, database, deletion, orders, outbox, shop_tables
+from orderctl import audit, clock, database, deletion, endings, orders, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import OrderNotFound, TaskNotFound
@@ -31,16 +31,12 @@ from orderctl.states import (
     OrderStatus,
     PaymentStatus,
     Severity,
-    Source,
     TaskStatus,
     order_end,
 )
 
 #: Statuses in which a worker holds a lease; a move to any other status ends the lease.
 _LEASED: Final = (TaskStatus.ENROLLED, TaskStatus.DOWNLOADING)
-
-#: Sources of moves whose actor an order's end names.
-_DECIDING: Final = frozenset(Source) - {Source.WORKER}
 
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -272,16 +268,32 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | N
 
 
 def begin(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
-    """Make an order ``processing`` when a task is claimed: its first one, or one added after its end."""
+    """Make an order ``processing`` when a task is claimed: its first one, or one added after its end.
+
+    An order that the shop has ended stays as it is, although a task was still open.
+    """
     if order.order_status in {OrderStatus.PENDING, None}:
         return (_move_order(connection, order, OrderStatus.PROCESSING),)
-    return reopen(connection, order, origin)
+    if order.order_status in ENDED_ORDER and endings.is_recorded(connection, order):
+        return _reopen(connection, order, origin)
+    return ()
 
 
 def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
-    """Reopen an order that has ended, because a task is to run again; its next end is in a new round."""
-    if order.order_status not in ENDED_ORDER:
-        return ()
+    """Reopen an order that has ended, because an admin changes a task; its next end is in a new round.
+
+    It has ended if its status tells so, or if its end is recorded, by orderctl or by the shop.
+    """
+    if order.order_status in ENDED_ORDER or (orders.is_unended(order) and _is_recorded(connection, order)):
+        return _reopen(connection, order, origin)
+    return ()
+
+
+def _is_recorded(connection: Connection, order: OrderState) -> bool:
+    return endings.is_recorded(connection, order) or endings.by_shop(connection, order) is not None
+
+
+def _reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
     number = order.round + 1
     change = _move_order(connection, order, OrderStatus.PROCESSING, completed_at=None, round=number)
     event = NewEvent(
@@ -291,62 +303,43 @@ def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[S
         words={"order_code": order.order_code},
         previous_status=order.order_status,
         new_status=OrderStatus.PROCESSING,
-        dedup_key=f"order:{order.id}:reopened:{number}",
+        dedup_key=endings.reopening_key(order, number),
     )
     audit.record(connection, event)
     return (change,)
 
 
-def end(connection: Connection, order: OrderState, origin: Origin) -> Moved:
+def end(connection: Connection, order: OrderState, origin: Origin, *, settle: bool = False) -> Moved:
     """End an order if all its tasks have ended: status, audit event, completion message, mail, webhook.
 
-    All but the status are written only once in each round, because another program may set the status back.
+    All but the status are written only once in each round, because another program may set the status back; and
+    never where the shop has ended the order itself. If it has only written its event yet, its status will follow:
+    orderctl does not anticipate it.
 
     Args:
         connection: In the transaction that moved the task, which locked the order first.
         order: The order, locked in this transaction.
         origin: Who made the move that ends the order.
+        settle: Give an order that the shop has ended by an event the status of that event.
 
     Returns:
-        What to publish after the commit; nothing if the order has not ended, had ended before or is deleted.
+        What to publish after the commit; nothing if the order has not ended, had ended before, is deleted or has a
+        status that orderctl does not know.
     """
     current = orders.lock(connection, order.id)  # it may have been reopened in this transaction
     counts = orders.count_tasks(connection, [order.id]).get(order.id, {})
     status = order_end(counts)
-    if status is None or current.order_status in ENDED_ORDER or current.deleted:
+    if status is None or not orders.is_unended(current) or current.deleted:
         return NOTHING
-    completion = _completion(order.id, counts)
-    key = f"order:{order.id}:round:{current.round}"
-    # An admin is named as the actor. A worker is not: it did not decide to end the order.
-    named = origin if origin.source in _DECIDING else Origin(origin.source)
-    _record_end(connection, current, status, completion, key, named)
-    change = _move_order(connection, current, status, completed_at=database.utc_now())
-    about = {"orderCode": current.order_code, "source": str(named.source), "actor": named.actor}
-    outbox.put_order_end(connection, key, completion, status, about)
-    return Moved((change,), completion=completion)
+    by_shop = endings.by_shop(connection, current)
+    if by_shop is not None:
+        return Moved((_finish(connection, current, by_shop),)) if settle else NOTHING
+    completion = endings.record(connection, current, status, counts, origin)
+    return Moved((_finish(connection, current, status),), completion=completion)
 
 
-def _record_end(
-    connection: Connection,
-    order: OrderState,
-    status: OrderStatus,
-    completion: Completion,
-    key: str,
-    origin: Origin,
-) -> None:
-    completed, total = completion.completed_tasks, completion.total_tasks
-    counts = {"completedCount": completed, "failedCount": completion.failed_tasks, "totalCount": total}
-    event = NewEvent(
-        EventType[f"ORDER_{status.name}"],
-        order.id,
-        origin,
-        words={"order_code": order.order_code, "status": status, "completed": completed, "total": total},
-        details=counts,
-        previous_status=order.order_status,
-        new_status=status,
-        dedup_key=key,
-    )
-    audit.record(connection, event)
+def _finish(connection: Connection, order: OrderState, status: OrderStatus) -> StatusChange:
+    return _move_order(connection, order, status, completed_at=database.utc_now())
 
 
 def _move_order(
@@ -359,12 +352,6 @@ def _move_order(
 def _write_order(connection: Connection, order: OrderState, values: Mapping[str, Any]) -> None:
     # No fence is needed: the order is locked.
     shop_tables.execute(connection, update(orders_table).where(orders_table.c.id == order.id), values)
-
-
-def _completion(order_id: int, counts: Mapping[str, int]) -> Completion:
-    total = sum(counts.values()) - counts.get(TaskStatus.CANCELLED, 0)
-    completed, failed = counts.get(TaskStatus.COMPLETED, 0), counts.get(TaskStatus.FAILED, 0)
-    return Completion(order_id, total, completed, failed, clock.milliseconds())
 
 
 _STATE: Final = select(*columns(TaskState, download_tasks))

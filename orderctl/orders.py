@@ -150,8 +150,13 @@ def is_valid(order: OrderState) -> bool:
     return order.order_status is None or order.order_status in VALID_ORDER
 
 
+def is_unended(order: OrderState) -> bool:
+    """Whether an order has not ended, as far as its status tells; orderctl ends no order of another status."""
+    return order.order_status in {OrderStatus.PENDING, OrderStatus.PROCESSING, None}
+
+
 def is_open() -> ColumnElement[bool]:
-    """Return the condition that an order has not ended, as far as its status tells."""
+    """Return the condition of :func:`is_unended`, for a query."""
     status = orders.c.order_status
     return or_(status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)), status.is_(None))
 

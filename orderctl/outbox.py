@@ -131,6 +131,12 @@ def put_order_end(
     put(connection, EntryKind.WEBHOOK, f"{key}:webhook", event)
 
 
+def has_order_end(connection: Connection, key: str) -> bool:
+    """Whether :func:`put_order_end` has written entries with this key."""
+    query = select(outbox.c.id).where(outbox.c.dedup_key == f"{key}:completion")
+    return connection.execute(query).first() is not None
+
+
 def is_due(connection: Connection, kinds: Sequence[str]) -> bool:
     """Whether an entry is due. Needs no write lock, of which SQLite has only one."""
     return connection.execute(_due(kinds).limit(1)).first() is not None

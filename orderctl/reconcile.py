@@ -263,7 +263,10 @@ def end_orders(engine: Engine, client: redis.Redis) -> list[Finding]:
 
 
 def _end(connection: Connection, order_id: int) -> Moved | None:
-    ended = lifecycle.end(connection, orders.lock(connection, order_id), Origin(Source.RECONCILE))
+    order = orders.lock(connection, order_id)
+    if order.payment_status != PaymentStatus.PAID:  # refunded meanwhile, for example
+        return None
+    ended = lifecycle.end(connection, order, Origin(Source.RECONCILE), settle=True)
     return ended if ended.messages else None
 
 

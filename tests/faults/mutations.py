@@ -71,6 +71,10 @@ MUTATIONS = (
         "fence = [download_tasks.c.lease_token == token, *_expired_conditions()]", "fence = []",
     ),
     Mutation(
+        "the look for an end that the shop has recorded", "orderctl/endings.py",
+        '    return _ENDS.get(newest or "")', "    return None", ("test_endings.py",),
+    ),
+    Mutation(
         "the time for a heartbeat after an outage", "orderctl/grace.py",
         "        return now >= self._until", "        return True",
         ("test_grace.py", "faults/test_outages.py"),
