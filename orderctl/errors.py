@@ -9,6 +9,7 @@
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
     │   └── TaskNotFound
     ├── Conflict                     4  409  the present state does not allow it
+    │   └── Superseded                       the task is not any more what was chosen: another process changed it
     ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
     ├── Unavailable                 69  503  a store that is needed does not answer
     │   ├── DatabaseUnavailable
@@ -133,6 +134,10 @@ class Conflict(OrderctlError):
 
     exit_status = ExitStatus.CONFLICT
     http_status = 409
+
+
+class Superseded(Conflict):
+    """Another process has changed it since it was chosen."""
 
 
 class SubjectFailed(OrderctlError):

@@ -118,11 +118,13 @@ class Moved:
         messages: The messages to publish.
         tasks: The tasks after the move; for those that wait a worker is woken.
         completion: The numbers of the order's tasks if the order has ended; the courier publishes them.
+        note: Why nothing was changed, for people: another one had changed it before.
     """
 
     messages: tuple[StatusChange, ...] = ()
     tasks: tuple[TaskState, ...] = ()
     completion: Completion | None = None
+    note: str | None = None
 
 
 #: Nothing was moved.
@@ -280,16 +282,14 @@ def begin(connection: Connection, order: OrderState, origin: Origin) -> tuple[St
 
 
 def reopen(connection: Connection, order: OrderState, origin: Origin) -> tuple[StatusChange, ...]:
-    """Reopen an order that has ended, because an admin changes a task; its next end is in a new round.
-
-    It has ended if its status tells so, or if its end is recorded, by orderctl or by the shop.
-    """
-    if order.order_status in ENDED_ORDER or (orders.is_unended(order) and _is_recorded(connection, order)):
-        return _reopen(connection, order, origin)
-    return ()
+    """Reopen an order that has ended, because an admin changes a task; its next end is in a new round."""
+    return _reopen(connection, order, origin) if has_ended(connection, order) else ()
 
 
-def _is_recorded(connection: Connection, order: OrderState) -> bool:
+def has_ended(connection: Connection, order: OrderState) -> bool:
+    """Whether an order has ended: its status tells so, or its end is recorded, by orderctl or by the shop."""
+    if not orders.is_unended(order):
+        return order.order_status in ENDED_ORDER
     return endings.is_recorded(connection, order) or endings.by_shop(connection, order) is not None
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
 
-from orderctl import deletion, lifecycle, orders
+from orderctl import choices, deletion, lifecycle, orders
 from orderctl.audit import Origin
+from orderctl.choices import Seen
 from orderctl.errors import Conflict, OrderNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import OrderState
@@ -144,8 +145,12 @@ def retry(
     actor: str,
     reason: str | None = None,
     source: Source = Source.CLI,
+    seen: Seen | None = None,
 ) -> Moved:
     """Queue a task again; from now on it is managed by orderctl. An order that has ended is reopened.
+
+    Each failure is retried once: a task that was retried since it was chosen, or that waits for a worker already,
+    stays as it is.
 
     Args:
         connection: In a transaction.
@@ -154,18 +159,29 @@ def retry(
         actor: Who retries the task.
         reason: The reason, for the audit log.
         source: The part of orderctl that received the request.
+        seen: The state of the task when it was chosen; None: it is chosen now.
+
+    Returns:
+        What to do after the commit. With a ``note`` if nothing was left to do.
 
     Raises:
         TaskNotFound: The task does not exist.
         Conflict: The task is completed or running, or its order is not paid or does not exist.
+        Superseded: The task has changed since it was chosen.
     """
     order, task = _hold(connection, task_id)
+    retried = choices.retried(connection, task, seen)
+    if retried is not None:
+        return retried
     _refuse_retry(order, task)
+    attempts = min(task.attempt + max_attempts, HIGHEST_INT)
+    if choices.is_waiting_for(connection, task, attempts) and not lifecycle.has_ended(connection, order):
+        return choices.already(connection, task, "waiting", EventType.TASK_RETRIED)
     what = Move(
         TaskStatus.PENDING,
         EventType.TASK_RETRIED,
         Origin(source, actor),
-        values={"managed": 1, "max_attempts": min(task.attempt + max_attempts, HIGHEST_INT)},
+        values={"managed": 1, "max_attempts": attempts},
         words=_because(reason),
         details={"attempt": task.attempt, "reason": reason},
         reopens=True,
@@ -213,6 +229,7 @@ def cancel(
     actor: str,
     reason: str | None = None,
     source: Source = Source.CLI,
+    seen: Seen | None = None,
 ) -> Moved:
     """Cancel a task. If a worker is running it, the worker loses its lease and stops.
 
@@ -222,12 +239,20 @@ def cancel(
         actor: Who cancels the task.
         reason: The reason, for the audit log.
         source: The part of orderctl that received the request.
+        seen: The state of the task when it was chosen; None: it is chosen now, whatever its state is.
+
+    Returns:
+        What to do after the commit. With a ``note`` if it was cancelled since it was chosen.
 
     Raises:
         TaskNotFound: The task does not exist.
         Conflict: The task is already completed or cancelled, its status is not known, or its order does not exist.
+        Superseded: The task has ended, or was retried, since it was chosen.
     """
     order, task = _hold(connection, task_id)
+    cancelled = choices.cancelled(connection, task, seen)
+    if cancelled is not None:
+        return cancelled
     if task.status in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
         raise Conflict(f"task {task_id} is already {task.status}", hint=f"orderctl tasks show {task_id}")
     if task.status not in (*UNFINISHED, TaskStatus.FAILED):

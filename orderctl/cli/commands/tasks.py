@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from orderctl import texts
-from orderctl.cli import bell, options
+from orderctl.cli import bulk, options
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, status_style
+from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent, Selection
-from orderctl.counting import counted
-from orderctl.errors import DatabaseBusy, DatabaseUnavailable, ExitStatus, InvalidInput, OrderctlError
+from orderctl.errors import ExitStatus, InvalidInput
 from orderctl.states import UNFINISHED, TaskStatus
 from orderctl.terminal.render import Column, Where, record
 
@@ -27,30 +24,10 @@ if TYPE_CHECKING:
 _MOST_EVENTS: Final = 200
 _LONGEST_ID: Final = 40
 
-RESULTS: Final = (
-    Column("id", keep=True, right=True),
-    Column("order_code", "ORDER", keep=True),
-    Column("title"),
-    Column("status", style=status_style),
-    Column("changed"),
-    Column("error", style=lambda error: "red" if error else None),
-)
 DETAIL: Final = (
     *TASKS,
     Column("events", get=lambda found: [record(event, EVENTS) for event in found.events], where=Where.DATA),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TaskOutcome:
-    """The result of a bulk change for one task."""
-
-    id: int
-    order_code: str | None
-    title: str | None
-    status: str | None
-    changed: bool
-    error: str | None = None
 
 
 @click.group(cls=Group)
@@ -143,12 +120,15 @@ def show(app: App, task_id: int) -> None:
 @click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
 @options.consent
-@options.output(RESULTS)
+@options.output(bulk.RESULTS)
 @pass_app
 def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
     """Queue failed tasks again.
 
     Cancelled tasks, and tasks that wait for their next attempt, can be named by ID.
+
+    Each failure is retried once: tasks that another command has retried since they were selected, or that are due
+    already, stay as they are, and the command ends with 0.
 
     Example:
         orderctl tasks retry 41 42
@@ -159,24 +139,26 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
 
     attempts = app.settings.worker.max_attempts
 
-    def change(connection: Connection, task_id: int) -> Moved:
-        return tasks.retry(connection, task_id, max_attempts=attempts, actor=app.actor, reason=consent.reason)
+    def change(connection: Connection, one: bulk.Chosen) -> Moved:
+        return tasks.retry(
+            connection, one.id, max_attempts=attempts, actor=app.actor, reason=consent.reason, seen=one.seen
+        )
 
-    chosen = _choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,))
-    return _change(app, "Retry", chosen, change, selection, consent)
+    chosen = bulk.choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,))
+    return bulk.change(app, "Retry", chosen, change, consent)
 
 
 @cli.command()
 @click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
 @options.consent
-@options.output(RESULTS)
+@options.output(bulk.RESULTS)
 @pass_app
 def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
     """Cancel tasks; a worker stops the download of a cancelled task.
 
     --order alone selects the order's tasks that have not ended. --failed, --error-type and --fingerprint
-    select failed tasks.
+    select failed tasks. Selected tasks that have ended or were retried in the meantime stay as they are.
 
     Example:
         orderctl tasks cancel 41 --reason "course withdrawn"
@@ -184,109 +166,15 @@ def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: C
     """
     from orderctl import tasks
 
-    def change(connection: Connection, task_id: int) -> Moved:
-        return tasks.cancel(connection, task_id, actor=app.actor, reason=consent.reason)
+    def change(connection: Connection, one: bulk.Chosen) -> Moved:
+        # A task that is named is to be cancelled in whatever state it is by now.
+        seen = one.seen if one.selected else None
+        return tasks.cancel(connection, one.id, actor=app.actor, reason=consent.reason, seen=seen)
 
     only_failed = selection.failed or selection.error_type or selection.fingerprint
     statuses = (TaskStatus.FAILED,) if only_failed else UNFINISHED
-    chosen = _choose(app, selection.with_ids(task_ids), statuses)
-    return _change(app, "Cancel", chosen, change, selection, consent)
-
-
-def _choose(app: App, selection: Selection, statuses: Sequence[TaskStatus]) -> list[int]:
-    """Return the ids of the selected tasks, in the order of the arguments or oldest first."""
-    from orderctl import tasks
-
-    if not selection.by_selector:
-        return list(selection.task_ids)[: selection.max]
-    with app.reading() as connection:
-        wanted = tasks.TaskFilter(
-            statuses=statuses,
-            order_id=_order_id(connection, selection.order),
-            error_type=selection.error_type,
-            fingerprint=selection.fingerprint,
-        )
-        found = tasks.select_tasks(connection, wanted, limit=selection.max or options.MOST_CHANGES)
-    return [task.id for task in reversed(found)]
-
-
-def _change(
-    app: App,
-    verb: str,
-    chosen: Sequence[int],
-    change: Callable[[Connection, int], Moved],
-    selection: Selection,
-    consent: Consent,
-) -> ExitStatus:
-    if not chosen:
-        app.render([])
-        app.say("No tasks match.")
-        return ExitStatus.DONE
-    count = counted(len(chosen), "task")
-    consent.ask(app, f"{verb} {count}?", needed=selection.by_selector)
-    if consent.dry_run:
-        app.render(_would(app, chosen))
-        app.say(f"Would {verb.lower()} {count}; nothing was changed.")
-        return ExitStatus.DONE
-    results, moved = _carry_out(app, chosen, change)
-    bell.ring(app, moved)
-    app.render(results)
-    _suggest_next(app, results, verb)
-    return ExitStatus.DONE if all(result.changed for result in results) else ExitStatus.FAILED
-
-
-def _carry_out(
-    app: App, chosen: Sequence[int], change: Callable[[Connection, int], Moved]
-) -> tuple[list[TaskOutcome], list[Moved]]:
-    """Change each task in a transaction of its own; a failure is reported and does not stop the others.
-
-    Raises:
-        OrderctlError: The only task cannot be changed.
-        DatabaseUnavailable: None can be, because the database is away. If it goes away later, the remaining tasks
-            are reported, and not tried.
-    """
-    results: list[TaskOutcome] = []
-    moved: list[Moved] = []
-    outage: OrderctlError | None = None
-    for task_id in chosen:
-        try:
-            if outage is not None:
-                raise outage
-            one = app.transact(lambda connection, task_id=task_id: change(connection, task_id))  # type: ignore[misc]
-        except OrderctlError as error:
-            away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
-            if len(chosen) == 1 or (away and not moved):
-                raise
-            outage = error if away else None
-            results.append(TaskOutcome(task_id, None, None, None, changed=False, error=str(error)))
-            continue
-        moved.append(one)
-        [task] = one.tasks
-        results.append(TaskOutcome(task_id, task.order_code, task.name, task.status, changed=True))
-    return results, moved
-
-
-def _would(app: App, chosen: Sequence[int]) -> list[TaskOutcome]:
-    from orderctl import tasks
-
-    with app.reading() as connection:
-        found = {
-            task.id: task
-            for task in tasks.select_tasks(connection, tasks.TaskFilter(ids=chosen), limit=len(chosen))
-        }
-    return [
-        TaskOutcome(task_id, task.order_code, task.name, task.status, changed=False)
-        if (task := found.get(task_id))
-        else TaskOutcome(task_id, None, None, None, changed=False, error=f"task {task_id} not found")
-        for task_id in chosen
-    ]
-
-
-def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
-    done = [result for result in results if result.changed]
-    if verb == "Retry" and done:
-        subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
-        app.say(f"next: orderctl tail {subject}")
+    chosen = bulk.choose(app, selection.with_ids(task_ids), statuses)
+    return bulk.change(app, "Cancel", chosen, change, consent)
 
 
 def _order_id(connection: Connection, reference: str | None) -> int | None:

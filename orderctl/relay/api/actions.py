@@ -46,6 +46,10 @@ class Actions:
             task_id: The task.
             actor: The token's subject.
 
+        Returns:
+            The task's id, status and attempt; whether it was ``changed``, and if not, a ``note`` that says why
+            nothing was left to do.
+
         Raises:
             TaskNotFound: When there is no such task.
             Conflict: When the task's status does not allow the action.
@@ -63,7 +67,8 @@ class Actions:
             moved = database.transact(self._engine, work)
         self._notify(moved)
         [task] = moved.tasks
-        return {"id": task_id, "status": task.status, "attempt": task.attempt}
+        done = {"id": task_id, "status": task.status, "attempt": task.attempt, "changed": moved.note is None}
+        return done if moved.note is None else {**done, "note": moved.note}
 
     def _notify(self, moved: Moved) -> None:
         # The change is committed. If Redis is away, reconcile wakes the workers within a second of its

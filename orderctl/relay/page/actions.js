@@ -42,8 +42,8 @@ export async function act(api, task, action, report) {
   if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action)))
     return;
   try {
-    await api.act(task.id, action);
-    report(done, false);
+    const { note } = (await api.act(task.id, action)).data;
+    report(note ? `Nothing was changed: the task is ${text.line(note)}.` : done, false);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     report(`${failed}: ${text.line(error.message)}.`, true);

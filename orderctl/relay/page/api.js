@@ -199,7 +199,7 @@ export class Api {
    *
    * @param {number} taskId
    * @param {Action} action
-   * @returns {Promise<{data: {id: number, status: string, attempt: number}}>}
+   * @returns {Promise<{data: {id: number, status: string, attempt: number, changed: boolean, note?: string}}>}
    */
   act(taskId, action) {
     return this.#fetch(`api/admin/tasks/${taskId}/${action}`, {

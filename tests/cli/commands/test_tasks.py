@@ -121,6 +121,7 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
             "title": "Course 2",
             "status": "pending",
             "changed": True,
+            "note": None,
             "error": None,
         }
     ]

@@ -32,7 +32,7 @@ class TestActions:
         retried = _post(relay, f"/api/admin/tasks/{first}/retry")
         cancelled = _post(relay, f"/api/admin/tasks/{second}/cancel")
 
-        assert retried.json["data"] == {"id": first, "status": "pending", "attempt": 1}
+        assert retried.json["data"] == {"id": first, "status": "pending", "attempt": 1, "changed": True}
         assert cancelled.json["data"]["status"] == "cancelled"
         assert shop.event(order, "task_retried").source == "orderctl_relay"
         assert shop.event(order, "task_retried").actor == "local"
@@ -45,6 +45,23 @@ class TestActions:
                 statuses.append(json.loads(message["data"])["newStatus"])
         listener.close()
         assert statuses == ["pending", "cancelled"]
+
+    @pytest.mark.databases("sqlite")
+    def test_the_same_request_twice_changes_the_task_once(self, relay: RunningRelay, shop: Shop):
+        first, second = shop.paid("DH1", 2)
+        shop.fail(first)
+
+        for _ in range(2):
+            retried = _post(relay, f"/api/admin/tasks/{first}/retry")
+            cancelled = _post(relay, f"/api/admin/tasks/{second}/cancel")
+
+        note = "already waiting, retried by local"
+        assert retried.json["data"] == {
+            "id": first, "status": "pending", "attempt": 1, "changed": False, "note": note,
+        }  # fmt: skip
+        assert (retried.status, cancelled.status) == (200, 409)
+        types = shop.event_types("DH1")
+        assert (types.count("task_retried"), types.count("task_cancelled")) == (1, 1)
 
     @pytest.mark.databases("sqlite")
     def test_what_is_not_possible_is_reported(self, relay: RunningRelay, shop: Shop):

@@ -105,6 +105,19 @@ def test_a_refused_action_is_reported(visit: Visits, relay: RunningRelay, shop: 
     expect(page.locator("#notice")).to_contain_text("The task was not retried: task")
 
 
+def test_an_action_that_another_admin_carried_out_before_is_reported(
+    visit: Visits, relay: RunningRelay, shop: Shop, failed: int
+):
+    page = opened(visit, relay, shop)
+    page.get_by_role("button", name=f"Retry task {failed}").click()
+    relay.ask(f"/api/admin/tasks/{failed}/retry", "POST", X_Orderctl_Action="1")
+
+    page.get_by_role("alertdialog").get_by_role("button", name="Retry").click()
+
+    said = "Nothing was changed: the task is already waiting, retried by local."
+    expect(page.locator("#notice")).to_have_text(said)
+
+
 def test_the_audit_log_names_the_subject_of_the_token(
     visit: Visits, start: StartRelay, shop: Shop, failed: int
 ):
