@@ -9,6 +9,7 @@
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
     │   └── TaskNotFound
     ├── Conflict                     4  409  the present state does not allow it
+    │   ├── NotManaged                       the task is run by the shop's own workers
     │   └── Superseded                       the task is not any more what was chosen: another process changed it
     ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
     ├── Unavailable                 69  503  a store that is needed does not answer
@@ -134,6 +135,10 @@ class Conflict(OrderctlError):
 
     exit_status = ExitStatus.CONFLICT
     http_status = 409
+
+
+class NotManaged(Conflict):
+    """The task is run by the shop's own workers."""
 
 
 class Superseded(Conflict):

@@ -228,6 +228,7 @@ def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:
         "errorType": failure.error_type.value,
         "message": failure.message,
         "fingerprint": failure.fingerprint,
+        "managed": task.managed,
     }
     outbox.put_spaced(
         connection, outbox.EntryKind.ALERT, f"alert:{failure.fingerprint}", payload, seconds=ALERT_SECONDS

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, func, not_, select, type_coerce
 
 from orderctl import choices, deletion, lifecycle, orders
 from orderctl.audit import Origin
 from orderctl.choices import Seen
-from orderctl.errors import Conflict, OrderNotFound
+from orderctl.errors import Conflict, NotManaged, OrderNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import OrderState
 from orderctl.schema import HIGHEST_INT, Chars, columns, download_tasks
@@ -55,6 +55,7 @@ class TaskFilter:
         order_id: Only tasks of this order.
         error_type: Only tasks that failed with this error type.
         fingerprint: Only tasks that failed with this fingerprint.
+        managed: Only tasks that orderctl's workers run, or only those of the shop's own workers.
     """
 
     ids: Collection[int] | None = None
@@ -62,6 +63,7 @@ class TaskFilter:
     order_id: int | None = None
     error_type: ErrorType | str | None = None
     fingerprint: str | None = None
+    managed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,12 @@ def select_tasks(
     return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
 
 
+def count(connection: Connection, wanted: TaskFilter) -> int:
+    """Return the number of tasks that a filter lets through."""
+    query = select(func.count()).select_from(download_tasks).where(*_conditions(wanted))
+    return connection.execute(query).scalar_one()
+
+
 def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50) -> list[ErrorGroup]:
     """Group failed tasks by error type and fingerprint, the largest group first."""
     task = download_tasks.c
@@ -146,8 +154,9 @@ def retry(
     reason: str | None = None,
     source: Source = Source.CLI,
     seen: Seen | None = None,
+    take: bool = False,
 ) -> Moved:
-    """Queue a task again; from now on it is managed by orderctl. An order that has ended is reopened.
+    """Queue a task again for orderctl's workers. An order that has ended is reopened.
 
     Each failure is retried once: a task that was retried since it was chosen, or that waits for a worker already,
     stays as it is.
@@ -160,6 +169,7 @@ def retry(
         reason: The reason, for the audit log.
         source: The part of orderctl that received the request.
         seen: The state of the task when it was chosen; None: it is chosen now.
+        take: Also retry a task that the shop's own workers run; from now on it is managed by orderctl.
 
     Returns:
         What to do after the commit. With a ``note`` if nothing was left to do.
@@ -167,6 +177,7 @@ def retry(
     Raises:
         TaskNotFound: The task does not exist.
         Conflict: The task is completed or running, or its order is not paid or does not exist.
+        NotManaged: The task is run by the shop's own workers, and is not to be taken from them.
         Superseded: The task has changed since it was chosen.
     """
     order, task = _hold(connection, task_id)
@@ -174,6 +185,8 @@ def retry(
     if retried is not None:
         return retried
     _refuse_retry(order, task)
+    if not (task.managed or take):
+        raise not_managed(task_id)
     attempts = min(task.attempt + max_attempts, HIGHEST_INT)
     if choices.is_waiting_for(connection, task, attempts) and not lifecycle.has_ended(connection, order):
         return choices.already(connection, task, "waiting", EventType.TASK_RETRIED)
@@ -220,6 +233,13 @@ def _refuse_retry(order: OrderState, task: TaskState) -> None:
             f"task {task.id} is {_shown(task)}: only failed, cancelled or waiting tasks can be retried",
             hint=f"orderctl tasks show {task.id}",
         )
+
+
+def not_managed(task_id: int) -> NotManaged:
+    """Return the error for a retry of a task that the shop's own workers run."""
+    return NotManaged(
+        f"task {task_id} is run by the shop's own workers", hint=f"orderctl tasks retry {task_id} --take"
+    )
 
 
 def cancel(
@@ -299,6 +319,9 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     conditions = [deletion.not_deleted(download_tasks), of_deleted.scalar_subquery().is_(None)]
     if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
+    if wanted.managed is not None:
+        managed = func.coalesce(task.managed, 0) == 1  # the shop's own column may hold NULL
+        conditions.append(managed if wanted.managed else not_(managed))
     if wanted.statuses is not None:
         conditions.append(task.status.in_(wanted.statuses))
     for column, value in (

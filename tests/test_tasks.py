@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from orderctl import failures, tasks
 from orderctl.channels import Scope
-from orderctl.errors import Conflict, LeaseLost, TaskNotFound
+from orderctl.errors import Conflict, LeaseLost, NotManaged, TaskNotFound
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.schema import download_tasks
@@ -43,11 +43,12 @@ def test_unknown_task(shop: Shop) -> None:
         shop.task(7)
 
 
-def test_retry_queues_a_failed_task_again(shop: Shop) -> None:
+@pytest.mark.parametrize("managed", [0, 1])
+def test_retry_queues_a_failed_task_again(shop: Shop, managed: int) -> None:
     [task_id] = _failed(shop)
-    shop.execute("UPDATE download_tasks SET managed = 0")
+    shop.execute(f"UPDATE download_tasks SET managed = {managed}")
 
-    moved = _retry(shop, task_id, max_attempts=2, reason="disk replaced")
+    moved = _retry(shop, task_id, max_attempts=2, reason="disk replaced", take=not managed)
 
     task = shop.task(task_id)
     assert (task.status, task.managed, task.attempt, task.max_attempts) == ("pending", True, 1, 3)
@@ -59,6 +60,20 @@ def test_retry_queues_a_failed_task_again(shop: Shop) -> None:
     assert (event.previous_status, event.new_status, event.actor) == ("failed", "pending", "admin")
     assert event.details == {"attempt": 1, "reason": "disk replaced"}
     assert shop.claimed(task_id).attempt == 2
+
+
+def test_retry_leaves_a_task_of_the_shop_s_own_workers_to_them(shop: Shop) -> None:
+    [task_id] = _failed(shop)
+    shop.execute("UPDATE download_tasks SET managed = 0")
+    before = shop.task_row(task_id), shop.log_size()
+
+    with pytest.raises(NotManaged, match=f"task {task_id} is run by the shop's own workers") as refused:
+        _retry(shop, task_id)
+
+    assert refused.value.hint == f"orderctl tasks retry {task_id} --take"
+    assert (shop.task_row(task_id), shop.log_size(), shop.order().round) == (*before, 0)
+    _cancel(shop, task_id)
+    assert shop.task(task_id).status == "cancelled"
 
 
 def test_retry_opens_the_order_again_and_it_ends_once_more(shop: Shop) -> None:

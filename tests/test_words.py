@@ -132,7 +132,7 @@ def _raw(shop: Shop, code: str) -> list[str]:
 def test_task_can_be_retried(shop: Shop) -> None:
     [failed] = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(statuses=["failed"])))
 
-    shop.transact(lambda c: tasks.retry(c, failed.id, max_attempts=3, actor="me"))
+    shop.transact(lambda c: tasks.retry(c, failed.id, max_attempts=3, actor="me", take=True))
 
     assert shop.order("DH1").order_status == "processing"
     assert shop.read(lambda c: tasks.find(c, failed.id)).status == "pending"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orderctl.cli import bell, options
@@ -50,6 +50,21 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What a command is to change.
+
+    Attributes:
+        tasks: The tasks, in the order of the arguments or oldest first.
+        skipped: The number of tasks of the shop's own workers that were not selected for that reason.
+        only_managed: Whether tasks of the shop's own workers are left to them.
+    """
+
+    tasks: Sequence[Chosen]
+    skipped: int = 0
+    only_managed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TaskOutcome:
     """The result of a bulk change for one task: changed, not changed because of ``note``, or an error."""
 
@@ -62,18 +77,20 @@ class TaskOutcome:
     error: str | None = None
 
 
-def choose(app: App, selection: Selection, statuses: Sequence[str]) -> list[Chosen]:
-    """Return the selected tasks, in the order of the arguments or oldest first.
+def choose(app: App, selection: Selection, statuses: Sequence[str], *, only_managed: bool = False) -> Choice:
+    """Return the selected tasks.
 
     Args:
         app: The application.
         selection: Ids or selectors.
         statuses: The statuses of the tasks that selectors select.
+        only_managed: Whether selectors skip the tasks that the shop's own workers run.
     """
     from orderctl import orders, tasks
     from orderctl.choices import Seen
 
-    ids = selection.task_ids[: selection.max]
+    if not selection.by_selector:
+        return _named(app, selection.task_ids[: selection.max], only_managed=only_managed)
     with app.reading() as connection:
         order = None if selection.order is None else orders.find(connection, selection.order).id
         wanted = tasks.TaskFilter(
@@ -81,22 +98,33 @@ def choose(app: App, selection: Selection, statuses: Sequence[str]) -> list[Chos
             order_id=order,
             error_type=selection.error_type,
             fingerprint=selection.fingerprint,
+            managed=True if only_managed else None,
         )
-        limit = selection.max or options.MOST_CHANGES
-        if not selection.by_selector:
-            wanted, limit = tasks.TaskFilter(ids=ids), len(ids)
-        found = {task.id: task for task in reversed(tasks.select_tasks(connection, wanted, limit=limit))}
-    return [
-        Chosen(one, task, Seen.of(task) if task else None, selected=selection.by_selector)
-        for one in (found if selection.by_selector else ids)
+        found = tasks.select_tasks(connection, wanted, limit=selection.max or options.MOST_CHANGES)
+        skipped = tasks.count(connection, replace(wanted, managed=False)) if only_managed else 0
+    chosen = [Chosen(task.id, task, Seen.of(task), selected=True) for task in reversed(found)]
+    return Choice(chosen, skipped, only_managed)
+
+
+def _named(app: App, ids: Sequence[int], *, only_managed: bool) -> Choice:
+    from orderctl import tasks
+    from orderctl.choices import Seen
+
+    with app.reading() as connection:
+        wanted = tasks.TaskFilter(ids=ids)
+        found = {task.id: task for task in tasks.select_tasks(connection, wanted, limit=len(ids))}
+    chosen = [
+        Chosen(one, task, Seen.of(task) if task else None, selected=False)
+        for one in ids
         for task in [found.get(one)]
     ]
+    return Choice(chosen, only_managed=only_managed)
 
 
 def change(
     app: App,
     verb: str,
-    chosen: Sequence[Chosen],
+    choice: Choice,
     work: Callable[[Connection, Chosen], Moved],
     consent: Consent,
 ) -> ExitStatus:
@@ -105,7 +133,7 @@ def change(
     Args:
         app: The application.
         verb: What is done, with a capital: Retry or Cancel.
-        chosen: The tasks.
+        choice: The tasks.
         work: Changes one task in a transaction.
         consent: Whether the change may be made.
 
@@ -115,20 +143,19 @@ def change(
     Raises:
         OrderctlError: The only task cannot be changed, or the user does not consent.
     """
+    chosen = choice.tasks
     if not chosen:
         app.render([])
-        app.say("No tasks match.")
+        app.say(_skipped(choice) or "No tasks match.")
         return ExitStatus.DONE
-    count = counted(len(chosen), "task")
-    consent.ask(app, f"{verb} {count}?", needed=chosen[0].selected)
+    consent.ask(app, f"{verb} {counted(len(chosen), 'task')}?", needed=chosen[0].selected)
     if consent.dry_run:
-        app.render([_would(one) for one in chosen])
-        app.say(f"Would {verb.lower()} {count}; nothing was changed.")
+        _preview(app, verb, choice)
         return ExitStatus.DONE
     results, moved = _carry_out(app, chosen, work)
     bell.ring(app, moved)
     app.render(results)
-    _suggest_next(app, results, verb)
+    _suggest_next(app, results, verb, choice)
     return ExitStatus.FAILED if any(result.error for result in results) else ExitStatus.DONE
 
 
@@ -171,17 +198,41 @@ def _outcome(done: Moved) -> TaskOutcome:
     return TaskOutcome(task.id, task.order_code, task.name, task.status, changed=changed, note=done.note)
 
 
-def _would(one: Chosen) -> TaskOutcome:
+def _preview(app: App, verb: str, choice: Choice) -> None:
+    results = [_would(one, choice) for one in choice.tasks]
+    app.render(results)
+    count = counted(sum(result.error is None for result in results), "task")
+    app.say(f"Would {verb.lower()} {count}; nothing was changed.")
+    if choice.skipped:
+        app.say(_skipped(choice))
+
+
+def _would(one: Chosen, choice: Choice) -> TaskOutcome:
+    from orderctl import tasks
+
     if one.task is None:
         return TaskOutcome(one.id, error=f"task {one.id} not found")
+    if choice.only_managed and not one.task.managed:
+        return TaskOutcome(one.id, error=str(tasks.not_managed(one.id)))
     return TaskOutcome(one.id, one.task.order_code, one.task.name, one.task.status)
 
 
-def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str) -> None:
+def _skipped(choice: Choice) -> str:
+    """Return what to say about the tasks that were skipped; nothing if there are none."""
+    if not choice.skipped:
+        return ""
+    was = "was" if choice.skipped == 1 else "were"
+    it = "it" if choice.skipped == 1 else "them"
+    return f"{counted(choice.skipped, 'task')} of the shop's own workers {was} skipped; --take includes {it}."
+
+
+def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str, choice: Choice) -> None:
     done = [result for result in results if result.changed]
     unchanged = sum(result.note is not None for result in results)
     if unchanged:
         app.say(f"{counted(unchanged, 'task')} stayed as before: nothing was left to do.")
+    if choice.skipped:
+        app.say(_skipped(choice))
     if verb == "Retry" and done:
         subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
         app.say(f"next: orderctl tail {subject}")

@@ -79,6 +79,7 @@ TASKS: Final = (
     Column("error_fingerprint", "FINGERPRINT", where=Where.WIDE),
     Column("drive_link", where=Where.WIDE),
     Column("worker", where=Where.WIDE),
+    Column("managed", where=Where.WIDE),
     Column("updated_at", "UPDATED"),
 )
 

@@ -105,6 +105,8 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
     parts = [f"task {task.id}", _status(task.status, view), render.human(task.name)]
     if task.attempt:
         parts.append(f"attempt {task.attempt} of {task.max_attempts}")
+    if not task.managed:
+        parts.append("the shop's own")
     if task.worker and task.lease_until:
         parts.append(f"on {render.human(task.worker)}")
     parts += _now(task)

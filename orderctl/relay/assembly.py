@@ -51,7 +51,13 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
     allowed = None
     if actions:
         worker = chosen.worker
-        allowed = Actions(engine, redis_url, queue=worker.queue, max_attempts=worker.max_attempts)
+        allowed = Actions(
+            engine,
+            redis_url,
+            queue=worker.queue,
+            max_attempts=worker.max_attempts,
+            take_all=worker.take == "all",
+        )
     secure, currency = here.token_secret is not None, chosen.display.currency
     site = Site(
         Gate(here.host, here.hosts, here.origins),

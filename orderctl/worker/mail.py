@@ -74,13 +74,14 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
     """Return the admin's mail about a failure that a person has to fix, with the number of such failures."""
     order = orders.get(connection, payload["orderId"])
     times = "failures since the last mail" if payload.get("since") else "failures in the last hour"
+    take = " --take" if payload.get("managed") is False else ""
     rows = (
         ("order", order.order_code),
         ("task", str(payload["taskId"])),
         ("error", str(payload["message"])),
         ("fingerprint", str(payload["fingerprint"])),
         (times, str(_count_failures(connection, payload))),
-        ("retry", f"orderctl tasks retry --fingerprint {payload['fingerprint']}"),
+        ("retry", f"orderctl tasks retry --fingerprint {payload['fingerprint']}{take}"),
     )
     subject = f"{payload['errorType']}: order {order.order_code}, task {payload['taskId']}"
     return Letter(

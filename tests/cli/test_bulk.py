@@ -21,8 +21,8 @@ def late(inside: Program, monkeypatch: pytest.MonkeyPatch) -> Program:
     def call(*arguments: str, after: Callable[[], Any]) -> Any:
         choose = bulk.choose
 
-        def choose_and_wait(app: App, *more: Any) -> Any:
-            chosen = choose(app, *more)
+        def choose_and_wait(app: App, *more: Any, **named: Any) -> Any:
+            chosen = choose(app, *more, **named)
             monkeypatch.setattr(bulk, "choose", choose)
             after()
             return chosen
@@ -141,3 +141,87 @@ def test_a_cancellation_of_failed_tasks_leaves_those_that_were_retried(
         (1, False, f"task 1 was failed when it was chosen, and is pending now (by {actor})", None)
     ]
     assert shop.task(1).status == "pending"
+
+
+@pytest.fixture
+def shops_own(shop: Shop) -> Shop:
+    """An order with four failed tasks: 1 is orderctl's, the others are run by the shop's own workers."""
+    shop.paid("DH1", 4)
+    for task in (1, 2, 3, 4):
+        shop.fail(task)
+    shop.execute("UPDATE download_tasks SET managed = 0 WHERE id > 1")
+    return shop
+
+
+SKIPPED = "3 tasks of the shop's own workers were skipped; --take includes them.\n"
+
+
+def statuses(shop: Shop) -> list[tuple[str, bool]]:
+    return [(task.status, task.managed) for task in shop.tasks(1)]
+
+
+def test_a_named_task_of_the_shop_s_own_workers_is_taken_only_if_asked(shops_own: Shop, inside: Program):
+    refused = inside("tasks", "retry", "2")
+
+    assert (refused.status, statuses(shops_own)[1]) == (4, ("failed", False))
+    assert "task 2 is run by the shop's own workers" in refused.err
+    assert "orderctl tasks retry 2 --take" in refused.err
+    assert inside("tasks", "show", "2").err == "next: orderctl tasks retry 2 --take\n"
+    assert inside("tasks", "retry", "2", "--take").status == 0
+    assert statuses(shops_own)[1] == ("pending", True)
+
+
+def test_named_tasks_of_both_kinds_have_results_of_their_own(shops_own: Shop, inside: Program):
+    tried = inside("tasks", "retry", "1", "2", "--dry-run", "-o", "json")
+    ended = inside("tasks", "retry", "1", "2", "-o", "json")
+
+    refused = (2, False, None, "task 2 is run by the shop's own workers")
+    assert (tried.status, rows(tried)) == (0, [(1, False, None, None), refused])
+    assert tried.err == "Would retry 1 task; nothing was changed.\n"
+    assert (ended.status, rows(ended)) == (1, [(1, True, None, None), refused])
+
+
+def test_a_selection_skips_the_tasks_of_the_shop_s_own_workers(shops_own: Shop, inside: Program):
+    arguments = ("tasks", "retry", "--failed", "--max", "2", "-o", "json")
+    tried, ended, empty = (inside(*arguments, more) for more in ("--dry-run", "--yes", "--yes"))
+
+    assert [one.status for one in (tried, ended, empty)] == [0, 0, 0]
+    assert (rows(tried), rows(ended), rows(empty)) == ([(1, False, None, None)], [(1, True, None, None)], [])
+    assert tried.err == f"Would retry 1 task; nothing was changed.\n{SKIPPED}"
+    assert ended.err == f"{SKIPPED}next: orderctl tail task 1\n"
+    assert empty.err == SKIPPED
+    assert statuses(shops_own) == [("pending", True), *[("failed", False)] * 3]
+
+    taken = inside("tasks", "retry", "--failed", "--take", "--yes", "-o", "json")
+
+    assert (taken.status, len(rows(taken)), statuses(shops_own)) == (0, 3, [("pending", True)] * 4)
+
+
+def test_all_tasks_are_retried_where_orderctl_runs_all(
+    shops_own: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ORDERCTL_WORKER_TAKE", "all")
+
+    assert inside("tasks", "show", "2").err == "next: orderctl tasks retry 2\n"
+    assert inside("tasks", "retry", "2").status == 0
+    ended = inside("tasks", "retry", "--failed", "--yes")
+
+    assert (ended.status, ended.err.count("skipped")) == (0, 0)
+    assert [status for status, _ in statuses(shops_own)] == ["pending"] * 4
+
+
+def test_it_is_shown_who_runs_a_task(shops_own: Shop, inside: Program):
+    listed = json.loads(inside("tasks", "list", "-o", "json").out)
+    shown = json.loads(inside("orders", "show", "DH1", "-o", "json").out)
+
+    assert [task["managed"] for task in listed] == [False, False, False, True]
+    assert [task["managed"] for task in shown["tasks"]] == [True, False, False, False]
+    assert json.loads(inside("tasks", "show", "2", "-o", "json").out)["managed"] is False
+    assert inside("orders", "show", "DH1").out.count("the shop's own") == 3
+
+
+def test_a_task_of_the_shop_s_own_workers_can_be_cancelled(shops_own: Shop, inside: Program):
+    assert inside("tasks", "cancel", "2").status == 0
+    assert inside("tasks", "cancel", "--failed", "--yes").status == 0
+
+    assert [status for status, _ in statuses(shops_own)] == ["cancelled"] * 4

@@ -120,9 +120,13 @@ def _faults_of_changes(shop: Shop, odd: Odd) -> list[str]:
         check(f"pay, {what}", lambda c, one=payment: payments.receive(c, one, actor="tester"))
         check(f"mail, {what}", lambda c, one=order_id: _write_mail(c, one))
     for task_id, what in odd.tasks.items():
-        check(f"retry, {what}", lambda c, one=task_id: tasks.retry(c, one, max_attempts=3, actor="tester"))
+        check(f"retry, {what}", lambda c, one=task_id: _retry(c, one))
         check(f"run and cancel, {what}", lambda c, one=task_id: _run_and_cancel(c, one))
     return faults
+
+
+def _retry(connection: Connection, task_id: int) -> None:
+    tasks.retry(connection, task_id, max_attempts=3, actor="tester", take=True)
 
 
 def _write_mail(connection: Connection, order_id: int) -> None:

@@ -126,7 +126,7 @@ def test_order_that_the_shop_took_is_carried_out(
     assert failed in [task["id"] for task in orderctl("tasks", "list", "--failed", "-o", "json")]
 
     courses.add("/9", 2000)
-    orderctl("tasks", "retry", str(failed), "--reason", "mended")
+    orderctl("tasks", "retry", str(failed), "--take", "--reason", "mended")
     work()
 
     order = orderctl("orders", "show", "DH000008", "-o", "json")

@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from orderctl import orders
+from orderctl import failures, orders
+from orderctl.failures import Failure
 from orderctl.orders import NewCourse
 from orderctl.schema import download_tasks, order_audit_logs
 from orderctl.schema import outbox as outbox_table
@@ -214,6 +215,20 @@ def test_alert_leaves_at_once_and_the_next_an_hour_later_with_a_count(posted: Wo
     send(posted)
     _, second = _alerts(office)
     assert "failures since the last mail  4" in second
+
+
+def test_alert_about_a_task_of_the_shop_s_own_workers_suggests_a_command_that_takes_it(
+    posted: World, office: Office
+) -> None:
+    [task] = posted.shop.paid("DH1")
+    posted.shop.execute("UPDATE download_tasks SET managed = 0")
+    failure = Failure(ErrorType.DISK_SPACE, "no space left", "f00d")
+    posted.shop.transact(lambda c: failures.report(c, task, failure))
+
+    send(posted)
+
+    [mail] = _alerts(office)
+    assert "orderctl tasks retry --fingerprint f00d --take" in mail
 
 
 def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> None:

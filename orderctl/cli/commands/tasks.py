@@ -113,16 +113,24 @@ def show(app: App, task_id: int) -> None:
     found = order_tree.TaskWithEvents(shown, events)
     app.render_one(found, human=lambda view: order_tree.draw_task(shown, events, view))
     if task.status == TaskStatus.FAILED:
-        app.say(f"next: orderctl tasks retry {task_id}")
+        ours = task.managed or app.settings.worker.take == "all"
+        app.say(f"next: orderctl tasks retry {task_id}{'' if ours else ' --take'}")
 
 
 @cli.command()
 @click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
+@click.option(
+    "--take",
+    is_flag=True,
+    help="Also retry tasks of the shop's own workers: orderctl's workers run them from now on.",
+)
 @options.consent
 @options.output(bulk.RESULTS)
 @pass_app
-def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
+def retry(
+    app: App, task_ids: tuple[int, ...], selection: Selection, *, take: bool, consent: Consent
+) -> ExitStatus:
     """Queue failed tasks again.
 
     Cancelled tasks, and tasks that wait for their next attempt, can be named by ID.
@@ -130,21 +138,32 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
     Each failure is retried once: tasks that another command has retried since they were selected, or that are due
     already, stay as they are, and the command ends with 0.
 
+    Tasks that the shop's own workers run are left to them, unless --take is given or worker.take is "all".
+    Selectors skip them; one that is named by ID is a conflict (exit 4, or 1 if there are several tasks).
+
     Example:
         orderctl tasks retry 41 42
         orderctl tasks retry --failed --error-type NETWORK --yes
         orderctl tasks retry --order DH123456 --dry-run
+        orderctl tasks retry 43 --take
     """
     from orderctl import tasks
 
     attempts = app.settings.worker.max_attempts
+    take = take or app.settings.worker.take == "all"
 
     def change(connection: Connection, one: bulk.Chosen) -> Moved:
         return tasks.retry(
-            connection, one.id, max_attempts=attempts, actor=app.actor, reason=consent.reason, seen=one.seen
+            connection,
+            one.id,
+            max_attempts=attempts,
+            actor=app.actor,
+            reason=consent.reason,
+            seen=one.seen,
+            take=take,
         )
 
-    chosen = bulk.choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,))
+    chosen = bulk.choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,), only_managed=not take)
     return bulk.change(app, "Retry", chosen, change, consent)
 
 
@@ -155,7 +174,7 @@ def retry(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Co
 @options.output(bulk.RESULTS)
 @pass_app
 def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
-    """Cancel tasks; a worker stops the download of a cancelled task.
+    """Cancel tasks, also those of the shop's own workers; a worker of orderctl's stops the download.
 
     --order alone selects the order's tasks that have not ended. --failed, --error-type and --fingerprint
     select failed tasks. Selected tasks that have ended or were retried in the meantime stay as they are.

@@ -29,22 +29,27 @@ class Actions:
         redis_url: The Redis over which workers and clients are notified.
         queue: The RQ queue that wakes the workers.
         max_attempts: Number of further attempts that a retried task gets.
+        take_all: Whether orderctl's workers run all tasks, also those that the shop has added.
     """
 
-    def __init__(self, engine: Engine, redis_url: str, *, queue: str, max_attempts: int) -> None:
+    def __init__(
+        self, engine: Engine, redis_url: str, *, queue: str, max_attempts: int, take_all: bool
+    ) -> None:
         self._engine = engine
         self._redis_url = redis_url
         self._queue = queue
         self._max_attempts = max_attempts
+        self._take_all = take_all
         self._client: redis.Redis | None = None
 
-    def carry_out(self, action: str, task_id: int, *, actor: str) -> dict[str, Any]:
+    def carry_out(self, action: str, task_id: int, *, actor: str, take: bool = False) -> dict[str, Any]:
         """Retry or cancel one task.
 
         Args:
             action: ``retry`` or ``cancel``.
             task_id: The task.
             actor: The token's subject.
+            take: Also retry a task of the shop's own workers, which orderctl's workers run from now on.
 
         Returns:
             The task's id, status and attempt; whether it was ``changed``, and if not, a ``note`` that says why
@@ -52,14 +57,19 @@ class Actions:
 
         Raises:
             TaskNotFound: When there is no such task.
-            Conflict: When the task's status does not allow the action.
+            Conflict: When the task's status does not allow the action, or it is run by the shop's own workers.
             DatabaseUnavailable: When the database does not answer.
         """
 
         def work(connection: Connection) -> Moved:
             if action == RETRY:
                 return tasks.retry(
-                    connection, task_id, max_attempts=self._max_attempts, actor=actor, source=Source.RELAY
+                    connection,
+                    task_id,
+                    max_attempts=self._max_attempts,
+                    actor=actor,
+                    source=Source.RELAY,
+                    take=take or self._take_all,
                 )
             return tasks.cancel(connection, task_id, actor=actor, source=Source.RELAY)
 

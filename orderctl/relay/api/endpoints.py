@@ -209,8 +209,10 @@ class Endpoints:
                 "actions are disabled: start the relay with `orderctl relay start --allow-actions`",
             )
 
+        take = _is_set(request, "take")
+
         def work() -> Json:
-            return chosen.carry_out(match[2], int(match[1]), actor=access.subject)
+            return chosen.carry_out(match[2], int(match[1]), actor=access.subject, take=take)
 
         return in_json(200, {"data": await self._run(work)})
 
@@ -258,6 +260,13 @@ def _number(request: Request, name: str, default: int | None, most: int) -> int 
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or int(text) < 1:
         raise InvalidInput(f"{name} must be a whole number above 0, not {text[:40]!r}")
     return min(int(text), most)
+
+
+def _is_set(request: Request, name: str) -> bool:
+    text = request.query.get(name, "").strip().lower()
+    if text not in {"", "0", "1", "false", "true"}:
+        raise InvalidInput(f"{name} must be 1 or 0, not {text[:40]!r}")
+    return text in {"1", "true"}
 
 
 def _words(request: Request, name: str) -> list[str] | None:

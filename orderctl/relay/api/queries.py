@@ -172,6 +172,7 @@ def _task(task: Task, live: Json) -> Json:
         "error_fingerprint": task.error_fingerprint,
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
+        "managed": task.managed,
         "updated_at": moment(task.updated_at),
     }
 
@@ -207,6 +208,7 @@ def _group(group: ErrorGroup, newest: Task | None) -> Json:
         "latest_order_code": newest and newest.order_code,
         "latest_at": newest and moment(newest.updated_at),
         "example": group.example,
+        "managed": newest is None or newest.managed,
     }
 
 

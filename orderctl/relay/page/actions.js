@@ -29,6 +29,10 @@ const TEXTS = {
   ],
 };
 
+/** What a retry of a task of the shop's own workers does besides. */
+const HANDED_OVER =
+  "It was added by the shop: from now on orderctl's workers run it, and not the shop's own.";
+
 /**
  * Ask the user to confirm an action on a task, then carry it out.
  *
@@ -39,10 +43,12 @@ const TEXTS = {
  */
 export async function act(api, task, action, report) {
   const [question, consequence, yes, done, failed] = TEXTS[action];
-  if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequence, yes, action)))
+  const take = action === "retry" && !task.managed;
+  const consequences = take ? `${consequence} ${HANDED_OVER}` : consequence;
+  if (!(await confirm(question, `Task ${task.id}: ${text.line(task.title)}`, consequences, yes, action)))
     return;
   try {
-    const { note } = (await api.act(task.id, action)).data;
+    const { note } = (await api.act(task.id, action, take)).data;
     report(note ? `Nothing was changed: the task is ${text.line(note)}.` : done, false);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -19,6 +19,7 @@
  * @property {string|null} [error_fingerprint]
  * @property {number} [attempt]
  * @property {number} [max_attempts]
+ * @property {boolean} [managed] Whether orderctl's workers run it, and not the shop's own.
  * @property {string|null} [updated_at]
  */
 
@@ -78,6 +79,7 @@
  * @property {string|null} latest_order_code
  * @property {string|null} latest_at ISO 8601 with its zone.
  * @property {string|null} example Text of the newest error.
+ * @property {boolean} [managed] Whether orderctl's workers run the newest task, and not the shop's own.
  */
 
 /** @typedef {"pending"|"enrolled"|"downloading"|"completed"|"failed"|"cancelled"} TaskStatus */
@@ -199,10 +201,11 @@ export class Api {
    *
    * @param {number} taskId
    * @param {Action} action
+   * @param {boolean} take Whether a task of the shop's own workers is taken from them.
    * @returns {Promise<{data: {id: number, status: string, attempt: number, changed: boolean, note?: string}}>}
    */
-  act(taskId, action) {
-    return this.#fetch(`api/admin/tasks/${taskId}/${action}`, {
+  act(taskId, action, take) {
+    return this.#fetch(`api/admin/tasks/${taskId}/${action}${take ? "?take=1" : ""}`, {
       method: "POST",
       headers: { "X-Orderctl-Action": action },
     });

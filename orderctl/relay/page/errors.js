@@ -40,6 +40,7 @@ export class Errors {
 /** @param {ErrorGroup} raw */
 function group(raw) {
   const message = h("p", { class: "error-message", tabindex: 0 });
+  const take = raw.managed === false ? " --take" : "";
   message.textContent = text.block(withoutType(raw.example, raw.error_type) || "No message.");
   return h(
     "li",
@@ -61,7 +62,7 @@ function group(raw) {
           "p",
           { class: "quiet" },
           "Retry all of them: ",
-          h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}`),
+          h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}${take}`),
         ),
     ),
   );

@@ -33,6 +33,8 @@ export class Task {
     this.attempt = null;
     /** @type {number|null} */
     this.attempts = null;
+    /** Whether orderctl's workers run it, and not the shop's own. */
+    this.managed = true;
     this.pace = new Pace();
     /** Time of the last live message (performance.now()). */
     this.touched = Number.NEGATIVE_INFINITY;
@@ -54,6 +56,7 @@ export class Task {
     this.link = raw.drive_link;
     this.attempt = number(raw.attempt);
     this.attempts = number(raw.max_attempts);
+    this.managed = raw.managed !== false;
     if (this.touched > asked) return;
     this.status = String(raw.status ?? "");
     this.error = raw.error_log ?? null;

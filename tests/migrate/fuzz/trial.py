@@ -149,7 +149,7 @@ def carry_out(engine: Engine) -> None:
     failure = Failure(ErrorType.NETWORK, "connection refused: \U0001f600", "abc123")
     transact(lambda c: failures.fail(c, claim, failure, retry_transient=False))
     assert state(engine) == ("failed", "paid"), state(engine)
-    transact(lambda c: tasks.retry(c, second, max_attempts=3, actor="fuzz", reason="again"))
+    transact(lambda c: tasks.retry(c, second, max_attempts=3, actor="fuzz", reason="again", take=True))
     complete(engine, second)
     assert state(engine) == ("completed", "paid"), state(engine)
     with database.reading(engine) as connection:

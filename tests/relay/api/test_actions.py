@@ -64,6 +64,19 @@ class TestActions:
         assert (types.count("task_retried"), types.count("task_cancelled")) == (1, 1)
 
     @pytest.mark.databases("sqlite")
+    def test_a_task_of_the_shop_s_own_workers_is_taken_only_if_asked(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        shop.fail(task)
+        shop.execute("UPDATE download_tasks SET managed = 0")
+        path = f"/api/admin/tasks/{task}/retry"
+
+        refused, odd, taken = (_post(relay, f"{path}{asked}") for asked in ("", "?take=maybe", "?take=1"))
+
+        assert [refused.status, odd.status, taken.status] == [409, 400, 200]
+        assert refused.json["error"] == f"task {task} is run by the shop's own workers"
+        assert shop.task(task).managed
+
+    @pytest.mark.databases("sqlite")
     def test_what_is_not_possible_is_reported(self, relay: RunningRelay, shop: Shop):
         [task] = shop.paid("DH1")
         shop.carry_out(task)

@@ -105,6 +105,21 @@ def test_a_refused_action_is_reported(visit: Visits, relay: RunningRelay, shop: 
     expect(page.locator("#notice")).to_contain_text("The task was not retried: task")
 
 
+def test_a_task_of_the_shop_s_own_workers_is_handed_over(
+    visit: Visits, relay: RunningRelay, shop: Shop, failed: int
+):
+    shop.execute("UPDATE download_tasks SET managed = 0")
+    page = opened(visit, relay, shop)
+
+    page.get_by_role("button", name=f"Retry task {failed}").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("from now on orderctl's workers run it")
+    dialog.get_by_role("button", name="Retry").click()
+
+    expect(page.locator("#notice")).to_have_text("Task queued again.")
+    assert shop.task(failed).managed
+
+
 def test_an_action_that_another_admin_carried_out_before_is_reported(
     visit: Visits, relay: RunningRelay, shop: Shop, failed: int
 ):

@@ -175,6 +175,7 @@ class TestErrors:
         for number in range(3):
             [task] = shop.paid(f"DH{number}")
             shop.fail(task, ErrorType.TIMEOUT, "no byte", fingerprint="abc" if number else "xyz")
+        shop.execute("UPDATE download_tasks SET managed = 0 WHERE error_fingerprint = 'xyz'")
         page = visit(relay)
 
         page.get_by_role("link", name="Errors").click()
@@ -183,7 +184,8 @@ class TestErrors:
         expect(groups.locator(".error-count")).to_have_text(["2", "1"])
         expect(groups.first).to_contain_text("TIMEOUT")
         expect(groups.first.locator(".error-message")).to_have_text("no byte")
-        expect(groups.first).to_contain_text("orderctl tasks retry --fingerprint abc")
+        expect(groups.first.locator("code").last).to_have_text("orderctl tasks retry --fingerprint abc")
+        expect(groups.last).to_contain_text("orderctl tasks retry --fingerprint xyz --take")
         groups.first.get_by_role("link", name="DH2").click()
         expect(page.locator(".panel-title")).to_have_text("DH2")
 
