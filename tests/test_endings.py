@@ -52,6 +52,7 @@ def test_fix_writes_no_second_end_where_the_shop_has_recorded_it(shop: Shop, cli
     assert fix(shop, client) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_fix_gives_an_order_the_status_with_which_the_shop_has_ended_it(shop: Shop, client: redis.Redis):
     shop.paid()
     shop_carries_out(shop)
@@ -63,6 +64,7 @@ def test_fix_gives_an_order_the_status_with_which_the_shop_has_ended_it(shop: Sh
     assert shop.order().completed_at is not None
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("word", ["completed", "COMPLETED", "shipped"])
 def test_an_order_whose_status_tells_its_end_is_not_ended_again(
     shop: Shop, client: redis.Redis, word: str
@@ -79,6 +81,7 @@ def test_an_order_whose_status_tells_its_end_is_not_ended_again(
     assert (ends(shop), shop.outbox()) == ([], [])
 
 
+@pytest.mark.databases("sqlite")
 def test_a_worker_that_ends_the_last_task_leaves_the_end_to_the_shop_which_has_recorded_it(shop: Shop):
     [task] = shop.paid()
     claim = shop.claimed(task)
@@ -91,6 +94,7 @@ def test_a_worker_that_ends_the_last_task_leaves_the_end_to_the_shop_which_has_r
     assert (shop.order().order_status, ends(shop), shop.outbox()) == ("processing", ["webhook_handler"], [])
 
 
+@pytest.mark.databases("sqlite")
 def test_a_task_that_was_open_when_the_shop_ended_the_order_runs_without_a_second_end(shop: Shop):
     [task] = shop.paid()
     shop_ends(shop, status="completed")
@@ -103,6 +107,7 @@ def test_a_task_that_was_open_when_the_shop_ended_the_order_runs_without_a_secon
     assert (ends(shop), shop.outbox()) == (["webhook_handler"], [])
 
 
+@pytest.mark.databases("sqlite")
 def test_a_task_that_is_added_after_orderctl_s_own_end_opens_the_order_again(shop: Shop):
     first, second = shop.paid(courses=2)
     shop.execute(f"UPDATE download_tasks SET status = 'cancelled' WHERE id = {second}")
@@ -147,6 +152,7 @@ def test_an_order_that_is_set_back_ends_once_in_each_round_even_without_its_log(
     assert (shop.order().order_status, ends(shop), shop.outbox()) == ("completed", [], sent)
 
 
+@pytest.mark.databases("sqlite")
 def test_an_order_that_was_refunded_since_it_was_found_is_not_ended(
     shop: Shop, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
