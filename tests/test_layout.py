@@ -16,6 +16,7 @@ OTHER_FOLDERS = {
 #: Tests that cut across modules, and why.
 CROSS_CUTTING = {
     "cli/test_exit_codes.py": "all commands have the documented exit codes",
+    "cli/test_odd_machines.py": "folders, homes and locales of odd machines",
     "cli/test_odd_rows.py": "odd values that other programs wrote, in all commands, the relay's API and the workers",
     "cli/test_odd_values.py": "an odd value of any argument, document or setting is refused",
     "cli/test_selection.py": "all commands that take a selection refuse an empty one",

@@ -179,6 +179,16 @@ class DownloadWorker(Worker):
         )
         jobs.prepare(settings, name)
 
+    def _set_ip_address(self, connection: redis.Redis) -> None:
+        """Like RQ's method, but ask no server behind a unix socket for the address, which is the socket's path.
+
+        redis-py splits the answer at blanks and "=", so a path that contains one ended the worker.
+        """
+        if "path" in connection.connection_pool.connection_kwargs:
+            self.ip_address = "unknown"  # RQ's word for it; only `rq info` shows it
+        else:
+            super()._set_ip_address(connection)
+
     def subscribe(self) -> None:
         """Do nothing: with RQ's subscription any client of this Redis could stop or kill the jobs."""
 
