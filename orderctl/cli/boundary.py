@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Final
 
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
 from orderctl import environment
+from orderctl.cli.streams import abandon
 from orderctl.errors import ExitStatus, OrderctlError
 
 #: Errors of writing to stdout or stderr, if the error names no file.
@@ -74,13 +74,13 @@ def _report_interrupt(_error: BaseException) -> int:
 
 def _report_closed(_error: BrokenPipeError) -> int:
     # The reader has closed the pipe, as in `orderctl orders list | head -1`.
-    _abandon(sys.stdout, sys.stderr)
+    abandon(sys.stdout, sys.stderr)
     return ExitStatus.DONE
 
 
 def _report_system(error: OSError) -> int:
     if error.filename is None and error.errno in _OUTPUT_ERRORS:
-        _abandon(sys.stdout)
+        abandon(sys.stdout)
         _say(f"cannot write the output: {error.strerror}")
         return ExitStatus.FAILED
     if error.filename is not None:
@@ -135,12 +135,3 @@ def _line(text: str) -> None:
 
 def _lowered(message: str) -> str:
     return (message[:1].lower() + message[1:]).removesuffix(".")
-
-
-def _abandon(*streams: TextIO | None) -> None:
-    """Redirect streams to /dev/null, or the interpreter fails again when it flushes them at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        with suppress(OSError, ValueError, AttributeError):
-            os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
-    os.close(nowhere)

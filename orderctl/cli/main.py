@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Final, NoReturn, TextIO
+from typing import Final, NoReturn
 
 import click
 
 from orderctl import __version__, environment
-from orderctl.cli import global_options
+from orderctl.cli import global_options, streams
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
 from orderctl.cli.lazy import CommandEntry, LazyGroup
+from orderctl.cli.streams import abandon
 from orderctl.errors import ExitStatus
 
 PROGRAM: Final = "orderctl"
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the program ``orderctl`` and exit."""
-    _prepare_streams()
+    streams.prepare()
     if asked := environment.ambient().completion:
         sys.exit(_complete(asked))
     try:
@@ -91,22 +91,13 @@ def main() -> NoReturn:
     sys.exit(status)
 
 
-def _prepare_streams() -> None:
-    if sys.stdin is None:  # closed by the parent process: to read from it is to read nothing
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
-    for name in ("stdout", "stderr"):
-        stream: TextIO | None = getattr(sys, name)
-        if stream is None:  # closed by the parent process
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        elif hasattr(stream, "reconfigure"):
-            # A terminal that lacks a character shows an escape instead.
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _complete(asked: str) -> int:
     from click.shell_completion import shell_complete
 
     try:
-        return shell_complete(root, {}, PROGRAM, environment.COMPLETION, asked)
+        status = shell_complete(root, {}, PROGRAM, environment.COMPLETION, asked)
+        sys.stdout.flush()
     except Exception:  # noqa: BLE001 - a traceback would appear in the line that the user is typing
+        abandon(sys.stdout)
         return 1
+    return status

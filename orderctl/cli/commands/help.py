@@ -43,6 +43,9 @@ Data goes to stdout, everything else to stderr. -o chooses the format:
 --fields NAME,... chooses columns; --fields alone lists them. JSON keys are stable, times in JSON are in
 UTC, and amounts are numbers. When the output is not a terminal, nothing is cut, coloured or animated;
 NO_COLOR, TERM=dumb and CLICOLOR_FORCE are respected. Control characters in texts are shown as escapes.
+
+Output that cannot be written (a full disk, a closed stdout) is an error, exit code 1. A reader that ends
+early, as in "| head", is not. Messages that cannot be written to stderr are lost and change no exit code.
 """
 
 TIMES: Final = f"""\
