@@ -26,6 +26,8 @@
     ├── TimedOut                   124  500  the time limit passed first
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
+    ├── ChildFailed                  1  500  a worker, keeper or courier cannot live (with the exit code of its error)
+    ├── TasksLeft                    1  500  a burst has not carried out all tasks that were due
     ├── Stopping                     1  500  the worker has to stop; its task is released
     ├── LeaseLost                    1  500  another worker may hold the task by now
     ├── InvalidMessage               1  500  a payload on a channel is not a message of that channel

@@ -91,7 +91,7 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
     """
     with database.reading(engine) as connection:
         expired = [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
-        due = _due(connection, settings)
+        due = find_due(connection, settings)
         orders_found = [*findings.unended(connection), *findings.without_tasks(connection)]
         orders_found += [*findings.orphans(connection), *findings.late(connection)]
         orders_found += findings.unknown_statuses(connection, settings)
@@ -210,7 +210,7 @@ def _after_loss(task: TaskState) -> Move:
 def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
     """Ring the doorbell for tasks that are due and have no job in the queue."""
     with database.reading(engine) as connection:
-        due = _due(connection, settings)
+        due = find_due(connection, settings)
     if not due:
         return []
     rung = set(
@@ -221,11 +221,18 @@ def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findin
     ]
 
 
-def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int]]:
+def find_due(
+    connection: Connection, settings: Settings, limit: int | None = findings.BATCH
+) -> list[tuple[int, int, int]]:
     """Return id, order id and number of attempts of each task that a worker may claim now.
 
     The query starts from the paid orders that have not ended, which are few, and not from the waiting tasks,
     which are many when there are many unpaid orders.
+
+    Args:
+        connection: The database.
+        settings: They decide which tasks orderctl may run.
+        limit: Maximum number of tasks; None: all.
     """
     o, task = orders_table.c, download_tasks.c
     query = (
@@ -241,7 +248,7 @@ def _due(connection: Connection, settings: Settings) -> list[tuple[int, int, int
             deletion.not_deleted(download_tasks),
         )
         .order_by(task.id)
-        .limit(findings.BATCH)
+        .limit(limit)
     )
     if settings.worker.take != "all":
         query = query.where(task.managed == 1)

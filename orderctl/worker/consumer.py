@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import redis
 from rq import Queue, Worker, utils, worker_registration
@@ -159,10 +160,37 @@ def _wait_for_answer(wire: Any, seconds: float, stopping: Callable[[], bool]) ->
             raise redis.TimeoutError
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _noting_failure(method: Method) -> Method:
+    """Make a method that RQ's loop calls note the error that ends the worker.
+
+    RQ logs a traceback and ends as if all were well.
+    """
+
+    @functools.wraps(method)
+    def call(self: DownloadWorker, *arguments: Any, **more: Any) -> Any:
+        try:
+            return method(self, *arguments, **more)
+        except StopRequested:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise StopRequested from error
+
+    return cast("Method", call)
+
+
 class DownloadWorker(Worker):
-    """An RQ worker that takes no commands from Redis, can be paused per queue, and drains on signals."""
+    """An RQ worker that takes no commands from Redis, can be paused per queue, and drains on signals.
+
+    Attributes:
+        failure: The error that ended it.
+    """
 
     queue_class = GuardedQueue
+    failure: Exception | None = None
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
@@ -205,6 +233,9 @@ class DownloadWorker(Worker):
         except redis.RedisError as error:
             _log.warning("cannot send the worker's heartbeat to Redis: %s", error)
 
+    execute_job = _noting_failure(Worker.execute_job)
+
+    @_noting_failure
     def run_maintenance_tasks(self) -> None:
         """Delete what dead workers have left in Redis. The state of the tasks is in the database.
 
@@ -232,6 +263,7 @@ class DownloadWorker(Worker):
         """Whether a signal has asked the worker to stop."""
         return self._stop_requested
 
+    @_noting_failure
     def dequeue_job_and_maintain_ttl(
         self,
         timeout: int | None,
@@ -338,5 +370,12 @@ def work(settings: Settings, name: str, *, burst: bool = False) -> None:
         settings: All settings.
         name: The worker's name, unique over all hosts.
         burst: End when the queue is empty.
+
+    Raises:
+        OrderctlError: Redis denies something that the worker needs, or stopped answering in the middle of a job.
     """
-    DownloadWorker(settings, name).work(burst=burst, logging_level="WARNING")
+    with broker.translating():
+        worker = DownloadWorker(settings, name)
+        worker.work(burst=burst, logging_level="WARNING")
+        if worker.failure is not None:
+            raise worker.failure

@@ -11,15 +11,14 @@ import os
 import secrets
 import signal
 import socket
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from orderctl import clock, doorbell, processes
+from orderctl import clock, doorbell
+from orderctl.errors import ExitStatus
 from orderctl.settings import Settings
 from orderctl.worker import courier, keeper
+from orderctl.worker.child import Child, ChildFailed, End
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +26,10 @@ _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: A child that ran for at least this time did not fail at its start, in seconds.
 _HEALTHY_SECONDS: Final = 10.0
+#: A child that ran for at least this time has worked, in seconds.
+_SETTLED_SECONDS: Final = 3.0
+#: After this number of crashes in a row at its start, a child that has never worked is given up.
+_MOST_CRASHES: Final = 5
 _LONGEST_PAUSE: Final = 30.0
 _TICK: Final = 0.5
 #: How long children may take to release their tasks before they are killed, in seconds.
@@ -39,25 +42,6 @@ class Stage(Enum):
     RUNNING = auto()  #: Children that exit are restarted.
     DRAINING = auto()  #: Running downloads may finish.
     ENDING = auto()  #: Running tasks are released; children that still run then are killed.
-
-
-@dataclass(slots=True)
-class Child:
-    """One child process and its history.
-
-    Attributes:
-        run: What the child does; called with the child's name.
-        failures: How often in a row it exited soon after its start.
-        start_at: Earliest time of its next start, by ``clock.elapsed``.
-    """
-
-    role: str
-    run: Callable[[str], None]
-    pid: int | None = None
-    started: float = 0.0
-    failures: int = 0
-    start_at: float = 0.0
-    generation: int = 0
 
 
 class Supervisor:
@@ -77,6 +61,9 @@ class Supervisor:
         self._burst = burst
         self._stage = Stage.RUNNING
         self._deadline: float | None = None
+        self._failure: ChildFailed | None = None
+        #: The kinds of children of which one has worked.
+        self._proven: set[str] = set()
         self._children = [
             Child(f"worker-{number}", lambda name: consumer.work(settings, name, burst=burst))
             for number in range(1, settings.worker.concurrency + 1)
@@ -86,7 +73,12 @@ class Supervisor:
             self._children.append(Child("courier", lambda _: courier.send(settings)))
 
     def run(self) -> None:
-        """Keep the children alive. The first SIGTERM or SIGINT drains them, the second ends them."""
+        """Keep the children alive. The first SIGTERM or SIGINT drains them, the second ends them.
+
+        Raises:
+            ChildFailed: A child cannot live: it ended soon after its start because of a setting, or several times
+                in a row, and none of its kind has worked. In burst mode: any child failed.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             while self._turn():
@@ -95,6 +87,8 @@ class Supervisor:
             self._signal_all(signal.SIGKILL)
             self._reap()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def _stopping(self) -> bool:
@@ -124,44 +118,65 @@ class Supervisor:
                 self._start(child)
 
     def _start(self, child: Child) -> None:
-        child.generation += 1
-        child.started = clock.elapsed()
-        # A name is never used twice: RQ refuses the name of a worker that was killed.
-        name = f"{self.name}.{child.role}.{child.generation}"
-        sys.stdout.flush()
-        sys.stderr.flush()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _be(child, name, parent)
-        child.pid = pid
+        try:
+            child.start(self.name, _SIGNALS)
+        except OSError as error:  # no memory, process or file is left: that passes
+            reason = f"cannot be started: {error.strerror}"
+            self._note_end(child, End(child.role, ExitStatus.UNAVAILABLE, reason, None, 0.0))
 
     def _reap(self) -> None:
         for child in self._children:
-            if child.pid is None:
-                continue
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
-                self._note_exit(child, status)
+            if (end := child.reap()) is not None:
+                self._note_end(child, end)
 
-    def _note_exit(self, child: Child, status: int) -> None:
-        pid, child.pid = child.pid, None
-        if self._stopping or self._burst:
+    def _note_end(self, child: Child, end: End) -> None:
+        if self._stopping:
+            if end.status != ExitStatus.DONE:
+                _log.warning("%s ended: %s", child.role, end.reason)
             return
-        lived = clock.elapsed() - child.started
-        child.failures = 0 if lived > _HEALTHY_SECONDS else child.failures + 1
+        if self._burst:
+            if end.status != ExitStatus.DONE and self._failure is None:
+                self._failure = ChildFailed(end, "failed")
+            return
+        self._count(child, end)
+        if self._is_hopeless(child, end):
+            times = (
+                f"ended {child.crashes} times in a row at its start" if child.crashes > 1 else "cannot run"
+            )
+            self._failure = ChildFailed(end, times)
+            self._stop()
+            return
         pause = min(_LONGEST_PAUSE, 0.1 * 2**child.failures) if child.failures else 0.0
         child.start_at = clock.elapsed() + pause
-        code = os.waitstatus_to_exitcode(status)
-        _log.warning(
-            "%s (pid %s) exited with code %s after %.1f s and is restarted", child.role, pid, code, lived
-        )
+        known, child.reason = child.failures > 1 and end.reason == child.reason, end.reason
+        level = logging.DEBUG if known else logging.WARNING
+        _log.log(level, "%s ended after %.1f s and is restarted: %s", child.role, end.lived, end.reason)
+
+    def _count(self, child: Child, end: End) -> None:
+        if end.lived > _SETTLED_SECONDS:
+            self._proven.add(child.kind)
+        child.failures = 0 if end.lived > _HEALTHY_SECONDS else child.failures + 1
+        # Without a store it can do nothing, which passes; it may also have been asked to end.
+        innocent = not end.killed and end.status in {ExitStatus.DONE, ExitStatus.UNAVAILABLE}
+        child.crashes = child.crashes + 1 if child.failures and not innocent else 0
+
+    def _is_hopeless(self, child: Child, end: End) -> bool:
+        """Whether no child of this kind has ever worked here, and none is likely to."""
+        if child.kind in self._proven or any(
+            other.kind == child.kind and other.pid is not None and other.age > _SETTLED_SECONDS
+            for other in self._children
+        ):
+            return False
+        return end.status == ExitStatus.CONFIGURATION or child.crashes >= _MOST_CRASHES
 
     def _stop(self) -> None:
         if self._stage is Stage.RUNNING:
             self._stage = Stage.DRAINING
             drain = self._settings.worker.drain_timeout_seconds
-            _log.info("draining: running downloads may take %.0f s more; a second signal ends them", drain)
+            if self._failure is None:
+                _log.info(
+                    "draining: running downloads may take %.0f s more; a second signal ends them", drain
+                )
             self._deadline = clock.elapsed() + drain
             self._signal_all(signal.SIGTERM)
         else:
@@ -181,24 +196,3 @@ class Supervisor:
         for child in self._children:
             if child.pid is not None:
                 os.kill(child.pid, number)
-
-
-def _be(child: Child, name: str, parent: int) -> None:
-    """Run a child from its fork to its end; does not return."""
-    code = 1
-    try:
-        processes.die_with(parent)
-        os.setpgid(0, 0)  # Ctrl-C at the terminal must reach only the supervisor
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        child.run(name)
-        code = 0
-    except SystemExit:
-        code = 0
-    except BaseException:  # noqa: BLE001 - a child must never return into its parent's code
-        _log.exception("%s failed", child.role)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)

@@ -7,14 +7,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from orderctl import channels
+from orderctl import channels, clock
+from orderctl.errors import ExitStatus, Misconfigured
 from orderctl.settings import load
-from orderctl.worker import allowlist, fleet, rounds, supervisor
-from orderctl.worker.supervisor import Child, Supervisor
+from orderctl.worker import allowlist, fleet, rounds
+from orderctl.worker.child import Child, ChildFailed, End
+from orderctl.worker.supervisor import Supervisor
 from tests.faults.chaos.hosts import children
 from tests.faults.world import World
 from tests.script import SCRIPT
@@ -170,14 +172,13 @@ def _replaced(victim: int, family: list[int]) -> bool:
 def test_a_child_that_dies_young_is_started_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("orderctl.clock.elapsed", lambda: now[0])
-    monkeypatch.setattr(supervisor, "_be", lambda *_: os._exit(1))
     watcher = Supervisor(load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"}))
     child = Child("worker-1", lambda _: None)
 
     def die_after(seconds: float) -> float:
-        child.started, child.pid = now[0], 1
+        child.started, child.pid = now[0], None
         now[0] += seconds
-        watcher._note_exit(child, 0)
+        watcher._note_end(child, End("worker-1", ExitStatus.DONE, "", None, seconds))
         return child.start_at - now[0]
 
     pauses = [die_after(0.01) for _ in range(12)]
@@ -186,6 +187,79 @@ def test_a_child_that_dies_young_is_started_again_later_and_later(monkeypatch: p
     assert pauses[-1] == 30
     assert die_after(60) == 0
     assert die_after(0.01) == pauses[0]
+
+
+def _watcher() -> Supervisor:
+    return Supervisor(load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"}))
+
+
+def _end(status: int, lived: float = 0.1, *, killed: bool = False) -> End:
+    return End("worker-1", ExitStatus(status), "the reason", "the hint", lived, killed=killed)
+
+
+def _ends(watcher: Supervisor, *ends: End) -> ChildFailed | None:
+    [child] = (each for each in watcher._children if each.role == "worker-1")
+    for end in ends:
+        watcher._note_end(child, end)
+    return watcher._failure
+
+
+def test_a_setting_with_which_no_worker_can_live_ends_the_supervisor_with_its_reason():
+    watcher = _watcher()
+
+    def refuse(_name: str) -> NoReturn:
+        raise Misconfigured("Redis denies access", hint="orderctl config show")
+
+    watcher._children = [Child("worker-1", refuse), Child("keeper", lambda _: signal.pause())]
+    with pytest.raises(ChildFailed, match=r"^worker-1 cannot run: Redis denies access$") as caught:
+        watcher.run()
+
+    assert (caught.value.exit_status, caught.value.hint) == (78, "orderctl config show")
+
+
+@pytest.mark.parametrize(("status", "killed"), [(70, False), (1, False), (69, True)])
+def test_a_worker_that_crashes_at_each_start_is_given_up(status: int, killed: bool):
+    ends = [_end(status, killed=killed)] * 4
+
+    assert _ends(_watcher(), *ends) is None
+    failure = _ends(_watcher(), *ends, ends[0])
+    assert failure is not None
+    assert (str(failure), failure.exit_status) == (
+        "worker-1 ended 5 times in a row at its start: the reason",
+        status,
+    )
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [_end(69)] * 20,
+        [_end(0)] * 20,
+        [*[_end(70)] * 4, _end(69), *[_end(70)] * 4],
+        [_end(0, lived=60), *[_end(78)] * 9, *[_end(70)] * 9],
+    ],
+    ids=["an outage", "asked to end", "an outage in between", "has worked"],
+)
+def test_a_worker_that_may_live_is_started_again(ends: list[End]):
+    assert _ends(_watcher(), *ends) is None
+
+
+def test_a_reason_is_said_once(caplog: pytest.LogCaptureFixture):
+    _ends(_watcher(), _end(70, lived=60), *[_end(70)] * 9, _end(70, lived=60), _end(70))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 4
+    assert "is restarted: the reason" in caplog.text
+
+
+def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "fork", lambda: (_ for _ in ()).throw(BlockingIOError(11, "no more processes")))
+    watcher = _watcher()
+
+    watcher._start_due()
+
+    assert {child.pid for child in watcher._children} == {None}
+    assert all(child.start_at > clock.elapsed() for child in watcher._children)
+    assert watcher._failure is None
 
 
 def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:

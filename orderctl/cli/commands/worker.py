@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,7 +13,11 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
+from orderctl.errors import OrderctlError
 from orderctl.terminal.render import Column, Where
+
+if TYPE_CHECKING:
+    from orderctl.worker.supervisor import Supervisor
 
 SUPERVISORS: Final = (
     Column("name", keep=True),
@@ -70,21 +76,34 @@ def start(app: App, burst: bool) -> None:
         orderctl worker start --concurrency 2
         orderctl worker start --burst
     """
-    from orderctl import reconcile
-    from orderctl.worker import courier
+    from orderctl.worker import burst as bursts
     from orderctl.worker.supervisor import Supervisor
 
     app.log()
     _check_ground(app)
-    if burst:
-        reconcile.run(app.engine, app.redis, app.settings)
-    app.close()
+    due = bursts.begin(app.engine, app.redis, app.settings) if burst else ()
+    app.close()  # the children are forked without connections
     supervisor = Supervisor(app.settings, burst=burst)
     workers = counted(app.settings.worker.concurrency, "worker")
     app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}")
-    supervisor.run()
     if burst:
-        courier.send_due(app.engine, app.redis, app.settings)
+        _burst(app, supervisor, due)
+    else:
+        supervisor.run()
+
+
+def _burst(app: App, supervisor: Supervisor, due: Collection[tuple[int, int]]) -> None:
+    from orderctl.worker import burst, courier
+    from orderctl.worker.child import ChildFailed
+
+    try:
+        supervisor.run()
+    except ChildFailed:
+        with suppress(OrderctlError):  # what failed first says more
+            courier.send_due(app.engine, app.redis, app.settings)
+        raise
+    courier.send_due(app.engine, app.redis, app.settings)
+    burst.check(app.engine, app.redis, app.settings, supervisor.name, due)
 
 
 def _check_ground(app: App) -> None:
