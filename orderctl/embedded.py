@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from orderctl import private_files
+from orderctl import environment, private_files
 from orderctl.database_urls import DEFAULT, Located
 from orderctl.errors import Misconfigured, RedisUnavailable
 
@@ -147,12 +147,14 @@ def _start(folder: Path) -> None:
     program = _find_program()
     with _storing(folder):
         place = _choose_socket(folder)
+        for name in ("socket", "log", "alive"):
+            private_files.make_file(folder / name)
         (folder / "socket").write_text(f"{place}\n", encoding="utf-8")
         (folder / "pid").unlink(missing_ok=True)  # so that the old pid is not taken for the new one
         log = folder / "log"
         if log.exists() and log.stat().st_size > _MAX_LOG:
             log.unlink()
-        log.touch()
+            private_files.make_file(log)
         logged = log.stat().st_size
         complaint = _spawn(program, folder, place)
     if complaint or not _await_answer(folder, place, _START_SECONDS):
@@ -192,6 +194,7 @@ def _spawn(program: str, folder: Path, place: Path) -> str:
                 cwd=folder,
                 env={"PATH": os.defpath, "LC_ALL": "C"},  # passes no secrets to the server
                 pass_fds=[alive.fileno()],
+                umask=0o077,  # whatever ours is: it has to read its files again
                 timeout=_START_SECONDS,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -212,7 +215,7 @@ def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> R
             reason = f"the disk is full; {reason}"
     return RedisUnavailable(
         f"the embedded Redis ({program}) did not start: {reason}",
-        hint=f"read {folder / 'log'}; the files in that folder can be deleted without harm",
+        hint=f"less {shlex.quote(str(folder / 'log'))}; the files in that folder can be deleted without harm",
     )
 
 
@@ -278,6 +281,7 @@ def _is_alive(folder: Path) -> bool:
 def _starting(folder: Path) -> Iterator[None]:
     """Hold the lock ``starter``: only one process at a time starts or stops the server of this folder."""
     with _storing(folder):
+        private_files.make_file(folder / "starter")
         lock = (folder / "starter").open("ab")
     with lock:
         if not _lock(lock.fileno(), _START_SECONDS):
@@ -324,14 +328,13 @@ def _choose_socket(folder: Path) -> Path:
     place = folder / "server.sock"
     if _fits(place):
         return place
-    from platformdirs import user_runtime_path  # noqa: PLC0415 - for long paths only
-
     name = f"orderctl-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
-    for parent in (user_runtime_path(), Path("/tmp")):  # noqa: S108 - the folder below it is checked
+    for parent in (*environment.runtime_folders(), Path("/tmp")):  # noqa: S108 - the folder below it is checked
         place = parent / name / "s"
-        if _fits(place) and os.access(parent, os.W_OK | os.X_OK):
-            _make_private(place.parent)
-            return place
+        if _fits(place):
+            with contextlib.suppress(OSError):  # the next one may be usable
+                _make_private(place.parent)
+                return place
     raise Misconfigured(
         f"the path of the state folder is too long for a unix socket: {folder}",
         hint="set state_dir to a shorter path",

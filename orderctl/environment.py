@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 PREFIX: Final = "ORDERCTL_"
@@ -20,6 +21,9 @@ ALONE: Final = "ORDERCTL_CONFIG_ALONE"
 FAULTS: Final = "ORDERCTL_FAULTS"
 #: Set by the completion script of a shell.
 COMPLETION: Final = "_ORDERCTL_COMPLETE"
+
+#: The folder of the sockets of a user, where systemd or elogind runs.
+RUNTIME: Final = "/run/user/%d"
 
 
 def variable(key: str) -> str:
@@ -50,6 +54,25 @@ def holding(name: str, value: str) -> Iterator[None]:
 def faults() -> str:
     """Return what is to happen at fault points in tests; empty in production."""
     return os.environ.get(FAULTS, "")
+
+
+def in_utf8(encoding: str) -> dict[str, str] | None:
+    """Return an environment in which Python takes arguments and names of files for UTF-8; None in such a one.
+
+    Args:
+        encoding: Of the standard streams, which stays.
+    """
+    if os.environ.get("PYTHONUTF8") == "1":
+        return None
+    streams = os.environ.get("PYTHONIOENCODING") or encoding
+    return {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": streams}
+
+
+def runtime_folders() -> list[Path]:
+    """Return where a user's sockets belong, best first. None of them has to exist."""
+    given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    usual = Path(RUNTIME % os.geteuid())
+    return [given, usual] if given.is_absolute() else [usual]
 
 
 class Ambient(NamedTuple):

@@ -87,7 +87,14 @@ def path(value: Any) -> Path:
     """Return an absolute path; ``~`` is the home folder."""
     if not text(value).isprintable():  # no URL of a file could have it
         raise ValueError(f"needs a path without control characters, not {value!r}")
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"needs a path without ~, as this user has no home folder, not {value!r}") from None
+    except FileNotFoundError:
+        raise ValueError(
+            f"needs an absolute path, as the current folder no longer exists, not {value!r}"
+        ) from None
 
 
 def listing(value: Any) -> tuple[str, ...]:

@@ -327,11 +327,14 @@ def read(key: str, value: object) -> Any:
     return _checked(value, setting_types.path if key == "state_dir" else declared()[key].read)
 
 
-def user_file() -> Path:
-    """Return the path of the user's own configuration file."""
+def user_file() -> Path | None:
+    """Return the path of the user's own configuration file; None if the user has no home folder."""
     from platformdirs import user_config_path  # noqa: PLC0415 - takes 5 ms; half of the starts do without
 
-    return user_config_path("orderctl", appauthor=False) / "config.toml"
+    try:
+        return user_config_path("orderctl", appauthor=False) / "config.toml"
+    except RuntimeError:  # HOME is not an absolute path, and the user is not in the list of users
+        return None
 
 
 def files(config: Path | None, *, alone: bool = False) -> list[Path]:
@@ -385,14 +388,20 @@ def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
             if key in found:
                 values[name] = _read(key, declaration.read, *found[key])
         sections[section] = kind(**values)
-    state_dir = _read("state_dir", setting_types.path, *found.get("state_dir", (None, "default")))
-    return Settings(state_dir=state_dir or _default_state_dir(), origins_of=origins, **sections)
+    given = found.get("state_dir") or (_default_state_dir(), "default: the home folder, or XDG_STATE_HOME")
+    return Settings(state_dir=_read("state_dir", setting_types.path, *given), origins_of=origins, **sections)
 
 
-def _default_state_dir() -> Path:
+def _default_state_dir() -> str:
     from platformdirs import user_state_path  # noqa: PLC0415 - as in user_file
 
-    return user_state_path("orderctl", appauthor=False)
+    try:
+        return str(user_state_path("orderctl", appauthor=False))
+    except RuntimeError:
+        raise Misconfigured(
+            "setting state_dir is not set, and this user has no home folder: HOME is not an absolute path",
+            hint=f"set HOME, or {environment.variable('state_dir')}",
+        ) from None
 
 
 def _read(key: str, read: Callable[[Any], Any], value: object, origin: str) -> Any:

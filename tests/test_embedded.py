@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from orderctl import broker, database, embedded, engines
+from orderctl import broker, database, embedded, engines, environment
 from orderctl.errors import Misconfigured, RedisUnavailable
 from tests.servers import debs
 from tests.servers.availability import NEEDS_ROOT, needed
@@ -95,6 +95,19 @@ def test_it_is_ours_alone(state_dir):
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE(found.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(found.socket.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("umask", [0o777, 0o000])
+def test_no_umask_makes_its_files_unusable_or_public(umask, state_dir):
+    before = os.umask(umask)
+    try:
+        embedded.ensure(state_dir)
+    finally:
+        os.umask(before)
+
+    found = [state_dir, *state_dir.rglob("*")]
+    assert len(found) > 5
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o677 for path in found} == {0o600}
 
 
 def test_a_second_call_finds_the_first_ones_server(state_dir):
@@ -290,6 +303,18 @@ def test_a_process_with_another_runtime_folder_finds_it(deep_dir, home):
 
     assert found.strip() == url
     assert servers_in(embedded.status(deep_dir).folder) == {embedded.status(deep_dir).pid}
+
+
+@pytest.mark.parametrize("runtime", ["", "relative", "/nonexistent", "/proc"])
+def test_a_long_path_needs_no_runtime_folder(deep_dir, runtime, monkeypatch):
+    """Without one it is in /tmp; no warning appears."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+    monkeypatch.setattr(environment, "RUNTIME", "/nonexistent/%d")
+
+    place = embedded._choose_socket(deep_dir / "redis")
+
+    assert place.parent.parent == Path("/tmp")
+    place.parent.rmdir()
 
 
 @pytest.mark.parametrize("trap", ["open", "link"])

@@ -86,6 +86,9 @@ def _report_system(error: OSError) -> int:
     if error.filename is not None:
         _say(f"{error.filename}: {error.strerror}")
         return ExitStatus.FAILED
+    if isinstance(error, FileNotFoundError):  # only the search for the current folder names no file
+        _say("the current folder no longer exists", "cd")
+        return ExitStatus.FAILED
     return _report_unexpected(error)
 
 

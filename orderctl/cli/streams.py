@@ -9,12 +9,15 @@ import sys
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
+from orderctl import environment
+
 #: How a stream writes a character that its encoding lacks.
 _ESCAPES: Final = "orderctl.escapes"
 
 
 def prepare() -> None:
     """Set up the standard streams, before anything is opened or written."""
+    _know_unicode()
     # A file that is opened while one of these is closed would get its number, and whatever is printed: SQLite's
     # database, for example. Output that is closed stays unwritable, so that a write fails. Input is empty.
     _reserve(0, os.O_RDONLY)
@@ -36,6 +39,20 @@ def abandon(*streams: TextIO | None) -> None:
         with suppress(OSError, ValueError, AttributeError):
             os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
     os.close(nowhere)
+
+
+def _know_unicode() -> None:
+    """Start again where Python takes arguments and names of files for ASCII.
+
+    It does so in the locale C with PYTHONUTF8=0, and could neither read "Đ" nor open a file of that name.
+    """
+    if codecs.lookup(sys.getfilesystemencoding()).name != "ascii":
+        return
+    environ = environment.in_utf8(sys.stdout.encoding if sys.stdout else "ascii")
+    if environ is None:
+        return
+    with suppress(OSError):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - this program
 
 
 def _reserve(number: int, flags: int) -> None:

@@ -1,11 +1,14 @@
 """The whole program on machines that are set up in odd ways: folders, homes, locales."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Program
+from tests.script import SCRIPT
 
 REFUSED = "http://127.0.0.1:9/course"  # an address of a private network: the attempt ends at once
 
@@ -32,3 +35,85 @@ def test_a_state_folder_may_have_any_name(odd_dir: Path, inside: Program, orderc
     assert inside("tail", "order", "A").status == 0
     assert (odd_dir / "orderctl.db").exists()
     assert inside("embedded", "stop").status == 0
+
+
+@pytest.mark.parametrize("given", ["", "relative"])
+def test_without_a_home_folder_the_state_folder_has_to_be_named(
+    given: str, tmp_path: Path, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    def unknown(_user: int) -> object:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setenv("HOME", given)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name)
+
+    ended = inside("orders", "list")
+    created = inside("config", "init")
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(tmp_path / "state"))
+
+    assert (ended.status, ended.err) == (
+        78,
+        (
+            "orderctl: setting state_dir is not set, and this user has no home folder: HOME is not an absolute path\n"
+            "hint: set HOME, or ORDERCTL_STATE_DIR\n"
+        ),
+    )
+    assert (created.status, created.err.splitlines()[1]) == (78, "hint: orderctl config init --config FILE")
+    assert inside("migrate", "up").status == 0
+    assert inside("orders", "list").status == 0
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", "~/state")
+    assert inside("orders", "list").status == 78
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\udcffb"])
+def test_a_home_folder_that_no_url_can_name_is_refused(
+    name: str, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", f"/{name}")
+    monkeypatch.delenv("XDG_STATE_HOME")
+
+    ended = inside("migrate", "up")
+
+    assert ended.status == 78
+    assert ended.err.startswith("orderctl: setting state_dir (default: the home folder, or XDG_STATE_HOME): ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "status"), [("ORDERCTL_STATE_DIR=x", 78), ("ORDERCTL_DATABASE_URL=sqlite:///x.db", 1)]
+)
+def test_a_current_folder_that_is_gone_is_an_error_only_where_it_is_needed(
+    setting: str, status: int, tmp_path: Path
+):
+    (tmp_path / "gone").mkdir()
+    inside = [
+        "sh",
+        "-c",
+        f'cd {tmp_path}/gone && rmdir ../gone && "$0" config check && {setting} "$0" orders list',
+    ]
+
+    ended = subprocess.run([*inside, SCRIPT], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == status
+    assert "all valid" in ended.stderr
+    assert "the current folder no longer exists" in ended.stderr
+    assert "internal error" not in ended.stderr
+
+
+def test_names_are_read_where_python_knows_only_ascii(home: Path):
+    """Such as in the locale C, with Python's UTF-8 mode switched off."""
+    place = home / "Đơn"
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "ORDERCTL_STATE_DIR": str(place)}
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | ascii_only
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([SCRIPT, *arguments], env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("migrate", "up")
+    run("orders", "add", "--code", "A", "--email", "đ@b.vn", "--amount", "1", "--course", REFUSED)
+
+    assert (place / "orderctl.db").exists()
+    assert run("orders", "list", "--fields", "user_email", "-o", "jsonl") == '{"user_email":"\\u0111@b.vn"}\n'

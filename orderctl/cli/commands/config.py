@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import click
 
-from orderctl import environment, settings
+from orderctl import environment, private_files, settings
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
-from orderctl.errors import Conflict
+from orderctl.errors import Conflict, Misconfigured
 from orderctl.terminal.render import Column, Where
 
 SHOWN: Final = (
@@ -107,10 +107,16 @@ def init(app: App, *, stdout: bool) -> None:
         app.write(template())
         return
     target = app.config or settings.user_file()
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if target is None:
+        raise Misconfigured(
+            "this user has no home folder: HOME is not an absolute path",
+            hint="orderctl config init --config FILE",
+        )
+    private_files.make_folder(target.parent)
     try:
         # It may contain secrets, so no other user may read it.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.fchmod(descriptor, 0o600)  # a umask can have taken rights of the owner
     except FileExistsError:
         raise Conflict(f"{target} already exists", hint="orderctl config init --stdout") from None
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is a descriptor
