@@ -215,7 +215,7 @@ def _did_not_start(program: str, folder: Path, complaint: str, logged: int) -> R
             reason = f"the disk is full; {reason}"
     return RedisUnavailable(
         f"the embedded Redis ({program}) did not start: {reason}",
-        hint=f"less {shlex.quote(str(folder / 'log'))}; the files in that folder can be deleted without harm",
+        hint=f"read {shlex.quote(str(folder / 'log'))}; the files in that folder can be deleted without harm",
     )
 
 

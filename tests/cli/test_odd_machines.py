@@ -21,6 +21,21 @@ def odd_dir(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_what_comes_next_can_be_pasted(odd_dir: Path, inside: Program):
+    inside("migrate", "up")
+
+    added = inside(
+        "orders", "add", "--code", "A;ls", "--email", "a@b.vn", "--amount", "1", "--course", REFUSED
+    )
+    wrong = inside("orders", "pay", "A;ls", "--amount", "2")
+    paid = inside("orders", "pay", "A;ls", "--amount", "1")
+    inside("embedded", "stop")
+
+    for ended in (added, wrong, paid):
+        *_, last = ended.err.splitlines()
+        assert "'A;ls'" in last, ended.err
+
+
 def test_a_state_folder_may_have_any_name(odd_dir: Path, inside: Program, orderctl: Program):
     """The unix socket's path is in the answers of Redis, the file's in the URL of the database."""
     assert inside("migrate", "up").status == 0

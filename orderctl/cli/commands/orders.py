@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -247,7 +248,7 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
     if found.order_status not in wanted:
         raise SubjectFailed(
             f"order {found.order_code} is {found.order_status}",
-            hint=f"orderctl orders show {found.order_code}",
+            hint=f"orderctl orders show {shlex.quote(found.order_code)}",
         )
 
 
@@ -304,7 +305,8 @@ def add(
     added = app.transact(work)
     app.render(added)
     for order, asked in zip(added[:1], new, strict=False):
-        app.say(f"next: orderctl orders pay {order.order_code} --amount {asked.total_amount.normalize():f}")
+        code = shlex.quote(order.order_code)
+        app.say(f"next: orderctl orders pay {code} --amount {asked.total_amount.normalize():f}")
 
 
 @cli.command()
@@ -366,10 +368,11 @@ def _report_payment(app: App, payment: Payment, result: PaymentResult) -> None:
         raise SubjectFailed(
             f"order {payment.order_code} costs {render.amount(result.expected)}, but "
             f"{render.amount(payment.amount)} was paid: the order stays unpaid",
-            hint=f"orderctl logs show {payment.order_code} --category payment",
+            hint=f"orderctl logs show {shlex.quote(payment.order_code)} --category payment",
         )
     if result.outcome is Outcome.REPEATED:
         app.say(f"This payment of order {payment.order_code} was recorded before; nothing was changed.")
         return
     bell.ring(app, [result.moved])
-    app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {payment.order_code}")
+    code = shlex.quote(payment.order_code)
+    app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {code}")
