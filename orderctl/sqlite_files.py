@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import stat
 from pathlib import Path
@@ -14,6 +15,8 @@ from orderctl.errors import DatabaseExhausted, DatabaseUnavailable, Misconfigure
 #: SQLite's own files beside the database. It gives them the mode of the database.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 _SETTING: Final = "database.url"
+#: SQLite allows 512 bytes (its MAX_PATHNAME), with the longest suffix.
+_LONGEST_PATH: Final = 500
 
 
 def check(path: str, origin: str) -> None:
@@ -28,6 +31,7 @@ def check(path: str, origin: str) -> None:
         Misconfigured: It is not a file, or belongs to another user.
     """
     file = Path(path)
+    _check_length(file)
     try:
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -57,17 +61,26 @@ def create(path: str, *, folder: bool) -> None:
         DatabaseUnavailable: The disk is full.
     """
     file = Path(path)
-    if file.is_symlink() and not file.exists():
-        raise Misconfigured(
-            f"{file.absolute()} (setting {_SETTING}) is a symbolic link to {file.readlink()}, which does not exist",
-            hint=f"ls -l {shlex.quote(str(file.absolute()))}",
-        )
+    _check_length(file)
     try:
+        if file.is_symlink() and not file.exists():
+            raise Misconfigured(
+                f"{file.absolute()} (setting {_SETTING}) is a symbolic link to {file.readlink()}, which does not exist",
+                hint=f"ls -l {shlex.quote(str(file.absolute()))}",
+            )
         if folder:
             private_files.make_folder(file.parent)
         private_files.make_file(file)
     except OSError as error:
         raise _unusable(file, error) from None
+
+
+def _check_length(file: Path) -> None:
+    if len(os.fsencode(file.absolute())) > _LONGEST_PATH:
+        raise Misconfigured(
+            f"the path of the SQLite file is longer than {_LONGEST_PATH} bytes: {file.absolute()}",
+            hint=f"set {_SETTING} or state_dir to a shorter path",
+        )
 
 
 def explain(text: str) -> OrderctlError | None:

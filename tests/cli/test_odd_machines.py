@@ -132,3 +132,17 @@ def test_names_are_read_where_python_knows_only_ascii(home: Path):
 
     assert (place / "orderctl.db").exists()
     assert run("orders", "list", "--fields", "user_email", "-o", "jsonl") == '{"user_email":"\\u0111@b.vn"}\n'
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 250}/{'y' * 250}"])
+@pytest.mark.parametrize("command", ["migrate up", "orders list"])
+def test_a_path_that_is_too_long_is_a_wrong_setting(
+    name: str, command: str, home: Path, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    """For a folder, which may have 255 characters, and for SQLite, which knows 512 bytes."""
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(home / name))
+
+    ended = inside(*command.split())
+
+    assert ended.status == 78, ended.err
+    assert "set database.url or state_dir to a " in ended.err
