@@ -94,3 +94,25 @@ def test_stopping_says_how_to_see_that_it_has_stopped(shop: Shop, redis_url: str
     assert (ended.status, ended.err) == (0, "Asked supervisor web1-7 to stop.\nnext: orderctl worker list\n")
     assert client.exists(channels.stop("web1-7"))
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("right", "options", "said"),
+    [("blmove", [], "worker-1 cannot run"), ("lmove", ["--burst"], "worker-1 failed")],
+)
+def test_workers_that_redis_denies_a_right_end_the_supervisor_with_the_reason(
+    right: str, options: list[str], said: str, shop: Shop, redis_url: str, orderctl: Program
+):
+    with broker.brisk(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "guest", "on", ">word", "~*", "&*", "+@all", f"-{right}")
+        try:
+            url = redis_url.replace("redis://", "redis://guest:word@")
+            ended = orderctl("worker", "start", *options, "-q", env={"ORDERCTL_REDIS_URL": url})
+        finally:
+            client.execute_command("ACL", "DELUSER", "guest")
+
+    assert ended.status == 78
+    line, hint = ended.err.splitlines()
+    assert line.startswith(f"orderctl: {said}: Redis denies access: ")
+    assert f"'{right}'" in line
+    assert hint == "hint: orderctl config show"
