@@ -72,6 +72,13 @@ def start(app: App, burst: bool) -> None:
     releases unfinished tasks, and another worker takes them at once. After kill -9 nothing is lost either:
     another worker takes the tasks when their leases have expired.
 
+    A worker that ends is started again. When no worker can live (a setting is wrong, or each crashes at its
+    start), the supervisor ends with the exit code of the error. An outage of Redis or the database is waited for.
+
+    With --burst, exit code 0 means that all tasks that were due at the start have been carried out, whatever
+    came of them. It is 1 when some were not (a signal, a paused queue, a killed download), and that of the
+    error when a worker failed.
+
     Example:
         orderctl worker start --concurrency 2
         orderctl worker start --burst
