@@ -131,7 +131,7 @@ class Redis(Section):
 class Worker(Section):
     """The workers, which carry out the tasks."""
 
-    queue = Key(setting_types.name, "downloads", "RQ queue that wakes the workers")
+    queue = Key(setting_types.name, "orderctl", "RQ queue that wakes the workers")
     concurrency = Key(setting_types.whole(1, 256), 1, "number of workers of one supervisor")
     handler = Key(
         setting_types.name, "http", "download handler: an entry point of the group orderctl.handlers"

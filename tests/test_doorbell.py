@@ -11,7 +11,7 @@ from orderctl import broker, doorbell
 from orderctl.worker import allowlist
 from orderctl.worker.consumer import DownloadJob, GuardedQueue
 
-QUEUE = "downloads"
+QUEUE = "orderctl"
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 def _queued(client: redis.Redis) -> list[str]:
-    return [name.decode() for name in client.lrange("rq:queue:downloads", 0, -1)]
+    return [name.decode() for name in client.lrange("rq:queue:orderctl", 0, -1)]
 
 
 def _let_patience_end(client: redis.Redis) -> None:
@@ -50,7 +50,7 @@ def test_another_attempt_is_another_ring(client: redis.Redis) -> None:
 
 def test_sends_a_doorbell_again_where_a_dead_worker_left_the_hash(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
-    client.lpop("rq:queue:downloads")
+    client.lpop("rq:queue:orderctl")
     _hold_patience(client)
 
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == []  # a worker took the job a moment ago
@@ -64,7 +64,7 @@ def test_another_process_that_rings_at_the_same_moment_is_not_an_error(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
-    client.lpop("rq:queue:downloads")
+    client.lpop("rq:queue:orderctl")
     _let_patience_end(client)
 
     def pass_point(name: str) -> None:

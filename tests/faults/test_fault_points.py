@@ -154,7 +154,7 @@ def test_a_worker_may_die(world: World, point: str):
 @pytest.mark.databases("sqlite")
 def test_a_worker_may_die_while_it_rejects_a_job(world: World):
     [task] = world.shop.paid("DH1", [world.course()])
-    world.client.rpush("rq:queue:downloads", f"task-{task}-0")
+    world.client.rpush("rq:queue:orderctl", f"task-{task}-0")
     world.client.hset(f"rq:job:task-{task}-0", "data", b"\x80junk")
     assert world.play("worker", 1, faults="job.rejected:kill").returncode == KILLED
     world.recover()
@@ -228,7 +228,7 @@ def test_a_keeper_may_die_while_it_rings_anew(world: World):
     """The job's hash exists, but no list contains it: its worker died before it could claim anything."""
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
-    world.client.delete("rq:queue:downloads")
+    world.client.delete("rq:queue:orderctl")
     world.pass_time()
     assert world.play("keeper", faults="doorbell.forgotten:kill").returncode == KILLED
     world.recover()
@@ -322,7 +322,7 @@ def test_a_keeper_may_meet_an_error(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
     if point == "doorbell.forgotten":
         world.play("keeper")
-        world.client.delete("rq:queue:downloads")
+        world.client.delete("rq:queue:orderctl")
         world.pass_time()
     assert "fault: raise" in world.play("keeper", faults=f"{point}:raise").stderr
     world.recover()

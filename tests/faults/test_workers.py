@@ -19,11 +19,11 @@ pytestmark = pytest.mark.databases("sqlite")
 def test_malformed_entries_that_a_dead_worker_left_do_not_stop_the_next(world: World):
     """RQ's own maintenance unpacks everything in its lists; here an entry is malformed."""
     [task] = world.shop.paid("DH1", [world.course()])
-    world.client.rpush("rq:queue:downloads:intermediate", "rubbish", f"task-{task}-0")
-    world.client.zadd("rq:wip:downloads", {"rubbish:1": 1, "more": 1})
+    world.client.rpush("rq:queue:orderctl:intermediate", "rubbish", f"task-{task}-0")
+    world.client.zadd("rq:wip:orderctl", {"rubbish:1": 1, "more": 1})
     for name in ("rubbish", "more"):
         world.client.hset(
-            f"rq:job:{name}", mapping={"created_at": "yesterday", "data": b"\xff", "origin": "downloads"}
+            f"rq:job:{name}", mapping={"created_at": "yesterday", "data": b"\xff", "origin": "orderctl"}
         )
     world.play("keeper")
     done = world.play("worker", 1)

@@ -33,7 +33,7 @@ def test_job_that_an_earlier_version_queued_is_carried_out(world: World) -> None
     [task] = world.shop.paid("DH1", [world.course()])
     assert task == 1
     world.client.hset("rq:job:task-1-0", mapping=QUEUED)
-    world.client.rpush("rq:queue:downloads", "task-1-0")
+    world.client.rpush("rq:queue:orderctl", "task-1-0")
 
     world.play("worker", 1)
 

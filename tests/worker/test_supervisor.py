@@ -264,14 +264,14 @@ def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.Monk
 
 def test_paused_queue_rests_until_it_is_resumed(world: World) -> None:
     with _idle(world):
-        fleet.pause(world.client, "downloads")
+        fleet.pause(world.client, "orderctl")
         [task] = world.shop.paid("DH1", [world.course()])
         subprocess.run([SCRIPT, "reconcile"], env=world.environment, check=True, capture_output=True)
-        eventually(lambda: world.client.llen("rq:queue:downloads"), "the doorbell")
+        eventually(lambda: world.client.llen("rq:queue:orderctl"), "the doorbell")
         _wait_for_rounds(world)
         assert (_status(world, task), world.shop.task(task).attempt) == ("pending", 0)
 
-        assert fleet.resume(world.client, "downloads")
+        assert fleet.resume(world.client, "orderctl")
         eventually(world.settled, "the order's end")
 
     assert _status(world, task) == "completed"
@@ -282,7 +282,7 @@ def test_pause_does_not_stop_what_runs(world: World) -> None:
     [task] = world.shop.paid("DH1", [url])
     with world.supervisor():
         reached()
-        fleet.pause(world.client, "downloads")
+        fleet.pause(world.client, "orderctl")
         world.courses.release("/go/lesson.bin")
         eventually(world.settled, "the order's end")
     assert _status(world, task) == "completed"
@@ -307,7 +307,7 @@ def test_list_shows_the_tasks_of_each_supervisor(world: World) -> None:
         reached()
         [found] = world.shop.read(lambda c: fleet.find_all(c, world.client))
         assert (found.alive, found.pid, found.tasks) == (True, process.pid, (task,))
-        assert (found.queue, found.concurrency) == ("downloads", 2)
+        assert (found.queue, found.concurrency) == ("orderctl", 2)
         process.kill()
         process.wait()
     world.client.delete(channels.supervisor(found.name))  # as if ten seconds had passed
@@ -330,7 +330,7 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
     with _idle(world, "--concurrency", "2") as process:
         workers_before = set(children(process.pid))
         eventually(world.settled, "the end of all orders", 280)
-        eventually(lambda: world.client.llen("rq:queue:downloads") == 0, "an empty queue")
+        eventually(lambda: world.client.llen("rq:queue:orderctl") == 0, "an empty queue")
         assert set(children(process.pid)) == workers_before, (world.state / "supervisor.log").read_text()
 
     assert {task.status for task in world.shop.task_rows()} == {"completed"}
@@ -366,13 +366,13 @@ def _poison(world: World, touched: Path, named: int) -> None:
     from orderctl import doorbell
 
     client = world.client
-    as_json = Queue("downloads", connection=client, serializer=JSONSerializer)
-    as_pickle = Queue("downloads", connection=client, serializer=DefaultSerializer)
+    as_json = Queue("orderctl", connection=client, serializer=JSONSerializer)
+    as_pickle = Queue("orderctl", connection=client, serializer=DefaultSerializer)
     shell = f"touch {touched}"
     tasks = [task.id for task in world.shop.task_rows() if task.id != named]
 
     def ring(count: int) -> None:
-        doorbell.ring(client, "downloads", [(tasks.pop(0), 0) for _ in range(count)])
+        doorbell.ring(client, "orderctl", [(tasks.pop(0), 0) for _ in range(count)])
 
     ring(10)
     as_json.enqueue("os.system", shell, job_id="stranger-1")

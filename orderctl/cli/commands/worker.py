@@ -182,7 +182,7 @@ def pause(app: App) -> None:
 
     Example:
         orderctl worker pause
-        orderctl worker pause --queue downloads
+        orderctl worker pause --queue orderctl
     """
     from orderctl.worker import fleet
 
@@ -199,7 +199,7 @@ def resume(app: App) -> None:
 
     Example:
         orderctl worker resume
-        orderctl worker resume --queue downloads
+        orderctl worker resume --queue orderctl
     """
     from orderctl.worker import fleet
 

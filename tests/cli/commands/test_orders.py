@@ -18,7 +18,7 @@ ONE_KIND = pytest.mark.databases("sqlite")
 
 
 def queued(url: str) -> set[str]:
-    return {name.decode() for name in redis.from_url(url).lrange("rq:queue:downloads", 0, -1)}
+    return {name.decode() for name in redis.from_url(url).lrange("rq:queue:orderctl", 0, -1)}
 
 
 def test_an_order_is_added_paid_and_shown(shop: Shop, inside: Program, redis_url):

@@ -131,7 +131,7 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
     retried = next(event for event in shop.events("DH1") if event.event_type == "task_retried")
     assert retried.details["reason"] == "server repaired"
     assert "@" in retried.actor
-    assert redis.from_url(redis_url).lrange("rq:queue:downloads", 0, -1) == [b"task-2-1"]
+    assert redis.from_url(redis_url).lrange("rq:queue:orderctl", 0, -1) == [b"task-2-1"]
 
 
 @ONE_KIND

@@ -37,7 +37,7 @@ class TestActions:
         assert shop.event(order, "task_retried").source == "orderctl_relay"
         assert shop.event(order, "task_retried").actor == "local"
         assert shop.event(order, "task_cancelled").actor == "local"
-        assert store.llen("rq:queue:downloads") == 1
+        assert store.llen("rq:queue:orderctl") == 1
         statuses = []
         while len(statuses) < 2:
             message = listener.get_message(timeout=SOON)
