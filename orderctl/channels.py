@@ -20,8 +20,10 @@ from typing import Final
 MAX_ID = 2**63 - 1
 #: Seconds for which the last message of a channel is kept.
 SNAPSHOT_TTL = 3600
-#: The list of jobs that workers have rejected, newest first, with a maximum length.
-REJECTED_JOBS = "orderctl:rejected-jobs"
+#: The jobs that workers have rejected: a hash with one field for each. It is as old as its oldest job.
+REJECTED_JOBS = "orderctl:rejected"
+#: What earlier versions noted of rejected jobs, which they deleted: a list.
+OLD_REJECTED_JOBS = "orderctl:rejected-jobs"
 #: Prefix of the keys that mark a message as sent.
 SENT_PREFIX = "orderctl:sent:"
 #: Prefix of the keys that mark a job as queued a moment ago.

@@ -1,14 +1,20 @@
-"""The doorbell: RQ jobs that wake a worker. Only the database knows which tasks are to be done."""
+"""The doorbell: RQ jobs that wake a worker. Only the database knows which tasks are to be done.
+
+A job is put into the queue in one step: its hash, which always has a time to live, its id, and a marker that lasts
+until the worker which takes the job has had time to claim the task. So no process that dies, and no worker that is
+faster than the process which rings, leaves half a job behind. The hash is a courtesy to RQ's own tools: a worker that
+finds the id without a hash looks at the task all the same.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
 
-from orderctl import broker, channels, environment, faultpoints, publications
+from orderctl import allowlist, broker, channels, environment, faultpoints, publications
 from orderctl.errors import Misconfigured
 from orderctl.lifecycle import Moved
 from orderctl.states import WAITING
@@ -16,13 +22,31 @@ from orderctl.states import WAITING
 if TYPE_CHECKING:
     from rq import Queue
 
-#: The only function that orderctl's workers run, by its name in the queue. It never changes, so that jobs
-#: queued before an upgrade run after it.
-FUNCTION: Final = "orderctl.jobs.run_task"
 #: Time within which a worker that has taken a job claims its task, in whole seconds.
-_CLAIM_SECONDS: Final = 3
+CLAIM_SECONDS: Final = 3
 #: A queue longer than this is not read to look for existing jobs: a second job for a task does no harm.
 _LONG_QUEUE: Final = 50_000
+#: How long the hash of a job that waits is kept, in seconds.
+_JOB_SECONDS: Final = 86_400
+
+#: KEYS: the list of the queue, the job's hash, the marker, the set of queues. ARGV: the job's id, the seconds of the
+#: hash and of the marker, the call of the hash that may be replaced, then the fields. Returns 1: rung; 0: it has
+#: rung before; -1: another job has this id. The first write needs memory: on a full server nothing is changed.
+_RING: Final = """
+if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('LPOS', KEYS[1], ARGV[1]) then return 0 end
+local kind = redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'none' then
+  if kind ~= 'hash' or redis.call('HSTRLEN', KEYS[2], 'data') ~= #ARGV[4] then return -1 end
+  if #ARGV[4] > 0 and redis.call('HGET', KEYS[2], 'data') ~= ARGV[4] then return -1 end
+end
+redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('RPUSH', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[4], KEYS[1])
+return 1
+"""
 
 
 def load_rq(prefix: str) -> None:
@@ -109,56 +133,78 @@ def without_job(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int,
     with broker.translating():
         queue = open_queue(client, queue_name)
         return {
-            task_id for task_id, attempt in bells if client.lpos(queue.key, job_id(task_id, attempt)) is None
+            task_id
+            for task_id, attempt in bells
+            if all(client.lpos(queue.key, name) is None for name in _names(task_id, attempt))
         }
 
 
-def _waiting(queue: Queue) -> frozenset[str]:
-    return frozenset(queue.get_job_ids()) if queue.count <= _LONG_QUEUE else frozenset()
+def job_key(queue: Queue, job_id: bytes) -> bytes:
+    """Return the key of a job's hash; unlike RQ's own function for any id that can be in a queue."""
+    return queue.job_class.redis_job_namespace_prefix.encode() + job_id
 
 
-def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[str]) -> bool:
-    from rq.exceptions import DuplicateJobError  # noqa: PLC0415 - as above
+def _names(task_id: int, attempt: int) -> tuple[str, str]:
+    """Return the id of a doorbell, and the one for the case that another program's job has that id."""
+    return job_id(task_id, attempt), f"{job_id(task_id, attempt)}-again"
 
-    name = job_id(task_id, attempt)
-    if name in waiting:
+
+def _waiting(queue: Queue) -> frozenset[bytes]:
+    """Return the ids in the queue, which may be any bytes; none when it is long."""
+    client: Any = queue.connection
+    return frozenset(client.lrange(queue.key, 0, -1) if client.llen(queue.key) <= _LONG_QUEUE else ())
+
+
+def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[bytes]) -> bool:
+    names = _names(task_id, attempt)
+    if any(name.encode() in waiting for name in names):
         return False
-    try:
-        _enqueue(queue, task_id, name)
-    except DuplicateJobError:
-        return _ring_again(queue, task_id, name)
-    return True
-
-
-def _ring_again(queue: Queue, task_id: int, name: str) -> bool:
-    """Queue a job although its hash exists, unless it is in the queue or was taken a moment ago."""
-    from rq.exceptions import DuplicateJobError  # noqa: PLC0415 - as above
-
-    client = queue.connection
-    if client.lpos(queue.key, name) is not None or client.exists(broker.key(client, channels.rung(name))):
-        return False
-    # The worker that took the job died. A job too many finds the task claimed; a job too few would lose the
-    # task.
-    client.delete(queue.job_class.key_for(name))
-    faultpoints.point("doorbell.forgotten")
-    try:
-        _enqueue(queue, task_id, name)
-    except DuplicateJobError:  # just now a worker wrote into the hash, or another process queued the job
-        return False
-    return True
-
-
-def _enqueue(queue: Queue, task_id: int, name: str) -> None:
     faultpoints.point("enqueue.before")
-    queue.enqueue(
-        FUNCTION,
-        task_id,
-        job_id=name,
-        unique=True,
-        result_ttl=0,
-        failure_ttl=0,  # else the hash of a failed job blocks its id for a year
-        job_timeout=-1,  # else a download ends after 180 s
-    )
+    answers = (_put(queue, task_id, name) for name in names)
+    rung = next((bool(answer) for answer in answers if answer is not None), False)
     faultpoints.point("enqueue.after")
-    # A worker that takes the job now needs a moment to claim the task.
-    queue.connection.set(broker.key(queue.connection, channels.rung(name)), 1, ex=_CLAIM_SECONDS)
+    return rung
+
+
+def _put(queue: Queue, task_id: int, name: str) -> int | None:
+    """Queue the job of this id; return 1 if that was done, 0 if it was there, None if another program uses the id."""
+    client: Any = queue.connection
+    fields = [word for field in _fields(queue, task_id, name).items() for word in field]
+    marker = broker.key(client, channels.rung(name))
+    keys = (queue.key, queue.job_class.key_for(name), marker, queue.redis_queues_keys)
+
+    def put(call: bytes) -> int:
+        return int(client.eval(_RING, len(keys), *keys, name, _JOB_SECONDS, CLAIM_SECONDS, call, *fields))
+
+    answer = put(b"")
+    if answer >= 0:
+        return answer
+    # The worker that took the job has died, or the job is not orderctl's.
+    seen = allowlist.look(client, keys[1])
+    if allowlist.find_fault(name.encode(), seen) is not None:
+        return None
+    answer = put(seen.fields.get("data", b""))
+    return answer if answer >= 0 else None
+
+
+def _fields(queue: Queue, task_id: int, name: str) -> dict[str, Any]:
+    """Return the hash of a job as RQ would write it."""
+    from rq.job import JobStatus  # noqa: PLC0415 - as above
+    from rq.utils import now  # noqa: PLC0415
+
+    job = queue.create_job(
+        allowlist.FUNCTION,
+        args=(task_id,),
+        job_id=name,
+        result_ttl=0,
+        failure_ttl=0,
+        timeout=-1,  # RQ's own workers end a job after 180 s
+        status=JobStatus.QUEUED,
+    )
+    job.origin, job.enqueued_at = queue.name, now()
+    values = job.to_dict().items()
+    return {
+        name: value if isinstance(value, bytes | str) else str(value)
+        for name, value in values
+        if value is not None
+    }

@@ -1,17 +1,19 @@
 """Doorbells on a real Redis."""
 
+import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redis
-from rq.serializers import JSONSerializer
 
 from orderctl import broker, doorbell
-from orderctl.worker import allowlist
-from orderctl.worker.consumer import DownloadJob, GuardedQueue
+from tests import redis_keys
 
 QUEUE = "orderctl"
+#: The call of task 1's job, not compressed.
+DATA = b'["orderctl.jobs.run_task", null, [1], {}]'
 
 
 @pytest.fixture
@@ -60,40 +62,70 @@ def test_sends_a_doorbell_again_where_a_dead_worker_left_the_hash(client: redis.
     assert _queued(client) == ["task-1-0"]
 
 
-def test_another_process_that_rings_at_the_same_moment_is_not_an_error(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_and_its_marker_come_in_one_step_with_a_time_to_live(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
-    client.lpop("rq:queue:orderctl")
-    _let_patience_end(client)
 
-    def pass_point(name: str) -> None:
-        if name == "doorbell.forgotten":
-            client.hset("rq:job:task-1-0", "status", "started")
+    assert 0 < client.ttl("rq:job:task-1-0") <= 86_400
+    assert 0 < client.ttl("orderctl:rung:task-1-0") <= 3
+    assert redis_keys.unowned(client) == []
 
-    monkeypatch.setattr("orderctl.faultpoints.point", pass_point)
 
-    assert doorbell.ring(client, QUEUE, [(1, 0), (2, 0)]) == [2]
-    monkeypatch.undo()
+def test_processes_that_ring_at_the_same_moment_ring_once(redis_url: str, client: redis.Redis) -> None:
+    """Between the steps of one, another saw a hash without a job in the queue, and both rang."""
+    bells = [(number, 0) for number in range(1, 31)]
+
+    def ring_all(_: int) -> list[int]:
+        with contextlib.closing(broker.brisk(redis_url)) as own:
+            return doorbell.ring(own, QUEUE, bells)
+
+    with ThreadPoolExecutor(5) as pool:
+        rung = list(pool.map(ring_all, range(5)))
+
+    assert sorted(task for tasks in rung for task in tasks) == list(range(1, 31))
+    assert len(_queued(client)) == 30
+
+
+def test_a_job_that_a_worker_took_before_its_marker_was_set_is_not_rung_again(client: redis.Redis) -> None:
+    doorbell.ring(client, QUEUE, [(1, 0)])
+    client.lpop("rq:queue:orderctl")  # at once, on another core
+    _hold_patience(client)
+
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == []
+    assert client.exists("rq:job:task-1-0")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"data": b'["os.system", null, ["true"], {}]', "origin": b"mails"},
+        {"data": DATA, "success_callback_name": b"os.system"},
+        {"data": b"\x80junk"},
+        "a text",
+    ],
+    ids=["call", "callback", "junk", "type"],
+)
+def test_another_programs_job_with_the_id_of_a_doorbell_stays(client: redis.Redis, odd: Any) -> None:
+    if isinstance(odd, str):
+        client.set("rq:job:task-1-0", odd)
+    else:
+        client.hset("rq:job:task-1-0", mapping=odd)
+    before = client.dump("rq:job:task-1-0")
+
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == []
+
+    assert client.dump("rq:job:task-1-0") == before
+    assert client.ttl("rq:job:task-1-0") == -1
+    assert _queued(client) == ["task-1-0-again"]
+    assert doorbell.without_job(client, QUEUE, [(1, 0)]) == set()
 
 
-def test_job_that_another_worker_finishes_meanwhile_is_not_set_aside(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A task that was rung for twice has two workers look at one hash, and the first of them deletes it."""
-    doorbell.ring(client, QUEUE, [(1, 0)])
-    fetch = DownloadJob.fetch
+def test_ids_that_are_no_text_are_no_obstacle(client: redis.Redis) -> None:
+    """RQ decodes all ids of a queue to find one."""
+    client.rpush("rq:queue:orderctl", b"\xff\xfe")
 
-    def fetch_late(job_id: str, **more: Any) -> Any:
-        client.delete(f"rq:job:{job_id}")
-        return fetch(job_id, **more)
-
-    monkeypatch.setattr(DownloadJob, "fetch", fetch_late)
-    queue = GuardedQueue(QUEUE, connection=client, serializer=JSONSerializer)
-
-    assert GuardedQueue._admit(client, queue, "task-1-0") is None
-    assert allowlist.rejected(client) == []
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
+    assert doorbell.without_job(client, QUEUE, [(1, 0), (2, 0)]) == {2}
 
 
 def test_finds_the_tasks_without_a_job(client: redis.Redis) -> None:

@@ -74,17 +74,19 @@ def _command_page(command: Described, parent: click.Context, name: str) -> str:
     return "".join(parts)
 
 
-def _subcommands(group: click.Group, ctx: click.Context) -> Iterator[str]:
+def _subcommands(group: click.Group, ctx: click.Context, before: str = "") -> Iterator[str]:
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
         if not isinstance(command, Described) or command.hidden:
             continue
         with click.Context(command, info_name=name, parent=ctx) as inner:
-            yield f".SS {_escape(name)}\n"
+            yield f".SS {_escape(before + name)}\n"
             yield _synopsis(command, inner)
             yield ".PP\n" + _prose(command.help or "")
             yield from _options(command, inner)
             yield ".PP\nExample:\n" + _verbatim(command.example)
+            if isinstance(command, click.Group):
+                yield from _subcommands(command, inner, f"{before}{name} ")
 
 
 def _title(page: str) -> str:

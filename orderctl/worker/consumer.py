@@ -5,159 +5,37 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import redis
-from rq import Queue, Worker, utils, worker_registration
-from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
-from rq.job import Job
+from rq import Queue, Worker, utils
+from rq.exceptions import DequeueTimeout, StopRequested
+from rq.executions import Execution
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, broker, channels, clock, database, doorbell, faultpoints, processes, tasks
+from orderctl import audit, broker, clock, database, doorbell, faultpoints, processes, tasks
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import OrderctlError
+from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
-from orderctl.worker import allowlist, jobs
-from orderctl.worker.allowlist import Rejected
+from orderctl.worker import jobs, maintenance, rejected
+from orderctl.worker.queue import DownloadJob, GuardedQueue
+from orderctl.worker.rejected import Rejected, Rejections
 
 _log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 1.0
 #: RQ waits for a job 15 s less than this, and for the answer to that wait 10 s longer. When an answer gets
 #: lost, RQ's default of 420 s blocks the worker for seven minutes.
-_TTL_SECONDS = 20
-#: How much longer than its timeout the answer to BLMOVE may take, in seconds.
-_LATE_SECONDS = 10
-
-
-class DownloadJob(Job):
-    """A job that passed the check. It always calls the same function."""
-
-    @property
-    def func(self) -> Callable[[int], None]:
-        """The function to call. ``doorbell.FUNCTION`` is only its name in Redis, not its module path."""
-        return jobs.run_task
-
-
-class GuardedQueue(Queue):
-    """A queue that returns only orderctl's jobs and rejects all others."""
-
-    #: Called with each rejected job.
-    on_rejected: Any = staticmethod(lambda _rejected: None)
-
-    @classmethod
-    def dequeue_any(  # type: ignore[override]  # it names what it ignores
-        cls,
-        queues: Any,
-        timeout: int | None,
-        connection: redis.Redis,
-        stopping: Callable[[], bool] = lambda: False,
-        **_: Any,
-    ) -> tuple[Job, Self] | None:
-        """Like RQ's method, but take nothing while paused and check a job's hash before it is unpacked.
-
-        Args:
-            queues: A list with one queue.
-            timeout: How long to wait for a job, in seconds; None: do not wait.
-            connection: A Redis client.
-            stopping: Asked while waiting; when it returns True the wait ends.
-
-        Raises:
-            DequeueTimeout: When no job came in that time.
-            StopRequested: When ``stopping`` returned True.
-        """
-        (queue,) = queues
-        while True:
-            popped = (
-                None if cls._is_paused(connection, queue) else cls._pop(connection, queue, timeout, stopping)
-            )
-            if popped is not None and cls._is_paused(connection, queue):  # paused during the wait
-                cls._put_back(connection, queue, popped)
-                popped = None
-            if popped is None:  # ends a burst; other workers send a heartbeat and wait again
-                if timeout is None:
-                    return None
-                clock.rest(_PAUSE_SECONDS, stopping)
-                raise DequeueTimeout(timeout, queue.key)
-            faultpoints.point("job.popped")
-            job = cls._admit(connection, queue, popped.decode("utf-8", "replace"))
-            if job is not None:
-                return job, queue
-
-    @staticmethod
-    def _is_paused(connection: redis.Redis, queue: Queue) -> bool:
-        return bool(connection.exists(broker.key(connection, channels.paused(queue.name))))
-
-    @staticmethod
-    def _put_back(connection: redis.Redis, queue: Queue, job_id: Any) -> None:
-        with connection.pipeline(transaction=True) as pipeline:
-            pipeline.lrem(queue.intermediate_queue.key, 1, job_id)
-            pipeline.lpush(queue.key, job_id)
-            pipeline.execute()
-
-    @classmethod
-    def _pop(
-        cls, connection: redis.Redis, queue: Queue, timeout: int | None, stopping: Callable[[], bool]
-    ) -> bytes | None:
-        if timeout is None:
-            return connection.lmove(queue.key, queue.intermediate_queue_key)  # type: ignore[return-value]
-        pool: Any = connection.connection_pool
-        wire = pool.get_connection()
-        try:
-            wire.send_command("BLMOVE", queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT", timeout)
-            _wait_for_answer(wire, timeout + _LATE_SECONDS, stopping)
-            popped = wire.read_response()
-        except BaseException:
-            wire.disconnect()
-            raise
-        finally:
-            pool.release(wire)
-        if popped is None:
-            raise DequeueTimeout(timeout, queue.key)
-        return popped  # type: ignore[no-any-return]
-
-    @classmethod
-    def _admit(cls, connection: redis.Redis, queue: Self, job_id: str) -> Job | None:
-        fields: Any = connection.hgetall(Job.key_for(job_id))
-        if not fields:  # the job has expired; if its task still waits, reconcile queues a new one
-            queue.intermediate_queue.remove(job_id)
-            return None
-        fault = allowlist.find_fault(job_id, fields)
-        try:
-            job = (
-                None if fault else DownloadJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
-            )
-        except NoSuchJobError:  # deleted since it was read: another worker has carried the job out
-            queue.intermediate_queue.remove(job_id)
-            return None
-        except Exception as error:  # noqa: BLE001 - another program wrote the hash; RQ may raise anything
-            fault, job = f"RQ cannot read the job: {error!r:.200}", None
-        if job is None:
-            queue.intermediate_queue.remove(job_id)
-            faultpoints.point("job.rejected")
-            cls.on_rejected(
-                allowlist.reject(connection, queue.key, job_id, fault or "the job no longer exists")
-            )
-            return None
-        # Another program may have set these. No result is kept, and no timeout ends the job.
-        job.timeout, job.result_ttl, job.failure_ttl = -1, 0, 0
-        return job
-
-
-def _wait_for_answer(wire: Any, seconds: float, stopping: Callable[[], bool]) -> None:
-    over = clock.elapsed() + seconds
-    while not wire.can_read(clock.LOOK_SECONDS):
-        if stopping():
-            raise StopRequested
-        if clock.elapsed() > over:
-            raise redis.TimeoutError
+_TTL_SECONDS: Final = 20
+#: The seconds between two times at which a worker clears away what dead workers have left.
+_MAINTENANCE_SECONDS: Final = 60
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -185,8 +63,11 @@ def _noting_failure(method: Method) -> Method:
 class DownloadWorker(Worker):
     """An RQ worker that takes no commands from Redis, can be paused per queue, and drains on signals.
 
+    What it writes into Redis is for RQ's own tools, and lets no job wait: a job runs although it cannot be written. It
+    always has a time to live, set in the same step.
+
     Attributes:
-        failure: The error that ended it.
+        failure: The error that ended it, if one did that does not pass.
     """
 
     queue_class = GuardedQueue
@@ -195,6 +76,9 @@ class DownloadWorker(Worker):
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
         self._outage = Outage("Redis")
+        self._rejections = Rejections()
+        self._pruned = 0
+        self._took_over = False
         doorbell.load_rq(settings.redis.prefix)
         client = broker.patient(broker.url(settings), name=name)
         GuardedQueue.on_rejected = self.note_rejected
@@ -204,6 +88,7 @@ class DownloadWorker(Worker):
             connection=client,
             serializer=JSONSerializer,
             worker_ttl=_TTL_SECONDS,
+            maintenance_interval=_MAINTENANCE_SECONDS,
         )
         jobs.prepare(settings, name)
 
@@ -217,6 +102,41 @@ class DownloadWorker(Worker):
         else:
             super()._set_ip_address(connection)
 
+    def register_birth(self) -> None:
+        """Like RQ's method, but wait while Redis does not take the worker's name.
+
+        Raises:
+            OrderctlError: When waiting does not help.
+        """
+        attempt = 0
+        while True:
+            try:
+                if attempt:  # it is unknown what the last attempt has done, and RQ refuses a name that exists
+                    self.connection.delete(self.key)
+                super().register_birth()  # type: ignore[no-untyped-call]
+            except redis.RedisError as error:
+                self._wait(error, attempt)
+                attempt += 1
+            else:
+                self._outage.end()
+                return
+
+    def _wait(self, error: redis.RedisError, attempt: int) -> None:
+        """Wait a little if the error may pass by itself; raise what it means otherwise."""
+        meaning = broker.translate(error)
+        if not isinstance(meaning, RedisUnavailable):
+            raise meaning from error
+        self._outage.begin(meaning)
+        clock.rest(broker.backoff(attempt), self.is_stopping)
+
+    @contextmanager
+    def _in_passing(self, what: str) -> Iterator[None]:
+        """Do something in Redis that nothing depends on."""
+        try:
+            yield
+        except redis.RedisError as error:
+            _log.warning("cannot %s: %s", what, broker.translate(error))
+
     def subscribe(self) -> None:
         """Do nothing: with RQ's subscription any client of this Redis could stop or kill the jobs."""
 
@@ -226,28 +146,61 @@ class DownloadWorker(Worker):
     def check_for_suspension(self, burst: bool) -> None:  # noqa: FBT001 - RQ's signature
         """Do nothing: RQ's switch pauses all workers on this Redis; the queue checks orderctl's own."""
 
-    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
-        """Like RQ's method, but an outage of Redis does not end the worker and its running download."""
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Like RQ's method, but a name that has expired does not come back for ever."""
+        if pipeline is None:
+            self.heartbeat(state=state)
+            return
+        super().set_state(state, pipeline)
+        pipeline.expire(self.key, self.worker_ttl + 60)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None, state: str | None = None) -> None:
+        """Like RQ's method, but in one step, and an outage of Redis does not end the worker.
+
+        Args:
+            timeout: After how many seconds the worker counts as dead.
+            pipeline: Send the commands with others.
+            state: The worker's new state.
+        """
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            return
         try:
+            with self.connection.pipeline(transaction=True) as commands:
+                if state is not None:
+                    super().set_state(state, commands)
+                super().heartbeat(timeout, commands)
+                commands.execute()
+        except redis.RedisError as error:  # the next command to take a job waits, and says more
+            self._begin_outage(error)
+
+    def _begin_outage(self, error: redis.RedisError) -> None:
+        meaning = broker.translate(error)
+        if isinstance(meaning, RedisUnavailable):
+            self._outage.begin(meaning)
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Like RQ's method, but an outage of Redis does not end the worker and its running download."""
+        with self._in_passing("send the worker's heartbeat to Redis"):
             super().maintain_heartbeats(job, execution)
-        except redis.RedisError as error:
-            _log.warning("cannot send the worker's heartbeat to Redis: %s", error)
 
     execute_job = _noting_failure(Worker.execute_job)
 
     @_noting_failure
     def run_maintenance_tasks(self) -> None:
-        """Delete what dead workers have left in Redis. The state of the tasks is in the database.
-
-        RQ's method unpacks each of those jobs to mark it as failed; a malformed one ends every worker.
-        """
+        """Clear away what dead workers of orderctl have left in Redis. The state of the tasks is in the database."""
         (queue,) = self.queues
         self.last_cleaned_at = utils.now()  # type: ignore[assignment]
-        with self.connection.pipeline() as pipeline:
-            pipeline.delete(queue.intermediate_queue.key, queue.failed_job_registry.key)
-            pipeline.zremrangebyscore(queue.started_job_registry.key, 0, time.time())
-            pipeline.execute()
-        worker_registration.clean_worker_registry(queue)
+        try:
+            if not self._took_over:
+                taken = maintenance.take_over(self.connection, queue.name)
+                if taken:
+                    _log.warning("took %s jobs of orderctl out of queue %s", taken, maintenance.OLD_QUEUE)
+                self._took_over = True
+            maintenance.clean(queue)
+            self._pruned = rejected.prune(self.connection, self._pruned)
+        except redis.RedisError as error:  # again in a minute; without Redis the worker waits anyway
+            _log.info("cannot clear away what dead workers have left in Redis: %s", error)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Note that the worker has to stop.
@@ -279,11 +232,11 @@ class DownloadWorker(Worker):
             except DequeueTimeout:
                 attempt = 0
                 self._outage.end()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self._rejections.flush()
+            except redis.RedisError as error:
                 if self.is_stopping():  # do not wait for Redis then
                     break
-                self._outage.begin(broker.translate(error))
-                clock.rest(broker.backoff(attempt), self.is_stopping)
+                self._wait(error, attempt)
                 attempt += 1
             else:
                 self._outage.end()
@@ -294,16 +247,70 @@ class DownloadWorker(Worker):
         self.heartbeat()
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
+        self._rejections.look()
         found = self.queue_class.dequeue_any(
             self._ordered_queues, timeout, connection=self.connection, stopping=self.is_stopping
         )
-        if found is not None:
-            found[0].redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
         self.heartbeat()
         return found
 
+    def prepare_execution(self, job: Job) -> Execution:
+        """Like RQ's method, but the job runs although Redis does not take the note."""
+        try:
+            return super().prepare_execution(job)
+        except redis.RedisError as error:
+            self._begin_outage(error)
+            return next(iter(self.executions.values()))  # where RQ has put it before it sends anything
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """Run a job in the work-horse. RQ's method writes hashes anew that have expired, and keeps results."""
+        with self._in_passing(f"report the start of job {job.id} to Redis"):
+            self.prepare_job_execution(job)
+        try:
+            job.perform()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job's end is next
+            self.handle_exception(job, type(error), error, error.__traceback__)
+            return False
+        finally:
+            self._end_job(job, queue, execution)
+        return True
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Note in Redis that the job runs; like RQ's method, which lets its hash live for ever."""
+        with self.connection.pipeline(transaction=True) as pipeline:
+            seconds = int(self.get_heartbeat_ttl(job))
+            self.heartbeat(seconds, pipeline)
+            job.prepare_for_execution(self.name, pipeline)
+            pipeline.execute()
+        self.procline(f"Running {job.id} from {job.origin}")  # type: ignore[no-untyped-call]
+
+    def handle_job_failure(self, job: Job, queue: Queue, *_: Any, execution: Any = None, **__: Any) -> None:
+        """Note the end of a job whose work-horse died; RQ's method would keep the job."""
+        self._end_job(job, queue, execution)
+
+    def _end_job(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Remove what Redis has of a job that has ended, however it did. Jobs that depend on it may run."""
+        with self._in_passing(f"report the end of job {job.id} to Redis"):
+            with self.connection.pipeline(transaction=True) as pipeline:
+                if isinstance(job, DownloadJob):
+                    job.forget(pipeline, self.name)
+                self.cleanup_execution(job, pipeline, execution)
+                pipeline.execute()
+            if self.connection.exists(job.dependents_key):
+                self._release_dependents(job, queue)
+
+    def _release_dependents(self, job: Job, queue: Queue) -> None:
+        job._status = JobStatus.FINISHED  # noqa: SLF001 - RQ's own worker does so
+        try:
+            queue.enqueue_dependents(job)
+        except redis.RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - jobs of another program; RQ may raise anything
+            _log.warning("cannot queue the jobs that depend on job %s: %r", job.id, error)
+
     def teardown(self) -> None:
         """Like RQ's method, but ignore an outage of Redis."""
+        self._rejections.flush()
         try:
             super().teardown()  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
@@ -331,7 +338,7 @@ class DownloadWorker(Worker):
 
     def note_rejected(self, rejected: Rejected) -> None:
         """Log a rejected job, and record it in the audit log if it names a task."""
-        _log.warning("job %r was rejected: %s", rejected.job_id, rejected.reason)
+        self._rejections.note(rejected)
         if rejected.task_id is None:
             return
         engine = open_database(self.settings)

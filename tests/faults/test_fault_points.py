@@ -29,7 +29,7 @@ COURIER = ("smtp.connected", "smtp.data.before", "smtp.data.after", "webhook.bef
 KEEPER = ("enqueue.before", "enqueue.after")
 #: These have tests of their own below.
 OTHERS = (
-    "commit.before", "commit.after", "publish.before", "publish.after", "doorbell.forgotten", "job.rejected",
+    "commit.before", "commit.after", "publish.before", "publish.after", "job.rejected",
 )  # fmt: skip
 
 KILLED = -9
@@ -224,106 +224,24 @@ def test_a_keeper_may_die_while_it_rings(world: World, point: str):
 
 
 @pytest.mark.databases("sqlite")
-def test_a_keeper_may_die_while_it_rings_anew(world: World):
+@pytest.mark.parametrize("point", KEEPER)
+def test_a_keeper_may_die_while_it_rings_anew(world: World, point: str):
     """The job's hash exists, but no list contains it: its worker died before it could claim anything."""
     world.shop.paid("DH1", [world.course()])
     world.play("keeper")
     world.client.delete("rq:queue:orderctl")
     world.pass_time()
-    assert world.play("keeper", faults="doorbell.forgotten:kill").returncode == KILLED
+    assert world.play("keeper", faults=f"{point}:kill").returncode == KILLED
     world.recover()
     world.assert_well()
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_a_keeper_may_die_while_it_takes_a_task_back(world: World, side: str):
-    [task] = world.shop.paid("DH1", [world.course()])
-    assert world.play("horse", task, faults="task.claimed:kill").returncode == KILLED
-    world.pass_time()
-    assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
-    world.recover()
-    world.assert_well()
-    assert [event.event_type for event in world.shop.events(1)].count("task_recovered") == 1
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_a_keeper_may_die_while_it_gives_a_task_up(world: World, side: str):
-    world.shop.add("DH1", [world.course()], max_attempts=1)
-    world.shop.pay("DH1")
-    assert world.play("horse", 1, faults="task.claimed:kill").returncode == KILLED
-    world.pass_time()
-    assert world.play("keeper", faults=f"commit.{side}:kill").returncode == KILLED
-    world.recover()
-    world.assert_well()
-    assert (world.shop.task(1).status, world.shop.task(1).error_type) == ("failed", "WORKER_LOST")
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_a_process_that_records_a_payment_may_die_and_get_it_again(world: World, side: str):
-    world.shop.add("DH1", [world.course()])
-    assert world.play("pay", "DH1", faults=f"commit.{side}:kill").returncode == KILLED
-    assert world.play("pay", "DH1").returncode == 0
-    world.recover()
-    world.assert_well()
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_a_process_that_cancels_a_task_may_die(world: World, side: str):
-    [task, _] = world.shop.paid("DH1", [world.course(), world.course("/two")])
-    assert world.play("cancel", task, faults=f"commit.{side}:kill").returncode == KILLED
-    assert world.shop.task(task).status == ("pending" if side == "before" else "cancelled")
-    world.recover()
-    world.assert_well()
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_a_process_that_retries_a_task_may_die_and_try_again(world: World, side: str):
-    [task] = world.shop.paid("DH1", [world.courses.url + "/go/course.json"])
-    world.play("horse", task)
-    world.recover()
-    assert world.shop.task(task).status == "failed"
-    world.course("/go")
-    assert world.play("retry", task, faults=f"commit.{side}:kill").returncode == KILLED
-    assert world.play("retry", task).returncode == 0
-    world.recover()
-    world.assert_well(mails=2, completions=2)
-
-
-@pytest.mark.databases("sqlite")
-@pytest.mark.parametrize(
-    "point", [*HORSE, "commit.before", "commit.after", "publish.before", "publish.after"]
-)
-def test_a_work_horse_may_meet_an_error(world: World, point: str):
-    """A disk error ends the task as failed, to be retried by an admin; any other costs at most an attempt."""
-    [task] = world.shop.paid("DH1", [world.course()])
-    assert "fault: raise" in world.play("horse", task, faults=f"{point}:raise").stderr
-    world.recover()
-    world.assert_well()
-    if point.startswith(("handler.", "fsync.", "rename.")):
-        assert (world.shop.task(task).status, world.shop.task(task).error_type) == ("failed", "UNKNOWN")
-        assert world.play("retry", task).returncode == 0
-        world.recover()
-        world.assert_well(mails=2, completions=2)
-    assert world.shop.order("DH1").order_status == "completed"
-
-
-@pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("point", [*COURIER, "commit.before", "commit.after", "publish.before"])
-def test_a_courier_may_meet_an_error(world: World, point: str):
-    _end(world)
-    assert "fault: raise" in world.play("courier", faults=f"{point}:raise").stderr
     world.recover()
     assert world.faults() == []
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("point", [*KEEPER, "doorbell.forgotten"])
+@pytest.mark.parametrize("point", KEEPER)
 def test_a_keeper_may_meet_an_error(world: World, point: str):
     world.shop.paid("DH1", [world.course()])
-    if point == "doorbell.forgotten":
-        world.play("keeper")
-        world.client.delete("rq:queue:orderctl")
-        world.pass_time()
     assert "fault: raise" in world.play("keeper", faults=f"{point}:raise").stderr
     world.recover()
     world.assert_well()

@@ -14,7 +14,7 @@ import pytest
 from orderctl import channels, clock
 from orderctl.errors import ExitStatus, Misconfigured
 from orderctl.settings import load
-from orderctl.worker import allowlist, fleet, rounds
+from orderctl.worker import fleet, rejected, rounds
 from orderctl.worker.child import Child, ChildFailed, End
 from orderctl.worker.supervisor import Supervisor
 from tests.faults.chaos.hosts import children
@@ -336,7 +336,7 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
     assert {task.status for task in world.shop.task_rows()} == {"completed"}
     assert len(world.shop.task_rows()) == 101
     assert not touched.exists()
-    jobs = allowlist.rejected(world.client)
+    jobs = rejected.find_newest(world.client, 100)
     assert len(jobs) == POISON
     assert len({job.job_id for job in jobs}) == POISON
     audited = [event for event in world.shop.events(21) if event.event_type == "job_rejected"]
@@ -345,7 +345,7 @@ def test_queue_poisoning_stops_no_work(world: World) -> None:
         ("security", "warning", named)
     }
     listed = subprocess.run(
-        [SCRIPT, "worker", "list", "--rejected", "-o", "json"],
+        [SCRIPT, "worker", "rejected", "list", "-L", "100", "-o", "json"],
         env=world.environment,
         check=True,
         capture_output=True,

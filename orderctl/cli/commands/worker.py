@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import options, rejected_jobs
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
@@ -33,12 +33,6 @@ SUPERVISORS: Final = (
     Column("host", where=Where.WIDE),
     Column("pid", where=Where.WIDE, right=True),
     Column("version", where=Where.WIDE),
-)
-REJECTED: Final = (
-    Column("job_id", keep=True),
-    Column("queue"),
-    Column("reason"),
-    Column("at", get=lambda job: _moment(job.at)),
 )
 
 
@@ -124,32 +118,30 @@ def _check_ground(app: App) -> None:
 
 
 @cli.command("list")
-@click.option("--rejected", is_flag=True, help="List the rejected jobs of the queue instead.")
-@options.output(SUPERVISORS)
+@options.output(SUPERVISORS, rejected_jobs.COLUMNS)
+@click.option(
+    "--rejected", "only_rejected", is_flag=True, help="The same as 'orderctl worker rejected list'."
+)
 @pass_app
-def list_(app: App, rejected: bool) -> None:
+def list_(app: App, only_rejected: bool) -> None:
     """List the supervisors and the tasks that their workers run.
 
     Example:
         orderctl worker list
-        orderctl worker list --rejected
+        orderctl worker list -o json
     """
-    from orderctl import broker
-    from orderctl.worker import allowlist, fleet
+    from orderctl.worker import fleet, rejected
 
-    if not rejected:
-        app.require_database()
-    with broker.translating():
-        jobs = allowlist.rejected(app.redis)
-    if rejected:
-        app.render(jobs, REJECTED)
+    if only_rejected:
+        rejected_jobs.show_newest(app, options.DEFAULT_LIMIT)
         return
+    app.require_database()
     with app.reading() as connection:
         app.render(fleet.find_all(connection, app.redis))
     if fleet.is_paused(app.redis, app.settings.worker.queue):
         app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
-    if jobs:
-        app.say(f"{counted(len(jobs), 'job')} rejected.\nnext: orderctl worker list --rejected")
+    if jobs := rejected.count(app.redis):
+        app.say(f"{counted(jobs, 'job')} rejected.\nnext: orderctl worker rejected list")
 
 
 @cli.command()
@@ -207,7 +199,4 @@ def resume(app: App) -> None:
     app.say(f"Queue {app.settings.worker.queue} {'is running again' if was else 'was not paused'}.")
 
 
-def _moment(milliseconds: int) -> object:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+cli.add_command(rejected_jobs.cli)

@@ -1,0 +1,159 @@
+"""``orderctl worker rejected``: the jobs of other programs that stood in the queue of orderctl's workers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.lazy import Group
+from orderctl.counting import counted
+from orderctl.errors import InvalidInput
+from orderctl.terminal.render import Column, Where
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+COLUMNS: Final = (
+    Column("job_id", keep=True),
+    Column("queue"),
+    Column("function"),
+    Column("reason"),
+    Column("at", "REJECTED", get=lambda job: _moment(job.at)),
+    Column("origin", where=Where.WIDE),
+    Column("format", where=Where.WIDE),
+)
+DETAILS: Final = (
+    *(Column(column.name, column.header, column.get) for column in COLUMNS),
+    Column("status"),
+    Column("created_at"),
+    Column("enqueued_at"),
+    Column("timeout"),
+    Column("ttl", "EXPIRES IN", show=lambda seconds: f"{seconds} s"),
+    Column("data_bytes", "SIZE OF THE CALL", show=lambda size: f"{size} bytes"),
+    Column(
+        "extras",
+        "CALLBACKS AND THE LIKE",
+        show=lambda extras: ", ".join(f"{name}: {value}" for name, value in extras.items()) or "-",
+    ),
+)
+REQUEUED: Final = (Column("job_id", keep=True), Column("queue"))
+
+
+@click.group("rejected", cls=Group)
+def cli() -> None:
+    """List, show, requeue and drop jobs that are not orderctl's.
+
+    The workers run only orderctl's own jobs. Another program's job in their queue is kept as it is; only its id leaves
+    the queue.
+
+    Example:
+        orderctl worker rejected list
+        orderctl worker rejected requeue 5d3c2e --to default
+    """
+
+
+@cli.command("list")
+@click.option(
+    "-L",
+    "--limit",
+    type=options.WholeNumber(1, options.MOST_ROWS),
+    default=options.DEFAULT_LIMIT,
+    show_default=True,
+    metavar="N",
+    help="At most N jobs, the newest.",
+)
+@options.output(COLUMNS)
+@pass_app
+def list_(app: App, limit: int) -> None:
+    """List the rejected jobs that still exist, the newest first.
+
+    Example:
+        orderctl worker rejected list
+        orderctl worker rejected list -L 1000 -o json
+    """
+    show_newest(app, limit)
+
+
+def show_newest(app: App, limit: int) -> None:
+    """Show the newest rejected jobs."""
+    from orderctl.worker import rejected
+
+    found = rejected.find_newest(app.redis, limit + 1)
+    app.render(found[:limit], COLUMNS)
+    if not found:
+        app.say("No jobs were rejected, or they are gone.")
+    elif len(found) > limit:
+        app.say(f"There are more than {limit}: use --limit.")
+
+
+@cli.command()
+@click.argument("job_id", metavar="ID")
+@options.output(DETAILS)
+@pass_app
+def show(app: App, job_id: str) -> None:
+    """Show what a rejected job calls and where it comes from.
+
+    Its arguments, description and result are not shown, because they may contain secrets.
+
+    Example:
+        orderctl worker rejected show 5d3c2e
+        orderctl worker rejected show 5d3c2e -o json
+    """
+    from orderctl.worker import rejected
+
+    app.render_one(rejected.find(app.redis, job_id))
+
+
+@cli.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--to", metavar="QUEUE", help="RQ queue; by default the one that the job was made for.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@options.output(REQUEUED)
+@pass_app
+def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -> None:
+    """Put rejected jobs into the queue that they were made for, or into another one.
+
+    Example:
+        orderctl worker rejected requeue 5d3c2e
+        orderctl worker rejected requeue 5d3c2e 77aa01 --to default
+    """
+    from orderctl.worker import rejected
+
+    if to is not None and to.split() != [to]:
+        raise InvalidInput("--to needs the name of a queue, without spaces")
+    queues = rejected.requeue(app.redis, job_ids, own_queue=app.settings.worker.queue, to=to, dry_run=dry_run)
+    rows: list[dict[str, Any]] = [{"job_id": job_id, "queue": queue} for job_id, queue in queues.items()]
+    app.render(rows)
+    if dry_run:
+        app.say(f"Would put {counted(len(rows), 'job')} into these queues; nothing was changed.")
+
+
+@cli.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All rejected jobs.")
+@options.consent
+@pass_app
+def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.Consent) -> None:
+    """Delete rejected jobs for good; they are another program's.
+
+    Example:
+        orderctl worker rejected drop 5d3c2e --yes
+        orderctl worker rejected drop --all --dry-run
+    """
+    from orderctl.worker import rejected
+
+    if bool(job_ids) == everything:
+        raise InvalidInput("give the ids of jobs, or --all", hint="orderctl worker rejected list")
+    chosen = None if everything else job_ids
+    found = counted(rejected.drop(app.redis, chosen, dry_run=True), "job")
+    if consent.dry_run:
+        app.say(f"Would delete {found}; nothing was changed.")
+        return
+    consent.ask(app, f"Delete {found} of other programs?")
+    app.say(f"Deleted {counted(rejected.drop(app.redis, chosen), 'job')}.")

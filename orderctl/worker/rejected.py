@@ -1,0 +1,345 @@
+"""The jobs that the workers have rejected. They belong to other programs, so they are kept as they are.
+
+Only the id of such a job leaves the queue, for a hash with a field for each queue and id. An entry lives as long as its
+job, which has a time to live of its own or none: nothing is dropped because there are many. Workers prune the entries
+of jobs that are gone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import shlex
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis
+
+from orderctl import allowlist, broker, channels, clock, doorbell
+from orderctl.errors import Conflict, NotFound
+from orderctl.worker import foreign_jobs
+from orderctl.worker.foreign_jobs import Summary
+
+_log = logging.getLogger(__name__)
+
+_LIST: Final = "orderctl worker rejected list"
+#: Number of entries that are read at once.
+_PAGE: Final = 500
+#: The seconds between two lines of the log about rejected jobs.
+_QUIET_SECONDS: Final = 60.0
+
+#: KEYS: the rejected jobs, the job, the queue, the set of queues. ARGV: the job's id, then its entries. The first write
+#: needs memory and a list, so that nothing is changed when it is refused.
+_REQUEUE: Final = """
+if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then return 0 end
+redis.call('RPUSH', KEYS[3], ARGV[1])
+redis.call('SADD', KEYS[4], KEYS[3])
+return redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+"""
+#: KEYS: the rejected jobs, then what is to be deleted. ARGV: the job's entries.
+_DROP: Final = """
+if redis.call('HDEL', KEYS[1], unpack(ARGV)) == 0 then return 0 end
+redis.call('UNLINK', unpack(KEYS, 2))
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A job that was rejected. ``at`` in ms since the epoch."""
+
+    raw_id: bytes
+    queue: str
+    reason: str
+    at: int
+
+    @property
+    def job_id(self) -> str:
+        """The id as it is shown, and as the commands take it."""
+        return foreign_jobs.spell(self.raw_id)
+
+    @property
+    def task_id(self) -> int | None:
+        """Id of the task that the job id names, None if it names none."""
+        return allowlist.task_of(self.raw_id)
+
+    @property
+    def entry(self) -> bytes:
+        """The field of the hash."""
+        return self.queue.encode() + b"\0" + self.raw_id
+
+    @property
+    def note(self) -> str:
+        """The value of that field."""
+        return json.dumps({"reason": self.reason, "at": self.at})
+
+
+def put(client: redis.Redis, queue: Any, raw_id: bytes, reason: str) -> Rejected:
+    """Move a job that a worker has taken from the queue to the rejected ones, in one step.
+
+    Args:
+        client: A Redis client.
+        queue: The RQ queue.
+        raw_id: The job's id.
+        reason: Why, from ``allowlist.find_fault``.
+    """
+    rejected = Rejected(raw_id, queue.name, reason, clock.milliseconds())
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.hset(_key(client), rejected.entry, rejected.note)
+        pipeline.lrem(queue.intermediate_queue_key, 1, raw_id)  # type: ignore[arg-type]
+        pipeline.execute()
+    return rejected
+
+
+def count(client: redis.Redis) -> int:
+    """Return the number of rejected jobs; those that are gone since the last pruning count, too.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        return int(client.hlen(_key(client)))
+
+
+def find_newest(client: redis.Redis, limit: int) -> list[Summary]:
+    """Return at most ``limit`` rejected jobs that still exist, the newest first.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        queue = doorbell.open_queue(client, "")
+        pages = (_existing(client, queue, page)[0] for page in _pages(client))
+        newest = heapq.nlargest(limit, (entry for page in pages for entry in page), key=lambda one: one.at)
+        found = (foreign_jobs.summarise(client, queue, one.raw_id, one) for one in newest)
+        return [job for job in found if job is not None]
+
+
+def find(client: redis.Redis, job_id: str) -> Summary:
+    """Return one rejected job.
+
+    Args:
+        client: A Redis client.
+        job_id: The id as it is shown.
+
+    Raises:
+        NotFound: When no such job was rejected, or it is gone.
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        [(raw_id, entries)] = _select(client, [job_id]).items()
+        return _summarise(client, raw_id, entries)
+
+
+def requeue(
+    client: redis.Redis,
+    job_ids: Collection[str],
+    *,
+    own_queue: str,
+    to: str | None = None,
+    dry_run: bool = False,
+) -> dict[str, str]:
+    """Put rejected jobs back into a queue, each in one step.
+
+    Args:
+        client: A Redis client.
+        job_ids: The ids as they are shown.
+        own_queue: The queue of orderctl's workers.
+        to: The queue; by default the one that the job was made for.
+        dry_run: Only look.
+
+    Returns:
+        The queue of each job, by its id.
+
+    Raises:
+        NotFound: When a job was not rejected, or is gone. No job has been put back then.
+        Conflict: When orderctl's workers would reject a job again, or it does not say its queue; nor then.
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        chosen = _select(client, job_ids)
+        targets = {raw: to or _origin(client, raw, entries) for raw, entries in chosen.items()}
+        for raw, entries in chosen.items():
+            if targets[raw] in {own_queue, *(entry.queue for entry in entries)}:
+                _check(client, raw, targets[raw])
+        for raw, entries in chosen.items():
+            if not dry_run and not _put_back(client, raw, targets[raw], entries):
+                raise _not_found(foreign_jobs.spell(raw))
+    return {foreign_jobs.spell(raw): queue for raw, queue in targets.items()}
+
+
+def drop(client: redis.Redis, job_ids: Collection[str] | None, *, dry_run: bool = False) -> int:
+    """Delete rejected jobs, with all that RQ keeps of them.
+
+    Args:
+        client: A Redis client.
+        job_ids: The ids as they are shown; None: all of them.
+        dry_run: Only count.
+
+    Returns:
+        Their number.
+
+    Raises:
+        NotFound: When a job was not rejected, or is gone. Nothing has been deleted then.
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        queue = doorbell.open_queue(client, "")
+        chosen = _gather(client, None) if job_ids is None else _select(client, job_ids)
+        if dry_run:
+            return len(chosen)
+        return sum(_delete(client, queue, raw, entries) for raw, entries in chosen.items())
+
+
+def prune(client: redis.Redis, cursor: int = 0) -> int:
+    """Forget some entries whose job is gone.
+
+    Args:
+        client: A Redis client.
+        cursor: What the last call returned; 0: begin.
+
+    Returns:
+        Where to go on, 0 at the end.
+    """
+    queue = doorbell.open_queue(client, "")
+    answer: Any = client.hscan(_key(client), cursor, count=_PAGE)
+    following, page = answer
+    gone = _existing(client, queue, _entries(page))[1]
+    if gone:
+        client.hdel(_key(client), *(entry.entry for entry in gone))
+    return int(following)
+
+
+@dataclass(slots=True)
+class Rejections:
+    """What a worker says about rejected jobs: the first one at once, others by their number.
+
+    A burst is over when nothing was rejected for a while; meanwhile their number is logged each minute.
+    """
+
+    _more: int = 0
+    _said: float = field(default=float("-inf"))
+
+    def note(self, rejected: Rejected) -> None:
+        """Say or count one."""
+        if clock.elapsed() - self._said < _QUIET_SECONDS:
+            self._more += 1
+            return
+        self.flush()
+        self._said = clock.elapsed()
+        _log.warning("job %s was rejected: %s; see `%s`", rejected.job_id[:100], rejected.reason, _LIST)
+
+    def look(self) -> None:
+        """Say how many there were when a minute is over."""
+        if self._more and clock.elapsed() - self._said >= _QUIET_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say how many there were that have not been mentioned."""
+        if self._more:
+            more = "1 more job was" if self._more == 1 else f"{self._more:,} more jobs were"
+            _log.warning("%s rejected; see `%s`", more, _LIST)
+            self._more, self._said = 0, clock.elapsed()
+
+
+def _key(client: redis.Redis) -> str:
+    return broker.key(client, channels.REJECTED_JOBS)
+
+
+def _pages(client: redis.Redis) -> Iterator[list[Rejected]]:
+    cursor: int | None = None
+    while cursor != 0:
+        answer: Any = client.hscan(_key(client), cursor or 0, count=_PAGE)
+        cursor, page = answer
+        yield _entries(page)
+
+
+def _entries(page: dict[bytes, bytes]) -> list[Rejected]:
+    found = []
+    for entry, note in page.items():
+        queue, _, raw_id = entry.partition(b"\0")
+        found.append(Rejected(raw_id, queue.decode("utf-8", "replace"), **json.loads(note)))
+    return found
+
+
+def _existing(client: redis.Redis, queue: Any, page: list[Rejected]) -> tuple[list[Rejected], list[Rejected]]:
+    """Return the entries whose job exists, and the others."""
+    with client.pipeline(transaction=False) as pipeline:
+        for one in page:
+            pipeline.exists(doorbell.job_key(queue, one.raw_id))
+        exists = pipeline.execute()
+    kept = [one for one, there in zip(page, exists, strict=True) if there]
+    return kept, [one for one, there in zip(page, exists, strict=True) if not there]
+
+
+def _gather(client: redis.Redis, wanted: Collection[bytes] | None) -> dict[bytes, list[Rejected]]:
+    """Return the entries of these jobs, or all, as far as the jobs exist."""
+    queue = doorbell.open_queue(client, "")
+    found: dict[bytes, list[Rejected]] = {}
+    for page in _pages(client):
+        meant = page if wanted is None else [one for one in page if one.raw_id in wanted]
+        for one in _existing(client, queue, meant)[0]:
+            entries = found.setdefault(one.raw_id, [])
+            if one not in entries:  # a scan may return an entry twice
+                entries.append(one)
+    return found
+
+
+def _select(client: redis.Redis, job_ids: Collection[str]) -> dict[bytes, list[Rejected]]:
+    """Return the entries of these jobs in this order; raise NotFound when one is missing."""
+    wanted = {foreign_jobs.unspell(job_id): job_id for job_id in job_ids}
+    found = _gather(client, wanted)
+    for raw, job_id in wanted.items():
+        if raw not in found:
+            raise _not_found(job_id)
+    return {raw: found[raw] for raw in wanted}
+
+
+def _not_found(job_id: str) -> NotFound:
+    return NotFound(f"rejected job {job_id[:200]} not found: there is none, or it is gone", hint=_LIST)
+
+
+def _summarise(client: redis.Redis, raw: bytes, entries: list[Rejected]) -> Summary:
+    """Return what can be said about a job; raise NotFound when it is gone."""
+    found = foreign_jobs.summarise(client, doorbell.open_queue(client, ""), raw, entries[0])
+    if found is None:
+        raise _not_found(entries[0].job_id)
+    return found
+
+
+def _origin(client: redis.Redis, raw: bytes, entries: list[Rejected]) -> str:
+    origin = _summarise(client, raw, entries).origin
+    if not origin:
+        raise Conflict(
+            f"job {entries[0].job_id[:200]} does not say which queue it was made for",
+            hint=_to(raw),
+        )
+    return origin
+
+
+def _check(client: redis.Redis, raw: bytes, target: str) -> None:
+    """Raise Conflict when the workers of orderctl's queue would reject the job again."""
+    seen = allowlist.look(client, doorbell.job_key(doorbell.open_queue(client, target), raw))
+    fault = allowlist.find_fault(raw, seen)
+    if fault is not None:
+        raise Conflict(
+            f"orderctl's workers read queue {target} and would reject job {foreign_jobs.spell(raw)[:200]} again: {fault}",
+            hint=_to(raw),
+        )
+
+
+def _to(raw: bytes) -> str:
+    return f"orderctl worker rejected requeue {shlex.quote(foreign_jobs.spell(raw)[:200])} --to QUEUE"
+
+
+def _put_back(client: redis.Redis, raw: bytes, target: str, entries: list[Rejected]) -> bool:
+    queue = doorbell.open_queue(client, target)
+    keys: list[Any] = [_key(client), doorbell.job_key(queue, raw), queue.key, queue.redis_queues_keys]
+    return bool(client.eval(_REQUEUE, len(keys), *keys, raw, *(one.entry for one in entries)))
+
+
+def _delete(client: redis.Redis, queue: Any, raw: bytes, entries: list[Rejected]) -> bool:
+    keys: list[Any] = [_key(client), *foreign_jobs.keys(queue, raw)]
+    return bool(client.eval(_DROP, len(keys), *keys, *(one.entry for one in entries)))

@@ -1,0 +1,64 @@
+"""Which keys orderctl has left in Redis that nothing ends: without a time to live, and without an owner."""
+
+import re
+import time
+
+import redis
+
+#: Keys without a time to live that somebody owns: operators (pause, resume), or the jobs that they list.
+OWNED = re.compile(r"orderctl:(?:paused:.*|rejected)\Z", re.DOTALL)
+#: orderctl's own keys; RQ's keys of orderctl's jobs and workers.
+OURS = re.compile(
+    r"(?:orderctl:|(?:order|task):[0-9]+:"
+    r"|rq:(?:job|execution|executions|results):{1,2}task-[0-9]+-[0-9]+(?:-again)?(?::|\Z)"
+    r"|rq:queue:[^:]*:intermediate:first_seen:task-[0-9]"
+    r"|rq:worker:[^:]+\.worker-[0-9]+\.[0-9]+)"
+)
+JOB = re.compile(r"(task-[0-9]+-[0-9]+(?:-again)?)(?::|\Z)")
+
+
+def unowned(client: redis.Redis, prefix: str = "") -> list[str]:
+    """The keys, and the entries of RQ's lists, that orderctl has left behind for ever; call it when all is settled.
+
+    Args:
+        client: A client of any kind.
+        prefix: ``redis.prefix`` of the shop.
+    """
+    names = [key.decode("utf-8", "backslashreplace") for key in client.scan_iter(count=1000)]
+    own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    ours = {name for name in own if OURS.match(name) and not OWNED.match(name)} - _rejected(client, prefix)
+    eternal = [name for name in ours if client.ttl(prefix + name) == -1]
+    return sorted([*eternal, *(f"{key}: {entry}" for key in own for entry in _entries(client, prefix, key))])
+
+
+def _entries(client: redis.Redis, prefix: str, key: str) -> list[str]:
+    """Entries of a list of RQ's, or of the rejected jobs, whose job or worker is gone."""
+
+    def is_left(name: str) -> bool:
+        return bool(JOB.match(name))
+
+    full = prefix + key
+    if re.match(r"rq:queue:[^:]*:intermediate\Z", key):
+        return [name for name in _texts(client.lrange(full, 0, -1)) if is_left(name)]
+    if re.match(r"rq:(?:failed|finished):", key):
+        return [name for name in _texts(client.zrange(full, 0, -1)) if is_left(name)]
+    if key.startswith("rq:wip:"):
+        return [name for name in _texts(client.zrangebyscore(full, 0, time.time() - 120)) if is_left(name)]
+    if re.match(r"rq:workers(?:\Z|:)", key):
+        workers = _texts(client.smembers(full))
+        return [name for name in workers if OURS.match(name.removeprefix(prefix)) and not client.exists(name)]
+    if key == "orderctl:rejected":
+        entries = client.hkeys(full)
+        job = f"{prefix}rq:job:".encode()
+        return _texts(entry for entry in entries if not client.exists(job + entry.partition(b"\0")[2]))
+    return []
+
+
+def _rejected(client: redis.Redis, prefix: str) -> set[str]:
+    """The jobs of other programs, whose ids may look like those of orderctl's."""
+    entries = client.hkeys(f"{prefix}orderctl:rejected")
+    return set(_texts(b"rq:job:" + entry.partition(b"\0")[2] for entry in entries))
+
+
+def _texts(values) -> list[str]:
+    return sorted(value.decode("utf-8", "backslashreplace") for value in values)

@@ -1,0 +1,209 @@
+"""The jobs that workers have rejected, and what operators do with them."""
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from orderctl import broker, clock
+from orderctl.errors import Conflict, NotFound
+from orderctl.worker import rejected
+from orderctl.worker.rejected import Rejected, Rejections
+from tests.cli.conftest import Ended, Program, inside  # noqa: F401 - a fixture
+from tests.waiting import Clock
+
+
+@pytest.fixture
+def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+    yield (client := broker.brisk(redis_url))
+    client.close()
+
+
+@pytest.fixture
+def queue(client: redis.Redis) -> Queue:
+    return Queue("orderctl", connection=client, serializer=JSONSerializer)
+
+
+def put(queue: Queue, *ids: bytes, origin: bytes = b"mails") -> None:
+    for raw in ids:
+        job = queue.create_job("os.getpid", job_id="x").to_dict()
+        queue.connection.hset(b"rq:job:" + raw, mapping=job | {"origin": origin})
+        rejected.put(queue.connection, queue, raw, "the job id does not name a task")
+
+
+def listed(client: redis.Redis) -> set[str]:
+    return {job.job_id for job in rejected.find_newest(client, 10_000)}
+
+
+def test_no_entry_is_lost_because_there_are_many(client: redis.Redis, queue: Queue):
+    """Of the list of earlier versions, the oldest entries beyond 200 were dropped."""
+    put(queue, *(b"job-%d" % number for number in range(700)))
+
+    assert len(listed(client)) == rejected.count(client) == 700
+    assert len(rejected.find_newest(client, 3)) == 3
+
+
+def test_entries_whose_job_is_gone_are_not_shown_and_are_pruned(client: redis.Redis, queue: Queue):
+    put(queue, *(b"job-%d" % number for number in range(1200)))
+    for number in range(1, 1200):
+        client.delete(f"rq:job:job-{number}")
+
+    assert listed(client) == {"job-0"}
+    with pytest.raises(NotFound):
+        rejected.find(client, "job-5")
+    cursor = rejected.prune(client)
+    while cursor:
+        cursor = rejected.prune(client, cursor)
+    assert rejected.count(client) == 1
+
+
+def test_a_job_goes_back_to_the_queue_that_it_was_made_for(client: redis.Redis, queue: Queue):
+    put(queue, b"a", b"\xff\x1b")
+    before = client.dump("rq:job:a")
+
+    done = rejected.requeue(client, ["a", "\\xff\\x1b"], own_queue="orderctl")
+
+    assert done == {"a": "mails", "\\xff\\x1b": "mails"}
+    assert client.lrange("rq:queue:mails", 0, -1) == [b"a", b"\xff\x1b"]
+    assert client.sismember("rq:queues", "rq:queue:mails")
+    assert client.dump("rq:job:a") == before
+    assert rejected.count(client) == 0
+
+
+def test_a_job_does_not_go_back_where_it_would_be_rejected_again(client: redis.Redis, queue: Queue):
+    put(queue, b"a", b"other")
+    put(queue, b"ours", origin=b"orderctl")
+    put(queue, b"lost", origin=b"")
+
+    for job_id, target in (("ours", None), ("a", "orderctl"), ("lost", None), ("a", "second")):
+        with pytest.raises(Conflict, match=r"again|which queue"):
+            rejected.requeue(client, ["other", job_id], own_queue="second", to=target)
+
+    assert len(listed(client)) == 4
+    assert not client.keys("rq:queue:*")
+    assert rejected.requeue(client, ["ours", "lost"], own_queue="orderctl", to="mails")
+
+
+def test_nothing_is_done_where_one_job_is_gone(client: redis.Redis, queue: Queue):
+    put(queue, b"a")
+
+    with pytest.raises(NotFound):
+        rejected.requeue(client, ["a", "b"], own_queue="orderctl")
+    with pytest.raises(NotFound):
+        rejected.drop(client, ["a", "b"])
+
+    assert listed(client) == {"a"}
+
+
+def test_a_job_that_cannot_be_queued_stays_rejected(client: redis.Redis, queue: Queue):
+    put(queue, b"a")
+    client.set("rq:queue:mails", "not a list")
+
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        rejected.requeue(client, ["a"], own_queue="orderctl")
+
+    assert listed(client) == {"a"}
+
+
+def test_of_those_who_requeue_and_drop_at_once_one_does(redis_url: str, client: redis.Redis, queue: Queue):
+    for _ in range(10):
+        put(queue, b"a")
+        ready = threading.Barrier(3)
+
+        def act(again: bool, ready: threading.Barrier = ready) -> None:
+            own = broker.brisk(redis_url)
+            own.ping()
+            ready.wait()
+            with contextlib.suppress(NotFound):
+                rejected.requeue(own, ["a"], own_queue="orderctl") if again else rejected.drop(own, ["a"])
+            own.close()
+
+        threads = [threading.Thread(target=act, args=(again,)) for again in (True, True, False)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client.llen("rq:queue:mails") == client.exists("rq:job:a") <= 1
+        client.flushdb()
+
+
+def test_a_dropped_job_is_gone_with_all_that_rq_keeps_of_it(client: redis.Redis, queue: Queue):
+    put(queue, b"a", b"b")
+    client.sadd("rq:job:a:dependents", "c")
+
+    assert rejected.drop(client, ["a"], dry_run=True) == 1
+    assert rejected.drop(client, ["a"]) == 1
+    assert listed(client) == {"b"}
+    assert rejected.drop(client, None) == 1
+    assert client.keys("*") == []
+
+
+def test_many_rejected_jobs_are_a_line_and_their_number(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    now = Clock()
+    monkeypatch.setattr(clock, "elapsed", now)
+    rejections = Rejections()
+
+    def note(count: int) -> list[str]:
+        for _ in range(count):
+            rejections.note(Rejected(b"a", "orderctl", "no", 0))
+            rejections.look()
+        said = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return said
+
+    see = "see `orderctl worker rejected list`"
+    with caplog.at_level(logging.WARNING):
+        assert note(1000) == [f"job a was rejected: no; {see}"]
+        now.now += 61
+        assert note(1) == [f"999 more jobs were rejected; {see}", f"job a was rejected: no; {see}"]
+        assert note(1) == []
+        rejections.flush()
+        rejections.flush()
+        assert note(0) == [f"1 more job was rejected; {see}"]
+
+
+def test_the_commands(client: redis.Redis, queue: Queue, inside: Program):  # noqa: F811
+    put(queue, b"a", b"b b", b"\x1b[2J")
+    put(queue, b"ours", origin=b"orderctl")
+
+    def call(*words: str) -> Ended:
+        return inside("worker", "rejected", *words)
+
+    rows = json.loads(call("list", "-o", "json").out)
+    assert {row["job_id"] for row in rows} == {"a", "b b", "\\x1b[2J", "ours"}
+    assert rows[0].keys() == {"job_id", "queue", "function", "reason", "at", "origin", "format"}
+    assert {row["function"] for row in rows} == {"os.getpid"}
+    assert inside("worker", "list", "--rejected", "-o", "json").out == call("list", "-o", "json").out
+    assert "more than 2" in call("list", "-L", "2").err
+    assert "os.getpid" in call("show", "b b").out
+    shown = json.loads(call("show", "\\x1b[2J", "-o", "json").out)
+    assert (shown["origin"], shown["status"], shown["ttl"], shown["extras"]) == ("mails", "queued", None, {})
+
+    for words, status in (
+        (("show", "nothing"), 3),
+        (("requeue", "nothing"), 3),
+        (("requeue", "ours"), 4),
+        (("requeue", "a", "--to", "two words"), 2),
+        (("drop",), 2),
+        (("drop", "a", "--all", "--yes"), 2),
+        (("drop", "a"), 2),
+        (("drop", "nothing", "--yes"), 3),
+    ):
+        assert call(*words).status == status, words
+    assert "nothing was changed" in call("drop", "--all", "--dry-run").err
+    assert "nothing was changed" in call("requeue", "a", "--dry-run").err
+    assert len(listed(client)) == 4
+
+    assert json.loads(call("requeue", "a", "-o", "json").out) == [{"job_id": "a", "queue": "mails"}]
+    assert call("drop", "b b", "\\x1b[2J", "--yes").err == "Deleted 2 jobs.\n"
+    assert call("drop", "--all", "--yes").err == "Deleted 1 job.\n"
+    assert "No jobs were rejected" in call("list").err
