@@ -17,17 +17,14 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
-from sqlalchemy import Connection, Engine
 
-from orderctl import audit, broker, clock, database, doorbell, faultpoints, processes, tasks
-from orderctl.audit import NewEvent, Origin
+from orderctl import broker, clock, doorbell, faultpoints, processes
 from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.settings import Settings
-from orderctl.states import EventType, Source
 from orderctl.worker import jobs, maintenance, rejected
 from orderctl.worker.queue import DownloadJob, GuardedQueue
-from orderctl.worker.rejected import Rejected, Rejections
+from orderctl.worker.rejections import Rejections
 
 _log = logging.getLogger(__name__)
 
@@ -76,12 +73,12 @@ class DownloadWorker(Worker):
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
         self._outage = Outage("Redis")
-        self._rejections = Rejections()
+        self._rejections = Rejections(settings)
         self._pruned = 0
         self._took_over = False
         doorbell.load_rq(settings.redis.prefix)
         client = broker.patient(broker.url(settings), name=name)
-        GuardedQueue.on_rejected = self.note_rejected
+        GuardedQueue.on_rejected = self._rejections.note
         super().__init__(
             [settings.worker.queue],
             name=name,
@@ -335,39 +332,6 @@ class DownloadWorker(Worker):
         """Ask the work-horse to release its task; the worker keeps waiting for its end."""
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)
-
-    def note_rejected(self, rejected: Rejected) -> None:
-        """Log a rejected job, and record it in the audit log if it names a task."""
-        self._rejections.note(rejected)
-        if rejected.task_id is None:
-            return
-        engine = open_database(self.settings)
-        try:
-            database.transact(engine, lambda connection: _audit(connection, rejected))
-        except OrderctlError as error:
-            _log.warning(
-                "cannot record in the audit log that job %r was rejected: %s", rejected.job_id, error
-            )
-        finally:
-            engine.dispose()
-
-
-def open_database(settings: Settings) -> Engine:
-    """Connect to the database of these settings."""
-    return database.connect(database.url(settings), pool_size=settings.database.pool_size)
-
-
-def _audit(connection: Connection, rejected: Rejected) -> None:
-    task = tasks.find(connection, rejected.task_id or 0)
-    event = NewEvent(
-        EventType.JOB_REJECTED,
-        task.order_id,
-        Origin(Source.WORKER),
-        task.id,
-        words={"reason": rejected.reason},
-        details={"jobId": rejected.job_id, "reason": rejected.reason},
-    )
-    audit.record(connection, event)
 
 
 def work(settings: Settings, name: str, *, burst: bool = False) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import heapq
 import json
-import logging
 import shlex
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
@@ -22,13 +21,10 @@ from orderctl.errors import Conflict, NotFound
 from orderctl.worker import foreign_jobs
 from orderctl.worker.foreign_jobs import Summary
 
-_log = logging.getLogger(__name__)
-
-_LIST: Final = "orderctl worker rejected list"
+#: The command that lists them.
+LIST: Final = "orderctl worker rejected list"
 #: Number of entries that are read at once.
 _PAGE: Final = 500
-#: The seconds between two lines of the log about rejected jobs.
-_QUIET_SECONDS: Final = 60.0
 
 #: KEYS: the rejected jobs, the job, the queue, the set of queues. ARGV: the job's id, then its entries. The first write
 #: needs memory and a list, so that nothing is changed when it is refused.
@@ -212,38 +208,6 @@ def prune(client: redis.Redis, cursor: int = 0) -> int:
     return int(following)
 
 
-@dataclass(slots=True)
-class Rejections:
-    """What a worker says about rejected jobs: the first one at once, others by their number.
-
-    A burst is over when nothing was rejected for a while; meanwhile their number is logged each minute.
-    """
-
-    _more: int = 0
-    _said: float = field(default=float("-inf"))
-
-    def note(self, rejected: Rejected) -> None:
-        """Say or count one."""
-        if clock.elapsed() - self._said < _QUIET_SECONDS:
-            self._more += 1
-            return
-        self.flush()
-        self._said = clock.elapsed()
-        _log.warning("job %s was rejected: %s; see `%s`", rejected.job_id[:100], rejected.reason, _LIST)
-
-    def look(self) -> None:
-        """Say how many there were when a minute is over."""
-        if self._more and clock.elapsed() - self._said >= _QUIET_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Say how many there were that have not been mentioned."""
-        if self._more:
-            more = "1 more job was" if self._more == 1 else f"{self._more:,} more jobs were"
-            _log.warning("%s rejected; see `%s`", more, _LIST)
-            self._more, self._said = 0, clock.elapsed()
-
-
 def _key(client: redis.Redis) -> str:
     return broker.key(client, channels.REJECTED_JOBS)
 
@@ -298,7 +262,7 @@ def _select(client: redis.Redis, job_ids: Collection[str]) -> dict[bytes, list[R
 
 
 def _not_found(job_id: str) -> NotFound:
-    return NotFound(f"rejected job {job_id[:200]} not found: there is none, or it is gone", hint=_LIST)
+    return NotFound(f"rejected job {job_id[:200]} not found: there is none, or it is gone", hint=LIST)
 
 
 def _summarise(client: redis.Redis, raw: bytes, entries: list[Rejected]) -> Summary:

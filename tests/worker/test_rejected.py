@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import threading
 from collections.abc import Iterator
 
@@ -11,12 +10,10 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orderctl import broker, clock
+from orderctl import broker
 from orderctl.errors import Conflict, NotFound
 from orderctl.worker import rejected
-from orderctl.worker.rejected import Rejected, Rejections
 from tests.cli.conftest import Ended, Program, inside  # noqa: F401 - a fixture
-from tests.waiting import Clock
 
 
 @pytest.fixture
@@ -143,32 +140,6 @@ def test_a_dropped_job_is_gone_with_all_that_rq_keeps_of_it(client: redis.Redis,
     assert listed(client) == {"b"}
     assert rejected.drop(client, None) == 1
     assert client.keys("*") == []
-
-
-def test_many_rejected_jobs_are_a_line_and_their_number(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    now = Clock()
-    monkeypatch.setattr(clock, "elapsed", now)
-    rejections = Rejections()
-
-    def note(count: int) -> list[str]:
-        for _ in range(count):
-            rejections.note(Rejected(b"a", "orderctl", "no", 0))
-            rejections.look()
-        said = [record.getMessage() for record in caplog.records]
-        caplog.clear()
-        return said
-
-    see = "see `orderctl worker rejected list`"
-    with caplog.at_level(logging.WARNING):
-        assert note(1000) == [f"job a was rejected: no; {see}"]
-        now.now += 61
-        assert note(1) == [f"999 more jobs were rejected; {see}", f"job a was rejected: no; {see}"]
-        assert note(1) == []
-        rejections.flush()
-        rejections.flush()
-        assert note(0) == [f"1 more job was rejected; {see}"]
 
 
 def test_the_commands(client: redis.Redis, queue: Queue, inside: Program):  # noqa: F811

@@ -1,0 +1,37 @@
+"""What a worker says about jobs that it rejects."""
+
+import logging
+
+import pytest
+
+from orderctl import clock
+from orderctl.settings import load
+from orderctl.worker.rejected import Rejected
+from orderctl.worker.rejections import Rejections
+from tests.waiting import Clock
+
+
+def test_many_rejected_jobs_are_a_line_and_their_number(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    now = Clock()
+    monkeypatch.setattr(clock, "elapsed", now)
+    rejections = Rejections(load())
+
+    def note(count: int) -> list[str]:
+        for _ in range(count):
+            rejections.note(Rejected(b"a", "orderctl", "no", 0))
+            rejections.look()
+        said = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return said
+
+    see = "see `orderctl worker rejected list`"
+    with caplog.at_level(logging.WARNING):
+        assert note(1000) == [f"job a was rejected: no; {see}"]
+        now.now += 61
+        assert note(1) == [f"999 more jobs were rejected; {see}", f"job a was rejected: no; {see}"]
+        assert note(1) == []
+        rejections.flush()
+        rejections.flush()
+        assert note(0) == [f"1 more job was rejected; {see}"]
