@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine
 from orderctl import audit, channels, database, outages, outbox, publications
 from orderctl.audit import NewEvent, Origin
 from orderctl.counting import counted
-from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderDeleted
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderDeleted, RedisUnavailable
+from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
@@ -42,6 +43,8 @@ _LONGEST_PAUSE: Final = 3600.0
 _LIVE_PAUSE: Final = 10.0
 #: After this number of tries (about a day) the courier gives an entry up and records that in the audit log.
 _MOST_TRIES: Final = 30
+#: Whether Redis takes completion messages.
+_redis: Final = Outage("Redis")
 
 
 @dataclass(slots=True)
@@ -209,7 +212,10 @@ def _postpone(engine: Engine, entry: Entry, error: Exception, report: SendReport
     pause = min(_LIVE_PAUSE if live else _LONGEST_PAUSE, 2.0 ** min(entry.attempts, 20)) * random.uniform(
         0.5, 1
     )
-    _log.warning("cannot send %s, next try in %.0f s: %s", entry.dedup_key, pause, text)
+    if isinstance(error, RedisUnavailable):  # as for all other entries; one line is enough
+        _redis.begin(error)
+    else:
+        _log.warning("cannot send %s, next try in %.0f s: %s", entry.dedup_key, pause, text)
     database.transact(engine, lambda connection: outbox.postpone(connection, entry, text, pause))
 
 
@@ -241,6 +247,7 @@ def _record_mail(
 def _complete(client: redis.Redis, entry: Entry) -> bool | str:
     channel = channels.order_complete(entry.payload["orderId"])
     publications.publish_once(client, entry.dedup_key, channel, entry.payload)
+    _redis.end()
     return True
 
 

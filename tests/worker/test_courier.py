@@ -6,6 +6,7 @@ from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from orderctl import outbox
 from orderctl.errors import DatabaseReadOnly
@@ -99,3 +100,31 @@ def test_courier_that_is_stopped_releases_what_it_has_not_sent(world: World, hoo
         ("k4", 0, None),
     ]
     assert send(world).sent == ["k2", "k3", "k4"]
+
+
+def test_completions_that_redis_does_not_take_are_one_line(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a full Redis refuses them: each try of each message was a line."""
+    for number in range(3):
+        ended_order(world, f"DH{number}")
+    for _ in range(3):
+        world.pass_time()
+        courier.send_completions(world.engine, Refusing())  # type: ignore[arg-type]
+    world.pass_time()
+    courier.send_completions(world.engine, world.client)
+
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(said) == 2
+    assert said[0].startswith("waiting: Redis refuses to write")
+    assert said[1].startswith("Redis is back")
+
+
+class Refusing:
+    """A Redis client that gets every command refused."""
+
+    def __getattr__(self, name: str) -> object:
+        def refuse(*_: object, **__: object) -> None:
+            raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
+
+        return "" if name == "prefix" else refuse
