@@ -29,11 +29,16 @@ _LONG_QUEUE: Final = 50_000
 #: How long the hash of a job that waits is kept, in seconds.
 _JOB_SECONDS: Final = 86_400
 
-#: KEYS: the list of the queue, the job's hash, the marker, the set of queues. ARGV: the job's id, the seconds of the
+#: KEYS: the list of the queue, the job's hash, the marker, the set of queues, the list of jobs just taken. ARGV: the job's id, the seconds of the
 #: hash and of the marker, the call of the hash that may be replaced, then the fields. Returns 1: rung; 0: it has
 #: rung before; -1: another job has this id. The first write needs memory: on a full server nothing is changed.
 _RING: Final = """
 if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('LPOS', KEYS[1], ARGV[1]) then return 0 end
+if redis.call('LPOS', KEYS[5], ARGV[1]) then
+  redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
+  redis.call('LREM', KEYS[5], 0, ARGV[1])
+  return 0
+end
 local kind = redis.call('TYPE', KEYS[2]).ok
 if kind ~= 'none' then
   if kind ~= 'hash' or redis.call('HSTRLEN', KEYS[2], 'data') ~= #ARGV[4] then return -1 end
@@ -171,7 +176,9 @@ def _put(queue: Queue, task_id: int, name: str) -> int | None:
     client: Any = queue.connection
     fields = [word for field in _fields(queue, task_id, name).items() for word in field]
     marker = broker.key(client, channels.rung(name))
-    keys = (queue.key, queue.job_class.key_for(name), marker, queue.redis_queues_keys)
+    keys = (
+        queue.key, queue.job_class.key_for(name), marker, queue.redis_queues_keys, queue.intermediate_queue_key
+    )  # fmt: skip
 
     def put(call: bytes) -> int:
         return int(client.eval(_RING, len(keys), *keys, name, _JOB_SECONDS, CLAIM_SECONDS, call, *fields))

@@ -94,6 +94,17 @@ def test_a_job_that_a_worker_took_before_its_marker_was_set_is_not_rung_again(cl
     assert client.exists("rq:job:task-1-0")
 
 
+def test_a_job_that_is_being_taken_after_a_long_wait_is_not_rung_again(client: redis.Redis) -> None:
+    doorbell.ring(client, QUEUE, [(1, 0)])
+    _let_patience_end(client)
+    client.lmove("rq:queue:orderctl", "rq:queue:orderctl:intermediate")
+
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == []
+    assert client.llen("rq:queue:orderctl:intermediate") == 0
+    _let_patience_end(client)  # the worker died
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
