@@ -5,6 +5,8 @@ import time
 
 import redis
 
+from orderctl import allowlist
+
 #: Keys without a time to live that somebody owns: operators (pause, resume), or the jobs that they list.
 OWNED = re.compile(r"orderctl:(?:paused:.*|rejected)\Z", re.DOTALL)
 #: orderctl's own keys; RQ's keys of orderctl's jobs and workers.
@@ -18,7 +20,10 @@ JOB = re.compile(r"(task-[0-9]+-[0-9]+(?:-again)?)(?::|\Z)")
 
 
 def unowned(client: redis.Redis, prefix: str = "") -> list[str]:
-    """The keys, and the entries of RQ's lists, that orderctl has left behind for ever; call it when all is settled.
+    """The keys, and the entries of RQ's lists, that orderctl has left behind for ever.
+
+    Call it when all is settled. Where workers were killed, let another one start before (``worker start --burst``): each
+    clears away what it finds when it starts, and once a minute.
 
     Args:
         client: A client of any kind.
@@ -26,8 +31,10 @@ def unowned(client: redis.Redis, prefix: str = "") -> list[str]:
     """
     names = [key.decode("utf-8", "backslashreplace") for key in client.scan_iter(count=1000)]
     own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-    ours = {name for name in own if OURS.match(name) and not OWNED.match(name)} - _rejected(client, prefix)
-    eternal = [name for name in ours if client.ttl(prefix + name) == -1]
+    ours = [name for name in own if OURS.match(name) and not OWNED.match(name)]
+    eternal = [
+        name for name in ours if client.ttl(prefix + name) == -1 and not _is_foreign(client, prefix, name)
+    ]
     return sorted([*eternal, *(f"{key}: {entry}" for key in own for entry in _entries(client, prefix, key))])
 
 
@@ -54,10 +61,12 @@ def _entries(client: redis.Redis, prefix: str, key: str) -> list[str]:
     return []
 
 
-def _rejected(client: redis.Redis, prefix: str) -> set[str]:
-    """The jobs of other programs, whose ids may look like those of orderctl's."""
-    entries = client.hkeys(f"{prefix}orderctl:rejected")
-    return set(_texts(b"rq:job:" + entry.partition(b"\0")[2] for entry in entries))
+def _is_foreign(client: redis.Redis, prefix: str, name: str) -> bool:
+    """Whether a key is the job of another program, although its id is like those of orderctl's."""
+    raw = name.removeprefix("rq:job:").encode()
+    if allowlist.task_of(raw) is None:
+        return False
+    return allowlist.find_fault(raw, allowlist.look(client, prefix + name)) is not None
 
 
 def _texts(values) -> list[str]:

@@ -18,6 +18,7 @@ from orderctl import broker, channels, database, reconcile
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.settings import Settings, load
 from orderctl.states import ENDED_ORDER, EventType
+from tests import redis_keys
 from tests.faults.receivers import Listener, PostOffice, Receiver
 from tests.faults.stage import Stage
 from tests.script import SCRIPT
@@ -266,8 +267,9 @@ class World:
         return wrong
 
     def assert_well(self, *, mails: int = 1, completions: int = 1) -> None:
-        """Check that everything has ended, once: events, completion messages, mails."""
+        """Check that everything has ended, once: events, completion messages, mails; and that Redis is tidy."""
         assert self.faults() == []
+        assert redis_keys.unowned(self.client, self.settings.redis.prefix) == []
         eventually(lambda: sum(self.listener.completions().values()) >= completions, "the completion message")
         assert sum(self.listener.completions().values()) == completions
         assert sum(self.post.count().values()) == mails
