@@ -19,6 +19,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from orderctl import broker, clock, doorbell, faultpoints, processes
+from orderctl.counting import counted
 from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.settings import Settings
@@ -192,7 +193,7 @@ class DownloadWorker(Worker):
             if not self._took_over:
                 taken = maintenance.take_over(self.connection, queue.name)
                 if taken:
-                    _log.warning("took %s jobs of orderctl out of queue %s", taken, maintenance.OLD_QUEUE)
+                    _log.warning("took %s out of queue %s", counted(taken, "job"), maintenance.OLD_QUEUE)
                 self._took_over = True
             maintenance.clean(queue)
             self._pruned = rejected.prune(self.connection, self._pruned)

@@ -189,23 +189,27 @@ def drop(client: redis.Redis, job_ids: Collection[str] | None, *, dry_run: bool 
         return sum(_delete(client, queue, raw, entries) for raw, entries in chosen.items())
 
 
-def prune(client: redis.Redis, cursor: int = 0) -> int:
-    """Forget some entries whose job is gone.
+def prune(client: redis.Redis, cursor: int = 0, pages: int = 20) -> int:
+    """Forget entries whose job is gone.
 
     Args:
         client: A Redis client.
         cursor: What the last call returned; 0: begin.
+        pages: How many pages of entries to look at.
 
     Returns:
         Where to go on, 0 at the end.
     """
     queue = doorbell.open_queue(client, "")
-    answer: Any = client.hscan(_key(client), cursor, count=_PAGE)
-    following, page = answer
-    gone = _existing(client, queue, _entries(page))[1]
-    if gone:
-        client.hdel(_key(client), *(entry.entry for entry in gone))
-    return int(following)
+    for _ in range(pages):
+        answer: Any = client.hscan(_key(client), cursor, count=_PAGE)
+        cursor, page = answer
+        gone = _existing(client, queue, _entries(page))[1]
+        if gone:
+            client.hdel(_key(client), *(entry.entry for entry in gone))
+        if not cursor:
+            break
+    return cursor
 
 
 def _key(client: redis.Redis) -> str:

@@ -54,6 +54,25 @@ MUTATIONS = (
         "    libc = ctypes", "    return\n    libc = ctypes",
     ),
     Mutation(
+        "the time to live of a job", "orderctl/doorbell.py", "redis.call('EXPIRE', KEYS[2], ARGV[2])", "",
+        ("test_doorbell.py",),
+    ),
+    Mutation(
+        "the respect for another program's job of the same id", "orderctl/doorbell.py",
+        "    if allowlist.find_fault(name.encode(), seen) is not None:\n        return None\n", "",
+        ("test_doorbell.py",),
+    ),
+    Mutation(
+        "the respect for other programs' jobs in RQ's registries", "orderctl/worker/maintenance.py",
+        "    if _ours(queue, raw) is None:\n        return\n", "", ("worker/test_maintenance.py",),
+    ),
+    Mutation(
+        "the patience with a Redis that refuses", "orderctl/worker/consumer.py",
+        "            except redis.RedisError as error:\n                if self",
+        "            except redis.ConnectionError as error:\n                if self",
+        ("worker/test_consumer.py",),
+    ),
+    Mutation(
         "the ringing of forgotten doorbells", "orderctl/reconcile.py",
         "    if not due:\n        return []", "    if due is not None:\n        return []",
     ),
