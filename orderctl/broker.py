@@ -53,7 +53,7 @@ _OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError)
 #: Errors that disappear with time, or when the server's administrator repairs the cause.
 _TEMPORARY: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.MasterDownError)
 #: The same, for errors without a class of their own: the first word of the message.
-_TEMPORARY_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+_TEMPORARY_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "UNBLOCKED")
 
 
 def url(settings: Settings) -> str:

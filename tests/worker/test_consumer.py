@@ -67,6 +67,28 @@ def test_workers_wait_for_memory_in_one_line(world: World, own_redis: OwnRedis):
         assert text.count("waiting: ") <= 5  # one for the worker, the keeper and each thread of the courier
 
 
+def test_a_primary_that_is_demoted_is_an_outage(world: World, own_redis: OwnRedis):
+    """It ends the blocking commands with an error of its own."""
+    server = own_redis()
+    world.redis_url = server.url
+    control = redis.Redis(port=server.port)
+    log = world.state / "supervisor.log"
+    with world.supervisor(log=log):
+        eventually(
+            lambda: any(one["cmd"] == "blmove" for one in control.client_list()),
+            "a worker that waits for a job",
+        )
+        control.replicaof("127.0.0.1", "1")
+        eventually(lambda: "waiting: Redis refuses" in log.read_text(), "the worker's line")
+        control.replicaof("NO", "ONE")
+        world.shop.paid("DH1", [world.course()])
+        eventually(world.settled, "the order's end")
+    control.close()
+
+    assert "Traceback" not in log.read_text()
+    assert "restarted" not in log.read_text()
+
+
 def test_a_refusal_that_lasts_ends_the_worker_with_its_reason(world: World):
     world.client.set("rq:queue:orderctl", "not a list")
 
