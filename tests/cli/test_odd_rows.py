@@ -86,7 +86,7 @@ async def _faults_of_api(engine: Engine, odd: Odd) -> list[str]:
     async def refuse(*_: str) -> None:
         raise RedisUnavailable("not needed here")
 
-    exchange: Any = SimpleNamespace(feed=SimpleNamespace(ask=refuse), members=())
+    exchange: Any = SimpleNamespace(feed=SimpleNamespace(read=refuse), members=())
     endpoints = Endpoints(Reader(engine), exchange, None, secure=False, currency="VND")
     access = Access("tester", admin=True)
     paths = ["orders/paid?limit=200", "orders/paid?limit=200&page=2", "dashboard/stats", "errors"]
