@@ -20,7 +20,7 @@ from rq.worker import WorkerStatus
 
 from orderctl import broker, clock, doorbell, faultpoints, processes
 from orderctl.counting import counted
-from orderctl.errors import OrderctlError, RedisUnavailable
+from orderctl.errors import RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.settings import Settings
 from orderctl.worker import jobs, maintenance, rejected
