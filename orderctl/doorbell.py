@@ -29,9 +29,10 @@ _LONG_QUEUE: Final = 50_000
 #: How long the hash of a job that waits is kept, in seconds.
 _JOB_SECONDS: Final = 86_400
 
-#: KEYS: the list of the queue, the job's hash, the marker, the set of queues, the list of jobs just taken. ARGV: the job's id, the seconds of the
-#: hash and of the marker, the call of the hash that may be replaced, then the fields. Returns 1: rung; 0: it has
-#: rung before; -1: another job has this id. The first write needs memory: on a full server nothing is changed.
+#: KEYS: the list of the queue, the job's hash, the marker, the set of queues, the list of jobs just taken. ARGV: the
+#: job's id, the seconds of the hash and of the marker, the call of the hash that may be replaced, then the fields.
+#: Returns 1: rung; 0: it has rung before, or a worker is taking the job; -1: another job has this id. The first write
+#: needs memory: on a full server nothing is changed.
 _RING: Final = """
 if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('LPOS', KEYS[1], ARGV[1]) then return 0 end
 if redis.call('LPOS', KEYS[5], ARGV[1]) then

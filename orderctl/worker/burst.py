@@ -15,8 +15,6 @@ from orderctl.schema import download_tasks
 from orderctl.settings import Settings
 from orderctl.worker import fleet
 
-#: How long a worker of another supervisor may take from its job to its claim, in seconds.
-_CLAIM_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -27,14 +25,20 @@ class TasksLeft(OrderctlError):
 def begin(engine: Engine, client: redis.Redis, settings: Settings) -> frozenset[tuple[int, int]]:
     """Queue the tasks that are due, and return their ids with the numbers of their attempts.
 
+    A job that another worker has just taken is given time to be claimed; if that worker has died, it is queued again.
+
     Raises:
         DatabaseUnavailable: When the database does not answer.
         RedisUnavailable: When Redis does not answer.
     """
     reconcile.run(engine, client, settings)
     due = _due(engine, settings)
+    queue = settings.worker.queue
     if len(due) >= findings.BATCH:  # reconcile queues no more at once, as it comes again in a second
-        doorbell.ring(client, settings.worker.queue, sorted(due))
+        doorbell.ring(client, queue, sorted(due))
+    if due and doorbell.without_job(client, queue, due):
+        clock.rest(doorbell.CLAIM_SECONDS + _LOOK_SECONDS, lambda: False)
+        doorbell.ring(client, queue, sorted(_due(engine, settings)))
     return due
 
 
@@ -58,7 +62,7 @@ def check(
         return
     queue = settings.worker.queue
     paused = fleet.is_paused(client, queue)
-    patience = 0.0 if paused else _CLAIM_SECONDS
+    patience = 0.0 if paused else doorbell.CLAIM_SECONDS
     over = clock.elapsed() + patience
     while (waiting := _due(engine, settings) & frozenset(due)) and clock.elapsed() < over:
         clock.rest(_LOOK_SECONDS, lambda: False)

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from orderctl import broker, database, payments, reconcile, tasks
 from orderctl.settings import Settings, load
-from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
+from orderctl.worker import burst, consumer, courier, jobs, keeper, rounds, supervisor
 from tests.shop import AMOUNT
 
 
@@ -46,7 +46,7 @@ def _courier(settings: Settings, engine: Engine, _: str) -> None:
 def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
     """Run ``orderctl worker start --burst``."""
     client = broker.brisk(broker.url(settings))
-    reconcile.run(engine, client, settings)
+    burst.begin(engine, client, settings)
     engine.dispose()
     client.close()
     supervisor.Supervisor(settings, burst=True).run()

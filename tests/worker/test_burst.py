@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from orderctl import broker
+from orderctl import broker, channels, doorbell
 from orderctl.settings import Settings, load
 from orderctl.worker import burst, fleet
 from orderctl.worker.burst import TasksLeft
@@ -22,7 +22,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(burst, "_CLAIM_SECONDS", 0.0)
+    monkeypatch.setattr(doorbell, "CLAIM_SECONDS", 1)
     return load(environ={})
 
 
@@ -38,6 +38,19 @@ def test_it_queues_all_that_is_due(shop: Shop, client: redis.Redis, settings: Se
 
     assert burst.begin(shop.engine, client, settings) == {(1, 0), (2, 0), (3, 0)}
     assert client.llen(f"rq:queue:{settings.worker.queue}") == 3
+
+
+def test_a_job_that_a_dead_worker_had_just_taken_is_queued_again(
+    shop: Shop, client: redis.Redis, settings: Settings
+):
+    [task] = shop.paid()
+    doorbell.ring(client, settings.worker.queue, [(task, 0)])
+    client.lmove("rq:queue:orderctl", "rq:queue:orderctl:intermediate")
+    client.delete(channels.rung(f"task-{task}-0"))
+
+    burst.begin(shop.engine, client, settings)
+
+    assert client.lrange("rq:queue:orderctl", 0, -1) == [b"task-1-0"]
 
 
 def test_a_task_that_was_carried_out_is_not_left(shop: Shop, client: redis.Redis, settings: Settings):
