@@ -13,42 +13,29 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool, SSLConnection, parse_url
+from redis.connection import ConnectionPool
 from redis.retry import Retry
 
-from orderctl import clock, embedded
+from orderctl import clock, embedded, redis_connections, redis_urls, rights
 from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
-from orderctl.redis_urls import Prefixed
+from orderctl.redis_connections import cluster_refused
+from orderctl.redis_urls import Endpoint, Prefixed
+from orderctl.rights import Need, Part
 from orderctl.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-#: Maximum time to wait for a reply while a connection is set up, in seconds.
-_GREETING_SECONDS: Final = 2.0
 #: Maximum pause of the patient client between two attempts to connect, in seconds.
 _BACKOFF_CAP: Final = 2.0
-#: The options of a URL that orderctl uses; it sets timeouts and retries itself.
-_ENDPOINT: Final = {"connection_class", "host", "port", "path", "db", "username", "password"}
-#: Options of redis-py that a URL shared with another program may contain. They are ignored here.
-_IGNORED: Final = {
-    "socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size", "timeout",
-    "retry_on_timeout", "max_connections", "health_check_interval", "protocol", "decode_responses",
-    "client_name", "legacy_responses",
-}  # fmt: skip
-
 _CLUSTER_ERRORS: Final = (exceptions.ClusterError, exceptions.MovedError, exceptions.AskError)
-_REFUSALS: Final = (
-    exceptions.AuthenticationError,
-    exceptions.AuthorizationError,
-    exceptions.NoPermissionError,
-)
+_LOGIN_REFUSED: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError)
 #: Errors that disappear with time, or when the server's administrator repairs the cause.
 _TEMPORARY: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.MasterDownError)
@@ -118,74 +105,85 @@ def _client(
     connect_seconds: float,
     answer_seconds: float,
 ) -> redis.Redis:
-    options: dict[str, Any] = endpoint(url) | {
+    server = endpoint(url)
+    options: dict[str, Any] = redis_connections.options(server) | {
         "socket_connect_timeout": connect_seconds,
         "socket_timeout": answer_seconds,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,  # RESP3 adds two round trips to a connection and a log record to each message
         "driver_info": None,  # two further round trips
-        "client_name": name,
     }
-    # Over TLS, _greet also reads the session tickets that the server sends unasked. redis-py would take them
+    # Over TLS, the greeting also reads the session tickets that the server sends unasked. redis-py would take them
     # for an unread reply and refuse the connection.
-    if name is not None or options.get("connection_class") is SSLConnection:
-        options["redis_connect_func"] = _greet
+    if name is not None or server.tls is not None:
+        options["redis_connect_func"] = lambda connection: connection.greet(name)
     client = _Client(connection_pool=pool(**options))
     client.prefix = prefix(url)
     client.auto_close_connection_pool = True
     return client
 
 
-def endpoint(url: str) -> dict[str, Any]:
-    """Return the address and the credentials of a URL, without timeouts and retries.
+def endpoint(url: str) -> Endpoint:
+    """Return the server of a URL, and who logs in.
 
     Raises:
         Misconfigured: The URL is not a valid Redis URL, or has an unknown option.
     """
     try:
-        options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        str(options.get("host", "")).encode("idna")
-    except (ValueError, UnicodeError) as error:
+        return redis_urls.parse(url)
+    except ValueError as error:
         raise Misconfigured(f"setting redis.url: {error}", hint="orderctl config show") from None
-    for name in options:
-        if name not in _ENDPOINT | _IGNORED and not name.startswith("ssl_"):
-            raise Misconfigured(f"setting redis.url: unknown option {name!r}", hint="orderctl config show")
-    return {name: value for name, value in options.items() if name not in _IGNORED}
 
 
 class _Client(redis.Redis):
-    """A client that knows the prefix of its names."""
+    """A client that knows the prefix of its names, and which command was refused."""
 
     prefix = ""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, and return its answer."""
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except exceptions.ResponseError as error:
+            names = args[3:4] if str(args[0]).startswith("EVAL") else args[1:2]
+            error.asked = " ".join(str(word) for word in (args[0], *names))  # type: ignore[attr-defined]
+            raise
 
 
 class PatientPool(ConnectionPool):
     """A connection pool that waits for a connection without a limit.
 
-    Only connecting is retried, and not after a wrong password.
+    Only connecting is retried. A refusal, such as a wrong password, ends the first attempt; later on the
+    administrator may repair it while the worker waits.
 
     Attributes:
         waits: Whether to wait; :func:`hurry` sets it to False.
     """
 
     waits = True
+    _was_connected = False
 
     def get_connection(self, *_: object, **__: object) -> Any:
         """Return a connection that is ready for a command."""
-        attempt = 0
+        attempt, said = 0, ""
         while True:
             try:
                 connection = super().get_connection()
-            except (exceptions.MaxConnectionsError, *_REFUSALS):
+            except exceptions.MaxConnectionsError:
                 raise
-            except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-                if not self.waits:
+            except (exceptions.ConnectionError, exceptions.TimeoutError, Misconfigured) as error:
+                trouble = error if isinstance(error, Misconfigured) else translate(error)
+                refused = isinstance(trouble, Misconfigured)
+                if not self.waits or (refused and not self._was_connected):
                     raise
-                if attempt == 0:
-                    _log.warning("Redis does not answer, trying again: %s", error)
+                kind = f"{trouble}" if refused else "outage"
+                if kind != said:
+                    _log.warning("%s; trying again", trouble)
+                    said = kind
                 clock.rest(backoff(attempt), lambda: not self.waits)
                 attempt += 1
             else:
+                self._was_connected = True
                 if attempt:
                     _log.warning("Redis answers again")
                 return connection
@@ -201,37 +199,16 @@ def backoff(attempt: int) -> float:
     return min(_BACKOFF_CAP, 0.05 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1)
 
 
-def _greet(connection: Any) -> None:
-    """Set up a new connection, and refuse a Redis Cluster.
-
-    RQ raises the client's read timeout to minutes. Without a shorter one here, a hung server would block for
-    as long.
-    """
-    socket = connection._get_socket()  # noqa: SLF001 - redis-py has no public way to it
-    socket.settimeout(min(_GREETING_SECONDS, connection.socket_timeout or _GREETING_SECONDS))
-    connection.on_connect()
-    connection.send_command("INFO", "cluster", check_health=False)
-    try:
-        clustered = b"cluster_enabled:1" in connection.read_response()
-    except exceptions.ResponseError:  # no right to use INFO; a cluster reports itself later by its own errors
-        clustered = False
-    if clustered:
-        connection.disconnect()
-        raise _cluster_refused()
-    socket.settimeout(connection.socket_timeout)
-
-
-def _cluster_refused() -> Misconfigured:
-    return Misconfigured(
-        "setting redis.url: this server belongs to a Redis Cluster, which orderctl does not support:"
-        " the queue and the snapshots need all keys on one server",
-        hint="use a Redis or Valkey server without cluster mode; it may have replicas",
+def is_refusal(error: Exception) -> bool:
+    """Whether an error of redis-py or of orderctl lasts until a setting or a right is repaired."""
+    return isinstance(error, Misconfigured) or (
+        isinstance(error, exceptions.RedisError) and isinstance(translate(error), Misconfigured)
     )
 
 
 def translate(error: exceptions.RedisError) -> OrderctlError:
     """Return the OrderctlError for an error of redis-py."""
-    text = f"{error.status_code or ''} {error}".strip()
+    text = _text(error)
     misconfigured = _as_misconfigured(error, text)
     if misconfigured is not None:
         return misconfigured
@@ -242,18 +219,18 @@ def translate(error: exceptions.RedisError) -> OrderctlError:
     return OrderctlError(f"Redis reports: {text}")
 
 
+def _text(error: exceptions.RedisError) -> str:
+    return f"{error.status_code or ''} {error}".strip()
+
+
 def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured | None:
     if isinstance(error, _CLUSTER_ERRORS):
-        return _cluster_refused()
-    if isinstance(error, _REFUSALS):
-        return Misconfigured(f"Redis denies access: {text}", hint="orderctl config show")
+        return cluster_refused()
+    if isinstance(error, _LOGIN_REFUSED) or rights.is_refusal(text):
+        return rights.explain(text, getattr(error, "asked", ""))
     if isinstance(error, exceptions.InvalidResponse):
         return Misconfigured(
             f"the server at redis.url is not Redis: {text[:80]}", hint="orderctl config show"
-        )
-    if "DB index is out of range" in text:
-        return Misconfigured(
-            "setting redis.url: Redis has no database with this number", hint="orderctl config show"
         )
     return None
 
@@ -272,8 +249,56 @@ def translating() -> Iterator[None]:
         raise translate(error) from error
 
 
+def require(client: redis.Redis, part: Part, queue: str = "") -> None:
+    """Check that Redis answers, and that it gives a part of orderctl all rights that it needs. Changes nothing.
+
+    Args:
+        client: A client of this module.
+        part: What is about to use Redis.
+        queue: The RQ queue; for ``Part.WORK``.
+
+    Raises:
+        RedisUnavailable: Redis does not answer.
+        Misconfigured: Redis denies access, or the server is a cluster or not Redis; names all missing rights.
+    """
+    tried = rights.needs(part, lambda name: key(client, name), queue)
+    pool = client.connection_pool
+    with translating():
+        connection = pool.get_connection()
+        try:
+            missing = _try(connection, tried)
+        finally:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            pool.release(connection)
+    if missing is not None:
+        raise missing
+
+
+def _try(connection: Any, tried: Sequence[Need]) -> Misconfigured | None:
+    first, rest = rights.before(tried), rights.within(tried)
+    answers = _ask(connection, first)
+    if answers[-1] is not None:
+        return rights.find_missing(first, answers, connection.username)
+    answers += _ask(connection, rest)
+    return rights.find_missing([*first, *rest], answers, connection.username)
+
+
+def _ask(connection: Any, tried: Sequence[Need]) -> list[str | None]:
+    connection.send_packed_command(connection.pack_commands([need.words for need in tried]))
+    return [_answer(connection) for _ in tried]
+
+
+def _answer(connection: Any) -> str | None:
+    """Read an answer; return the text of an error, or None."""
+    try:
+        connection.read_response()
+    except exceptions.ResponseError as error:
+        return _text(error)
+    return None
+
+
 def ping(client: redis.Redis) -> None:
-    """Check that Redis answers and that orderctl may use it.
+    """Check that Redis answers; see :func:`require` for the rights.
 
     Raises:
         RedisUnavailable: Redis does not answer.

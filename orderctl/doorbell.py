@@ -103,11 +103,14 @@ def after_commit(client: redis.Redis, queue_name: str, moved: Sequence[Moved]) -
 
     Raises:
         RedisUnavailable: Redis does not answer. A supervisor wakes the workers later.
+        Misconfigured: Redis denies access, to publish or to wake workers.
     """
-    publications.changes(client, [message for one in moved for message in one.messages])
+    refused = publications.changes(client, [message for one in moved for message in one.messages])
     tasks = [task for one in moved for task in one.tasks]
     bells = [(task.id, task.attempt) for task in tasks if task.managed and task.status in WAITING]
     ring(client, queue_name, bells)
+    if refused is not None:
+        raise refused
 
 
 def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> list[int]:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from orderctl import channels, clock, database, neighbours, orders, tasks
 from orderctl.channels import Channel, Scope
-from orderctl.errors import OrderctlError, TimedOut
+from orderctl.errors import OrderctlError, RedisUnavailable, TimedOut
 from orderctl.messages import Data
 from orderctl.neighbours import Neighbours
 from orderctl.states import ENDED_ORDER, ENDED_TASK
@@ -243,7 +243,8 @@ def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | 
             patience.last_message = clock.elapsed()
             yield Update(event.channel, event.data, event.snapshot)
         case Reconnecting():
-            yield Remark(f"connection lost, trying again: {event.error}")
+            lost = isinstance(event.error, RedisUnavailable)
+            yield Remark(f"{'connection lost' if lost else 'refused'}, trying again: {event.error}")
         case Subscribed(again=True):
             yield Remark("connected again; messages may have been missed; the newest of each channel follows")
         case _:

@@ -22,7 +22,7 @@ from orderctl.channels import (
     sent_marker,
     task_progress,
 )
-from orderctl.errors import InvalidMessage, OrderctlError
+from orderctl.errors import InvalidMessage, Misconfigured, OrderctlError
 from orderctl.messages import Data, Payload, StatusChange, TaskProgress
 
 _log = logging.getLogger(__name__)
@@ -203,11 +203,16 @@ def snapshots(client: redis.Redis, channels: Iterable[Channel]) -> dict[Channel,
     return found
 
 
-def changes(client: redis.Redis, messages: Iterable[StatusChange]) -> None:
-    """Publish status changes. If Redis does not answer, this only logs it."""
+def changes(client: redis.Redis, messages: Iterable[StatusChange]) -> Misconfigured | None:
+    """Publish status changes. If Redis does not answer, this only logs it.
+
+    Returns:
+        The refusal, if Redis refuses to publish.
+    """
     for message in messages:
         try:
             send(client, message)
         except OrderctlError as error:
             _log.info("a status message could not be published: %s", error)
-            return
+            return error if isinstance(error, Misconfigured) else None
+    return None

@@ -159,14 +159,11 @@ def redis_prefix(value: Any) -> str:
 
 def redis_url(value: Any) -> str:
     """Return the URL of a Redis or Valkey server."""
-    example = "redis://:password@host:6379/0"
-    if not isinstance(value, str) or urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"needs {example}, rediss://... or unix:///path/to/socket")
-    if not value.startswith("unix:"):
-        _require_server(value, example)
-        database = urlsplit(value).path.strip("/")
-        if database and not re.fullmatch("[0-9]{1,9}", database):
-            raise ValueError(f"needs a number as database: {example}")
+    from orderctl import redis_urls  # noqa: PLC0415 - needed only where a URL is set
+
+    if not isinstance(value, str):
+        raise ValueError(f"needs {redis_urls.FORMS}")  # noqa: TRY004 - settings expect it
+    redis_urls.parse(value)
     return value
 
 

@@ -18,8 +18,9 @@ from redis import exceptions
 
 from orderctl import broker, channels, messages, publications
 from orderctl.channels import Channel
-from orderctl.errors import InvalidMessage, RedisUnavailable
+from orderctl.errors import InvalidMessage, Misconfigured, RedisUnavailable
 from orderctl.messages import Data
+from orderctl.rights import Part
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Reconnecting:
-    """The connection was lost and is being retried."""
+    """The connection was lost and is being retried; yielded again if Redis answers, but refuses the listener."""
 
-    error: RedisUnavailable
+    error: RedisUnavailable | Misconfigured
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +93,17 @@ def subscribe(
 
     Raises:
         RedisUnavailable: The first connection failed; later ones are retried without a limit.
-        Misconfigured: Redis denies access.
+        Misconfigured: Redis denies access when the first connection is made; names all missing rights.
     """
     listener = _Listener(url, subscribed, patterns)
     if not listener.subscribed and not listener.patterns:
         raise ValueError("give at least one channel or pattern")
     try:
-        yield from listener.catch_up(again=False)
+        yield from listener.begin()
         while True:
             try:
                 yield from listener.listen(tick, ping_after, clock)
-            except RedisUnavailable as error:
+            except (RedisUnavailable, Misconfigured) as error:
                 yield Reconnecting(error)
                 yield from listener.reconnect(tick)
     finally:
@@ -121,6 +122,15 @@ class _Listener:
         self.connection: Any = None
         self.buffered: list[tuple[Channel, Data]] = []  # messages received while catching up
         self.last: dict[Channel, Data] = {}
+
+    def begin(self) -> Iterator[SubscriptionEvent]:
+        """Connect for the first time, like :meth:`catch_up`."""
+        try:
+            yield from self.catch_up(again=False)
+        except Misconfigured:
+            self.close()
+            broker.require(self.client, Part.LISTEN)  # raises an error that names everything at once
+            raise
 
     def catch_up(self, *, again: bool) -> Iterator[SubscriptionEvent]:
         """Connect, subscribe, and yield what was missed."""
@@ -165,6 +175,7 @@ class _Listener:
 
     def reconnect(self, tick: float) -> Iterator[SubscriptionEvent]:
         """Retry until there is a connection, then yield what was missed."""
+        said = False
         for attempt in itertools.count():
             self.close()
             yield from _pause(broker.backoff(attempt), tick)
@@ -172,6 +183,10 @@ class _Listener:
                 yield from self.catch_up(again=True)
             except RedisUnavailable as error:
                 _log.debug("attempt %d to connect failed: %s", attempt + 1, error)
+            except Misconfigured as error:  # an administrator may repair it
+                if not said:
+                    yield Reconnecting(error)
+                said = True
             else:
                 return
 

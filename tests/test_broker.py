@@ -200,8 +200,8 @@ def test_a_replica_takes_no_changes(own_redis):
     [
         ("redis://localhost:6379/0?colour=blue", "colour"),
         ("redis://localhost?db=zero", "db"),
-        ("http://localhost", "scheme"),
-        (f"redis://{'a' * 70}.example", "label"),
+        ("http://localhost", "needs redis://"),
+        (f"redis://{'a' * 70}.example", "host name"),
     ],
 )
 def test_an_impossible_url_is_a_wrong_setting(url, match):

@@ -285,7 +285,7 @@ def test_without_redis_it_does_not_begin():
         next(subscribe("redis://127.0.0.1:1", [task_progress(1)]))
 
 
-def test_a_password_that_changed_ends_it(own_redis):
+def test_a_refusal_later_on_is_reported_once_and_may_be_repaired(own_redis):
     server = own_redis()
     events = subscribe(server.url, [task_progress(1)], tick=0.05)
     next(events)
@@ -293,8 +293,14 @@ def test_a_password_that_changed_ends_it(own_redis):
         admin.config_set("requirepass", "new")
         admin.client_kill_filter(_type="pubsub")
 
-    with pytest.raises(Misconfigured, match="denies access"):
-        until(events, Subscribed)
+        lost, refused = until(events, Reconnecting)[-1], until(events, Reconnecting)[-1]
+        for _ in range(20):
+            assert isinstance(next(events), Idle)
+        admin.config_set("requirepass", "")
+
+    assert isinstance(lost.error, RedisUnavailable)
+    assert isinstance(refused.error, Misconfigured)
+    assert until(events, Subscribed)[-1].again
 
 
 def test_a_cluster_is_refused(cluster):

@@ -153,9 +153,11 @@ def change(
         _preview(app, verb, choice)
         return ExitStatus.DONE
     results, moved = _carry_out(app, chosen, work)
-    bell.ring(app, moved)
-    app.render(results)
-    _suggest_next(app, results, verb, choice)
+    try:
+        bell.ring(app, moved)
+    finally:  # it is saved, whatever Redis says
+        app.render(results)
+        _suggest_next(app, results, verb, choice)
     return ExitStatus.FAILED if any(result.error for result in results) else ExitStatus.DONE
 
 

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from orderctl.errors import RedisUnavailable
+from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
 from orderctl.relay.access import Access
 from orderctl.relay.codecs import frames, plain
 from orderctl.relay.codecs.calls import Topic
-from orderctl.relay.feed import Feed
+from orderctl.relay.feed import CommandRefused, Feed
 from orderctl.relay.hub import Hub
 from orderctl.relay.recovery import Recovery
 from orderctl.relay.rooms import Dialect, Member, Room
@@ -64,6 +64,7 @@ class Exchange:
         self._find_order = find_order
         self._orders: dict[int, int] = {}
         self._degraded = False
+        self._refused = False
 
     @property
     def degraded(self) -> bool:
@@ -122,16 +123,22 @@ class Exchange:
             answer.add_done_callback(partial(self._give_snapshot, member, room))
 
     def _give_snapshot(self, member: Member, room: Room, answer: asyncio.Future[Any]) -> None:
-        # If the connection to Redis was lost, the whole room gets its snapshot after the reconnect.
-        if not answer.cancelled() and answer.exception() is None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
             self.hub.snapshot(member, room, answer.result())
+        elif isinstance(error, CommandRefused):
+            _log.warning("Redis refuses to return the last messages: %s", error)
+            self.hub.snapshot(member, room, [None] * len(room.channels))
+        # If the connection to Redis was lost, the whole room gets its snapshot after the reconnect.
 
     # Outages of Redis.
 
     def _went_up(self) -> Awaitable[None]:
         # Here and not in a task, so that clients receive no message before this event.
         if self._degraded:
-            self._degraded = False
+            self._degraded = self._refused = False
             _log.warning("Redis answers again")
             self._announce(RESTORED)
         return self._catch_up()
@@ -152,12 +159,14 @@ class Exchange:
             self.hub.resume_room(room, [next(values) for _ in room.channels])
         self.hub.flush()
 
-    def _went_down(self, why: str) -> None:
-        if self._degraded:
-            return
-        self._degraded = True
-        _log.warning("Redis does not answer, trying again: %s", why)
-        self._announce(DEGRADED)
+    def _went_down(self, why: OrderctlError) -> None:
+        refused = isinstance(why, Misconfigured)
+        if not self._degraded or (refused and not self._refused):
+            _log.warning("%s; trying again", why)
+        self._refused = refused
+        if not self._degraded:
+            self._degraded = True
+            self._announce(DEGRADED)
 
     def _announce(self, event: str) -> None:
         frame = frames.text(plain.event(event))

@@ -22,8 +22,10 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
+from orderctl import rights
 from orderctl.channels import PATTERNS, Channel
-from orderctl.errors import Misconfigured, RedisUnavailable
+from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
+from orderctl.redis_urls import Endpoint
 
 #: Longest wait for a connection, and longest time without a byte while an answer is due, in seconds.
 CONNECT_TIMEOUT: Final = 3.0
@@ -34,16 +36,10 @@ _LONGEST_WAIT: Final = 2.0
 #: Two reads within ``_BUSY_BELOW`` seconds mean load. Then the next read is delayed by ``_GATHER`` seconds.
 _BUSY_BELOW: Final = 0.001
 _GATHER: Final = 0.003
-#: Errors on connecting that waiting does not cure.
-_REFUSALS: Final = (
-    "WRONGPASS",
-    "NOAUTH",
-    "NOPERM",
-    "ERR invalid username",
-    "ERR AUTH",
-    "ERR DB index",
-    "NOPROTO",
-)
+
+
+class CommandRefused(RedisUnavailable):
+    """Redis answered the relay's command with an error."""
 
 
 class Listener(Protocol):
@@ -158,7 +154,7 @@ class Wire(asyncio.Protocol):
         if future.done():
             return
         if isinstance(item, hiredis.ReplyError):
-            future.set_exception(RedisUnavailable(f"Redis refused the command: {item}"))
+            future.set_exception(CommandRefused(str(item)))
         else:
             future.set_result(item)
 
@@ -174,7 +170,8 @@ class Feed:
         listener: Receives the publications.
         went_up: Called after each (re)connect, once the subscriptions are acknowledged and before a
             publication is passed on. The awaitable that it returns runs in a task of its own.
-        went_down: Called with the reason when the connection is lost or cannot be made.
+        went_down: Called with the error when the connection is lost or cannot be made: a Misconfigured, if
+            Redis refuses it.
     """
 
     def __init__(
@@ -183,7 +180,7 @@ class Feed:
         listener: Listener,
         *,
         went_up: Callable[[], Awaitable[None]],
-        went_down: Callable[[str], None],
+        went_down: Callable[[OrderctlError], object],
     ) -> None:
         self._url = url
         self._prefix: str = getattr(url, "prefix", "")
@@ -211,7 +208,8 @@ class Feed:
         """Send a command; return a future with its answer.
 
         Raises:
-            RedisUnavailable: When there is no connection, or it was lost before the answer came.
+            RedisUnavailable: When there is no connection, or it was lost before the answer came; CommandRefused,
+                when the answer is an error.
         """
         if self._wire is None:
             raise RedisUnavailable
@@ -246,7 +244,7 @@ class Feed:
 
         Raises:
             Misconfigured: When Redis refuses the first connection: the password is wrong, the server is a
-                cluster or too old. Later refusals count as outages.
+                cluster or too old, rights are missing. Later refusals may be repaired while the relay waits.
         """
         wait = _FIRST_WAIT
         while True:
@@ -255,11 +253,11 @@ class Feed:
                 wire = await self._connect(lost)
             except (OSError, RedisUnavailable) as error:
                 self._tried.set()
-                self._went_down(str(error) or "no answer")
+                self._went_down(RedisUnavailable(f"Redis does not answer: {error or 'no answer'}"))
             except Misconfigured as error:
                 if not self.connected_once:
                     raise
-                self._went_down(str(error))
+                self._went_down(error)
             else:
                 wait = _FIRST_WAIT
                 self._tried.set()
@@ -283,7 +281,7 @@ class Feed:
             rising.cancel()
             with suppress(asyncio.CancelledError, RedisUnavailable):
                 await rising
-        self._went_down("the connection is lost")
+        self._went_down(RedisUnavailable("Redis does not answer: the connection is lost"))
 
     async def _watch(self, wire: Wire, lost: asyncio.Event) -> None:
         while not lost.is_set():
@@ -303,10 +301,20 @@ class Feed:
                 continue
 
     async def _connect(self, lost: asyncio.Event) -> Wire:
+        from orderctl import broker  # noqa: PLC0415 - redis-py takes 170 ms
+
+        server = broker.endpoint(self._url)
+        try:
+            return await self._make(server, lost)
+        except (OSError, RedisUnavailable) as error:
+            raise await _explain(error, server) from error
+
+    async def _make(self, server: Endpoint, lost: asyncio.Event) -> Wire:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            wire, options = await self._open(lost)
+            wire = await self._open(server, lost)
             try:
-                await self._greet(wire, options)
+                await self._greet(wire, server)
+                await self._require_rights(wire, server)
                 await asyncio.gather(*[wire.ask("PSUBSCRIBE", self.key(pattern)) for pattern in PATTERNS])
                 # A server that still loads its data accepts subscriptions, but no other command.
                 await wire.ask("PING")
@@ -315,49 +323,64 @@ class Feed:
                 raise
         return wire
 
-    async def _open(self, lost: asyncio.Event) -> tuple[Wire, dict[str, Any]]:
-        from redis.asyncio.connection import SSLConnection  # noqa: PLC0415 - takes 170 ms
-
-        from orderctl.broker import endpoint  # noqa: PLC0415 - as above
-
-        options = endpoint(self._url)
+    async def _open(self, server: Endpoint, lost: asyncio.Event) -> Wire:
         loop = asyncio.get_running_loop()
 
         def make() -> Wire:
             return Wire(lost.set, prefix_length=len(self._prefix))
 
-        if "path" in options:
-            _, wire = await loop.create_unix_connection(make, options["path"])
-            return wire, options
+        if server.path is not None:
+            _, wire = await loop.create_unix_connection(make, server.path)
+            return wire
         tls: ssl.SSLContext | None = None
-        if "connection_class" in options:  # rediss://
-            del options["connection_class"]
-            tls = SSLConnection(**options).ssl_context.get()
-        host, port = options.get("host", "localhost"), options.get("port", 6379)
-        _, wire = await loop.create_connection(make, host, port, ssl=tls)
-        return wire, options
+        if server.tls is not None:
+            from orderctl import redis_connections  # noqa: PLC0415 - as above
 
-    async def _greet(self, wire: Wire, options: dict[str, Any]) -> None:
+            tls = redis_connections.tls_context(server.tls)
+        _, wire = await loop.create_connection(make, str(server.host), server.port, ssl=tls)
+        return wire
+
+    async def _greet(self, wire: Wire, server: Endpoint) -> None:
+        account = [] if server.password is None else ["AUTH", server.username or "default", server.password]
         try:
-            greeting = await wire.ask("HELLO", 3, *_credentials(options), "SETNAME", "orderctl-relay")
-            if options.get("db"):
-                await wire.ask("SELECT", options["db"])
-        except RedisUnavailable as error:
-            text = str(error).removeprefix("Redis refused the command: ")
-            if text.startswith(_REFUSALS) or "unknown command" in text:
-                raise Misconfigured(
-                    f"setting redis.url: {text}",
-                    hint="check the user and the password; the relay needs Redis 6 or newer, or Valkey",
-                ) from None
-            raise
+            greeting = await wire.ask("HELLO", 3, *account, "SETNAME", "orderctl-relay")
+            if server.db:
+                await wire.ask("SELECT", server.db)
+        except CommandRefused as error:
+            raise _as_misconfigured(error) or error from None
         if greeting.get(b"mode") == b"cluster":
             raise Misconfigured(
                 "setting redis.url: Redis Cluster is not supported",
                 hint="name a single server, such as redis://localhost:6379/0",
             )
 
+    async def _require_rights(self, wire: Wire, server: Endpoint) -> None:
+        """Raise a Misconfigured that names each right that the relay lacks."""
+        tried = rights.needs(rights.Part.RELAY, self.key)
+        for step in (rights.before(tried), rights.within(tried)):
+            answers = await asyncio.gather(*[wire.ask(*need.words) for need in step], return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException) and not isinstance(answer, CommandRefused):
+                    raise answer
+            texts = [str(answer) if isinstance(answer, CommandRefused) else None for answer in answers]
+            missing = rights.find_missing(step, texts, server.username)
+            if missing is not None:
+                raise missing
 
-def _credentials(options: dict[str, Any]) -> list[str]:
-    if "password" not in options:
-        return []
-    return ["AUTH", options.get("username", "default"), options["password"]]
+
+def _as_misconfigured(error: CommandRefused) -> Misconfigured | None:
+    return rights.explain(str(error)) if rights.is_refusal(str(error)) else None
+
+
+async def _explain(error: Exception, server: Endpoint) -> BaseException:
+    """Return a Misconfigured for a connection that waiting does not cure; else the error itself."""
+    from orderctl import redis_connections  # noqa: PLC0415 - redis-py takes 170 ms
+
+    if server.tls is not None:
+        return redis_connections.explain(error, server)
+    if isinstance(error, CommandRefused):
+        return _as_misconfigured(error) or error
+    ended = isinstance(error, RedisUnavailable | ConnectionResetError | BrokenPipeError)
+    if ended and await asyncio.to_thread(redis_connections.wants_tls, server):
+        return redis_connections.needs_tls(server)
+    return error

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import redis
 
-from orderctl.errors import Misconfigured, RedisUnavailable
+from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
 from orderctl.redis_urls import Prefixed
 from orderctl.relay.feed import Feed, Wire
 from tests.relay.conftest import SOON, play
@@ -37,14 +37,16 @@ class Ear:
 
 
 @asynccontextmanager
-async def listening(url: str, ear: Ear) -> AsyncIterator[Feed]:
+async def listening(
+    url: str, ear: Ear, went_down: Callable[[OrderctlError], object] = lambda _why: None
+) -> AsyncIterator[Feed]:
     """Run a feed; begin the block when it is connected."""
     up = asyncio.Event()
 
     async def went_up() -> None:
         up.set()
 
-    feed = Feed(url, ear, went_up=went_up, went_down=lambda _why: None)
+    feed = Feed(url, ear, went_up=went_up, went_down=went_down)
     running = asyncio.create_task(feed.run())
     rising = asyncio.create_task(up.wait())
     try:
@@ -195,7 +197,7 @@ class TestRefusals:
             async with listening(redis_server.url.replace("/0", "/99"), Ear()):
                 pass
 
-        with pytest.raises(Misconfigured, match="out of range"):
+        with pytest.raises(Misconfigured, match="database with this number"):
             play(scenario())
 
     def test_a_question_that_is_refused(self, redis_server: RedisServer):
@@ -294,3 +296,39 @@ def test_nothing_is_lost_under_load(redis_server: RedisServer):
     play(scenario())
 
     assert ear.payloads == [str(number).encode() for number in range(2000)]
+
+
+class TestRights:
+    """The relay begins only with all rights that it needs, and waits when they are withdrawn."""
+
+    def test_all_that_is_missing_is_named_at_once(self, own_redis):
+        server: RedisServer = own_redis()
+        with redis.Redis.from_url(server.url) as store:
+            store.execute_command("ACL", "SETUSER", "u", "on", ">p", "+@all", "-mget", "~*", "&task:*")
+
+        async def scenario() -> None:
+            async with listening(server.url.replace("//", "//u:p@"), Ear()):
+                pass
+
+        with pytest.raises(Misconfigured, match=r"commands MGET; channels order:\*"):
+            play(scenario())
+
+    def test_a_refusal_later_on_may_be_repaired(self, own_redis):
+        server: RedisServer = own_redis()
+        down: list[OrderctlError] = []
+
+        async def scenario() -> None:
+            with redis.Redis.from_url(server.url) as store:
+                rule = ("ACL", "SETUSER", "u", "on", ">p", "+@all", "~*")
+                store.execute_command(*rule, "allchannels")
+                async with listening(server.url.replace("//", "//u:p@"), Ear(), down.append) as feed:
+                    store.execute_command(*rule, "resetchannels")  # Redis ends the subscription
+                    await eventually_async(
+                        lambda: any(isinstance(e, Misconfigured) for e in down), "the refusal"
+                    )
+                    assert not feed.up
+                    store.execute_command(*rule, "allchannels")
+                    await feed.wait_up(SOON)
+
+        play(scenario())
+        assert "channels task:*, order:*" in str(down[-1])

@@ -373,6 +373,8 @@ def _report_payment(app: App, payment: Payment, result: PaymentResult) -> None:
     if result.outcome is Outcome.REPEATED:
         app.say(f"This payment of order {payment.order_code} was recorded before; nothing was changed.")
         return
-    bell.ring(app, [result.moved])
     code = shlex.quote(payment.order_code)
-    app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {code}")
+    try:
+        bell.ring(app, [result.moved])
+    finally:  # it is saved, whatever Redis says
+        app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {code}")

@@ -111,10 +111,11 @@ def _check_ground(app: App) -> None:
     """Fail before the first fork when something is missing, and not in every child process."""
     from orderctl import broker
     from orderctl.downloads import registry
+    from orderctl.rights import Part
 
     registry.load(app.settings.worker.handler)
     app.require_database()
-    broker.ping(app.redis)
+    broker.require(app.redis, Part.WORK, app.settings.worker.queue)
 
 
 @cli.command("list")

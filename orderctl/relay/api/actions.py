@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import broker, database, outages, tasks
-from orderctl.errors import OrderctlError
+from orderctl.errors import Misconfigured, OrderctlError
 from orderctl.lifecycle import Moved
 from orderctl.states import Source
 
@@ -88,6 +88,8 @@ class Actions:
         try:
             self._client = self._client or broker.brisk(self._redis_url, name="orderctl-relay-actions")
             doorbell.after_commit(self._client, self._queue, [moved])
+        except Misconfigured as error:
+            _log.warning("task %d: Redis refuses to wake the workers: %s", moved.tasks[0].id, error)
         except OrderctlError as error:
             _log.warning(
                 "task %d: cannot wake the workers now, reconcile will: %s",

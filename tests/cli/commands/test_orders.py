@@ -370,3 +370,26 @@ def test_an_order_that_the_shop_has_deleted_is_shown_with_deleted_only(shop: Sho
     assert inside("orders", "show", "DH2", "--deleted").status == 3
     ended = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "FT2")
     assert ended.status == 4
+
+
+@ONE_KIND
+def test_a_payment_is_saved_although_redis_refuses_to_wake_a_worker(
+    shop: Shop, inside: Program, own_redis, monkeypatch
+):
+    server = own_redis()
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "u", "on", ">p", "+@all", "-eval", "-evalsha", "~*", "&task:*"
+        )
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", f"redis://u:p@127.0.0.1:{server.port}/0")
+    shop.add("DH1", 2)
+
+    ended = inside("orders", "pay", "DH1", "--amount", "300000")
+
+    assert ended.status == 78
+    assert "Order DH1 is paid." in ended.err
+    assert "commands EVAL, EVALSHA; channels order:*; the change is saved" in ended.err
+    assert "hint: redis-cli ACL SETUSER u" in ended.err
+    assert shop.order("DH1").payment_status == "paid"
+    assert inside("worker", "start", "--burst").status == 78
+    assert inside("tail", "all", "--timeout", "9s").status == 78
