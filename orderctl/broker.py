@@ -206,6 +206,11 @@ def is_refusal(error: Exception) -> bool:
     )
 
 
+def is_full_disk(error: exceptions.RedisError) -> bool:
+    """Whether Redis takes no writes because it could not save its data. It answers a PING with this error, too."""
+    return _text(error).startswith("MISCONF")
+
+
 def translate(error: exceptions.RedisError) -> OrderctlError:
     """Return the OrderctlError for an error of redis-py."""
     text = _text(error)

@@ -88,7 +88,7 @@ def ensure(state_dir: Path) -> str:
         Misconfigured: The server's program is not installed, or its folder cannot be made.
     """
     folder = state_dir.absolute() / "redis"
-    if _answer(_find_socket(folder)) != "PONG":
+    if not _is_usable(_answer(_find_socket(folder))):
         private_files.check_owner(state_dir, "state_dir")
         with _storing(folder):
             private_files.make_folder(state_dir)
@@ -105,7 +105,7 @@ def status(state_dir: Path) -> ServerStatus:
     place = _find_socket(folder)
     return ServerStatus(
         running=running,
-        answers=running and _answer(place) == "PONG",
+        answers=running and _is_usable(_answer(place)),
         pid=_read_pid(folder) if running else None,
         folder=folder,
         socket=place,
@@ -245,7 +245,7 @@ def _await_answer(folder: Path, place: Path, seconds: float) -> bool:
     limit = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and _is_alive(folder):
         answer = _answer(place)
-        if answer == "PONG":
+        if _is_usable(answer):
             return True
         if answer.startswith("LOADING"):
             deadline = limit
@@ -263,6 +263,11 @@ def _answer(place: Path, command: str = "PING") -> str:
             return client.recv(200).decode(errors="replace").strip().lstrip("+-")
         except OSError:
             return ""
+
+
+def _is_usable(answer: str) -> bool:
+    # With a full disk it answers MISCONF, and still passes messages on.
+    return answer == "PONG" or answer.startswith("MISCONF")
 
 
 def _is_alive(folder: Path) -> bool:

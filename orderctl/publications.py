@@ -55,19 +55,38 @@ class _Script:
             raise broker.translate(error) from error
 
 
-# Publish before SET: a Redis without free memory refuses keys, but still passes messages on.
-_PUBLISH: Final = _Script("""
+# A Redis that takes no writes (without free memory, with a full disk, a replica) still passes messages on. So they are
+# published first, and a snapshot that it refuses to keep does not stop the script. Other errors do.
+_KEEP: Final = """
+local failed
+local function keep(name, ...)
+  local kept = redis.pcall('SET', name, ...)
+  if type(kept) ~= 'table' or not kept.err then return kept end
+  for _, code in ipairs({'OOM', 'MISCONF', 'READONLY', 'NOREPLICAS'}) do
+    if string.find(kept.err, code, 1, true) then return nil end
+  end
+  failed = kept
+end
+"""
+
+# An older message must not look like the last one; DEL is allowed without free memory.
+_PUBLISH: Final = _Script(
+    _KEEP
+    + """
 local listeners = redis.call('PUBLISH', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return listeners
-""")
+if not keep(KEYS[1], ARGV[1], 'EX', ARGV[2]) then redis.pcall('DEL', KEYS[1]) end
+return failed or listeners
+"""
+)
 
 # KEYS: the channels of the task, of the order, and of the sibling tasks that may be running.
 # ARGV: the task's payload, TTL, percent; the start of the order's payload; sum and count of final percents.
 # The order's timestamp is from the server's clock: workers on several machines publish on this channel.
-_PUBLISH_PROGRESS: Final = _Script("""
+_PUBLISH_PROGRESS: Final = _Script(
+    _KEEP
+    + """
 local listeners = redis.call('PUBLISH', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+keep(KEYS[1], ARGV[1], 'EX', ARGV[2])
 local sum, count = ARGV[3] + ARGV[5], 1 + ARGV[6]
 for i = 3, #KEYS do
   count = count + 1
@@ -86,9 +105,10 @@ local now = redis.call('TIME')
 local payload = string.format('%s"percent":%.14g,"timestamp":%s%03d}', ARGV[4],
   math.floor(sum / count * 100 + 0.5) / 100, now[1], math.floor(now[2] / 1000))
 redis.call('PUBLISH', KEYS[2], payload)
-redis.call('SET', KEYS[2], payload, 'EX', ARGV[2])
-return listeners
-""")
+keep(KEYS[2], payload, 'EX', ARGV[2])
+return failed or listeners
+"""
+)
 
 
 def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> int:
@@ -98,7 +118,7 @@ def publish(client: redis.Redis, channel: Channel, data: Mapping[str, Any]) -> i
         The number of listeners.
 
     Raises:
-        RedisUnavailable: Redis does not answer, or refuses to write.
+        RedisUnavailable: Redis does not answer.
         Misconfigured: Redis denies access.
     """
     return int(_PUBLISH.run(client, [broker.key(client, channel)], [messages.encode(data), SNAPSHOT_TTL]))
@@ -111,19 +131,25 @@ def send(client: redis.Redis, message: Payload) -> int:
         The number of listeners.
 
     Raises:
-        RedisUnavailable: Redis does not answer, or refuses to write.
+        RedisUnavailable: Redis does not answer.
         Misconfigured: Redis denies access.
     """
     return publish(client, message.channel, message.data())
 
 
-# The marker lives longer than any pause between two tries of a courier.
-_PUBLISH_ONCE: Final = _Script("""
-if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', 86400) then return 0 end
+# The marker lives longer than any pause between two tries of a courier. Where it cannot be kept, twice is better than
+# never.
+_PUBLISH_ONCE: Final = _Script(
+    _KEEP
+    + """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+keep(KEYS[2], 1, 'EX', 86400)
+if failed then return failed end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1
-""")
+if not keep(KEYS[1], ARGV[1], 'EX', ARGV[2]) then redis.pcall('DEL', KEYS[1]) end
+return failed or 1
+"""
+)
 
 
 def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping[str, Any]) -> bool:
@@ -133,7 +159,7 @@ def publish_once(client: redis.Redis, name: str, channel: Channel, data: Mapping
         Whether the message was published now.
 
     Raises:
-        RedisUnavailable: Redis does not answer, or refuses to write.
+        RedisUnavailable: Redis does not answer.
         Misconfigured: Redis denies access.
     """
     keys = [broker.key(client, channel), broker.key(client, sent_marker(name))]
@@ -159,7 +185,7 @@ def publish_progress(
         The number of listeners on the task's channel.
 
     Raises:
-        RedisUnavailable: Redis does not answer, or refuses to write.
+        RedisUnavailable: Redis does not answer.
         Misconfigured: Redis denies access.
     """
     others = [task_id for task_id in siblings if task_id != progress.task_id]

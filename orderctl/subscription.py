@@ -212,12 +212,21 @@ class _Listener:
         """Return the next reply of Redis, or None if there is none for ``timeout`` seconds."""
         if not self.connection.can_read(timeout):
             return None
-        return cast("list[Any]", self.connection.read_response())
+        return self.read_response()
+
+    def read_response(self) -> list[Any]:
+        """Return the next reply. With a full disk Redis answers a PING with an error, and passes messages on."""
+        try:
+            return cast("list[Any]", self.connection.read_response())
+        except exceptions.ResponseError as error:
+            if broker.is_full_disk(error):
+                return [b"pong", b""]
+            raise
 
     def read_until(self, kind: bytes, count: int) -> None:
         """Read until ``count`` replies of a kind have come, and keep the messages between them."""
         while count:
-            reply = self.connection.read_response()
+            reply = self.read_response()
             message = self.read(reply)
             if message is not None:
                 self.buffered.append(message)

@@ -15,9 +15,9 @@ from orderctl.channels import (
     task_progress,
     task_status,
 )
-from orderctl.errors import RedisUnavailable
+from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.messages import Completion, StatusChange, TaskProgress
-from tests.servers.redis import unhurried
+from tests.servers.redis import fill_disk, unhurried
 from tests.waiting import SOON, eventually
 
 
@@ -206,19 +206,6 @@ def test_nothing_comes_between_the_parts_of_a_publication(client, redis_url):
     assert any("disturbance" in command["command"] for command in seen)
 
 
-def test_a_full_redis_still_passes_messages_on(own_redis):
-    server = own_redis()
-    with redis.Redis(port=server.port) as other, other.pubsub() as pubsub:
-        pubsub.subscribe("task:1:status")
-        pubsub.get_message(timeout=SOON)
-        other.config_set("maxmemory", 1)
-
-        with pytest.raises(RedisUnavailable, match="refuses to write"):
-            publications.publish(broker.brisk(server.url), task_status(1), {"newStatus": "completed"})
-
-        assert pubsub.get_message(timeout=SOON)["data"] == b'{"newStatus":"completed"}'
-
-
 def test_messages_of_a_transaction_find_their_channels(client, listener):
     publications.send(client, StatusChange(Scope.TASK, 1, "completed", "downloading", 5))
     publications.send(client, StatusChange(Scope.ORDER, 9, "completed", "processing", 6))
@@ -271,3 +258,62 @@ def test_a_lost_script_on_a_dead_redis_is_said_so(own_redis):
     server.start()
     publications.publish_progress(client, progress(), 9, {})
     eventually(lambda: order_percent(client) == 50, "the publication after the restart")
+
+
+def full(server):
+    with redis.Redis(port=server.port) as admin:
+        admin.config_set("maxmemory", 1)
+
+
+def replica(server):
+    with redis.Redis(port=server.port) as admin:
+        admin.replicaof("127.0.0.1", 1)
+
+
+@pytest.fixture(params=[full, replica, fill_disk])
+def unwritable(request, own_redis):
+    """A Redis that takes no writes."""
+    server = own_redis()
+    request.param(server)
+    return server
+
+
+def test_a_redis_that_takes_no_writes_passes_all_messages_on(unwritable):
+    client = unhurried(broker.brisk(unwritable.url))
+    with pytest.raises(redis.ResponseError):
+        client.set("x", 1)
+    with redis.Redis(port=unwritable.port).pubsub(ignore_subscribe_messages=True) as listener:
+        listener.psubscribe("*")
+        listener.get_message(timeout=SOON)
+
+        publications.publish_progress(client, TaskProgress(1, 50, "a", None, 1), 7, {1: None, 2: 100})
+        publications.send(client, StatusChange(Scope.TASK, 1, "completed", "downloading", 2))
+        assert publications.publish_once(client, "m1", order_complete(7), {"orderId": 7})
+
+        heard = [listener.get_message(timeout=SOON) for _ in range(4)]
+    names = [message["channel"].decode() for message in heard]
+    assert names == ["task:1:progress", "order:7:progress", "task:1:status", "order:7:complete"]
+    assert json.loads(heard[1]["data"])["percent"] == 75
+
+
+def test_without_memory_an_old_snapshot_is_not_left_as_the_last_message(own_redis):
+    server = own_redis()
+    client = unhurried(broker.brisk(server.url))
+    publications.send(client, StatusChange(Scope.TASK, 1, "downloading", "enrolled", 1))
+    client.config_set("maxmemory", 1)
+
+    publications.send(client, StatusChange(Scope.TASK, 1, "completed", "downloading", 2))
+
+    assert publications.snapshots(client, [task_status(1)]) == {}
+
+
+def test_a_snapshot_that_the_user_may_not_keep_is_an_error(own_redis):
+    server = own_redis()
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL", "SETUSER", "u", "on", ">p", "+@all", "-set", "~*", "&*")
+    client = broker.brisk(server.url.replace("//", "//u:p@"))
+
+    with pytest.raises(Misconfigured, match="'set' command"):
+        publications.publish(client, task_status(1), {})
+    with pytest.raises(Misconfigured, match="'set' command"):
+        publications.publish_once(client, "m1", task_status(1), {})

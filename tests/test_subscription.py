@@ -14,7 +14,7 @@ from orderctl.channels import Scope, order_progress, task_progress, task_status
 from orderctl.errors import Misconfigured, RedisUnavailable
 from orderctl.messages import StatusChange, TaskProgress
 from orderctl.subscription import Idle, Message, Reconnecting, Subscribed, subscribe
-from tests.servers.redis import unhurried
+from tests.servers.redis import fill_disk, unhurried
 from tests.waiting import Clock, eventually
 
 
@@ -341,3 +341,16 @@ def test_ctrl_c_ends_it_at_once(client, redis_url):
         listen()
 
     eventually(lambda: not client.pubsub_numsub("task:1:progress")[0][1], "the disconnection")
+
+
+def test_it_goes_on_listening_on_a_server_that_cannot_save(own_redis):
+    server = own_redis()
+    fill_disk(server)
+    with redis.Redis(port=server.port) as admin:
+        events = subscribe(server.url, [task_progress(1)], tick=0.02, ping_after=0.02)
+        assert isinstance(next(events), Subscribed)
+        for _ in range(20):
+            assert isinstance(next(events), Idle)
+        admin.publish("task:1:progress", b'{"taskId":1,"percent":7}')
+
+        assert percents(until(events, Message)) == [7]

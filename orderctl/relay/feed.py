@@ -291,7 +291,8 @@ class Feed:
                 await asyncio.wait([answer], timeout=_PING_EVERY)
                 if not answer.done() and time.monotonic() - max(started, wire.heard_at) > SILENCE:
                     return
-            if answer.exception() is not None:
+            error = answer.exception()
+            if error is not None and not str(error).startswith("MISCONF"):  # see _ping
                 return
             self.lag = time.monotonic() - started
             try:
@@ -317,11 +318,20 @@ class Feed:
                 await self._require_rights(wire, server)
                 await asyncio.gather(*[wire.ask("PSUBSCRIBE", self.key(pattern)) for pattern in PATTERNS])
                 # A server that still loads its data accepts subscriptions, but no other command.
-                await wire.ask("PING")
+                await self._ping(wire)
             except BaseException:
                 wire.drop()
                 raise
         return wire
+
+    async def _ping(self, wire: Wire) -> None:
+        try:
+            await wire.ask("PING")
+        except CommandRefused as error:
+            if not str(error).startswith(
+                "MISCONF"
+            ):  # with a full disk Redis answers so, and passes messages on
+                raise
 
     async def _open(self, server: Endpoint, lost: asyncio.Event) -> Wire:
         loop = asyncio.get_running_loop()

