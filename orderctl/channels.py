@@ -57,8 +57,8 @@ class MessageKind(StrEnum):
 
 #: The kinds of messages of each scope.
 KINDS: Final[Mapping[Scope, tuple[MessageKind, ...]]] = {
-    Scope.TASK: (MessageKind.PROGRESS, MessageKind.STATUS),
-    Scope.ORDER: (MessageKind.PROGRESS, MessageKind.STATUS, MessageKind.COMPLETE),
+    Scope.TASK: tuple(MessageKind),  # orderctl publishes no completion of a task, but other programs may
+    Scope.ORDER: tuple(MessageKind),
 }
 #: The patterns that match all channels.
 PATTERNS: Final = tuple(f"{scope}:*" for scope in KINDS)

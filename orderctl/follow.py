@@ -234,7 +234,7 @@ def in_words(channel: Channel, data: Data) -> str:
     """Return a message as text, for kinds that have no display of their own: ``note: text=Hello``."""
     known = {channels.id_name(channel.scope), "timestamp"}
     fields = (f"{name}={value}" for name, value in data.items() if name not in known and value is not None)
-    return f"{channel.kind}: {', '.join(fields)}"
+    return f"{channel.kind}: {', '.join(fields)}".removesuffix(": ")
 
 
 def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:

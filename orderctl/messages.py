@@ -91,6 +91,7 @@ FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
         Field("errorType", _text_or_nothing, optional=True),
         _ATTEMPT,
     ),
+    (Scope.TASK, MessageKind.COMPLETE): (_TIMESTAMP,),
     (Scope.ORDER, MessageKind.PROGRESS): (*_PROGRESS, _TIMESTAMP),
     (Scope.ORDER, MessageKind.STATUS): _STATUS,
     (Scope.ORDER, MessageKind.COMPLETE): (

@@ -20,6 +20,7 @@ def test_the_channels_of_the_contract():
         "order:complete",
         "task:progress",
         "task:status",
+        "task:complete",
     ]
 
 
@@ -38,7 +39,7 @@ def test_a_name_is_read_as_it_is_written(pair: tuple[Scope, MessageKind], number
 @pytest.mark.parametrize(
     "name",
     [
-        "task:1:complete",
+        "task:1:completed",
         "task:0:progress",
         "task:01:progress",
         "task:-1:progress",

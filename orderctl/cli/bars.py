@@ -82,7 +82,7 @@ class _Bars:
             return
         subject = (event.channel.scope, event.channel.id)
         draw = self._drawn.get(event.channel.kind)
-        if draw:
+        if draw and (event.channel.scope, event.channel.kind) != (Scope.TASK, MessageKind.COMPLETE):
             draw(subject, event.data)
         else:
             self._set(subject, None, state=in_words(event.channel, event.data))

@@ -53,6 +53,15 @@ def test_an_order_hears_its_three_channels(hub: Hub, plain: Socket) -> None:
     assert [message["event"] for message in plain.heard] == ["progress", "status", "complete"]
 
 
+def test_a_task_hears_its_completion_by_another_program(hub: Hub, plain: Socket) -> None:
+    join(hub, plain)
+
+    publish(hub, b'{"taskId":456,"driveLink":"x"}', channel=b"task:456:complete")
+
+    [heard] = plain.heard
+    assert (heard["event"], heard["data"]["data"]) == ("complete", {"taskId": 456, "driveLink": "x"})
+
+
 def test_what_comes_in_one_read_goes_out_in_one_write(hub: Hub, plain: Socket) -> None:
     join(hub, plain)
     join(hub, plain, Topic(Scope.TASK, 7))
@@ -72,7 +81,7 @@ def test_what_comes_in_one_read_goes_out_in_one_write(hub: Hub, plain: Socket) -
     [
         (b"task:456:progress", b"[" * 200_000),
         (b"task:456:progress", b'{"percent":"1"}'),
-        (b"task:456:complete", b"{}"),
+        (b"task:456:complete", b"[]"),
         (b"task:456:", progress(1)),
         (b"task:0:progress", progress(1)),
         (b"nonsense", progress(1)),

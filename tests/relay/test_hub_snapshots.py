@@ -11,7 +11,7 @@ class TestSnapshot:
     def test_a_new_member_gets_the_last_messages(self, hub: Hub, plain: Socket) -> None:
         room = join(hub, plain)
 
-        hub.snapshot(plain.member, room, [progress(40, seq=4), status("downloading")])
+        hub.snapshot(plain.member, room, [progress(40, seq=4), status("downloading"), None])
 
         assert plain.percents == [40, "downloading"]
 
@@ -19,8 +19,8 @@ class TestSnapshot:
         room = join(hub, plain)
 
         publish(hub, progress(50, seq=5))
-        hub.snapshot(plain.member, room, [progress(40, seq=4), None])
-        hub.snapshot(plain.member, room, [progress(50, seq=5), None])
+        hub.snapshot(plain.member, room, [progress(40, seq=4), None, None])
+        hub.snapshot(plain.member, room, [progress(50, seq=5), None, None])
 
         assert plain.percents == [50]
 
@@ -28,7 +28,7 @@ class TestSnapshot:
         room = join(hub, plain)
 
         hub.publish(b"task:456:progress", progress(50, seq=5))
-        hub.snapshot(plain.member, room, [progress(50, seq=5), None])
+        hub.snapshot(plain.member, room, [progress(50, seq=5), None, None])
         hub.flush()
 
         assert plain.percents == [50]
@@ -37,7 +37,7 @@ class TestSnapshot:
         room = join(hub, plain)
 
         publish(hub, progress(50, seq=5))
-        hub.snapshot(plain.member, room, [progress(60, seq=6), None])
+        hub.snapshot(plain.member, room, [progress(60, seq=6), None, None])
 
         assert plain.percents == [50, 60]
 
@@ -49,7 +49,7 @@ class TestSnapshot:
         late = Socket(hub, Dialect.SOCKETIO)
         room = join(hub, late)
 
-        hub.snapshot(late.member, room, [None, None])
+        hub.snapshot(late.member, room, [None, None, None])
 
         assert [message[1]["data"]["percent"] for message in late.heard] == [50]
 
@@ -59,14 +59,14 @@ class TestSnapshot:
         late = Socket(hub, Dialect.PLAIN)
         room = join(hub, late)
 
-        hub.snapshot(late.member, room, [progress(40, seq=4), None])
+        hub.snapshot(late.member, room, [progress(40, seq=4), None, None])
 
         assert late.percents == [50]
 
     def test_junk_in_the_store_is_counted_and_dropped(self, hub: Hub, plain: Socket) -> None:
         room = join(hub, plain)
 
-        hub.snapshot(plain.member, room, [b"{", status("failed")])
+        hub.snapshot(plain.member, room, [b"{", status("failed"), None])
 
         assert plain.percents == ["failed"]
         assert hub.counts.invalid == 1
@@ -75,7 +75,7 @@ class TestSnapshot:
         room = join(hub, plain)
         hub.leave(plain.member)
 
-        hub.snapshot(plain.member, room, [progress(1), None])
+        hub.snapshot(plain.member, room, [progress(1), None, None])
 
         assert plain.writes == []
 
@@ -84,9 +84,9 @@ class TestSnapshot:
         publish(hub, progress(50, seq=5), progress(60, seq=6))
         publish(hub, status("downloading", 1), channel=b"task:456:status")
 
-        hub.resume_room(room, [progress(60, seq=6), status("completed", 2)])
+        hub.resume_room(room, [progress(60, seq=6), status("completed", 2), None])
         hub.flush()
-        hub.resume_room(room, [progress(55, seq=5), status("completed", 2)])
+        hub.resume_room(room, [progress(55, seq=5), status("completed", 2), None])
         hub.flush()
 
         assert plain.percents == [50, 60, "downloading", "completed"]

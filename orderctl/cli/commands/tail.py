@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orderctl import channels
-from orderctl.channels import MessageKind
+from orderctl.channels import MessageKind, Scope
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -222,7 +222,7 @@ def line(event: Update | End) -> str:
         detail = f": {event.detail}" if event.detail else ""
         return sanitise.line(f"{event.scope} {event.id} {event.status}{detail}")
     data, channel = event.data, event.channel
-    draw = _DRAWN.get(channel.kind)
+    draw = _DRAWN.get((channel.scope, channel.kind)) or _DRAWN.get((None, channel.kind))
     return sanitise.line(f"{channel.scope} {channel.id}  {draw(data) if draw else in_words(channel, data)}")
 
 
@@ -241,8 +241,8 @@ def _complete(data: Mapping[str, Any]) -> str:
     return f"complete: {data['completedTasks']} of {data['totalTasks']} tasks"
 
 
-_DRAWN: Final[Mapping[MessageKind, Callable[[Mapping[str, Any]], str]]] = {
-    MessageKind.PROGRESS: _progress,
-    MessageKind.STATUS: _status,
-    MessageKind.COMPLETE: _complete,
+_DRAWN: Final[Mapping[tuple[Scope | None, MessageKind], Callable[[Mapping[str, Any]], str]]] = {
+    (None, MessageKind.PROGRESS): _progress,
+    (None, MessageKind.STATUS): _status,
+    (Scope.ORDER, MessageKind.COMPLETE): _complete,
 }

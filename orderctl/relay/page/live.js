@@ -29,12 +29,12 @@ import { Emitter } from "./emitter.js";
  */
 
 /**
- * The end of an order.
+ * The end of an order; that of a task, which other programs may publish, has no numbers.
  *
  * @typedef {object} Completion
- * @property {number} totalTasks
- * @property {number} completedTasks
- * @property {number} failedTasks
+ * @property {number} [totalTasks]
+ * @property {number} [completedTasks]
+ * @property {number} [failedTasks]
  * @property {number|null} [timestamp]
  */
 

@@ -77,6 +77,37 @@ def test_a_kind_that_is_not_drawn_is_still_shown():
     assert "\x1b" not in line(NOTE) + stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"), [({}, "complete"), ({"driveLink": "x", "totalTasks": None}, "complete: driveLink=x")]
+)
+def test_the_completion_of_a_task_by_another_program_is_shown(data, shown):
+    channel = channels.Channel(channels.Scope.TASK, 7, channels.MessageKind.COMPLETE)
+    update = Update(channel, {"taskId": 7, "timestamp": 1} | data, False)
+    stream = io.StringIO()
+    bars.draw(stream, [update], {}, color=False)
+
+    assert line(update) == f"task 7  {shown}"
+    assert shown in stream.getvalue()
+
+
+def test_the_completion_of_a_task_ends_it_only_with_the_task(shop: Shop, redis_url: str, monkeypatch):
+    """Whoever publishes it may be ahead of the database, or wrong."""
+    monkeypatch.setattr(follow, "_ASK_SECONDS", 9999)
+    shop.paid("DH1", 1)
+    client = broker.brisk(redis_url)
+    channel = channels.Channel(channels.Scope.TASK, 1, channels.MessageKind.COMPLETE)
+    subject = follow.find_task(shop.engine, 1)
+    events = follow.watch(shop.engine, redis_url, subject, Patience())
+    publications.publish(client, channel, {"taskId": 1, "timestamp": 1})
+
+    assert next(events).channel == channel  # the snapshot
+    publications.publish(client, channel, {"taskId": 1, "timestamp": 2})
+
+    assert next(events).data["timestamp"] == 2
+    shop.carry_out(1)
+    assert isinstance(next(events), End)
+
+
 def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
     shop.paid("DH1", 1)
     client = broker.brisk(redis_url)
