@@ -67,11 +67,16 @@ class TlsConnection(Connection):
 
     def _connect(self) -> ssl.SSLSocket:
         plain: socket.socket = super()._connect()  # type: ignore[no-untyped-call]
+        patience = self.socket_timeout or GREETING_SECONDS
+        plain.settimeout(min(GREETING_SECONDS, patience))
         try:
-            return tls_context(self._tls).wrap_socket(plain, server_hostname=self.host)
+            wrapped = tls_context(self._tls).wrap_socket(plain, server_hostname=self.host)
         except BaseException as error:
             plain.close()
-            raise explain(error, self._place()) from error
+            # The hasty client has no time for the question.
+            raise explain(error, self._place(), ask=patience >= _PROBE_SECONDS) from error
+        wrapped.settimeout(self.socket_timeout)
+        return wrapped
 
     def greet(self, name: str | None) -> None:
         """Set up a new connection; see :func:`_greet`."""
@@ -80,10 +85,10 @@ class TlsConnection(Connection):
         except (
             exceptions.ConnectionError
         ) as error:  # TLS 1.3 refuses a client's certificate after the handshake
-            raise explain(error, self._place()) from error
+            raise explain(error, self._place(), ask=True) from error
 
     def _place(self) -> Endpoint:
-        return Endpoint(host=self.host, port=self.port)
+        return Endpoint(host=self.host, port=self.port, tls=self._tls)
 
 
 class SocketConnection(UnixDomainSocketConnection):
@@ -151,17 +156,58 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         raise Misconfigured(f"setting redis.url: {error}", hint=_HINT) from None
 
 
-def explain(error: BaseException, place: Endpoint) -> BaseException:
-    """Return a Misconfigured for an error of TLS that waiting does not cure; else the error itself."""
+def explain(error: BaseException, place: Endpoint, *, ask: bool = False) -> BaseException:
+    """Return a Misconfigured for an error of TLS that waiting does not cure; else the error itself.
+
+    Args:
+        error: What was raised.
+        place: The server.
+        ask: Whether to ask a server that did not answer whether it speaks without TLS: Redis waits for the end of the
+            line, and says nothing. Blocks for up to a second.
+    """
+    found = _refusal(error, place)
+    if found is None and ask:
+        if isinstance(error, OSError):
+            return _refused("WRONG_VERSION_NUMBER", place) if _speaks_plainly(place) else error
+        found = _refusal(_hear_alert(place), place)
+    return found or error
+
+
+def _refusal(error: BaseException | None, place: Endpoint) -> Misconfigured | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Misconfigured(
                 f"setting redis.url: the certificate of {place} is not accepted: {cause.verify_message}",
                 hint="ssl_ca_certs=FILE in redis.url names the CAs to trust; ssl_check_hostname=false accepts any host",
             )
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _ENDED) and cause.reason:
-            return _refused(cause.reason, place)
-    return error
+        reason = getattr(cause, "reason", None)  # not every SSLError has one
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _ENDED) and reason:
+            return _refused(str(reason), place)
+    return None
+
+
+def _hear_alert(place: Endpoint) -> ssl.SSLError | None:
+    """Connect again, and return the alert of a server that hangs up after the handshake; redis-py does not read it."""
+    try:
+        with (
+            socket.create_connection((str(place.host), place.port), _PROBE_SECONDS) as plain,
+            tls_context(place.tls or Tls()).wrap_socket(plain, server_hostname=place.host) as secure,
+        ):
+            secure.recv(1)
+    except ssl.SSLError as error:
+        return error
+    except OSError:
+        pass
+    return None
+
+
+def _speaks_plainly(place: Endpoint) -> bool:
+    try:
+        with socket.create_connection((str(place.host), place.port), _PROBE_SECONDS) as plain:
+            plain.sendall(b"PING\r\n")
+            return plain.recv(1) in {b"+", b"-"}
+    except OSError:
+        return False
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -390,5 +390,5 @@ def _load(option: str, what: str, load: Callable[[], object]) -> None:
         load()
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         said = str(getattr(error, "reason", None) or "").replace("_", " ").lower()  # of OpenSSL
-        reason = said or getattr(error, "strerror", None) or str(error)
+        reason = said or getattr(error, "strerror", None) or "".join(map(str, error.args))
         raise ValueError(f"option {option}: cannot use {what}: {reason}") from None

@@ -351,8 +351,11 @@ class Feed:
         return wire
 
     async def _greet(self, wire: Wire, server: Endpoint) -> None:
-        account = [] if server.password is None else ["AUTH", server.username or "default", server.password]
+        account = [] if server.username is None else ["AUTH", server.username, server.password or ""]
         try:
+            if server.username is None and server.password is not None:
+                # As redis-py does. HELLO with the user "default" accepts any password where none is set.
+                await wire.ask("AUTH", server.password)
             greeting = await wire.ask("HELLO", 3, *account, "SETNAME", "orderctl-relay")
             if server.db:
                 await wire.ask("SELECT", server.db)
@@ -387,7 +390,7 @@ async def _explain(error: Exception, server: Endpoint) -> BaseException:
     from orderctl import redis_connections  # noqa: PLC0415 - redis-py takes 170 ms
 
     if server.tls is not None:
-        return redis_connections.explain(error, server)
+        return await asyncio.to_thread(redis_connections.explain, error, server, ask=True)
     if isinstance(error, CommandRefused):
         return _as_misconfigured(error) or error
     ended = isinstance(error, RedisUnavailable | ConnectionResetError | BrokenPipeError)
