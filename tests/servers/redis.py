@@ -1,7 +1,6 @@
 """A private Redis or Valkey server."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from redis import Redis
@@ -9,6 +8,7 @@ from redis import Redis
 from tests.servers import debs
 from tests.servers.availability import ENVIRONMENT, UnavailableError
 from tests.servers.process import Server, free_port
+from tests.servers.tls import certify
 from tests.waiting import SOON, eventually
 
 PROGRAMS = ("valkey-server", "redis-server")
@@ -116,7 +116,7 @@ class TlsRedis(RedisServer):
         super().__init__(debs.program("redis-server", "redis-server"))
         self.tls_port = free_port()
         self._key, self._certificate = self.folder / "key.pem", self.folder / "cert.pem"
-        _certify(self._key, self._certificate)
+        certify(self._key, self._certificate)
 
     @property
     def tls_url(self) -> str:
@@ -135,11 +135,3 @@ class TlsRedis(RedisServer):
             *super().command(),
             *(word for name, value in options.items() for word in (f"--{name}", value)),
         ]
-
-
-def _certify(key: Path, certificate: Path) -> None:
-    """Create a key and a self-signed certificate for 127.0.0.1."""
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    words += ["-subj", "/CN=localhost", "-days", "2", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", *words, *files], check=True, capture_output=True)
