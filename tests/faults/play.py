@@ -3,6 +3,7 @@
 The settings, and the fault point at which it dies, come from the environment.
 """
 
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from orderctl import broker, database, payments, reconcile, tasks
+from orderctl import broker, database, doorbell, payments, reconcile, tasks
 from orderctl.settings import Settings, load
 from orderctl.worker import burst, consumer, courier, jobs, keeper, rounds, supervisor
 from tests.shop import AMOUNT
@@ -41,6 +42,16 @@ def _keeper(settings: Settings, engine: Engine, _: str) -> None:
 def _courier(settings: Settings, engine: Engine, _: str) -> None:
     """Run the courier for one round."""
     courier.send_due(engine, broker.brisk(broker.url(settings)), settings)
+
+
+def _check(settings: Settings, engine: Engine, _: str) -> None:
+    """Write each finding of ``orderctl reconcile --check``, as a line of JSON."""
+    for finding in reconcile.check(engine, broker.brisk(broker.url(settings)), settings):
+        sys.stderr.write(json.dumps(f"{finding.kind}: {finding.text}") + "\n")
+
+
+def _ring(settings: Settings, _: Engine, argument: str) -> None:
+    doorbell.ring(broker.brisk(broker.url(settings)), settings.worker.queue, json.loads(argument))
 
 
 def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
@@ -125,6 +136,8 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "worker-that-swallows": _worker_that_swallows,
     "signalled-anywhere": _signalled_anywhere,
     "keeper": _keeper,
+    "check": _check,
+    "ring": _ring,
     "keep": lambda settings, _, __: keeper.keep(settings, "supervisor"),
     "courier": _courier,
     "couriers": lambda settings, _, __: courier.send(settings),

@@ -15,11 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 
 class Stage:
-    """The client of that process."""
+    """The client of that process.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: The setting ``redis.prefix`` of all roles: RQ reads it when it is imported.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.faults.stage"],
+            [sys.executable, "-W", "error", "-m", "tests.faults.stage", prefix],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -45,6 +49,9 @@ class Stage:
 
 def main() -> None:
     """Fork a role for each line."""
+    from orderctl import doorbell
+
+    doorbell.load_rq(sys.argv[1])
     from rq.worker import Worker  # noqa: F401
 
     from orderctl.downloads import http  # noqa: F401

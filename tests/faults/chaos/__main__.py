@@ -1,4 +1,7 @@
-"""Kill processes of a running shop at random. Exit 1 if anything was lost or doubled."""
+"""Kill processes of running shops at random, which share a Redis with each other and with other programs.
+
+Exit 1 if anything was lost, doubled, led astray, damaged or left in Redis.
+"""
 
 import argparse
 import os
@@ -22,18 +25,22 @@ from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 from tests.servers.process import short_folder
 from tests.servers.redis import RedisServer, find_redis
 
+#: The shops on the one Redis server: ``redis.prefix``, and the name of the file that each course has.
+SHOPS = {"": "lesson.bin", "shop2:": "chapter.bin"}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "mariadb", "mysql"), default="sqlite")
     parser.add_argument("--redis-persistence", choices=("none", "aof"), default="none")
     parser.add_argument("--kills", type=int, default=50, help="end after this number of kills")
+    parser.add_argument("--shops", type=int, choices=(1, 2), default=2, help="shops on the one Redis server")
     parser.add_argument("--minutes", type=float, default=60.0, help="end after this time at the latest")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--keep", action="store_true", help="leave the logs and the database")
     given = parser.parse_args()
     forget_settings()
-    plan = Plan(given.seed, given.kills, given.minutes * 60)
+    plan = Plan(given.seed, given.kills, given.minutes * 60, shops=given.shops)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="oc-")) if given.keep else short_folder()
     try:
@@ -48,7 +55,7 @@ def main() -> int:
         f" {time.monotonic() - began:.0f} s"
     )
     show(verdict)
-    return 0 if verdict.good else 1
+    return 1 if verdict.faults else 0
 
 
 def forget_settings() -> None:
@@ -68,33 +75,43 @@ def weather(folder: Path, kind: str, plan: Plan, *, persistent: bool) -> Verdict
         database = MysqlServer(server()).start() if server else None
         if database:
             stack.callback(database.close)
-        url = database.create_database("storm") if database else sqlite_url(folder / "storm.db")
-        migrate_up(url)
-        world = stack.enter_context(make_world(folder, url, redis.url))
-        storm = Storm(world, redis, database, plan)
+        worlds = []
+        for prefix, file in list(SHOPS.items())[: plan.shops]:
+            state = folder / f"shop{len(worlds)}"
+            state.mkdir()
+            name = f"storm{len(worlds)}"
+            url = database.create_database(name) if database else sqlite_url(state / "storm.db")
+            migrate_up(url)
+            worlds.append(stack.enter_context(make_world(state, url, redis.url, prefix, file)))
+        storm = Storm(worlds, redis, database, plan)
         storm.run()
-        return judge(world, storm.history)
+        verdict = judge(storm.sites, storm.weather)
+        storm.close()
+        return verdict
 
 
 @contextmanager
-def make_world(folder: Path, database_url: str, redis_url: str) -> Iterator[World]:
+def make_world(
+    folder: Path, database_url: str, redis_url: str, prefix: str = "", file: str = "lesson.bin"
+) -> Iterator[World]:
     with ExitStack() as stack:
-        servers = [CourseServer(), PostOffice(), Receiver(), Listener(redis_url)]
+        servers = [CourseServer(), PostOffice(), Receiver(), Listener(redis_url, prefix)]
         for server in servers:
             server.start()
             stack.callback(server.close)
         courses, post, receiver, listener = servers
-        stage = stack.enter_context(Stage())
-        world = World(folder, database_url, redis_url, courses, post, receiver, listener, stage)
+        stage = stack.enter_context(Stage(prefix))
+        more = {"ORDERCTL_REDIS_PREFIX": prefix} if prefix else {}
+        world = World(folder, database_url, redis_url, courses, post, receiver, listener, stage, more, file)
         stack.callback(world.close)
         yield world
 
 
 def show(verdict: Verdict) -> None:
     """Print the table, then each fault."""
-    for name, value in verdict.rows:
-        print(f"{name:<55} {value:>8}")
-    for text in (*verdict.lost, *verdict.doubled):
+    for name, values in verdict.rows:
+        print(f"{name:<55}", *(f"{value:>8}" for value in values))
+    for text in verdict.faults:
         print(f"WRONG: {text}")
 
 

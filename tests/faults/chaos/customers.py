@@ -1,12 +1,14 @@
 """Customers and an admin of the shop, who order, pay and retry during the run, and note their answers."""
 
+import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import Engine, func, select
 
-from orderctl import broker, database, doorbell, orders, payments, tasks
+from orderctl import database, orders, payments, tasks
 from orderctl.errors import Conflict, DatabaseUnavailable, OrderctlError
 from orderctl.orders import NewCourse, NewOrder
 from orderctl.schema import orders as orders_table
@@ -27,19 +29,15 @@ class Customers:
 
     Args:
         world: The shop.
+        outside: The same shop, its servers as the customers reach them.
         history: Where the answers go.
-        database_url: The database as the customers reach it.
-        redis_url: Redis as they reach it.
         seed: Of what they order.
     """
 
-    def __init__(
-        self, world: World, history: History, database_url: str, redis_url: str, *, seed: int
-    ) -> None:
+    def __init__(self, world: World, outside: World, history: History, *, seed: int) -> None:
         self._world = world
+        self._outside = outside
         self._history = history
-        self._database_url = database_url
-        self._redis_url = redis_url
         self._seed = seed
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._order_on, daemon=True)
@@ -55,22 +53,21 @@ class Customers:
     def _order_on(self) -> None:
         chance = random.Random(self._seed)
         number = 0
-        engine = database.connect(self._database_url, pool_size=1)
-        client = broker.brisk(self._redis_url)
+        engine = database.connect(self._outside.database_url, pool_size=1)
         while not self._over.wait(0.1):
             if self._open_orders() >= OPEN:
                 continue
             number += 1
             good, bad = chance.randint(1, 2), chance.randint(0, 4) // 4
-            asked = self._history.orders[f"DH{number}"] = Asked(f"DH{number}", good, bad)
+            code = f"{self._history.shop}{number}"
+            asked = self._history.orders[code] = Asked(code, good, bad)
             asked.added = self._add(engine, asked, chance)
             asked.paid = self._pay(engine, asked)
             if asked.paid is Answer.OK:
-                self._ring(engine, client, asked)
+                self._ring(engine, asked)
             if chance.random() < RETRIES:
                 self._retry(engine, chance)
         engine.dispose()
-        client.close()
 
     def _retry(self, engine: Engine, chance: random.Random) -> None:
         """Retry a failed task as an admin; it fails again, and its order ends another time."""
@@ -82,7 +79,7 @@ class Customers:
             task = chance.choice(failed)
             database.transact(engine, lambda c: tasks.retry(c, task.id, max_attempts=10_000, actor="shop"))
         except OrderctlError:
-            self._history.other["retry without an answer"] += 1
+            self._history.weather.other["retry without an answer"] += 1
         else:
             self._history.retried[task.id] = max(self._history.retried.get(task.id, 0), task.attempt)
 
@@ -114,15 +111,16 @@ class Customers:
             return Answer.FAILED
         return Answer.OK
 
-    def _ring(self, engine: Engine, client: object, asked: Asked) -> None:
+    def _ring(self, engine: Engine, asked: Asked) -> None:
         """Send doorbells as ``orders pay`` does; a keeper sends the ones that are lost."""
-        try:
-            with database.reading(engine) as connection:
-                order = orders.find(connection, asked.code)
-                found = [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
-            doorbell.ring(client, self._world.settings.worker.queue, found)
-        except OrderctlError:
-            self._history.other["not rung by the customer"] += 1
+        found: list[tuple[int, int]] = []
+        with suppress(OrderctlError), database.reading(engine) as connection:
+            order = orders.find(connection, asked.code)
+            found = [(task.id, task.attempt) for task in tasks.of_orders(connection, [order.id])]
+        rung = self._world.stage.play("ring", json.dumps(found), self._outside.environment)
+        if rung.returncode or not found:
+            error = rung.stderr.strip().rpartition("\n")[2].partition(":")[0] or "no answer of the database"
+            self._history.weather.other[f"not rung by the customer: {error}"] += 1
 
     def _open_orders(self) -> int:
         try:

@@ -1,4 +1,4 @@
-"""What the customers asked for during the run, and which answers they got."""
+"""What happened during the run: who was killed, what the customers asked for, and which answers they got."""
 
 import time
 from collections import Counter
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+
+#: Stands for a shop where a server is meant, which all shops use.
+SERVERS = ""
 
 
 class Answer(Enum):
@@ -28,14 +31,15 @@ class Asked:
 
 
 @dataclass
-class History:
-    """All requests; orders by their code."""
+class Weather:
+    """What happened to the processes of all shops, and to the servers."""
 
-    orders: dict[str, Asked] = field(default_factory=dict)
-    kills: list[tuple[float, str]] = field(default_factory=list)  # monotonic time, victim
+    kills: list[tuple[float, str, str]] = field(default_factory=list)  # monotonic time, victim, its shop
     outages: list[tuple[float, float, str]] = field(default_factory=list)  # from, until, what was away
-    retried: dict[int, int] = field(default_factory=dict)  # acknowledged: task, its attempts before
     other: Counter[str] = field(default_factory=Counter)
+
+    def kill(self, victim: str, shop: str = SERVERS) -> None:
+        self.kills.append((time.monotonic(), victim, shop))
 
     @contextmanager
     def outage(self, what: str) -> Iterator[None]:
@@ -44,18 +48,32 @@ class History:
         yield
         self.outages.append((began, time.monotonic(), what))
 
+    def killed(self) -> Counter[str]:
+        return Counter(victim for _, victim, _ in self.kills)
+
+
+@dataclass
+class History:
+    """All requests to one shop; orders by their code, which begins with the shop's name."""
+
+    shop: str
+    weather: Weather
+    orders: dict[str, Asked] = field(default_factory=dict)
+    retried: dict[int, int] = field(default_factory=dict)  # acknowledged: task, its attempts before
+
     def around(self, begin: float, end: float) -> str:
         """Describe what happened between two moments, with times relative to the first."""
-        kills = [f"{at - begin:+.2f} {victim} killed" for at, victim in self.kills if begin - 1 < at < end]
+        kills = [f"{at - begin:+.2f} {victim} killed" for at, victim in self.kills() if begin - 1 < at < end]
         outages = [
             f"{since - begin:+.2f} to {until - begin:+.2f} {what} away"
-            for since, until, what in self.outages
+            for since, until, what in self.weather.outages
             if until > begin - 1 and since < end
         ]
         return "; ".join([*kills, *outages])
 
-    def killed(self) -> Counter[str]:
-        return Counter(victim for _, victim in self.kills)
+    def kills(self) -> list[tuple[float, str]]:
+        """Return the kills of this shop's processes and of the servers."""
+        return [(at, victim) for at, victim, shop in self.weather.kills if shop in (SERVERS, self.shop)]
 
     def acknowledged(self) -> list[Asked]:
         """Return the orders whose customers got the answer that they are paid."""

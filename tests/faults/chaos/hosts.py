@@ -11,9 +11,12 @@ from tests.script import SCRIPT
 
 
 class Host:
-    """``orderctl`` with some arguments, as on a separate machine."""
+    """``orderctl``, or another program, with some arguments, as on a separate machine."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, *arguments: str, program: Path = SCRIPT
+    ) -> None:
+        self._program = program
         self._environment = dict(environment)
         self._log = log
         self._arguments = arguments
@@ -25,7 +28,7 @@ class Host:
             return
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
-                [str(SCRIPT), *self._arguments],
+                [str(self._program), *self._arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

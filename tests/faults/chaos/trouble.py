@@ -1,12 +1,20 @@
-"""What a database may do besides dying: accept no writes, or no connections, or be locked."""
+"""What a server may do besides dying.
+
+A database may accept no writes, or no connections, or be locked; Redis may be full, or refuse commands to an account.
+"""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from redis import Redis
 from sqlalchemy import make_url
 
 from tests.servers.mysql import MysqlServer
+from tests.servers.redis import RedisServer
+
+#: What may be taken from the account that orderctl uses, as ACL rules.
+RIGHTS = ("-@scripting", "-publish -psubscribe -subscribe", "resetchannels")
 
 
 @contextmanager
@@ -48,3 +56,31 @@ def locked(url: str) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
+
+
+@contextmanager
+def full(server: RedisServer) -> Iterator[None]:
+    """Let a server refuse every command that needs memory."""
+    with Redis(unix_socket_path=str(server.socket_path)) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def without_rights(server: RedisServer, rights: str) -> Iterator[None]:
+    """Take rights from the account without a name, and give them back.
+
+    Args:
+        server: The server.
+        rights: One of :data:`RIGHTS`.
+    """
+    with Redis(unix_socket_path=str(server.socket_path)) as client:
+        client.execute_command("ACL", "SETUSER", "default", *rights.split())
+        try:
+            yield
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+@all", "allchannels")
