@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ _BUSY_SECONDS: Final = 10
 _CONNECT_SECONDS: Final = 5
 #: What of SQLAlchemy's arguments for the driver stays; the URL's options are read here.
 _KEPT: Final = {"host", "port", "user", "database", "client_flag"}
+#: Ends the name of the loggers of these engines' pools; a shop's worker may have engines of its own in this process.
+_POOL: Final = "orderctl"
 
 
 def connect(
@@ -48,6 +51,10 @@ def connect(
         engine = _connect_sqlite(address, getattr(url, "origin", "given"))
     else:
         engine = _connect_server(address, pool_size, lock_wait_seconds, answer_timeout)
+    # A connection that is lost after the commit, or cannot be closed, is a traceback in SQLAlchemy's log. The work is done
+    # then; an outage is reported by what needs the database next.
+    if isinstance(engine.pool.logger, logging.Logger):
+        engine.pool.logger.setLevel(logging.CRITICAL)
     moments.set_zone(engine.dialect, moments.zone(getattr(url, "time_zone", "UTC")))
     return engine
 
@@ -70,6 +77,7 @@ def _connect_server(
         ),
         pool_size=pool_size,
         pool_timeout=10,
+        pool_logging_name=_POOL,
     )
     # The server ends a long wait before the connection is given up as lost.
     table_wait = max(1, answer_timeout * 5 // 6) if answer_timeout else None
@@ -156,6 +164,7 @@ def _connect_sqlite(address: Address, origin: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=address.name or None),
         connect_args=arguments,
+        pool_logging_name=_POOL,
     )
 
     _origins[engine] = origin

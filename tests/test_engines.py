@@ -1,9 +1,10 @@
 """Engines for the URLs that a user can write: sockets, TLS, timeouts."""
 
+import logging
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, create_engine, make_url
 
 from orderctl import database, migrate
 from orderctl.errors import ExitStatus, Misconfigured
@@ -106,3 +107,23 @@ def test_a_url_cannot_shorten_a_migration(database_url: str):
     finally:
         engine.dispose()
         long.dispose()
+
+
+def test_a_connection_that_is_lost_after_its_commit_leaves_no_traceback_in_the_log(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+):
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        connection.commit()
+        connection.connection.driver_connection.close()  # before SQLAlchemy sends a ROLLBACK and puts it into the pool
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.databases("sqlite")
+def test_the_log_of_the_shop_s_own_engines_stays_as_it_is(engine: Engine):
+    other = create_engine("sqlite://")
+
+    assert engine.pool.logger.getEffectiveLevel() == logging.CRITICAL
+    assert other.pool.logger.getEffectiveLevel() < logging.CRITICAL
+    other.dispose()
