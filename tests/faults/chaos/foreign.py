@@ -72,8 +72,16 @@ class Foreign:
         self._thread = threading.Thread(target=self._produce, daemon=True)
 
     def start(self) -> None:
-        self._plant()
+        self.write_each()
         self._thread.start()
+
+    def write_each(self) -> None:
+        """Write the keys, and a job of each kind."""
+        self._plant()
+        for number in range(len(self._kinds())):
+            self._number += 1
+            kind, write = self._kinds()[number]
+            write(kind)
 
     def leave(self) -> None:
         """Queue nothing more."""

@@ -1,5 +1,6 @@
 """One shop of the run: its supervisors, its relay, its customers, and its own programs on the same Redis."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.faults.world import ROOT, SIZE, World
 from tests.script import SCRIPT
 from tests.servers.process import free_port
 
+#: A traceback up to its last line, which begins with the name of the exception.
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ ].*\n)*(.*)$", re.MULTILINE)
 LEASE = 3
 WORKERS = 2
 RATE = 60_000.0  # bytes/s: a course takes half a second
@@ -41,7 +44,10 @@ class Site:
         self.name = name
         self.world = world
         self.history = History(name, weather)
-        self.hosts = [self._host(f"host-{number}", world if number else outside) for number in range(hosts)]
+        self._names = [f"host-{number}" for number in range(hosts)]
+        self.hosts = [
+            self._host(name, world if number else outside) for number, name in enumerate(self._names)
+        ]
         port = free_port()
         self.relay = self._relay(outside, port)
         self.dashboard = Dashboard(port, lambda: len(self.history.orders))
@@ -99,6 +105,11 @@ class Site:
             if not self.foreign.ledger.in_transit():
                 break
         self.foreign.ledger.compare(settled=True)
+
+    def crashes(self) -> list[str]:
+        """Return the last line of each traceback in the logs of orderctl."""
+        logs = [self._log(name).read_text() for name in ("relay", *self._names)]
+        return [error for log in logs for error in TRACEBACK.findall(log)]
 
     def _newest_task(self) -> int | None:
         try:

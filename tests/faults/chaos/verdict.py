@@ -13,6 +13,7 @@ from tests.redis_keys import unowned
 #: Seconds in which a second mail is allowed: its courier died this soon after the mail server's 250, or after
 #: the end of an outage of the database that kept it from recording the 250 (it tries again twice a second).
 WINDOW = 0.6
+KINDS = ("lost", "doubled", "strayed", "damaged", "left", "crashed")
 COURIERS = {"supervisor", "worker, keeper or courier"}
 
 
@@ -26,6 +27,7 @@ class Verdict:
         strayed: What one shop got of another.
         damaged: Jobs and keys of the shops' own programs that are not as these wrote them.
         left: Keys of orderctl that nothing ends.
+        crashed: Tracebacks in the logs of orderctl.
         rows: The counts, each with its name; one of all, or one of each shop.
     """
 
@@ -34,12 +36,13 @@ class Verdict:
     strayed: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list)
     rows: list[tuple[str, list[object]]] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
         """All of them."""
-        return [*self.lost, *self.doubled, *self.strayed, *self.damaged, *self.left]
+        return [fault for kind in KINDS for fault in getattr(self, kind)]
 
     def add(self, name: str, value: object) -> None:
         """Add a row with one count."""
@@ -56,7 +59,7 @@ def judge(sites: Sequence[Site], weather: Weather) -> Verdict:
     verdicts = [_judge_shop(site) for site in sites]
     for rows in zip(*(verdict.rows for verdict in verdicts), strict=True):
         total.rows.append((rows[0][0], [value for _, (value,) in rows]))
-    for kind in ("lost", "doubled", "strayed", "damaged", "left"):
+    for kind in KINDS:
         for site, verdict in zip(sites, verdicts, strict=True):
             getattr(total, kind).extend(f"{site.name}: {fault}" for fault in getattr(verdict, kind))
         total.add(kind, len(getattr(total, kind)))
@@ -73,6 +76,7 @@ def _judge_shop(site: Site) -> Verdict:
     prefix = site.world.settings.redis.prefix
     theirs = {name.removeprefix(prefix) for name in foreign.ledger.names()}
     verdict.left += [name for name in unowned(site.world.client, prefix) if name not in theirs]
+    verdict.crashed += site.crashes()
     verdict.add("jobs of other programs", sum(foreign.queued.values()))
     verdict.add("  rejected at the end", len(foreign.ledger.rejected()))
     verdict.add("  run by the shop's own worker", len(foreign.ledger.ran()))
