@@ -21,6 +21,8 @@ from tests.servers.process import free_port
 
 #: A traceback up to its last line, which begins with the name of the exception.
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ ].*\n)*(.*)$", re.MULTILINE)
+#: The log of the shop's own worker, which is not orderctl's.
+SHOP_LOG = "rq.log"
 LEASE = 3
 WORKERS = 2
 RATE = 60_000.0  # bytes/s: a course takes half a second
@@ -133,7 +135,7 @@ class Site:
         world = self.world
         environment = world.environment | {"RQ_KEY_PREFIX": f"{world.settings.redis.prefix}rq"}
         arguments = ("worker", "--url", world.redis_url, "--path", str(ROOT), SHOP_QUEUE)
-        return Host(environment, self._log("rq"), *arguments, program=SCRIPT.with_name("rq"))
+        return Host(environment, world.state / SHOP_LOG, *arguments, program=SCRIPT.with_name("rq"))
 
     def _environment(self, name: str, world: World) -> dict[str, str]:
         state = self.world.state / name
