@@ -31,19 +31,19 @@ _JOB_SECONDS: Final = 86_400
 
 #: KEYS: the list of the queue, the job's hash, the marker, the set of queues, the list of jobs just taken. ARGV: the
 #: job's id, the seconds of the hash and of the marker, the call of the hash that may be replaced, then the fields.
-#: Returns 1: rung; 0: it has rung before, or a worker is taking the job; -1: another job has this id. The first write
-#: needs memory: on a full server nothing is changed.
+#: Returns 1: rung; 0: it has rung before, or a worker is taking the job; -1: another job has this id, and is perhaps the
+#: one being taken. The first write needs memory: on a full server nothing is changed.
 _RING: Final = """
 if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('LPOS', KEYS[1], ARGV[1]) then return 0 end
-if redis.call('LPOS', KEYS[5], ARGV[1]) then
-  redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
-  redis.call('LREM', KEYS[5], 0, ARGV[1])
-  return 0
-end
 local kind = redis.call('TYPE', KEYS[2]).ok
 if kind ~= 'none' then
   if kind ~= 'hash' or redis.call('HSTRLEN', KEYS[2], 'data') ~= #ARGV[4] then return -1 end
   if #ARGV[4] > 0 and redis.call('HGET', KEYS[2], 'data') ~= ARGV[4] then return -1 end
+end
+if redis.call('LPOS', KEYS[5], ARGV[1]) then
+  redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
+  redis.call('LREM', KEYS[5], 0, ARGV[1])
+  return 0
 end
 redis.call('SET', KEYS[3], 1, 'EX', ARGV[3])
 redis.call('DEL', KEYS[2])

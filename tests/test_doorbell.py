@@ -105,6 +105,18 @@ def test_a_job_that_is_being_taken_after_a_long_wait_is_not_rung_again(client: r
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
 
 
+def test_leaves_another_program_s_job_of_the_same_id_where_a_worker_that_died_had_it(
+    client: redis.Redis,
+) -> None:
+    client.hset("rq:job:task-1-0", mapping={"data": "another program's", "origin": "orderctl"})
+    client.rpush("rq:queue:orderctl:intermediate", "task-1-0")
+
+    assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
+
+    assert client.lrange("rq:queue:orderctl:intermediate", 0, -1) == [b"task-1-0"]
+    assert _queued(client) == ["task-1-0-again"]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
