@@ -138,7 +138,7 @@ class Foreign:
             ("an id with odd bytes", job(raw_id=b"\xff\xfe:" + name)),
             ("garbage", lambda kind: self._queue_job(kind, name, {b"data": chance.randbytes(40), b"\xff": b"\0"})),
             ("no hash", lambda kind: self._queue_text(kind, name)),
-            ("the id of the next task", self._queue_next),
+            *[("the id of the next task", self._queue_next)] * 2,
             *[("of the shop's own queue", self._queue_own)] * 3,
         ]  # fmt: skip
 
