@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from orderctl import audit, clock, database, tasks
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import OrderctlError
+from orderctl.errors import NotFound, OrderctlError
 from orderctl.settings import Settings
 from orderctl.states import EventType, Source
 from orderctl.worker.rejected import LIST, Rejected
@@ -62,6 +62,8 @@ class Rejections:
         engine = database.connect(database.url(self._settings), pool_size=self._settings.database.pool_size)
         try:
             database.transact(engine, lambda connection: _audit(connection, rejected))
+        except NotFound:  # the id only looks like one of orderctl's
+            return
         except OrderctlError as error:
             _log.warning(
                 "cannot record in the audit log that job %s was rejected: %s", rejected.job_id[:100], error

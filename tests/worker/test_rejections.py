@@ -35,3 +35,17 @@ def test_many_rejected_jobs_are_a_line_and_their_number(
         rejections.flush()
         rejections.flush()
         assert note(0) == [f"1 more job was rejected; {see}"]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_job_whose_id_names_no_task_of_the_shop_is_counted_as_any_other(
+    migrated_url: str, caplog: pytest.LogCaptureFixture
+):
+    rejections = Rejections(load(environ={"ORDERCTL_DATABASE_URL": migrated_url}))
+
+    for number in range(3):
+        rejections.note(Rejected(f"task-90000{number}-0".encode(), "orderctl", "no", 0))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "job task-900000-0 was rejected: no; see `orderctl worker rejected list`"
+    ]
