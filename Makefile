@@ -12,7 +12,7 @@ help:
 	@echo "make test   lint, then run all tests"
 	@echo "make lint   run ruff, mypy, the import contracts and biome"
 	@echo "make fresh  run demo and test on bare Debian systems (needs root and debootstrap; 1.5 hours)"
-	@echo "make chaos  kill processes of a running shop at random (ARGS='--database mariadb --kills 100')"
+	@echo "make chaos  kill processes of two running shops at random (ARGS='--database mariadb --kills 100')"
 	@echo "make bench  run the benchmarks and print ratios"
 	@echo "make bench-queries  measure the queries with a million orders (half an hour, 10 GB)"
 	@echo "make bench-relay    compare the relay with other servers"
