@@ -27,20 +27,34 @@ _STEP: Final = 20
 #: The names of orderctl's workers, as the supervisor makes them.
 _WORKER: Final = re.compile(rb"[^:]+\.worker-[0-9]+\.[0-9]+\Z")
 
-#: KEYS: the list, then a hash for each job. ARGV: the queue's name, then for each job its id and its call. Takes the jobs
-#: out of the list, and deletes the hashes that were made for this queue and still have this call.
+#: KEYS: the list, then a hash for each job. ARGV: the queue's name, then for each job its id and its call. Takes those
+#: jobs out of the list that still have this call, or no hash, and deletes the hashes that were made for this queue.
 _TAKE_AWAY: Final = """
 local taken = 0
 for i = 2, #KEYS do
   local id, call = ARGV[2 * i - 2], ARGV[2 * i - 1]
-  local found = redis.call('LREM', KEYS[1], 0, id)
-  taken = taken + found
-  if found > 0 and redis.call('TYPE', KEYS[i]).ok == 'hash' and redis.call('HGET', KEYS[i], 'origin') == ARGV[1]
-    and redis.call('HSTRLEN', KEYS[i], 'data') == #call and (redis.call('HGET', KEYS[i], 'data') or '') == call then
-    redis.call('DEL', KEYS[i])
+  local kind = redis.call('TYPE', KEYS[i]).ok
+  if kind == 'none' or kind == 'hash' and redis.call('HSTRLEN', KEYS[i], 'data') == #call
+    and (redis.call('HGET', KEYS[i], 'data') or '') == call then
+    local found = redis.call('LREM', KEYS[1], 0, id)
+    taken = taken + found
+    if found > 0 and kind == 'hash' and redis.call('HGET', KEYS[i], 'origin') == ARGV[1] then
+      redis.call('DEL', KEYS[i])
+    end
   end
 end
 return taken
+"""
+
+
+#: KEYS: a registry, the job's hash, its results, the queue. ARGV: the registry's entry, the job's id, its call. Removes
+#: the entry, and the hash and the results unless the job is queued, if the hash still has this call.
+_REMOVE: Final = """
+if redis.call('TYPE', KEYS[2]).ok == 'hash' and redis.call('HSTRLEN', KEYS[2], 'data') == #ARGV[3]
+  and (redis.call('HGET', KEYS[2], 'data') or '') == ARGV[3] then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  if not redis.call('LPOS', KEYS[4], ARGV[2]) then redis.call('DEL', KEYS[2], KEYS[3]) end
+end
 """
 
 
@@ -155,11 +169,11 @@ def _clean_registries(queue: Queue) -> None:
 def _remove(queue: Queue, registry: str, entry: bytes, raw: bytes) -> None:
     """Remove an entry of a registry, if it is a job of orderctl's, and the job that is not queued."""
     client: Any = queue.connection
-    if _ours(queue, raw) is None:
-        return
-    client.zrem(registry, entry)
-    if client.lpos(queue.key, raw) is None:
-        client.delete(doorbell.job_key(queue, raw), Result.get_key(raw.decode()))  # type: ignore[no-untyped-call]
+    seen = _ours(queue, raw)
+    if seen is not None:
+        results = Result.get_key(raw.decode())  # type: ignore[no-untyped-call]
+        keys = (registry, doorbell.job_key(queue, raw), results, queue.key)
+        client.eval(_REMOVE, len(keys), *keys, entry, raw, seen.fields.get("data", b""))
 
 
 def _forget_workers(queue: Queue) -> None:

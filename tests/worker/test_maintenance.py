@@ -1,7 +1,8 @@
 """What workers clear away on a queue that other programs use, too."""
 
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from orderctl import broker, doorbell
+from orderctl import allowlist, broker, doorbell
 from orderctl.worker import maintenance, rejected
 from tests import redis_keys
 
@@ -48,6 +49,31 @@ def test_orderctls_jobs_leave_the_queue_of_earlier_versions_and_others_stay(clie
     assert client.lrange(old.key, 0, -1) == [*mails, b"task-9-7", b"\xff"]
     assert client.lrange(old.intermediate_queue_key, 0, -1) == [b"mail-0"]
     assert all_of(client, "rq:job:*") == before
+
+
+@pytest.mark.parametrize("clear_away", [lambda _: None, maintenance.clean])
+def test_a_job_of_another_program_that_takes_the_id_meanwhile_stays(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, clear_away: Callable[[Queue], None]
+):
+    """The shop writes a job under the id of orderctl's between the look at it and its removal."""
+    old = open_queue(client, "downloads")
+    doorbell.ring(client, "downloads", [(1, 0)])
+    client.zadd(old.failed_job_registry.key, {"task-1-0": 1})
+    look = allowlist.look
+
+    def interrupted(*arguments: Any, **more: Any) -> allowlist.Look:
+        seen = look(*arguments, **more)
+        old.create_job("shop.mail", job_id="task-1-0").save()
+        return seen
+
+    monkeypatch.setattr(allowlist, "look", interrupted)
+
+    clear_away(old)
+    maintenance.take_over(client, "orderctl")
+
+    assert client.lrange(old.key, 0, -1) == [b"task-1-0"]
+    assert client.zscore(old.failed_job_registry.key, "task-1-0") == 1
+    assert b"shop.mail" in zlib.decompress(client.hget("rq:job:task-1-0", "data"))
 
 
 def test_a_job_that_was_queued_anew_meanwhile_keeps_its_hash(client: redis.Redis):
