@@ -15,7 +15,9 @@ from sqlalchemy import Connection, event
 
 from orderctl import audit, findings, leases, listing, orders, outbox, reconcile, settings, statuses, tasks
 from orderctl.audit import Search
+from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
+from orderctl.neighbours import Neighbours
 from orderctl.tasks import TaskFilter
 from orderctl.worker import mail
 from tests import rows
@@ -120,6 +122,13 @@ def test_page_of_orders_reads_a_page(full: Shop, position: int | None, paid: boo
     assert cost.read < 50 * 8
 
 
+def _look(connection: Connection) -> None:
+    heard = Neighbours()
+    for number in range(1, 101):
+        heard.note(Scope.TASK, number)
+    heard.look(connection)
+
+
 def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
     """Return each query with the number of rows that it may read."""
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
@@ -143,7 +152,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "failed tasks": (partial(tasks.select_tasks, wanted=TaskFilter(statuses=["failed"]), limit=20), 200),
         "error groups": (partial(tasks.group_errors, wanted=TaskFilter()), 500),
         "expired leases": (reconcile._expired, 30),
-        "due tasks": (partial(reconcile._due, settings=load), 60 * 10),
+        "due tasks": (partial(reconcile.find_due, settings=load), 60 * 10),
         "unended orders": (findings.unended, 60 * 10),
         "orders without tasks": (findings.without_tasks, 60 * 10),
         "outbox": (partial(outbox.take, kinds=["summary"], limit=20, lease_seconds=1), 20),
@@ -153,6 +162,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             20,
         ),
         "failures of an alert": (partial(mail._count_failures, payload={"fingerprint": "f"}), 20),
+        "messages of another shop": (_look, 200),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }
 
