@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from orderctl import broker, clock, error_types, publications, texts
+from orderctl import broker, clock, error_types, interruption, publications, texts
 from orderctl.channels import MAX_ID, Scope
 from orderctl.errors import InvalidInput, NotFound, OrderctlError, TaskNotFound
 from orderctl.messages import Completion, StatusChange, TaskProgress
@@ -159,6 +159,7 @@ class ProgressEmitter:
             )
             siblings = self._siblings.find(order_id)
         except Exception as error:  # noqa: BLE001 - whatever the shop's worker passes, its download continues
+            interruption.let_through(error)
             return self._count(error)
         sent = self._send(lambda client: _publish(client, progress, order_id, siblings))
         if not sent and (pace := self._paces.get(task_id)):
@@ -206,6 +207,7 @@ class ProgressEmitter:
             if change.new_status in ENDED_TASK:
                 self._siblings.forget(order_id)
         except Exception as wrong:  # noqa: BLE001 - as above
+            interruption.let_through(wrong)
             return self._count(wrong)
         return self._send(lambda client: publications.send(client, change))
 
@@ -288,6 +290,7 @@ class ProgressEmitter:
                 self._client = broker.hasty(broker.url(self._settings))
             publish(self._client)
         except Exception as error:  # noqa: BLE001 - as above
+            interruption.let_through(error)
             spent = self._clock() - began
             self._paused_until = began + min(_MAX_PAUSE, max(_MIN_PAUSE, _PAUSE_FACTOR * spent))
             return self._count(error)

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Final
 
-from orderctl import error_types
+from orderctl import error_types, interruption
 from orderctl.emitter import ProgressEmitter
 from orderctl.states import Source
 
@@ -64,6 +64,7 @@ class _Default:
         try:
             return self.find()
         except Exception as error:  # noqa: BLE001 - a wrong setting must not end the shop's download
+            interruption.let_through(error)
             self._pauses_until = time.monotonic() + _SETTINGS_PAUSE
             _log.warning("no progress is sent: %s", error)
             return None
