@@ -145,10 +145,15 @@ def _values(event: NewEvent) -> dict[str, Any]:
         "previous_status": event.previous_status,
         "new_status": event.new_status,
         "source": str(event.origin.source),
-        "actor": event.origin.actor and shop_tables.storable(event.origin.actor)[:_MAX_ACTOR],
+        "actor": named(event.origin.actor),
         "dedup_key": event.dedup_key,
         "created_at": database.utc_now(),
     }
+
+
+def named(actor: object) -> str | None:
+    """Return an actor as the audit log stores it: a text, shortened."""
+    return None if actor is None else shop_tables.storable(str(actor))[:_MAX_ACTOR]
 
 
 def find_by_key(connection: Connection, dedup_key: str) -> Event | None:

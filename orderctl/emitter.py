@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -41,6 +42,7 @@ _MAX_PAUSE: Final = 60.0
 _REMEMBERED: Final = 10_000
 _MAX_TEXT: Final = 1_000
 _DONE: Final = 100.0
+_DIGITS: Final = re.compile(r"\s*[0-9]+\s*")
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class ProgressEmitter:
     def _begin(self) -> None:
         """Begin without connections and threads, with nothing sent."""
         self.errors = 0
+        self._warned: set[type[Exception]] = set()  # a wrong argument must not hide that Redis is away
         self._client = self._given_client
         self._engine: Engine | None = None
         self._siblings = SiblingCache(self._find_siblings, self._clock)
@@ -197,10 +200,10 @@ class ProgressEmitter:
             change = StatusChange(
                 Scope.TASK,
                 task_id,
-                _status(new_status),
+                _new_status(new_status),
                 None if previous_status is None else _status(previous_status),
                 self._stamp(task_id),
-                None if error is None else _clean_text(str(error) or type(error).__name__),
+                None if error is None else _reason(error),
                 None if error is None else error_types.classify(error).value,
                 attempt=self._attempt,
             )
@@ -299,7 +302,13 @@ class ProgressEmitter:
     def _count(self, error: Exception) -> bool:
         with self._lock:
             self.errors += 1
-        _log.log(logging.WARNING if self.errors == 1 else logging.DEBUG, "progress was not sent: %s", error)
+            is_first = type(error) not in self._warned
+            self._warned.add(type(error))
+        _log.log(
+            logging.WARNING if is_first else logging.DEBUG,
+            "progress was not sent: %s",
+            error_types.message(error),
+        )
         return False
 
     def _database(self) -> Engine:
@@ -326,8 +335,10 @@ def _id(value: object) -> int:
     """Return an id that the shop's worker gave as any kind of whole number, or as its digits."""
     if type(value) is int and 1 <= value <= MAX_ID:
         return value
-    number = int(value)  # type: ignore[call-overload]
-    if not 1 <= number <= MAX_ID or (number != value and not isinstance(value, str)):
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else value  # as Redis has it
+    number = int(text)  # type: ignore[call-overload]
+    is_same = _DIGITS.fullmatch(text) if isinstance(text, str) else number == text
+    if not is_same or not 1 <= number <= MAX_ID:
         raise ValueError(f"{texts.shown(value)} is not a valid id: a whole number from 1")
     return int(number)
 
@@ -353,6 +364,18 @@ def _status(given: object) -> str:
     return text.casefold() if text.casefold() in set(TaskStatus) else text
 
 
+def _new_status(given: object) -> str:
+    status = _status(given)
+    if not status.strip():
+        raise ValueError(f"{texts.shown(given)} is not a valid status: a text")
+    return status
+
+
+def _reason(error: object) -> str:
+    """Return the reason of a failure as a text, also of an exception that cannot be shown."""
+    return _clean_text(error_types.message(error_types.as_exception(error)) or type(error).__name__)
+
+
 def _publish(client: redis.Redis, progress: TaskProgress, order_id: int, siblings: Siblings | None) -> int:
     """Publish the progress, together with the order's percent if its tasks are known."""
     if siblings is None:
@@ -369,7 +392,10 @@ def _clean_percent(value: float) -> float:
 
 
 def _clean_speed(value: float | None) -> float | None:
-    speed = math.nan if value is None else float(value)
+    try:
+        speed = math.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):  # it is the least important part of the message
+        return None
     return round(speed, 1) if math.isfinite(speed) and speed >= 0 else None
 
 

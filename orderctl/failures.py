@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from orderctl import (
+    audit,
     capacity,
     clock,
     database,
@@ -149,16 +150,19 @@ def report(
         OrderNotFound: The task's order does not exist.
         InvalidInput: The source is not one that the audit log can hold.
     """
-    _check_source(connection, source)
+    source = _checked_source(connection, source)
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in UNFINISHED:
         return NOTHING
-    what = failed(task, failure, Origin(source, actor))
+    what = failed(task, failure, Origin(source, audit.named(actor)))
     return lifecycle.move(connection, task, what, lifecycle.unchanged(task), order) or NOTHING
 
 
-def _check_source(connection: Connection, source: str) -> None:
-    """Refuse what the audit log's column cannot hold; a shortened name would be another program's."""
+def _checked_source(connection: Connection, source: str) -> str:
+    """Return a source as the column of the audit log spells it.
+
+    Refuse what the column cannot hold; a shortened name would be another program's.
+    """
     there = shape.refresh(connection, words.WANTED)
     column = there.column(order_audit_logs.name, "source")
     allowed = () if column is None else column.words  # of an ENUM of the shop's
@@ -166,10 +170,12 @@ def _check_source(connection: Connection, source: str) -> None:
     refused = f"{texts.shown(source)} is not a valid source: "
     if not isinstance(source, str) or not source.strip() or not source.isprintable() or len(source) > most:
         raise InvalidInput(f"{refused}1 to {most} printable characters")
-    if allowed and source.casefold() not in map(str.casefold, allowed):
+    spelled = next((word for word in allowed if word.casefold() == source.casefold()), None)
+    if allowed and spelled is None:
         raise InvalidInput(
             f"{refused}the column order_audit_logs.source of the shop holds only {', '.join(allowed)}"
         )
+    return spelled or source
 
 
 def failed(

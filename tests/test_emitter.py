@@ -474,6 +474,64 @@ def test_a_wrong_password_does_not_end_a_download(emitters, own_redis):
     assert emitter.errors == 1
 
 
+@pytest.mark.parametrize("task", [b"7", " 7 ", Decimal(7), 7.0])
+def test_ids_are_numbers_of_any_kind_or_their_digits(emitters, redis_url, client, task):
+    assert emitters(redis_url).emit_progress(task, b"9", 5, "a", None)
+
+    assert publications.snapshots(client, [task_progress(7)])[task_progress(7)]["taskId"] == 7
+
+
+@pytest.mark.parametrize("task", ["1_0", b"1_0", b"\xff", "\u0667", 7.5, ""])
+def test_what_only_resembles_digits_is_no_id(emitters, redis_url, task):
+    emitter = emitters(redis_url)
+
+    assert not emitter.emit_progress(task, 9, 5, "a", None)
+    assert emitter.errors == 1
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+    __float__ = __str__
+
+
+def test_an_error_without_words_is_published(emitters, redis_url, client, capfd):
+    emitter = emitters(redis_url)
+
+    assert emitter.emit_status_change(1, 9, "failed", error=Unspeakable())
+    assert not emitter.emit_progress(1, 9, Unspeakable())
+
+    assert publications.snapshots(client, [task_status(1)])[task_status(1)]["error"] == "Unspeakable"
+
+
+@pytest.mark.parametrize("status", [None, "", " "])
+def test_an_empty_status_is_not_sent(emitters, redis_url, client, status):
+    assert not emitters(redis_url).emit_status_change(1, 9, status)
+    assert emitters(redis_url).emit_status_change(2, 9, "downloading", "")
+
+    assert publications.snapshots(client, [task_status(1)]) == {}
+
+
+@pytest.mark.parametrize("speed", ["1.5 MB/s", [], 10**400])
+def test_an_odd_speed_costs_no_message(emitters, redis_url, client, speed):
+    assert emitters(redis_url).emit_progress(1, 9, 0, "Failed: disk full", speed)
+
+    assert publications.snapshots(client, [task_progress(1)])[task_progress(1)]["speed"] is None
+
+
+def test_a_wrong_argument_hides_no_outage(emitters, caplog):
+    emitter = emitters(NOBODY)
+    emitter.emit_progress("x", 9, 5)
+    emitter.emit_progress(1, 9, 5)
+    emitter.emit_progress("x", 9, 5)
+
+    assert [record.levelname for record in caplog.records if "progress was not sent" in record.message] == [
+        "WARNING",
+        "WARNING",
+    ]
+
+
 def test_only_the_first_error_is_a_warning(emitters, caplog):
     emitter = emitters(NOBODY)
     for task_id in range(1, 5):

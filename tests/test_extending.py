@@ -1,5 +1,6 @@
 """docs/extending.md: what the page shows is what orderctl does."""
 
+import inspect
 import json
 import os
 import re
@@ -45,6 +46,21 @@ def test_webhooks_have_the_fields_that_are_shown(shop: Shop) -> None:
 CHANGED = re.search(
     r"^-(from progress_emitter import .*)\n\+(from orderctl.progress import .*)$", PAGE, re.MULTILINE
 )
+
+
+@pytest.mark.parametrize("name", progress.__all__[1:])
+def test_the_parameters_have_the_names_that_are_shown(name: str) -> None:
+    [shown_signature] = re.findall(rf"^- `{name}(\(.*?\))`", PAGE, re.MULTILINE)
+    exec(f"def sample{shown_signature}: pass", names := {})
+    real = [
+        (one.name, one.kind, one.default)
+        for one in inspect.signature(getattr(progress, name)).parameters.values()
+        if one.name != "further"
+    ]
+
+    assert real == [
+        (one.name, one.kind, one.default) for one in inspect.signature(names["sample"]).parameters.values()
+    ]
 
 
 def sample(source: str) -> Any:

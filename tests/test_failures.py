@@ -346,6 +346,30 @@ def test_a_source_that_the_audit_log_cannot_hold_is_refused(shop: Shop, source: 
     assert shop.task(task_id).status == "pending"
 
 
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("actor", ["a" * 400, 4711, "a\udcffb", ""])
+def test_the_webhook_names_the_actor_as_the_audit_log_does(shop: Shop, actor: Any) -> None:
+    [task_id] = shop.paid()
+
+    shop.transact(lambda c: failures.report(c, task_id, LASTING, actor=actor))
+
+    [task, _] = (row.payload for row in shop.outbox() if row.kind == "webhook")
+    assert task["actor"] == shop.event(1, "download_failed").actor == str(actor)[:128].replace("\udcff", "?")
+
+
+@pytest.mark.databases("mariadb")
+def test_the_webhook_spells_the_source_as_the_shops_enum_does(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.execute("DELETE FROM order_audit_logs")
+    shop.execute("ALTER TABLE order_audit_logs MODIFY source ENUM('Python_Worker','node')")
+    shape.forget(shop.engine.dialect)
+
+    shop.transact(lambda c: failures.report(c, task_id, LASTING, source="python_worker"))
+
+    [task, _] = (row.payload for row in shop.outbox() if row.kind == "webhook")
+    assert task["source"] == shop.event(1, "download_failed").source == "Python_Worker"
+
+
 @pytest.mark.databases("mariadb", "mysql")
 @pytest.mark.parametrize(
     ("kind", "said"),
