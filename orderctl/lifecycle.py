@@ -331,7 +331,9 @@ def end(connection: Connection, order: OrderState, origin: Origin, *, settle: bo
     status = order_end(counts)
     if status is None or not orders.is_unended(current) or current.deleted:
         return NOTHING
-    by_shop = endings.by_shop(connection, current)
+    # Where orderctl has ended this round, a later event of the shop's is its own note of that.
+    recorded = endings.is_recorded(connection, current)
+    by_shop = None if recorded else endings.by_shop(connection, current)
     if by_shop is not None:
         return Moved((_finish(connection, current, by_shop),)) if settle else NOTHING
     completion = endings.record(connection, current, status, counts, origin)

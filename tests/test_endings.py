@@ -95,6 +95,22 @@ def test_a_worker_that_ends_the_last_task_leaves_the_end_to_the_shop_which_has_r
 
 
 @pytest.mark.databases("sqlite")
+def test_a_shop_that_notes_orderctl_s_end_and_sets_the_order_back_gets_its_status_again(
+    shop: Shop, client: redis.Redis
+):
+    [task] = shop.paid()
+    shop.carry_out(task)
+    shop_ends(shop, "order_failed", "processing")
+    shop.execute("UPDATE download_tasks SET status = 'pending'")
+
+    shop.carry_out(task)
+
+    assert shop.order().order_status == "completed"
+    assert ends(shop) == ["orderctl_worker", "webhook_handler"]
+    assert len(shop.outbox()) == 3
+
+
+@pytest.mark.databases("sqlite")
 def test_a_task_that_was_open_when_the_shop_ended_the_order_runs_without_a_second_end(shop: Shop):
     [task] = shop.paid()
     shop_ends(shop, status="completed")
