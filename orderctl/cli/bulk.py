@@ -207,6 +207,7 @@ def _preview(app: App, verb: str, choice: Choice) -> None:
     app.say(f"Would {verb.lower()} {count}; nothing was changed.")
     if choice.skipped:
         app.say(_skipped(choice))
+    _suggest_take(app, results)
 
 
 def _would(one: Chosen, choice: Choice) -> TaskOutcome:
@@ -235,6 +236,16 @@ def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str, choice: C
         app.say(f"{counted(unchanged, 'task')} stayed as before: nothing was left to do.")
     if choice.skipped:
         app.say(_skipped(choice))
+    _suggest_take(app, results)
     if verb == "Retry" and done:
         subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
         app.say(f"next: orderctl tail {subject}")
+
+
+def _suggest_take(app: App, results: Sequence[TaskOutcome]) -> None:
+    """Say how the named tasks that are left to the shop's own workers can be retried."""
+    from orderctl import tasks
+
+    left = [str(one.id) for one in results if one.error and one.error == str(tasks.not_managed(one.id))]
+    if left:
+        app.say(f"hint: orderctl tasks retry {' '.join(left)} --take")

@@ -177,7 +177,8 @@ def test_named_tasks_of_both_kinds_have_results_of_their_own(shops_own: Shop, in
 
     refused = (2, False, None, "task 2 is run by the shop's own workers")
     assert (tried.status, rows(tried)) == (0, [(1, False, None, None), refused])
-    assert tried.err == "Would retry 1 task; nothing was changed.\n"
+    assert tried.err == "Would retry 1 task; nothing was changed.\nhint: orderctl tasks retry 2 --take\n"
+    assert ended.err == "hint: orderctl tasks retry 2 --take\nnext: orderctl tail task 1\n"
     assert (ended.status, rows(ended)) == (1, [(1, True, None, None), refused])
 
 
