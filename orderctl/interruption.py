@@ -7,6 +7,7 @@ raises in whatever runs at that moment. Code that ignores errors must let it pas
 from __future__ import annotations
 
 import signal
+from functools import partial
 from types import CodeType
 
 
@@ -39,5 +40,11 @@ def let_through(error: BaseException) -> None:
 
 def _handlers() -> set[CodeType]:
     found = (signal.getsignal(number) for number in signal.valid_signals())
-    codes = (getattr(handler, "__code__", None) for handler in found)
+    codes = (_code(handler) for handler in found if callable(handler))
     return {code for code in codes if isinstance(code, CodeType)}
+
+
+def _code(handler: object) -> object:
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__code__", None) or getattr(type(handler).__call__, "__code__", None)

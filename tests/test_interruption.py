@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from rq.timeouts import JobTimeoutException
@@ -21,15 +22,17 @@ class Limited:
     def stop(self, *_: object) -> None:
         raise TimeIsUpError
 
+    __call__ = stop
 
-@pytest.fixture(params=["function", "method"])
+
+def stop(*_: object) -> None:
+    raise TimeIsUpError
+
+
+@pytest.fixture(params=[stop, Limited().stop, Limited(), partial(stop, 1)])
 def limit(request: pytest.FixtureRequest) -> Iterator[None]:
     """A handler of SIGUSR1 that ends what runs."""
-
-    def stop(*_: object) -> None:
-        raise TimeIsUpError
-
-    before = signal.signal(signal.SIGUSR1, stop if request.param == "function" else Limited().stop)
+    before = signal.signal(signal.SIGUSR1, request.param)
     yield
     signal.signal(signal.SIGUSR1, before)
 
