@@ -18,12 +18,15 @@ _log = logging.getLogger(__name__)
 
 #: The seconds between two lines of the log about rejected jobs.
 _QUIET_SECONDS: Final = 60.0
+#: How many of them a worker looks up in the database in that time.
+_MOST_RECORDED: Final = 100
 
 
 class Rejections:
     """The rejected jobs of one worker.
 
-    It logs the first one at once. Of those that follow it logs the number: each minute, and when the queue is empty.
+    It logs the first one at once. Of those that follow it logs the number: each minute, and when the queue is empty. In
+    the audit log stands one for each task in a minute.
 
     Args:
         settings: They name the database.
@@ -33,6 +36,9 @@ class Rejections:
         self._settings = settings
         self._more = 0
         self._said = float("-inf")
+        self._minute = float("-inf")
+        self._recorded: set[int] = set()
+        self._left = 0
 
     def note(self, rejected: Rejected) -> None:
         """Log or count one, and record it in the audit log if it names a task."""
@@ -42,8 +48,18 @@ class Rejections:
             self.flush()
             self._said = clock.elapsed()
             _log.warning("job %s was rejected: %s; see `%s`", rejected.job_id[:100], rejected.reason, LIST)
-        if rejected.task_id is not None:
+        if rejected.task_id is not None and self._is_news(rejected.task_id):
             self._record(rejected)
+
+    def _is_news(self, task_id: int) -> bool:
+        """Whether no job of this task has been recorded in this minute; any number of them can be queued."""
+        if clock.elapsed() - self._minute >= _QUIET_SECONDS:
+            self._minute, self._recorded, self._left = clock.elapsed(), set(), _MOST_RECORDED
+        if task_id in self._recorded or not self._left:
+            return False
+        self._recorded.add(task_id)
+        self._left -= 1
+        return True
 
     def look(self) -> None:
         """Log how many there were, when a minute is over."""
@@ -64,7 +80,8 @@ class Rejections:
             database.transact(engine, lambda connection: _audit(connection, rejected))
         except NotFound:  # the id only looks like one of orderctl's
             return
-        except OrderctlError as error:
+        except OrderctlError as error:  # tried again in a minute
+            self._left = 0
             _log.warning(
                 "cannot record in the audit log that job %s was rejected: %s", rejected.job_id[:100], error
             )

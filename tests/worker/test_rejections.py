@@ -1,6 +1,7 @@
 """What a worker says about jobs that it rejects."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from orderctl import clock
 from orderctl.settings import load
 from orderctl.worker.rejected import Rejected
 from orderctl.worker.rejections import Rejections
+from tests.faults.world import World
 from tests.waiting import Clock
 
 
@@ -49,3 +51,30 @@ def test_a_job_whose_id_names_no_task_of_the_shop_is_counted_as_any_other(
     assert [record.getMessage() for record in caplog.records] == [
         "job task-900000-0 was rejected: no; see `orderctl worker rejected list`"
     ]
+
+
+@pytest.mark.databases("sqlite")
+def test_many_rejected_jobs_of_a_task_are_one_event(world: World, caplog: pytest.LogCaptureFixture):
+    task = world.shop.paid()[0]
+    rejections = Rejections(world.settings)
+
+    for number in range(50):
+        rejections.note(Rejected(b"task-%d-%d" % (task, number), "orderctl", "no", 0))
+
+    assert len(caplog.records) == 1, caplog.text
+    assert [event.event_type for event in world.shop.events(1)].count("job_rejected") == 1
+
+
+def test_a_database_that_is_away_is_mentioned_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+):
+    now = Clock()
+    monkeypatch.setattr(clock, "elapsed", now)
+    rejections = Rejections(load({"database.url": f"sqlite:///{tmp_path}/none.db"}))
+
+    for _ in range(2):
+        for number in range(50):
+            rejections.note(Rejected(b"task-%d-0" % (number + 1), "orderctl", "no", 0))
+        now.now += 61
+
+    assert caplog.text.count("cannot record") == 2
