@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _TTL_SECONDS: Final = 20
 #: The seconds between two times at which a worker clears away what dead workers have left.
 _MAINTENANCE_SECONDS: Final = 60
+#: The seconds between two heartbeats of a worker that only rejects jobs.
+_HEARTBEAT_SECONDS: Final = 10
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -75,11 +77,12 @@ class DownloadWorker(Worker):
         self.settings = settings
         self._outage = Outage("Redis")
         self._rejections = Rejections(settings)
+        self._alive = clock.elapsed()
         self._pruned = 0
         self._took_over = False
         doorbell.load_rq(settings.redis.prefix)
         client = broker.patient(broker.url(settings), name=name)
-        GuardedQueue.on_rejected = self._rejections.note
+        GuardedQueue.on_rejected = self._note_rejected
         super().__init__(
             [settings.worker.queue],
             name=name,
@@ -240,6 +243,13 @@ class DownloadWorker(Worker):
                 self._outage.end()
                 return found
         raise StopRequested
+
+    def _note_rejected(self, job: rejected.Rejected) -> None:
+        """Mention a rejected job, and stay alive: there may be so many that the next job of orderctl's takes minutes."""
+        self._rejections.note(job)
+        if clock.elapsed() - self._alive >= _HEARTBEAT_SECONDS:
+            self._alive = clock.elapsed()
+            self.heartbeat()
 
     def _dequeue(self, timeout: int | None) -> tuple[Job, Queue] | None:
         self.heartbeat()

@@ -148,6 +148,8 @@ class GuardedQueue(Queue):
             job = cls._admit(connection, queue, popped)
             if job is not None:
                 return job, queue
+            if stopping():  # other programs may put jobs in as fast as they are rejected
+                raise StopRequested
 
     @staticmethod
     def _is_paused(connection: redis.Redis, queue: Queue) -> bool:

@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 import redis
 from rq import Queue
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.serializers import JSONSerializer
 
-from orderctl import doorbell
+from orderctl import clock, doorbell
 from orderctl.errors import OrderctlError
 from orderctl.worker import consumer
 from orderctl.worker.consumer import DownloadWorker
-from orderctl.worker.queue import DownloadJob
+from orderctl.worker.queue import DownloadJob, GuardedQueue
+from orderctl.worker.rejected import Rejected
 from tests import redis_keys
 from tests.faults.world import World
 from tests.script import SCRIPT
 from tests.servers.fixtures import OwnRedis
-from tests.waiting import eventually
+from tests.waiting import Clock, eventually
 
 STOCK = SCRIPT.with_name("rq")
 
@@ -186,3 +188,33 @@ def test_a_stock_worker_that_takes_a_job_costs_nothing(world: World):
     world.recover()
     world.assert_well()
     assert redis_keys.unowned(world.client) == []
+
+
+def test_a_worker_that_only_rejects_jobs_stays_alive_and_stops_when_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """It read the queue to its end first, which took longer than a drain may."""
+    world.client.rpush("rq:queue:orderctl", *(f"shop-{number}" for number in range(30)))
+    with world.client.pipeline() as pipeline:
+        for number in range(30):
+            pipeline.hset(f"rq:job:shop-{number}", "origin", "mails")
+        pipeline.execute()
+    now = Clock()
+    monkeypatch.setattr(clock, "elapsed", now)
+    worker = DownloadWorker(world.settings, "h-1-ab.worker-1.1")
+    beats: list[float] = []
+    monkeypatch.setattr(worker, "heartbeat", lambda *_, **__: beats.append(now.now))
+    note = GuardedQueue.on_rejected
+
+    def rejected(job: Rejected) -> None:
+        now.now += 3
+        note(job)
+        if world.client.llen("rq:queue:orderctl") == 10:
+            worker._stop_requested = True
+
+    monkeypatch.setattr(GuardedQueue, "on_rejected", rejected)
+    with pytest.raises(StopRequested):
+        worker._dequeue(None)
+
+    assert world.client.llen("rq:queue:orderctl") == 10
+    assert len(beats) >= 5
