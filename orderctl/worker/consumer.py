@@ -198,6 +198,7 @@ class DownloadWorker(Worker):
                 if taken:
                     _log.warning("took %s out of queue %s", counted(taken, "job"), maintenance.OLD_QUEUE)
                 self._took_over = True
+            maintenance.clean_old(self.connection, queue.name)
             maintenance.clean(queue)
             self._pruned = rejected.prune(self.connection, self._pruned)
         except redis.RedisError as error:  # again in a minute; without Redis the worker waits anyway
@@ -233,7 +234,6 @@ class DownloadWorker(Worker):
             except DequeueTimeout:
                 attempt = 0
                 self._outage.end()
-                self._rejections.flush()
             except redis.RedisError as error:
                 if self.is_stopping():  # do not wait for Redis then
                     break

@@ -87,8 +87,20 @@ def take_over(client: redis.Redis, queue_name: str) -> int:
         return 0
     old = doorbell.open_queue(client, OLD_QUEUE)
     lists = (old.key, old.intermediate_queue_key)
-    _clean_registries(old)
     return sum(_take_away(old, key) for key in lists)
+
+
+def clean_old(client: redis.Redis, queue_name: str) -> None:
+    """Clear away what workers of earlier versions that were killed have left, some minutes after their end.
+
+    Args:
+        client: A Redis client.
+        queue_name: The queue of orderctl's workers now.
+    """
+    if queue_name != OLD_QUEUE:
+        old = doorbell.open_queue(client, OLD_QUEUE)
+        _clean_registries(old)
+        _forget_workers(old)
 
 
 def _take_away(queue: Queue, key: str) -> int:

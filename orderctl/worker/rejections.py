@@ -25,8 +25,8 @@ _MOST_RECORDED: Final = 100
 class Rejections:
     """The rejected jobs of one worker.
 
-    It logs the first one at once. Of those that follow it logs the number: each minute, and when the queue is empty. In
-    the audit log stands one for each task in a minute.
+    It logs the first one at once. Of those that follow it logs the number, a minute later and when it ends. In the
+    audit log stands one for each task in a minute.
 
     Args:
         settings: They name the database.

@@ -12,7 +12,9 @@ from rq.serializers import JSONSerializer
 
 from orderctl import allowlist, broker, doorbell
 from orderctl.worker import maintenance, rejected
+from orderctl.worker.consumer import DownloadWorker
 from tests import redis_keys
+from tests.faults.world import World
 
 
 @pytest.fixture
@@ -149,3 +151,38 @@ def test_only_the_names_of_orderctls_dead_workers_are_forgotten(client: redis.Re
     for names in ("rq:workers", "rq:workers:orderctl"):
         assert client.smembers(names) == {alive.encode(), shops.encode()}
     assert redis_keys.unowned(client) == [alive]
+
+
+def test_what_dead_workers_of_earlier_versions_left_goes_when_its_time_is_over(client: redis.Redis):
+    """Workers looked once, when they started: 90 s too early."""
+    old = open_queue(client, "downloads")
+    old.create_job("shop.mail", job_id="shop-1").save()
+    doorbell.ring(client, "downloads", [(1, 0)])
+    client.lpop(old.key)
+    client.persist("rq:job:task-1-0")
+    client.delete("orderctl:rung:task-1-0")
+    client.sadd("rq:workers:downloads", "rq:worker:h-1-ab.worker-1.1", "rq:worker:8f14e45f")
+    running, over = time.time() + 60, time.time() - 1
+    client.zadd(old.started_job_registry.key, {"task-1-0:e": running, "shop-1:e": over})
+    before = all_of(client, "rq:job:*")
+
+    maintenance.clean_old(client, "downloads")
+    maintenance.clean_old(client, "orderctl")
+    assert all_of(client, "rq:job:*") == before
+    client.zadd(old.started_job_registry.key, {"task-1-0:e": over})
+    maintenance.clean_old(client, "orderctl")
+
+    assert set(client.scan_iter("rq:job:*")) == {b"rq:job:shop-1"}
+    assert client.zrange(old.started_job_registry.key, 0, -1) == [b"shop-1:e"]
+    assert client.smembers("rq:workers:downloads") == {b"rq:worker:8f14e45f"}
+
+
+@pytest.mark.databases("sqlite")
+def test_a_worker_looks_at_the_old_queue_each_minute(world: World, client: redis.Redis):
+    worker = DownloadWorker(world.settings, "h-1-ab.worker-1.1")
+    worker.run_maintenance_tasks()
+    client.sadd("rq:workers:downloads", "rq:worker:h-1-ab.worker-2.1")
+
+    worker.run_maintenance_tasks()
+
+    assert not client.exists("rq:workers:downloads")

@@ -4,9 +4,12 @@ import logging
 from pathlib import Path
 
 import pytest
+from rq.exceptions import DequeueTimeout, StopRequested
 
 from orderctl import clock
 from orderctl.settings import load
+from orderctl.worker.consumer import DownloadWorker
+from orderctl.worker.queue import GuardedQueue
 from orderctl.worker.rejected import Rejected
 from orderctl.worker.rejections import Rejections
 from tests.faults.world import World
@@ -78,3 +81,28 @@ def test_a_database_that_is_away_is_mentioned_once_a_minute(
         now.now += 61
 
     assert caplog.text.count("cannot record") == 2
+
+
+@pytest.mark.databases("sqlite")
+def test_rejected_jobs_that_come_one_by_one_are_not_a_line_each(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    worker = DownloadWorker(world.settings, "h-1-ab.worker-1.1")
+    came = iter(range(5))
+
+    def dequeue(_: int | None) -> None:
+        """Meet a job, then none in time."""
+        number = next(came, None)
+        if number is None:
+            worker._stop_requested = True
+        else:
+            GuardedQueue.on_rejected(Rejected(b"a", "orderctl", "no", 0))
+        raise DequeueTimeout(5, "rq:queue:orderctl")
+
+    monkeypatch.setattr(worker, "_dequeue", dequeue)
+    with pytest.raises(StopRequested):
+        worker.dequeue_job_and_maintain_ttl(5)
+
+    assert [record.name for record in caplog.records if record.levelno == logging.WARNING] == [
+        "orderctl.worker.rejections"
+    ]
