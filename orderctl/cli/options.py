@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -310,12 +310,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Whether a change may be made, and why.
+    """Whether a change may be made.
 
     Attributes:
         dry_run: ``--dry-run``: only show what would be done.
         yes: ``--yes``: do not ask.
-        reason: ``--reason``: goes into the audit log.
+        reason: ``--reason``: goes into the audit log; only of commands that write it.
     """
 
     dry_run: bool = False
@@ -379,11 +379,16 @@ selection: Decorator[Any] = _gathered(
     ),
 )
 
-consent: Decorator[Any] = _gathered(
+_DRY_RUN: Final = click.Option(["--dry-run"], is_flag=True, help="Only show what would be done.")
+_YES: Final = click.Option(["-y", "--yes"], is_flag=True, help="Do not ask for confirmation.")
+
+consent: Decorator[Any] = _gathered("consent", Consent, _DRY_RUN, _YES)
+
+audited_consent: Decorator[Any] = _gathered(
     "consent",
     Consent,
-    click.Option(["--dry-run"], is_flag=True, help="Only show what would be done."),
-    click.Option(["-y", "--yes"], is_flag=True, help="Do not ask for confirmation."),
+    _DRY_RUN,
+    _YES,
     click.Option(["--reason"], metavar="TEXT", callback=_reason, help="Reason for the audit log."),
 )
 

@@ -116,10 +116,23 @@ def test_ids_and_selectors_exclude_each_other():
 
 
 def test_consent_reaches_the_command_as_one_value():
-    assert calling(options.consent)("--yes", "--reason", " because ").values == {
+    assert calling(options.audited_consent)("--yes", "--reason", " because ").values == {
         "consent": Consent(yes=True, reason="because")
     }
-    assert calling(options.consent)("--dry-run", "--reason", " ").values == {"consent": Consent(dry_run=True)}
+    assert calling(options.audited_consent)("--dry-run", "--reason", " ").values == {
+        "consent": Consent(dry_run=True)
+    }
+
+
+def test_only_commands_that_write_the_audit_log_take_a_reason():
+    """Stopping a supervisor and dropping a rejected job write none."""
+    from orderctl.cli.commands import tasks, worker
+    from orderctl.cli.rejected_jobs import drop
+
+    def taking(*commands: click.Command) -> list[str | None]:
+        return [one.name for one in commands for param in one.params if param.name == "reason"]
+
+    assert taking(tasks.retry, tasks.cancel, worker.stop, drop) == ["retry", "cancel"]
 
 
 def answering(monkeypatch, answer: str | None, *, terminal: bool = True) -> App:

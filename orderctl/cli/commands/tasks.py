@@ -125,7 +125,7 @@ def show(app: App, task_id: int) -> None:
     is_flag=True,
     help="Also retry tasks of the shop's own workers: orderctl's workers run them from now on.",
 )
-@options.consent
+@options.audited_consent
 @options.output(bulk.RESULTS)
 @pass_app
 def retry(
@@ -170,7 +170,7 @@ def retry(
 @cli.command()
 @click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
-@options.consent
+@options.audited_consent
 @options.output(bulk.RESULTS)
 @pass_app
 def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
