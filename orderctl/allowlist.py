@@ -85,7 +85,17 @@ def look(
         names: The fields.
         longest: Longest value that is read, in bytes.
     """
-    kind, *rest = client.eval(_READ, 1, key, longest, *names)
+    return read_look(ask(client, key, names, longest), names)
+
+
+def ask(client: Any, key: bytes | str, names: Sequence[str], longest: int = _MAX_DATA) -> Any:
+    """Ask for what :func:`look` returns, with a client or a pipeline; :func:`read_look` reads the answer."""
+    return client.eval(_READ, 1, key, longest, *names)
+
+
+def read_look(answer: Any, names: Sequence[str]) -> Look:
+    """Read the answer to :func:`ask` about the same names."""
+    kind, *rest = answer
     lengths = {name: length for name, length in zip(names, rest[::2], strict=False) if length}
     fields = dict(zip(names, rest[1::2], strict=False))
     return Look(kind.decode(), lengths, {name: fields[name] for name in lengths if fields[name] is not None})

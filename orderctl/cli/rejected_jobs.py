@@ -73,6 +73,8 @@ def cli() -> None:
 def list_(app: App, limit: int) -> None:
     """List the rejected jobs that still exist, the newest first.
 
+    A job that its program has queued again, cancelled or run since is not listed.
+
     Example:
         orderctl worker rejected list
         orderctl worker rejected list -L 1000 -o json
@@ -125,8 +127,8 @@ def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -
     """
     from orderctl.worker import rejected
 
-    if to is not None and to.split() != [to]:
-        raise InvalidInput("--to needs the name of a queue, without spaces")
+    if to is not None and (to != to.strip() or not to or not to.isprintable()):
+        raise InvalidInput("--to needs the name of a queue, without control characters or spaces around it")
     queues = rejected.requeue(app.redis, job_ids, own_queue=app.settings.worker.queue, to=to, dry_run=dry_run)
     rows: list[dict[str, Any]] = [{"job_id": job_id, "queue": queue} for job_id, queue in queues.items()]
     app.render(rows)
@@ -142,6 +144,8 @@ def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -
 def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.Consent) -> None:
     """Delete rejected jobs for good; they are another program's.
 
+    Write -- before an id that begins with a hyphen.
+
     Example:
         orderctl worker rejected drop 5d3c2e --yes
         orderctl worker rejected drop --all --dry-run
@@ -151,9 +155,13 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
     if bool(job_ids) == everything:
         raise InvalidInput("give the ids of jobs, or --all", hint="orderctl worker rejected list")
     chosen = None if everything else job_ids
-    found = counted(rejected.drop(app.redis, chosen, dry_run=True), "job")
+    number = rejected.drop(app.redis, chosen, dry_run=True)
+    found = counted(number, "job")
     if consent.dry_run:
         app.say(f"Would delete {found}; nothing was changed.")
+        return
+    if not number:
+        app.say("No jobs were rejected, or they are gone.")
         return
     consent.ask(app, f"Delete {found} of other programs?")
     app.say(f"Deleted {counted(rejected.drop(app.redis, chosen), 'job')}.")

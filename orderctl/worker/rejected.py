@@ -2,11 +2,13 @@
 
 Only the id of such a job leaves the queue, for a hash with a field for each queue and id. An entry lives as long as its
 job, which has a time to live of its own or none: nothing is dropped because there are many. Workers prune the entries
-of jobs that are gone.
+of jobs that are gone, and of those that their program has queued again, cancelled or run since: to queue or drop such a
+job would run it twice, or delete its result.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import json
 import shlex
@@ -25,6 +27,8 @@ from orderctl.worker.foreign_jobs import Summary
 LIST: Final = "orderctl worker rejected list"
 #: Number of entries that are read at once.
 _PAGE: Final = 500
+#: Fields of a job's hash of which one changes when its program does something with it.
+_STATE: Final = ("status", "enqueued_at")
 
 #: KEYS: the rejected jobs, the job, the queue, the set of queues. ARGV: the job's id, then its entries. The first write
 #: needs memory and a list, so that nothing is changed when it is refused.
@@ -44,12 +48,13 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A job that was rejected. ``at`` in ms since the epoch."""
+    """A job that was rejected. ``at`` in ms since the epoch, ``state`` of the job at that time."""
 
     raw_id: bytes
     queue: str
     reason: str
     at: int
+    state: str | None = None
 
     @property
     def job_id(self) -> str:
@@ -69,7 +74,7 @@ class Rejected:
     @property
     def note(self) -> str:
         """The value of that field."""
-        return json.dumps({"reason": self.reason, "at": self.at})
+        return json.dumps({"reason": self.reason, "at": self.at, "state": self.state})
 
 
 def put(client: redis.Redis, queue: Any, raw_id: bytes, reason: str) -> Rejected:
@@ -81,7 +86,8 @@ def put(client: redis.Redis, queue: Any, raw_id: bytes, reason: str) -> Rejected
         raw_id: The job's id.
         reason: Why, from ``allowlist.find_fault``.
     """
-    rejected = Rejected(raw_id, queue.name, reason, clock.milliseconds())
+    state = _state(allowlist.look(client, doorbell.job_key(queue, raw_id), _STATE))
+    rejected = Rejected(raw_id, queue.name, reason, clock.milliseconds(), state)
     with client.pipeline(transaction=True) as pipeline:
         pipeline.hset(_key(client), rejected.entry, rejected.note)
         pipeline.lrem(queue.intermediate_queue_key, 1, raw_id)  # type: ignore[arg-type]
@@ -232,14 +238,23 @@ def _entries(page: dict[bytes, bytes]) -> list[Rejected]:
     return found
 
 
+def _state(seen: allowlist.Look) -> str:
+    """Return a short text that is another one when the program of a job has done something with it."""
+    return " ".join(seen.fields.get(name, b"")[:100].decode("utf-8", "replace") for name in _STATE)
+
+
 def _existing(client: redis.Redis, queue: Any, page: list[Rejected]) -> tuple[list[Rejected], list[Rejected]]:
-    """Return the entries whose job exists, and the others."""
+    """Return the entries whose job exists as it was rejected, and the others."""
     with client.pipeline(transaction=False) as pipeline:
         for one in page:
-            pipeline.exists(doorbell.job_key(queue, one.raw_id))
-        exists = pipeline.execute()
-    kept = [one for one, there in zip(page, exists, strict=True) if there]
-    return kept, [one for one, there in zip(page, exists, strict=True) if not there]
+            allowlist.ask(pipeline, doorbell.job_key(queue, one.raw_id), _STATE)
+        looks = [allowlist.read_look(answer, _STATE) for answer in pipeline.execute()]
+    kept: list[Rejected] = []
+    gone: list[Rejected] = []
+    for one, seen in zip(page, looks, strict=True):
+        same = seen.kind != "none" and one.state in {None, _state(seen)}
+        (kept if same else gone).append(one)
+    return kept, gone
 
 
 def _gather(client: redis.Redis, wanted: Collection[bytes] | None) -> dict[bytes, list[Rejected]]:
@@ -278,13 +293,13 @@ def _summarise(client: redis.Redis, raw: bytes, entries: list[Rejected]) -> Summ
 
 
 def _origin(client: redis.Redis, raw: bytes, entries: list[Rejected]) -> str:
-    origin = _summarise(client, raw, entries).origin
-    if not origin:
-        raise Conflict(
-            f"job {entries[0].job_id[:200]} does not say which queue it was made for",
-            hint=_to(raw),
-        )
-    return origin
+    seen = allowlist.look(client, doorbell.job_key(doorbell.open_queue(client, ""), raw), ("origin",))
+    if seen.kind == "none":
+        raise _not_found(entries[0].job_id)
+    with contextlib.suppress(UnicodeDecodeError):
+        if origin := seen.fields.get("origin", b"").decode():
+            return origin
+    raise Conflict(f"job {entries[0].job_id[:200]} does not say which queue it was made for", hint=_to(raw))
 
 
 def _check(client: redis.Redis, raw: bytes, target: str) -> None:
@@ -299,7 +314,12 @@ def _check(client: redis.Redis, raw: bytes, target: str) -> None:
 
 
 def _to(raw: bytes) -> str:
-    return f"orderctl worker rejected requeue {shlex.quote(foreign_jobs.spell(raw)[:200])} --to QUEUE"
+    job_id = foreign_jobs.spell(raw)
+    if len(job_id) > 200:  # noqa: PLR2004 - too long for a line
+        return LIST
+    return (
+        f"orderctl worker rejected requeue --to QUEUE {'-- ' * job_id.startswith('-')}{shlex.quote(job_id)}"
+    )
 
 
 def _put_back(client: redis.Redis, raw: bytes, target: str, entries: list[Rejected]) -> bool:

@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from orderctl import broker
@@ -163,7 +165,9 @@ def test_the_commands(client: redis.Redis, queue: Queue, inside: Program):  # no
         (("show", "nothing"), 3),
         (("requeue", "nothing"), 3),
         (("requeue", "ours"), 4),
-        (("requeue", "a", "--to", "two words"), 2),
+        (("requeue", "a", "--to", " blank"), 2),
+        (("requeue", "a", "--to", "a\tb"), 2),
+        (("requeue", "a", "--to", ""), 2),
         (("drop",), 2),
         (("drop", "a", "--all", "--yes"), 2),
         (("drop", "a"), 2),
@@ -178,3 +182,59 @@ def test_the_commands(client: redis.Redis, queue: Queue, inside: Program):  # no
     assert call("drop", "b b", "\\x1b[2J", "--yes").err == "Deleted 2 jobs.\n"
     assert call("drop", "--all", "--yes").err == "Deleted 1 job.\n"
     assert "No jobs were rejected" in call("list").err
+    assert call("drop", "--all") == Ended(0, "", "No jobs were rejected, or they are gone.\n")
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        pytest.param(lambda job: Queue("mails", connection=job.connection).enqueue_job(job), id="queued"),
+        pytest.param(lambda job: job.cancel(), id="cancelled"),
+        pytest.param(lambda job: job.set_status("finished"), id="run"),
+    ],
+)
+def test_a_job_that_its_program_took_up_again_is_no_longer_rejected(
+    client: redis.Redis, queue: Queue, moved: Callable[[Job], object]
+):
+    """To queue it ran it twice; to drop all deleted jobs that ran, and their results."""
+    put(queue, b"a", b"b")
+    moved(Job.fetch("a", connection=client, serializer=JSONSerializer))
+
+    assert listed(client) == {"b"}
+    with pytest.raises(NotFound):
+        rejected.requeue(client, ["a"], own_queue="orderctl")
+    assert rejected.drop(client, None) == 1
+    assert client.exists("rq:job:a")
+    assert rejected.prune(client) == 0
+    assert rejected.count(client) == 0
+
+
+@pytest.mark.parametrize("origin", [b"", b"\xff\x00", b"x" * 5000])
+def test_a_job_never_goes_to_a_queue_with_half_a_name(client: redis.Redis, queue: Queue, origin: bytes):
+    put(queue, b"a", origin=origin)
+
+    with pytest.raises(Conflict, match="which queue"):
+        rejected.requeue(client, ["a"], own_queue="orderctl")
+
+    assert not client.keys("rq:queue:*")
+
+
+def test_a_queue_s_name_may_be_long_and_have_blanks(client: redis.Redis, queue: Queue):
+    name = "high priority " + "x" * 300
+    put(queue, b"a", origin=name.encode())
+
+    assert rejected.requeue(client, ["a"], own_queue="orderctl") == {"a": name}
+    assert client.lrange(f"rq:queue:{name}", 0, -1) == [b"a"]
+
+
+@pytest.mark.parametrize("job_id", ["--all", "-x", "a b", "a'b\\\\", "x" * 201])
+def test_the_hint_names_the_job(client: redis.Redis, queue: Queue, inside: Program, job_id: str):  # noqa: F811
+    put(queue, job_id.replace("\\\\", "\\").encode(), origin=b"")
+
+    with pytest.raises(Conflict) as refused:
+        rejected.requeue(client, [job_id], own_queue="orderctl")
+
+    words = shlex.split(refused.value.hint or "")[1:]
+    done = inside(*words)
+    assert job_id in done.out
+    assert done.status == 0
