@@ -153,6 +153,11 @@ def job_key(queue: Queue, job_id: bytes) -> bytes:
     return queue.job_class.redis_job_namespace_prefix.encode() + job_id
 
 
+def results_key(queue: Queue, job_id: bytes) -> bytes:
+    """Return the key of a job's results, which it may have of an earlier run."""
+    return queue.job_class.redis_job_namespace_prefix.removesuffix("job:").encode() + b"results:" + job_id
+
+
 def _names(task_id: int, attempt: int) -> tuple[str, str]:
     """Return the id of a doorbell, and the one for the case that another program's job has that id."""
     return job_id(task_id, attempt), f"{job_id(task_id, attempt)}-again"

@@ -123,7 +123,8 @@ def summarise(client: redis.Redis, queue: Any, raw_id: bytes, entry: Entry) -> S
 def keys(queue: Any, raw_id: bytes) -> list[bytes]:
     """Return the keys of all that RQ keeps of a job that is not running."""
     key = doorbell.job_key(queue, raw_id)
-    return [key, key + b":dependents", doorbell.job_key(queue, b":" + raw_id + b":dependencies")]
+    dependencies = doorbell.job_key(queue, b":" + raw_id + b":dependencies")
+    return [key, key + b":dependents", dependencies, doorbell.results_key(queue, raw_id)]
 
 
 def _read_call(written: bytes) -> tuple[str, str | None]:

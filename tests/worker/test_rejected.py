@@ -10,6 +10,7 @@ import pytest
 import redis
 from rq import Queue
 from rq.job import Job
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from orderctl import broker
@@ -136,6 +137,7 @@ def test_of_those_who_requeue_and_drop_at_once_one_does(redis_url: str, client: 
 def test_a_dropped_job_is_gone_with_all_that_rq_keeps_of_it(client: redis.Redis, queue: Queue):
     put(queue, b"a", b"b")
     client.sadd("rq:job:a:dependents", "c")
+    client.xadd(Result.get_key("b"), {"type": "2"})  # it failed before
 
     assert rejected.drop(client, ["a"], dry_run=True) == 1
     assert rejected.drop(client, ["a"]) == 1
