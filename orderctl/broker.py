@@ -11,6 +11,7 @@ its own timeouts, and none sends a command twice:
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,14 @@ def url(settings: Settings) -> str:
 def prefix(source: object) -> str:
     """Return the prefix of all names in Redis, for a client of this module or for the URL that it was made from."""
     return str(getattr(source, "prefix", ""))
+
+
+def read_json(value: bytes) -> Any:
+    """Return what stands in a key of orderctl's as JSON; None if other programs have written something else there."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def key(client: redis.Redis, name: object) -> str:

@@ -21,6 +21,8 @@ from orderctl.states import UNFINISHED
 
 #: How long a supervisor counts as alive after its last heartbeat, in seconds.
 _SIGN_SECONDS: Final = 10
+#: The year 5138, in ms since the epoch.
+_LAST_MOMENT: Final = 10**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,16 @@ def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:
         pattern = broker.key(client, channels.supervisor("*"))
         keys = list(client.scan_iter(match=pattern, count=1000))
         values: Any = client.mget(keys) if keys else []
-    return [json.loads(value) for value in values if value is not None]
+    signs = [broker.read_json(value) for value in values if value is not None]
+    return [sign for sign in signs if _is_sign(sign)]
+
+
+def _is_sign(sign: Any) -> bool:
+    """Whether a supervisor has written this."""
+    match sign:
+        case {"name": str(), "started": int(started)}:
+            return 0 <= started < _LAST_MOMENT
+    return False
 
 
 def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> SupervisorSign:

@@ -27,6 +27,8 @@ from orderctl.worker.foreign_jobs import Summary
 LIST: Final = "orderctl worker rejected list"
 #: Number of entries that are read at once.
 _PAGE: Final = 500
+#: The year 5138, in ms since the epoch.
+_LAST_MOMENT: Final = 10**14
 #: Fields of a job's hash of which one changes when its program does something with it.
 _STATE: Final = ("status", "enqueued_at")
 
@@ -231,11 +233,17 @@ def _pages(client: redis.Redis) -> Iterator[list[Rejected]]:
 
 
 def _entries(page: dict[bytes, bytes]) -> list[Rejected]:
-    found = []
-    for entry, note in page.items():
-        queue, _, raw_id = entry.partition(b"\0")
-        found.append(Rejected(raw_id, queue.decode("utf-8", "replace"), **json.loads(note)))
-    return found
+    return [entry for field, note in page.items() if (entry := _entry(field, note)) is not None]
+
+
+def _entry(field: bytes, note: bytes) -> Rejected | None:
+    """Read an entry; None if orderctl has not written it."""
+    queue, _, raw_id = field.partition(b"\0")
+    match broker.read_json(note):
+        case {"reason": str(reason), "at": int(at), "state": None | str() as state} if 0 <= at < _LAST_MOMENT:
+            with contextlib.suppress(UnicodeDecodeError):
+                return Rejected(raw_id, queue.decode(), reason, at, state)
+    return None
 
 
 def _state(seen: allowlist.Look) -> str:

@@ -240,3 +240,26 @@ def test_the_hint_names_the_job(client: redis.Redis, queue: Queue, inside: Progr
     done = inside(*words)
     assert job_id in done.out
     assert done.status == 0
+
+
+JUNK = ("", "junk", "[1]", '{"reason": 1}', '{"reason": "a", "at": 1e99}', "[" * 9000, b"\xff")
+
+
+def test_what_other_programs_write_under_orderctls_keys_is_no_internal_error(
+    client: redis.Redis,
+    queue: Queue,
+    inside: Program,  # noqa: F811
+):
+    """It ended `worker list`, and every worker."""
+    put(queue, b"a")
+    for number, value in enumerate(JUNK):
+        client.hset("orderctl:rejected", f"orderctl\0{number}", value)
+        client.hset("orderctl:rejected", b"\xff%d\0" % number, value)
+        client.hset("rq:job:" + str(number), "origin", "mails")
+        client.set(f"orderctl:supervisor:{number}", value)
+
+    assert inside("worker", "rejected", "list", "-o", "name").out == "a\n"
+    assert inside("migrate", "up").status == 0
+    assert inside("worker", "list", "-o", "json").out == "[]\n"
+    rejected.prune(client)
+    assert rejected.drop(client, None) == 1
