@@ -12,11 +12,11 @@ OWNED = re.compile(r"orderctl:(?:paused:.*|rejected)\Z", re.DOTALL)
 #: orderctl's own keys; RQ's keys of orderctl's jobs and workers.
 OURS = re.compile(
     r"(?:orderctl:|(?:order|task):[0-9]+:"
-    r"|rq:(?:job|execution|executions|results):{1,2}task-[0-9]+-[0-9]+(?:-again)?(?::|\Z)"
+    r"|rq:(?:job|execution|executions|results):{1,2}task-[1-9][0-9]{0,18}-[0-9]{1,9}(?:-again)?(?::|\Z)"
     r"|rq:queue:[^:]*:intermediate:first_seen:task-[0-9]"
     r"|rq:worker:[^:]+\.worker-[0-9]+\.[0-9]+)"
 )
-JOB = re.compile(r"(task-[0-9]+-[0-9]+(?:-again)?)(?::|\Z)")
+JOB = re.compile(r"(task-[1-9][0-9]{0,18}-[0-9]{1,9}(?:-again)?)(?::|\Z)")
 
 
 def unowned(client: redis.Redis, prefix: str = "") -> list[str]:
