@@ -242,6 +242,11 @@ def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured 
         return cluster_refused()
     if isinstance(error, _LOGIN_REFUSED) or rights.is_refusal(text):
         return rights.explain(text, getattr(error, "asked", ""))
+    if "WRONGTYPE" in text:
+        return Misconfigured(
+            f"another program uses the name of a key of orderctl's: {text}",
+            hint="set redis.prefix or worker.queue to a name that no other program on this Redis uses",
+        )
     if isinstance(error, exceptions.InvalidResponse):
         return Misconfigured(
             f"the server at redis.url is not Redis: {text[:80]}", hint="orderctl config show"

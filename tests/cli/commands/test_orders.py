@@ -393,3 +393,20 @@ def test_a_payment_is_saved_although_redis_refuses_to_wake_a_worker(
     assert shop.order("DH1").payment_status == "paid"
     assert inside("worker", "start", "--burst").status == 78
     assert inside("tail", "all", "--timeout", "9s").status == 78
+
+
+@ONE_KIND
+def test_a_queue_whose_name_another_program_uses_for_something_else_is_a_wrong_setting(
+    shop: Shop, inside: Program, redis_url
+):
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("rq:queue:orderctl", "another program's")
+    shop.add("DH1")
+
+    ended = inside("orders", "pay", "DH1", "--amount", "300000")
+
+    assert ended.status == 78
+    assert "another program uses the name of a key of orderctl's" in ended.err
+    assert "hint: set redis.prefix or worker.queue" in ended.err
+    assert shop.order("DH1").payment_status == "paid"
+    assert inside("reconcile").status == 78
