@@ -1,6 +1,6 @@
 """Connections to Redis for redis-py: TLS, the greeting, and what a refusal at connecting means.
 
-All clients connect through :data:`redis_urls.Endpoint`. The relay, which has its own connection, shares
+All clients connect through :class:`orderctl.redis_urls.Endpoint`. The relay, which has its own connection, shares
 :func:`tls_context`, :func:`explain` and :func:`wants_tls`.
 """
 
@@ -15,9 +15,10 @@ from typing import Any, Final
 from redis import exceptions
 from redis.connection import Connection, UnixDomainSocketConnection
 
-from orderctl import redis_urls
+from orderctl import redis_tls
 from orderctl.errors import Misconfigured
-from orderctl.redis_urls import Endpoint, Tls
+from orderctl.redis_tls import Tls
+from orderctl.redis_urls import Endpoint
 
 #: Maximum time to wait for a reply while a connection is set up, in seconds.
 GREETING_SECONDS: Final = 2.0
@@ -151,7 +152,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         Misconfigured: A file of the URL's options cannot be read.
     """
     try:
-        return redis_urls.context(tls)
+        return redis_tls.context(tls)
     except ValueError as error:
         raise Misconfigured(f"setting redis.url: {error}", hint=_HINT) from None
 
