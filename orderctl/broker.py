@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -42,6 +43,10 @@ _OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError)
 _TEMPORARY: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.MasterDownError)
 #: The same, for errors without a class of their own: the first word of the message.
 _TEMPORARY_CODES: Final = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "UNBLOCKED")
+
+_IN_A_PIPELINE: Final = re.compile(
+    r"\ACommand # \d+ \((?P<command>.*?)\) of pipeline caused error: ", re.DOTALL
+)
 
 
 def url(settings: Settings) -> str:
@@ -234,14 +239,20 @@ def translate(error: exceptions.RedisError) -> OrderctlError:
 
 
 def _text(error: exceptions.RedisError) -> str:
-    return f"{error.status_code or ''} {error}".strip()
+    # The code has to come first: redis-py puts the pipeline's command before what Redis said.
+    return f"{error.status_code or ''} {_IN_A_PIPELINE.sub('', str(error))}".strip()
+
+
+def _asked(error: exceptions.RedisError) -> str:
+    piped = _IN_A_PIPELINE.match(str(error))
+    return " ".join(piped["command"].split()[:2]) if piped else str(getattr(error, "asked", ""))
 
 
 def _as_misconfigured(error: exceptions.RedisError, text: str) -> Misconfigured | None:
     if isinstance(error, _CLUSTER_ERRORS):
         return cluster_refused()
     if isinstance(error, _LOGIN_REFUSED) or rights.is_refusal(text):
-        return rights.explain(text, getattr(error, "asked", ""))
+        return rights.explain(text, _asked(error))
     if "WRONGTYPE" in text:
         return Misconfigured(
             f"another program uses the name of a key of orderctl's: {text}",

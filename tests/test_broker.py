@@ -8,7 +8,7 @@ import redis
 from orderctl import broker, publications, settings
 from orderctl.channels import order_status
 from orderctl.errors import Misconfigured, RedisUnavailable
-from tests.servers.redis import unhurried
+from tests.servers.redis import fill_disk, unhurried
 from tests.waiting import SOON, eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -193,6 +193,42 @@ def test_a_replica_takes_no_changes(own_redis):
 
     with pytest.raises(RedisUnavailable, match="refuses to write"), broker.translating():
         broker.brisk(server.url).set("counter", 1)
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+@pytest.mark.parametrize("cause", ["full disk", "no replica", "replica", "full memory"])
+def test_what_passes_is_an_outage_in_a_pipeline_too(cause, transaction, own_redis):
+    server = own_redis()
+    with redis.Redis(port=server.port) as admin:
+        if cause == "full disk":
+            fill_disk(server)
+        elif cause == "no replica":
+            admin.config_set("min-replicas-to-write", 1)
+        elif cause == "replica":
+            admin.replicaof("127.0.0.1", 1)
+        else:
+            admin.config_set("maxmemory", 1)
+    pipeline = broker.brisk(server.url).pipeline(transaction=transaction)
+    pipeline.set("counter", 1)
+
+    with (
+        pytest.raises(RedisUnavailable, match=r"refuses to write: [A-Z]{3,}") as caught,
+        broker.translating(),
+    ):
+        pipeline.execute()
+    assert "pipeline" not in str(caught.value)
+    assert broker.is_full_disk(caught.value.__cause__) is (cause == "full disk")
+
+
+def test_the_key_that_is_denied_in_a_pipeline_is_named(own_redis):
+    server = own_redis()
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL", "SETUSER", "writer", "on", ">pass", "~other", "+@all")
+    pipeline = broker.brisk(f"redis://writer:pass@127.0.0.1:{server.port}/0").pipeline()
+    pipeline.set("counter", "secret")
+
+    with pytest.raises(Misconfigured, match=r"\(SET counter\)$"), broker.translating():
+        pipeline.execute()
 
 
 @pytest.mark.parametrize(
