@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -32,6 +33,7 @@ _SETTLED_SECONDS: Final = 3.0
 _MOST_CRASHES: Final = 5
 _LONGEST_PAUSE: Final = 30.0
 _TICK: Final = 0.5
+_NUMBERS: Final = re.compile("[0-9]+")
 #: How long children may take to release their tasks before they are killed, in seconds.
 _GRACE_SECONDS: Final = 8.0
 
@@ -148,7 +150,9 @@ class Supervisor:
             return
         pause = min(_LONGEST_PAUSE, 0.1 * 2**child.failures) if child.failures else 0.0
         child.start_at = clock.elapsed() + pause
-        known, child.reason = child.failures > 1 and end.reason == child.reason, end.reason
+        # A reason may contain the worker's name, which has the number of its start.
+        reason = _NUMBERS.sub("", end.reason)
+        known, child.reason = child.failures > 1 and reason == child.reason, reason
         level = logging.DEBUG if known else logging.WARNING
         _log.log(level, "%s ended after %.1f s and is restarted: %s", child.role, end.lived, end.reason)
 

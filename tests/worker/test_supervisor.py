@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -249,6 +250,15 @@ def test_a_reason_is_said_once(caplog: pytest.LogCaptureFixture):
 
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 4
     assert "is restarted: the reason" in caplog.text
+
+
+def test_a_reason_with_the_name_of_the_worker_is_said_once(caplog: pytest.LogCaptureFixture):
+    denied = [
+        replace(_end(78), reason=f"denied (EXISTS rq:worker:host-12.worker-1.{turn})") for turn in range(5)
+    ]
+    _ends(_watcher(), _end(0, lived=60), *denied)
+
+    assert caplog.text.count("denied") == 1
 
 
 def test_a_child_that_cannot_be_forked_is_started_later(monkeypatch: pytest.MonkeyPatch):
