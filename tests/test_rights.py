@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def admin(own_redis):
 def client_of(admin, user, prefix=""):
     port = admin.connection_pool.connection_kwargs["port"]
     return broker.brisk(Prefixed(f"redis://{user}:pass@127.0.0.1:{port}/0", prefix))
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_rule_of_the_page_can_be_pasted_into_a_shell(user):
+    [command] = re.findall(
+        rf"^    (redis-cli ACL SETUSER {user} (?:.*\\\n)*.*)", PAGE.read_text(), re.MULTILINE
+    )
+    script = command.replace("redis-cli", r"printf '%s\n'")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+
+    given = [word.replace(">PASSWORD", ">pass") for word in done.stdout.split()]
+    assert given == ["ACL", "SETUSER", user, *rules(user)]
 
 
 @pytest.mark.parametrize("prefix", ["", "shop1:"])
