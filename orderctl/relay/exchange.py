@@ -65,6 +65,7 @@ class Exchange:
         self._orders: dict[int, int] = {}
         self._degraded = False
         self._refused = False
+        self._snapshots_refused = False
 
     @property
     def degraded(self) -> bool:
@@ -127,9 +128,12 @@ class Exchange:
             return
         error = answer.exception()
         if error is None:
+            self._snapshots_refused = False
             self.hub.snapshot(member, room, answer.result())
         elif isinstance(error, CommandRefused):
-            _log.warning("Redis refuses to return the last messages: %s", error)
+            if not self._snapshots_refused:
+                _log.warning("Redis refuses to return the last messages: %s", error)
+            self._snapshots_refused = True
             self.hub.snapshot(member, room, [None] * len(room.channels))
         # If the connection to Redis was lost, the whole room gets its snapshot after the reconnect.
 
