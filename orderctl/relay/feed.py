@@ -42,6 +42,10 @@ class CommandRefused(RedisUnavailable):
     """Redis answered the relay's command with an error."""
 
 
+class NotRedis(RedisUnavailable):
+    """The server speaks another protocol."""
+
+
 class Listener(Protocol):
     """The receiver of publications."""
 
@@ -79,6 +83,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport
+        self._foreign: NotRedis | None = None
         self.heard_at = time.monotonic()
         self._read_at = 0.0
 
@@ -100,7 +105,9 @@ class Wire(asyncio.Protocol):
         while self._asked:
             waiting = self._asked.popleft()
             if not waiting.done():
-                waiting.set_exception(RedisUnavailable(f"the connection to Redis is lost: {exc or 'closed'}"))
+                waiting.set_exception(
+                    self._foreign or RedisUnavailable(f"the connection to Redis is lost: {exc or 'closed'}")
+                )
                 waiting.exception()  # mark it as retrieved: the caller may be gone, and asyncio would log it
         self._lost()
 
@@ -119,7 +126,8 @@ class Wire(asyncio.Protocol):
                         self._answer(item[1])
                 else:
                     self._answer(item)
-        except hiredis.ProtocolError:
+        except hiredis.ProtocolError as error:
+            self._foreign = NotRedis(str(error))
             self._transport.abort()
         self._listener.flush()
         self._gather()
@@ -137,7 +145,7 @@ class Wire(asyncio.Protocol):
         """Send a command; return a future with its answer, or with RedisUnavailable for an error."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
-            future.set_exception(RedisUnavailable())
+            future.set_exception(self._foreign or RedisUnavailable())
             return future
         self._asked.append(future)
         self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
@@ -253,7 +261,7 @@ class Feed:
                 wire = await self._connect(lost)
             except (OSError, RedisUnavailable) as error:
                 self._tried.set()
-                self._went_down(RedisUnavailable(f"Redis does not answer: {error or 'no answer'}"))
+                self._went_down(RedisUnavailable(f"Redis does not answer: {str(error) or 'no answer'}"))
             except Misconfigured as error:
                 if not self.connected_once:
                     raise
@@ -396,4 +404,6 @@ async def _explain(error: Exception, server: Endpoint) -> BaseException:
     ended = isinstance(error, RedisUnavailable | ConnectionResetError | BrokenPipeError)
     if ended and await asyncio.to_thread(redis_connections.wants_tls, server):
         return redis_connections.needs_tls(server)
+    if isinstance(error, NotRedis):
+        return Misconfigured(f"the server at redis.url is not Redis: {error}", hint="orderctl config show")
     return error

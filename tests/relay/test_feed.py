@@ -213,6 +213,49 @@ class TestRefusals:
         with pytest.raises(Misconfigured, match="database with this number"):
             play(scenario())
 
+    @pytest.mark.parametrize("greets", [True, False])
+    def test_a_server_of_another_kind(self, greets: bool):
+        async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not greets:
+                await reader.read(1)
+            writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+        async def scenario() -> None:
+            async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
+                port = server.sockets[0].getsockname()[1]
+                async with listening(f"redis://127.0.0.1:{port}/0", Ear()):
+                    pass
+
+        with pytest.raises(Misconfigured, match="is not Redis"):
+            play(scenario())
+
+    def test_a_server_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("orderctl.relay.feed.CONNECT_TIMEOUT", 0.05)
+        down: list[OrderctlError] = []
+
+        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+        async def scenario() -> None:
+            async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+                port = server.sockets[0].getsockname()[1]
+                feed = Feed(
+                    f"redis://127.0.0.1:{port}/0", Ear(), went_up=asyncio.Event().wait, went_down=down.append
+                )
+                running = asyncio.create_task(feed.run())
+                await feed.wait_tried()
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+
+        play(scenario())
+        assert str(down[0]) == "Redis does not answer: no answer"
+
     def test_a_question_that_is_refused(self, redis_server: RedisServer):
         async def scenario() -> None:
             async with listening(redis_server.url, Ear()) as feed:
