@@ -57,8 +57,8 @@ def needs(part: Part, key: Key, queue: str = "") -> list[Need]:
     if part is Part.WORK:
         return [*_snapshots(key, "SET"), *_publishing(key), *_work(key, queue)]
     if part is Part.RELAY:
-        return [*_snapshots(key, "MGET"), *_patterns(key), *_sessions(key)]
-    return [*_snapshots(key, "MGET"), *_patterns(key), *_listening(key)]
+        return [*_snapshots(key, "MGET"), *_patterns(key), *_sessions(key), Need(("PING",))]
+    return [*_snapshots(key, "MGET"), *_patterns(key), *_listening(key), Need(("PING",))]
 
 
 def before(tried: Iterable[Need]) -> list[Need]:
@@ -122,12 +122,12 @@ def _work(key: Key, queue: str) -> Iterable[Need]:
         yield Need(tuple(word.format(name) for word in command.split()), f"~{key('rq:*')}")
 
 
-#: What RQ, the worker and the doorbell's script send about the queue; {0} is the name of a key.
+#: What RQ, the worker, the doorbell's script and the commands about rejected jobs send; {0} is the name of a key.
 _OF_RQ: Final = (
     "RPUSH {0} x", "LPUSH {0} x", "LPOS {0} x", "LLEN {0}", "LRANGE {0} 0 0", "LREM {0} 1 x", "LMOVE {0} {0} LEFT RIGHT",
     "BLMOVE {0} {0} LEFT RIGHT 1", "SADD {0} x", "SREM {0} x", "SSCAN {0} 0", "HSET {0} a x", "HGET {0} a", "HDEL {0} a",
     "HLEN {0}", "HSTRLEN {0} a", "HSCAN {0} 0", "TYPE {0}", "ZADD {0} 1 x", "ZREM {0} x", "ZRANGEBYSCORE {0} 0 0",
-    "ZSCAN {0} 0", "EXPIRE {0} 1", "DEL {0}", "EXISTS {0}", "WATCH {0}",
+    "ZSCAN {0} 0", "EXPIRE {0} 1", "DEL {0}", "EXISTS {0}", "WATCH {0}", "TTL {0}", "HEXISTS {0} a", "UNLINK {0}",
 )  # fmt: skip
 
 

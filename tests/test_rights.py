@@ -152,7 +152,7 @@ def test_a_refusal_is_not_an_outage(text, refusal):
 
 def test_a_command_that_is_renamed_is_named():
     found = rights.find_missing(
-        rights.needs(Part.RELAY, str), ["ERR unknown command 'MGET'", *[None] * 7], None
+        rights.needs(Part.RELAY, str), ["ERR unknown command 'MGET'", *[None] * 8], None
     )
 
     assert found is not None

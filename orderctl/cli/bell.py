@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orderctl.errors import Misconfigured, OrderctlError
@@ -23,14 +24,27 @@ def ring(app: App, moved: Sequence[Moved]) -> None:
     from orderctl import doorbell
 
     try:
-        doorbell.after_commit(app.redis, app.settings.worker.queue, moved)
-    except Misconfigured as error:
-        found = _name_all(app) or error
+        with naming_rights(app):
+            doorbell.after_commit(app.redis, app.settings.worker.queue, moved)
+    except Misconfigured as found:
         raise Misconfigured(f"{found}; the change is saved, but no worker runs it", hint=found.hint) from None
     except OrderctlError as error:
         app.warn(
             f"warning: {error}; the change is saved, and workers find the tasks when Redis answers again"
         )
+
+
+@contextmanager
+def naming_rights(app: App) -> Iterator[None]:
+    """Name all missing rights when Redis refuses a command; a script's refusal names none.
+
+    Raises:
+        Misconfigured: Redis refuses the command.
+    """
+    try:
+        yield
+    except Misconfigured as error:
+        raise _name_all(app) or error from None
 
 
 def _name_all(app: App) -> Misconfigured | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import bell, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
@@ -129,7 +129,9 @@ def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -
 
     if to is not None and (to != to.strip() or not to or not to.isprintable()):
         raise InvalidInput("--to needs the name of a queue, without control characters or spaces around it")
-    queues = rejected.requeue(app.redis, job_ids, own_queue=app.settings.worker.queue, to=to, dry_run=dry_run)
+    own = app.settings.worker.queue
+    with bell.naming_rights(app):
+        queues = rejected.requeue(app.redis, job_ids, own_queue=own, to=to, dry_run=dry_run)
     rows: list[dict[str, Any]] = [{"job_id": job_id, "queue": queue} for job_id, queue in queues.items()]
     app.render(rows)
     if dry_run:
@@ -164,4 +166,6 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
         app.say("No jobs were rejected, or they are gone.")
         return
     consent.ask(app, f"Delete {found} of other programs?")
-    app.say(f"Deleted {counted(rejected.drop(app.redis, chosen), 'job')}.")
+    with bell.naming_rights(app):
+        dropped = rejected.drop(app.redis, chosen)
+    app.say(f"Deleted {counted(dropped, 'job')}.")

@@ -263,3 +263,29 @@ def test_what_other_programs_write_under_orderctls_keys_is_no_internal_error(
     assert inside("worker", "list", "-o", "json").out == "[]\n"
     rejected.prune(client)
     assert rejected.drop(client, None) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("unlink", ("drop", "job-1", "--yes")), ("hexists", ("requeue", "job-1"))],
+)
+def test_a_right_that_a_script_lacks_is_named(
+    inside: Program,  # noqa: F811 - the fixture
+    client: redis.Redis,
+    queue: Queue,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    words: tuple[str, ...],
+):
+    put(queue, b"job-1")
+    client.execute_command("ACL", "SETUSER", "less", "on", ">pass", "~*", "&*", "+@all", f"-{command}")
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url.replace("//", "//less:pass@"))
+    try:
+        ended = inside("worker", "rejected", *words)
+    finally:
+        client.execute_command("ACL", "DELUSER", "less")
+
+    assert ended.status == 78
+    assert f"commands {command.upper()}" in ended.err
+    assert f"redis-cli ACL SETUSER less +{command}" in ended.err
