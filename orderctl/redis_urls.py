@@ -33,6 +33,8 @@ _SERVER: Final = re.compile(
 )
 _SOCKET: Final = re.compile(_USER + r"(?P<path>/[^?#]*)(?:\?(?P<query>[^#@]*))?\Z")
 _HIGHEST_PORT: Final = 65535
+#: What Linux takes, without the final NUL.
+_LONGEST_SOCKET: Final = 107
 
 
 class Prefixed(str):
@@ -121,6 +123,8 @@ def _socket(rest: str) -> Endpoint:
     path = _text(found["path"], "the path") if found else "/"
     if found is None or not path.strip("/") or "\0" in path:
         raise ValueError("needs the absolute path of a socket: unix:///path/to/socket?db=0")
+    if len(path.encode()) > _LONGEST_SOCKET:
+        raise ValueError(f"needs a path of a socket of at most {_LONGEST_SOCKET} bytes")
     options = _options(found["query"] or "")
     redis_tls.read(options, secure=False)
     user, password = _account(found, options)

@@ -152,8 +152,8 @@ def redis_prefix(value: Any) -> str:
     # RQ allows these characters, and none of them has a meaning in a pattern of Redis.
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", value):
         raise ValueError("needs at most 64 characters out of A-Z, a-z, 0-9 and _ . : -, such as shop1:")
-    if value.startswith(("task:", "order:", "rq:")):
-        raise ValueError("begins like a name without a prefix (task:, order: or rq:)")
+    if value.startswith(("task:", "order:", "rq:", "orderctl:")):
+        raise ValueError("begins like a name without a prefix (task:, order:, rq: or orderctl:)")
     return value
 
 

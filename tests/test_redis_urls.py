@@ -42,6 +42,7 @@ SECRET = "Geheimnis"
         ("unix:///a/s", Endpoint(path="/a/s")),
         ("unix:///a b/s?db=2", Endpoint(path="/a b/s", db=2)),
         ("unix:///a%20b/%3Fs", Endpoint(path="/a b/?s")),
+        (f"unix:///{'s' * 106}", Endpoint(path=f"/{'s' * 106}")),
         ("unix://u:p@/a/s", Endpoint(path="/a/s", username="u", password="p")),
         ("unix://:p@/a/s", Endpoint(path="/a/s", password="p")),
         ("rediss://h?ssl_cert_reqs=CERT_NONE", Endpoint("h", tls=Tls(cert_reqs="none"))),
@@ -110,6 +111,8 @@ def test_a_url_is_read(url, endpoint):
         ("unix://", "absolute path"),
         ("unix:///", "absolute path"),
         ("unix:///a%00b", "absolute path"),
+        (f"unix:///{'s' * 107}", "at most 107 bytes"),
+        (f"unix:///{'%C3%BC' * 54}", "at most 107 bytes"),
     ],
 )
 def test_a_url_is_refused(url, match):

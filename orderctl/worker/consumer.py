@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -101,7 +102,9 @@ class DownloadWorker(Worker):
         if "path" in connection.connection_pool.connection_kwargs:
             self.ip_address = "unknown"  # RQ's word for it; only `rq info` shows it
         else:
-            super()._set_ip_address(connection)
+            with warnings.catch_warnings():  # of a user who may not ask; it was printed above the log
+                warnings.simplefilter("ignore")
+                super()._set_ip_address(connection)
 
     def register_birth(self) -> None:
         """Like RQ's method, but wait while Redis does not take the worker's name.

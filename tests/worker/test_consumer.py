@@ -69,6 +69,18 @@ def test_workers_wait_for_memory_in_one_line(world: World, own_redis: OwnRedis):
         assert text.count("waiting: ") <= 5  # one for the worker, the keeper and each thread of the courier
 
 
+def test_a_worker_that_may_not_ask_for_its_address_warns_of_nothing(world: World, own_redis: OwnRedis):
+    server = own_redis()
+    with redis.Redis(port=server.port) as control:
+        control.execute_command("ACL", "SETUSER", "u", "on", ">p", "~*", "&*", "+@all", "-client")
+    world.redis_url = server.url.replace("//", "//u:p@")
+
+    made = DownloadWorker(world.settings, "h-1-ab.worker-1.1")
+
+    assert made.ip_address == "unknown"
+    made.connection.close()
+
+
 def test_a_primary_that_is_demoted_is_an_outage(world: World, own_redis: OwnRedis):
     """It ends the blocking commands with an error of its own."""
     server = own_redis()

@@ -181,7 +181,9 @@ def test_a_control_character_in_a_path_names_its_setting(orderctl: Program):
     )
 
 
-@pytest.mark.parametrize("prefix", ["shop*:", "a b", "é", "task:", "rq:x", "x" * 65, "[a]", "shop?"])
+@pytest.mark.parametrize(
+    "prefix", ["shop*:", "a b", "é", "task:", "rq:x", "orderctl:", "x" * 65, "[a]", "shop?"]
+)
 def test_a_prefix_that_would_match_other_names_is_refused(orderctl: Program, monkeypatch, prefix):
     monkeypatch.setenv("ORDERCTL_REDIS_PREFIX", prefix)
 
