@@ -18,7 +18,8 @@
     │   │   ├── DatabaseExhausted            it answers, but its disk or a limit of the account is used up
     │   │   └── DatabaseReadOnly             it answers, but does not accept writes: it was demoted, for example
     │   ├── RedisUnavailable
-    │   │   └── CommandRefused               Redis answered the relay's command with an error
+    │   │   ├── CommandRefused               Redis answered the relay's command with an error
+    │   │   └── NotRedis                     the relay's server answered in another protocol
     │   ├── Late                             the database did not answer the relay in time
     │   └── Overloaded                       the relay has too many requests waiting
     ├── LockHeld                    75  500  another process holds the lock; try again later
