@@ -83,6 +83,7 @@ def test_retries_of_one_failure(shops: list[Shop], compared: bool):
     assert shops[0].order().round == 1
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 @pytest.mark.parametrize("compared", [True, False])
 def test_cancellations(shops: list[Shop], compared: bool):
     [task] = shops[0].paid()
@@ -98,6 +99,7 @@ def test_cancellations(shops: list[Shop], compared: bool):
     assert len(shops[0].outbox()) == 3
 
 
+@pytest.mark.databases("sqlite", "mysql")
 def test_retries_and_cancellations_of_one_failure(shops: list[Shop]):
     task, seen = failed(shops[0])
     first, second, *_ = shops
@@ -122,6 +124,7 @@ def test_a_retry_and_the_claim_of_its_worker(shops: list[Shop]):
     assert count(first, "task_retried") == [1]
 
 
+@pytest.mark.databases("sqlite", "mysql")
 def test_payments_of_one_order(shops: list[Shop]):
     shops[0].add()
 
@@ -130,6 +133,7 @@ def test_payments_of_one_order(shops: list[Shop]):
     assert count(shops[0], "payment_received") == [1]
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 def test_additions_of_one_code(shops: list[Shop]):
     results = at_once(*(one.add for one in shops))
 
@@ -144,6 +148,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
     client.close()
 
 
+@pytest.mark.databases("sqlite", "mysql")
 def test_fixes_of_one_order(shops: list[Shop], client: redis.Redis):
     [task] = shops[0].paid()
     shops[0].claimed(task)
@@ -168,6 +173,7 @@ def test_a_fix_and_the_last_worker_of_the_order(shops: list[Shop], client: redis
     assert len(first.outbox()) == 3
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 def test_a_retry_and_a_keeper_that_recovers_the_task(shops: list[Shop], client: redis.Redis):
     task, seen = failed(shops[0])
     first, second, *_ = shops

@@ -1,5 +1,7 @@
 """Messages of another shop on the same Redis server."""
 
+import pytest
+
 from orderctl import neighbours
 from orderctl.channels import Scope
 from orderctl.neighbours import Neighbours
@@ -23,6 +25,7 @@ def test_what_two_looks_miss_in_the_database_is_another_shops(shop: Shop) -> Non
     assert look(shop, heard) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_an_order_that_a_replica_shows_late_is_not(shop: Shop) -> None:
     heard = Neighbours()
     heard.note(Scope.ORDER, 1)
@@ -33,6 +36,7 @@ def test_an_order_that_a_replica_shows_late_is_not(shop: Shop) -> None:
     assert look(shop, heard) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_a_deleted_order_is_the_shops_own(shop: Shop) -> None:
     order = shop.add()
     shop.soft_delete("orders", order)
@@ -42,6 +46,7 @@ def test_a_deleted_order_is_the_shops_own(shop: Shop) -> None:
     assert look(shop, heard) == look(shop, heard) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_a_storm_of_messages_is_not_kept(shop: Shop) -> None:
     heard = Neighbours()
 

@@ -55,6 +55,7 @@ def test_receiver_that_hangs_delays_no_download_and_no_mail(world: World) -> Non
             waiting = [row for row in world.shop.outbox() if row.kind == "webhook" and row.last_error is None]
             # Each waits 10 s for an answer. Where mails wait for webhooks, the last one waits for two of them.
             assert len(waiting) >= 2
+            silent.close()  # or the supervisor would wait for these answers at its end
 
 
 def test_an_outage_of_the_database_is_no_fault_of_an_entry(
