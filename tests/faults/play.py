@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from orderctl import broker, database, doorbell, payments, reconcile, tasks
 from orderctl.settings import Settings, load
-from orderctl.worker import burst, consumer, courier, jobs, keeper, rounds, supervisor
+from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
 from tests.shop import AMOUNT
 
 
@@ -57,7 +57,7 @@ def _ring(settings: Settings, _: Engine, argument: str) -> None:
 def _supervisor(settings: Settings, engine: Engine, _: str) -> None:
     """Run ``orderctl worker start --burst``."""
     client = broker.brisk(broker.url(settings))
-    burst.begin(engine, client, settings)
+    reconcile.run(engine, client, settings)
     engine.dispose()
     client.close()
     supervisor.Supervisor(settings, burst=True).run()

@@ -25,6 +25,8 @@ def test_malformed_entries_that_a_dead_worker_left_do_not_stop_the_next(world: W
         world.client.hset(
             f"rq:job:{name}", mapping={"created_at": "yesterday", "data": b"\xff", "origin": "orderctl"}
         )
+    world.play("keeper")
+    world.pass_time()
     done = world.play("supervisor")
     assert "unhandled exception" not in done.stderr
     assert world.shop.task(task).status == "completed"
