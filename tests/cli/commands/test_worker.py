@@ -35,6 +35,17 @@ def test_a_burst_carries_out_what_is_due_and_ends(shop: Shop, course_server: Cou
     )
 
 
+def test_a_burst_that_leaves_what_was_due_fails_with_the_reason(shop: Shop, orderctl: Program):
+    shop.paid("B1")
+    assert orderctl("worker", "pause").status == 0
+
+    ended = orderctl("worker", "start", "--burst")
+
+    assert ended.status == 1
+    assert "1 task that was due has not been carried out: queue orderctl is paused" in ended.err
+    assert "hint: orderctl worker resume --queue orderctl" in ended.err
+
+
 def test_a_queue_is_paused_and_resumed(shop: Shop, inside: Program):
     assert "is paused" in inside("worker", "pause").err
     assert "is paused" in inside("worker", "list").err
