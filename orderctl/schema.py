@@ -156,6 +156,7 @@ download_tasks: Final = Table(
     Column("worker", Chars(128, null=None)),
     Column("error_type", Chars(32, null=None)),
     Column("error_fingerprint", Chars(32, null=None)),
+    Column("failing_since", UtcDateTime),  # first of the transient failures since it got on; NULL: none
 )
 
 order_audit_logs: Final = Table(
@@ -194,13 +195,23 @@ outbox: Final = Table(
     Index("ix_orderctl_outbox_sent_at_due_at", "sent_at", "due_at"),
 )
 
+#: The relay's tokens that were revoked, until they would have expired anyway.
+revoked_tokens: Final = Table(
+    "orderctl_revoked_tokens",
+    metadata,
+    Column("token_id", String(64), primary_key=True),
+    Column("revoked_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),  # NULL: never
+    Column("revoked_by", String(128), nullable=False),
+)
+
 #: The applied revisions. ``orders.add`` locks them.
 migrations: Final = Table("orderctl_migrations", metadata, Column("revision", String(32), primary_key=True))
 
 #: Columns that Sequelize creates as NOT NULL without a default, and fills itself.
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
-TABLES: Final = (orders, download_tasks, order_audit_logs, outbox)
+TABLES: Final = (orders, download_tasks, order_audit_logs, outbox, revoked_tokens)
 
 
 def columns(kind: type[Any], table: Table) -> list[Column[Any]]:

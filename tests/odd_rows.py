@@ -70,6 +70,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "error_log": "text", "created_at": "time", "updated_at": "time", "managed": "number",
         "attempt": "number", "max_attempts": "number", "available_at": "time", "lease_token": "text",
         "lease_until": "time", "worker": "text", "error_type": "text", "error_fingerprint": "text",
+        "failing_since": "time",
     },
     "order_audit_logs": {
         "order_id": "id", "task_id": "id", "event_type": "text", "event_category": "text",

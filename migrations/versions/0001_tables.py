@@ -27,7 +27,9 @@ from orderctl.migrate.plan import Plan
 revision = "0001"
 down_revision = None
 
-# The tables as they were at this revision. orderctl.schema changes over time, this file does not.
+# The tables of the shop's, whole: a column that is added to one of them later is added here, so that adopting it needs
+# one statement. Definitions are compared, so a database that was migrated before gets the column with the revision that
+# says so. orderctl.schema changes over time, and nothing else of this file does.
 
 ORDER_STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
 PAYMENT_STATUSES = ("pending", "paid", "failed", "refunded")
@@ -159,6 +161,7 @@ Table(
     Column("worker", _text(128), info=OURS),
     Column("error_type", _text(32), info=OURS),
     Column("error_fingerprint", _text(32), info=OURS),
+    Column("failing_since", Time, info=OURS),  # with revision 0003
     _index("download_tasks", "order_id", "status"),
     _index("download_tasks", "status", "updated_at", "id"),
     _index("download_tasks", "status", "lease_until"),

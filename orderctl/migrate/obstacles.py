@@ -155,7 +155,8 @@ def _unfillable(wanted: Table, there: found.Table, *, on_sqlite: bool) -> Iterat
 
 
 def _is_id(column: Column[Any]) -> bool:
-    return column.name == "id" or column.name.endswith("_id")
+    """Whether a column holds the id of a row."""
+    return column.name == "id" or (column.name.endswith("_id") and not isinstance(column.type, String))
 
 
 def _of_keys(wanted: Table, there: found.Table, *, on_sqlite: bool) -> Iterator[str]:

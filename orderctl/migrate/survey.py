@@ -31,6 +31,7 @@ TABLES: Final = (
     "order_audit_logs",
     "orderctl_outbox",
     "outbox",
+    "orderctl_revoked_tokens",
     HISTORY_TABLE,
     VERSION_TABLE,
 )

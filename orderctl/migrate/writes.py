@@ -62,9 +62,22 @@ TASK_CHANGES: Final[tuple[Row, ...]] = (
     {**_LEASED, "status": TaskStatus.PENDING},
     {**_LEASED, "status": TaskStatus.ENROLLED},
     {**_LEASED, "status": TaskStatus.DOWNLOADING},
-    {**_FREE, "status": TaskStatus.COMPLETED, "drive_link": None, **dict.fromkeys(_ERROR)},
+    {
+        **_FREE,
+        "status": TaskStatus.COMPLETED,
+        "drive_link": None,
+        **dict.fromkeys(_ERROR),
+        "failing_since": None,
+    },
     {**_FREE, "status": TaskStatus.FAILED, **_ERROR},
-    {**_FREE, "status": TaskStatus.PENDING, **_ERROR, "available_at": NOW},
+    {
+        **_FREE,
+        "status": TaskStatus.PENDING,
+        **_ERROR,
+        "available_at": NOW,
+        "failing_since": NOW,
+        "max_attempts": 4,
+    },
     {**_FREE, "status": TaskStatus.CANCELLED},
 )
 

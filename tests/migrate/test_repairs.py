@@ -16,13 +16,14 @@ OURS = {
     "orders": ("paid_at", "completed_at", "round"),
     "download_tasks": (
         "managed", "attempt", "max_attempts", "available_at", "lease_token", "lease_until", "worker",
-        "error_type", "error_fingerprint",
+        "error_type", "error_fingerprint", "failing_since",
     ),
     "order_audit_logs": ("dedup_key", "actor"),
     "orderctl_outbox": (
         "kind", "dedup_key", "payload", "created_at", "due_at", "attempts", "lease_token", "lease_until",
         "sent_at", "last_error",
     ),
+    "orderctl_revoked_tokens": ("revoked_at", "expires_at", "revoked_by"),
     "orderctl_migrations": ("applied_at",),
 }  # fmt: skip
 

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from orderctl import database, migrate, schema
-from orderctl.errors import SubjectFailed
-from tests.migrate.gallery import REVISIONS
+from orderctl.errors import Misconfigured, SubjectFailed
+from tests.migrate.gallery import REVISIONS, rows, run, shape
+from tests.shop import Shop
 
 
 def test_new_database_has_all_that_is_read(engine: Engine) -> None:
@@ -90,6 +91,34 @@ def test_procedures_answer_people_in_a_client(engine: Engine) -> None:
     assert [(row["event_category"], row["severity"], row["events"]) for row in summary] == [
         ("system", "info", 2)
     ]
+
+
+def test_what_the_version_before_migrated_is_carried_over_with_its_rows(engine: Engine) -> None:
+    migrate.up(engine)
+    Shop(engine).paid()
+    wanted = shape(engine)
+    run(
+        engine,
+        [
+            "ALTER TABLE download_tasks DROP COLUMN failing_since",
+            "DROP TABLE orderctl_revoked_tokens",
+            "DELETE FROM orderctl_migrations WHERE revision = '0003'",
+            "UPDATE orderctl_version SET version_num = '0002'",
+        ],
+    )
+    before = rows(engine, shape(engine))
+    with pytest.raises(Misconfigured, match="not migrated"):
+        Shop(engine).task_rows()
+
+    report = migrate.up(engine)
+
+    assert report.applied == ("0003",)
+    assert report.added == ("column failing_since of download_tasks", "table orderctl_revoked_tokens")
+    assert shape(engine) == wanted
+    assert rows(engine, {**wanted, "download_tasks": wanted["download_tasks"][:-1]}) == before
+    assert [task.failing_since for task in Shop(engine).task_rows()] == [None]
+    assert migrate.up(engine).up_to_date
+    migrate.check(engine)
 
 
 def test_database_without_tables_is_behind(engine: Engine) -> None:

@@ -429,7 +429,7 @@ def required_point_of_events(shop: Shop) -> None:
 def columns_of_our_names_that_differ(shop: Shop) -> None:
     name, type_ = shop.random.choice(
         [("lease_token", "CHAR(8)"), ("lease_until", "INT"), ("managed", "BIT(1)"), ("error_type", "ENUM('a','b')"),
-         ("available_at", "DATE"), ("max_attempts", "VARCHAR(5)")]
+         ("available_at", "DATE"), ("failing_since", "INT"), ("max_attempts", "VARCHAR(5)")]
     )  # fmt: skip
     shop.tasks.columns[name] = type_
 
