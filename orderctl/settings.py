@@ -186,9 +186,9 @@ class Relay(Section):
     token_secret = Key(
         setting_types.token_secret, None, "secret that signs tokens, 32 characters or more", secret=True
     )
-    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "maximum number of connections")
+    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "maximum number of clients")
     max_connections_per_address = Key(
-        setting_types.whole(0, 1_000_000), 100, "maximum number of connections from one address; 0: no limit"
+        setting_types.whole(0, 1_000_000), 1000, "maximum number of clients from one address; 0: no limit"
     )
     max_subscriptions = Key(
         setting_types.whole(1, 1_000_000), 1000, "maximum number of subscriptions of one connection"

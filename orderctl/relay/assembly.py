@@ -18,7 +18,7 @@ from orderctl.relay.api.endpoints import Endpoints
 from orderctl.relay.api.reader import THREADS, Reader
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
-from orderctl.relay.limits import Door
+from orderctl.relay.limits import MOST_WAITING, Door
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Probes, Site
 from orderctl.relay.web import Pages
@@ -67,7 +67,12 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         Probes(healthy=lambda: exchange.feed.up, exposition=metrics.exposition(exchange, tally)),
         actions=actions,
     )
-    door = Door(tally, most=here.max_connections, most_per_address=here.max_connections_per_address)
+    door = Door(
+        tally,
+        asyncio.get_running_loop().time,
+        most=here.max_connections,
+        most_per_address=here.max_connections_per_address,
+    )
     return RelayServer(
         exchange,
         site,
@@ -117,7 +122,7 @@ def run(
 def _allow_files(wanted: int) -> None:
     """Raise the limit of open files as far as possible; each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + 100
+    needed = wanted + MOST_WAITING + 100
     if soft < needed:
         most = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

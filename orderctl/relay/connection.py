@@ -1,4 +1,4 @@
-"""One connection of the relay, as a subclass of the ``websockets`` library's.
+"""A WebSocket connection of the relay, as a subclass of the ``websockets`` library's.
 
 The library does the handshake, the parsing of frames and the closing. Messages for many clients are encoded
 once and written directly to the transports. No private attribute is needed for that: :class:`Connection`
@@ -12,24 +12,34 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, Protocol
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.connection import Connection as Base
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request as HandshakeRequest
 from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
 
 from orderctl.relay.access import Access
 from orderctl.relay.clients import PlainClient, RelayClient, SocketIoClient, Verify
 from orderctl.relay.closing import SLOW, TIMEOUT, UNAUTHORIZED
+from orderctl.relay.codecs.calls import MAX_BYTES
 from orderctl.relay.exchange import Exchange
+from orderctl.relay.http import Handshake
 from orderctl.relay.hub import BACKLOG
-from orderctl.relay.limits import Door, Wheel
+from orderctl.relay.limits import Door, Lobby, Wheel
 from orderctl.relay.metrics import Tally
 from orderctl.relay.rooms import Dialect
 from orderctl.relay.site import Upgrade
 from orderctl.relay.throttle import Throttle
+from orderctl.relay.web import Reply, in_json
 
 _log = logging.getLogger(__name__)
+#: For the library: what clients do wrong is counted, not logged.
+_quiet = logging.getLogger("orderctl.relay.websockets")
+_quiet.setLevel(logging.ERROR)
 
 #: Time for a client to send its token, and time for the closing handshake if it did not, in seconds.
 _AUTH_TIMEOUT: Final = 9.0
@@ -39,53 +49,98 @@ CLOSE_TIMEOUT: Final = 3.0
 #: Most bytes of one client that are parsed in one turn of the event loop: 680 empty frames take about 10 ms.
 _CHUNK: Final = 4096
 _MAX_REASON: Final = 120
-_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+#: Sizes of a write buffer, in bytes: above the first a member is paused, below the second it is resumed.
+_WRITE_LIMIT: Final = (128 * 1024, 32 * 1024)
+#: Headers of the library's answer to an invalid handshake that say what would be valid.
+_HINTS: Final = ("Allow", "Upgrade", "Sec-WebSocket-Version")
 _CLIENTS: Final[dict[Dialect, type[RelayClient]]] = {
     Dialect.PLAIN: PlainClient,
     Dialect.SOCKETIO: SocketIoClient,
 }
 
 
-@dataclass(frozen=True, slots=True)
+class Open(Protocol):
+    """An open connection."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+@dataclass(slots=True)
 class Shared:
     """The objects that all connections of a relay share.
 
     Attributes:
         exchange: Delivers messages to the subscribed clients.
-        door: Limits the number of connections.
+        door: Limits the number of clients.
+        lobby: The connections that wait for a request.
         tally: Counters for the metrics.
         max_rate: Most frames per second from one client.
         wheel: Schedules the pings.
         connections: All open connections.
+        closing: Whether the relay stops.
+        changed: Set when a connection has ended.
     """
 
     exchange: Exchange
     door: Door
+    lobby: Lobby
     tally: Tally
     max_rate: int
     wheel: Wheel = field(default_factory=Wheel)
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[Open] = field(default_factory=set)
+    closing: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def enter(self, connection: Open) -> None:
+        """Count a new connection."""
+        self.connections.add(connection)
+        self.tally.connections = len(self.connections)
+
+    def leave(self, connection: Open) -> None:
+        """Count the end of a connection."""
+        self.connections.discard(connection)
+        self.tally.connections = len(self.connections)
+        self.changed.set()
 
 
-class Connection(ServerConnection):
-    """One connection: an HTTP request, then possibly a WebSocket client.
+def shake_hands(shared: Shared, handshake: Handshake, address: str) -> tuple[Connection, bytes] | Reply:
+    """Make the WebSocket connection that a request asks for.
 
     Args:
         shared: The objects that all connections share.
-        arguments: Positional arguments of :class:`ServerConnection`.
-        options: Its keyword arguments.
+        handshake: The request.
+        address: The client's address.
+
+    Returns:
+        The connection and the bytes of the answer; a reply when the handshake is not valid.
+    """
+    protocol = ServerProtocol(state=State.OPEN, max_size=MAX_BYTES, logger=_quiet)
+    asked = HandshakeRequest(handshake.target, Headers(handshake.headers), protocol=handshake.version)
+    answer = protocol.accept(asked)
+    if answer.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        return Connection(shared, protocol, address), answer.serialize()
+    hints = {name: answer.headers[name] for name in _HINTS if name in answer.headers}
+    return in_json(answer.status_code, {"error": bytes(answer.body or b"").decode().strip()}, **hints)
+
+
+class Connection(Base):
+    """One connection of a WebSocket client, after its handshake.
+
+    Args:
+        shared: The objects that all connections share.
+        protocol: The protocol that accepted the handshake.
+        address: The client's address, for which the door was asked.
     """
 
-    def __init__(self, shared: Shared, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, shared: Shared, protocol: ServerProtocol, address: str) -> None:
+        super().__init__(protocol, ping_interval=None, close_timeout=CLOSE_TIMEOUT, write_limit=_WRITE_LIMIT)
         self.shared = shared
-        self.upgrade: Upgrade | None = None
         self.client: RelayClient | None = None
         self.write: Callable[[bytes], object]
         #: Whether the client has sent anything since the last ping.
         self.heard = True
-        self._address = ""
-        self._refused = False
+        self._address = address
         self._hung_up = False
         self._throttle = Throttle(shared.max_rate, self.loop.time())
         self._frames = 0
@@ -98,24 +153,15 @@ class Connection(ServerConnection):
     # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection, unless there are too many."""
+        """Take over the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server passes this type
-        self._address = str((transport.get_extra_info("peername") or [""])[0])
-        self._refused = not self.shared.door.admit(self._address)
-        if self._refused:
-            transport.write(_BUSY)
-            transport.close()
-            return
         self.write = transport.write
-        self.shared.connections.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection from everything that refers to it."""
-        if self._refused:
-            return
         self.shared.door.release(self._address)
-        self.shared.connections.discard(self)
+        self.shared.leave(self)
         self.shared.wheel.remove(self)
         if self.client is not None:
             self.client.gone()
@@ -138,8 +184,6 @@ class Connection(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, in pieces of limited size."""
-        if self._refused:
-            return
         self.heard = True
         if self._waiting:
             self._unread += data
@@ -183,12 +227,6 @@ class Connection(ServerConnection):
 
     def process_event(self, event: Event) -> None:
         """Handle a frame. The library has already answered pings and close frames."""
-        if self.request is None:
-            super().process_event(event)
-            return
-        if self.client is None:
-            self.transport.abort()  # it sent a frame before the handshake was done
-            return
         self._frames += 1
         self.shared.tally.frames += 1
         if isinstance(event, Frame) and not self._hung_up and not self.transport.is_closing():
@@ -216,13 +254,11 @@ class Connection(ServerConnection):
         else:
             self.client.receive(text)
 
-    def start_keepalive(self) -> None:
-        """Do nothing: the relay's wheel sends the pings, because a task for each connection costs memory."""
-
     # Line.
 
     def begin(self, upgrade: Upgrade, verify: Verify) -> None:
-        """Start the client of a connection whose handshake is done."""
+        """Start the client. The relay's wheel sends the pings: a task for each connection would cost memory."""
+        self.shared.wheel.add(self)
         self._set_timer(self.loop.call_later(_AUTH_TIMEOUT, self._too_late))
         kind = _CLIENTS[upgrade.dialect]
         self.client = kind(self.shared.exchange, self, verify, upgrade.access)
@@ -266,6 +302,10 @@ class Connection(ServerConnection):
         self.shared.tally.cut[why] += 1
         if self.client is not None:
             self.client.gone()
+        self.transport.abort()
+
+    def abort(self) -> None:
+        """End the connection at once."""
         self.transport.abort()
 
     def send_ping(self) -> None:

@@ -1,47 +1,143 @@
-"""Limits for the number of connections and for a client's silence, without sockets."""
+"""Limits for the number of connections, for their patience and for a client's silence, without sockets."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
 
+_log = logging.getLogger(__name__)
+
+#: Reasons why a request is refused, as the metrics name them.
+CONNECTIONS: Final = "connections"
+ADDRESS: Final = "address"
+#: Shortest time between two lines in the log about one address, in seconds, and most addresses remembered.
+_LOG_INTERVAL: Final = 60.0
+_REMEMBERED: Final = 1000
+
+#: Most connections that may wait for a request at once; of more the oldest one ends.
+MOST_WAITING: Final = 2000
+#: From this number of waiting connections on, those of one address are waited for only that long, in seconds.
+CROWD: Final = 256
+_SHORT: Final = 2.0
+
 
 class Door:
-    """Limits the number of connections.
+    """Limits the number of clients: WebSocket connections, and HTTP requests that are being answered.
 
     Args:
-        tally: Counts them.
-        most: Most connections in all.
-        most_per_address: Most connections from one address; 0: no limit.
+        tally: Counts those that are refused.
+        clock: Returns the time in seconds.
+        most: Most clients in all.
+        most_per_address: Most clients from one address; 0: no limit.
     """
 
-    def __init__(self, tally: Tally, *, most: int, most_per_address: int) -> None:
+    def __init__(self, tally: Tally, clock: Callable[[], float], *, most: int, most_per_address: int) -> None:
         self._tally = tally
+        self._clock = clock
         self._most = most
         self._most_per_address = most_per_address
         self._addresses: Counter[str] = Counter()
+        self._inside = 0
+        self._logged: dict[str, float] = {}
 
-    def admit(self, address: str) -> bool:
-        """Count a new connection; return False if there are too many."""
-        full = self._tally.connections >= self._most
+    def admit(self, address: str) -> str | None:
+        """Count a new client; return the reason if there are too many."""
+        full = self._inside >= self._most
         if full or 0 < self._most_per_address <= self._addresses[address]:
-            self._tally.refused["connections" if full else "address"] += 1
-            return False
+            reason = CONNECTIONS if full else ADDRESS
+            self._tally.refused[reason] += 1
+            self._note(reason, address)
+            return reason
         self._addresses[address] += 1
-        self._tally.connections += 1
-        self._tally.accepted += 1
-        return True
+        self._inside += 1
+        return None
 
     def release(self, address: str) -> None:
-        """Count the end of a connection."""
-        self._tally.connections -= 1
+        """Count the end of a client."""
+        self._inside -= 1
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
+
+    def _note(self, reason: str, address: str) -> None:
+        """Log a refusal, once a minute for each address: a client that comes again at once must not fill a disk."""
+        key, now = address if reason == ADDRESS else "", self._clock()
+        if now - self._logged.get(key, -_LOG_INTERVAL) < _LOG_INTERVAL:
+            return
+        if len(self._logged) >= _REMEMBERED:
+            self._logged.clear()
+        self._logged[key] = now
+        if reason == ADDRESS:
+            _log.warning(
+                "refused a client at %s: %d clients of this address are connected already, the setting"
+                " relay.max_connections_per_address allows no more",
+                address,
+                self._addresses[address],
+            )
+        else:
+            _log.warning(
+                "refused a client at %s: %d clients are connected already, the setting relay.max_connections"
+                " allows no more",
+                address,
+                self._inside,
+            )
+
+
+class Guest(Protocol):
+    """A connection that waits for a request."""
+
+    address: str
+
+    def expire(self) -> None:
+        """End the connection, because it has waited too long."""
+
+
+class Lobby:
+    """The connections that wait for a request, the oldest first, and how long they may.
+
+    They are not counted as clients: whoever opens connections and sends nothing keeps no other client out, also
+    none of the same address.
+
+    Args:
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._guests: dict[Guest, tuple[float, float]] = {}
+        self._addresses: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """Return the number of waiting connections."""
+        return len(self._guests)
+
+    def enter(self, guest: Guest, patience: float) -> None:
+        """Let a connection wait, from now on, for ``patience`` seconds."""
+        self.leave(guest)
+        self._guests[guest] = (self._clock(), patience)
+        self._addresses[guest.address] += 1
+        if len(self._guests) > MOST_WAITING:
+            next(iter(self._guests)).expire()
+
+    def leave(self, guest: Guest) -> None:
+        """Note that a connection does not wait any more."""
+        if self._guests.pop(guest, None) is not None:
+            self._addresses[guest.address] -= 1
+            if not self._addresses[guest.address]:
+                del self._addresses[guest.address]
+
+    def turn(self) -> None:
+        """End those that have waited too long; to be called each second."""
+        now = self._clock()
+        for guest, (since, patience) in list(self._guests.items()):
+            crowded = self._addresses[guest.address] > CROWD
+            if now - since > (min(patience, _SHORT) if crowded else patience):
+                guest.expire()
 
 
 class Pinged(Protocol):

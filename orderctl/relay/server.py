@@ -1,34 +1,23 @@
-"""The relay's server. Only it and :mod:`orderctl.relay.connection` use the ``websockets`` library."""
+"""The relay's server: it listens on a port, and ends all connections at a stop."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import http
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
 from typing import Any, Final
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.http11 import Request as HandshakeRequest
-from websockets.http11 import Response
-
 from orderctl.relay.closing import RESTART, SLOW
-from orderctl.relay.codecs.calls import MAX_BYTES
 from orderctl.relay.connection import CLOSE_TIMEOUT, Connection, Shared
 from orderctl.relay.exchange import Exchange
-from orderctl.relay.limits import Door
+from orderctl.relay.front import Front
+from orderctl.relay.limits import Door, Lobby
 from orderctl.relay.metrics import Tally
-from orderctl.relay.site import Site, Upgrade
-from orderctl.relay.web import Reply, Request, read_target
+from orderctl.relay.site import Site
 
-#: Longest time for the handshake, in seconds.
-OPEN_TIMEOUT: Final = 10.0
-#: Sizes of a write buffer, in bytes: above the first a member is paused, below the second it is resumed.
-_WRITE_LIMIT: Final = (128 * 1024, 32 * 1024)
+#: Connections that the kernel holds until they are accepted.
+_BACKLOG: Final = 512
 
 
 class RelayServer:
@@ -55,7 +44,7 @@ class RelayServer:
     ) -> None:
         self._lookout = lookout
         self._exchange = exchange
-        self._shared = Shared(exchange, door, tally, max_rate)
+        self._shared = Shared(exchange, door, Lobby(asyncio.get_running_loop().time), tally, max_rate)
         self._site = site
         self._stop = asyncio.Event()
 
@@ -72,21 +61,12 @@ class RelayServer:
             OSError: When the address is taken, or does not belong to this machine.
             Misconfigured: When Redis refuses the first connection.
         """
-        server = await serve(
-            self._handle,
+        _quieten_asyncio()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Front(self._shared, self._site),
             host,
             port,
-            process_request=self._answer,
-            create_connection=partial(Connection, self._shared),  # type: ignore[arg-type]
-            compression=None,
-            max_size=MAX_BYTES,
-            ping_interval=None,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            write_limit=_WRITE_LIMIT,
-            server_header=None,
-            logger=_quiet_logger(),
-            backlog=512,
+            backlog=_BACKLOG,
             reuse_port=reuse_port or None,
         )
         tasks = [
@@ -117,26 +97,6 @@ class RelayServer:
             self._abort()
         self._stop.set()
 
-    # Connections.
-
-    async def _answer(self, connection: ServerConnection, request: HandshakeRequest) -> Response | None:
-        assert isinstance(connection, Connection)  # noqa: S101 - for mypy
-        try:
-            found = await self._site.answer(_read_request(request))
-        except ValueError:
-            found = Reply(400, b"malformed request\n")
-        if isinstance(found, Upgrade):
-            connection.upgrade = found
-            return None
-        return _write_reply(found, with_body=request.method != "HEAD")
-
-    async def _handle(self, connection: ServerConnection) -> None:
-        assert isinstance(connection, Connection)  # noqa: S101 - for mypy
-        if connection.upgrade is not None:
-            connection.begin(connection.upgrade, self._site.verify)
-            self._shared.wheel.add(connection)
-            await connection.wait_closed()
-
     # What is done each second.
 
     async def _tick(self) -> None:
@@ -151,6 +111,7 @@ class RelayServer:
             tally.worst_loop_lag = max(tally.worst_loop_lag, late)
             due = max(due, loop.time() - 1)
             self._shared.wheel.turn()
+            self._shared.lobby.turn()
             self._cut_stalled()
 
     def _cut_stalled(self) -> None:
@@ -165,20 +126,25 @@ class RelayServer:
     # The end.
 
     def _take_leave(self) -> None:
+        self._shared.closing = True
         for connection in list(self._shared.connections):
-            if connection.client is not None:
+            if isinstance(connection, Connection):
                 connection.hang_up(RESTART, "the relay is restarting")
+            elif isinstance(connection, Front):
+                connection.hang_up()
 
-    async def _close(self, server: Server) -> None:
-        server.close(code=RESTART)
-        loop = asyncio.get_running_loop()
-        abort = loop.call_later(CLOSE_TIMEOUT, self._abort)
-        await server.wait_closed()
+    async def _close(self, server: asyncio.Server) -> None:
+        # Not Server.wait_closed: from Python 3.12 on it waits for connections that clients keep open.
+        server.close()
+        abort = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._abort)
+        while self._shared.connections:
+            self._shared.changed.clear()
+            await self._shared.changed.wait()
         abort.cancel()
 
     def _abort(self) -> None:
         for connection in list(self._shared.connections):
-            connection.transport.abort()
+            connection.abort()
 
 
 def stop_on_signals(
@@ -190,35 +156,12 @@ def stop_on_signals(
         loop.add_signal_handler(number, relay.stop)
 
 
-def _read_request(request: HandshakeRequest) -> Request:
-    path, query = read_target(request.path)
-    headers: dict[str, str] = {}
-    for name, value in request.headers.raw_items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return Request(request.method, path, query, headers)
-
-
-def _write_reply(reply: Reply, *, with_body: bool) -> Response:
-    headers = Headers({"Date": email.utils.formatdate(usegmt=True), "Connection": "close"})
-    if reply.body or reply.status not in {204, 304}:
-        headers["Content-Length"] = str(len(reply.body))
-        headers["Content-Type"] = reply.type
-    for name, value in reply.headers.items():
-        headers[name] = value
-    body = reply.body if with_body else b""
-    return Response(reply.status, http.HTTPStatus(reply.status).phrase, headers, body)
-
-
-def _url(server: Server) -> str:
+def _url(server: asyncio.Server) -> str:
     host, port = next(iter(server.sockets)).getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _quiet_logger() -> logging.Logger:
+def _quieten_asyncio() -> None:
     # asyncio logs a warning for each write to a connection that was just lost; clients could fill a disk with
     # them.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    logger = logging.getLogger("orderctl.relay.websockets")
-    logger.setLevel(logging.ERROR)
-    return logger

@@ -19,6 +19,12 @@ ACTION_HEADER: Final = "X-Orderctl-Action"
 
 _WEBSOCKETS: Final = {"/ws": Dialect.PLAIN, "/socket.io/": Dialect.SOCKETIO, "/socket.io": Dialect.SOCKETIO}
 _EIO: Final = "4"
+_HEALTH: Final = "/healthz"
+#: Longest bodies, in bytes, below :data:`API` and elsewhere.
+_MOST_BYTES: Final = 64 * 1024
+_MOST_BYTES_ELSEWHERE: Final = 16 * 1024
+#: Pause before a client that was refused should come again, in seconds.
+_RETRY_AFTER: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Site:
         self._pages = pages
         self._api = api
         self._healthy, self._exposition = probes
-        self._probes = {"/healthz": self._health, "/metrics": self._metrics}
+        self._probes = {_HEALTH: self._health, "/metrics": self._metrics}
         self._actions = actions
         #: With a secret, POST also begins and ends a session.
         self._methods = ("GET", "HEAD", "OPTIONS", *(["POST"] if actions or secret else []))
@@ -86,10 +92,30 @@ class Site:
     async def answer(self, request: Request) -> Reply | Upgrade:
         """Answer a request, or decide that it becomes a WebSocket connection."""
         found = self._refuse(request) or await self._route(request)
-        if isinstance(found, Upgrade):
-            return found
-        headers = {**SECURITY_HEADERS, **found.headers, **self._cross_origin(request)}
-        return dataclasses.replace(found, headers=headers)
+        return found if isinstance(found, Upgrade) else self.dress(request, found)
+
+    def refuse(self, request: Request, status: int, error: str) -> Reply:
+        """Return an error that was found before a request could be routed; in the shape that its path has."""
+        return self.dress(request, self._error(request, status, error))
+
+    def overloaded(self, request: Request, *, of_address: bool) -> Reply:
+        """Return the error for a client that a limit keeps out."""
+        whose = "from this address" if of_address else "in all"
+        reply = self.refuse(request, 503, f"too many clients {whose} are connected; try again later")
+        return dataclasses.replace(reply, headers={**reply.headers, "Retry-After": str(_RETRY_AFTER)})
+
+    def dress(self, request: Request, reply: Reply) -> Reply:
+        """Return a reply with the headers that all replies have."""
+        headers = {**SECURITY_HEADERS, **reply.headers, **self._cross_origin(request)}
+        return dataclasses.replace(reply, headers=headers)
+
+    def most_bytes(self, request: Request) -> int:
+        """Return the longest body of a request, in bytes. None has a meaning yet; a client may send one."""
+        return _MOST_BYTES if request.path.startswith(API) else _MOST_BYTES_ELSEWHERE
+
+    def is_probe(self, request: Request) -> bool:
+        """Whether it asks for the relay's health, which no limit may keep it from."""
+        return request.path == _HEALTH
 
     def verify(self, token: str) -> Access:
         """Return what a token allows.
@@ -115,7 +141,8 @@ class Site:
 
     def _refuse(self, request: Request) -> Reply | None:
         host, origin = request.headers.get("host"), request.headers.get("origin")
-        if not self._gate.knows(host):
+        # Without a host it is HTTP/1.0, which no browser sends: a health check of HAProxy, for example.
+        if host is not None and not self._gate.knows(host):
             return self._error(request, 421, "this host name is not allowed: see the setting relay.hosts")
         if not self._gate.admits(origin, host):
             return self._error(request, 403, "this origin is not allowed: see the setting relay.origins")
@@ -156,6 +183,8 @@ class Site:
                 return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
         if not request.wants_websocket:
             return in_json(426, {"error": "this path is for WebSocket connections only"}, Upgrade="websocket")
+        if request.body:
+            return in_json(400, {"error": "a WebSocket handshake has no body"})
         return Upgrade(dialect, access)
 
     async def _answer_api(self, request: Request, access: Access | None) -> Reply:

@@ -6,12 +6,13 @@ import hashlib
 import json
 import math
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 #: Sent with every reply: no foreign code runs in orderctl's page, and no foreign page can embed it.
 SECURITY_HEADERS: Final = {
@@ -28,6 +29,7 @@ SECURITY_HEADERS: Final = {
 
 _TEXT_TYPES: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 _MAX_QUERY: Final = 50
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]+)(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,14 @@ class Request:
         path: Without the query.
         query: The last value of each parameter.
         headers: By name in lower case. The values of a header that occurs twice are joined with a comma.
+        body: Its bytes.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def wants_websocket(self) -> bool:
@@ -70,14 +74,37 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_target(target: str) -> tuple[str, dict[str, str]]:
-    """Split a request's target into path and query.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request's first line asks for.
+
+    Attributes:
+        path: As it was sent: nothing in it is decoded or resolved, so it is what a proxy in front has seen.
+        query: The last value of each parameter.
+        host: The host in a target that is a whole URL. It takes the place of the header ``Host``.
+    """
+
+    path: str
+    query: Mapping[str, str]
+    host: str | None = None
+
+
+def read_target(target: str) -> Target:
+    """Read the target of a request, in one of the forms of RFC 9112, section 3.2.
 
     Raises:
         ValueError: When it is malformed, or has too many parameters.
     """
-    parts = urlsplit(target)
-    return parts.path, dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=_MAX_QUERY))
+    host = None
+    if found := _ABSOLUTE.fullmatch(target):
+        host, target = found[1], found[2]
+        target = target if target.startswith("/") else f"/{target}"
+    if not target.startswith("/") and target != "*":
+        raise ValueError("the target is neither a path nor a URL")
+    if "#" in target:
+        raise ValueError("the target has a fragment")
+    path, _, query = target.partition("?")
+    return Target(path, dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY)), host)
 
 
 def in_json(status: int, value: Any, **headers: str) -> Reply:

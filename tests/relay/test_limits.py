@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
-from orderctl.relay.limits import Door, Wheel
+from orderctl.relay.limits import CROWD, MOST_WAITING, Door, Lobby, Wheel
 from orderctl.relay.metrics import Tally
 from orderctl.relay.throttle import Throttle
 from tests.relay.conftest import Plain, RunningRelay, StartRelay, play
 from tests.relay.held import HeldRelay, play_held
+from tests.relay.members import FakeClock
 
 
 class TestThrottle:
@@ -45,26 +46,92 @@ class TestThrottle:
 
 
 class TestDoor:
-    def test_the_number_of_waiting_calls_is_limited(self):
+    def test_the_number_of_clients_is_limited_in_all_and_by_address(self):
         tally = Tally()
-        door = Door(tally, most=3, most_per_address=2)
+        door = Door(tally, FakeClock().time, most=3, most_per_address=2)
 
         assert [door.admit(address) for address in ("a", "a", "a", "b", "c")] == [
-            True,
-            True,
-            False,
-            True,
-            False,
+            None,
+            None,
+            "address",
+            None,
+            "connections",
         ]
         door.release("a")
-        assert door.admit("c")
+        assert door.admit("c") is None
         assert tally.refused == {"address": 1, "connections": 1}
-        assert (tally.connections, tally.accepted) == (3, 4)
 
     def test_no_limit_for_one_address(self):
-        door = Door(Tally(), most=1000, most_per_address=0)
+        door = Door(Tally(), FakeClock().time, most=1000, most_per_address=0)
 
-        assert all(door.admit("a") for _ in range(1000))
+        assert all(door.admit("a") is None for _ in range(1000))
+
+    def test_a_refusal_is_logged_once_a_minute_for_each_address(self, caplog: pytest.LogCaptureFixture):
+        clock = FakeClock()
+        door = Door(Tally(), clock.time, most=3, most_per_address=1)
+        for _ in range(3):
+            for address in "aabbcde":
+                door.admit(address)
+            clock.pass_time(59)
+        assert len(caplog.messages) == 4
+        assert "relay.max_connections_per_address" in caplog.messages[0]
+        assert "at a:" in caplog.messages[0]
+        assert "relay.max_connections allows" in caplog.messages[2]
+
+
+class Visitor:
+    """Records its end, and leaves then."""
+
+    def __init__(self, lobby: Lobby, address: str = "a") -> None:
+        self.address = address
+        self.ended = False
+        self._lobby = lobby
+
+    def expire(self) -> None:
+        self.ended = True
+        self._lobby.leave(self)
+
+
+class TestLobby:
+    def wait(self, number: int, *addresses: str) -> tuple[Lobby, FakeClock, list[Visitor]]:
+        clock = FakeClock()
+        lobby = Lobby(clock.time)
+        visitors = [Visitor(lobby, address) for address in addresses for _ in range(number)]
+        for visitor in visitors:
+            lobby.enter(visitor, 10)
+        return lobby, clock, visitors
+
+    def test_a_connection_may_wait_for_as_long_as_it_was_given(self):
+        lobby, clock, [one] = self.wait(1, "a")
+        clock.pass_time(9)
+        lobby.turn()
+        assert not one.ended
+        lobby.enter(one, 10)
+        clock.pass_time(9)
+        lobby.turn()
+        assert not one.ended
+        clock.pass_time(2)
+        lobby.turn()
+        assert (one.ended, len(lobby)) == (True, 0)
+
+    def test_in_a_crowd_from_one_address_each_waits_only_shortly(self):
+        lobby, clock, visitors = self.wait(CROWD + 10, "crowd")
+        other = Visitor(lobby, "other")
+        lobby.enter(other, 10)
+        clock.pass_time(1)
+        lobby.turn()
+        assert not any(visitor.ended for visitor in visitors)
+        clock.pass_time(2)
+        lobby.turn()
+
+        assert [visitor.ended for visitor in visitors] == [True] * 10 + [False] * CROWD
+        assert not other.ended
+
+    def test_of_too_many_the_oldest_ends(self):
+        lobby, _, visitors = self.wait(MOST_WAITING + 3, "a")
+
+        assert [number for number, visitor in enumerate(visitors) if visitor.ended] == [0, 1, 2]
+        assert len(lobby) == MOST_WAITING
 
 
 class Ticker:

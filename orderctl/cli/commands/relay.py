@@ -46,13 +46,11 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 @options.setting(
     "relay.hosts", "--hosts", help="Host names by which clients reach the relay, separated by commas."
 )
-@options.setting(
-    "relay.max_connections", "--max-connections", help="Maximum number of connections.", metavar="N"
-)
+@options.setting("relay.max_connections", "--max-connections", help="Maximum number of clients.", metavar="N")
 @options.setting(
     "relay.max_connections_per_address",
     "--max-connections-per-address",
-    help="Maximum number of connections from one address; 0: no limit, for use behind a proxy.",
+    help="Maximum number of clients from one address; 0: no limit, for use behind a proxy.",
     metavar="N",
 )
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")
