@@ -3,7 +3,8 @@
     OrderctlError                    1  500
     ├── InvalidInput                 2  400  an argument, a file or a request is not valid
     │   ├── InvalidCall                      the relay does not know this request
-    │   └── InvalidFrame                     not a frame of the relay's protocols
+    │   ├── InvalidFrame                     not a frame of the relay's protocols
+    │   └── Malformed                        not a request that the relay's HTTP takes (with the status of its answer)
     ├── NotFound                     3  404
     │   ├── OrderNotFound
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)

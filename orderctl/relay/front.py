@@ -231,8 +231,12 @@ class Front(asyncio.Protocol):
         if self._eof or not self._transport.can_write_eof():
             self._transport.close()
         elif not self._transport.is_closing():
-            self._transport.write_eof()
-            self._transport.resume_reading()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has reset the connection; asyncio has not read that yet
+                self._transport.abort()
+            else:
+                self._transport.resume_reading()
 
     def _wait(self, state: _State) -> None:
         if state is not self._state:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import h11
 
+from orderctl.errors import InvalidInput
 from orderctl.relay.web import Reply, Request, read_target
 
 #: Longest head of a request, in bytes, and most of it that is kept to find out what was asked in a malformed one.
@@ -31,11 +32,12 @@ _LAST: Final = frozenset({h11.SEND_BODY, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR})
 Headers = list[tuple[bytes, bytes]]
 
 
-class Malformed(Exception):
+class Malformed(InvalidInput):
     """A request that cannot be answered as it was meant; the connection ends with the answer.
 
-    Attributes:
+    Args:
         status: The HTTP status of the answer.
+        reason: What is wrong.
         request: What was asked, as far as it can be read.
     """
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import struct
 from contextlib import AsyncExitStack
 
 import pytest
@@ -74,6 +76,19 @@ def test_an_answer_that_is_not_taken_is_not_kept(redis_url: str):
         return asked
 
     assert play_held(scenario, redis_url) > 10
+
+
+def test_clients_that_reset_the_connection_cause_no_error(relay: RunningRelay):
+    """At any moment, also between a request and its answer; what the relay logs is looked at in the end."""
+    last = GET.replace(b"Host", b"Connection: close\r\nHost")
+    for data in (b"", GET[:9], GET, last, POST, b"nonsense\r\n\r\n", GET * 50) * 20:
+        with socket.create_connection(("127.0.0.1", relay.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(data)
+            if data is last:
+                client.recv(1)  # the relay is about to end the stream
+
+    assert relay.ask("/healthz").status == 200
 
 
 class TestLimits:
