@@ -197,6 +197,7 @@ class ProgressEmitter:
         """
         try:
             task_id, order_id = _id(task_id), _id(order_id)
+            kind = None if error is None else error_types.classify(error)
             change = StatusChange(
                 Scope.TASK,
                 task_id,
@@ -204,8 +205,9 @@ class ProgressEmitter:
                 None if previous_status is None else _status(previous_status),
                 self._stamp(task_id),
                 None if error is None else _reason(error),
-                None if error is None else error_types.classify(error).value,
+                None if kind is None else kind.contract.value,
                 attempt=self._attempt,
+                error_kind=None if kind is None else kind.value,
             )
             if change.new_status in ENDED_TASK:
                 self._siblings.forget(order_id)

@@ -35,19 +35,19 @@
     ├── LeaseLost                    1  500  another worker may hold the task by now
     ├── InvalidMessage               1  500  a payload on a channel is not a message of that channel
     └── DownloadError                1  500  UNKNOWN
-        ├── UrlRefused                       UNKNOWN: not http(s), malformed, or an unsafe redirect
-        │   └── AddressRefused               UNKNOWN: an address of a private network
+        ├── UrlRefused                       REFUSED: not http(s), malformed, or an unsafe redirect
+        │   └── AddressRefused               REFUSED: an address of a private network
         ├── HostUnreachable                  NETWORK: the name is unknown, or nothing answers there
         ├── ConnectionBroken                 NETWORK: the connection ended before the file did
-        ├── CertificateRefused               UNKNOWN: the server's certificate is not valid
+        ├── CertificateRefused               REFUSED: the server's certificate is not valid
         ├── TooSlow                          TIMEOUT: no data for too long, or below the lowest rate
         ├── StatusRefused                    (by status): an HTTP status other than success
         ├── BadAnswer                        UNKNOWN: not what HTTP or the manifest promised
-        │   ├── NotAFile                     UNKNOWN: an HTML page in place of a file
-        │   ├── SizeMismatch                 UNKNOWN
-        │   ├── ChecksumMismatch             UNKNOWN
+        │   ├── NotAFile                     NOT_A_FILE: a page, a playlist or an error message in its place
+        │   ├── SizeMismatch                 CHECKSUM
+        │   ├── ChecksumMismatch             CHECKSUM
         │   └── InvalidManifest              UNKNOWN
-        ├── TooLarge                         UNKNOWN: more than ``download.max_bytes``
+        ├── TooLarge                         TOO_LARGE: more than ``download.max_bytes``
         ├── DiskFull                         DISK_SPACE
         └── NotPermitted                     PERMISSION: refused by the operating system
             └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file

@@ -68,7 +68,8 @@ class Failure:
         """Return the details of the event ``download_failed``, as the contract defines them."""
         return {
             "error_message": self.message,
-            "error_type": self.error_type.value,
+            "error_type": self.error_type.contract.value,
+            "error_kind": self.error_type.value,
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "stack_trace": self.stack_trace,
             "fingerprint": self.fingerprint,
@@ -251,7 +252,8 @@ def _queue_webhook(
         "orderCode": task.order_code,
         "taskId": task.id,
         "title": task.title,
-        "errorType": failure.error_type.value,
+        "errorType": failure.error_type.contract.value,
+        "errorKind": failure.error_type.value,
         "error": failure.message,
         "fingerprint": failure.fingerprint,
         "attempt": task.attempt,

@@ -27,6 +27,7 @@ from orderctl.states import (
     ENDED_ORDER,
     ENDED_TASK,
     WAITING,
+    ErrorType,
     EventType,
     OrderStatus,
     PaymentStatus,
@@ -105,7 +106,7 @@ class Move:
     details: Mapping[str, Any] | None = None
     warning: bool = False
     key: str | None = None
-    error: tuple[str, str] | None = None
+    error: tuple[str, ErrorType] | None = None
     reopens: bool = False
     also: Callable[[Connection], None] | None = None
 
@@ -242,8 +243,12 @@ def _record(connection: Connection, task: TaskState, what: Move) -> None:
 
 def _change(task: TaskState, what: Move) -> StatusChange:
     now = clock.milliseconds()
-    error, error_type = what.error or (None, None)
-    return StatusChange(Scope.TASK, task.id, what.status, task.status, now, error, error_type, task.attempt)
+    if what.error is None:
+        return StatusChange(Scope.TASK, task.id, what.status, task.status, now, attempt=task.attempt)
+    error, kind = what.error
+    return StatusChange(
+        Scope.TASK, task.id, what.status, task.status, now, error, kind.contract, task.attempt, kind
+    )
 
 
 def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | None:

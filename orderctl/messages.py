@@ -89,6 +89,7 @@ FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
         *_STATUS,
         Field("error", _text_or_nothing, optional=True),
         Field("errorType", _text_or_nothing, optional=True),
+        Field("errorKind", _text_or_nothing, optional=True),
         _ATTEMPT,
     ),
     (Scope.TASK, MessageKind.COMPLETE): (_TIMESTAMP,),
@@ -159,7 +160,10 @@ class TaskProgress(Payload):
 
 @dataclass(frozen=True, slots=True)
 class StatusChange(Payload):
-    """A change of a task's or an order's status. ``error`` and ``error_type`` are set if a task failed."""
+    """A change of a task's or an order's status.
+
+    ``error``, ``error_type`` (the contract's word) and ``error_kind`` (orderctl's own) are set if a task failed.
+    """
 
     scope: Scope
     id: int
@@ -169,6 +173,7 @@ class StatusChange(Payload):
     error: str | None = None
     error_type: str | None = None
     attempt: int | None = None
+    error_kind: str | None = None
 
     @property
     def channel(self) -> Channel:

@@ -167,7 +167,7 @@ def determine_error_type(error: object) -> str:
     Args:
         error: An exception, or the text of one.
     """
-    return error_types.classify(error).value
+    return error_types.classify(error).contract.value
 
 
 def _ignore(further: dict[str, object]) -> None:

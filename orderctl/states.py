@@ -119,7 +119,11 @@ class EventType(StrEnum):
 
 
 class ErrorType(StrEnum):
-    """Why a task failed."""
+    """Why a task failed.
+
+    The finer types are orderctl's own. The shop's fields (``errorType``, ``details.error_type``) have the
+    contract's words only: see :attr:`contract`.
+    """
 
     DISK_SPACE = "DISK_SPACE"  #: The disk is full.
     AUTHENTICATION = "AUTHENTICATION"  #: The course's server denies access.
@@ -127,7 +131,28 @@ class ErrorType(StrEnum):
     NETWORK = "NETWORK"  #: The connection to the server failed.
     PERMISSION = "PERMISSION"  #: orderctl may not read or write the files.
     WORKER_LOST = "WORKER_LOST"  #: The worker died and no attempt was left.
+    NOT_FOUND = "NOT_FOUND"  #: The server does not have the course (HTTP 404 or 410).
+    REFUSED = "REFUSED"  #: orderctl does not download from this URL, address or server (its certificate).
+    NOT_A_FILE = "NOT_A_FILE"  #: A page, a playlist or an error message came in place of the file.
+    CHECKSUM = "CHECKSUM"  #: The file does not have the announced size or checksum.
+    TOO_LARGE = "TOO_LARGE"  #: The file is larger than allowed.
     UNKNOWN = "UNKNOWN"  #: None of the above.
+
+    @property
+    def contract(self) -> ErrorType:
+        """The word for this type in the fields that the shop reads: UNKNOWN for orderctl's finer ones."""
+        return ErrorType.UNKNOWN if self in _FINER else self
+
+
+_FINER: Final = frozenset(
+    {
+        ErrorType.NOT_FOUND,
+        ErrorType.REFUSED,
+        ErrorType.NOT_A_FILE,
+        ErrorType.CHECKSUM,
+        ErrorType.TOO_LARGE,
+    }
+)
 
 
 class Source(StrEnum):

@@ -377,6 +377,7 @@ def test_the_reason_of_a_failure_has_a_type(emitters, redis_url, client, error, 
 
     found = last(client, task_status(1))
     assert (found["newStatus"], found["error"], found["errorType"]) == ("failed", *said)
+    assert found["errorKind"] == said[1]
 
 
 def test_what_a_transaction_left_to_publish_is_published(emitters, redis_url, client):

@@ -48,10 +48,12 @@ def _raised(exception: BaseException) -> BaseException:
         (Odd("disk", error_type="TIMEOUT"), "TIMEOUT"),
         (Odd("disk", error_type="MADE_UP"), "DISK_SPACE"),
         (Odd("odd", error_type=["TIMEOUT"]), "UNKNOWN"),
-        (download_errors.StatusRefused(404, "http://x/"), "UNKNOWN"),
+        (download_errors.StatusRefused(404, "http://x/"), "NOT_FOUND"),
         (download_errors.StatusRefused(403, "http://x/"), "AUTHENTICATION"),
         (download_errors.StatusRefused(503, "http://x/"), "NETWORK"),
-        (download_errors.ChecksumMismatch("disk"), "UNKNOWN"),
+        (download_errors.StatusRefused(501, "http://x/"), "UNKNOWN"),
+        (download_errors.AddressRefused("disk"), "REFUSED"),
+        (download_errors.ChecksumMismatch("disk"), "CHECKSUM"),
         (download_errors.DiskFull("x"), "DISK_SPACE"),
         (OSError(errno.ENOSPC, "No space left on device"), "DISK_SPACE"),
         (OSError(errno.EDQUOT, "Quota exceeded"), "DISK_SPACE"),
@@ -173,6 +175,7 @@ def test_lasting_failure_ends_task_and_order(shop: Shop) -> None:
     assert event.details == {
         "error_message": "it is broken",
         "error_type": "UNKNOWN",
+        "error_kind": "UNKNOWN",
         "stack_trace": "trace",
         "fingerprint": "f2",
         "attempt": 1,
@@ -320,6 +323,7 @@ def test_the_webhook_of_a_failed_task_says_what_the_audit_log_does(
         "taskId": event.task_id,
         "title": shop.task(claim.task_id).title,
         "errorType": event.details["error_type"],
+        "errorKind": event.details["error_kind"],
         "error": event.details["error_message"],
         "fingerprint": event.details["fingerprint"],
         "attempt": event.details["attempt"],
@@ -393,6 +397,20 @@ def test_a_source_has_to_fit_into_the_shops_column(shop: Shop, kind: str, said: 
 
 def _alerts(shop: Shop) -> list[Any]:
     return [row for row in shop.outbox() if row.kind == "alert"]
+
+
+def test_the_shop_reads_its_own_words_for_orderctls_finer_types(shop: Shop) -> None:
+    claim = _claimed(shop)
+
+    finished = _fail(shop, claim, Failure(ErrorType.NOT_FOUND, "HTTP 404", "f4"))
+
+    task, details = shop.task(claim.task_id), shop.event(claim.order_id, "download_failed").details
+    webhook = next(row.payload for row in shop.outbox() if row.kind == "webhook")
+    assert (task.error_type, task.error_log) == ("NOT_FOUND", "NOT_FOUND: HTTP 404")
+    assert (details["error_type"], details["error_kind"]) == ("UNKNOWN", "NOT_FOUND")
+    assert (webhook["errorType"], webhook["errorKind"]) == ("UNKNOWN", "NOT_FOUND")
+    data = finished.messages[0].data()
+    assert (data["errorType"], data["errorKind"]) == ("UNKNOWN", "NOT_FOUND")
 
 
 @pytest.mark.parametrize("error_type", list(ErrorType))

@@ -23,11 +23,11 @@ PUBLISHED = {
         "task:456:status",
         '{"taskId":456,"newStatus":"enrolled","previousStatus":null,"timestamp":1000}',
     ),
-    StatusChange(Scope.TASK, 456, "failed", "downloading", 1000, "HTTP 404", "UNKNOWN", 3): (
+    StatusChange(Scope.TASK, 456, "failed", "downloading", 1000, "HTTP 404", "UNKNOWN", 3, "NOT_FOUND"): (
         "task:456:status",
         (
             '{"taskId":456,"newStatus":"failed","previousStatus":"downloading","timestamp":1000,'
-            '"error":"HTTP 404","errorType":"UNKNOWN","attempt":3}'
+            '"error":"HTTP 404","errorType":"UNKNOWN","errorKind":"NOT_FOUND","attempt":3}'
         ),
     ),
     StatusChange(Scope.ORDER, 123, "completed", "processing", 1000): (

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import migrations.versions
-from orderctl.states import Category, EventType, Severity
+from orderctl.states import Category, ErrorType, EventType, Severity
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +39,13 @@ def test_each_event_has_a_message() -> None:
         assert "{" not in message
         assert event.category in Category
         assert event.severity in Severity
+
+
+def test_the_contract_has_six_words_and_that_of_lost_workers() -> None:
+    contract = {
+        "DISK_SPACE", "AUTHENTICATION", "TIMEOUT", "NETWORK", "PERMISSION", "UNKNOWN", "WORKER_LOST",
+    }  # fmt: skip
+
+    assert {kind.contract for kind in ErrorType} == contract
+    assert all(kind.contract is kind for kind in ErrorType if kind in contract)
+    assert {kind.contract for kind in ErrorType if kind not in contract} == {ErrorType.UNKNOWN}

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 
 import orderctl
-from orderctl.downloads import addresses, stream, urls
+from orderctl.downloads import addresses, headers, stream, urls
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken, TooLarge, UrlRefused
 from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
@@ -64,6 +64,11 @@ class Answer:
     def content_type(self) -> str:
         """The media type without parameters."""
         return self.header("Content-Type").partition(";")[0].strip().lower()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server asks to come again, None when it does not say."""
+        return headers.retry_after(self.header("Retry-After"), self.header("Date"))
 
     def readinto(self, view: memoryview) -> int:
         """Read available bytes into a buffer; return their number, 0 at the end.
@@ -129,8 +134,12 @@ class HttpClient:
         self._tls = tls
 
     @contextmanager
-    def get(self, text: str, headers: Mapping[str, str] | None = None) -> Iterator[Answer]:
+    def get(self, text: str, further: Mapping[str, str] | None = None) -> Iterator[Answer]:
         """Request a URL and follow its redirects; the connection is closed at the end of the block.
+
+        Args:
+            text: The URL.
+            further: Headers besides the usual ones.
 
         Raises:
             DownloadError: No response could be had that is not a redirect.
@@ -139,7 +148,7 @@ class HttpClient:
         origin, authorization = url.origin, url.authorization
         for _ in range(MAX_REDIRECTS + 1):
             credentials = authorization if url.origin == origin else None
-            with self._request(url, headers or {}, credentials) as answer:
+            with self._request(url, further or {}, credentials) as answer:
                 location = answer.header("Location")
                 if answer.status not in _REDIRECTS or not location:
                     yield answer
@@ -148,12 +157,12 @@ class HttpClient:
         raise UrlRefused(f"{urls.parse(text).shown} redirects more than {MAX_REDIRECTS} times")
 
     @contextmanager
-    def _request(self, url: Url, headers: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
+    def _request(self, url: Url, further: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
         targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
         with closing(stream.connect(targets, self._limits, self._check, url.authority)) as connection:
             if url.scheme == "https":
                 connection.encrypt(self._tls_context(), url.host)
-            connection.send(_head(url, headers, authorization))
+            connection.send(_head(url, further, authorization))
             connection.budget = _OVERHEAD
             # The response flushes and closes the file from which it reads, so it is closed before the
             # connection.
@@ -178,14 +187,14 @@ class _Source:
         return io.BufferedReader(self._connection, _BUFFER)
 
 
-def _head(url: Url, headers: Mapping[str, str], authorization: str | None) -> bytes:
+def _head(url: Url, further: Mapping[str, str], authorization: str | None) -> bytes:
     lines = {
         "Host": url.authority,
         "User-Agent": f"orderctl/{orderctl.__version__}",
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
-        **headers,
+        **further,
     }
     if authorization:
         lines["Authorization"] = authorization

@@ -33,7 +33,7 @@ RESERVE = 32 * 2**20
 RECONNECTS = 10
 _WORTHWHILE = 4096  # bytes that the broken connection must have delivered for that
 
-_OK, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _UNSATISFIABLE = 200, 206, 304, 400, 416
+_OK, _ACCEPTED, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _UNSATISFIABLE = 200, 202, 206, 304, 400, 416
 _SNIFFED = 1024
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
@@ -214,8 +214,8 @@ def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
         BadAnswer: It is encoded, or a truncated file could not be detected.
     """
     shown = answer.url.shown
-    if answer.status >= _BAD_REQUEST:
-        raise StatusRefused(answer.status, shown)
+    if answer.status >= _BAD_REQUEST or answer.status == _ACCEPTED:
+        raise StatusRefused(answer.status, shown, retry_after=answer.retry_after)
     if answer.status != _OK:
         raise BadAnswer(f"HTTP {answer.status} from {shown}, expected 200")
     if answer.content_type in _HTML_TYPES and not _HTML_NAME.search(file.name):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SLICE = 0.5
+_OUTDATED = {9, 10}  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ class Stream(io.RawIOBase):
             self._try(secured.do_handshake)
         except ssl.SSLCertVerificationError as error:
             raise CertificateRefused(
-                f"the certificate of {host} is not valid: {error.verify_message}"
+                f"the certificate of {host} is not valid: {error.verify_message}",
+                outdated=error.verify_code in _OUTDATED,
             ) from None
 
     def close(self) -> None:

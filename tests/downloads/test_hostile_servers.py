@@ -109,7 +109,7 @@ def test_refuses_redirects_that_lead_astray(download, scripted, location, words)
     with pytest.raises(UrlRefused, match=words) as caught:
         download.run(f"{server.url}/a.bin")
 
-    assert caught.value.error_type is ErrorType.UNKNOWN
+    assert caught.value.error_type is ErrorType.REFUSED
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -126,12 +126,15 @@ def test_fetches_again_what_has_changed_on_the_server(download, course_server):
     [
         (401, ErrorType.AUTHENTICATION),
         (403, ErrorType.AUTHENTICATION),
-        (404, ErrorType.UNKNOWN),
-        (410, ErrorType.UNKNOWN),
+        (404, ErrorType.NOT_FOUND),
+        (410, ErrorType.NOT_FOUND),
         (408, ErrorType.NETWORK),
         (429, ErrorType.NETWORK),
         (500, ErrorType.NETWORK),
         (503, ErrorType.NETWORK),
+        (501, ErrorType.UNKNOWN),
+        (505, ErrorType.UNKNOWN),
+        (202, ErrorType.NETWORK),
         (418, ErrorType.UNKNOWN),
     ],
 )
@@ -143,6 +146,7 @@ def test_classifies_a_status(download, course_server, status, error_type):
         download.run(f"{url}?token=secret")
 
     assert caught.value.error_type is error_type
+    assert caught.value.transient is (error_type is ErrorType.NETWORK)
     assert "secret" not in str(caught.value)
     assert download.files() == {}
 
@@ -155,7 +159,7 @@ def test_refuses_a_wrong_checksum(download, course_server):
     with pytest.raises(ChecksumMismatch, match=f"instead of {wrong}") as caught:
         download.run(manifest)
 
-    assert caught.value.error_type is ErrorType.UNKNOWN
+    assert caught.value.error_type is ErrorType.CHECKSUM
     assert download.files() == {}
     assert download.hidden() == set()
 

@@ -18,7 +18,11 @@ from tests.servers.scripted import answer
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
+    return certify(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+def certify(path, days=1):
+    """Write a self-signed certificate for 127.0.0.1 with its key, valid until that number of days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "courses")])
     now = dt.datetime.now(dt.UTC)
@@ -28,15 +32,14 @@ def authority(tmp_path_factory):
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=30))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
     path.write_bytes(
         certificate.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(
@@ -76,8 +79,22 @@ def test_refuses_an_unknown_certificate_authority(download, scripted, serving):
     with pytest.raises(CertificateRefused, match="self-signed") as caught:
         download.run(f"{server.url}/a.bin")
 
-    assert caught.value.error_type is ErrorType.UNKNOWN
+    assert caught.value.error_type is ErrorType.REFUSED
+    assert not caught.value.transient
     assert server.asked == []
+
+
+def test_an_expired_certificate_is_an_outage_until_it_is_renewed(download, scripted, tmp_path):
+    expired = certify(tmp_path / "expired.pem", days=-1)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(expired)
+    server = scripted(lambda _asked: answer(b"x"), tls=serving)
+    handler = HttpHandler(reserve=0, tls=ssl.create_default_context(cafile=str(expired)))
+
+    with pytest.raises(CertificateRefused, match="expired") as caught:
+        download.run(f"{server.url}/a.bin", handler=handler)
+
+    assert caught.value.transient
 
 
 def test_refuses_a_certificate_of_another_host(download, scripted, serving, handler):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from orderctl import listing
+from orderctl.states import ErrorType
 from tests.faults.world import SIZE, World
 from tests.script import SCRIPT
 from tests.servers.process import free_port
@@ -62,9 +63,9 @@ def _wrong_checksum(world: World) -> str:
 @pytest.mark.databases("sqlite", "mysql")
 def test_each_failure_is_reported_everywhere_with_its_type(world: World) -> None:
     urls = {
-        world.courses.url + "/missing": ("UNKNOWN", "404"),
+        world.courses.url + "/missing": ("NOT_FOUND", "404"),
         f"http://127.0.0.1:{free_port()}/course": ("NETWORK", "onnect"),
-        _wrong_checksum(world): ("UNKNOWN", "SHA-256"),
+        _wrong_checksum(world): ("CHECKSUM", "SHA-256"),
     }
     task_ids = world.shop.paid("DH1", list(urls), max_attempts=1)
 
@@ -84,11 +85,12 @@ def test_each_failure_is_reported_everywhere_with_its_type(world: World) -> None
             if (event.task_id, event.event_type) == (task_id, "download_failed")
         ]
         assert (event.severity, event.new_status) == ("error", "failed")
-        assert event.details["error_type"] == error_type
+        assert event.details["error_type"] == ErrorType(error_type).contract
+        assert event.details["error_kind"] == error_type
         assert words in event.details["error_message"]
         assert event.details["fingerprint"] == task.error_fingerprint
         heard = [data for channel, data in world.listener.heard if channel == f"task:{task_id}:status"]
-        assert (heard[-1]["newStatus"], heard[-1]["errorType"]) == ("failed", error_type)
+        assert (heard[-1]["newStatus"], heard[-1]["errorKind"]) == ("failed", error_type)
         assert words in heard[-1]["error"]
         live = [data for channel, data in world.listener.heard if channel == f"task:{task_id}:progress"]
         assert live[-1]["percent"] == 0

@@ -18,7 +18,7 @@ import { Emitter } from "./emitter.js";
  */
 
 /**
- * A new status of a task or an order; `error` and `errorType` are those of a failed task.
+ * A new status of a task or an order; `error`, `errorType` and the finer `errorKind` are those of a failed task.
  *
  * @typedef {object} StatusChange
  * @property {string} newStatus
@@ -26,6 +26,7 @@ import { Emitter } from "./emitter.js";
  * @property {number|null} [timestamp]
  * @property {string|null} [error]
  * @property {string|null} [errorType]
+ * @property {string|null} [errorKind]
  */
 
 /**

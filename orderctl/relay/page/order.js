@@ -99,7 +99,7 @@ export class Task {
     this.status = String(data.newStatus ?? this.status);
     if (this.status === "completed") this.percent = 100;
     if (this.status !== "downloading") this.speed = null;
-    if (data.error) this.error = [data.errorType, data.error].filter(Boolean).join(": ");
+    if (data.error) this.error = [data.errorKind ?? data.errorType, data.error].filter(Boolean).join(": ");
     else if (this.status === "completed") this.error = null; // until then the database keeps it, too
     if (this.status === "pending") this.pace = new Pace();
   }
