@@ -14,10 +14,14 @@ from orderctl.downloads.errors import (
     ChecksumMismatch,
     ConnectionBroken,
     DiskFull,
+    DownloadError,
+    HostUnreachable,
     NotAFile,
+    NotPermitted,
     SizeMismatch,
     StatusRefused,
     TooLarge,
+    TooSlow,
 )
 from orderctl.downloads.folder import Folder
 from orderctl.downloads.meter import Meter
@@ -32,8 +36,15 @@ RESERVE = 32 * 2**20
 #: How often one attempt resumes a file after a broken connection.
 RECONNECTS = 10
 _WORTHWHILE = 4096  # bytes that the broken connection must have delivered for that
+#: How often one attempt starts over: a connection may break, and the server may not let it resume.
+_STARTS = 2
+#: How often the rest is asked for, where connections end at once, before the whole file is.
+_RANGE_TRIES = 2
+#: How often in a row the server may be out of order when it is asked for the rest, before the whole file is asked
+#: for. Some servers and firewalls answer only requests for a part that way.
+_MAX_REFUSALS = 3
 
-_OK, _ACCEPTED, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _UNSATISFIABLE = 200, 202, 206, 304, 400, 416
+_OK, _ACCEPTED, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _SERVER_ERROR = 200, 202, 206, 304, 400, 500
 _SNIFFED = 1024
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
@@ -98,8 +109,11 @@ class Fetch:
         """Whether the server still has the version that is on the disk."""
         if record is None or record.source != parts.source_of(self.file.url) or record.size != size:
             return False
-        with self.client.get(self.file.url, {"If-None-Match": record.etag}) as answer:
-            return answer.status == _NOT_MODIFIED
+        try:
+            with self.client.get(self.file.url, {"If-None-Match": record.etag}) as answer:
+                return answer.status == _NOT_MODIFIED
+        except DownloadError:
+            return False  # the plain request that follows has the last word
 
     def _fill(self, part: Part) -> None:
         """Download the whole file into the part and verify it."""
@@ -107,9 +121,12 @@ class Fetch:
             part.hash(self.context.check)
         if self._persistently(part, self._resume) and self._fault(part) is None:
             return
-        # Nothing could be resumed, or the pieces do not fit together: start over once.
-        if not self._persistently(part, self._start):
-            raise ConnectionBroken(f"{self.file.name!r} changed on the server during the download")
+        # Nothing could be resumed, or the pieces do not fit together: start over.
+        if not any(self._persistently(part, self._start) for _ in range(_STARTS)):
+            raise ConnectionBroken(
+                f"the connection broke, and {self.file.name!r} cannot be resumed: it has changed on the server, "
+                f"or the server sends no parts of it"
+            )
         fault = self._fault(part)
         if fault is not None:
             part.restart()
@@ -129,17 +146,35 @@ class Fetch:
 
     def _resume(self, part: Part) -> bool:
         """Fetch what is missing of a part; return False when the download has to start over."""
-        record = self._resumable(part)
-        if record is None or part.size == record.size:
-            return record is not None
+        for _ in range(_RANGE_TRIES):
+            record = self._resumable(part)
+            if record is None or part.size == record.size:
+                return record is not None
+            written = part.written
+            try:
+                return self._fetch_rest(part, record)
+            except ConnectionBroken:
+                if part.written:  # this attempt got bytes, so the network is to blame: the part is kept
+                    raise
+            except DownloadError as error:
+                if _ends_attempt(error, part, record, silent=part.written == written):
+                    raise
+                return False
+        return False
+
+    def _fetch_rest(self, part: Part, record: Record) -> bool:
         wanted = {"Range": f"bytes={part.size}-", "If-Range": record.etag}
         with self.client.get(self.file.url, wanted) as answer:
-            if answer.status in {_PARTIAL, _UNSATISFIABLE}:
-                fits = _continues(answer, record, part.size)
-                if fits:
-                    self._receive(answer, part, record.size)
-                return fits
-            return self._take(answer, part)
+            if _continues(answer, record, part.size):
+                part.count_refusals(record, 0)
+                self._receive(answer, part, record.size)
+                return True
+            if answer.status >= _BAD_REQUEST or answer.status == _ACCEPTED:
+                raise refusal(answer)
+            # A 200 of another length may be the rest only, of whatever version.
+            if answer.status == _OK and answer.length == record.size and not answer.header("Content-Range"):
+                return self._take(answer, part)
+        return False
 
     def _resumable(self, part: Part) -> Record | None:
         """Return the part's record, if the part may be resumed."""
@@ -150,7 +185,7 @@ class Fetch:
         return record if same or self.file.sha256 else None
 
     def _start(self, part: Part) -> bool:
-        part.restart()
+        """Fetch the whole file. What the part has is kept until the server begins to send the file."""
         with self.client.get(self.file.url) as answer:
             return self._take(answer, part)
 
@@ -215,7 +250,7 @@ def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
     """
     shown = answer.url.shown
     if answer.status >= _BAD_REQUEST or answer.status == _ACCEPTED:
-        raise StatusRefused(answer.status, shown, retry_after=answer.retry_after)
+        raise refusal(answer)
     if answer.status != _OK:
         raise BadAnswer(f"HTTP {answer.status} from {shown}, expected 200")
     if answer.content_type in _HTML_TYPES and not _HTML_NAME.search(file.name):
@@ -228,6 +263,32 @@ def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
         raise TooLarge(f"{shown} has {answer.length} bytes, more than download.max_bytes ({max_bytes})")
     if answer.length is not None and file.size not in {None, answer.length}:
         raise SizeMismatch(f"{shown} has {answer.length} bytes instead of {file.size}")
+
+
+def refusal(answer: Answer) -> StatusRefused:
+    """Return the error for a response with an error status."""
+    return StatusRefused(answer.status, answer.url.shown, retry_after=answer.retry_after)
+
+
+def _ends_attempt(error: DownloadError, part: Part, record: Record, *, silent: bool) -> bool:
+    """Whether an error ends the attempt. Others are about the request for the rest only.
+
+    Args:
+        error: What came of the request for the rest.
+        part: The part.
+        record: Its record.
+        silent: Whether no byte of the file has come.
+    """
+    if isinstance(error, (DiskFull, NotPermitted, HostUnreachable)):
+        return True
+    if isinstance(error, StatusRefused):
+        passing = bool(error.transient) and error.status != _SERVER_ERROR
+    else:
+        passing = isinstance(error, TooSlow)
+    if passing and silent and part.size:
+        part.count_refusals(record, record.refusals + 1)
+        return record.refusals + 1 < _MAX_REFUSALS
+    return passing
 
 
 def _continues(answer: Answer, record: Record, offset: int) -> bool:

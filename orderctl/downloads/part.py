@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orderctl import faultpoints
@@ -42,6 +42,7 @@ class Record:
         boot: Boot id of the machine that wrote the part. When a machine goes down, unsynced bytes in the
             middle of a file may be lost. So a part is resumed only in the same boot, or if there is a
             checksum.
+        refusals: How many requests for the rest in a row have brought nothing.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Record:
     size: int
     inode: int
     boot: str
+    refusals: int = 0
 
 
 class Part:
@@ -121,7 +123,14 @@ class Part:
 
     def note(self, url: str, etag: str, size: int) -> None:
         """Write the record of the part, for a later attempt."""
-        record = Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id())
+        self._keep(Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id()))
+
+    def count_refusals(self, record: Record, refusals: int) -> None:
+        """Write into the record how many requests for the rest in a row have brought nothing."""
+        if record.refusals != refusals:
+            self._keep(replace(record, refusals=refusals))
+
+    def _keep(self, record: Record) -> None:
         name = _record_name(self.final)
         with translating(name):
             self._folder.remove(name)
@@ -201,7 +210,8 @@ def read_record(folder: Folder, final: str, inode: int) -> Record | None:
             record = Record(**json.loads(file.read(_MAX_RECORD)))
         except (ValueError, TypeError):
             return None
-    return record if record.inode == inode and type(record.size) is int else None
+    numbers = (record.size, record.refusals)
+    return record if record.inode == inode and all(type(number) is int for number in numbers) else None
 
 
 def file_hash(descriptor: int, check: Callable[[], None]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from orderctl.downloads.errors import (
     ChecksumMismatch,
     ConnectionBroken,
+    StatusRefused,
 )
 from orderctl.downloads.fetch import RECONNECTS
 from orderctl.downloads.http import HttpHandler
@@ -145,6 +146,118 @@ def test_starts_over_after_a_416_with_an_html_body(download, halfway):
     halfway.script = lie
 
     assert len(resumed(download, halfway)) == 2
+
+
+REST = BODY[HALF:]
+RANGE = f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
+#: What servers answer to a request for the rest, though they would send the whole file.
+REFUSALS = {
+    **{f"status {status}": answer(b"no", status=f"{status} No") for status in (
+        300, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 416, 417, 418, 500, 501, 505,
+    )},
+    "a 200 with the rest": answer(REST, 'ETag: "1"'),
+    "a 200 with the rest, of another version": answer(REST, 'ETag: "2"'),
+    "a 200 with the rest, of no version": answer(REST),
+    "a 200 with the rest, and its range": answer(REST, 'ETag: "1"', RANGE),
+    "a 200 with the rest in chunks": chunked(REST, headers='ETag: "1"\r\n'),
+    "a 200 with the rest, ended by the connection": b'HTTP/1.1 200 OK\r\nETag: "1"\r\n\r\n' + REST,
+    "a 200 with the end of the rest": answer(REST[10:], 'ETag: "1"'),
+    "a 206 with the whole": answer(
+        BODY, 'ETag: "1"', f"Content-Range: bytes 0-{len(BODY) - 1}/{len(BODY)}", status="206 Partial Content"
+    ),
+    "a login page": answer(b"<html>Log in", "Content-Type: text/html"),
+    "a redirect to another scheme": answer(b"", "Location: ftp://a.example/", status="302 Found"),
+    "a redirect to nowhere": answer(b"", "Location: http://", status="302 Found"),
+    "a redirect for ever": answer(b"", "Location: /again", status="302 Found"),
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "a length that is no number": answer(REST).replace(b"Content-Length: ", b"Content-Length: x"),
+    "another coding": answer(b"x", 'ETag: "1"', "Content-Encoding: br"),
+    "nothing": b"",
+    "half a header": b"HTTP/1.1 206 Partial",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", REFUSALS.values(), ids=REFUSALS)
+def test_a_refused_resumption_is_not_the_downloads_failure(download, halfway, said):
+    halfway.script = lambda asked: said if "range" in asked.headers else versioned(BODY, asked)
+
+    assert resumed(download, halfway)[-1] == (None, None)
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_server_that_refuses_parts_may_break_off_once(download, scripted, status):
+    """The same attempt starts over; the requests are: enroll, break off, a part, the whole file."""
+
+    def script(asked):
+        if "range" in asked.headers:
+            return answer(b"no", status=f"{status} No")
+        return versioned(BODY, asked)[: -HALF if asked.count == 1 else None]
+
+    server = scripted(script)
+
+    download.run(f"{server.url}/a.bin")
+
+    assert download.files() == {"a.bin": BODY}
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("status", [404, 403, 503])
+def test_the_part_is_kept_until_the_server_sends_the_file(download, halfway, status):
+    halfway.script = lambda asked: answer(status=f"{404 if asked.start else status} No")
+    with pytest.raises(StatusRefused, match=str(status)):
+        resumed(download, halfway)
+    halfway.asked.clear()
+    halfway.script = lambda asked: versioned(BODY, asked)
+
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"')]
+
+
+@pytest.mark.parametrize("status", [202, 408, 429, 502, 503, 504])
+def test_a_server_that_is_out_of_order_for_parts_only_is_asked_for_the_whole_file_later(
+    download, halfway, status
+):
+    halfway.script = lambda asked: (
+        answer(status=f"{status} X", length=0) if "range" in asked.headers else versioned(BODY, asked)
+    )
+    for _ in range(2):
+        with pytest.raises(StatusRefused) as caught:
+            resumed(download, halfway)
+        assert caught.value.transient
+    halfway.asked.clear()
+
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"'), (None, None)]
+
+
+def test_refusals_with_a_success_between_them_are_not_counted_together(download, halfway):
+    def step(asked):
+        return versioned(BODY, asked)[:-10] if asked.start else b""
+
+    for number, script in enumerate([None, None, step, None, None]):
+        halfway.script = script or (lambda _asked: answer(status="503 No"))
+        with pytest.raises((StatusRefused, ConnectionBroken)):
+            resumed(download, halfway)
+        assert all(asked.start for asked in halfway.asked), number
+
+
+def test_a_file_that_was_finished_is_asked_for_again_where_the_question_is_refused(download, scripted):
+    server = scripted(lambda asked: versioned(BODY, asked))
+    download.run(f"{server.url}/a.bin")
+    for said in (b"junk\r\n\r\n", b"", answer(b"", "Location: ftp://x/", status="302 Found")):
+        server.script = lambda asked, said=said: (
+            said if "if-none-match" in asked.headers else versioned(BODY, asked)
+        )
+
+        download.run(f"{server.url}/a.bin", attempt=2)
+
+        assert download.files() == {"a.bin": BODY}
+
+
+def test_a_part_that_is_longer_than_the_file_is_thrown_away(download, halfway):
+    with (download.folder / ".a.bin.part").open("ab") as part:
+        part.write(BODY)
+    halfway.script = lambda asked: versioned(BODY, asked)
+
+    assert resumed(download, halfway) == [(None, None)]
 
 
 def test_keeps_the_part_when_the_server_is_out_of_order(download, halfway):
