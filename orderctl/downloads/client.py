@@ -10,7 +10,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 
 import orderctl
-from orderctl.downloads import addresses, headers, stream, urls
+from orderctl.downloads import addresses, disposition, headers, stream, urls
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken, TooLarge, UrlRefused
 from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
@@ -50,11 +50,8 @@ class Answer:
     @property
     def filename(self) -> str:
         """The file name that the server sent, empty when there is none."""
-        name = self._response.headers.get_filename() or ""
-        try:
-            return name.encode("latin-1").decode()  # headers are read as Latin-1 and often are UTF-8
-        except UnicodeError:
-            return name
+        values = self._response.headers.get_all("Content-Disposition", [])
+        return next(filter(None, map(disposition.filename, values)), "")
 
     def header(self, name: str) -> str:
         """Value of a header, empty when it is absent."""

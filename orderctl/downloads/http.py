@@ -90,7 +90,8 @@ class HttpHandler:
 
 
 def _name(answer: Answer, url: str) -> str:
-    return names.reduce_name(answer.filename) if answer.filename else names.of_url(url)
+    given = answer.filename
+    return names.reduce_name(given) if given else names.of_urls(url, str(answer.url))
 
 
 def _may_be_manifest(answer: Answer) -> bool:

@@ -18,6 +18,10 @@ MAX_BYTES = 200
 MAX_DEPTH = 8
 _MAX_SUFFIX = 20
 _NAMELESS = "file"
+#: The end of a file's name. Those of programs on the server are not.
+_SUFFIX = re.compile(
+    r"[^.]\.(?!(?:php\d?|aspx?|ashx|jspx?|cgi|do|action|pl)\Z)[a-z]\w{0,9}\Z", re.ASCII | re.IGNORECASE
+)
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORECASE)
 
@@ -40,6 +44,20 @@ def reduce_path(text: str) -> str:
 def of_url(url: str) -> str:
     """Return the file name in a URL, as a reduced name."""
     return reduce_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
+
+
+def of_urls(asked: str, answered: str) -> str:
+    """Return the file name in a URL, or in the one to which it redirects, as a reduced name.
+
+    The name in the course's own URL is the same at each attempt. That of the redirect is taken where only it looks like
+    the name of a file (``/download.php?id=5`` that leads to ``/a1b2/lesson.mp4``).
+
+    Args:
+        asked: The course's URL.
+        answered: The URL that answered.
+    """
+    own, final = of_url(asked), of_url(answered)
+    return final if _SUFFIX.search(final) and not _SUFFIX.search(own) else own
 
 
 def distinct(paths: Iterable[str]) -> list[str]:

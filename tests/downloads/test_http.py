@@ -191,7 +191,9 @@ def stop_at(download, size):
         ("attachment; filename*=UTF-8''b%C3%A0i%201.mp4", "bài 1.mp4"),
         ('attachment; filename="bài 1.mp4"', "bài 1.mp4"),
         ('attachment; filename="../../etc/passwd"', "_.._etc_passwd"),
-        ("attachment; filename*=nonsense''x%FFy", "x\u00ffy"),
+        ("attachment; filename=bai.mp4; filename*=UTF-8''b%C3%A0i.mp4", "bài.mp4"),
+        ('attachment; filename="=?UTF-8?B?Li4vYi5tcDQ=?="', "_b.mp4"),
+        ('attachment; filename="..%2Fb.mp4"', "_b.mp4"),
         ("attachment", "download"),
         ("\x01;;=;filename", "download"),
     ],
@@ -202,6 +204,20 @@ def test_takes_the_name_that_the_server_gives(download, scripted, disposition, n
     download.run(f"{server.url}/download?id=5")
 
     assert download.files() == {name: b"x"}
+
+
+def test_takes_the_name_of_a_redirect_where_the_courses_url_has_none(download, scripted):
+    server = scripted(
+        lambda asked: (
+            answer(b"x")
+            if asked.path == "/a/b.mp4"
+            else answer(b"", "Location: /a/b.mp4", status="302 Found")
+        )
+    )
+
+    download.run(f"{server.url}/download?id=5")
+
+    assert download.files() == {"b.mp4": b"x"}
 
 
 def test_json_that_is_not_a_manifest_is_a_file_only_if_its_name_says_so(download, scripted):

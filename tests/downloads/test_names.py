@@ -131,3 +131,19 @@ def test_ten_thousand_equal_names_do_not_take_forever():
 )
 def test_takes_a_name_from_a_url(url, name):
     assert names.of_url(url) == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "name"),
+    [
+        ("https://host/a.mp4?x", "https://cdn/0f3a.bin", "a.mp4"),
+        ("https://host/download?id=5", "https://cdn/lesson%201.mp4?sig", "lesson 1.mp4"),
+        ("https://host/download.php?id=5", "https://cdn/lesson.mp4", "lesson.mp4"),
+        ("https://host/download", "https://cdn/get", "download"),
+        ("https://host/download", "https://cdn/get.php", "download"),
+        ("https://host/", "https://cdn/v1.2", "file"),
+        ("https://host/.htaccess", "https://cdn/a.zip", "a.zip"),
+    ],
+)
+def test_takes_the_name_of_a_redirect_where_only_that_looks_like_a_file(asked, answered, name):
+    assert names.of_urls(asked, answered) == name
