@@ -11,7 +11,8 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisco
 
 import orderctl
 from orderctl.downloads import addresses, disposition, headers, stream, urls
-from orderctl.downloads.errors import BadAnswer, ConnectionBroken, TooLarge, UrlRefused
+from orderctl.downloads.body import Body
+from orderctl.downloads.errors import BadAnswer, ConnectionBroken, UrlRefused
 from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
 
@@ -28,24 +29,17 @@ _OVERHEAD = 256 * 1024
 _BUFFER = 64 * 1024
 
 
-class Answer:
-    """The response to a request. Its body is read from the connection on demand.
-
-    Attributes:
-        url: The URL that answered, after all redirects.
-        length: Bytes of the body, None when the response does not state it.
-        delimited: Whether a truncated body can be distinguished from a complete one.
-    """
+class Answer(Body):
+    """The response to a request. Its body is read from the connection on demand."""
 
     def __init__(self, url: Url, connection: Stream, response: HTTPResponse) -> None:
-        self.url = url
+        self._chunked = _is_chunked(response)
+        length = None if self._chunked else _content_length(response)
+        super().__init__(url, length, delimited=self._chunked or length is not None)
         self.status = response.status
         self._connection = connection
         self._response = response
-        self._chunked = _is_chunked(response)
-        self.length = None if self._chunked else _content_length(response)
-        self.delimited = self._chunked or self.length is not None
-        self._left = self.length
+        self._left = length
 
     @property
     def filename(self) -> str:
@@ -67,12 +61,7 @@ class Answer:
         """Seconds after which the server asks to come again, None when it does not say."""
         return headers.retry_after(self.header("Retry-After"), self.header("Date"))
 
-    def readinto(self, view: memoryview) -> int:
-        """Read available bytes into a buffer; return their number, 0 at the end.
-
-        Raises:
-            ConnectionBroken: The connection ended before the body did.
-        """
+    def _pull(self, view: memoryview) -> int:
         view = view if self._left is None else view[: self._left]
         if not view:
             return 0
@@ -93,20 +82,6 @@ class Answer:
         data = self._response.read1(len(view))
         view[: len(data)] = data
         return len(data)
-
-    def read(self, limit: int) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            TooLarge: The body has more bytes than the limit.
-        """
-        body = bytearray()
-        buffer = memoryview(bytearray(_BUFFER))
-        while count := self.readinto(buffer):
-            body += buffer[:count]
-            if len(body) > limit:
-                raise TooLarge(f"{self.url.shown} is larger than {limit} bytes")
-        return bytes(body)
 
 
 class HttpClient:
@@ -200,7 +175,8 @@ def _head(url: Url, further: Mapping[str, str], authorization: str | None) -> by
 
 
 def _is_chunked(response: HTTPResponse) -> bool:
-    if response.getheader("Transfer-Encoding") and not response.chunked:
+    coding = (response.getheader("Transfer-Encoding") or "identity").strip().lower()
+    if coding != "identity" and not response.chunked:
         raise BadAnswer("the response has a transfer encoding that orderctl does not support")
     return bool(response.chunked)
 

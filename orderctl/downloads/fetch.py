@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orderctl.downloads import acceptance, evidence
 from orderctl.downloads import part as parts
+from orderctl.downloads.body import HEAD, Body
 from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import (
     BadAnswer,
@@ -16,7 +18,6 @@ from orderctl.downloads.errors import (
     DiskFull,
     DownloadError,
     HostUnreachable,
-    NotAFile,
     NotPermitted,
     SizeMismatch,
     StatusRefused,
@@ -44,15 +45,8 @@ _RANGE_TRIES = 2
 #: for. Some servers and firewalls answer only requests for a part that way.
 _MAX_REFUSALS = 3
 
-_OK, _ACCEPTED, _PARTIAL, _NOT_MODIFIED, _BAD_REQUEST, _SERVER_ERROR = 200, 202, 206, 304, 400, 500
-_SNIFFED = 1024
+_PARTIAL, _NOT_MODIFIED, _SERVER_ERROR = 206, 304, 500
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
-_HTML_TYPES = {"text/html", "application/xhtml+xml"}
-_HTML_NAME = re.compile(r"\.x?html?\Z", re.IGNORECASE)
-_HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?>\s*<!--.*?-->)*+\s*<(!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +116,22 @@ class Fetch:
         if self._persistently(part, self._resume) and self._fault(part) is None:
             return
         # Nothing could be resumed, or the pieces do not fit together: start over.
-        if not any(self._persistently(part, self._start) for _ in range(_STARTS)):
+        self._start_over(part, self._start)
+        fault = self._fault(part)
+        if fault is not None and part.decoded and self.file.sha256:
+            # The label may have been wrong, and the compressed file itself the course's.
+            self._start_over(part, self._start_raw)
+            fault = self._fault(part)
+        if fault is not None:
+            part.restart()
+            raise fault
+
+    def _start_over(self, part: Part, step: Callable[[Part], bool]) -> None:
+        if not any(self._persistently(part, step) for _ in range(_STARTS)):
             raise ConnectionBroken(
                 f"the connection broke, and {self.file.name!r} cannot be resumed: it has changed on the server, "
                 f"or the server sends no parts of it"
             )
-        fault = self._fault(part)
-        if fault is not None:
-            part.restart()
-            raise fault
 
     def _persistently(self, part: Part, step: Callable[[Part], bool]) -> bool:
         """Run a step; after a broken connection resume, as long as each connection delivers enough bytes."""
@@ -169,12 +170,10 @@ class Fetch:
                 part.count_refusals(record, 0)
                 self._receive(answer, part, record.size)
                 return True
-            if answer.status >= _BAD_REQUEST or answer.status == _ACCEPTED:
-                raise refusal(answer)
-            # A 200 of another length may be the rest only, of whatever version.
-            if answer.status == _OK and answer.length == record.size and not answer.header("Content-Range"):
-                return self._take(answer, part)
-        return False
+            acceptance.check_status(answer)
+            # A response of another length may be the rest only, of whatever version.
+            whole = acceptance.is_whole(answer) and not answer.header("Content-Range")
+            return whole and answer.length == record.size and self._take(answer, part)
 
     def _resumable(self, part: Part) -> Record | None:
         """Return the part's record, if the part may be resumed."""
@@ -184,22 +183,28 @@ class Fetch:
         same = record.source == parts.source_of(self.file.url) and record.boot == parts.boot_id() != ""
         return record if same or self.file.sha256 else None
 
-    def _start(self, part: Part) -> bool:
+    def _start(self, part: Part, *, raw: bool = False) -> bool:
         """Fetch the whole file. What the part has is kept until the server begins to send the file."""
         with self.client.get(self.file.url) as answer:
-            return self._take(answer, part)
+            return self._take(answer, part, raw=raw)
 
-    def _take(self, answer: Answer, part: Part) -> bool:
-        """Write the whole file from a response with status 200."""
-        accept(answer, self.file, self.context.settings.download.max_bytes)
+    def _start_raw(self, part: Part) -> bool:
+        """Fetch the whole file as it is, although its label says that it is compressed."""
+        return self._start(part, raw=True)
+
+    def _take(self, answer: Answer, part: Part, *, raw: bool = False) -> bool:
+        """Write the whole file from a response to a request for it."""
+        limit = self.context.settings.download.max_bytes
+        body = acceptance.accept(answer, self.file, limit, raw=raw)
         part.restart()
+        part.decoded = body.decoded
         etag = answer.header("ETag")
-        if answer.length is not None and _STRONG_ETAG.match(etag):
-            part.note(self.file.url, etag, answer.length)
-        self._receive(answer, part, answer.length)
+        if body.length is not None and _STRONG_ETAG.match(etag):
+            part.note(self.file.url, etag, body.length)
+        self._receive(body, part, body.length)
         return True
 
-    def _receive(self, answer: Answer, part: Part, size: int | None) -> None:
+    def _receive(self, answer: Body, part: Part, size: int | None) -> None:
         self._require_room(part, size)
         self.meter.begin(self.index, self.file.name, size=size, have=part.size)
         limit = self.context.settings.download.max_bytes
@@ -229,45 +234,17 @@ class Fetch:
     def _fault(self, part: Part) -> BadAnswer | None:
         """Return what is wrong with a completely downloaded file, or None."""
         name = self.file.name
-        if self.file.size not in {None, part.size}:
+        wrong_size = self.file.size not in {None, part.size}
+        wrong_sum = part.sha256 != self.file.sha256
+        if wrong_size or wrong_sum or not self.file.sha256:
+            what = evidence.mismatch(name, "", part.head(HEAD))
+            if what is not None:
+                return acceptance.not_a_file(repr(name), what)
+        if wrong_size:
             return SizeMismatch(f"{name!r} has {part.size} bytes instead of {self.file.size}")
-        if part.sha256 != self.file.sha256:
+        if wrong_sum:
             return ChecksumMismatch(f"{name!r} has the SHA-256 {part.sha256} instead of {self.file.sha256}")
-        if not _HTML_NAME.search(name) and _HTML_START.match(part.head(_SNIFFED)):
-            return NotAFile(f"{name!r} is an HTML page, not the expected file")
         return None
-
-
-def accept(answer: Answer, file: RemoteFile, max_bytes: int) -> None:
-    """Raise an error when a response does not carry the expected file.
-
-    Raises:
-        StatusRefused: Its status is an HTTP error.
-        NotAFile: It is an HTML page.
-        TooLarge: It is larger than allowed.
-        SizeMismatch: Its size is not the announced one.
-        BadAnswer: It is encoded, or a truncated file could not be detected.
-    """
-    shown = answer.url.shown
-    if answer.status >= _BAD_REQUEST or answer.status == _ACCEPTED:
-        raise refusal(answer)
-    if answer.status != _OK:
-        raise BadAnswer(f"HTTP {answer.status} from {shown}, expected 200")
-    if answer.content_type in _HTML_TYPES and not _HTML_NAME.search(file.name):
-        raise NotAFile(f"{shown} is an HTML page, not the expected file")
-    if answer.header("Content-Encoding").lower() not in {"", "identity"} and not file.sha256:
-        raise BadAnswer(f"{shown} has a Content-Encoding, although none was requested")
-    if not answer.delimited and file.size is None and file.sha256 is None:
-        raise BadAnswer(f"{shown} has no Content-Length, so a truncated file could not be detected")
-    if answer.length is not None and answer.length > max_bytes:
-        raise TooLarge(f"{shown} has {answer.length} bytes, more than download.max_bytes ({max_bytes})")
-    if answer.length is not None and file.size not in {None, answer.length}:
-        raise SizeMismatch(f"{shown} has {answer.length} bytes instead of {file.size}")
-
-
-def refusal(answer: Answer) -> StatusRefused:
-    """Return the error for a response with an error status."""
-    return StatusRefused(answer.status, answer.url.shown, retry_after=answer.retry_after)
 
 
 def _ends_attempt(error: DownloadError, part: Part, record: Record, *, silent: bool) -> bool:
@@ -293,12 +270,9 @@ def _ends_attempt(error: DownloadError, part: Part, record: Record, *, silent: b
 
 def _continues(answer: Answer, record: Record, offset: int) -> bool:
     """Whether a partial response is the rest of the same version of the file."""
-    found = _CONTENT_RANGE.match(answer.header("Content-Range"))
-    rest = (offset, record.size - 1, record.size)
     return (
         answer.status == _PARTIAL
-        and found is not None
-        and tuple(map(int, found.groups())) == rest
+        and acceptance.content_range(answer) == (offset, record.size - 1, record.size)
         and answer.header("ETag") == record.etag
         and answer.length == record.size - offset
     )

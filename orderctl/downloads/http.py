@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 from orderctl import private_files
 from orderctl.downloads import folder, manifest, names, part
+from orderctl.downloads.acceptance import accept, not_a_file
+from orderctl.downloads.body import Body
 from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import DiskFull, InvalidManifest
-from orderctl.downloads.fetch import RESERVE, Fetch, accept
+from orderctl.downloads.evidence import is_text
+from orderctl.downloads.fetch import RESERVE, Fetch
 from orderctl.downloads.meter import Meter
 from orderctl.downloads.protocol import Context, Delivery, Enrollment, RemoteFile
 from orderctl.downloads.stream import StreamLimits
@@ -38,12 +42,15 @@ class HttpHandler:
             DownloadError: There is nothing that can be downloaded.
         """
         with self._client(context).get(context.course_url) as answer:
-            file = RemoteFile(_name(answer, context.course_url), context.course_url, answer.length)
-            accept(answer, file, context.settings.download.max_bytes)
+            file = RemoteFile(_name(answer, context.course_url), context.course_url)
+            body = accept(answer, file, context.settings.download.max_bytes, may_be_manifest=True)
+            file = replace(file, size=body.length)
             title = context.title or file.name
-            if not _may_be_manifest(answer):
+            if body.empty:
+                raise not_a_file(answer.url.shown, "empty")
+            if not _may_be_manifest(answer, body):
                 return Enrollment(title, (file,))
-            found = manifest.parse(answer.read(manifest.MAX_BYTES), str(answer.url), title=title)
+            found = manifest.parse(body.read(manifest.MAX_BYTES), str(answer.url), title=title)
         if found is None and not file.name.lower().endswith(".json"):
             raise InvalidManifest(f"{answer.url.shown} is JSON, but not a manifest: it has no list of files")
         return found or Enrollment(title, (file,))
@@ -94,7 +101,9 @@ def _name(answer: Answer, url: str) -> str:
     return names.reduce_name(given) if given else names.of_urls(url, str(answer.url))
 
 
-def _may_be_manifest(answer: Answer) -> bool:
+def _may_be_manifest(answer: Answer, body: Body) -> bool:
+    if not is_text(body.head()):
+        return False
     json_type = answer.content_type == "application/json" or answer.content_type.endswith("+json")
     return json_type or answer.url.target.partition("?")[0].lower().endswith(".json")
 

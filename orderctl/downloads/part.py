@@ -61,6 +61,7 @@ class Part:
         size: Bytes that the part has.
         written: Bytes that were written since it was opened, including those that were thrown away.
         named: Whether it still has the part's name, not the final one.
+        decoded: Whether its bytes are not those that the server sent, but decoded from them.
     """
 
     def __init__(self, folder: Folder, descriptor: int, name: str, final: str) -> None:
@@ -71,6 +72,7 @@ class Part:
         self.size = os.fstat(descriptor).st_size
         self.written = 0
         self.named = True
+        self.decoded = False
         self._digest: hashlib._Hash | None = None
 
     def write(self, view: memoryview) -> None:
