@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+from typing import TYPE_CHECKING
 
 import orderctl
 from orderctl.downloads import addresses, disposition, headers, stream, urls
@@ -15,6 +16,9 @@ from orderctl.downloads.body import Body
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken, UrlRefused
 from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
+
+if TYPE_CHECKING:
+    from orderctl.downloads.cookies import Cookies
 
 MAX_REDIRECTS = 10
 _REDIRECTS = {
@@ -30,7 +34,11 @@ _BUFFER = 64 * 1024
 
 
 class Answer(Body):
-    """The response to a request. Its body is read from the connection on demand."""
+    """The response to a request. Its body is read from the connection on demand.
+
+    Attributes:
+        response: The response as the standard library reads it.
+    """
 
     def __init__(self, url: Url, connection: Stream, response: HTTPResponse) -> None:
         self._chunked = _is_chunked(response)
@@ -38,18 +46,18 @@ class Answer(Body):
         super().__init__(url, length, delimited=self._chunked or length is not None)
         self.status = response.status
         self._connection = connection
-        self._response = response
+        self.response = response
         self._left = length
 
     @property
     def filename(self) -> str:
         """The file name that the server sent, empty when there is none."""
-        values = self._response.headers.get_all("Content-Disposition", [])
+        values = self.response.headers.get_all("Content-Disposition", [])
         return next(filter(None, map(disposition.filename, values)), "")
 
     def header(self, name: str) -> str:
         """Value of a header, empty when it is absent."""
-        return self._response.getheader(name) or ""
+        return self.response.getheader(name) or ""
 
     @property
     def content_type(self) -> str:
@@ -78,8 +86,8 @@ class Answer(Body):
 
     def _readinto(self, view: memoryview) -> int:
         if not self._chunked:
-            return self._response.fp.readinto1(view)
-        data = self._response.read1(len(view))
+            return self.response.fp.readinto1(view)
+        data = self.response.read1(len(view))
         view[: len(data)] = data
         return len(data)
 
@@ -118,23 +126,28 @@ class HttpClient:
         """
         url = urls.parse(text)
         origin, authorization = url.origin, url.authorization
+        cookies: Cookies | None = None
         for _ in range(MAX_REDIRECTS + 1):
-            credentials = authorization if url.origin == origin else None
-            with self._request(url, further or {}, credentials) as answer:
+            credentials = {"Authorization": authorization} if authorization and url.origin == origin else {}
+            sent = {**(further or {}), **credentials, **(cookies.header(url) if cookies else {})}
+            with self._request(url, sent) as answer:
                 location = answer.header("Location")
                 if answer.status not in _REDIRECTS or not location:
                     yield answer
                     return
+                if answer.header("Set-Cookie"):
+                    cookies = cookies or _new_cookies()
+                    cookies.take(url, answer.response)
             url = urls.follow(url, location)
         raise UrlRefused(f"{urls.parse(text).shown} redirects more than {MAX_REDIRECTS} times")
 
     @contextmanager
-    def _request(self, url: Url, further: Mapping[str, str], authorization: str | None) -> Iterator[Answer]:
+    def _request(self, url: Url, further: Mapping[str, str]) -> Iterator[Answer]:
         targets = addresses.resolve(url.host, url.port, allow_private=self._allow_private)
         with closing(stream.connect(targets, self._limits, self._check, url.authority)) as connection:
             if url.scheme == "https":
                 connection.encrypt(self._tls_context(), url.host)
-            connection.send(_head(url, further, authorization))
+            connection.send(_head(url, further))
             connection.budget = _OVERHEAD
             # The response flushes and closes the file from which it reads, so it is closed before the
             # connection.
@@ -159,7 +172,13 @@ class _Source:
         return io.BufferedReader(self._connection, _BUFFER)
 
 
-def _head(url: Url, further: Mapping[str, str], authorization: str | None) -> bytes:
+def _new_cookies() -> Cookies:
+    from orderctl.downloads.cookies import Cookies  # noqa: PLC0415 - few servers need it, and it loads much
+
+    return Cookies()
+
+
+def _head(url: Url, further: Mapping[str, str]) -> bytes:
     lines = {
         "Host": url.authority,
         "User-Agent": f"orderctl/{orderctl.__version__}",
@@ -168,8 +187,6 @@ def _head(url: Url, further: Mapping[str, str], authorization: str | None) -> by
         "Connection": "close",
         **further,
     }
-    if authorization:
-        lines["Authorization"] = authorization
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"GET {url.target} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
 

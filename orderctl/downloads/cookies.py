@@ -1,0 +1,41 @@
+"""Cookies between the redirects of one request: a server may set one, and expect it at the next step.
+
+The rules for which cookie goes to which host and path are those of :mod:`http.cookiejar`. Nothing is kept
+after the request.
+"""
+
+from __future__ import annotations
+
+import re
+from http.client import HTTPResponse
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import Request
+
+from orderctl.downloads.urls import Url
+
+#: At most 8 KiB, as servers refuse longer headers, and without control characters.
+_SENDABLE = re.compile(r"[ -~\x80-\xff]{1,8192}")
+
+
+class Cookies:
+    """The cookies of one request and its redirects."""
+
+    def __init__(self) -> None:
+        # A cookie without a domain goes back to its own host only, as in RFC 6265.
+        policy = DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
+        self._jar = CookieJar(policy)
+
+    def take(self, url: Url, response: HTTPResponse) -> None:
+        """Keep the cookies that a response sets."""
+        self._jar.extract_cookies(response, _request(url))
+
+    def header(self, url: Url) -> dict[str, str]:
+        """Return the header with the cookies for a URL, nothing when there are none."""
+        request = _request(url)
+        self._jar.add_cookie_header(request)
+        value = request.get_header("Cookie") or ""
+        return {"Cookie": value} if _SENDABLE.fullmatch(value) else {}
+
+
+def _request(url: Url) -> Request:
+    return Request(f"{url.scheme}://{url.authority}{url.target}")  # noqa: S310 - it is never opened
