@@ -74,6 +74,12 @@ def as_exception(reason: object) -> BaseException:
     return Exception(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason)
 
 
+def explain(exception: BaseException) -> str:
+    """Return an exception's message and, if it has one, its hint: what to do about the failure."""
+    text, hint = message(exception), getattr(exception, "hint", None)
+    return f"{text}; {hint}" if isinstance(hint, str) and hint else text
+
+
 def message(exception: BaseException) -> str:
     """Return an exception's message; its class if it has none that can be read."""
     try:

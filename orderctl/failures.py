@@ -80,7 +80,7 @@ class Failure:
 def describe(reason: object) -> Failure:
     """Return the error type, message, fingerprint and stack trace of an exception, or of a text. Never raises."""
     exception = error_types.as_exception(reason)
-    message = error_types.message(exception).strip() or type(exception).__name__
+    message = error_types.explain(exception).strip() or type(exception).__name__
     stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:] if exception is reason else ""
     return Failure(
         error_types.classify(exception),

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from orderctl import error_types
+from orderctl.errors import OrderctlError
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,15 @@ def test_it_loads_neither_the_database_nor_redis():
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
 
     assert not {"sqlalchemy", "redis"} & set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OrderctlError("it broke", hint="turn it off and on"), "it broke; turn it off and on"),
+        (OrderctlError("it broke"), "it broke"),
+        (ValueError("it broke"), "it broke"),
+    ],
+)
+def test_an_explanation_says_what_to_do(error, text):
+    assert error_types.explain(error) == text

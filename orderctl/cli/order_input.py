@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from orderctl import documents, money
+from orderctl import documents, money, texts
 from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orderctl.orders import NewCourse, NewOrder
     from orderctl.payments import Payment
+    from orderctl.settings import Settings
 
 #: More than any shop adds at once; a device such as /dev/zero never ends.
 _MOST_CHARACTERS = 16_000_000
@@ -52,6 +53,39 @@ def one_order(
             f"missing: {', '.join(missing)}", hint="add the options, or give --json FILE instead"
         )
     return NewOrder(code, email, amount, [NewCourse(url) for url in courses])
+
+
+def check_urls(orders: Sequence[NewOrder], settings: Settings) -> list[str]:
+    """Check the courses' URLs, where the http handler is to download them.
+
+    Args:
+        orders: The orders to be added.
+        settings: Say which handler downloads, and whether from private networks.
+
+    Returns:
+        A warning for each host that will be refused.
+
+    Raises:
+        InvalidInput: When a URL leads nowhere, such as ``http://``.
+    """
+    from orderctl.downloads import addresses, urls
+    from orderctl.downloads.errors import UrlRefused
+
+    if settings.worker.handler != "http":
+        return []
+    hosts: dict[str, None] = {}
+    for course in (course for order in orders for course in order.courses):
+        try:
+            hosts[urls.parse(course.url).host] = None
+        except UrlRefused as error:
+            raise InvalidInput(f"{texts.shown(course.url)} is not a valid course URL: {error}") from None
+    if settings.download.allow_private_hosts:
+        return []
+    return [
+        f"{host} is not a public address, so workers will refuse to download from it; {addresses.HINT}"
+        for host in hosts
+        if addresses.private_literal(host)
+    ]
 
 
 def read_orders(document: TextIO) -> list[NewOrder]:

@@ -45,7 +45,11 @@ def test_a_state_folder_may_have_any_name(odd_dir: Path, inside: Program, orderc
     ended = orderctl("worker", "start", "--burst")
 
     assert ended.status == 0, ended.err
-    assert json.loads(inside("orders", "show", "A", "-o", "json").out)["order_status"] == "failed"
+    order = json.loads(inside("orders", "show", "A", "-o", "json").out)
+    assert order["order_status"] == "failed"
+    assert (
+        "127.0.0.1, which is not public; set download.allow_private_hosts" in order["tasks"][0]["error_log"]
+    )
     assert str(odd_dir) in inside("embedded", "status").out
     assert inside("tail", "order", "A").status == 0
     assert (odd_dir / "orderctl.db").exists()

@@ -296,6 +296,8 @@ def add(
         if document
         else [order_input.one_order(code, email, amount, courses)]
     )
+    for warning in order_input.check_urls(new, app.settings):
+        app.warn(f"warning: {warning}")
     attempts = app.settings.worker.max_attempts
 
     def work(connection: Any) -> list[orders.Order]:

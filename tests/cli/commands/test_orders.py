@@ -279,6 +279,10 @@ def test_a_wrong_document_is_a_usage_error(document, shop: Shop, orderctl: Progr
         ["--code", "A", "--email", "a@b.vn", "--amount", "1"],
         ["--code", "A", "--email", "nope", "--amount", "1", "--course", URL],
         ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", "ftp://x"],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", "http://"],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", URL, "--course", "http:///a.zip"],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", "https://x:99999/a.zip"],
+        ["--code", "A", "--email", "a@b.vn", "--amount", "1", "--course", "https://[::1/a.zip"],
         ["--code", "A", "--email", "a@b.vn", "--amount", "1e99", "--course", URL],
         ["--code", "A", "--email", "a@b.vn", "--amount", "NaN", "--course", URL],
         ["--code", "A B", "--email", "a@b.vn", "--amount", "1", "--course", URL],
@@ -291,6 +295,34 @@ def test_wrong_orders_are_usage_errors(arguments, shop: Shop, inside: Program):
 
     assert ended.status == 2
     assert "hint: " in ended.err or "orderctl: " in ended.err
+
+
+@ONE_KIND
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]", "192.168.1.9"])
+def test_a_course_on_a_private_host_is_warned_about(host, shop: Shop, inside: Program, monkeypatch):
+    add = (
+        "orders",
+        "add",
+        "--email",
+        "a@b.vn",
+        "--amount",
+        "1",
+        "--course",
+        f"http://{host}/a.zip",
+        "--code",
+    )
+
+    warned = inside(*add, "A")
+    monkeypatch.setenv("ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS", "1")
+    allowed = inside(*add, "B")
+    monkeypatch.setenv("ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS", "0")
+    monkeypatch.setenv("ORDERCTL_WORKER_HANDLER", "shelf")
+    others = inside(*add, "C")
+
+    assert (warned.status, allowed.status, others.status) == (0, 0, 0)
+    assert "is not a public address" in warned.err
+    assert "set download.allow_private_hosts = true" in warned.err
+    assert "warning" not in allowed.err + others.err
 
 
 def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Program):
