@@ -17,11 +17,12 @@ from orderctl.downloads.protocol import RemoteFile
 #: A proxy may have changed the response of a 203; checksum and first bytes are looked at as of any other.
 _WHOLE = {200, 203}
 _ACCEPTED, _PARTIAL, _BAD_REQUEST = 202, 206, 400
+_HANDLER = "a course that is a page or a stream needs a handler of the shop's own: see docs/extending.md"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
 
 
 def accept(
-    answer: Answer, file: RemoteFile, max_bytes: int, *, raw: bool = False, may_be_manifest: bool = False
+    answer: Answer, file: RemoteFile, max_bytes: int, *, raw: bool = False, is_course: bool = False
 ) -> Body:
     """Return the body of the file in a response.
 
@@ -30,7 +31,8 @@ def accept(
         file: What is known of the file.
         max_bytes: The largest file that is allowed.
         raw: Whether to ignore the label that says that the body is compressed.
-        may_be_manifest: Whether a JSON document is fine, too.
+        is_course: Whether it is the whole course. That may be a manifest, and is not an HTML page, whatever its
+            name, unless the server sends it as an attachment.
 
     Raises:
         StatusRefused: Its status is an HTTP error.
@@ -47,7 +49,13 @@ def accept(
         raise TooLarge(f"{shown} has {answer.length} bytes, more than download.max_bytes ({max_bytes})")
     body = coding.open_body(answer, answer.header("Content-Encoding"), file, raw=raw)
     if not file.sha256:
-        what = evidence.mismatch(file.name, answer.content_type, body.head(), may_be_manifest=may_be_manifest)
+        what = evidence.mismatch(
+            file.name,
+            answer.content_type,
+            body.head(),
+            may_be_manifest=is_course,
+            may_be_page=not is_course or answer.is_attachment,
+        )
         if what is not None:
             raise not_a_file(shown, what)
     if not body.delimited and file.size is None and file.sha256 is None:
@@ -82,8 +90,6 @@ def content_range(answer: Answer) -> tuple[int, int, int] | None:
 
 
 def not_a_file(name: str, what: str) -> NotAFile:
-    """Return the error for something that came in place of a file."""
-    return NotAFile(
-        f"{name} is {what}, not the expected file",
-        hint="a course that is a page or a stream needs a handler of the shop's own: see docs/extending.md",
-    )
+    """Return the error for something that came in place of a file, such as "an HTML page"."""
+    needs_handler = "page" in what or "playlist" in what
+    return NotAFile(f"{name} is {what}, not the expected file", hint=_HANDLER if needs_handler else None)

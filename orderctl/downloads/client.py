@@ -55,6 +55,11 @@ class Answer(Body):
         values = self.response.headers.get_all("Content-Disposition", [])
         return next(filter(None, map(disposition.filename, values)), "")
 
+    @property
+    def is_attachment(self) -> bool:
+        """Whether the server says that the response is to be saved as a file."""
+        return self.header("Content-Disposition").lower().startswith("attachment")
+
     def header(self, name: str) -> str:
         """Value of a header, empty when it is absent."""
         return self.response.getheader(name) or ""

@@ -81,7 +81,9 @@ def is_text(head: bytes) -> bool:
     return head[:2] in {b"\xff\xfe", b"\xfe\xff"} or not _CONTROL.search(head)
 
 
-def mismatch(name: str, content_type: str, head: bytes, *, may_be_manifest: bool = False) -> str | None:
+def mismatch(
+    name: str, content_type: str, head: bytes, *, may_be_manifest: bool = False, may_be_page: bool = True
+) -> str | None:
     """Return what came in place of a file, such as "an HTML page"; None if it may be the file.
 
     Args:
@@ -89,11 +91,12 @@ def mismatch(name: str, content_type: str, head: bytes, *, may_be_manifest: bool
         content_type: The media type in the response, empty if there is none.
         head: The first bytes.
         may_be_manifest: Whether a JSON document is fine, too.
+        may_be_page: Whether an HTML page is fine where the name says that it is one.
     """
     if not is_text(head):
         return None
     text = _narrow(head)
-    if _is_page(name, content_type, text):
+    if not (may_be_page and _HTML_NAME.search(name)) and _is_page(name, content_type, text):
         return f"an HTML page{_title(text)}"
     for start, what in _STARTS:
         if start.match(text):
@@ -108,8 +111,6 @@ def mismatch(name: str, content_type: str, head: bytes, *, may_be_manifest: bool
 
 
 def _is_page(name: str, content_type: str, text: bytes) -> bool:
-    if _HTML_NAME.search(name):
-        return False
     if _TEXT_NAME.search(name):
         return bool(_HTML_START.match(text) or (content_type in _HTML_TYPES and _MARKUP.search(text)))
     return content_type in _HTML_TYPES or bool(_PAGE_START.match(text))

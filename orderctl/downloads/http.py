@@ -43,7 +43,7 @@ class HttpHandler:
         """
         with self._client(context).get(context.course_url) as answer:
             file = RemoteFile(_name(answer, context.course_url), context.course_url)
-            body = accept(answer, file, context.settings.download.max_bytes, may_be_manifest=True)
+            body = accept(answer, file, context.settings.download.max_bytes, is_course=True)
             file = replace(file, size=body.length)
             title = context.title or file.name
             if body.empty:

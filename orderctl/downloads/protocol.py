@@ -107,6 +107,8 @@ class Handler(Protocol):
 
     Any exception that it raises ends the attempt. The exception may have an ``error_type`` (one of
     :class:`orderctl.states.ErrorType`); otherwise the type is guessed from the exception's class and message.
+    It may also have ``transient`` (whether it may pass by itself; None: by its type), ``retry_after`` (seconds
+    after which the server asks to come again, or None) and ``hint`` (a line that says what to do).
     """
 
     def enroll(self, context: Context) -> Enrollment:

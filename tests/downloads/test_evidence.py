@@ -66,6 +66,10 @@ def test_lets_what_may_be_the_file_pass(name, content_type, head):
     assert evidence.mismatch(name, content_type, head) is None
 
 
+def test_a_page_is_not_a_course_whatever_its_name():
+    assert "an HTML page" in (evidence.mismatch("a.html", "", PAGE, may_be_page=False) or "")
+
+
 def test_a_manifest_is_json():
     assert evidence.mismatch("a.mp4", "application/json", b"{}", may_be_manifest=True) is None
 

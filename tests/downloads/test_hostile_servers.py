@@ -62,12 +62,26 @@ def test_refuses_what_is_not_a_file(download, scripted, said, error, words):
     assert download.files() == {}
 
 
-def test_an_html_page_is_a_file_where_the_name_says_so(download, scripted):
-    server = scripted(lambda _asked: answer(b"<html></html>", "Content-Type: text/html"))
+def test_an_html_page_is_a_file_of_a_manifest_where_the_name_says_so(download, scripted):
+    manifest = answer(b'{"files": [{"url": "notes.html"}]}')
+    page = answer(b"<html></html>", "Content-Type: text/html")
+    server = scripted(lambda asked: manifest if asked.path == "/m.json" else page)
 
-    download.run(f"{server.url}/notes.html")
+    download.run(f"{server.url}/m.json")
 
     assert download.files() == {"notes.html": b"<html></html>"}
+    with pytest.raises(NotAFile, match="HTML page"):
+        download.run(f"{server.url}/notes.html")
+
+
+def test_an_html_page_is_a_course_where_the_server_sends_it_as_an_attachment(download, scripted):
+    server = scripted(
+        lambda _asked: answer(b"<html></html>", "Content-Disposition: attachment; filename=a.html")
+    )
+
+    download.run(f"{server.url}/notes")
+
+    assert download.files() == {"a.html": b"<html></html>"}
 
 
 def test_another_size_than_the_manifest_says_is_refused(download, scripted):
