@@ -63,9 +63,17 @@ class AddressRefused(UrlRefused):
 
 
 class HostUnreachable(DownloadError):
-    """The host cannot be reached."""
+    """The host cannot be reached.
+
+    Args:
+        lasting: Whether the name cannot be that of a host at all.
+    """
 
     error_type = ErrorType.NETWORK
+
+    def __init__(self, message: str | None = None, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.transient = not lasting
 
 
 class ConnectionBroken(DownloadError):

@@ -30,6 +30,7 @@ _STARTS = (
 #: The error message of an object store (S3 and those that imitate it).
 _STORE_ERROR = re.compile(_PROLOGUE + rb"<Error\b[^>]*>.*?<Code>\s*([\w.-]{1,80})\s*</Code>", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?\s*{\s*"')
 _MAX_TITLE = 80
 
 _ZIP = ((0, b"PK\x03\x04"), (0, b"PK\x05\x06"), (0, b"PK\x07\x08"))
@@ -81,6 +82,11 @@ def is_text(head: bytes) -> bool:
     return head[:2] in {b"\xff\xfe", b"\xfe\xff"} or not _CONTROL.search(head)
 
 
+def looks_like_manifest(head: bytes) -> bool:
+    """Whether the first bytes are those of a JSON object with ``files``. Scripts often label JSON as HTML."""
+    return bool(_OBJECT.match(head)) and b'"files"' in head and is_text(head)
+
+
 def mismatch(
     name: str, content_type: str, head: bytes, *, may_be_manifest: bool = False, may_be_page: bool = True
 ) -> str | None:
@@ -93,7 +99,7 @@ def mismatch(
         may_be_manifest: Whether a JSON document is fine, too.
         may_be_page: Whether an HTML page is fine where the name says that it is one.
     """
-    if not is_text(head):
+    if not is_text(head) or (may_be_manifest and looks_like_manifest(head)):
         return None
     text = _narrow(head)
     if not (may_be_page and _HTML_NAME.search(name)) and _is_page(name, content_type, text):
@@ -112,7 +118,8 @@ def mismatch(
 
 def _is_page(name: str, content_type: str, text: bytes) -> bool:
     if _TEXT_NAME.search(name):
-        return bool(_HTML_START.match(text) or (content_type in _HTML_TYPES and _MARKUP.search(text)))
+        fragment = content_type in _HTML_TYPES and text.lstrip()[:1] == b"<" and _MARKUP.search(text)
+        return bool(_HTML_START.match(text) or fragment)
     return content_type in _HTML_TYPES or bool(_PAGE_START.match(text))
 
 

@@ -12,7 +12,7 @@ from orderctl.downloads.acceptance import accept, not_a_file
 from orderctl.downloads.body import Body
 from orderctl.downloads.client import Answer, HttpClient
 from orderctl.downloads.errors import DiskFull, InvalidManifest
-from orderctl.downloads.evidence import is_text
+from orderctl.downloads.evidence import is_text, looks_like_manifest
 from orderctl.downloads.fetch import RESERVE, Fetch
 from orderctl.downloads.meter import Meter
 from orderctl.downloads.protocol import Context, Delivery, Enrollment, RemoteFile
@@ -104,6 +104,8 @@ def _name(answer: Answer, url: str) -> str:
 def _may_be_manifest(answer: Answer, body: Body) -> bool:
     if not is_text(body.head()):
         return False
+    if looks_like_manifest(body.head()) and (body.length or 0) <= manifest.MAX_BYTES:
+        return True
     json_type = answer.content_type == "application/json" or answer.content_type.endswith("+json")
     return json_type or answer.url.target.partition("?")[0].lower().endswith(".json")
 

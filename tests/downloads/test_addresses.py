@@ -212,8 +212,11 @@ def test_an_unknown_host_is_unreachable(download, monkeypatch):
         download.run("http://no-such-host.invalid/a.bin")
 
     assert caught.value.error_type is ErrorType.NETWORK
+    assert caught.value.transient
 
 
 def test_a_name_that_cannot_be_a_host_is_unreachable(download):
-    with pytest.raises(HostUnreachable, match="cannot resolve"):
+    with pytest.raises(HostUnreachable, match="cannot resolve") as caught:
         download.run(f"http://{'a' * 64}.example/a.bin")
+
+    assert not caught.value.transient

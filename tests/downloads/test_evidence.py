@@ -50,6 +50,7 @@ def test_says_what_came_instead(name, content_type, head, what):
         ("a.unknown", "text/html", b"\x01\x02"),
         ("a.srt", "text/html", b"1\n00:00:01 --> 00:00:02\n<i>Hello</i>"),
         ("a.csv", "text/html", b"a;b\n"),
+        ("a.json", "text/html", b'{"title": "<p>Go</p>"}'),
         ("a.html", "text/html", PAGE),
         ("a.XHTML", "application/xhtml+xml", PAGE),
         ("a.xml", "text/xml", S3),

@@ -235,6 +235,8 @@ def test_a_manifest_of_any_json_type_or_name(download, scripted):
     for path, content_type in (
         ("/m.json", "text/plain"),
         ("/m", "application/vnd.course+json; charset=utf-8"),
+        ("/m.php?course=5", "text/html; charset=utf-8"),
+        ("/m", "application/octet-stream"),
     ):
         server = scripted(
             lambda _asked, content_type=content_type: answer(body, f"Content-Type: {content_type}")
