@@ -25,6 +25,7 @@ CROSS_CUTTING = {
     "downloads/test_disk_full.py": "a full disk, wherever a download meets it",
     "downloads/test_hostile_servers.py": "malformed and hostile answers, wherever a download meets them",
     "downloads/test_leaks.py": "whatever a download opens is closed",
+    "downloads/test_lies.py": "every lie of a server that we know of, in tables",
     "downloads/test_real_servers.py": "the web servers that course owners use",
     "downloads/test_tls.py": "certificates, from the address to the stream",
     "migrate/test_adoption.py": "the migration of each shop's database of the gallery",

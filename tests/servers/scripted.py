@@ -3,12 +3,15 @@
 import re
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Self
 
+#: Yielded by a script: the connection ends with a reset (RST), and what was not sent by then is lost.
+RESET = b"\0reset\0"
 _TLS = b"\x16\x03"  # the first byte of a TLS handshake
 #: Yields the bytes to send, in blocks; may wait between them.
 Script = Callable[["Asked"], bytes | Iterator[bytes]]
@@ -95,6 +98,9 @@ class ScriptedServer:
         said = self.script(asked)
         for piece in [said] if isinstance(said, bytes) else said:
             if self.gone.is_set():
+                return
+            if piece == RESET:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
             connection.sendall(piece)
 
