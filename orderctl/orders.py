@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import audit, database, database_errors, deletion, shape, shop_tables, texts
+from orderctl import audit, database, database_errors, deletion, mailboxes, shape, shop_tables, texts
 from orderctl.audit import NewEvent, Origin
 from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
@@ -128,11 +128,13 @@ class NewOrder:
                 f"{texts.shown(code)} is not a valid order code: 1 to {longest} ASCII characters without spaces"
             )
         longest = room(there, "orders", "user_email", _MAX_EMAIL)
-        name, _, domain = email.rpartition("@")
-        if not name or not domain or len(email) > longest or not email.isprintable() or " " in email:
+        try:
+            mailboxes.parse(email)
+        except ValueError as error:
+            raise InvalidInput(f"{texts.shown(email)} is not a valid e-mail address: {error}") from None
+        if len(email) > longest:
             raise InvalidInput(
-                f"{texts.shown(email)} is not a valid e-mail address: NAME@DOMAIN, at most {longest} characters"
-                " without spaces"
+                f"{texts.shown(email)} is too long: orders.user_email holds {longest} characters"
             )
         Limits.of(there).check(self.total_amount)
         if not self.courses:

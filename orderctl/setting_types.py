@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from orderctl import hostnames, mailboxes
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _MIN_SECRET = 32
@@ -168,11 +170,34 @@ def redis_url(value: Any) -> str:
 
 
 def http_url(value: Any) -> str:
-    """Return an http or https URL without a trailing slash."""
-    if not isinstance(value, str) or urlsplit(value).scheme not in {"http", "https"}:
+    """Return an http or https URL as it was given, without white space around it."""
+    given = value.strip() if isinstance(value, str) else ""
+    if not given.lower().startswith(("http://", "https://")):
         raise ValueError("needs http://... or https://...")
-    _require_server(value, "https://host/path")
-    return value.rstrip("/")
+    if not given.isprintable():
+        raise ValueError("needs a URL without control characters")
+    _require_server(given, "https://host/path")
+    return given
+
+
+def base_url(value: Any) -> str:
+    """Return an http or https URL to which paths can be added: it does not end in a slash."""
+    given = http_url(value)
+    if "?" in given or "#" in given:
+        raise ValueError("needs a URL without ? and #: paths are added to it")
+    return given.rstrip("/")
+
+
+def mailbox(value: Any) -> str:
+    """Return an e-mail address, with or without a name: ``The shop <shop@example.com>``."""
+    example = "shop@example.com or The shop <shop@example.com>"
+    if not isinstance(value, str):
+        raise ValueError(f"needs one e-mail address such as {example}")  # noqa: TRY004 - settings expect it
+    try:
+        mailboxes.parse_named(value)
+    except ValueError as error:
+        raise ValueError(f"needs one e-mail address such as {example}, not {value!r}: {error}") from None
+    return value.strip()
 
 
 def smtp_url(value: Any) -> str:
@@ -187,11 +212,12 @@ def smtp_url(value: Any) -> str:
 def _require_server(url: str, example: str) -> None:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
+        hostnames.to_ascii(host or "")
     except ValueError:
         raise ValueError(f"needs a host and a valid port: {example}") from None
     # Behind the first "/", "?" or "#" an "@" means that the host was read in the middle of the user or the password.
     # A path on the web may have one.
     elsewhere = "@" in url.partition("://")[2].removeprefix(parts.netloc)
-    if not host or (elsewhere and not parts.scheme.startswith("http")):
+    if port == 0 or "\\" in parts.netloc or (elsewhere and not parts.scheme.startswith("http")):
         raise ValueError(f"needs a host and a valid port: {example}")

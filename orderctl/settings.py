@@ -163,7 +163,7 @@ class Download(Section):
     directory = Key(
         setting_types.path, None, "folder of downloaded files; unset: downloads in the state folder"
     )
-    public_url = Key(setting_types.http_url, None, "URL that serves the directory; drive_link begins with it")
+    public_url = Key(setting_types.base_url, None, "URL that serves the directory; drive_link begins with it")
     allow_private_hosts = Key(
         setting_types.boolean, False, "allow downloads from addresses of private networks"
     )
@@ -202,8 +202,8 @@ class Mail(Section):
     """Mails to customers and to the admin."""
 
     url = Key(setting_types.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
-    sender = Key(setting_types.text, None, "sender's address (From)")
-    admin = Key(setting_types.text, None, "address that receives alerts")
+    sender = Key(setting_types.mailbox, None, "sender's address (From)")
+    admin = Key(setting_types.mailbox, None, "address that receives alerts")
 
 
 class Notify(Section):

@@ -9,6 +9,7 @@ import pytest
 
 from orderctl import environment, settings
 from orderctl.cli.commands.config import template
+from orderctl.errors import Misconfigured
 from tests.cli.conftest import Program
 
 SECRET = "a-secret-that-nobody-may-see-at-all"
@@ -170,6 +171,53 @@ def test_the_password_of_a_webhook_is_masked(orderctl: Program):
     ended = orderctl("config", "show", env={"ORDERCTL_NOTIFY_WEBHOOK_URL": url})
 
     assert "https://shop:********@h/hook?********" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mail.sender", "shop"),
+        ("mail.sender", "a@b.c, d@e.f"),
+        ("mail.sender", "Shop <a@b.c>\r\nBcc: x@y.z"),
+        ("mail.admin", "admin"),
+        ("mail.admin", "<script>@b.c"),
+        ("mail.url", "smtp://a b"),
+        ("mail.url", "smtp://h:0"),
+        ("notify.webhook_url", "https://a\\@b/"),
+        ("notify.webhook_url", "https://h/a\tb"),
+        ("notify.webhook_url", "https://h:99999/"),
+        ("notify.webhook_url", "https://"),
+        ("notify.webhook_url", "ftp://h/"),
+        ("download.public_url", "https://h/?folder="),
+        ("download.public_url", "https://h/#x"),
+    ],
+)
+def test_an_address_that_cannot_be_used_names_its_setting(key: str, value: str):
+    variable = environment.variable(key)
+
+    with pytest.raises(Misconfigured, match=rf"setting {key} \(environment {variable}\): needs") as raised:
+        settings.load(environ={variable: value})
+
+    assert raised.value.exit_status == 78
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("mail.sender", "Jürgen <shop@müller.de>", "Jürgen <shop@müller.de>"),
+        ("mail.admin", "root@localhost", "root@localhost"),
+        ("mail.url", "smtp://[::1]:25", "smtp://[::1]:25"),
+        ("notify.webhook_url", "https://müller.de/hook/", "https://müller.de/hook/"),
+        ("notify.webhook_url", "https://h", "https://h"),
+        ("download.public_url", "https://h/courses/", "https://h/courses"),
+    ],
+)
+def test_an_address_is_read_as_it_was_given(key: str, value: str, read: str):
+    section, _, name = key.partition(".")
+    found = settings.load(environ={environment.variable(key): value})
+
+    assert getattr(getattr(found, section), name) == read
 
 
 def test_a_control_character_in_a_path_names_its_setting(orderctl: Program):

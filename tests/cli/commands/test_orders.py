@@ -325,6 +325,30 @@ def test_a_course_on_a_private_host_is_warned_about(host, shop: Shop, inside: Pr
     assert "warning" not in allowed.err + others.err
 
 
+@ONE_KIND
+def test_an_address_that_mail_cannot_carry_is_refused_in_one_line(shop: Shop, orderctl: Program):
+    order = {"order_code": "A", "user_email": "a@b.c,d@e.f", "total_amount": 1, "courses": [URL]}
+    options = ["--code", "A", "--email", "a@b.c,d@e.f", "--amount", "1", "--course", URL]
+
+    for ended in (
+        orderctl("orders", "add", *options),
+        orderctl("orders", "add", "--json", "-", "-o", "json", input=json.dumps(order)),
+    ):
+        assert (ended.status, ended.out) == (2, "")
+        assert ended.err.startswith("orderctl: 'a@b.c,d@e.f' is not a valid e-mail address: ")
+        assert ended.err.count("\n") == 1
+
+
+def test_an_address_beyond_ascii_is_stored_as_it_was_given_and_found(shop: Shop, inside: Program):
+    ended = inside(
+        "orders", "add", "--code", "A", "--email", " Jürgen@Müller.DE ", "--amount", "1", "--course", URL
+    )
+
+    assert ended.status == 0
+    assert shop.order("A").user_email == "jürgen@müller.de"
+    assert inside("orders", "list", "--email", "JÜRGEN@müller.de", "-o", "name").out == "A\n"
+
+
 def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Program):
     shop.add("DH1", 2)
     webhook = json.dumps({"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7})
