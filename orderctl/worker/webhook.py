@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import http.client
 import json
-import socket
-import threading
 from collections.abc import Mapping
+from email.message import Message
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from orderctl import faultpoints
+from orderctl.downloads import headers, urls
+from orderctl.downloads.errors import UrlRefused
+from orderctl.downloads.urls import Url
 from orderctl.settings import Notify
+from orderctl.worker.cutoff import cutoff
 
 _TIMEOUT: Final = 10.0
 _DEADLINE: Final = 30.0
 _ACCEPTED: Final = range(200, 300)
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_GONE: Final = 410
 
 
 class WebhookRefused(OSError):
-    """The receiver answered with something other than 2xx."""
+    """The receiver answered with something other than 2xx, or not at all.
+
+    Attributes:
+        receiver: The scheme and the host of its URL.
+        status: The HTTP status, None when there was no answer.
+        retry_after: Seconds after which the receiver asks to come again, None when it does not say.
+    """
+
+    def __init__(
+        self, receiver: str, reason: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"{receiver}: {reason}")
+        self.receiver = receiver
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the receiver says that it will never accept anything again."""
+        return self.status == _GONE
 
 
 def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     """Send one event. Redirects are not followed: only the configured receiver may get the body.
 
     The body is JSON; ``X-Orderctl-Signature: sha256=HEX`` is its HMAC-SHA256 under the configured secret,
-    and ``X-Orderctl-Delivery`` is the dedup key, which is the same at every try.
+    and ``X-Orderctl-Delivery`` is the dedup key, which is the same at every try. A user and a password in the URL are
+    sent as ``Authorization: Basic``.
 
     Args:
         settings: For the URL and the secret.
@@ -37,36 +60,52 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
         dedup_key: Identifies the delivery.
 
     Raises:
-        OSError: When the receiver did not accept it.
+        WebhookRefused: When the receiver did not accept it.
     """
     body = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "orderctl", "X-Orderctl-Delivery": dedup_key}
+    fields = {"Content-Type": "application/json", "User-Agent": "orderctl", "X-Orderctl-Delivery": dedup_key}
     if settings.webhook_secret:
-        headers["X-Orderctl-Signature"] = f"sha256={sign(body, settings.webhook_secret)}"
-    url = urlsplit(settings.webhook_url or "")
+        fields["X-Orderctl-Signature"] = f"sha256={sign(body, settings.webhook_secret)}"
+    url = urls.parse(settings.webhook_url or "")
+    if url.authorization:
+        fields["Authorization"] = url.authorization
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=_TIMEOUT)
-    # The connection's timeout is for each read: a receiver that sends byte by byte would block for ever.
-    deadline = threading.Timer(_DEADLINE, _cut, [connection])
-    deadline.start()
+    connection = kind(url.host, url.port, timeout=_TIMEOUT)
     try:
-        faultpoints.point("webhook.before")
-        connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)
-        status = connection.getresponse().status
-        faultpoints.point("webhook.after")
+        with cutoff(connection, _DEADLINE):
+            faultpoints.point("webhook.before")
+            connection.request("POST", url.target, body, fields)
+            with connection.getresponse() as answer:
+                status, said = answer.status, answer.headers
+            faultpoints.point("webhook.after")
     except http.client.HTTPException as error:
-        raise WebhookRefused(f"the receiver's answer is not valid HTTP: {error!r}") from error
+        raise WebhookRefused(_origin(url), f"the answer is not valid HTTP: {error!r}") from error
+    except OSError as error:
+        raise WebhookRefused(_origin(url), f"{type(error).__name__}: {error}") from error
     finally:
-        deadline.cancel()
         connection.close()
     if status not in _ACCEPTED:
-        raise WebhookRefused(f"HTTP {status}")
+        raise _refused(url, status, said)
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    with contextlib.suppress(OSError):
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
+def _refused(url: Url, status: int, said: Message) -> WebhookRefused:
+    text = f"HTTP {status}"
+    if status in _REDIRECTS:
+        text += f": a redirect to {_target(url, said)}, which is not followed; notify.webhook_url has to be the final URL"
+    retry_after = headers.retry_after(said.get("Retry-After", ""), said.get("Date", ""))
+    return WebhookRefused(_origin(url), text, status=status, retry_after=retry_after)
+
+
+def _target(url: Url, said: Message) -> str:
+    try:
+        return _origin(urls.follow(url, said.get("Location", "")))
+    except UrlRefused:
+        return "another address"
+
+
+def _origin(url: Url) -> str:
+    """Return the scheme and the host of a URL, without its path: that of a webhook is often a secret itself."""
+    return f"{url.scheme}://{url.authority}/..."
 
 
 def sign(body: bytes, secret: str) -> str:

@@ -32,6 +32,7 @@ class Office:
         self.accepts_first = False  # whether a mail is accepted before the connection is cut
         self.refuse = ""
         self.host = host
+        more = {"enable_SMTPUTF8": False} | more
         self._controller = Controller(self, hostname=host, port=free_port(), **more)
         self._controller.start()
 
@@ -113,17 +114,22 @@ class Hook:
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.targets: list[str] = []
         self.status = 204
         self.location = ""
+        self.more: dict[str, str] = {}  # further headers of the answer
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.requests.append((dict(self.headers.items()), body))
+                hook.targets.append(self.path)
                 self.send_response(hook.status)
                 if hook.location:
                     self.send_header("Location", hook.location)
+                for name, value in hook.more.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -139,13 +145,24 @@ class Hook:
         self._thread.start()
 
     @property
+    def authority(self) -> str:
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/hook?shop=1"
+        return f"http://{self.authority}/hook?shop=1"
 
     def close(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+@pytest.fixture
+def receiver_alone() -> Iterator[Hook]:
+    """A receiver of no world's webhooks."""
+    yield (hook := Hook())
+    hook.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Webhooks: what they contain, how they are signed, and when they are sent again."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -8,6 +9,9 @@ import threading
 
 import pytest
 
+from orderctl.settings import Notify, load
+from orderctl.worker import webhook
+from orderctl.worker.webhook import WebhookRefused
 from tests.faults.world import World
 from tests.worker.conftest import Hook, ended_order, make_due, send
 
@@ -62,6 +66,51 @@ def test_webhook_is_tried_again_later_and_later(world: World, hook: Hook, status
     assert len({headers["X-Orderctl-Delivery"] for headers, _ in hook.requests}) == 1
     assert len({body for _, body in hook.requests}) == 1
     assert all(row.sent_at is not None for row in world.shop.outbox())
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ("http://{}/hook/", "/hook/"),
+        ("http://{}/hook//", "/hook//"),
+        ("http://{}", "/"),
+        ("http://{}/", "/"),
+        ("http://{}?a=b", "/?a=b"),
+        ("http://{}/h?a=b/&c=%2F", "/h?a=b/&c=%2F"),
+        ("http://{}/h;v=1/../x/./%7e?#top", "/h;v=1/../x/./%7e"),
+        ("HTTP://{}/Ü b?ü=ö c", "/%C3%9C%20b?%C3%BC=%C3%B6%20c"),
+        (" http://{}/h \n", "/h"),
+    ],
+)
+def test_url_is_posted_as_it_was_given(receiver_alone: Hook, given: str, target: str) -> None:
+    settings = load(environ={"ORDERCTL_NOTIFY_WEBHOOK_URL": given.format(receiver_alone.authority)})
+
+    webhook.post(settings.notify, {}, "key")
+
+    assert receiver_alone.targets == [target]
+    [(headers, _)] = receiver_alone.requests
+    assert headers["Host"] == receiver_alone.authority
+    assert "Authorization" not in headers
+
+
+def test_user_and_password_of_the_url_are_sent_as_basic_authentication(receiver_alone: Hook) -> None:
+    webhook.post(Notify(webhook_url=f"http://sh%40p:p%3Aa%C3%BC@{receiver_alone.authority}/"), {}, "key")
+
+    [(headers, _)] = receiver_alone.requests
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "sh@p:p:aü"
+    assert "@" not in headers["Host"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed_and_says_so(receiver_alone: Hook, status: int) -> None:
+    receiver_alone.status, receiver_alone.location = status, f"http://other.example/{'path'}?token=geheim"
+
+    with pytest.raises(WebhookRefused, match="which is not followed") as raised:
+        webhook.post(Notify(webhook_url=receiver_alone.url), {}, "key")
+
+    assert len(receiver_alone.requests) == 1
+    assert "http://other.example/..." in str(raised.value)
+    assert "geheim" not in str(raised.value)
 
 
 def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
