@@ -52,13 +52,14 @@
         └── NotPermitted                     PERMISSION: refused by the operating system
             └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file
     OSError
-    ├── Undeliverable                        the mail server does not know the address: not sent again
-    └── WebhookRefused                       the webhook's receiver did not answer 2xx: sent again later
+    ├── Undeliverable                        mail cannot carry the address, or the server does not know it
+    ├── MailRefused                          the mail server does not accept the mail now
+    └── WebhookRefused                       the webhook's receiver did not answer 2xx
 
 The numbers are the exit code of the command line and the HTTP status of the relay's API; an error without
 numbers has those of the class above it. Below ``DownloadError`` stands the type with which the failure is
-recorded (``download_tasks.error_type``). The errors below ``OSError`` never leave the courier, which sends
-again after any ``OSError`` of the network.
+recorded (``download_tasks.error_type``). The errors below ``OSError`` never leave the courier, which sends again later after
+any ``OSError``, except after an ``Undeliverable`` and after the status 410 of a ``WebhookRefused``.
 
 An error that any module may raise is defined here; one that belongs to a single package is defined there
 (``orderctl.downloads.errors``, ``orderctl.relay``, ``orderctl.worker``). All of them are in this tree:

@@ -112,6 +112,7 @@ class EventType(StrEnum):
     ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} reopened"
     EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
+    WEBHOOK_FAILED = "webhook_failed", Category.SYSTEM, "Webhook failed: {error}", Severity.ERROR
     JOB_REJECTED = (
         "job_rejected", Category.SECURITY,
         "A job in the queue that names this task was rejected: {reason}", Severity.WARNING,

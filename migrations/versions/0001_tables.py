@@ -56,6 +56,7 @@ EVENTS = (
     "email_sent",
     "email_failed",
     "job_rejected",
+    "webhook_failed",  # with revision 0003
 )
 STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES))
 

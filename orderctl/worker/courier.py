@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +11,14 @@ from functools import cache, partial
 from typing import Final
 
 import redis
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from orderctl import audit, channels, database, outages, outbox, publications
-from orderctl.audit import NewEvent, Origin
-from orderctl.counting import counted
-from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderDeleted, RedisUnavailable
+from orderctl import channels, database, outages, outbox, publications
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderNotFound, RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind
 from orderctl.settings import Settings
-from orderctl.states import EventType, Source
-from orderctl.worker import mail, rounds, webhook
+from orderctl.worker import mail, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
 from orderctl.worker.rounds import Rounds
 
@@ -38,11 +34,6 @@ _LEASES: Final = {
     EntryKind.ALERT: 120.0,
 }
 _BATCH: Final = 20
-_LONGEST_PAUSE: Final = 3600.0
-#: Longest pause for live messages, which users wait for, in seconds.
-_LIVE_PAUSE: Final = 10.0
-#: After this number of tries (about a day) the courier gives an entry up and records that in the audit log.
-_MOST_TRIES: Final = 30
 #: Whether Redis takes completion messages.
 _redis: Final = Outage("Redis")
 
@@ -164,7 +155,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport, over
     try:
         # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
-    except OrderDeleted as error:
+    except OrderNotFound as error:  # the shop has deleted it
         outcome = str(error)
     except DatabaseBusy:
         raise  # another transaction holds the entry: the others are next
@@ -173,7 +164,10 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport, over
         database.insist(engine, partial(outbox.put_back, entry=entry), over)
         return
     except Exception as error:  # noqa: BLE001 - an entry that cannot be sent must not delay the others
-        _postpone(engine, entry, error, report)
+        if isinstance(error, RedisUnavailable):  # as for all other entries; one line is enough
+            _redis.begin(error)
+        postponed = settlement.postpone(engine, entry, error, quiet=isinstance(error, RedisUnavailable))
+        (report.postponed if postponed else report.dropped).append(entry.dedup_key)
         return
     if outcome is False:
         return
@@ -181,8 +175,7 @@ def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport, over
     if remark:
         _log_once(remark)
     (report.dropped if remark else report.sent).append(entry.dedup_key)
-    # Insist: if the database could not record that it was sent, it would be sent again.
-    database.insist(engine, lambda connection: _note_sent(connection, entry, remark))
+    settlement.insist_on_note(engine, entry, remark, over)
 
 
 @cache
@@ -193,55 +186,6 @@ def _log_once(remark: str) -> None:
 def _hold(engine: Engine, entry: Entry) -> bool:
     lease = _LEASES[EntryKind(entry.kind)]
     return database.transact(engine, lambda connection: outbox.extend(connection, entry, lease))
-
-
-def _note_sent(connection: Connection, entry: Entry, remark: str | None) -> None:
-    if outbox.mark_sent(connection, entry, remark=remark) and remark is None and entry.kind in _MAILS:
-        _record_mail(connection, entry, EventType.EMAIL_SENT, {"attempts": entry.attempts})
-
-
-def _postpone(engine: Engine, entry: Entry, error: Exception, report: SendReport) -> None:
-    text = f"{type(error).__name__}: {error}"
-    live = entry.kind == EntryKind.COMPLETION
-    hopeless = entry.attempts >= _MOST_TRIES or isinstance(error, mail.Undeliverable)
-    if hopeless and not live:
-        report.dropped.append(entry.dedup_key)
-        database.transact(engine, lambda connection: _give_up(connection, entry, text))
-        return
-    report.postponed.append(entry.dedup_key)
-    pause = min(_LIVE_PAUSE if live else _LONGEST_PAUSE, 2.0 ** min(entry.attempts, 20)) * random.uniform(
-        0.5, 1
-    )
-    if isinstance(error, RedisUnavailable):  # as for all other entries; one line is enough
-        _redis.begin(error)
-    else:
-        _log.warning("cannot send %s, next try in %.0f s: %s", entry.dedup_key, pause, text)
-    database.transact(engine, lambda connection: outbox.postpone(connection, entry, text, pause))
-
-
-def _give_up(connection: Connection, entry: Entry, text: str) -> None:
-    tries = counted(entry.attempts, "try", "tries")
-    _log.error("gave up sending %s after %s: %s", entry.dedup_key, tries, text)
-    if outbox.mark_sent(connection, entry, remark=f"given up: {text}") and entry.kind in _MAILS:
-        _record_mail(connection, entry, EventType.EMAIL_FAILED, {"error": text})
-
-
-_MAILS: Final = {EntryKind.SUMMARY, EntryKind.ALERT}
-
-
-def _record_mail(
-    connection: Connection, entry: Entry, event_type: EventType, details: dict[str, object]
-) -> None:
-    event = NewEvent(
-        event_type,
-        entry.payload["orderId"],
-        Origin(Source.WORKER),
-        entry.payload.get("taskId"),
-        words=details,
-        details={"kind": entry.kind, **details},
-        dedup_key=f"{entry.dedup_key}:{event_type}",
-    )
-    audit.record(connection, event)
 
 
 def _complete(client: redis.Redis, entry: Entry) -> bool | str:
@@ -268,8 +212,8 @@ def _mail_alert(engine: Engine, settings: Settings, entry: Entry) -> bool | str:
 
 
 def _mail(engine: Engine, settings: Settings, entry: Entry, letter: mail.Letter) -> bool:
-    message = mail.compose(letter, settings.mail, entry.dedup_key, datetime.now(UTC))
-    return mail.send(message, settings.mail, lambda: _hold(engine, entry))
+    envelope = mail.compose(letter, settings.mail, entry.dedup_key, datetime.now(UTC))
+    return smtp.send(envelope, settings.mail, lambda: _hold(engine, entry))
 
 
 def _post(settings: Settings, entry: Entry) -> bool | str:

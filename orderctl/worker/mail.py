@@ -1,46 +1,32 @@
-"""Mails: their texts, and their way to the SMTP server.
-
-SMTP cannot promise exactly-once: if the process crashes in the milliseconds between the server's 250 and the
-commit that records it, the mail is sent twice. Both copies have the same Message-ID, so that the receiver can
-recognise them.
-"""
+"""Mails: their texts, and the messages that ``smtp`` sends."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import smtplib
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from html import escape
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select
 
-from orderctl import database, failures, faultpoints, orders, tasks
+from orderctl import database, failures, mailboxes, orders, tasks, texts
 from orderctl.counting import counted
+from orderctl.mailboxes import Mailbox
 from orderctl.schema import order_audit_logs
 from orderctl.settings import Mail
 from orderctl.states import EventType, Severity, TaskStatus
 from orderctl.tasks import Task
+from orderctl.worker.smtp import Envelope, Undeliverable
 
-_TIMEOUT: Final = 20.0
-_DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
-_ACCEPTED: Final = range(200, 300)
-#: RFC 3463, 3.2: the address is bad. Other refusals may come from a wrong setting, which can be corrected.
-_BAD_ADDRESS: Final = b"5.1."
-#: Hosts to which a password may be sent without TLS.
-_OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
-
-
-class Undeliverable(OSError):
-    """The e-mail address does not exist, or is not one."""
+#: Characters of a subject or a name, and of a word in it: a line of a header has 78.
+_LONGEST_LINE: Final = 300
+_LONGEST_WORD: Final = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +93,7 @@ def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
     return sum(isinstance(one, dict) and one.get("fingerprint") == payload["fingerprint"] for one in found)
 
 
-def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> EmailMessage:
+def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> Envelope:
     """Build the message, as text and as HTML.
 
     Args:
@@ -119,31 +105,55 @@ def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> E
     Raises:
         Undeliverable: When the recipient is not an e-mail address.
     """
-    sender = settings.sender or f"orderctl@{urlsplit(settings.url or '').hostname}"
-    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    sender, recipient = _sender(settings), _recipient(letter.recipient)
     message = EmailMessage()
-    message["From"] = sender
-    message["To"] = _address(letter.recipient)
-    message["Subject"] = " ".join(letter.subject.split())
+    message["From"] = _header(sender)
+    message["To"] = _header(recipient)
+    message["Subject"] = _one_line(letter.subject)
     message["Date"] = format_datetime(date)
-    message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{domain}>"
+    message["Message-ID"] = f"<{hashlib.sha256(dedup_key.encode()).hexdigest()[:32]}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     # Not every server accepts 8-bit text.
     message.set_content(_text(letter), cte="quoted-printable")
     message.add_alternative(_html(letter), subtype="html", cte="quoted-printable")
-    return message
+    return Envelope(sender, recipient, message)
 
 
-def _address(text: str) -> str:
-    """Return an e-mail address that a header can carry.
+def _sender(settings: Mail) -> Mailbox:
+    if settings.sender:
+        return mailboxes.parse_named(settings.sender)
+    return mailboxes.at_host("orderctl", urlsplit(settings.url or "").hostname or "localhost")
+
+
+def _recipient(text: str) -> Mailbox:
+    """Read an address that the shop may have written.
 
     Raises:
-        Undeliverable: When the text, which the shop may have written, is not an address.
+        Undeliverable: When it is not an address.
     """
-    address = parseaddr(text)[1]
-    if "@" not in address or not text.isprintable():
-        raise Undeliverable(f"{text!r} is not an e-mail address")
-    return text
+    try:
+        return mailboxes.parse_named(text)
+    except ValueError as error:
+        raise Undeliverable(f"{texts.shown(text)} is not an e-mail address: {error}") from None
+
+
+def _header(mailbox: Mailbox) -> Address:
+    return Address(_one_line(mailbox.name), mailbox.local, mailbox.domain)
+
+
+def _one_line(text: str) -> str:
+    """Return a text for a header, without what Python's writer of headers would make more than one line of.
+
+    It decodes the words of RFC 2047, which may contain anything, and folds a word that is longer than a line into
+    an empty line, which ends the headers.
+    """
+    printable = "".join(c if c.isprintable() else " " for c in text[:_LONGEST_LINE]).replace("=?", "= ?")
+    pieces = (
+        word[at : at + _LONGEST_WORD]
+        for word in printable.split()
+        for at in range(0, len(word), _LONGEST_WORD)
+    )
+    return " ".join(pieces)
 
 
 def _text(letter: Letter) -> str:
@@ -161,67 +171,3 @@ def _cell(text: str) -> str:
     if text.startswith(("http://", "https://")):
         return f'<a href="{escape(text, quote=True)}">{escape(text)}</a>'
     return escape(text)
-
-
-def send(message: EmailMessage, settings: Mail, still_ours: Callable[[], bool]) -> bool:
-    """Send a message to the SMTP server.
-
-    Args:
-        message: From :func:`compose`.
-        settings: ``url`` has the server, the user and the password.
-        still_ours: Called right before the body is sent; if it returns False, the mail is not sent.
-
-    Returns:
-        False when the mail was not sent because ``still_ours`` returned False.
-
-    Raises:
-        Undeliverable: When the address does not exist.
-        OSError: When the server does not accept the mail now (smtplib's errors are OSErrors).
-    """
-    url = urlsplit(settings.url or "")
-    host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
-    context = ssl.create_default_context()
-    if url.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=context)
-    else:
-        server = smtplib.SMTP(host, port, timeout=_TIMEOUT)
-    try:
-        faultpoints.point("smtp.connected")
-        server.ehlo()
-        if url.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls(context=context)
-            server.ehlo()
-        if url.username:
-            if not isinstance(server.sock, ssl.SSLSocket) and host not in _OURSELVES:
-                raise OSError("the mail server offers no TLS, so the password was not sent to it")
-            server.login(unquote(url.username), unquote(url.password or ""))
-        return _transfer(server, message, still_ours)
-    finally:
-        _leave(server)
-
-
-def _leave(server: smtplib.SMTP) -> None:
-    """Send QUIT and do not wait: a crash before the mail is marked as sent would send it again."""
-    with contextlib.suppress(OSError):
-        server.putcmd("quit")
-    server.close()
-
-
-def _transfer(server: smtplib.SMTP, message: EmailMessage, still_ours: Callable[[], bool]) -> bool:
-    sender, recipient = parseaddr(message["From"])[1], parseaddr(message["To"])[1]
-    _require_accepted(*server.mail(sender))
-    _require_accepted(*server.rcpt(recipient))
-    if not still_ours():
-        return False
-    faultpoints.point("smtp.data.before")
-    code, answer = server.data(message.as_bytes(policy=SMTP))
-    faultpoints.point("smtp.data.after")
-    _require_accepted(code, answer)
-    return True
-
-
-def _require_accepted(code: int, answer: bytes) -> None:
-    if answer.startswith(_BAD_ADDRESS):
-        raise Undeliverable(f"{code} {answer.decode('utf-8', 'replace')}")
-    if code not in _ACCEPTED:
-        raise smtplib.SMTPResponseException(code, answer)

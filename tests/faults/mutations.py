@@ -83,9 +83,15 @@ MUTATIONS = (
         ("faults/test_fault_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
-        "the note of what was sent", "orderctl/worker/courier.py",
-        "database.insist(engine, lambda connection: _note_sent", "database.transact(engine, lambda connection: _note_sent",
+        "the note of what was sent", "orderctl/worker/settlement.py",
+        "database.insist(engine, lambda connection: _note_sent(connection, entry, remark), give_up)",
+        "database.transact(engine, lambda connection: _note_sent(connection, entry, remark))",
         ("faults/test_fault_points.py::test_a_courier_that_loses_its_connection_sends_nothing_twice",),
+    ),
+    Mutation(
+        "the words of RFC 2047 in a mail's headers", "orderctl/worker/mail.py",
+        '.replace("=?", "= ?")', "",
+        ("worker/test_smtp.py::test_nothing_adds_a_header",),
     ),
     Mutation(
         "the condition on the lease's end", "orderctl/reconcile.py",

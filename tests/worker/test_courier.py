@@ -9,10 +9,10 @@ import pytest
 from redis.exceptions import OutOfMemoryError
 
 from orderctl import outbox
-from orderctl.errors import DatabaseReadOnly
+from orderctl.errors import DatabaseReadOnly, DatabaseUnavailable
 from orderctl.outbox import EntryKind
 from orderctl.settings import Mail, Notify
-from orderctl.worker import courier
+from orderctl.worker import courier, settlement
 from tests.faults.world import World
 from tests.waiting import eventually
 from tests.worker.conftest import Hook, ended_order, failed_order, send
@@ -71,16 +71,40 @@ def test_an_outage_of_the_database_is_no_fault_of_an_entry(
     assert "cannot send" not in caplog.text
 
 
-def test_entry_whose_order_is_gone_delays_nothing(world: World, hook: Hook) -> None:
+def test_entry_whose_order_is_gone_delays_nothing(
+    world: World, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its end stands in the log: an event needs an order."""
+    hook.status = 410
     world.shop.transact(
         lambda c: outbox.put(c, EntryKind.SUMMARY, "lost", {"orderId": 999, "status": "completed"})
     )
+    for key, payload in (
+        ("of none", {"event": "x"}),
+        ("of one", {"event": "x", "orderId": 999, "taskId": 7}),
+    ):
+        world.shop.transact(lambda c, k=key, p=payload: outbox.put(c, EntryKind.WEBHOOK, k, p))
     ended_order(world)
 
     report = send(world)
 
-    assert report.postponed == ["lost"]
+    assert report.dropped[:2] == ["of none", "of one"]
+    assert "lost" in report.dropped
+    assert "gave up sending of one" in caplog.text
     assert len(world.post.letters) == 1
+
+
+def test_courier_that_has_to_stop_waits_for_a_lost_database_for_some_seconds_only(
+    world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(settlement, "_LAST_WORD", 0.2)
+    monkeypatch.setattr(settlement, "_note_sent", Mock(side_effect=DatabaseUnavailable))
+    world.shop.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "k", {"event": "x"}))
+
+    with pytest.raises(DatabaseUnavailable):
+        courier.send_due(world.engine, world.client, world.settings, over=lambda: bool(hook.requests))
+
+    assert "k was sent, which could not be recorded: it may be sent again" in caplog.text
 
 
 def test_courier_that_is_stopped_releases_what_it_has_not_sent(world: World, hook: Hook) -> None:

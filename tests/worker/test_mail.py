@@ -129,6 +129,58 @@ def test_mail_waits_for_a_server_that_is_away(posted: World, office: Office) -> 
     assert len(office.letters) == 1
 
 
+@pytest.mark.databases("sqlite", "mariadb")
+def test_address_of_the_shop_s_is_sent_to_or_given_up_at_once(posted: World, office: Office) -> None:
+    """The shop may have written anything into its row."""
+    expected = {
+        "jo@müller.de": "jo@xn--mller-kva.de",
+        "Jo Doe <jo@straße.de>\n": "jo@xn--strae-oqa.de",
+        '"a b"@c.d': '"a b"@c.d',
+        "jürgen@müller.de": None,  # the server does not offer SMTPUTF8
+        "a@b.c,d@e.f": None,
+        "<script>@b.c": None,
+        "": None,
+        "a@b.c\r\nBcc: x@y.z": None,
+        "=?utf-8?q?a=0D=0AX=3A?=@b.c": None,
+        "a@b.c.": None,
+        "nodomain": None,
+        f"{'x' * 240}@b.c": None,
+    }
+    orders_of = {}
+    for number, address in enumerate(expected):
+        orders_of[ended_order(posted, f"DH{number}")] = address
+    for order_id, address in orders_of.items():
+        posted.shop.execute("UPDATE orders SET user_email = :a WHERE id = :i", a=address, i=order_id)
+
+    report = send(posted)
+
+    sent = [address for address in expected.values() if address]
+    assert [str(letter["To"].addresses[0].addr_spec) for letter in office.letters] == sent
+    assert report.postponed == []
+    for order_id, address in orders_of.items():
+        [event] = [event for event in posted.shop.events(order_id) if event.event_category == "email"]
+        assert event.event_type == ("email_sent" if expected[address] else "email_failed"), address
+        if not expected[address]:
+            assert "address" in event.message or "needs SMTPUTF8" in event.message
+            assert event.details["attempts"] == 1
+
+
+def test_address_beyond_ascii_gets_its_mail_where_the_server_takes_it(posted: World) -> None:
+    office = Office(enable_SMTPUTF8=True)
+    try:
+        posted.more["ORDERCTL_MAIL_URL"] = f"smtp://{office.address}"
+        order_id = ended_order(posted)
+        posted.shop.execute("UPDATE orders SET user_email = 'jürgen@müller.de'")
+
+        send(posted)
+
+        [letter] = office.letters
+        assert letter["To"] == "jürgen@xn--mller-kva.de"
+        assert posted.shop.event(order_id, "email_sent").severity == "info"
+    finally:
+        office.close()
+
+
 def test_recipient_that_does_not_exist_is_given_up_at_once(posted: World, office: Office) -> None:
     order_id = ended_order(posted)
     office.refuse = "550 5.1.1 no such user"
@@ -154,6 +206,27 @@ def test_recipient_that_may_be_taken_later_is_tried_again(posted: World, office:
     send(posted)
 
     assert len(office.letters) == 1
+
+
+def test_sender_that_is_refused_waits_for_the_correction(posted: World, office: Office) -> None:
+    ended_order(posted)
+    posted.more["ORDERCTL_MAIL_SENDER"] = "jürgen@example.com"
+
+    report = send(posted)
+
+    [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
+    assert "mail.sender" in entry.last_error
+    assert entry.dedup_key in report.postponed
+
+
+def test_alert_to_an_address_that_mail_cannot_carry_leaves_a_trace(posted: World, office: Office) -> None:
+    posted.more["ORDERCTL_MAIL_ADMIN"] = "jürgen@example.com"  # without SMTPUTF8
+    failed_order(posted, "DH1")
+
+    send(posted)
+
+    event = posted.shop.event(1, "email_failed")
+    assert (event.details["kind"], event.task_id) == ("alert", 1)
 
 
 def test_mail_is_given_up_after_a_day(posted: World, office: Office) -> None:

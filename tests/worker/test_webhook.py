@@ -9,10 +9,13 @@ import threading
 
 import pytest
 
+from orderctl.schema import outbox as outbox_table
 from orderctl.settings import Notify, load
+from orderctl.states import ErrorType
 from orderctl.worker import webhook
 from orderctl.worker.webhook import WebhookRefused
 from tests.faults.world import World
+from tests.servers.process import free_port
 from tests.worker.conftest import Hook, ended_order, make_due, send
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -111,6 +114,72 @@ def test_redirect_is_not_followed_and_says_so(receiver_alone: Hook, status: int)
     assert len(receiver_alone.requests) == 1
     assert "http://other.example/..." in str(raised.value)
     assert "geheim" not in str(raised.value)
+
+
+def test_webhook_that_is_gone_is_given_up_at_once_with_an_event(world: World, hook: Hook) -> None:
+    hook.status = 410
+    order_id = ended_order(world)
+
+    report = send(world)
+
+    event = world.shop.event(order_id, "webhook_failed")
+    assert any(":webhook" in key for key in report.dropped)
+    assert (event.event_category, event.severity, event.source) == ("system", "error", "orderctl_worker")
+    assert "HTTP 410" in event.message
+    assert event.details == {
+        "kind": "webhook",
+        "event": "order_completed",
+        "url": f"http://{hook.authority}/...",
+        "status": 410,
+        "attempts": 1,
+        "error": event.details["error"],
+    }
+    assert send(world).sent == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(500, "HTTP 500"), (404, "HTTP 404"), (302, "not followed"), (None, "refused")]
+)
+def test_webhook_that_is_given_up_leaves_an_event(
+    world: World, hook: Hook, status: int | None, said: str
+) -> None:
+    if status is None:
+        world.more["ORDERCTL_NOTIFY_WEBHOOK_URL"] = (
+            f"http://u:geheim@127.0.0.1:{free_port()}/T/geheim?k=geheim"
+        )
+    else:
+        hook.status, hook.location = status, hook.url
+    task_id = world.shop.paid("DH1")[0]
+    world.shop.fail(task_id, ErrorType.UNKNOWN)
+    world.shop.transact(lambda c: c.execute(outbox_table.update().values(attempts=29)))
+
+    send(world)
+
+    told = [event for event in world.shop.events("DH1") if event.event_type == "webhook_failed"]
+    assert [(event.details["event"], event.task_id) for event in told] == [
+        ("task_failed", task_id),
+        ("order_failed", None),
+    ]
+    for event in told:
+        assert said in event.message
+        assert (event.details["status"], event.details["attempts"]) == (status, 30)
+        assert "geheim" not in f"{event.message}{event.details}"
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "low", "high"),
+    [(429, "120", 115, 120), (503, "99999999", 3595, 3600), (503, "0", 0, 2), (429, "soon", 0, 2)],
+)
+def test_retry_after_is_honoured_up_to_an_hour(
+    world: World, hook: Hook, status: int, value: str, low: int, high: int
+) -> None:
+    hook.status, hook.more = status, {"Retry-After": value}
+    ended_order(world)
+
+    send(world)
+
+    [entry] = [row for row in world.shop.outbox() if row.kind == "webhook"]
+    assert low <= (entry.due_at - world.shop.now()).total_seconds() <= high
 
 
 def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
