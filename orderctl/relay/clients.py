@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from orderctl.errors import OrderctlError, RedisUnavailable
@@ -16,11 +15,13 @@ from orderctl.relay import recovery
 from orderctl.relay.access import Access, Unauthorized
 from orderctl.relay.closing import NORMAL, POLICY_VIOLATION, TRY_AGAIN
 from orderctl.relay.codecs import frames, plain, socketio
-from orderctl.relay.codecs.calls import SUBSCRIBE, Call, InvalidFrame, Topic, action_of
+from orderctl.relay.codecs.calls import Call, InvalidFrame, Topic
 from orderctl.relay.exchange import Exchange, Line
 from orderctl.relay.rooms import Dialect, Member
+from orderctl.relay.subscriptions import Subscriptions
 
 AUTH: Final = "auth"
+UNSUBSCRIBED: Final = "relay:unsubscribed"
 #: Changes of subscriptions within this time are saved together, in seconds.
 _SAVE_AFTER: Final = 0.05
 
@@ -44,8 +45,8 @@ class RelayClient:
         self.line = line
         self.access = access
         self.member = Member(self.dialect, line.write)
+        self.subscriptions = Subscriptions(self, exchange, line, self.member)
         self._verify = verify
-        self._asked: set[Topic] = set()
 
     def open(self) -> None:
         """Begin: the connection is open."""
@@ -68,44 +69,16 @@ class RelayClient:
         if self.member in self.exchange.members:
             self.exchange.hub.send(self.member, frames.text(payload))
 
-    def _act(self, call: Call, access: Access) -> None:
-        """Carry out a subscription or an unsubscription, and answer."""
-        action, topic = action_of(call)
-        if action != SUBSCRIBE:
-            self._asked.discard(topic)
-            self.exchange.hub.quit(self.member, topic)
-            self.answer(call, topic)
-            return
-        allowed = self.exchange.allows(access, topic)
-        if allowed is None:
-            self._asked.add(topic)
-            self.line.spawn(self._ask(call, access, topic))
-        else:
-            self._subscribe(call, topic, allowed=allowed)
-
-    def _subscribe(self, call: Call, topic: Topic, *, allowed: bool) -> None:
-        if not allowed:
-            raise Unauthorized(f"the token does not allow {topic.scope} {topic.id}")
-        room = self.exchange.join(self.member, topic)
-        self.answer(call, topic)
-        if room is not None:
-            self.exchange.read_snapshot(self.member, room)
-
-    async def _ask(self, call: Call, access: Access, topic: Topic) -> None:
-        try:
-            allowed = await self.exchange.ask_whether_allowed(access, topic)
-            if topic in self._asked:  # it may have unsubscribed in the meantime
-                self._asked.discard(topic)
-                self._subscribe(call, topic, allowed=allowed)
-        except OrderctlError as error:
-            self.refuse(call, str(error))
-
     def answer(self, call: Call, topic: Topic) -> None:
         """Answer that the call was carried out."""
         raise NotImplementedError
 
     def refuse(self, call: Call, why: str) -> None:
         """Answer that the call was not carried out, and why."""
+        raise NotImplementedError
+
+    def ended(self, topic: Topic, why: str) -> None:
+        """Tell that a subscription has ended, and why."""
         raise NotImplementedError
 
 
@@ -138,14 +111,16 @@ class PlainClient(RelayClient):
         elif self.access is None:
             raise Unauthorized('send {"event":"auth","data":{"token":"..."}} first')
         else:
-            self._act(call, self.access)
+            self.subscriptions.act(call)
 
     def _authenticate(self, call: Call) -> None:
         token = call.data.get("token") if isinstance(call.data, dict) else None
         if not isinstance(token, str):
             raise Unauthorized('auth must be {"token": "..."}')
+        # If the token is refused, the client keeps the one that it has.
         self.access = self._verify(token)
         self.line.authorized(self.access)
+        self.subscriptions.narrow()
         self.send(plain.acknowledgement(call.id))
 
     def ping(self) -> bytes:
@@ -160,6 +135,10 @@ class PlainClient(RelayClient):
         """Send ``error`` with the reason."""
         self.send(plain.error(call.id, why))
 
+    def ended(self, topic: Topic, why: str) -> None:
+        """Send ``relay:unsubscribed`` with the topic and the reason."""
+        self.send(plain.event(UNSUBSCRIBED, {"scope": topic.scope, "id": topic.id, "error": why}))
+
 
 class SocketIoClient(RelayClient):
     """A client of ``/socket.io/``."""
@@ -167,8 +146,8 @@ class SocketIoClient(RelayClient):
     dialect = Dialect.SOCKETIO
 
     def __init__(self, exchange: Exchange, line: Line, verify: Verify, access: Access | None) -> None:
-        super().__init__(exchange, line, verify, access)
-        self._connected: Access | None = None
+        super().__init__(exchange, line, verify, None)
+        self._handshake = access
         self._connecting = False
         self._session = recovery.begin()
         self._unsaved = False
@@ -188,8 +167,8 @@ class SocketIoClient(RelayClient):
         match packet:
             case socketio.Connect():
                 self._connect(packet)
-            case socketio.EventPacket(namespace=socketio.ROOT, call=call) if self._connected:
-                self._take(call, self._connected)
+            case socketio.EventPacket(namespace=socketio.ROOT, call=call) if self.access:
+                self._take(call)
             case socketio.EventPacket():
                 self.line.hang_up(POLICY_VIOLATION, "send a Connect packet first")
             case socketio.Disconnect(namespace=socketio.ROOT) | socketio.Close():
@@ -200,22 +179,24 @@ class SocketIoClient(RelayClient):
     def gone(self) -> None:
         """Save the subscriptions, because the client may come back, and leave all rooms."""
         self._save()
-        if self._connected and self.member.rooms:
+        if self.access and self.member.rooms:
             self.exchange.recovery.part(self._session)
-        self._connected = None
+        self.access = None
         super().gone()
 
     def _say_goodbye(self) -> None:
-        if self._connected:
+        if self.access:
             self.exchange.recovery.forget(self._session)
-            self._connected = None
+            self.access = None
         self.line.hang_up(NORMAL, "")
 
     def _connect(self, packet: socketio.Connect) -> None:
         if packet.namespace != socketio.ROOT:
             self.send(socketio.refused(packet.namespace, "Invalid namespace"))
             return
-        if self._connected or self._connecting:
+        if self.access or self._connecting:
+            # As Socket.IO's own server. To ignore it would leave a client that sends a lesser token its old one.
+            self.line.hang_up(POLICY_VIOLATION, "already connected")
             return
         try:
             access = self._read_access(packet.auth)
@@ -229,7 +210,7 @@ class SocketIoClient(RelayClient):
             self._welcome(access)
 
     def _welcome(self, access: Access) -> None:
-        self._connected = access
+        self.access = access
         self._connecting = False
         self.line.authorized(access)
         self.member.changed = self._changed
@@ -248,17 +229,7 @@ class SocketIoClient(RelayClient):
             return
         self._session, topics = found
         self._welcome(access)
-        for topic in topics:
-            with suppress(OrderctlError):
-                await self._rejoin(access, topic)
-
-    async def _rejoin(self, access: Access, topic: Topic) -> None:
-        allowed = self.exchange.allows(access, topic)
-        if allowed is None:
-            allowed = await self.exchange.ask_whether_allowed(access, topic)
-        room = self.exchange.join(self.member, topic) if allowed else None
-        if room is not None:
-            self.exchange.read_snapshot(self.member, room)
+        self.subscriptions.restore(topics)
 
     def _changed(self) -> None:
         """Save the changed subscriptions soon, once for all changes until then."""
@@ -267,7 +238,7 @@ class SocketIoClient(RelayClient):
             self.line.later(_SAVE_AFTER, self._save)
 
     def _save(self) -> None:
-        if self._unsaved and self._connected:
+        if self._unsaved and self.access:
             self._unsaved = False
             self.exchange.recovery.save(self._session, [room.topic for room in self.member.rooms])
 
@@ -275,19 +246,19 @@ class SocketIoClient(RelayClient):
         token = auth.get("token")
         if isinstance(token, str) and token:
             return self._verify(token)
-        if self.access is None:
+        if self._handshake is None:
             raise Unauthorized('auth must be {"token": "..."}')
-        return self.access
+        return self._handshake
 
-    def _take(self, call: Call, access: Access) -> None:
+    def _take(self, call: Call) -> None:
         try:
-            self._act(call, access)
+            self.subscriptions.act(call)
         except OrderctlError as error:
             self.refuse(call, str(error))
 
     def ping(self) -> bytes:
         """Return an Engine.IO ping."""
-        if self._connected and self.member.rooms:
+        if self.access and self.member.rooms:
             self.exchange.recovery.renew(self._session)
         return _SOCKETIO_PING
 
@@ -298,6 +269,9 @@ class SocketIoClient(RelayClient):
     def refuse(self, call: Call, why: str) -> None:
         """Send an acknowledgement with the reason, if the client asked for one."""
         self._acknowledge(call, {"ok": False, "error": why})
+
+    def ended(self, topic: Topic, why: str) -> None:
+        """Tell nothing: Socket.IO has no such event."""
 
     def _acknowledge(self, call: Call, result: dict[str, Any]) -> None:
         if isinstance(call.id, int):

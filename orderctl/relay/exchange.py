@@ -86,25 +86,26 @@ class Exchange:
         self.hub.leave(member)
 
     def allows(self, access: Access, topic: Topic) -> bool | None:
-        """Whether a token allows an order or a task; None when the database has to be asked."""
+        """Whether a token allows an order or a task; None when :meth:`look_up` has to ask the database."""
         allowed = access.allows(topic)
         if allowed is None and topic.id in self._orders:
             return self._orders[topic.id] in access.orders
         return allowed
 
-    async def ask_whether_allowed(self, access: Access, topic: Topic) -> bool:
-        """Ask the database for the task's order, and return whether a token allows that.
+    async def look_up(self, topic: Topic) -> None:
+        """Ask the database for a task's order, and remember it for :meth:`allows`, if there is such a task.
+
+        It takes no token: the client may have another one when the answer is there.
 
         Raises:
             DatabaseUnavailable: When the database does not answer.
         """
         order_id = await self._find_order(topic.id)
         if order_id is None:
-            return False
+            return
         if len(self._orders) >= _REMEMBERED:
             self._orders.clear()
         self._orders[topic.id] = order_id
-        return order_id in access.orders
 
     def join(self, member: Member, topic: Topic) -> Room | None:
         """Subscribe a member like :meth:`Hub.join`; do nothing if the member has left.

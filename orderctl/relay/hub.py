@@ -22,7 +22,7 @@ from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
 from orderctl.neighbours import Neighbours
 from orderctl.relay.codecs.calls import Topic
-from orderctl.relay.rooms import DIALECTS, Dialect, Member, Publication, Room
+from orderctl.relay.rooms import DIALECTS, Dialect, HeldKey, Member, Publication, Room
 
 #: An unsubscription takes effect after this time, in seconds, unless the client subscribes again. The shop's
 #: dashboard unsubscribes and subscribes all its tasks after every message.
@@ -129,6 +129,15 @@ class Hub:
         self._lingering.append((deadline, member, room))
         if len(self._lingering) == 1:
             self._clock.call_later(LINGER, self._expire)
+
+    def drop(self, member: Member, room: Room) -> None:
+        """Unsubscribe a member at once, because its token does not allow the room."""
+        del member.rooms[room]
+        member.leaving.pop(room, None)
+        for key in [key for key in member.held if key[0] is room]:
+            member.held_bytes -= len(member.held.pop(key))
+        self._remove(member, room)
+        member.changed()
 
     def leave(self, member: Member) -> None:
         """Remove a member from all rooms."""
@@ -286,7 +295,7 @@ class Hub:
             else:
                 chosen = live if kept is None or messages.is_newer(live.data, kept.data) else kept
             if chosen is not None:
-                self.send(member, chosen.frame(member.dialect))
+                self.send(member, chosen.frame(member.dialect), room)
 
     def resume_room(self, room: Room, payloads: Iterable[bytes | None]) -> None:
         """Send a room what it missed while Redis was away: the last message of each channel, if it is new."""
@@ -308,10 +317,10 @@ class Hub:
 
     # Members that do not read.
 
-    def send(self, member: Member, frame: bytes) -> None:
-        """Send one frame to one member, after the frames that are held for it."""
+    def send(self, member: Member, frame: bytes, room: Room | None = None) -> None:
+        """Send one frame, of a room or of none, to one member, after the frames that are held for it."""
         if member in self.paused:
-            self._keep(member, next(self._keys), frame)
+            self._keep(member, (room, next(self._keys)), frame)
         else:
             self._write(member, frame)
 
@@ -335,14 +344,14 @@ class Hub:
 
     def _hold(self, member: Member, room: Room, batch: list[Publication]) -> None:
         for message in batch:
-            key = (room, message.kind) if message.kind == _PROGRESS else next(self._keys)
+            key = (room, message.kind if message.kind == _PROGRESS else next(self._keys))
             replaced = member.held.pop(key, None)
             if replaced is not None:
                 member.held_bytes -= len(replaced)
                 self.counts.coalesced += 1
             self._keep(member, key, message.frame(member.dialect))
 
-    def _keep(self, member: Member, key: object, frame: bytes) -> None:
+    def _keep(self, member: Member, key: HeldKey, frame: bytes) -> None:
         member.held[key] = frame
         member.held_bytes += len(frame)
 

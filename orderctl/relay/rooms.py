@@ -81,6 +81,10 @@ def _head(channel: Channel) -> bytes:
     )
 
 
+#: Names a frame that is held for a member: its room, or None, and what tells it from the others of this room.
+HeldKey = tuple[Room | None, bytes | int]
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """One connection, from the hub's view.
@@ -98,7 +102,7 @@ class Member:
     changed: Callable[[], object] = lambda: None
     rooms: dict[Room, int] = field(default_factory=dict)
     leaving: dict[Room, float] = field(default_factory=dict)
-    held: dict[object, bytes] = field(default_factory=dict)
+    held: dict[HeldKey, bytes] = field(default_factory=dict)
     held_bytes: int = 0
     over_since: float | None = None
     drained_at: float = 0.0

@@ -197,6 +197,28 @@ class TestCustomer:
         assert [one["data"]["percent"] for one in inner] == [3, 4]
 
     @pytest.mark.databases("sqlite")
+    def test_a_lesser_token_on_the_same_connection(self, relay: RunningRelay, shop: Shop, store: redis.Redis):
+        [own], [other] = shop.paid("DH1", 1), shop.paid("DH2", 1)
+        mine, yours = shop.order("DH1").id, shop.order("DH2").id
+
+        async def scenario():
+            client = await Plain.connect(relay, additional_headers=bearer(mint("admin")))
+            for subject in ({"order": yours}, {"task": other}, {"order": mine}, {"task": own}):
+                await client.subscribe(**subject)
+            await client.say("auth", {"token": mint(f"order:{mine}")})
+            told = [await client.hear() for _ in range(3)]
+            store.publish(f"task:{other}:progress", progress(1, other))
+            store.publish(f"order:{yours}:progress", progress(2))
+            store.publish(f"order:{mine}:progress", progress(3))
+            return told, await client.hear()
+
+        told, heard = play(scenario())
+
+        assert [one["event"] for one in told] == ["relay:unsubscribed", "ack", "relay:unsubscribed"]
+        assert [told[0]["data"]["id"], told[2]["data"]["id"]] == [yours, other]
+        assert heard["data"]["data"]["percent"] == 3
+
+    @pytest.mark.databases("sqlite")
     def test_a_session_allows_no_more_than_the_token(
         self, relay: RunningRelay, shop: Shop, store: redis.Redis
     ):
