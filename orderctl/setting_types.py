@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from orderctl import hostnames, mailboxes
+from orderctl import hostnames, mailboxes, strength
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_MIN_SECRET = 32
 
 
 def text(value: Any) -> str:
@@ -112,10 +111,11 @@ def words(value: Any) -> tuple[str, ...]:
     return tuple(word.casefold() for word in listing(value))
 
 
-def token_secret(value: Any) -> str:
-    """Return a secret that is too long to be guessed from the tokens that it signs."""
-    if len(text(value)) < _MIN_SECRET:
-        raise ValueError(f"needs {_MIN_SECRET} characters or more")
+def signing_secret(value: Any) -> str:
+    """Return a secret that is too strong to be guessed from what it signs. Messages have no part of it."""
+    weakness = strength.weakness(value) if isinstance(value, str) else "it is not a string"
+    if weakness is not None:
+        raise ValueError(f"needs {strength.MIN_LENGTH} random characters or more; {weakness}")
     return str(value)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Never, NoReturn, TypeVar, overload
 
-from orderctl import environment, setting_types, texts
+from orderctl import environment, setting_types, strength, texts
 from orderctl.errors import Misconfigured
 
 T = TypeVar("T")
@@ -184,7 +184,10 @@ class Relay(Section):
         setting_types.listing, (), "host names by which clients reach the relay"
     )
     token_secret = Key(
-        setting_types.token_secret, None, "secret that signs tokens, 32 characters or more", secret=True
+        setting_types.signing_secret,
+        None,
+        "secret that signs tokens, 32 random characters or more",
+        secret=True,
     )
     max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "maximum number of clients")
     max_connections_per_address = Key(
@@ -212,7 +215,12 @@ class Notify(Section):
     webhook_url = Key(
         setting_types.http_url, None, "URL that gets a POST when an order ends or a task fails permanently"
     )
-    webhook_secret = Key(setting_types.text, None, "secret that signs the body (HMAC-SHA256)", secret=True)
+    webhook_secret = Key(
+        setting_types.signing_secret,
+        None,
+        "secret that signs the body (HMAC-SHA256), 32 random characters or more",
+        secret=True,
+    )
 
 
 class Payments(Section):
@@ -243,7 +251,12 @@ class Display(Section):
 class Audit(Section):
     """Seals over the audit log."""
 
-    seal_key = Key(setting_types.text, None, "secret key of the seals (HMAC)", secret=True)
+    seal_key = Key(
+        setting_types.signing_secret,
+        None,
+        "secret key of the seals (HMAC), 32 random characters or more",
+        secret=True,
+    )
     seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "age below which events are not sealed yet")
 
 
@@ -254,6 +267,7 @@ class Settings:
     Attributes:
         state_dir: Folder of the embedded database, the embedded Redis and downloads.
         origins_of: The origin of each key that is set, such as ``environment ORDERCTL_RELAY_PORT``.
+        secret_files: The files from which secrets were read.
     """
 
     state_dir: Path
@@ -270,6 +284,7 @@ class Settings:
     display: Display
     audit: Audit
     origins_of: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_files: tuple[Path, ...] = ()
 
     @property
     def download_directory(self) -> Path:
@@ -375,10 +390,11 @@ def load(
         found |= _from_file(path, required=path == config)
     found |= _from_environment(environ)
     found |= {key: (value, "command line") for key, value in (flags or {}).items()}
-    return _build(_with_secret_files(found))
+    secret_files = _read_secret_files(found)
+    return _build(found, secret_files)
 
 
-def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
+def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...]) -> Settings:
     origins = {key: origin for key, (_, origin) in found.items()}
     sections: dict[str, Any] = {}
     for section, kind in SECTIONS.items():
@@ -386,10 +402,15 @@ def _build(found: Mapping[str, tuple[Any, str]]) -> Settings:
         for name, declaration in _keys(kind).items():
             key = f"{section}.{name}"
             if key in found:
-                values[name] = _read(key, declaration.read, *found[key])
+                values[name] = _read(key, declaration.read, *found[key], secret=declaration.secret)
         sections[section] = kind(**values)
     given = found.get("state_dir") or (_default_state_dir(), "default: the home folder, or XDG_STATE_HOME")
-    return Settings(state_dir=_read("state_dir", setting_types.path, *given), origins_of=origins, **sections)
+    return Settings(
+        state_dir=_read("state_dir", setting_types.path, *given),
+        origins_of=origins,
+        secret_files=secret_files,
+        **sections,
+    )
 
 
 def _default_state_dir() -> str:
@@ -404,11 +425,17 @@ def _default_state_dir() -> str:
         ) from None
 
 
-def _read(key: str, read: Callable[[Any], Any], value: object, origin: str) -> Any:
+def _read(key: str, read: Callable[[Any], Any], value: object, origin: str, *, secret: bool = False) -> Any:
     try:
         return None if value is None else _checked(value, read)
     except ValueError as error:
-        raise Misconfigured(f"setting {key} ({origin}): {error}", hint=_LIST) from None
+        reason = str(error)
+        if secret:  # a reader may repeat the value
+            reason = reason.replace(repr(value), MASK)
+        signs = read is setting_types.signing_secret
+        raise Misconfigured(
+            f"setting {key} ({origin}): {reason}", hint=strength.EXAMPLE if signs else _LIST
+        ) from None
 
 
 def _checked(value: object, read: Callable[[Any], Any]) -> Any:
@@ -438,6 +465,10 @@ def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
         )
         flat |= {key: (item, origin) for key, item in inner.items()}
     _refuse_unknown(flat)
+    if any(is_secret(key.removesuffix("_file")) for key in flat):
+        from orderctl import secret_files  # noqa: PLC0415 - as for a file of one secret
+
+        secret_files.check_shared(path)
     return flat
 
 
@@ -463,23 +494,22 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     return present
 
 
-def _with_secret_files(found: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
-    result = dict(found)
+def _read_secret_files(found: dict[str, tuple[Any, str]]) -> tuple[Path, ...]:
+    """Put the secrets in place of the files that are named; return these files."""
+    files = []
     for key, item in declared().items():
-        if not item.secret:
-            continue
-        named = result.pop(f"{key}_file", None)
-        if named is not None and (key not in result or result[key] == named):
-            result[key] = _read_secret(f"{key}_file", *named)
-    return result
+        named = found.pop(f"{key}_file", None) if item.secret else None
+        if named is not None and (key not in found or found[key] == named):
+            file, origin = _read(f"{key}_file", setting_types.path, *named), named[1]
+            found[key] = _read_secret(file, f"{key}_file ({origin})"), f"{origin}, file {named[0]}"
+            files.append(file)
+    return tuple(files)
 
 
-def _read_secret(key: str, path: str, origin: str) -> tuple[str, str]:
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n"), f"{origin}, file {path}"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Misconfigured(f"setting {key} ({origin}): cannot read {path}: {reason}") from None
+def _read_secret(path: Path, setting: str) -> str:
+    from orderctl import secret_files  # noqa: PLC0415 - needed only where a file is named
+
+    return secret_files.read(path, setting)
 
 
 def _shown(value: object, item: Key[Any]) -> str:

@@ -18,17 +18,19 @@ from tests.faults.world import World
 from tests.servers.process import free_port
 from tests.worker.conftest import Hook, ended_order, make_due, send
 
+SECRET = "between us, and not to be guessed"
+
 pytestmark = pytest.mark.databases("sqlite")
 
 
 def test_webhook_is_signed(world: World, hook: Hook) -> None:
-    world.more["ORDERCTL_NOTIFY_WEBHOOK_SECRET"] = "between us"
+    world.more["ORDERCTL_NOTIFY_WEBHOOK_SECRET"] = SECRET
     order_id = ended_order(world)
 
     send(world)
 
     [(headers, body)] = hook.requests
-    signature = hmac.new(b"between us", body, hashlib.sha256).hexdigest()
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     assert headers["X-Orderctl-Signature"] == f"sha256={signature}"
     assert headers["Content-Type"] == "application/json"
     told = json.loads(body)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl import environment, private_files, settings
+from orderctl import environment, private_files, secret_files, settings
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -74,6 +74,9 @@ def check(app: App) -> None:
         orderctl --config new.toml config check
     """
     count = len(app.settings.shown())
+    for path in app.settings.secret_files:
+        if secret_files.is_exposed(path):
+            app.warn(f"warning: {path} is a secret, and every user can read it: chmod 600 {path}")
     for path in _readable_by_others(app):
         app.warn(f"warning: {path} may contain secrets, and other users can read it: chmod 600 {path}")
     app.say(f"{counted(count, 'setting')} checked, all valid.")

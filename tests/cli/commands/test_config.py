@@ -77,6 +77,17 @@ def test_check_warns_of_a_file_that_other_users_can_read(orderctl: Program, tmp_
     )
 
 
+def test_check_warns_of_a_secret_that_every_user_can_read(orderctl: Program, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    file.chmod(0o444)  # as Docker's
+
+    ended = orderctl("config", "check", "-q", env={"ORDERCTL_RELAY_TOKEN_SECRET_FILE": str(file)})
+
+    assert ended.status == 0
+    assert ended.err == f"warning: {file} is a secret, and every user can read it: chmod 600 {file}\n"
+
+
 def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl: Program, home: Path):
     file = home / "config" / "orderctl" / "config.toml"
 
