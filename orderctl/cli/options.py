@@ -154,18 +154,29 @@ class Moment(click.ParamType[datetime]):
 
 
 class Span(click.ParamType[timedelta]):
-    """A length of time, as :func:`orderctl.cli.times.span` reads it."""
+    """A length of time, as :func:`orderctl.cli.times.span` reads it.
+
+    Args:
+        shortest: The shortest one that is allowed, as text.
+        longest: The longest one that is allowed, as text.
+    """
 
     name = "duration"
+
+    def __init__(self, shortest: str = "0s", longest: str = times.LONGEST) -> None:
+        self._shortest, self._longest = shortest, longest
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return a timedelta."""
         if isinstance(value, timedelta):
             return value
         try:
-            return times.span(value)
+            found = times.span(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not times.span(self._shortest) <= found <= times.span(self._longest):
+            self.fail(f"needs a length of time from {self._shortest} to {self._longest}", param, ctx)
+        return found
 
 
 class WholeNumber(click.IntRange):

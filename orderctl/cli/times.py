@@ -13,6 +13,7 @@ SPANS: Final = "45s, 10m, 2h30m, 3d, 1w"
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: Longer times overflow in databases and in waits.
+LONGEST: Final = "36500d"
 _LONGEST: Final = 36500 * 86400
 _SPAN: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdw])+\Z", re.ASCII)
 _PART: Final = re.compile(r"([0-9.]+)([smhdw])", re.ASCII)

@@ -13,6 +13,8 @@ from orderctl.relay.access import Access, Unauthorized, read_scopes
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "orderctl"
 _CLAIMS: Final = ["exp", "sub", "scope"]
+#: How long a token may be valid, in seconds.
+MAX_TTL: Final = 365 * 86400
 #: Longest token, in characters. A longer one is refused before it is parsed.
 _MAX_LENGTH: Final = 4096
 
@@ -25,11 +27,13 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
         scopes: ``admin``, or ``order:ID`` for each order.
         subject: The token's owner; the audit log names it.
         issued: The present time, in seconds since the epoch.
-        ttl: How long the token is valid, in seconds.
+        ttl: How long the token is valid, in seconds: at most :data:`MAX_TTL`.
 
     Raises:
-        InvalidInput: When a scope is not valid.
+        InvalidInput: When a scope is not valid, or the time is too long.
     """
+    if ttl > MAX_TTL:
+        raise InvalidInput(f"a token may be valid for {MAX_TTL // 86400} days at most")
     chosen = list(scopes)
     read_scopes(chosen)
     claims = {

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from orderctl.cli import options, times
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.boundary import guard
+from orderctl.cli.commands import relay
 from orderctl.cli.lazy import Command
+from orderctl.cli.main import root
 from orderctl.cli.options import Consent, Paging, Period, Selection
 from orderctl.errors import InvalidInput, OrderctlError
+from orderctl.relay import tokens
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -214,3 +217,26 @@ def test_times_are_meant_in_the_configured_zone(monkeypatch):
     got = calling(options.period)("--since", "2026-05-01").values["period"]
 
     assert got.since == datetime(2026, 4, 30, 17, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("path", "option", "wrong"),
+    [
+        ("relay token", "--ttl", ["0", "0.5s", "366d", "36500d", "999999999d"]),
+        ("relay probe", "--timeout", ["0", "0.05s", "25h", "36500d"]),
+        ("migrate up", "--lock-timeout", ["25d", "36500d"]),  # in ms, more than SQLite's 32 bits
+    ],
+)
+def test_a_length_of_time_without_a_meaning_is_refused(path: str, option: str, wrong: list[str]):
+    command = root
+    for name in path.split():
+        command = command.get_command(click.Context(root), name)
+    [param] = [param for param in command.params if option in param.opts]
+
+    for value in wrong:
+        with pytest.raises(click.BadParameter, match=r"needs a length of time from|is too long"):
+            param.type.convert(value, param, click.Context(command))
+
+
+def test_the_command_and_the_tokens_agree_on_the_longest_time():
+    assert times.span(relay._LONGEST_TTL).total_seconds() == tokens.MAX_TTL

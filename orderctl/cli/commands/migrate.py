@@ -40,7 +40,7 @@ def cli() -> None:
 @cli.command()
 @click.option(
     "--lock-timeout",
-    type=options.SPAN,
+    type=options.Span(longest="1d"),  # SQLite's own limit, 2^31 ms, would become 0
     default="10s",
     show_default=True,
     metavar="TIME",

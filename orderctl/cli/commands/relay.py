@@ -15,6 +15,9 @@ from orderctl.errors import Misconfigured, Unavailable
 
 _SECRET_HINT: Final = "openssl rand -hex 32 creates one; relay.token_secret_file reads it from a file"  # noqa: S105
 
+#: ``orderctl.relay.tokens.MAX_TTL``, which is not imported for ``--help``.
+_LONGEST_TTL: Final = "365d"
+
 
 @click.group(cls=Group)
 def cli() -> None:
@@ -98,7 +101,11 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
     help="admin, or order:123; can be repeated.",
 )
 @click.option(
-    "--ttl", type=options.SPAN, default="1h", show_default=True, help="How long the token is valid."
+    "--ttl",
+    type=options.Span("1s", _LONGEST_TTL),
+    default="1h",
+    show_default=True,
+    help=f"How long the token is valid; at most {_LONGEST_TTL}.",
 )
 @click.option(
     "--subject",
@@ -134,7 +141,11 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
 @options.setting("relay.host", "--host", help="Address of the relay.")
 @options.setting("relay.port", "--port", help="Port of the relay.")
 @click.option(
-    "--timeout", type=options.SPAN, default="3s", show_default=True, help="How long to wait for the answer."
+    "--timeout",
+    type=options.Span("0.1s", "1h"),
+    default="3s",
+    show_default=True,
+    help="How long to wait for the answer.",
 )
 @pass_app
 def probe(app: App, *, timeout: timedelta) -> None:
