@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import math
 import re
@@ -37,12 +38,16 @@ class Access:
         admin: Whether it allows everything.
         orders: Ids of the orders that it allows, with their tasks.
         expires: When it expires, in seconds since the epoch.
+        token_id: The token's id, by which it is revoked.
+        session: Names the cookie from which the token comes; empty if it comes from elsewhere.
     """
 
     subject: str
     admin: bool = False
     orders: frozenset[int] = frozenset()
     expires: float = math.inf
+    token_id: str = ""
+    session: str = ""
 
     def allows(self, topic: Topic) -> bool | None:
         """Whether a client may subscribe to the topic; None when that depends on the task's order."""
@@ -55,6 +60,11 @@ class Access:
 
 #: What every client gets on loopback without a secret.
 LOCAL_ADMIN: Final = Access("local", admin=True)
+
+
+def name_session(cookie: str) -> str:
+    """Return the name of the session that a cookie's value begins: its digest, as the value is a secret."""
+    return hashlib.sha256(cookie.encode()).hexdigest()
 
 
 def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:

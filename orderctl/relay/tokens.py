@@ -1,9 +1,19 @@
-"""Tokens: signed, with scopes and an expiry (JWT, HMAC-SHA256)."""
+"""Tokens: signed, with scopes, an expiry and an id by which they can be revoked (JWT, HMAC-SHA256).
+
+An id ends in a checksum that only the holder of the secret can make: a mistyped one is noticed when it is
+revoked, although no table lists the tokens. A token of an earlier version, or one that another program has
+signed, has no such id. Its id is made from the token.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import secrets
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import jwt
 
@@ -17,6 +27,26 @@ _CLAIMS: Final = ["exp", "sub", "scope"]
 MAX_TTL: Final = 365 * 86400
 #: Longest token, in characters. A longer one is refused before it is parsed.
 _MAX_LENGTH: Final = 4096
+_ID: Final = re.compile(r"([0-9a-f]{16})([0-9a-f]{6})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token says, whether it has expired or not.
+
+    Attributes:
+        id: Its id.
+        subject: Its owner.
+        scopes: What it allows.
+        issued: When it was made, in seconds since the epoch; None if it does not say.
+        expires: When it expires, in seconds since the epoch.
+    """
+
+    id: str
+    subject: str
+    scopes: tuple[str, ...]
+    issued: float | None
+    expires: float
 
 
 def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: int) -> str:
@@ -42,8 +72,32 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
         "scope": " ".join(chosen),
         "iat": issued,
         "exp": issued + ttl,
+        "jti": _complete(secret, secrets.token_hex(8)),
     }
     return jwt.encode(claims, secret, algorithm=_ALGORITHM)
+
+
+def is_id(secret: str, text: str) -> bool:
+    """Whether a text can be the id of a token that was signed with the secret."""
+    match = _ID.fullmatch(text)
+    return match is not None and hmac.compare_digest(text, _complete(secret, match[1]))
+
+
+def read(secret: str, token: str) -> Token:
+    """Return what a token says, also when it has expired.
+
+    Raises:
+        Unauthorized: When the token is malformed, or was not signed with the secret.
+    """
+    claims = _decode(secret, token, verify_exp=False)
+    issued = claims.get("iat")
+    return Token(
+        _identify(secret, token, claims.get("jti")),
+        str(claims["sub"]),
+        tuple(str(claims["scope"]).split()),
+        float(issued) if isinstance(issued, int | float) else None,
+        float(claims["exp"]),
+    )
 
 
 def verify(secret: str, token: str) -> Access:
@@ -52,15 +106,36 @@ def verify(secret: str, token: str) -> Access:
     Raises:
         Unauthorized: When the token is malformed, has expired, or was not signed with the secret.
     """
+    claims = _decode(secret, token, verify_exp=True)
+    try:
+        admin, orders = read_scopes(str(claims["scope"]).split())
+    except InvalidInput:
+        raise Unauthorized("the token is not valid") from None
+    token_id = _identify(secret, token, claims.get("jti"))
+    return Access(str(claims["sub"]), admin, orders, float(claims["exp"]), token_id)
+
+
+def _decode(secret: str, token: str, *, verify_exp: bool) -> dict[str, Any]:
     if len(token) > _MAX_LENGTH:
         raise Unauthorized("the token is too long")
+    options: Any = {"require": _CLAIMS, "verify_exp": verify_exp, "verify_jti": False}
     try:
-        claims = jwt.decode(
-            token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"require": _CLAIMS}
-        )
-        admin, orders = read_scopes(str(claims["scope"]).split())
+        return jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, options=options)
     except jwt.ExpiredSignatureError:
         raise Unauthorized("the token has expired") from None
-    except (jwt.InvalidTokenError, InvalidInput):
+    except jwt.InvalidTokenError:
         raise Unauthorized("the token is not valid") from None
-    return Access(str(claims["sub"]), admin=admin, orders=orders, expires=float(claims["exp"]))
+
+
+def _identify(secret: str, token: str, given: object) -> str:
+    if isinstance(given, str) and is_id(secret, given):
+        return given
+    # Without the signature: some of its last bits do not count, so several texts are the same signature.
+    signed = token.rpartition(".")[0]
+    return _complete(secret, hashlib.sha256(signed.encode()).hexdigest()[:16])
+
+
+def _complete(secret: str, start: str) -> str:
+    """Return an id from its first 16 digits."""
+    digest = hmac.new(secret.encode(), b"orderctl token id " + start.encode(), hashlib.sha256).hexdigest()
+    return start + digest[:6]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import options, token_input
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import Misconfigured, Unavailable
-
-_SECRET_HINT: Final = "openssl rand -hex 32 creates one; relay.token_secret_file reads it from a file"  # noqa: S105
 
 #: ``orderctl.relay.tokens.MAX_TTL``, which is not imported for ``--help``.
 _LONGEST_TTL: Final = "365d"
@@ -116,17 +114,15 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
 def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | None) -> None:
     """Make a token for a dashboard or a customer's page, signed with relay.token_secret.
 
+    The token goes to standard output, and its id, by which it can be revoked, to standard error.
+
     Example:
         orderctl relay token --scope admin --ttl 12h
         orderctl relay token --scope order:123 --ttl 1h
     """
     from orderctl.relay import tokens
 
-    secret = app.settings.relay.token_secret
-    if secret is None:
-        raise Misconfigured(
-            "setting relay.token_secret is not set; tokens are signed with it", hint=_SECRET_HINT
-        )
+    secret = token_input.secret(app)
     made = tokens.mint(
         secret,
         scopes=scopes,
@@ -135,6 +131,75 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
         ttl=int(ttl.total_seconds()),
     )
     app.write(made + "\n")
+    token_id = tokens.read(secret, made).id
+    app.say(f"The token's id is {token_id}; to revoke it: orderctl relay revoke {token_id}")
+
+
+_from = click.option(
+    "--from",
+    "source",
+    type=click.File(errors="replace"),
+    metavar="FILE",
+    help="File with the tokens, one on each line; -: standard input.",
+)
+
+
+@cli.command()
+@_from
+@options.output(token_input.TOKENS, times="iso")
+@pass_app
+def inspect(app: App, source: TextIO | None) -> None:
+    """Show what tokens allow, until when, and whether they were revoked.
+
+    The tokens are read from standard input: arguments are visible to other users of the machine.
+
+    Example:
+        orderctl relay inspect < token.txt
+        orderctl relay inspect --from - -o json
+    """
+    found = token_input.read(app, source)
+    app.render(token_input.described(app, found))
+
+
+@cli.command()
+@click.argument("token_ids", metavar="[ID]...", nargs=-1)
+@_from
+@pass_app
+def revoke(app: App, token_ids: tuple[str, ...], source: TextIO | None) -> None:
+    """Revoke tokens: relays refuse them, and close their connections, within 5 seconds.
+
+    'relay token' prints the id of a token when it makes it, and 'relay inspect' prints it later. Without an
+    id, the tokens are read from standard input. To revoke all tokens at once, change relay.token_secret.
+
+    Example:
+        orderctl relay revoke 3f9b1c7d5e2a80647c1d9e
+        orderctl relay revoke < token.txt
+    """
+    found, wrong = token_input.read_ids(app, token_ids, source)
+    token_input.revoke(app, found)
+    for error in wrong[1:]:
+        app.warn(f"orderctl: {error}")
+    if wrong:
+        raise wrong[0]
+
+
+@cli.command()
+@options.output(token_input.REVOKED)
+@pass_app
+def revoked(app: App) -> None:
+    """List the tokens that were revoked and have not expired yet.
+
+    Example:
+        orderctl relay revoked
+        orderctl relay revoked -o json
+    """
+    from orderctl import revoked_tokens
+
+    with app.reading() as connection:
+        found = revoked_tokens.in_force(connection)
+    app.render(found)
+    if not found:
+        app.say("No tokens are revoked.")
 
 
 @cli.command()
