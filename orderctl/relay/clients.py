@@ -64,6 +64,12 @@ class RelayClient:
         """Return the ping frame of its dialect."""
         raise NotImplementedError
 
+    def _act_under(self, access: Access) -> None:
+        """Go by this token from now on."""
+        self.access = access
+        self.line.authorized(access)
+        self.exchange.hold(self.member, access)
+
     def send(self, payload: bytes) -> None:
         """Send a text frame."""
         if self.member in self.exchange.members:
@@ -91,7 +97,7 @@ class PlainClient(RelayClient):
         """Begin. The relay sends nothing before the client does."""
         super().open()
         if self.access is not None:
-            self.line.authorized(self.access)
+            self._act_under(self.access)
 
     def receive(self, text: str) -> None:
         """Carry out a call and answer it."""
@@ -118,8 +124,7 @@ class PlainClient(RelayClient):
         if not isinstance(token, str):
             raise Unauthorized('auth must be {"token": "..."}')
         # If the token is refused, the client keeps the one that it has.
-        self.access = self._verify(token)
-        self.line.authorized(self.access)
+        self._act_under(self._verify(token))
         self.subscriptions.narrow()
         self.send(plain.acknowledgement(call.id))
 
@@ -155,6 +160,8 @@ class SocketIoClient(RelayClient):
     def open(self) -> None:
         """Begin with the handshake packet: in Engine.IO the server sends first."""
         super().open()
+        if self._handshake is not None:
+            self.exchange.hold(self.member, self._handshake)
         self.send(socketio.handshake(secrets.token_urlsafe(15)))
 
     def receive(self, text: str) -> None:
@@ -210,9 +217,8 @@ class SocketIoClient(RelayClient):
             self._welcome(access)
 
     def _welcome(self, access: Access) -> None:
-        self.access = access
+        self._act_under(access)
         self._connecting = False
-        self.line.authorized(access)
         self.member.changed = self._changed
         self.send(socketio.connected(self._session.sid, self._session.pid))
 

@@ -10,11 +10,13 @@ from typing import Any, Final, Protocol
 
 from orderctl.errors import Misconfigured, OrderctlError, RedisUnavailable
 from orderctl.relay.access import Access
+from orderctl.relay.closing import UNAUTHORIZED
 from orderctl.relay.codecs import frames, plain
 from orderctl.relay.codecs.calls import Topic
 from orderctl.relay.feed import CommandRefused, Feed
 from orderctl.relay.hub import Hub
 from orderctl.relay.recovery import Recovery
+from orderctl.relay.revocations import Revocations
 from orderctl.relay.rooms import Dialect, Member, Room
 
 _log = logging.getLogger(__name__)
@@ -54,13 +56,22 @@ class Exchange:
         hub: Delivers messages to the members of rooms.
         url: URL of Redis.
         find_order: Returns the id of a task's order from the database, None when there is no such task.
+        revocations: The revoked tokens.
     """
 
-    def __init__(self, hub: Hub, url: str, find_order: Callable[[int], Awaitable[int | None]]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        url: str,
+        find_order: Callable[[int], Awaitable[int | None]],
+        revocations: Revocations | None = None,
+    ) -> None:
         self.hub = hub
+        self.revocations = revocations or Revocations()
         self.feed = Feed(url, hub, went_up=self._went_up, went_down=self._went_down)
         self.recovery = Recovery(self.feed)
         self.members: dict[Member, Line] = {}
+        self._accesses: dict[Member, Access] = {}
         self._find_order = find_order
         self._orders: dict[int, int] = {}
         self._degraded = False
@@ -83,7 +94,31 @@ class Exchange:
     def leave(self, member: Member) -> None:
         """Remove a member. Nothing is written to it from now on."""
         self.members.pop(member, None)
+        self._accesses.pop(member, None)
         self.hub.leave(member)
+
+    def hold(self, member: Member, access: Access) -> None:
+        """Note which token a member has now; close its connection if the token is revoked, or when it will be."""
+        if member in self.members:
+            self._accesses[member] = access
+            if access.token_id in self.revocations.known:
+                self.end_revoked()
+
+    def end_revoked(self) -> int:
+        """Close the connections of revoked tokens; return their number."""
+        known = self.revocations.known
+        return self._end(lambda access: access.token_id in known, UNAUTHORIZED, "the token has been revoked")
+
+    def end_session(self, session: str, code: int) -> None:
+        """Close the connections that began with the cookie of a session, which has ended."""
+        if session:
+            self._end(lambda access: access.session == session, code, "the session has ended")
+
+    def _end(self, concerns: Callable[[Access], bool], code: int, reason: str) -> int:
+        found = [member for member, access in self._accesses.items() if concerns(access)]
+        for member in found:
+            self.members[member].hang_up(code, reason)
+        return len(found)
 
     def allows(self, access: Access, topic: Topic) -> bool | None:
         """Whether a token allows an order or a task; None when :meth:`look_up` has to ask the database."""
