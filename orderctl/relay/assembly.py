@@ -6,7 +6,6 @@ import asyncio
 import gc
 import resource
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from orderctl.relay.api.reader import THREADS, Reader
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
 from orderctl.relay.limits import MOST_WAITING, Door
+from orderctl.relay.revocations import Revocations
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Probes, Site
 from orderctl.relay.web import Pages
@@ -47,7 +47,8 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
     engine = database.connect(database_url, pool_size=THREADS, answer_timeout=_ANSWER_TIMEOUT)
     reader = Reader(engine)
     hub = Hub(asyncio.get_running_loop(), max_subscriptions=here.max_subscriptions)
-    exchange, tally = Exchange(hub, redis_url, reader.order_of_task), metrics.Tally()
+    revocations = Revocations()
+    exchange, tally = Exchange(hub, redis_url, reader.order_of_task, revocations), metrics.Tally()
     allowed = None
     if actions:
         worker = chosen.worker
@@ -66,6 +67,7 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         Endpoints(reader, exchange, allowed, secure=secure, currency=currency),
         Probes(healthy=lambda: exchange.feed.up, exposition=metrics.exposition(exchange, tally)),
         actions=actions,
+        revocations=revocations,
     )
     door = Door(
         tally,
@@ -73,13 +75,25 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         most=here.max_connections,
         most_per_address=here.max_connections_per_address,
     )
+
+    def end_revoked() -> int:
+        ended = exchange.end_revoked()
+        tally.cut["revoked"] += ended
+        return ended
+
+    async def watch() -> None:
+        async with asyncio.TaskGroup() as watching:
+            watching.create_task(lookout.watch(hub.neighbours, reader))
+            if here.token_secret is not None:
+                watching.create_task(revocations.watch(reader.read, end_revoked))
+
     return RelayServer(
         exchange,
         site,
         door,
         tally,
         max_rate=here.max_messages_per_second,
-        lookout=partial(lookout.watch, hub.neighbours, reader),
+        lookout=watch,
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from orderctl.relay import metrics
-from orderctl.relay.access import COOKIE, LOCAL_ADMIN, Access, Gate, Unauthorized
+from orderctl.relay.access import COOKIE, LOCAL_ADMIN, Access, Gate, Unauthorized, name_session
+from orderctl.relay.revocations import Revocations
 from orderctl.relay.rooms import Dialect
 from orderctl.relay.tokens import verify
 from orderctl.relay.web import SECURITY_HEADERS, Pages, Reply, Request, in_json
@@ -67,6 +68,7 @@ class Site:
         api: Answers requests below ``/api/``.
         probes: What the paths for monitoring return.
         actions: Whether clients may change tasks by POST.
+        revocations: The revoked tokens.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Site:
         probes: Probes,
         *,
         actions: bool,
+        revocations: Revocations | None = None,
     ) -> None:
         self._gate = gate
+        self._revocations = revocations or Revocations()
         self._secret = secret
         self._pages = pages
         self._api = api
@@ -91,6 +95,8 @@ class Site:
 
     async def answer(self, request: Request) -> Reply | Upgrade:
         """Answer a request, or decide that it becomes a WebSocket connection."""
+        if self._secret is not None and request.path != _HEALTH:
+            await self._revocations.wait_tried()
         found = self._refuse(request) or await self._route(request)
         return found if isinstance(found, Upgrade) else self.dress(request, found)
 
@@ -123,7 +129,11 @@ class Site:
         Raises:
             Unauthorized: When it is not a valid token.
         """
-        return LOCAL_ADMIN if self._secret is None else verify(self._secret, token)
+        if self._secret is None:
+            return LOCAL_ADMIN
+        access = verify(self._secret, token)
+        self._revocations.check(access)
+        return access
 
     def identify(self, request: Request) -> Access | None:
         """Return what the token in a request's header or cookie allows; None when there is no token.
@@ -137,7 +147,7 @@ class Site:
         if scheme.lower() == "bearer":
             return self.verify(token.strip())
         cookie = request.cookie(COOKIE)
-        return self.verify(cookie) if cookie else None
+        return dataclasses.replace(self.verify(cookie), session=name_session(cookie)) if cookie else None
 
     def _refuse(self, request: Request) -> Reply | None:
         host, origin = request.headers.get("host"), request.headers.get("origin")

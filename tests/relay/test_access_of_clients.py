@@ -140,7 +140,9 @@ class TestGuardedRelay:
 
         assert (codes[0], codes[-1]) == (None, 4401)
 
-    def test_nothing_that_it_says_holds_a_token(self, guarded: RunningRelay):
+    @pytest.mark.databases("sqlite")
+    def test_nothing_that_it_says_holds_a_token(self, start_relay: StartRelay, migrated_url: str):
+        guarded = start_relay(relay_token_secret=SECRET, database_url=migrated_url)
         token = mint("admin")
         guarded.ask(f"/api/session?token={token}", **bearer(token))
         guarded.ask("/api/session", **bearer(token + "x"))

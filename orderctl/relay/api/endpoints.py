@@ -27,12 +27,13 @@ from orderctl.audit import Search
 from orderctl.channels import task_progress
 from orderctl.errors import InvalidInput, InvalidMessage, OrderctlError, RedisUnavailable, Unavailable
 from orderctl.messages import decode
-from orderctl.relay.access import COOKIE, Access
+from orderctl.relay.access import COOKIE, Access, name_session
 from orderctl.relay.api import actions, queries
 from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.cache import Cache
 from orderctl.relay.api.queries import Found, Json, Wanted
 from orderctl.relay.api.reader import DEADLINE, Reader
+from orderctl.relay.closing import RESTART, UNAUTHORIZED
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.web import Reply, Request, in_json
 
@@ -234,8 +235,16 @@ class Endpoints:
         token = request.headers.get("authorization", "").partition(" ")[2].strip()
         if not token and not ends:
             return self.empty(request, 401, "send the token in the header Authorization: Bearer TOKEN")
+        self._end_session(request, "" if ends else token)
         value, age = ("", 0) if ends else (token, int(access.expires - time.time()))
         return in_json(200, {"data": session}, Set_Cookie=_cookie(request, value, age))
+
+    def _end_session(self, request: Request, token: str) -> None:
+        """Close the connections that began with the cookie that ends, or that this token replaces."""
+        before = request.cookie(COOKIE)
+        if before and before != token:
+            # With a new cookie the client only has to connect again.
+            self._exchange.end_session(name_session(before), RESTART if token else UNAUTHORIZED)
 
 
 def _cookie(request: Request, value: str, age: int) -> str:
