@@ -41,7 +41,8 @@ _log = logging.getLogger(__name__)
 _quiet = logging.getLogger("orderctl.relay.websockets")
 _quiet.setLevel(logging.ERROR)
 
-#: Time for a client to send its token, and time for the closing handshake if it did not, in seconds.
+#: Time for a client to send its token, and time for the closing handshake of one whose token is not valid (any more),
+#: in seconds.
 _AUTH_TIMEOUT: Final = 9.0
 _SHORT_LEAVE: Final = 0.5
 #: Time for a client to answer a close frame, in seconds. Then its connection is aborted.
@@ -283,7 +284,7 @@ class Connection(Base):
         """Call a function after ``delay`` seconds."""
         self.loop.call_later(delay, callback)
 
-    def hang_up(self, code: int, reason: str, *, leave: float = CLOSE_TIMEOUT) -> None:
+    def hang_up(self, code: int, reason: str) -> None:
         """Leave all rooms and close the connection; abort it if the client does not answer in time."""
         if self._hung_up:
             return
@@ -294,6 +295,7 @@ class Connection(Base):
             self.transport.abort()
             return
         self.spawn(self.close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore")))
+        leave = _SHORT_LEAVE if code == UNAUTHORIZED else CLOSE_TIMEOUT
         self.loop.call_later(leave, self.transport.abort)
 
     def cut(self, code: int, why: str) -> None:
@@ -321,11 +323,11 @@ class Connection(Base):
 
     def _too_late(self) -> None:
         self.shared.tally.cut["unauthenticated"] += 1
-        self.hang_up(UNAUTHORIZED, f"no token within {_AUTH_TIMEOUT:g} s", leave=_SHORT_LEAVE)
+        self.hang_up(UNAUTHORIZED, f"no token within {_AUTH_TIMEOUT:g} s")
 
     def _expire(self) -> None:
         self.shared.tally.cut["expired"] += 1
-        self.hang_up(UNAUTHORIZED, "the token has expired", leave=_SHORT_LEAVE)
+        self.hang_up(UNAUTHORIZED, "the token has expired")
 
     def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:
