@@ -194,6 +194,30 @@ def search(
     return [_event(row) for row in connection.execute(query.order_by(*order))]
 
 
+def newest(
+    connection: Connection,
+    task_id: int,
+    *event_types: EventType,
+    since: datetime | None = None,
+    limit: int = 1,
+) -> list[Event]:
+    """Return the newest events of a task that have one of these types, newest first.
+
+    Args:
+        connection: The database.
+        task_id: The task.
+        event_types: The types.
+        since: Only events from this time on.
+        limit: Maximum number of events.
+    """
+    log = order_audit_logs.c
+    query = _events().where(log.task_id == task_id, log.event_type.in_(event_types))
+    if since is not None:
+        query = query.where(log.created_at >= since)
+    query = query.order_by(log.task_id.desc(), log.id.desc()).limit(limit)  # as in search
+    return [_event(row) for row in connection.execute(query)]
+
+
 def errors(
     connection: Connection,
     *,

@@ -19,6 +19,11 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
+def as_milliseconds(moment: datetime | None) -> int | None:
+    """Return a time in ms since the epoch, as in messages; None for None."""
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
 def elapsed() -> float:
     """Return the seconds on a clock that never jumps and also runs while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import re
 import traceback
 import uuid
@@ -17,11 +16,11 @@ from orderctl import (
     audit,
     capacity,
     clock,
-    database,
     error_types,
     leases,
     lifecycle,
     outbox,
+    patience,
     shape,
     shop_tables,
     texts,
@@ -31,6 +30,7 @@ from orderctl.audit import Origin
 from orderctl.errors import InvalidInput
 from orderctl.leases import Claim
 from orderctl.lifecycle import NOTHING, Move, Moved, TaskState
+from orderctl.patience import DEFAULT, Patience, Wait
 from orderctl.schema import order_audit_logs
 from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, ErrorType, EventType, Source, TaskStatus
 
@@ -38,9 +38,6 @@ _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
 #: What the audit log's column ``source`` holds in a table that orderctl made.
 _MAX_SOURCE: Final = 64
-#: Maximum pause before an automatic retry, and the maximum of the first one, in seconds.
-_RETRY_CAP: Final = 300.0
-_RETRY_BASE: Final = 5.0
 #: At most one alert mail for each fingerprint in this number of seconds.
 ALERT_SECONDS: Final = 3600
 
@@ -52,17 +49,24 @@ _VARIABLE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The reason why a task failed, as the audit log stores it."""
+    """The reason why a task failed, as the audit log stores it.
+
+    Attributes:
+        is_passing: Whether it may pass by itself; None: as all failures of its type.
+        retry_after: The pause that the course's server asked for, in seconds.
+    """
 
     error_type: ErrorType
     message: str
     fingerprint: str
     stack_trace: str = ""
+    is_passing: bool | None = None
+    retry_after: float | None = None
 
     @property
     def transient(self) -> bool:
         """Whether an automatic retry makes sense."""
-        return self.error_type in TRANSIENT
+        return self.error_type in TRANSIENT if self.is_passing is None else self.is_passing
 
     def details(self, attempt: int) -> dict[str, Any]:
         """Return the details of the event ``download_failed``, as the contract defines them."""
@@ -87,6 +91,8 @@ def describe(reason: object) -> Failure:
         shop_tables.storable(message)[:_MAX_MESSAGE],
         fingerprint(exception),
         shop_tables.storable(stack),
+        patience.is_passing(exception),
+        patience.retry_after(exception),
     )
 
 
@@ -106,24 +112,49 @@ def lost_worker(worker: str | None) -> Failure:
     return Failure(ErrorType.WORKER_LOST, f"worker {worker or '?'} was lost while it ran the task", digest)
 
 
-def fail(connection: Connection, claim: Claim, failure: Failure, *, retry_transient: bool) -> Moved:
+def fail(
+    connection: Connection,
+    claim: Claim,
+    failure: Failure,
+    *,
+    retry_transient: bool,
+    limits: Patience = DEFAULT,
+    got_on: bool = False,
+) -> Moved:
     """End an attempt with a failure: the task waits for another attempt, or has failed permanently.
 
-    It can run again if it is not known whether the commit happened.
+    What may pass by itself uses up no attempt, until the task has been failing for too long. It can run again if it is
+    not known whether the commit happened.
 
     Args:
         connection: In a transaction of its own.
         claim: The claim on the task.
         failure: The reason.
-        retry_transient: Whether transient failures are retried while attempts are left.
+        retry_transient: Whether transient failures are retried.
+        limits: How long they are retried.
+        got_on: Whether the attempt has downloaded a part, so only now the task begins to fail.
 
     Raises:
         LeaseLost: Another worker has the task now.
     """
     order, task = leases.hold(connection, claim)
-    again = retry_transient and failure.transient and claim.attempt < claim.max_attempts
-    what = failed(task, failure, Origin(Source.WORKER, claim.worker), key=claim.key("failed"), again=again)
+    wait, given_up = None, False
+    if retry_transient and failure.transient:
+        if _waits_already(task, claim):
+            return NOTHING
+        wait = patience.find_wait(
+            connection, task, failure.fingerprint, failure.retry_after, limits, got_on=got_on
+        )
+        given_up = wait is None
+    origin = Origin(Source.WORKER, claim.worker)
+    what = failed(task, failure, origin, key=claim.key("failed"), wait=wait, given_up=given_up)
     return leases.finish(connection, claim, order, task, what)
+
+
+def _waits_already(task: TaskState, claim: Claim) -> bool:
+    """Whether this end of the attempt was committed, perhaps without an event: only the answer was lost."""
+    waits = task.status == TaskStatus.PENDING and task.lease_token is None
+    return waits and task.attempt == claim.attempt and task.failing_since is not None
 
 
 def report(
@@ -180,7 +211,13 @@ def _checked_source(connection: Connection, source: str) -> str:
 
 
 def failed(
-    task: TaskState, failure: Failure, origin: Origin, *, key: str | None = None, again: bool = False
+    task: TaskState,
+    failure: Failure,
+    origin: Origin,
+    *,
+    key: str | None = None,
+    wait: Wait | None = None,
+    given_up: bool = False,
 ) -> Move:
     """Return the move of a failed task, with its row, audit event, channel message, webhook and alert mail.
 
@@ -189,40 +226,63 @@ def failed(
         failure: The reason.
         origin: Who detected the failure.
         key: The dedup key of this failure; None: the same failure may be recorded several times.
-        again: Whether the task waits for another attempt.
+        wait: How the task waits for the next try; None: it has failed permanently.
+        given_up: Whether it has failed permanently because it has been failing for too long.
     """
 
     def also(connection: Connection) -> None:
         _alert(connection, task, failure)
-        if not again:
+        if wait is None:
             _queue_webhook(connection, task, failure, origin, key or f"task:{task.id}:{uuid.uuid4()}")
 
+    values = _values(failure)
+    if wait is not None:
+        # As a release does: what may pass by itself uses up no attempt.
+        values |= {
+            "available_at": wait.retry_at,
+            "max_attempts": leases.one_more(task),
+            "failing_since": wait.since,
+        }
+    elif not given_up:
+        values["failing_since"] = None
     return Move(
-        TaskStatus.PENDING if again else TaskStatus.FAILED,
+        TaskStatus.FAILED if wait is None else TaskStatus.PENDING,
         EventType.DOWNLOAD_FAILED,
         origin,
-        values=_values(failure, task.attempt, again=again),
-        words={"error": failure.message, "again": " (will be tried again)" if again else ""},
-        details=failure.details(task.attempt),
-        warning=again,
+        values=values,
+        words={"error": failure.message, "again": _outlook(task, wait, given_up=given_up)},
+        details=failure.details(task.attempt) | ({} if wait is None else wait.details()),
+        warning=wait is not None,
         key=key,
         error=(failure.message, failure.error_type),
+        retry_at=wait.retry_at if wait else None,
+        failing_since=wait.since if wait else None,
+        is_told=wait is None or wait.is_news,
         also=also,
     )
 
 
-def _values(failure: Failure, attempt: int, *, again: bool) -> dict[str, Any]:
+def _outlook(task: TaskState, wait: Wait | None, *, given_up: bool) -> str:
+    """Return what an event's message says about further tries."""
+    if wait is not None:
+        tries = f" (try {wait.tries} since {_minute(wait.since)})" if wait.tries > 1 else ""
+        return f"{tries} (will be tried again)"
+    if given_up and task.failing_since is not None:
+        return f" (given up: failing since {_minute(task.failing_since)})"
+    return ""
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _values(failure: Failure) -> dict[str, Any]:
     return {
-        "available_at": database.utc_now(_pause(attempt)) if again else None,
+        "available_at": None,
         "error_type": failure.error_type.value,
         "error_log": f"{failure.error_type}: {failure.message}",
         "error_fingerprint": failure.fingerprint,
     }
-
-
-def _pause(attempt: int) -> float:
-    """Return a random part (full jitter) of a pause that doubles with each attempt, in seconds."""
-    return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** min(attempt - 1, 10)))
 
 
 def _alert(connection: Connection, task: TaskState, failure: Failure) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Connection, or_
 
@@ -29,6 +30,9 @@ from orderctl.states import (
     TaskStatus,
 )
 
+#: The columns of a task that has no error any more.
+NO_ERROR: Final = dict.fromkeys(("error_type", "error_log", "error_fingerprint", "failing_since"))
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -45,12 +49,14 @@ class Claim:
     worker: str
     token: str
     messages: tuple[StatusChange, ...] = ()
+    failing_since: datetime | None = None
 
     def task(self, status: str) -> TaskState:
         """Return the task with this status."""
         return TaskState(
             self.task_id, self.order_id, self.order_code, self.title, self.course_url, status,
             self.attempt, self.max_attempts, managed=True, worker=self.worker, lease_token=self.token, lease_until=None,
+            failing_since=self.failing_since,
         )  # fmt: skip
 
     def key(self, event: str) -> str:
@@ -98,6 +104,7 @@ def claim(
     return Claim(
         task_id, order.id, order.order_code, task.course_url, task.title, attempt, task.max_attempts,
         task.status, worker, token, lifecycle.begin(connection, order, Origin(Source.WORKER, worker)),
+        task.failing_since,
     )  # fmt: skip
 
 
@@ -159,6 +166,7 @@ def enrolled(
         words={"name": claim.title or title or claim.course_url},
         details=details,
         key=claim.key(TaskStatus.ENROLLED),
+        is_told=_is_news(connection, claim, EventType.ENROLLMENT_SUCCESS),
     )
     return _advance(connection, claim, claim.previous_status, what)
 
@@ -175,8 +183,17 @@ def started(connection: Connection, claim: Claim) -> StatusChange:
         _origin(claim),
         details={"attempt": claim.attempt, "worker": claim.worker},
         key=claim.key(TaskStatus.DOWNLOADING),
+        is_told=_is_news(connection, claim, EventType.DOWNLOAD_STARTED),
     )
     return _advance(connection, claim, TaskStatus.ENROLLED, what)
+
+
+def _is_news(connection: Connection, claim: Claim, event: EventType) -> bool:
+    """Whether a step of an attempt gets an event: of a task that has been failing, only the first one does."""
+    if claim.failing_since is None:
+        return True
+    before = audit.newest(connection, claim.task_id, event, EventType.TASK_RETRIED)
+    return not before or before[0].event_type == EventType.TASK_RETRIED
 
 
 def _advance(connection: Connection, claim: Claim, previous: str, what: Move) -> StatusChange:
@@ -210,15 +227,21 @@ def complete(
         TaskStatus.COMPLETED,
         EventType.DOWNLOAD_COMPLETED,
         _origin(claim),
-        values={"drive_link": drive_link, "error_type": None, "error_log": None, "error_fingerprint": None},
+        values={"drive_link": drive_link, **NO_ERROR},
         details={"folderName": folder_name, "driveLink": drive_link, **details},
         key=claim.key("completed"),
     )
     return finish(connection, claim, order, task, what)
 
 
-def release(connection: Connection, claim: Claim, *, reason: str) -> Moved:
+def release(connection: Connection, claim: Claim, *, reason: str, got_on: bool = False) -> Moved:
     """Release a task, so that another worker can take it at once; the attempt does not count.
+
+    Args:
+        connection: In a transaction of its own.
+        claim: The claim on the task.
+        reason: Why, for the audit log.
+        got_on: Whether the attempt had downloaded a part, so the task is not failing any more.
 
     Raises:
         LeaseLost: Another worker has the task now.
@@ -228,11 +251,16 @@ def release(connection: Connection, claim: Claim, *, reason: str) -> Moved:
         TaskStatus.PENDING,
         EventType.TASK_RELEASED,
         _origin(claim),
-        values={"max_attempts": download_tasks.c.max_attempts + 1},
+        values={"max_attempts": one_more(task), **({"failing_since": None} if got_on else {})},
         details={"attempt": claim.attempt, "worker": claim.worker, "reason": reason},
         key=claim.key("released"),
     )
     return finish(connection, claim, order, task, what)
+
+
+def one_more(task: TaskState) -> int:
+    """Return the number of attempts of a task of which the present one does not count."""
+    return min(task.max_attempts + 1, HIGHEST_INT)
 
 
 def hold(connection: Connection, claim: Claim) -> tuple[OrderState, TaskState]:

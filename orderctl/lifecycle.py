@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from orderctl import audit, clock, database, deletion, endings, orders, shop_tables
 from orderctl.audit import NewEvent, Origin
@@ -58,6 +58,7 @@ class TaskState:
     worker: str | None
     lease_token: str | None
     lease_until: datetime | None
+    failing_since: datetime | None
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
@@ -94,6 +95,9 @@ class Move:
         warning: Whether the event is a warning although its type is an error.
         key: The event's dedup key; None: such an event may be written several times.
         error: The reason of a failure, for the status message, as (message, error type).
+        retry_at: When a task that waits after a failure is tried again, and ``failing_since``: for the status
+            message.
+        is_told: Whether the move is written into the audit log.
         reopens: Whether an order that has ended is reopened.
         also: Called to write further rows, before the order's end.
     """
@@ -107,6 +111,9 @@ class Move:
     warning: bool = False
     key: str | None = None
     error: tuple[str, ErrorType] | None = None
+    retry_at: datetime | None = None
+    failing_since: datetime | None = None
+    is_told: bool = True
     reopens: bool = False
     also: Callable[[Connection], None] | None = None
 
@@ -204,7 +211,8 @@ def move(
     """
     if not write(connection, task.id, fence, _values(what)):
         return None
-    _record(connection, task, what)
+    if what.is_told:
+        _record(connection, task, what)
     change = _change(task, what)
     after = replace(task, status=what.status, managed=bool(what.values.get("managed", task.managed)))
     if order is None:
@@ -247,7 +255,17 @@ def _change(task: TaskState, what: Move) -> StatusChange:
         return StatusChange(Scope.TASK, task.id, what.status, task.status, now, attempt=task.attempt)
     error, kind = what.error
     return StatusChange(
-        Scope.TASK, task.id, what.status, task.status, now, error, kind.contract, task.attempt, kind
+        Scope.TASK,
+        task.id,
+        what.status,
+        task.status,
+        now,
+        error,
+        kind.contract,
+        task.attempt,
+        kind,
+        clock.as_milliseconds(what.retry_at),
+        clock.as_milliseconds(what.failing_since),
     )
 
 
@@ -268,8 +286,11 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | N
         return None
     task = download_tasks.c
     waiting = (
-        task.order_id == order.id, task.status.in_(WAITING), deletion.not_deleted(download_tasks)
-    )  # fmt: skip
+        task.order_id == order.id,
+        task.status.in_(WAITING),
+        or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
+        deletion.not_deleted(download_tasks),
+    )
     rows = connection.execute(_STATE.where(*waiting).order_by(task.id)).mappings()
     return Moved(tasks=tuple(TaskState.of({**row, "order_code": order.order_code}) for row in rows))
 

@@ -14,7 +14,7 @@ from orderctl.errors import InvalidInput
 from orderctl.moments import SharedDateTime
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
-from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
+from orderctl.states import UNFINISHED, OrderStatus, PaymentStatus, TaskStatus
 
 _CURSOR_REST = "%m%dT%H%M%S%f"
 _CURSOR_TIME = f"%Y{_CURSOR_REST}"
@@ -27,7 +27,8 @@ class OrderFilter:
     Attributes:
         paid: Only paid orders.
         statuses: Only orders with one of these statuses.
-        stale_seconds: Only paid, unfinished orders whose tasks have not changed for this number of seconds.
+        stale_seconds: Only paid, unfinished orders whose tasks have not changed for this number of seconds, or of which
+            one has been failing for that long.
         email: Only orders of this customer.
         since: Only orders created at this time or later.
         until: Only orders created before this time.
@@ -138,10 +139,13 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
 def _stale(seconds: float) -> ColumnElement[bool]:
     o, task = orders.c, download_tasks.c
     then = database.utc_now(-seconds)
-    moved = select(task.id).where(task.order_id == o.id, task.updated_at >= then).exists()
+    of_order = select(task.id).where(task.order_id == o.id)
+    moved = of_order.where(task.updated_at >= then).exists()
+    # A task that waits for its course's server moves with each try, and gets nowhere.
+    failing = of_order.where(task.status.in_(UNFINISHED), task.failing_since < then).exists()
     # Not COALESCE: the two columns may be in different zones.
     paid_long_ago = or_(o.paid_at < then, and_(o.paid_at.is_(None), o.created_at < then))
-    return and_(is_open(), paid_long_ago, ~moved)
+    return and_(is_open(), paid_long_ago, or_(~moved, failing))
 
 
 def _cursor(connection: Connection, row: Row[Any]) -> str:

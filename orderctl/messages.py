@@ -91,6 +91,8 @@ FIELDS: Final[Mapping[tuple[Scope, MessageKind], tuple[Field, ...]]] = {
         Field("errorType", _text_or_nothing, optional=True),
         Field("errorKind", _text_or_nothing, optional=True),
         _ATTEMPT,
+        Field("retryAt", optional=True),
+        Field("failingSince", optional=True),
     ),
     (Scope.TASK, MessageKind.COMPLETE): (_TIMESTAMP,),
     (Scope.ORDER, MessageKind.PROGRESS): (*_PROGRESS, _TIMESTAMP),
@@ -162,7 +164,8 @@ class TaskProgress(Payload):
 class StatusChange(Payload):
     """A change of a task's or an order's status.
 
-    ``error``, ``error_type`` (the contract's word) and ``error_kind`` (orderctl's own) are set if a task failed.
+    ``error``, ``error_type`` (the contract's word) and ``error_kind`` (orderctl's own) are set if a task failed. If it
+    will be tried again, ``retry_at`` says when, and ``failing_since`` when the failures began, in ms since the epoch.
     """
 
     scope: Scope
@@ -174,6 +177,8 @@ class StatusChange(Payload):
     error_type: str | None = None
     attempt: int | None = None
     error_kind: str | None = None
+    retry_at: int | None = None
+    failing_since: int | None = None
 
     @property
     def channel(self) -> Channel:

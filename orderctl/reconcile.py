@@ -201,6 +201,7 @@ def _after_loss(task: TaskState) -> Move:
         TaskStatus.PENDING,
         EventType.TASK_RECOVERED,
         origin,
+        values={"failing_since": None},
         words={"worker": task.worker},
         details={"attempt": task.attempt, "worker": task.worker},
         key=task.key("recovered"),

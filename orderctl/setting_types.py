@@ -17,6 +17,8 @@ from orderctl import hostnames, mailboxes, strength
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhd])", re.ASCII)
 
 
 def text(value: Any) -> str:
@@ -69,6 +71,21 @@ def real(low: float, high: float) -> Callable[[Any], float]:
         if not low <= number <= high:
             raise ValueError(f"needs a number from {low:g} to {high:g}, not {value!r}")
         return number
+
+    return read
+
+
+def span(low: float, high: float) -> Callable[[Any], float]:
+    """Return a function that reads a length of time from low to high in seconds; ``90m``, ``24h`` and ``7d`` are, too."""
+
+    def read(value: Any) -> float:
+        found = _SPAN.fullmatch(value.strip()) if isinstance(value, str) else None
+        try:
+            return real(low, high)(float(found[1]) * _SECONDS[found[2]] if found else value)
+        except ValueError:
+            raise ValueError(
+                f"needs seconds from {low:g} to {high:g}, or a time such as 90m, 24h, 7d, not {value!r}"
+            ) from None
 
     return read
 

@@ -143,7 +143,21 @@ class Worker(Section):
     )
     lease_seconds = Key(setting_types.real(1, 3600), 30.0, "how long a claim is valid without a heartbeat")
     max_attempts = Key(setting_types.whole(1, 100), 3, "number of attempts before a task fails permanently")
-    retry_transient = Key(setting_types.boolean, True, "retry TIMEOUT and NETWORK failures automatically")
+    retry_transient = Key(
+        setting_types.boolean,
+        True,
+        "try again what may pass by itself: TIMEOUT and NETWORK failures, HTTP 429, 503",
+    )
+    give_up_after = Key(
+        setting_types.span(0, 10 * 365 * 86400),
+        86_400.0,
+        "how long a task is tried again for such failures, without using up attempts: seconds, or 90m, 24h, 7d",
+    )
+    max_retry_after = Key(
+        setting_types.span(0, 10 * 365 * 86400),
+        3600.0,
+        "longest pause that a course's server may ask for (Retry-After): seconds, or 90m, 24h, 7d",
+    )
     drain_timeout_seconds = Key(
         setting_types.real(0, 86400), 60.0, "how long a stop waits for running downloads"
     )

@@ -20,6 +20,7 @@ from orderctl.schema import HIGHEST_INT, Chars, columns, download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
     UNFINISHED,
+    WAITING,
     ErrorType,
     EventType,
     OrderStatus,
@@ -43,6 +44,12 @@ class Task(TaskState):
     drive_link: str | None
     updated_at: datetime | None
     available_at: datetime | None
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the task is tried again; None unless it waits after a failure that may pass by itself."""
+        waits = self.status in WAITING and not self.leased and self.failing_since is not None
+        return self.available_at if waits else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +201,7 @@ def retry(
         TaskStatus.PENDING,
         EventType.TASK_RETRIED,
         Origin(source, actor),
-        values={"managed": 1, "max_attempts": attempts},
+        values={"managed": 1, "max_attempts": attempts, "failing_since": None},
         words=_because(reason),
         details={"attempt": task.attempt, "reason": reason},
         reopens=True,

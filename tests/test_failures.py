@@ -1,8 +1,10 @@
 import errno
 import http.client
+import re
 import socket
 import ssl
 import urllib.error
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,14 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from orderctl import database, failures, lifecycle, reconcile, shape
+from orderctl import clock, database, failures, leases, lifecycle, reconcile, shape, tasks
 from orderctl.channels import Scope
 from orderctl.downloads import errors as download_errors
 from orderctl.errors import InvalidInput, LeaseLost, TaskNotFound
 from orderctl.failures import Failure
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
-from orderctl.schema import outbox
+from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.states import ErrorType
 from tests.shop import Shop
 
@@ -206,34 +208,158 @@ def test_transient_failure_waits_for_another_attempt(shop: Shop) -> None:
     assert shop.outbox() == []
 
 
-def test_transient_failure_of_the_last_attempt_lasts(shop: Shop) -> None:
-    claim = _claimed(shop, max_attempts=2)
-    assert _fail(shop, claim, TRANSIENT).completion is None
-    shop.make_due(claim.task_id)
-    last = shop.claimed(claim.task_id)
+def _began(shop: Shop, seconds: float) -> None:
+    """Let the task have begun to fail this long ago."""
+    then = {"failing_since": database.utc_now(-seconds)}
+    shop.transact(lambda c: c.execute(download_tasks.update().values(then)))
 
-    assert _fail(shop, last, TRANSIENT).completion is not None
 
-    severities = [
-        event.severity for event in shop.events(claim.order_id) if "download_failed" in event.event_type
+def _try(shop: Shop, task_id: int, failure: Failure = TRANSIENT, **more: Any) -> Moved:
+    """Carry out the next try, which fails."""
+    shop.make_due(task_id)
+    claim = shop.claimed(task_id)
+    shop.start(claim)
+    return shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True, **more))
+
+
+def test_what_may_pass_by_itself_uses_up_no_attempt(shop: Shop) -> None:
+    [task_id] = shop.paid(max_attempts=1)
+
+    for number in range(1, 4):
+        [change] = _try(shop, task_id).messages
+        task = shop.task(task_id)
+        assert (task.status, task.attempt, task.max_attempts) == ("pending", number, number + 1)
+
+    assert task.failing_since is not None
+    assert task.retry_at is not None
+    data = change.data()
+    assert (data["newStatus"], data["error"]) == ("pending", "connection reset")
+    assert data["retryAt"] == clock.as_milliseconds(task.retry_at)
+    assert data["failingSince"] == clock.as_milliseconds(task.failing_since)
+
+
+def test_a_task_that_has_been_failing_for_too_long_is_given_up(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    _try(shop, task_id)
+    _began(shop, 86_300)
+    assert _try(shop, task_id).completion is None
+    assert shop.task(task_id).retry_at - shop.now() <= timedelta(seconds=100)
+    _began(shop, 86_401)
+
+    assert _try(shop, task_id).completion is not None
+
+    task = shop.task(task_id)
+    assert (task.status, task.retry_at) == ("failed", None)
+    event = shop.events(task.order_id, severities=["error"], task_id=task_id)[-1]
+    assert event.message.endswith(f"(given up: failing since {task.failing_since:%Y-%m-%d %H:%M} UTC)")
+    assert [row.payload["event"] for row in shop.outbox() if row.kind == "webhook"] == [
+        "task_failed",
+        "order_failed",
     ]
-    assert severities == ["warning", "error"]
-    assert shop.task(claim.task_id).status == "failed"
+
+
+def _succeeds(shop: Shop, task_id: int) -> None:
+    shop.make_due(task_id)
+    shop.carry_out(task_id)
+
+
+def _fails_otherwise(shop: Shop, task_id: int) -> None:
+    _try(shop, task_id, LASTING)
+
+
+def _is_retried(shop: Shop, task_id: int) -> None:
+    shop.transact(lambda c: tasks.retry(c, task_id, max_attempts=3, actor="admin"))
+    assert shop.claim(task_id) is not None  # at once
+
+
+def _is_lost(shop: Shop, task_id: int) -> None:
+    shop.make_due(task_id)
+    shop.claimed(task_id)
+
+    def lose(connection: Connection) -> None:
+        order, task = lifecycle.hold(connection, task_id)
+        lifecycle.move(connection, task, reconcile._after_loss(task), lifecycle.unchanged(task), order)
+
+    shop.transact(lose)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("then", [_succeeds, _fails_otherwise, _is_retried, _is_lost])
+def test_a_task_does_not_go_on_failing_once_something_else_happened(
+    shop: Shop, then: Callable[[Shop, int], None]
+) -> None:
+    [task_id] = shop.paid()
+    _try(shop, task_id)
+
+    then(shop, task_id)
+
+    assert shop.task(task_id).failing_since is None
+
+
+def test_a_task_that_gets_on_is_not_given_up(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    _try(shop, task_id)
+    _began(shop, 90_000)
+
+    _try(shop, task_id, got_on=True)
+
+    task = shop.task(task_id)
+    assert task.status == "pending"
+    assert shop.now() - task.failing_since < timedelta(minutes=1)
+    claim = shop.claimed(shop.make_due(task_id) or task_id)
+    shop.transact(lambda c: leases.release(c, claim, reason="stops"))
+    assert shop.task(task_id).failing_since == task.failing_since
+    claim = shop.claimed(task_id)
+    shop.transact(lambda c: leases.release(c, claim, reason="stops", got_on=True))
+    assert shop.task(task_id).failing_since is None
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("got_on", [False, True])
+def test_tries_that_follow_each_other_quickly_get_few_events(shop: Shop, *, got_on: bool) -> None:
+    [task_id] = shop.paid()
+    reasons = [Failure(ErrorType.NETWORK, f"reason {number}", f"f{number}") for number in range(9)]
+
+    for number in range(30):
+        _try(shop, task_id, reasons[number % len(reasons)], got_on=got_on)
+
+    told = Counter(shop.event_types("DH1", task_id=task_id))
+    assert told == {"task_created": 1, "enrollment_success": 1, "download_started": 1, "download_failed": 4}
+    assert shop.task(task_id).error_log == "NETWORK: reason 2"  # the newest
+    last = shop.events("DH1", task_id=task_id)[-1]
+    assert (last.details["attempt"], last.details["fingerprint"]) == (4, "f3")
+    assert last.details["retry_at"] > last.details["failing_since"]
+
+
+@pytest.mark.databases("sqlite")
+def test_an_event_says_how_often_it_was_tried(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    for _ in range(5):
+        _try(shop, task_id)
+    early = {"created_at": database.utc_now(-300)}
+    shop.transact(lambda c: c.execute(order_audit_logs.update().values(early)))
+    _began(shop, 301)
+
+    _try(shop, task_id)
+
+    *_, first, last = (event for event in shop.events("DH1") if event.event_type == "download_failed")
+    assert (first.details["tries"], last.details["tries"]) == (1, 6)
+    assert re.search(r"\(try 6 since .* UTC\) \(will be tried again\)$", last.message)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(("asked", "least", "most"), [(600.0, 600, 660), (1e9, 3600, 3960), (0.0, 0, 5)])
+def test_the_pause_that_the_server_asked_for_is_kept(shop: Shop, asked: float, least: int, most: int) -> None:
+    [task_id] = shop.paid()
+
+    _try(shop, task_id, Failure(ErrorType.UNKNOWN, "busy", "f", is_passing=True, retry_after=asked))
+
+    pause = (shop.task(task_id).retry_at - shop.now()).total_seconds()
+    assert least - 5 < pause <= most
 
 
 def test_transient_failure_lasts_where_retries_are_off(shop: Shop) -> None:
     assert _fail(shop, _claimed(shop), TRANSIENT, retry_transient=False).completion is not None
-
-
-@pytest.mark.databases("sqlite")
-def test_pauses_are_random_and_grow_up_to_their_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranges = []
-    monkeypatch.setattr("random.uniform", lambda low, high: ranges.append((low, high)) or high)
-
-    pauses = [failures._pause(attempt) for attempt in (1, 2, 3, 20, 99)]
-
-    assert pauses == [5, 10, 20, 300, 300]
-    assert {low for low, _ in ranges} == {0}
 
 
 def test_failure_that_is_written_again_after_a_lost_answer_changes_nothing(shop: Shop) -> None:
@@ -245,6 +371,22 @@ def test_failure_that_is_written_again_after_a_lost_answer_changes_nothing(shop:
 
     assert (again.messages, again.completion) == ((), None)
     assert (shop.log_size(), shop.outbox()) == (size, outgoing)
+
+
+@pytest.mark.parametrize("count", [1, 3])  # with an event, and without one
+def test_a_wait_that_is_written_again_after_a_lost_answer_changes_nothing(shop: Shop, count: int) -> None:
+    [task_id] = shop.paid()
+    for _ in range(count - 1):
+        _try(shop, task_id)
+    shop.make_due(task_id)
+    claim = shop.claimed(task_id)
+    _fail(shop, claim, TRANSIENT)
+    before = shop.task_row(task_id), shop.log_size()
+
+    again = _fail(shop, claim, TRANSIENT)
+
+    assert (again.messages, again.completion) == ((), None)
+    assert (shop.task_row(task_id), shop.log_size()) == before
 
 
 def test_a_worker_that_lost_the_lease_reports_no_failure(shop: Shop) -> None:

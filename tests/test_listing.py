@@ -165,6 +165,23 @@ def test_stale_orders_are_paid_and_do_not_move(shop: Shop) -> None:
     assert [order.order_code for order in found] == ["DH1"]
 
 
+def test_an_order_whose_task_is_tried_again_and_again_is_stale(shop: Shop) -> None:
+    for code in ("DH1", "DH2"):
+        shop.paid(code)
+    shop.transact(lambda c: c.execute(update(orders_table).values(paid_at=database.utc_now(-3600))))
+    for task, seconds in ((1, 700), (2, 500)):
+        began = {"failing_since": database.utc_now(-seconds), "updated_at": database.utc_now()}
+        shop.transact(
+            lambda c, task=task, began=began: c.execute(
+                update(download_tasks).where(download_tasks.c.id == task).values(began)
+            )
+        )
+
+    found = shop.read(lambda c: listing.page(c, OrderFilter(stale_seconds=600))).orders
+
+    assert [order.order_code for order in found] == ["DH1"]
+
+
 def test_stats_count_paid_orders_and_their_tasks(shop: Shop) -> None:
     done, _ = shop.paid("DH1", courses=2)
     shop.carry_out(done)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from orderctl import clock
 from orderctl.cli import live
 from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
@@ -81,6 +82,15 @@ def draw(found: OrderTree, view: View) -> str:
     return render.tree(Branch(_order_line(found.order, view), (*below, *_events(own, view))))
 
 
+def outlook(found: OrderTree) -> list[str]:
+    """Return a line about each task that waits for its next try, which the events may not show."""
+    return [
+        f"task {task.id}: next try {clock.iso(task.retry_at)}, failing since {clock.iso(task.failing_since)}"
+        for task in found.tasks
+        if task.retry_at is not None and task.failing_since is not None
+    ]
+
+
 def draw_task(task: Task | LiveTask, events: Sequence[Event], view: View) -> str:
     """Return a task with its events, as a tree."""
     return render.tree(_task(task, events, view))
@@ -111,6 +121,9 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
         parts.append(f"on {render.human(task.worker)}")
     parts += _now(task)
     lines = ["  ".join(parts)]
+    if task.retry_at is not None:
+        since = render.moment(task.failing_since, view)
+        lines.append(f"next try {render.moment(task.retry_at, view)}, failing since {since}")
     if task.error_type or task.error_log:
         lines.append(paint(_error(task), _red(view)))
     if task.drive_link:

@@ -15,11 +15,14 @@ from sqlalchemy import Connection, Engine
 from orderctl import clock, database, failures, faultpoints, leases, outages, publications
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
+from orderctl.failures import Failure
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
+from orderctl.patience import Patience
 from orderctl.progress import ProgressEmitter
 from orderctl.settings import Settings
 from orderctl.siblings import read_siblings
+from orderctl.worker.gains import Gains
 from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
 
 _log = logging.getLogger(__name__)
@@ -112,18 +115,22 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
 def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: ProgressEmitter) -> Moved:
     """Run the handler and record how it ended; raises LeaseLost when another worker has the task."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
+    context = _context(tools, claim, heartbeat, say)
+    gains = Gains(context.folder)
     try:
-        done, delivery, details = _handle(tools, claim, heartbeat, say)
+        done, delivery, details = _handle(tools, claim, heartbeat, context)
     except LeaseLost:
         raise
     except Stopping:
-        return _persist(tools, heartbeat, lambda c: leases.release(c, claim, reason="the worker stops"))
+        got_on = gains.are_worth_it()
+        return _persist(
+            tools, heartbeat, lambda c: leases.release(c, claim, reason="the worker stops", got_on=got_on)
+        )
     except Exception as error:  # noqa: BLE001 - any exception of a handler fails the task
         failure = failures.describe(error)
         _log.warning("task %s: %s: %s", claim.task_id, failure.error_type, failure.message)
         say(0, f"Failed: {failure.message[:200]}", at_once=True)
-        again = tools.settings.worker.retry_transient
-        return _persist(tools, heartbeat, lambda c: failures.fail(c, claim, failure, retry_transient=again))
+        return _persist(tools, heartbeat, partial(_fail, tools, claim, failure, gains.are_worth_it()))
     return _persist(
         tools,
         heartbeat,
@@ -133,10 +140,21 @@ def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: Progre
     )
 
 
+def _fail(tools: Tools, claim: Claim, failure: Failure, got_on: bool, connection: Connection) -> Moved:  # noqa: FBT001
+    worker = tools.settings.worker
+    return failures.fail(
+        connection,
+        claim,
+        failure,
+        retry_transient=worker.retry_transient,
+        limits=Patience(worker.give_up_after, worker.max_retry_after),
+        got_on=got_on,
+    )
+
+
 def _handle(
-    tools: Tools, claim: Claim, heartbeat: Heartbeat, say: Say
+    tools: Tools, claim: Claim, heartbeat: Heartbeat, context: Context
 ) -> tuple[Claim, Delivery, dict[str, int]]:
-    context = _context(tools, claim, heartbeat, say)
     heartbeat.check()
     enrollment = tools.handler.enroll(context)
     faultpoints.point("handler.enrolled")
@@ -148,10 +166,10 @@ def _handle(
     titled = replace(claim, title=claim.title or enrollment.title)
     started = _persist(tools, heartbeat, lambda c: leases.started(c, titled))
     publications.changes(tools.client, (enrolled, started))
-    say(0)
+    context.progress(0, "", None)
     delivery = tools.handler.download(context, enrollment)
     faultpoints.point("handler.downloaded")
-    say(100)
+    context.progress(100, "", None)
     return titled, delivery, found
 
 

@@ -69,7 +69,7 @@ def test_each_failure_is_reported_everywhere_with_its_type(world: World) -> None
     }
     task_ids = world.shop.paid("DH1", list(urls), max_attempts=1)
 
-    with world.supervisor("--concurrency", "2"):
+    with world.supervisor("--concurrency", "2", ORDERCTL_WORKER_GIVE_UP_AFTER="0"):
         eventually(world.settled, "the order's end")
     world.listener.catch_up()
 

@@ -112,7 +112,7 @@ def show(app: App, task_id: int) -> None:
     [shown] = live.tasks(app, [task])
     found = order_tree.TaskWithEvents(shown, events)
     app.render_one(found, human=lambda view: order_tree.draw_task(shown, events, view))
-    if task.status == TaskStatus.FAILED:
+    if task.status == TaskStatus.FAILED or task.retry_at is not None:
         ours = task.managed or app.settings.worker.take == "all"
         app.say(f"next: orderctl tasks retry {task_id}{'' if ours else ' --take'}")
 

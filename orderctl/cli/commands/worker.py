@@ -70,7 +70,7 @@ def start(app: App, burst: bool) -> None:
     start), the supervisor ends with the exit code of the error. An outage of Redis or the database is waited for.
 
     With --burst, exit code 0 means that all tasks that were due at the start have been carried out, whatever
-    came of them. It is 1 when some were not (a signal, a paused queue, a killed download), and that of the
+    came of them: one whose course's server is away waits for its next try, and is not waited for. It is 1 when some were not (a signal, a paused queue, a killed download), and that of the
     error when a worker failed.
 
     Example:

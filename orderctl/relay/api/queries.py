@@ -172,6 +172,8 @@ def _task(task: Task, live: Json) -> Json:
         "error_fingerprint": task.error_fingerprint,
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,
+        "retry_at": moment(task.retry_at),
+        "failing_since": moment(task.failing_since),
         "managed": task.managed,
         "updated_at": moment(task.updated_at),
     }

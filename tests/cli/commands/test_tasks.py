@@ -1,11 +1,14 @@
 """``orderctl tasks``."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 import redis
 
+from orderctl import clock, failures
+from orderctl.failures import Failure
 from orderctl.states import ErrorType
 from tests.cli.conftest import Program
 from tests.shop import Shop
@@ -103,6 +106,37 @@ def test_a_task_is_shown_with_its_events(shop: Shop, inside: Program):
     assert document["error_fingerprint"] == "abc123"
     assert [event["event_type"] for event in document["events"]] == ["task_created", "download_failed"]
     assert inside("tasks", "show", "99").status == 3
+
+
+@ONE_KIND
+def test_a_task_that_waits_for_its_next_try_says_when_and_since_when(shop: Shop, inside: Program, redis_url):
+    [task_id] = shop.paid("DH1", titled=True)
+    claim, failure = (
+        shop.claimed(task_id),
+        Failure(ErrorType.NETWORK, "connection refused", "f", retry_after=600),
+    )
+    shop.transact(lambda c: failures.fail(c, claim, failure, retry_transient=True))
+
+    [row] = json.loads(inside("tasks", "list", "-o", "json").out)
+    table = inside("tasks", "list").out
+    shown = inside("tasks", "show", "1")
+    timeline = inside("orders", "show", "DH1", "--timeline").err
+
+    task = shop.task(task_id)
+    assert (row["retry_at"], row["failing_since"]) == tuple(
+        map(clock.iso, (task.retry_at, task.failing_since))
+    )
+    assert "NEXT TRY" in table
+    order = inside("orders", "show", "DH1").out
+    said = re.compile(r"attempt 1 of 4\n.*next try .*, failing since .*\n.*NETWORK: connection refused\n")
+    assert said.search(shown.out)
+    assert said.search(order)
+    assert f"task 1: next try {row['retry_at']}, failing since {row['failing_since']}\n" in timeline
+    assert shown.err == "next: orderctl tasks retry 1\n"
+    assert inside("tasks", "retry", "1", "--yes").status == 0
+    task = shop.task(task_id)
+    assert (task.retry_at, task.failing_since) == (None, None)
+    assert task.available_at <= shop.now()
 
 
 def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
