@@ -28,6 +28,7 @@ from orderctl.failures import Failure
 from orderctl.grace import Grace
 from orderctl.leases import Claim
 from orderctl.orders import NewCourse
+from orderctl.patience import Patience
 from orderctl.schema import TABLES, download_tasks, order_audit_logs, outbox
 from orderctl.schema import orders as orders_table
 from orderctl.states import (
@@ -124,10 +125,17 @@ class Pipeline(RuleBasedStateMachine):
             )
 
     @precondition(lambda self: self.held)
-    @rule(pick=picks, twice=st.booleans(), failure=st.sampled_from([TRANSIENT, LASTING]))
-    def fail(self, pick: int, twice: bool, failure: Failure) -> None:
+    @rule(
+        pick=picks,
+        twice=st.booleans(),
+        failure=st.sampled_from([TRANSIENT, LASTING]),
+        limits=st.sampled_from([Patience(), Patience(give_up_after=0)]),
+        got_on=st.booleans(),
+    )
+    def fail(self, pick: int, twice: bool, failure: Failure, limits: Patience, got_on: bool) -> None:
         held = self._holder(pick)
-        self._end(held, twice, partial(failures.fail, failure=failure, retry_transient=True))
+        more = {"failure": failure, "limits": limits, "got_on": got_on}
+        self._end(held, twice, partial(failures.fail, retry_transient=True, **more))
         self._postpone(held.claim.task_id)
 
     @precondition(lambda self: self.held)
