@@ -7,6 +7,7 @@ table a thousand times as large; with another plan it would be a thousand times 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from orderctl.audit import Search
 from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
+from orderctl.states import EventType
 from orderctl.tasks import TaskFilter
 from orderctl.worker import mail
 from tests import rows
@@ -105,6 +107,7 @@ def _cursor(shop: Shop, order_id: int) -> str:
     return f"{order.created_at:{listing._CURSOR_TIME}}-{order.id}"
 
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PAID = "ix_orderctl_orders_payment_status_created_at_id"
 CREATED = "ix_orderctl_orders_created_at_id"
 
@@ -142,6 +145,10 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         ),
         "following": (partial(audit.search, order_id=LONG, wanted=Search(after_id=10**9), limit=50), 20),
         "events of a task": (partial(audit.search, order_id=7, wanted=Search(task_id=21), limit=50), 100),
+        "failures of a task": (
+            lambda c: audit.newest(c, 21, EventType.DOWNLOAD_FAILED, since=LONG_AGO, limit=50),
+            100,
+        ),
         "error summary": (partial(audit.errors, limit=20), 400),
         "latest events": (partial(audit.latest, order_ids=range(1, 21)), 150),
         "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
