@@ -13,7 +13,7 @@ from typing import Final
 
 from orderctl.relay.connection import Shared, shake_hands
 from orderctl.relay.http import Malformed, Stream
-from orderctl.relay.limits import ADDRESS
+from orderctl.relay.limits import ADDRESS, Patience
 from orderctl.relay.site import Site, Upgrade
 from orderctl.relay.web import Reply, Request
 
@@ -25,6 +25,8 @@ HEAD_TIMEOUT: Final = 10.0
 BODY_TIMEOUT: Final = 30.0
 IDLE_TIMEOUT: Final = 75.0
 _TAKE_TIMEOUT: Final = 30.0
+#: Time for a request while many connections of the same address wait, in seconds.
+_HURRY: Final = 2.0
 #: After its last answer a connection is read for so long, and so many bytes, until the client has closed it. If it
 #: were closed with unread bytes, the client's machine could drop the answer.
 _LINGER: Final = 2.0
@@ -42,11 +44,11 @@ class _State(Enum):
 
 
 _PATIENCE: Final = {
-    _State.IDLE: IDLE_TIMEOUT,
-    _State.HEAD: HEAD_TIMEOUT,
-    _State.BODY: BODY_TIMEOUT,
-    _State.SENDING: _TAKE_TIMEOUT,
-    _State.ENDING: _LINGER,
+    _State.IDLE: Patience(IDLE_TIMEOUT, _HURRY),
+    _State.HEAD: Patience(HEAD_TIMEOUT, _HURRY),
+    _State.BODY: Patience(BODY_TIMEOUT, HEAD_TIMEOUT),
+    _State.SENDING: Patience(_TAKE_TIMEOUT, _TAKE_TIMEOUT),
+    _State.ENDING: Patience(_LINGER, _LINGER),
 }
 
 
@@ -79,6 +81,7 @@ class Front(asyncio.Protocol):
         self._transport = transport
         self.address = str((transport.get_extra_info("peername") or [""])[0])
         self._shared.enter(self)
+        self._shared.tally.accepted += 1
         self._wait(_State.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason does not matter
@@ -159,11 +162,11 @@ class Front(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             found = await self._site.answer(request)
+            reply = self._upgrade(request, found) if isinstance(found, Upgrade) else found
         except Exception:  # noqa: BLE001 - every request gets an answer
             _log.exception("%s %s failed", request.method, request.path)
-            found = self._site.refuse(request, 500, "internal error")
+            reply = self._site.refuse(request, 500, "internal error")
         self._task = None
-        reply = self._upgrade(request, found) if isinstance(found, Upgrade) else found
         if reply is not None:
             self._send(reply)
 
@@ -207,7 +210,7 @@ class Front(asyncio.Protocol):
         if self._state in {_State.ENDING, _State.SENDING}:
             self._transport.abort()
         elif self._stream.idle:
-            self._close()
+            self._transport.close()
         else:
             late = self._stream.give_up("the request did not arrive in time")
             self._end(self._site.refuse(late.request, late.status, str(late)))

@@ -21,6 +21,8 @@ from orderctl.relay.web import Reply, Request, read_target
 #: Longest head of a request, in bytes, and most of it that is kept to find out what was asked in a malformed one.
 MAX_HEAD: Final = 16 * 1024
 _MAX_PEEK: Final = 2 * 1024
+#: Most chunks of a body. Reading that many takes about 10 ms, in which no other client is served.
+_MOST_CHUNKS: Final = 1024
 _VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 #: ``Connection: close`` is added where the connection ends.
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -63,6 +65,7 @@ class _Reading:
     request: Request
     most: int
     body: bytearray
+    chunks: int = 0
 
 
 class Stream:
@@ -119,7 +122,7 @@ class Stream:
                 if isinstance(event, h11.Request):
                     self._reading = self._begin(event)
                 elif isinstance(event, h11.Data) and self._reading is not None:
-                    self._add(self._reading, event.data)
+                    self._add(self._reading, event)
                 elif isinstance(event, h11.EndOfMessage) and self._reading is not None:
                     return self._complete(self._reading)
                 else:
@@ -170,10 +173,17 @@ class Stream:
         if b"transfer-encoding" in names and (b"content-length" in names or event.http_version == b"1.0"):
             raise self._malformed(HTTPStatus.BAD_REQUEST, "a body has either a length or a transfer coding")
 
-    def _add(self, reading: _Reading, data: bytes) -> None:
-        reading.body += data
+    def _add(self, reading: _Reading, data: h11.Data) -> None:
+        reading.body += data.data
+        reading.chunks += data.chunk_start
         if len(reading.body) > reading.most:
             raise self._too_large(reading)
+        if reading.chunks > _MOST_CHUNKS:
+            raise Malformed(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body has more than {_MOST_CHUNKS} chunks",
+                reading.request,
+            )
 
     def _complete(self, reading: _Reading) -> Request:
         self._reading, self._event = None, reading.event

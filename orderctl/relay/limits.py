@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.metrics import Tally
@@ -19,11 +19,10 @@ ADDRESS: Final = "address"
 _LOG_INTERVAL: Final = 60.0
 _REMEMBERED: Final = 1000
 
-#: Most connections that may wait for a request at once; of more the oldest one ends.
+#: Most connections that may wait at once; of more the oldest one ends.
 MOST_WAITING: Final = 2000
-#: From this number of waiting connections on, those of one address are waited for only that long, in seconds.
+#: From this number of waiting connections on, those of one address have less time.
 CROWD: Final = 256
-_SHORT: Final = 2.0
 
 
 class Door:
@@ -88,17 +87,27 @@ class Door:
             )
 
 
+class Patience(NamedTuple):
+    """How long a connection may wait, in seconds."""
+
+    usual: float
+    in_a_crowd: float  #: While more than :data:`CROWD` connections of its address wait.
+
+
 class Guest(Protocol):
-    """A connection that waits for a request."""
+    """A connection that waits."""
 
     address: str
 
     def expire(self) -> None:
         """End the connection, because it has waited too long."""
 
+    def abort(self) -> None:
+        """End the connection at once."""
+
 
 class Lobby:
-    """The connections that wait for a request, the oldest first, and how long they may.
+    """The connections that wait, the oldest first, and how long they may: for a request, mostly.
 
     They are not counted as clients: whoever opens connections and sends nothing keeps no other client out, also
     none of the same address.
@@ -109,20 +118,22 @@ class Lobby:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._guests: dict[Guest, tuple[float, float]] = {}
+        self._guests: dict[Guest, tuple[float, Patience]] = {}
         self._addresses: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Return the number of waiting connections."""
         return len(self._guests)
 
-    def enter(self, guest: Guest, patience: float) -> None:
-        """Let a connection wait, from now on, for ``patience`` seconds."""
+    def enter(self, guest: Guest, patience: Patience) -> None:
+        """Let a connection wait, from now on."""
         self.leave(guest)
         self._guests[guest] = (self._clock(), patience)
         self._addresses[guest.address] += 1
         if len(self._guests) > MOST_WAITING:
-            next(iter(self._guests)).expire()
+            oldest = next(iter(self._guests))
+            self.leave(oldest)
+            oldest.abort()
 
     def leave(self, guest: Guest) -> None:
         """Note that a connection does not wait any more."""
@@ -136,7 +147,7 @@ class Lobby:
         now = self._clock()
         for guest, (since, patience) in list(self._guests.items()):
             crowded = self._addresses[guest.address] > CROWD
-            if now - since > (min(patience, _SHORT) if crowded else patience):
+            if now - since > (patience.in_a_crowd if crowded else patience.usual):
                 guest.expire()
 
 

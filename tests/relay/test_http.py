@@ -39,8 +39,8 @@ def play(chosen: Stream, data: bytes) -> tuple[list[tuple[str, str, bytes]], byt
     return found, answers, goes_on
 
 
-def refused(data: bytes) -> Malformed:
-    chosen = stream()
+def refused(data: bytes, limit: int = LIMIT) -> Malformed:
+    chosen = Stream(lambda _request: limit)
     chosen.receive(data)
     with pytest.raises(Malformed) as error:
         answer_all(chosen)
@@ -147,6 +147,11 @@ def test_what_is_not_valid_is_refused(data: bytes, status: int):
 
 
 class TestRefusing:
+    def test_a_body_of_many_chunks_is_refused_before_it_costs_other_clients_time(self):
+        head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+        assert refused(head + b"1\r\nx\r\n" * 2000, limit=10_000).status == 413
+
     def test_the_answer_knows_what_was_asked(self):
         error = refused(b"GET /api/admin/orders/paid?x=1 HTTP/1.1\r\n" + HOST + b"Odd Name: x\r\n\r\n")
 
