@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_coerce, union_all
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, database_errors, deletion, shop_tables, statuses, words
+from orderctl import database, database_errors, deletion, masking, shop_tables, statuses, words
 from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity
 
@@ -60,7 +60,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the audit log, with the title and URL of its task."""
+    """A row of the audit log, with the title and URL of its task; secrets in URLs are masked, whoever wrote them."""
 
     id: int
     order_id: int
@@ -133,7 +133,7 @@ def record(connection: Connection, event: NewEvent) -> bool:
 
 
 def _values(event: NewEvent) -> dict[str, Any]:
-    message = event.type.template.format_map(event.words)
+    message = masking.text(event.type.template.format_map(event.words))
     return {
         "order_id": event.order_id,
         "task_id": event.task_id,
@@ -141,7 +141,9 @@ def _values(event: NewEvent) -> dict[str, Any]:
         "event_category": event.type.category.value,
         "severity": (event.severity or event.type.severity).value,
         "message": shop_tables.storable(message[:MAX_MESSAGE]),
-        "details": None if event.details is None else shop_tables.storable_json(event.details),
+        "details": None
+        if event.details is None
+        else shop_tables.storable_json(masking.values(event.details)),
         "previous_status": event.previous_status,
         "new_status": event.new_status,
         "source": str(event.origin.source),
@@ -331,4 +333,12 @@ def _event(row: Row[Any]) -> Event:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     for name in ("severity", "event_category"):
         values[name] = values[name] or ""  # NULL in rows of the shop
-    return Event(**values)
+    return Event(**{**values, **_masked(values)})
+
+
+def _masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns in which earlier versions and the shop's programs may have left secrets, without them."""
+    url, shown = values["course_url"] or "", {"details": masking.values(values["details"])}
+    for name in ("message", "task_title"):
+        shown[name] = masking.of_task(values[name], url) if values[name] else values[name]
+    return {**shown, "course_url": (url and masking.url(url)) or values["course_url"]}

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from orderctl import broker, clock, error_types, interruption, publications, texts
+from orderctl import broker, clock, error_types, interruption, masking, publications, texts
 from orderctl.channels import MAX_ID, Scope
 from orderctl.errors import InvalidInput, NotFound, OrderctlError, TaskNotFound
 from orderctl.messages import Completion, StatusChange, TaskProgress
@@ -41,6 +41,8 @@ _MAX_PAUSE: Final = 60.0
 #: Maximum number of tasks that are remembered.
 _REMEMBERED: Final = 10_000
 _MAX_TEXT: Final = 1_000
+#: Longest part of a text that is looked at: a secret must not be cut in two before it is masked.
+_LONGEST: Final = 16_000
 _DONE: Final = 100.0
 _DIGITS: Final = re.compile(r"\s*[0-9]+\s*")
 
@@ -264,6 +266,8 @@ class ProgressEmitter:
             if not isinstance(error, NotFound | InvalidInput):
                 self.emit_progress(task, order_id, 0, text, at_once=True)
             raise
+        # The task's row has named further secrets.
+        text = next((f"Failed: {message.error}" for message in finished.messages if message.error), text)
         for moved in finished.tasks:  # none if the task had ended already
             self._siblings.forget(moved.order_id)
             self.emit_progress(task, moved.order_id, 0, text, at_once=True)
@@ -309,7 +313,7 @@ class ProgressEmitter:
         _log.log(
             logging.WARNING if is_first else logging.DEBUG,
             "progress was not sent: %s",
-            error_types.message(error),
+            masking.foreign(error_types.message(error)),
         )
         return False
 
@@ -404,4 +408,4 @@ def _clean_speed(value: float | None) -> float | None:
 def _clean_text(value: object) -> str:
     """Return valid Unicode: the undecodable bytes of a file name are lone surrogates."""
     text = "" if value is None else str(value)
-    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
+    return masking.foreign(text[:_LONGEST])[:_MAX_TEXT].encode("utf-8", "replace").decode()

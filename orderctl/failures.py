@@ -6,7 +6,7 @@ import hashlib
 import re
 import traceback
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from orderctl import (
     error_types,
     leases,
     lifecycle,
+    masking,
     outbox,
     patience,
     shape,
@@ -36,6 +37,8 @@ from orderctl.states import ALERTING, TRANSIENT, UNFINISHED, ErrorType, EventTyp
 
 _MAX_MESSAGE: Final = 4_000
 _MAX_STACK: Final = 16_000
+#: Longest part of a text that is looked at: a secret must not be cut in two before it is masked.
+_LONGEST: Final = 1_000_000
 #: What the audit log's column ``source`` holds in a table that orderctl made.
 _MAX_SOURCE: Final = 64
 #: At most one alert mail for each fingerprint in this number of seconds.
@@ -82,15 +85,18 @@ class Failure:
 
 
 def describe(reason: object) -> Failure:
-    """Return the error type, message, fingerprint and stack trace of an exception, or of a text. Never raises."""
+    """Return the error type, message, fingerprint and stack trace of an exception, or of a text. Never raises.
+
+    Secrets are masked in all but the fingerprint, a digest: it stays what it was for the same failure.
+    """
     exception = error_types.as_exception(reason)
     message = error_types.explain(exception).strip() or type(exception).__name__
-    stack = "".join(traceback.format_exception(exception))[-_MAX_STACK:] if exception is reason else ""
+    stack = "".join(traceback.format_exception(exception)) if exception is reason else ""
     return Failure(
         error_types.classify(exception),
-        shop_tables.storable(message)[:_MAX_MESSAGE],
+        shop_tables.storable(masking.foreign(message[:_LONGEST]))[:_MAX_MESSAGE],
         fingerprint(exception),
-        shop_tables.storable(stack),
+        shop_tables.storable(masking.foreign(stack[-_LONGEST:])[-_MAX_STACK:]),
         patience.is_passing(exception),
         patience.retry_after(exception),
     )
@@ -186,6 +192,12 @@ def report(
     order, task = lifecycle.hold(connection, task_id)
     if task.status not in UNFINISHED:
         return NOTHING
+    known = masking.secrets(task.course_url)
+    failure = replace(
+        failure,
+        message=masking.text(failure.message, *known),
+        stack_trace=masking.text(failure.stack_trace, *known),
+    )
     what = failed(task, failure, Origin(source, audit.named(actor)))
     return lifecycle.move(connection, task, what, lifecycle.unchanged(task), order) or NOTHING
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, or_
 
-from orderctl import audit, database, deletion, lifecycle, orders
+from orderctl import audit, database, deletion, lifecycle, masking, orders
 from orderctl.audit import Origin
 from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
@@ -158,12 +158,13 @@ def enrolled(
     Raises:
         LeaseLost: Another worker has the task now.
     """
+    title = title and masking.text(title, *masking.secrets(claim.course_url))
     what = Move(
         TaskStatus.ENROLLED,
         EventType.ENROLLMENT_SUCCESS,
         _origin(claim),
         values={"title": title} if title and not claim.title else {},
-        words={"name": claim.title or title or claim.course_url},
+        words={"name": claim.title or title or masking.url(claim.course_url)},
         details=details,
         key=claim.key(TaskStatus.ENROLLED),
         is_told=_is_news(connection, claim, EventType.ENROLLMENT_SUCCESS),

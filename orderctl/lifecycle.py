@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
-from orderctl import audit, clock, database, deletion, endings, orders, shop_tables
+from orderctl import audit, clock, database, deletion, endings, masking, orders, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import OrderNotFound, TaskNotFound
@@ -67,8 +67,8 @@ class TaskState:
 
     @property
     def name(self) -> str:
-        """The name of the task for people: its title, else its URL."""
-        return self.title or self.course_url
+        """The name of the task for people: its title, else its URL without what is secret."""
+        return masking.text(self.title) if self.title else masking.url(self.course_url)
 
     @property
     def leased(self) -> bool:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import audit, database, database_errors, deletion, mailboxes, shape, shop_tables, texts
+from orderctl import audit, database, database_errors, deletion, mailboxes, masking, shape, shop_tables, texts
 from orderctl.audit import NewEvent, Origin
 from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
@@ -95,11 +95,11 @@ class NewCourse:
         fits = self.url.lower().startswith(("http://", "https://")) and len(self.url) <= longest
         if not fits or not self.url.isprintable():
             raise InvalidInput(
-                f"{texts.shown(self.url)} is not a valid course URL: http or https, at most {longest} characters"
+                f"{texts.shown(masking.url(self.url))} is not a valid course URL: http or https, at most {longest} characters"
             )
         if self.title is not None and not texts.is_storable(self.title):
             raise InvalidInput(
-                f"{texts.shown(self.title)} is not a valid title: text in UTF-8 without NUL characters"
+                f"{texts.shown(masking.text(self.title))} is not a valid title: text in UTF-8 without NUL characters"
             )
 
 
@@ -350,8 +350,8 @@ def add_task(
         order_id,
         Origin(source, actor),
         task_id,
-        words={"name": course.title or course.url},
-        details={"courseUrl": course.url},
+        words={"name": course.title or masking.url(course.url)},
+        details={"courseUrl": masking.url(course.url)},
         new_status=TaskStatus.PENDING,
         dedup_key=f"task:{task_id}:created",
     )

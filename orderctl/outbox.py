@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orderctl import database, database_errors, shop_tables
+from orderctl import database, database_errors, masking, shop_tables
 from orderctl.messages import Completion
 from orderctl.schema import outbox
 from orderctl.states import OrderStatus
@@ -56,7 +56,7 @@ def put(
     values = {
         "kind": kind.value,
         "dedup_key": dedup_key,
-        "payload": shop_tables.storable_json(payload),
+        "payload": shop_tables.storable_json(masking.values(payload)),
         "created_at": database.utc_now(),
         "due_at": database.utc_now(delay),
         "attempts": 0,
@@ -167,7 +167,12 @@ def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seco
     mine = select(box.id, box.kind, box.dedup_key, box.payload, box.attempts).where(
         box.id.in_(ids), box.lease_token == token
     )
-    return [Entry(*row, token) for row in connection.execute(mine.order_by(box.id))] if ids else []
+    rows = connection.execute(mine.order_by(box.id)).all() if ids else []
+    # Earlier versions may have put URLs with secrets into it.
+    return [
+        Entry(row.id, row.kind, row.dedup_key, masking.values(row.payload), row.attempts, token)
+        for row in rows
+    ]
 
 
 def _due(kinds: Sequence[str]) -> Select[Any]:
@@ -194,7 +199,12 @@ def mark_sent(connection: Connection, entry: Entry, *, remark: str | None = None
         remark: The reason why it was not really sent, such as "not configured".
     """
     return _update(
-        connection, entry, sent_at=database.utc_now(), lease_token=None, lease_until=None, last_error=remark
+        connection,
+        entry,
+        sent_at=database.utc_now(),
+        lease_token=None,
+        lease_until=None,
+        last_error=remark and masking.foreign(remark),
     )
 
 
@@ -206,7 +216,7 @@ def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> 
         due_at=database.utc_now(delay),
         lease_token=None,
         lease_until=None,
-        last_error=shop_tables.storable(error[:2000]),
+        last_error=shop_tables.storable(masking.foreign(error)[:2000]),
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, not_, select, type_coerce
 
-from orderctl import choices, deletion, lifecycle, orders
+from orderctl import choices, deletion, lifecycle, masking, orders
 from orderctl.audit import Origin
 from orderctl.choices import Seen
 from orderctl.errors import Conflict, NotManaged, OrderNotFound
@@ -35,7 +35,8 @@ class Task(TaskState):
     """A download task with all columns that are displayed.
 
     It may be an orphan: without a foreign key the shop can delete an order and leave its tasks behind. Then
-    ``order_code`` is None.
+    ``order_code`` is None. Secrets in its URL, and in what is told of it, are masked; a :class:`TaskState` has the URL
+    as it is.
     """
 
     error_type: str | None
@@ -146,10 +147,18 @@ def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50)
         .subquery()
     )
     query = select(
-        groups.c.error_type, groups.c.error_fingerprint, groups.c.number, groups.c.latest, task.error_log
+        groups.c.error_type,
+        groups.c.error_fingerprint,
+        groups.c.number,
+        groups.c.latest,
+        task.error_log,
+        task.course_url,
     ).join(download_tasks, task.id == groups.c.latest)
     rows = connection.execute(query.order_by(groups.c.number.desc(), groups.c.latest.desc()))
-    return [ErrorGroup(*row) for row in rows]
+    return [
+        ErrorGroup(*row[:-2], row.error_log and masking.of_task(row.error_log, row.course_url or ""))
+        for row in rows
+    ]
 
 
 def retry(
@@ -350,4 +359,11 @@ def _select() -> Select[Any]:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Task]:
-    return [Task.of(row) for row in connection.execute(query).mappings()]
+    return [Task.of({**row, **_masked(row)}) for row in connection.execute(query).mappings()]
+
+
+def _masked(row: Mapping[Any, Any]) -> dict[str, Any]:
+    url, shown = row["course_url"] or "", {}
+    for name in ("title", "error_log"):
+        shown[name] = masking.of_task(row[name], url) if row[name] else row[name]
+    return {**shown, "course_url": masking.url(url)}

@@ -3,7 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from orderctl import audit, database
 from orderctl.audit import Count, NewEvent, Origin, Search
@@ -215,3 +215,27 @@ def test_shows_details_that_are_no_json_as_text(shop: Shop) -> None:
     shop.execute(f"{INSERT} VALUES (1, 'odd', 'system', 'error', 'm', '{{half', 's')")
 
     assert shop.event(order_id, "odd").details == "{half"
+
+
+def test_an_event_is_written_and_read_without_the_secrets_of_urls(shop: Shop) -> None:
+    url = "https://u:secret@h/x?sig=secret"
+    order_id = shop.add("DH1", [url])
+    new = NewEvent(
+        EventType.EMAIL_FAILED, order_id, Origin("test"), words={"error": url}, details={"a": [url]}
+    )
+    shop.transact(lambda c: audit.record(c, new))
+    shop.record(order_id, "old", message=f"with url: /x?sig=secret of {url}", details={"courseUrl": url})
+
+    created, written, old = shop.events(order_id)
+
+    masked = "https://***@h/x?sig=***"
+    assert (created.message, created.details, created.course_url) == (
+        f"Task created: {masked}",
+        {"courseUrl": masked},
+        masked,
+    )
+    assert (written.message, written.details) == (f"Mail failed: {masked}", {"a": [masked]})
+    assert (old.message, old.details) == (f"with url: /x?sig=*** of {masked}", {"courseUrl": masked})
+    rows = shop.read(lambda c: c.execute(select(order_audit_logs.c.details)).scalars().all())
+    assert rows[:2] == [created.details, written.details]
+    assert shop.task_rows()[0].course_url == url

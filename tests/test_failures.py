@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from orderctl import clock, database, failures, leases, lifecycle, reconcile, shape, tasks
+from orderctl import clock, database, failures, leases, lifecycle, masking, reconcile, shape, tasks
 from orderctl.channels import Scope
 from orderctl.downloads import errors as download_errors
 from orderctl.errors import InvalidInput, LeaseLost, TaskNotFound
@@ -607,3 +607,32 @@ def test_a_foreign_task_that_fails_again_is_reported_again(shop: Shop) -> None:
         shop.transact(lambda c: failures.report(c, 1, LASTING))
 
     assert [row.payload["event"] for row in shop.outbox()] == ["task_failed", "task_failed"]
+
+
+def test_secrets_are_masked_and_the_fingerprint_stays() -> None:
+    text = "denied: https://u:pass{0}@h/x?sig=signature{0} (with url: /x?sig=signature{0}, 'signature{0}')"
+    one, other = failures.describe(text.format(1)), failures.describe(text.format(2))
+    with masking.knowing(*masking.secrets("https://u:pass1@h/x?sig=signature1")):
+        known = failures.describe(text.format(1))
+
+    assert known.message == "denied: https://***@h/x?sig=*** (with url: /x?sig=***, '***')"
+    assert one.message == "denied: https://***@h/x?sig=*** (with url: /x?sig=***, 'signature1')"
+    assert (
+        one.fingerprint
+        == other.fingerprint
+        == known.fingerprint
+        == failures.fingerprint(Exception(text.format(1)))
+    )
+
+
+def test_a_report_of_the_shops_worker_has_no_secret_of_the_tasks_url(shop: Shop) -> None:
+    [task_id] = shop.paid("DH1", ["https://u:pass@h/x?sig=signature"])
+    failure = failures.describe(ValueError("the signature 'signature' of /x?sig=signature is wrong"))
+
+    moved = shop.transact(lambda c: failures.report(c, task_id, failure))
+
+    [change] = [message for message in moved.messages if message.id == task_id and message.error]
+    [event] = [event for event in shop.events("DH1") if event.event_type == "download_failed"]
+    assert change.error == "the *** '***' of /x?sig=*** is wrong"
+    assert "'signature'" not in event.details["stack_trace"]
+    assert shop.task_row(task_id).error_fingerprint == failure.fingerprint

@@ -95,3 +95,24 @@ def test_what_is_passed_on_is_json_for_every_client(payload: dict[str, object]) 
         return
     passed_on = json.loads(raw.decode("utf-8"), parse_constant=pytest.fail)
     assert passed_on == data
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_a_message_of_another_program_loses_the_secrets_of_its_urls(slash: str) -> None:
+    said = {
+        "taskId": 7,
+        "percent": 5,
+        "currentFile": "https://u:secret@h/x?sig=secret",
+        "other": ["/x?a=secret"],
+    }
+
+    data, payload = messages.validate(task_progress(7), json.dumps(said).replace("/", slash).encode())
+
+    assert data == said | {"currentFile": "https://***@h/x?sig=***", "other": ["/x?a=***"]}
+    assert json.loads(payload) == data
+
+
+def test_a_message_without_a_secret_is_passed_on_byte_for_byte() -> None:
+    payload = b'{"percent":5,  "currentFile":"a/b? c:/d","link":"https://h/x"}'
+
+    assert messages.validate(task_progress(7), payload)[1] is payload

@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -131,3 +132,21 @@ def test_end_of_an_order_is_sent_once_by_each_way(shop: Shop) -> None:
     assert complete == completion.data()
     assert summary == {"orderId": 7, "status": "failed"}
     assert webhook == {"event": "order_failed", **about, **completion.data()}
+
+
+def test_no_entry_has_the_secrets_of_a_url(shop: Shop) -> None:
+    url = "https://u:secret@h/x?sig=secret"
+    shop.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "new", {"title": url, "driveLink": url}))
+    shop.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "old", {}))
+    shop.execute(
+        "UPDATE orderctl_outbox SET payload = :old WHERE dedup_key = 'old'", old=json.dumps({"title": url})
+    )
+
+    taken = shop.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=10, lease_seconds=60))
+    shop.transact(lambda c: outbox.postpone(c, taken[0], f"no answer of {url}", 60))
+    shop.transact(lambda c: outbox.mark_sent(c, taken[1], remark=f"given up: {url}"))
+
+    masked = "https://***@h/x?sig=***"
+    assert [entry.payload for entry in taken] == [{"title": masked, "driveLink": url}, {"title": masked}]
+    assert shop.outbox()[0].payload == {"title": masked, "driveLink": url}
+    assert [row.last_error for row in shop.outbox()] == [f"no answer of {masked}", f"given up: {masked}"]

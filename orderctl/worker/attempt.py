@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import clock, database, failures, faultpoints, leases, outages, publications
+from orderctl import clock, database, failures, faultpoints, leases, masking, outages, publications
 from orderctl.downloads.protocol import Context, Delivery, Handler
 from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.failures import Failure
@@ -99,7 +99,8 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
         siblings=partial(read_siblings, tools.engine),
         attempt=claim.attempt,
     )
-    with Heartbeat(beat, lease, tools.stop) as heartbeat:
+    known = masking.knowing(*masking.secrets(claim.course_url))
+    with known, Heartbeat(beat, lease, tools.stop) as heartbeat:
         try:
             finished = _carry_out(tools, claim, heartbeat, emitter)
         except LeaseLost:

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
-from orderctl import audit, clock, database, outbox
+from orderctl import audit, clock, database, masking, outbox
 from orderctl.audit import NewEvent, Origin
 from orderctl.counting import counted
 from orderctl.errors import DatabaseUnavailable
@@ -75,7 +75,7 @@ def postpone(engine: Engine, entry: Entry, error: Exception, *, quiet: bool = Fa
     Returns:
         False when the entry was given up. Live messages never are.
     """
-    text = f"{type(error).__name__}: {error}"
+    text = masking.foreign(f"{type(error).__name__}: {error}")
     live = entry.kind == EntryKind.COMPLETION
     if (entry.attempts >= _MOST_TRIES or _is_final(error)) and not live:
         database.transact(engine, lambda connection: _give_up(connection, entry, error, text))
