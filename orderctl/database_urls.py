@@ -127,7 +127,12 @@ def _file(rest: str) -> Address:
 
 
 def _names(query: str) -> str:
-    return ", ".join(name for name, _ in parse_qsl(query, keep_blank_values=True)) or "an empty one"
+    return ", ".join(_named(name) for name, _ in parse_qsl(query, keep_blank_values=True)) or "an empty one"
+
+
+def _named(option: str) -> str:
+    """Return the name of an option for a message; another text may be a part of a password."""
+    return option if re.fullmatch("[A-Za-z_-]{1,40}", option) else "of an odd name"
 
 
 def _server(driver: str, rest: str) -> Address:
@@ -246,7 +251,7 @@ def _options(query: str) -> dict[str, Any]:
         if name not in OPTIONS:
             reason = f": {_REASONS[name]}" if name in _REASONS else ""
             known = ", ".join(option.replace("_", "-") if "ssl" in option else option for option in OPTIONS)
-            raise ValueError(f"option {written} is not allowed{reason}; the options are {known}")
+            raise ValueError(f"option {_named(written)} is not allowed{reason}; the options are {known}")
         if name in options:
             raise ValueError(f"option {written} is given twice")
         try:

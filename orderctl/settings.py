@@ -10,18 +10,21 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Never, NoReturn, TypeVar, overload
 
-from orderctl import environment, setting_types, strength, texts
+from orderctl import environment, masking, setting_types, strength, texts
 from orderctl.errors import Misconfigured
 
 T = TypeVar("T")
 
 SYSTEM_FILE = Path("/etc/orderctl/config.toml")
-MASK = "********"
+MASK = masking.HIDDEN
+#: A part of a webhook's path that is as long as this is taken for a token.
+_TOKEN = 16
 #: A command that lists every setting, and works while a setting is wrong.
 _LIST = "orderctl config init --stdout"
 
@@ -35,15 +38,25 @@ class Key(Generic[T]):
         default: The value when nothing is set.
         about: What the setting means, for ``--help``, man pages and ``config init``.
         secret: Whether the value is a secret, or may contain one.
+        show: Returns a URL without the secrets in it; None: the value has none, or is one as a whole.
     """
 
     name = ""
 
-    def __init__(self, read: Callable[[Any], T], default: T, about: str, *, secret: bool = False) -> None:
+    def __init__(
+        self,
+        read: Callable[[Any], T],
+        default: T,
+        about: str,
+        *,
+        secret: bool = False,
+        show: Callable[[str], str] | None = None,
+    ) -> None:
         self.read = read
         self.default = default
         self.about = about
         self.secret = secret
+        self.show = show
 
     def __set_name__(self, section: type[Section], name: str) -> None:
         self.name = name
@@ -85,10 +98,12 @@ class Section:
 
     def __repr__(self) -> str:
         keys = _keys(type(self))
-        shown = (
-            f"{name}={MASK if keys[name].secret and value else value!r}" for name, value in vars(self).items()
-        )
+        shown = (f"{name}={_for_repr(value, keys[name])}" for name, value in vars(self).items())
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _for_repr(value: object, item: Key[Any]) -> str:
+    return _shown(value, item) if value and (item.secret or item.show) else repr(value)
 
 
 def _keys(section: type[Section]) -> dict[str, Key[Any]]:
@@ -103,6 +118,7 @@ class Database(Section):
         None,
         "mysql://, mariadb:// or sqlite:/// URL; unset: embedded SQLite",
         secret=True,
+        show=masking.setting,
     )
     pool_size = Key(setting_types.whole(1, 100), 5, "number of connections that are kept open")
     time_zone = Key(
@@ -120,6 +136,7 @@ class Redis(Section):
         None,
         "redis://, rediss:// or unix:// URL; unset: embedded Redis",
         secret=True,
+        show=masking.setting,
     )
     prefix = Key(
         setting_types.redis_prefix,
@@ -177,7 +194,12 @@ class Download(Section):
     directory = Key(
         setting_types.path, None, "folder of downloaded files; unset: downloads in the state folder"
     )
-    public_url = Key(setting_types.base_url, None, "URL that serves the directory; drive_link begins with it")
+    public_url = Key(
+        setting_types.base_url,
+        None,
+        "URL that serves the directory; drive_link begins with it",
+        show=masking.url,
+    )
     allow_private_hosts = Key(
         setting_types.boolean, False, "allow downloads from addresses of private networks"
     )
@@ -218,7 +240,13 @@ class Relay(Section):
 class Mail(Section):
     """Mails to customers and to the admin."""
 
-    url = Key(setting_types.smtp_url, None, "smtp://user:password@host:587; unset: no mail", secret=True)
+    url = Key(
+        setting_types.smtp_url,
+        None,
+        "smtp://user:password@host:587; unset: no mail",
+        secret=True,
+        show=masking.setting,
+    )
     sender = Key(setting_types.mailbox, None, "sender's address (From)")
     admin = Key(setting_types.mailbox, None, "address that receives alerts")
 
@@ -227,7 +255,11 @@ class Notify(Section):
     """Webhooks that notify other systems."""
 
     webhook_url = Key(
-        setting_types.http_url, None, "URL that gets a POST when an order ends or a task fails permanently"
+        setting_types.http_url,
+        None,
+        "URL that gets a POST when an order ends or a task fails permanently",
+        secret=True,
+        show=masking.webhook,
     )
     webhook_secret = Key(
         setting_types.signing_secret,
@@ -353,7 +385,9 @@ def read(key: str, value: object) -> Any:
     Raises:
         ValueError: When it is not valid; the message says what is allowed.
     """
-    return _checked(value, setting_types.path if key == "state_dir" else declared()[key].read)
+    if key == "state_dir":
+        return _checked(value, setting_types.path)
+    return _checked(value, declared()[key].read, secret=declared()[key].secret)
 
 
 def user_file() -> Path | None:
@@ -405,7 +439,9 @@ def load(
     found |= _from_environment(environ)
     found |= {key: (value, "command line") for key, value in (flags or {}).items()}
     secret_files = _read_secret_files(found)
-    return _build(found, secret_files)
+    settings = _build(found, secret_files)
+    masking.learn(_secrets(settings))
+    return settings
 
 
 def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...]) -> Settings:
@@ -441,7 +477,7 @@ def _default_state_dir() -> str:
 
 def _read(key: str, read: Callable[[Any], Any], value: object, origin: str, *, secret: bool = False) -> Any:
     try:
-        return None if value is None else _checked(value, read)
+        return None if value is None else _checked(value, read, secret=secret)
     except ValueError as error:
         reason = str(error)
         if secret:  # a reader may repeat the value
@@ -452,11 +488,19 @@ def _read(key: str, read: Callable[[Any], Any], value: object, origin: str, *, s
         ) from None
 
 
-def _checked(value: object, read: Callable[[Any], Any]) -> Any:
+def _checked(value: object, read: Callable[[Any], Any], *, secret: bool = False) -> Any:
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and not texts.is_storable(text):
             raise ValueError("needs text in UTF-8 without NUL characters")
-    return read(value)
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(_without_value(str(error)) if secret else str(error)) from None
+
+
+def _without_value(text: str) -> str:
+    """Return what is wrong with a secret without the value that was given, unless it is a word of a URL's option."""
+    return re.sub(r", not (?!'[\w.-]{1,20}'\Z|[\w+]{1,30}://\Z).*", "", text, flags=re.DOTALL | re.ASCII)
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
@@ -514,10 +558,19 @@ def _read_secret_files(found: dict[str, tuple[Any, str]]) -> tuple[Path, ...]:
     for key, item in declared().items():
         named = found.pop(f"{key}_file", None) if item.secret else None
         if named is not None and (key not in found or found[key] == named):
-            file, origin = _read(f"{key}_file", setting_types.path, *named), named[1]
+            file, origin = _read(f"{key}_file", setting_types.path, *named, secret=True), named[1]
+            _refuse_a_secret(named[0], file, f"{key}_file ({origin})")
             found[key] = _read_secret(file, f"{key}_file ({origin})"), f"{origin}, file {named[0]}"
             files.append(file)
     return tuple(files)
+
+
+def _refuse_a_secret(given: str, file: Path, setting: str) -> None:
+    """Refuse a secret in the place of its file's path, which must not be shown."""
+    with suppress(OSError):  # too long for a path
+        if given.startswith(("/", "~", "./", "../")) or file.exists():
+            return
+    raise Misconfigured(f"setting {setting}: cannot read the file: there is none of this name", hint=_LIST)
 
 
 def _read_secret(path: Path, setting: str) -> str:
@@ -529,15 +582,23 @@ def _read_secret(path: Path, setting: str) -> str:
 def _shown(value: object, item: Key[Any]) -> str:
     if value is None:
         return "-"
-    if item.name.endswith("url"):
-        return mask_url(str(value))
+    if item.show is not None:
+        return item.show(str(value))
     if item.secret:
         return MASK
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def mask_url(url: str) -> str:
-    """Return the URL without its password and its query, since either may contain a secret."""
-    # Up to the last "@": a password may contain any character, and a user's name some that end it elsewhere.
-    masked = re.sub(r"^([^:/?#]+://[^:@]*):.*@", rf"\1:{MASK}@", url, flags=re.DOTALL)
-    return re.sub(r"\?.*$", f"?{MASK}", masked, flags=re.DOTALL)
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Yield what is secret in the settings."""
+    for key, item in declared().items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(settings, section), name)
+        if not isinstance(value, str):
+            continue
+        if item.show is not None:
+            yield from masking.secrets(value)
+        elif item.secret:
+            yield value
+        if item.show is masking.webhook:
+            yield from (part for part in value.partition("?")[0].split("/")[3:] if len(part) >= _TOKEN)

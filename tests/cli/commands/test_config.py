@@ -181,7 +181,7 @@ def test_the_password_of_a_webhook_is_masked(orderctl: Program):
 
     ended = orderctl("config", "show", env={"ORDERCTL_NOTIFY_WEBHOOK_URL": url})
 
-    assert "https://shop:********@h/hook?********" in ended.out
+    assert "https://***@h/***" in ended.out
 
 
 @pytest.mark.parametrize(
