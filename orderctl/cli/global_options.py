@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -82,9 +81,9 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
     def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is None or ctx.resilient_parsing:
             return
-        from orderctl import settings
+        from orderctl import masking, settings
 
-        if settings.is_secret(key) and _has_password(value):
+        if settings.is_secret(key) and masking.carries_secret(value):
             raise InvalidInput(
                 f"{param.opts[0]}: other users could read the password in the list of processes",
                 hint=f"set {environment.variable(key)}, or {key}_file in the configuration",
@@ -96,13 +95,6 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
         ctx.ensure_object(App).flags[key] = value
 
     return store
-
-
-def _has_password(url: str) -> bool:
-    # Not by urlsplit, which sees no password that contains a "#" or a "/".
-    return bool(
-        re.match(r"[^/]*://[^:/@]*:[^@]+@", url) or re.search(r"[?&]passw(or)?d=", url, re.IGNORECASE)
-    )
 
 
 def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

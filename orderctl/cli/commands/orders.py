@@ -288,7 +288,7 @@ def add(
         orderctl orders add --code DH123456 --email customer@example.com --amount 300000 --course https://example.com/a.zip
         orderctl orders add --json - < orders.json
     """
-    from orderctl import orders
+    from orderctl import masking, orders
     from orderctl.cli import order_input
 
     options_of_one = {"--code": code, "--email": email, "--amount": amount, "--course": courses}
@@ -300,6 +300,11 @@ def add(
     )
     for warning in order_input.check_urls(new, app.settings):
         app.warn(f"warning: {warning}")
+    if any(map(masking.carries_secret, courses)):
+        app.warn(
+            "warning: other users of this machine could read the password of --course in the list of processes;"
+            " --json - reads it from stdin"
+        )
     attempts = app.settings.worker.max_attempts
 
     def work(connection: Any) -> list[orders.Order]:
