@@ -78,6 +78,7 @@ def _connect_server(
         pool_size=pool_size,
         pool_timeout=10,
         pool_logging_name=_POOL,
+        hide_parameters=True,  # a row of a task has the URL of its course
     )
     # The server ends a long wait before the connection is given up as lost.
     table_wait = max(1, answer_timeout * 5 // 6) if answer_timeout else None
@@ -165,6 +166,7 @@ def _connect_sqlite(address: Address, origin: str) -> Engine:
         URL.create("sqlite", database=address.name or None),
         connect_args=arguments,
         pool_logging_name=_POOL,
+        hide_parameters=True,  # a row of a task has the URL of its course
     )
 
     _origins[engine] = origin

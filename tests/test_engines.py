@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from orderctl import database, migrate
 from orderctl.errors import ExitStatus, Misconfigured
@@ -127,3 +128,10 @@ def test_the_log_of_the_shop_s_own_engines_stays_as_it_is(engine: Engine):
     assert engine.pool.logger.getEffectiveLevel() == logging.CRITICAL
     assert other.pool.logger.getEffectiveLevel() < logging.CRITICAL
     other.dispose()
+
+
+def test_an_error_of_the_database_shows_no_values_of_the_statement(engine: Engine):
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection:
+        connection.execute(text("SELECT :url FROM nowhere"), {"url": "https://u:secret@h"})
+
+    assert "secret" not in str(caught.value)

@@ -289,10 +289,12 @@ class App:
         """Write the log of a long-running command to stderr."""
         import logging
 
+        from orderctl.cli import log_lines
+
         level = logging.WARNING if self.quiet else logging.DEBUG if self.verbosity else logging.INFO
-        logging.basicConfig(
-            level=level, stream=self.err, format="%(asctime)s %(levelname)s %(message)s", force=True
-        )
+        handler = logging.StreamHandler(self.err)
+        handler.setFormatter(log_lines.Masking("%(asctime)s %(levelname)s %(message)s"))
+        logging.basicConfig(level=level, handlers=[handler], force=True)
         for name in ("rq.worker", "rq.job", "rq.queue", "rq.scripts"):
             logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
@@ -303,9 +305,10 @@ class App:
 
     def warn(self, text: str) -> None:
         """Print a message to the user on stderr, even with ``-q``."""
+        from orderctl import masking
         from orderctl.terminal import sanitise
 
-        click.echo(sanitise.block(text), err=True)
+        click.echo(sanitise.block(masking.foreign(text)), err=True)
 
     def confirm(self, question: str) -> None:
         """Ask the user for confirmation.

@@ -96,7 +96,9 @@ def _report_unexpected(error: BaseException) -> int:
     if environment.ambient().debug:
         import traceback
 
-        _line("".join(traceback.format_exception(error)))
+        from orderctl import masking
+
+        _line(masking.foreign("".join(traceback.format_exception(error))))
     kind = type(error).__name__
     first = str(error).partition("\n")[0]
     _say(
@@ -124,9 +126,10 @@ _REPORTERS: Final[tuple[tuple[type[BaseException], Callable[..., int]], ...]] = 
 
 
 def _say(message: str, hint: str | None = None) -> None:
+    from orderctl import masking
     from orderctl.terminal import sanitise
 
-    _line(f"orderctl: {sanitise.line(message)}")
+    _line(f"orderctl: {sanitise.line(masking.foreign(message))}")
     if hint:
         _line(f"hint: {sanitise.line(hint)}")
 

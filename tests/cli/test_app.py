@@ -1,6 +1,7 @@
 """The application, with which commands work."""
 
 import io
+import logging
 import os
 import pwd
 import stat
@@ -105,3 +106,17 @@ def test_the_stores_are_closed_when_the_command_ends(inside: Program, tmp_path):
     inside("migrate", "up", app=app)
 
     assert "engine" not in vars(app)
+
+
+def test_the_log_shows_no_secret_of_a_library(capsys, monkeypatch):
+    before, level = list(logging.root.handlers), logging.root.level
+    try:
+        App().log()
+        error = ValueError("https://u:secret@h/x?sig=secret")
+        logging.getLogger("rq").error("cannot get %s", "/x?token=secret", exc_info=error)
+    finally:
+        logging.root.handlers[:], logging.root.level = before, level
+
+    shown = capsys.readouterr().err
+    assert "cannot get /x?token=***" in shown
+    assert "ValueError: https://***@h/x?sig=***" in shown

@@ -177,3 +177,14 @@ def test_ctrl_c_is_130():
 
     assert done.returncode == 130
     assert done.stderr == "orderctl: interrupted\n"
+
+
+@pytest.mark.parametrize("error", [errors.OrderctlError, ValueError, OSError])
+def test_an_error_shows_no_secret_of_a_url(error, capsys, monkeypatch):
+    monkeypatch.setenv("ORDERCTL_DEBUG", "1")
+
+    guard(raising(error("no answer of https://u:geheim@h/x?sig=geheim")))
+
+    err = capsys.readouterr().err
+    assert "no answer of https://***@h/x?sig=***" in err
+    assert "geheim" not in err

@@ -23,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
+from orderctl import masking
 from orderctl.audit import Search
 from orderctl.channels import task_progress
 from orderctl.errors import InvalidInput, InvalidMessage, OrderctlError, RedisUnavailable, Unavailable
@@ -97,7 +98,7 @@ class Endpoints:
         try:
             return await self._route(request, access)
         except OrderctlError as error:
-            return self.empty(request, error.http_status, str(error))
+            return self.empty(request, error.http_status, masking.foreign(str(error)))
         except Exception:  # noqa: BLE001 - the page needs data of the right shape with every error
             _log.exception("%s %s failed", request.method, request.path)
             return self.empty(request, 500, "internal error")
