@@ -15,6 +15,7 @@ OTHER_FOLDERS = {
 }
 #: Tests that cut across modules, and why.
 CROSS_CUTTING = {
+    "cli/test_canaries.py": "no secret leaves orderctl, whatever fails and whoever asks",
     "cli/test_exit_codes.py": "all commands have the documented exit codes",
     "cli/test_odd_machines.py": "folders, homes and locales of odd machines",
     "cli/test_odd_rows.py": "odd values that other programs wrote, in all commands, the relay's API and the workers",

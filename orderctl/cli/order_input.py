@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from orderctl import documents, money, texts
+from orderctl import documents, masking, money, texts
 from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def check_urls(orders: Sequence[NewOrder], settings: Settings) -> list[str]:
         try:
             hosts[urls.parse(course.url).host] = None
         except UrlRefused as error:
-            raise InvalidInput(f"{texts.shown(course.url)} is not a valid course URL: {error}") from None
+            raise InvalidInput(
+                f"{texts.shown(masking.url(course.url))} is not a valid course URL: {error}"
+            ) from None
     if settings.download.allow_private_hosts:
         return []
     return [
