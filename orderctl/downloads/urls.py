@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -79,7 +80,7 @@ def parse(text: str) -> Url:
             )
         return Url(scheme, _host(parts), port, _target(parts), _userinfo(parts))
     except ValueError as error:  # UnicodeError is one
-        raise UrlRefused(f"malformed URL: {error}") from None
+        raise UrlRefused(f"malformed URL: {_reason(error)}") from None
 
 
 def follow(base: Url, location: str) -> Url:
@@ -95,10 +96,15 @@ def follow(base: Url, location: str) -> Url:
     try:
         url = parse(urljoin(str(base), quote(location.encode("latin-1"), safe=_SAFE)))
     except ValueError as error:
-        raise UrlRefused(f"malformed redirect: {error}") from None
+        raise UrlRefused(f"malformed redirect: {_reason(error)}") from None
     if base.scheme == "https" and url.scheme == "http":
         raise UrlRefused(f"{base.shown} redirects from https to http, which is not allowed")
     return url
+
+
+def _reason(error: ValueError) -> str:
+    """Return what Python says of a URL without the part that it quotes: that may be a piece of a password."""
+    return re.sub(r"'(?!idna').*'|\".*\"", "...", str(error), flags=re.DOTALL)
 
 
 def _host(parts: SplitResult) -> str:

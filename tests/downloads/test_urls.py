@@ -61,3 +61,20 @@ def test_a_request_line_has_only_printable_ascii(text, location):
         assert line.isascii()
         assert line.isprintable()
         assert " " not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:geheim/x@h/y",
+        "https://u:x@h:geheim/",
+        "https://u:[geheim]@h/",
+        "https://u:geheim\u2100@h/",
+        "https://[geheim]",
+    ],
+)
+def test_what_is_wrong_with_a_url_does_not_quote_its_password(url: str):
+    with pytest.raises(UrlRefused) as caught:
+        urls.parse(url)
+
+    assert "geheim" not in str(caught.value)
