@@ -132,7 +132,7 @@ def _retry(connection: Connection, task_id: int) -> None:
 def _write_mail(connection: Connection, order_id: int) -> None:
     letter = mail.summary(connection, order_id)
     try:
-        mail.compose(letter, _MAIL, "key", datetime.now(UTC)).as_bytes()
+        mail.compose(letter, _MAIL, "key", datetime.now(UTC)).message.as_bytes()
     except mail.Undeliverable:
         assert "@example.com" not in letter.recipient
 
