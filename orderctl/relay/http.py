@@ -144,9 +144,9 @@ class Stream:
         return _CONTINUE
 
     def _begin(self, event: h11.Request) -> _Reading:
+        self._method = event.method
         self._require(event)
         headers = _joined(event.headers)
-        self._method = event.method
         method = event.method.decode("ascii")
         try:
             target = read_target(event.target.decode("ascii"))
@@ -204,7 +204,9 @@ class Stream:
         return self._malformed(HTTPStatus.REQUEST_TIMEOUT, reason)
 
     def _malformed(self, status: int, reason: str) -> Malformed:
-        return Malformed(status, reason, _peek(bytes(self._head)))
+        asked = _peek(bytes(self._head))
+        self._method = self._method or asked.method.encode("ascii")
+        return Malformed(status, reason, asked)
 
     # Answering.
 
@@ -235,6 +237,8 @@ class Stream:
             )
         )
         bodyless = self._method == b"HEAD" or reply.status in _BODYLESS
+        if bodyless and self._last:
+            return head  # h11 may not know the method of a malformed HEAD, and would wait for a body
         body = b"" if bodyless else connection.send(h11.Data(data=reply.body))
         return head + body + connection.send(h11.EndOfMessage())
 
