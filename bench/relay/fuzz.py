@@ -1,6 +1,6 @@
-"""Send mutated frames to a live relay: none may harm it or its other clients.
+"""Send mutated frames and HTTP requests to a live relay: none may harm it or its other clients.
 
-    python bench/relay/fuzz.py [--frames 100000] [--seed N]
+    python bench/relay/fuzz.py [--frames 100000] [--requests 100000] [--seed N]
 
 Another client checks now and then that it receives messages. At the end the relay must not use more memory or
 file descriptors than before.
@@ -8,6 +8,7 @@ file descriptors than before.
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the wheel does not contain bench and tests
 
+from bench.relay import fuzz_http
 from bench.relay.servers import PLAIN, SOCKETIO, Bystander, running_relay
 from tests.relay.raw import Got, RawClient, frame
 
@@ -116,7 +118,7 @@ async def attack(chance: random.Random, port: int, count: int, bystander: Bystan
     return connections
 
 
-async def fuzz(count: int, seed: int) -> int:
+async def fuzz(count: int, seed: int) -> bool:
     chance = random.Random(seed)
     with running_relay("--max-connections-per-address", "0") as relay:
         async with await Bystander.connect(relay) as bystander:
@@ -135,7 +137,7 @@ async def fuzz(count: int, seed: int) -> int:
         and not set(said.split()) & {"ERROR", "Traceback", "exit"}
     )
     print("ok" if good else f"NOT OK {said}")
-    return 0 if good else 1
+    return good
 
 
 def main() -> int:
@@ -143,9 +145,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     asked = parser.parse_args()
-    return asyncio.run(fuzz(asked.frames, asked.seed))
+    logging.getLogger("asyncio").setLevel(
+        logging.ERROR
+    )  # it warns of each write to a connection that has ended
+    good = [asyncio.run(fuzz(asked.frames, asked.seed))] if asked.frames else []
+    secrets = (None, fuzz_http.SECRET) if asked.requests else ()
+    good += [asyncio.run(fuzz_http.fuzz(asked.requests // 2, asked.seed, secret)) for secret in secrets]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,24 +18,34 @@ import websockets
 
 from tests.script import SCRIPT
 from tests.servers.redis import RedisServer, find_redis
+from tests.waiting import eventually
 
 PLAIN, SOCKETIO = b"/ws", b"/socket.io/?EIO=4&transport=websocket"
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory, open files and threads of a process."""
+    """Memory, open files, sockets among them, and threads of a process."""
 
     rss_kib: int
     files: int
+    sockets: int
     threads: int
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except FileNotFoundError:  # it was closed in the meantime
+        return ""
 
 
 class Relay:
     """A running relay."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, store: RedisServer) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, store: RedisServer, said: Path) -> None:
         self.process = process
+        self.said = said
         self.port = port
         self.store = store
         self.redis_url = store.url
@@ -42,37 +53,51 @@ class Relay:
     def footprint(self) -> Footprint:
         place = Path(f"/proc/{self.process.pid}")
         status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
-        files = len(list((place / "fd").iterdir()))
-        return Footprint(int(status["VmRSS"].split()[0]), files, int(status["Threads"]))
+        files = [_target(file) for file in (place / "fd").iterdir()]
+        sockets = sum(file.startswith("socket:") for file in files)
+        return Footprint(int(status["VmRSS"].split()[0]), len(files), sockets, int(status["Threads"]))
 
     def stop(self) -> str:
         """Stop the relay; return its stderr, and its exit code if that is not 0."""
         self.process.terminate()
-        _, said = self.process.communicate(timeout=15)
+        self.process.wait(timeout=15)
+        said = self.said.read_text().partition("Listening on")[2]
         return said if self.process.returncode == 0 else f"exit {self.process.returncode}: {said}"
 
 
 @contextmanager
-def running_relay(*arguments: str, **env: str) -> Iterator[Relay]:
+def running_relay(*arguments: str, migrate: bool = False, **env: str) -> Iterator[Relay]:
+    """Run a relay; with ``migrate`` its database has the tables, so that the API answers."""
     store = RedisServer(find_redis()).start()
     folder = tempfile.TemporaryDirectory(prefix="orderctl-long.")
-    process = subprocess.Popen(
-        [str(SCRIPT), "relay", "start", "--port", "0", *arguments],
-        env=os.environ | {"ORDERCTL_REDIS_URL": store.url, "ORDERCTL_STATE_DIR": folder.name} | env,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    env = os.environ | {"ORDERCTL_REDIS_URL": store.url, "ORDERCTL_STATE_DIR": folder.name} | env
+    if migrate:
+        subprocess.run([str(SCRIPT), "migrate", "up"], env=env, check=True, capture_output=True)
+    said = Path(folder.name, "stderr")  # not a pipe: a relay that says much would wait for its reader
+    with said.open("w") as stderr:
+        process = subprocess.Popen(
+            [str(SCRIPT), "relay", "start", "--port", "0", *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stderr=stderr,
+        )
     try:
-        assert process.stderr is not None
-        while not (line := process.stderr.readline()).startswith("Listening on"):
-            assert line, "the relay has ended"
-        yield Relay(process, int(line.rpartition(":")[2]), store)
+        yield Relay(process, _port(process, said), store, said)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
         store.close()
         folder.cleanup()
+
+
+def _port(process: subprocess.Popen[bytes], said: Path) -> int:
+    def find() -> re.Match[str] | None:
+        assert process.poll() is None, f"the relay has ended: {said.read_text()}"
+        return re.search(r"^Listening on .*:(\d+)$", said.read_text(), re.MULTILINE)
+
+    found = eventually(find, "the relay")
+    assert found is not None
+    return int(found[1])
 
 
 class Bystander:
@@ -86,8 +111,12 @@ class Bystander:
         self.said = 0
 
     @classmethod
-    async def connect(cls, relay: Relay) -> Self:
-        socket = await websockets.connect(f"ws://127.0.0.1:{relay.port}/ws", proxy=None, compression=None)
+    async def connect(cls, relay: Relay, token: str | None = None) -> Self:
+        url, headers = (
+            f"ws://127.0.0.1:{relay.port}/ws",
+            {"Authorization": f"Bearer {token}"} if token else {},
+        )
+        socket = await websockets.connect(url, proxy=None, compression=None, additional_headers=headers)
         await socket.send(json.dumps({"event": "subscribe:task", "data": {"taskId": cls.TASK}}))
         await socket.recv()
         return cls(socket, redis.Redis.from_url(relay.redis_url))
