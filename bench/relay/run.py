@@ -3,11 +3,13 @@
     python bench/relay/run.py                       every scenario, three rounds
     python bench/relay/run.py --rounds 1 one sharded idle
     python bench/relay/run.py --peers relay_socketio,node rate
+    OTHER=../other/.venv/bin/orderctl python bench/relay/run.py --peers relay_plain,relay_plain_other one idle
 
 The server runs on core 0, the load generator and Redis on core 1. One message has 150 bytes. Read ``cpu``
 first (the server's CPU seconds for a million delivered frames): it hardly depends on other load. Node.js with
 socket.io and ioredis is taken from NODE_PATH, or fetched once into the cache folder. Without Node.js that
-peer is left out.
+peer is left out, and so are the peers ``..._other`` without OTHER, the program of another checkout. Peers
+alternate within a round, and each second round begins with the last one.
 """
 
 import argparse
@@ -21,10 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the wheel does not contain bench and tests
 
+from bench.relay import http_load
 from tests.script import SCRIPT
 from tests.servers.redis import find_redis
 
@@ -32,10 +36,13 @@ HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "orderctl-bench")
 SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 
-RELAY = [SCRIPT, "relay", "start", "--port", "{PORT}", "--max-connections-per-address", "0"]
+OTHER = os.environ.get("OTHER")
+START = ["relay", "start", "--port", "{PORT}", "--max-connections-per-address", "0"]
 PEERS = {
-    "relay_plain": {"command": RELAY, "mode": "json", "path": "/ws"},
-    "relay_socketio": {"command": RELAY, "mode": "sio", "path": SOCKETIO},
+    "relay_plain": {"command": [SCRIPT, *START], "mode": "json", "path": "/ws"},
+    "relay_plain_other": {"command": [OTHER, *START], "mode": "json", "path": "/ws"},
+    "relay_socketio": {"command": [SCRIPT, *START], "mode": "sio", "path": SOCKETIO},
+    "relay_socketio_other": {"command": [OTHER, *START], "mode": "sio", "path": SOCKETIO},
     "broadcast": {"command": [sys.executable, HERE / "broadcast.py"], "mode": "json", "path": "/"},
     "node": {"command": ["node", HERE / "socketio_node.cjs"], "mode": "sio", "path": SOCKETIO},
 }
@@ -51,6 +58,18 @@ SCENARIOS = {
         "-n 200 -S 20 -t 1 -k 1 -s 1500 -r 800 -d 6",
     ),
     "idle": ("5,000 idle clients", "-n 5000 -t 5000 -k 1 -I 4"),
+    "health": ("GET /healthz, one request after the other", "/healthz"),
+    "orders": ("GET 20 of 40 paid orders, one request after the other", "/api/admin/orders/paid?limit=20"),
+}
+#: Scenarios without WebSocket clients, for the relay only.
+HTTP = {"health", "orders"}
+#: How figures may differ from those of the other checkout.
+NO_WORSE = {
+    "cpu": ("<=", 1.05),
+    "fps": (">=", 0.95),
+    "kib_each": ("<=", 1.05),
+    "accepted_per_s": (">=", 0.95),
+    "requests_per_s": (">=", 0.95),
 }
 #: Goals: scenario, number, relation and value. RATIOS are relative to Node.js in the same run, GOALS are
 #: absolute.
@@ -99,6 +118,11 @@ def memory(pid: int) -> int:
     return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
 
 
+def pinned(core: int) -> list[str]:
+    """Return the beginning of a command line that runs on one core."""
+    return ["taskset", "-c", str(core)] if os.cpu_count() > 1 and shutil.which("taskset") else []
+
+
 def build() -> Path:
     program, source = CACHE / "wsload", HERE / "wsload.c"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -129,8 +153,7 @@ def run(peer: str, scenario: str, modules: str | None) -> dict:
     folder, processes = tempfile.mkdtemp(prefix="relay-bench."), []
 
     def start(core: int, command: list, **more) -> subprocess.Popen:
-        pinned = ["taskset", "-c", str(core)] if os.cpu_count() > 1 and shutil.which("taskset") else []
-        processes.append(subprocess.Popen([*pinned, *map(str, command)], **more))
+        processes.append(subprocess.Popen([*pinned(core), *map(str, command)], **more))
         return processes[-1]
 
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -145,9 +168,14 @@ def run(peer: str, scenario: str, modules: str | None) -> dict:
             "ORDERCTL_STATE_DIR": folder,
             "NODE_PATH": modules or "",
         }
+        if scenario in HTTP:
+            http_load.prepare(command[0], env, folder)
         server = start(0, command, env=env, **quiet)
         wait_for(port, server)
         time.sleep(0.3)
+        if scenario in HTTP:
+            found = http_load.measure(port, SCENARIOS[scenario][1], partial(cpu, server.pid), pinned(1))
+            return {"scenario": scenario, "peer": peer, **found}
         arguments = ["-p", port, "-m", chosen["mode"], "-u", chosen["path"], "-X", f"redis:{redis_port}"]
         arguments += SCENARIOS[scenario][1].split()
         before, spent = memory(server.pid), cpu(server.pid)
@@ -209,7 +237,7 @@ def report(rows: list[dict]) -> None:
         for peer in (peer for peer in PEERS if peer in peers):
             found = medians([row for row in rows if (row["scenario"], row["peer"]) == (scenario, peer)])
             table[scenario, peer] = found
-            print(f"  {peer:15}", "  ".join(f"{name} {value:g}" for name, value in found.items()))
+            print(f"  {peer:20}", "  ".join(f"{name} {value:g}" for name, value in found.items()))
     print()
     for peer in ("relay_plain", "relay_socketio"):
         for scenario, name, sign, goal in RATIOS:
@@ -219,11 +247,24 @@ def report(rows: list[dict]) -> None:
         for scenario, name, sign, goal in GOALS:
             if (scenario, peer) in table:
                 judge(f"{scenario} {peer} {name}", table[scenario, peer][name], sign, goal)
+        compare(table, peer)
+
+
+def compare(table: dict, peer: str) -> None:
+    """Judge a peer by the same one of the other checkout."""
+    for scenario in SCENARIOS:
+        mine, other = (table.get((scenario, name), {}) for name in (peer, f"{peer}_other"))
+        for name in (name for name in NO_WORSE if name in mine and name in other):
+            judge(f"{scenario} {peer} {name} of the other", mine[name] / other[name], *NO_WORSE[name])
 
 
 def judge(what: str, value: float, sign: str, goal: float) -> None:
     good = value >= goal if sign == ">=" else value <= goal
     print(f"{'ok  ' if good else 'MISS'} {what}: {value:.2f}, goal {sign} {goal:g}")
+
+
+def can_run(peer: str, modules: str | None) -> bool:
+    return bool(modules) if peer == "node" else bool(OTHER) or not peer.endswith("_other")
 
 
 def main() -> None:
@@ -237,11 +278,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     build()
     modules = node_path()
-    peers = [peer for peer in asked.peers.split(",") if peer != "node" or modules]
+    peers = [peer for peer in asked.peers.split(",") if can_run(peer, modules)]
     rows = []
-    for _ in range(asked.rounds):
+    for number in range(asked.rounds):
         for scenario in asked.scenarios or SCENARIOS:
-            for peer in peers:
+            able = [peer for peer in peers if scenario not in HTTP or peer.startswith("relay_plain")]
+            for peer in able[:: -1 if number % 2 else 1]:
                 try:
                     rows.append(run(peer, scenario, modules))
                 except SystemExit as error:
