@@ -167,8 +167,13 @@ class Front(asyncio.Protocol):
             _log.exception("%s %s failed", request.method, request.path)
             reply = self._site.refuse(request, 500, "internal error")
         self._task = None
-        if reply is not None:
+        if reply is None:
+            return
+        try:
             self._send(reply)
+        except Exception:  # noqa: BLE001 - otherwise the connection would never end
+            _log.exception("%s %s cannot be answered", request.method, request.path)
+            self._transport.abort()
 
     def _send(self, reply: Reply) -> None:
         self._release()
