@@ -7,13 +7,13 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 import orderctl
-from orderctl.downloads import addresses, disposition, headers, stream, urls
+from orderctl.downloads import addresses, disposition, framing, headers, heads, stream, urls
 from orderctl.downloads.body import Body
-from orderctl.downloads.errors import BadAnswer, ConnectionBroken, UrlRefused
+from orderctl.downloads.errors import ConnectionBroken, UrlRefused
+from orderctl.downloads.heads import Head
 from orderctl.downloads.stream import Stream, StreamLimits
 from orderctl.downloads.urls import Url
 
@@ -37,23 +37,23 @@ class Answer(Body):
     """The response to a request. Its body is read from the connection on demand.
 
     Attributes:
-        response: The response as the standard library reads it.
+        headers: The status and the headers.
     """
 
-    def __init__(self, url: Url, connection: Stream, response: HTTPResponse) -> None:
-        self._chunked = _is_chunked(response)
-        length = None if self._chunked else _content_length(response)
-        super().__init__(url, length, delimited=self._chunked or length is not None)
-        self.status = response.status
+    def __init__(self, url: Url, connection: Stream, reader: io.BufferedReader[Stream], head: Head) -> None:
+        chunked = framing.is_chunked(head)
+        length = None if chunked else framing.content_length(head)
+        super().__init__(url, length, delimited=chunked or length is not None)
+        self.status = head.status
+        self.headers = head
         self._connection = connection
-        self.response = response
+        self._source = framing.Chunks(reader, url.shown) if chunked else reader
         self._left = length
 
     @property
     def filename(self) -> str:
         """The file name that the server sent, empty when there is none."""
-        values = self.response.headers.get_all("Content-Disposition", [])
-        return next(filter(None, map(disposition.filename, values)), "")
+        return next(filter(None, map(disposition.filename, self.headers.all("Content-Disposition"))), "")
 
     @property
     def is_attachment(self) -> bool:
@@ -62,7 +62,7 @@ class Answer(Body):
 
     def header(self, name: str) -> str:
         """Value of a header, empty when it is absent."""
-        return self.response.getheader(name) or ""
+        return self.headers.get(name)
 
     @property
     def content_type(self) -> str:
@@ -79,8 +79,7 @@ class Answer(Body):
         if not view:
             return 0
         self._connection.budget = len(view) + _OVERHEAD
-        with _translating(self.url):
-            count = self._readinto(view)
+        count = self._source.readinto1(view)
         if self._left is not None:
             self._left -= count
             if not count:
@@ -88,13 +87,6 @@ class Answer(Body):
                     f"the connection ended with {self._left} of {self.length} bytes missing: {self.url.shown}"
                 )
         return count
-
-    def _readinto(self, view: memoryview) -> int:
-        if not self._chunked:
-            return self.response.fp.readinto1(view)
-        data = self.response.read1(len(view))
-        view[: len(data)] = data
-        return len(data)
 
 
 class HttpClient:
@@ -140,9 +132,9 @@ class HttpClient:
                 if answer.status not in _REDIRECTS or not location:
                     yield answer
                     return
-                if answer.header("Set-Cookie"):
+                if set_cookies := answer.headers.all("Set-Cookie"):
                     cookies = cookies or _new_cookies()
-                    cookies.take(url, answer.response)
+                    cookies.take(url, set_cookies)
             url = urls.follow(url, location)
         raise UrlRefused(f"{urls.parse(text).shown} redirects more than {MAX_REDIRECTS} times")
 
@@ -154,27 +146,14 @@ class HttpClient:
                 connection.encrypt(self._tls_context(), url.host)
             connection.send(_head(url, further))
             connection.budget = _OVERHEAD
-            # The response flushes and closes the file from which it reads, so it is closed before the
-            # connection.
-            with closing(HTTPResponse(_Source(connection), method="GET")) as response:  # type: ignore[arg-type]
-                with _translating(url):
-                    response.begin()
-                connection.answered()
-                yield Answer(url, connection, response)
+            reader = io.BufferedReader(connection, _BUFFER)
+            head = heads.read(reader, url.shown)
+            connection.answered()
+            yield Answer(url, connection, reader, head)
 
     def _tls_context(self) -> ssl.SSLContext:
         self._tls = self._tls or ssl.create_default_context()
         return self._tls
-
-
-class _Source:
-    """The part of a socket's interface that HTTPResponse uses."""
-
-    def __init__(self, connection: Stream) -> None:
-        self._connection = connection
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._connection, _BUFFER)
 
 
 def _new_cookies() -> Cookies:
@@ -194,33 +173,3 @@ def _head(url: Url, further: Mapping[str, str]) -> bytes:
     }
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"GET {url.target} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
-
-
-def _is_chunked(response: HTTPResponse) -> bool:
-    coding = (response.getheader("Transfer-Encoding") or "identity").strip().lower()
-    if coding != "identity" and not response.chunked:
-        raise BadAnswer("the response has a transfer encoding that orderctl does not support")
-    return bool(response.chunked)
-
-
-def _content_length(response: HTTPResponse) -> int | None:
-    values = {value.strip() for value in response.headers.get_all("Content-Length", [])}
-    if not values:
-        return None
-    value = values.pop()
-    if values or not (value.isascii() and value.isdigit()):
-        raise BadAnswer("the response's Content-Length is not a number")
-    return int(value)
-
-
-@contextmanager
-def _translating(url: Url) -> Iterator[None]:
-    """Turn http.client's errors about a malformed response into orderctl's."""
-    try:
-        yield
-    except (IncompleteRead, RemoteDisconnected) as error:
-        raise ConnectionBroken(
-            f"the connection ended before the response was complete: {url.shown}"
-        ) from error
-    except (HTTPException, ValueError) as error:
-        raise BadAnswer(f"the response is not valid HTTP ({type(error).__name__}): {url.shown}") from error

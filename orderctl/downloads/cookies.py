@@ -7,8 +7,10 @@ after the request.
 from __future__ import annotations
 
 import re
-from http.client import HTTPResponse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Self
 from urllib.request import Request
 
 from orderctl.downloads.urls import Url
@@ -25,9 +27,14 @@ class Cookies:
         policy = DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
         self._jar = CookieJar(policy)
 
-    def take(self, url: Url, response: HTTPResponse) -> None:
-        """Keep the cookies that a response sets."""
-        self._jar.extract_cookies(response, _request(url))
+    def take(self, url: Url, values: Sequence[str]) -> None:
+        """Keep the cookies that a response sets.
+
+        Args:
+            url: The URL that responded.
+            values: Its headers ``Set-Cookie``.
+        """
+        self._jar.extract_cookies(_Response(values), _request(url))  # type: ignore[arg-type]
 
     def header(self, url: Url) -> dict[str, str]:
         """Return the header with the cookies for a URL, nothing when there are none."""
@@ -35,6 +42,19 @@ class Cookies:
         self._jar.add_cookie_header(request)
         value = request.get_header("Cookie") or ""
         return {"Cookie": value} if _SENDABLE.fullmatch(value) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """The part of a response that the jar reads."""
+
+    values: Sequence[str]
+
+    def info(self) -> Self:
+        return self
+
+    def get_all(self, name: str, default: Sequence[str]) -> Sequence[str]:
+        return self.values if name == "Set-Cookie" else default
 
 
 def _request(url: Url) -> Request:

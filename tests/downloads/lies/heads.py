@@ -18,12 +18,27 @@ def _head(*lines: str, ends: Completes | Fails | None = None, end: str = "\r\n")
 
 HEADS = {
     "100 before the answer": Lie(first=b"HTTP/1.1 100 Continue\r\n\r\n" + ok(), ends=Completes()),
+    "102 before the answer": Lie(first=b"HTTP/1.1 102 Processing\r\n\r\n" + ok(), ends=Completes()),
+    "103 before the answer": Lie(
+        first=b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" + ok(), ends=Completes()
+    ),
+    "103 twice, with the headers of a file": Lie(
+        first=b'HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nETag: "9"\r\n\r\n' * 2 + ok(), ends=Completes()
+    ),
+    "100 and 103 before the answer": Lie(
+        first=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + ok(), ends=Completes()
+    ),
+    "199 before the answer": Lie(first=b"HTTP/1.1 199 Hm\r\n\r\n" + ok(), ends=Completes()),
     "101 before the answer": Lie(
         first=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + ok(),
         ends=Fails(BadAnswer, "101|not valid"),
     ),
     "100 without an end": Lie(
         first=b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000, ends=Fails((BadAnswer, ConnectionBroken), "too long|valid|ended", transient=None)
+    ),
+    "103 without an end": Lie(
+        first=b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50_000,
+        ends=Fails((BadAnswer, ConnectionBroken), "too long|valid|ended", transient=None),
     ),
     "HTTP/0.9": Lie(first=BODY, ends=_NO_HTTP),
     "HTTP/0.9 in lines": Lie(first=b"Welcome to the course\n" * 10, ends=_NO_HTTP),
@@ -44,7 +59,11 @@ HEADS = {
     "lower-case names": _head("HTTP/1.1 200 OK", _LENGTH.lower(), ETAG.lower()),
     "odd-case names": _head("HTTP/1.1 200 OK", f"cOnTeNt-LeNgTh: {SIZE}", 'eTAG: "1"'),
     "no blank after the colon": _head("HTTP/1.1 200 OK", f"Content-Length:{SIZE}"),
+    "a blank before the colon": _head("HTTP/1.1 200 OK", f"Content-Length : {SIZE}"),
+    "a blank before another colon": _head("HTTP/1.1 200 OK", "Server : x", _LENGTH),
+    "a line without a colon": _head("HTTP/1.1 200 OK", "hello there", _LENGTH),
     "a line without a name": _head("HTTP/1.1 200 OK", ": x", _LENGTH),
+    "a name that is not in ASCII": _head("HTTP/1.1 200 OK", "Khóa-Học: x", _LENGTH),
     "a value in UTF-8": _head("HTTP/1.1 200 OK", "X-Course: Khóa học", _LENGTH),
     "a value with line separators": _head("HTTP/1.1 200 OK", "X-Odd: a\x0bb\x0cc\x1cd\x85e\u2028f", _LENGTH),
     "a value with a NUL": _head("HTTP/1.1 200 OK", "X-Odd: a\0b", _LENGTH),
@@ -52,6 +71,7 @@ HEADS = {
     "a first line that is folded": _head("HTTP/1.1 200 OK", " folded: x", _LENGTH),
     "a mail's From line": _head("HTTP/1.1 200 OK", "From nobody", _LENGTH),
     "90 headers": _head("HTTP/1.1 200 OK", *(f"X-{n}: y" for n in range(90)), _LENGTH),
+    "150 cookies": _head("HTTP/1.1 200 OK", *(f"Set-Cookie: c{n}=y" for n in range(150)), _LENGTH),
     "a header of 30 KiB": _head("HTTP/1.1 200 OK", "X-Policy: " + "a" * 30_000, _LENGTH),
     "a header of 80 KiB": _head(
         "HTTP/1.1 200 OK", "X-Policy: " + "a" * 80_000, _LENGTH, ends=Fails(BadAnswer, "valid|long")
@@ -99,6 +119,11 @@ SLOW = {
     ),
     "a head that drips": Lie(
         first=lambda _asked: _dripping(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        hurried=True,
+        ends=Fails(TooSlow, "sent nothing|slow", transient=True),
+    ),
+    "interim answers that drip": Lie(
+        first=lambda _asked: _dripping(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
         hurried=True,
         ends=Fails(TooSlow, "sent nothing|slow", transient=True),
     ),

@@ -57,6 +57,7 @@ REDIRECTS = {
     "to a relative path": _goes("b.bin"),
     "to a path above": _goes("../../b.bin"),
     "to a path with blanks": _goes("/b c.bin", "/b%20c.bin"),
+    "to a path among blanks": _goes("  /b.bin  "),
     "to a path in UTF-8": _goes("/bài.bin", "/b%C3%A0i.bin"),
     "to a path that is escaped": _goes("/b%c3%a0i%2F1.bin", "/b%c3%a0i%2F1.bin"),
     "to a path with a lonely percent sign": _goes("/100%.bin", "/100%.bin"),
