@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from orderctl.downloads import coding, evidence
+from orderctl.downloads import coding, evidence, headers
 from orderctl.downloads.body import Body
 from orderctl.downloads.client import Answer
 from orderctl.downloads.errors import BadAnswer, NotAFile, SizeMismatch, StatusRefused, TooLarge
@@ -86,7 +86,8 @@ def check_status(answer: Answer) -> None:
 def content_range(answer: Answer) -> tuple[int, int, int] | None:
     """Return the first and last byte of a partial response and the size of the file; None when it has no range."""
     found = _CONTENT_RANGE.match(answer.header("Content-Range"))
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    first, last, size = map(headers.number, found.groups()) if found else (None,) * 3
+    return None if first is None or last is None or size is None else (first, last, size)
 
 
 def not_a_file(name: str, what: str) -> NotAFile:

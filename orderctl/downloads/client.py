@@ -41,8 +41,10 @@ class Answer(Body):
     """
 
     def __init__(self, url: Url, connection: Stream, reader: io.BufferedReader[Stream], head: Head) -> None:
-        chunked = framing.is_chunked(head)
-        length = None if chunked else framing.content_length(head)
+        # Where the body of a redirect or an error ends does not matter: it is not read.
+        is_read = head.status < HTTPStatus.MULTIPLE_CHOICES
+        chunked = is_read and framing.is_chunked(head)
+        length = framing.content_length(head) if is_read and not chunked else None
         super().__init__(url, length, delimited=chunked or length is not None)
         self.status = head.status
         self.headers = head
@@ -72,7 +74,10 @@ class Answer(Body):
     @property
     def retry_after(self) -> float | None:
         """Seconds after which the server asks to come again, None when it does not say."""
-        return headers.retry_after(self.header("Retry-After"), self.header("Date"))
+        pauses = [
+            headers.retry_after(value, self.header("Date")) for value in self.headers.all("Retry-After")
+        ]
+        return max(filter(None, pauses), default=None)
 
     def _pull(self, view: memoryview) -> int:
         view = view if self._left is None else view[: self._left]

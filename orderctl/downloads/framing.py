@@ -6,7 +6,7 @@ import io
 import re
 from typing import Any
 
-from orderctl.downloads import heads
+from orderctl.downloads import headers, heads
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken
 from orderctl.downloads.heads import Head
 
@@ -26,18 +26,17 @@ def is_chunked(head: Head) -> bool:
 
 
 def content_length(head: Head) -> int | None:
-    """Return the header Content-Length, None when it is absent.
+    """Return the header Content-Length, None when it is absent. One that is sent twice alike counts once.
 
     Raises:
         BadAnswer: It is not a number.
     """
-    values = set(head.all("Content-Length"))
-    if not values:
-        return None
-    value = values.pop()
-    if values or not (value.isascii() and value.isdigit()):
-        raise BadAnswer("the response's Content-Length is not a number")
-    return int(value)
+    values = {
+        headers.number(value.strip()) for line in head.all("Content-Length") for value in line.split(",")
+    }
+    if None in values or len(values) > 1:
+        raise BadAnswer("the response's Content-Length is not a number of bytes")
+    return next(iter(values), None)
 
 
 class Chunks:

@@ -7,6 +7,14 @@ from email.utils import parsedate_to_datetime
 
 #: The longest pause that is read, in seconds; a longer one counts as this.
 LONGEST_PAUSE = 366 * 86400.0
+#: Digits of the longest number of bytes. Python converts at most 4300 of them.
+_MAX_DIGITS = 18
+
+
+def number(value: str) -> int | None:
+    """Return a number of bytes, None when the text is not one or is longer than those of all disks."""
+    digits = value.lstrip("0") or value[-1:]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
 
 
 def retry_after(value: str, date: str = "") -> float | None:

@@ -5,7 +5,8 @@ import io
 import pytest
 
 from orderctl.downloads.errors import BadAnswer, ConnectionBroken
-from orderctl.downloads.framing import Chunks
+from orderctl.downloads.framing import Chunks, content_length, is_chunked
+from orderctl.downloads.heads import Head
 
 
 def read(text, size=1000):
@@ -45,3 +46,33 @@ def test_notices_that_chunks_are_incomplete(text):
 def test_refuses_a_line_without_an_end(text):
     with pytest.raises(BadAnswer, match="too long"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "length"),
+    [([], None), (["5"], 5), (["5", "5"], 5), (["5, 5"], 5), (["5", "05 ,5"], 5), (["0"], 0)],
+)
+def test_reads_the_length(values, length):
+    assert content_length(Head(200, {"content-length": values})) == length
+
+
+@pytest.mark.parametrize("values", [["5", "6"], ["5, 6"], ["5,"], [""], ["x"], ["9" * 5000], ["5 5"]])
+def test_refuses_what_is_not_a_length(values):
+    with pytest.raises(BadAnswer, match="Content-Length"):
+        content_length(Head(200, {"content-length": values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "chunked"),
+    [([], False), (["identity"], False), ([""], False), (["Chunked"], True), (["chunked", "chunked"], True)],
+)
+def test_reads_whether_there_are_chunks(values, chunked):
+    assert is_chunked(Head(200, {"transfer-encoding": values})) == chunked
+
+
+@pytest.mark.parametrize(
+    "values", [["gzip"], ["gzip, chunked"], ["chunked", "gzip"], ["chunked, chunked"], ["xchunked"]]
+)
+def test_refuses_other_transfer_codings(values):
+    with pytest.raises(BadAnswer, match="transfer encoding"):
+        is_chunked(Head(200, {"transfer-encoding": values}))

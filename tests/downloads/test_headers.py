@@ -69,3 +69,13 @@ def test_an_error_carries_the_servers_word(download, scripted, status, said, tra
         download.run(f"{server.url}/a.bin")
 
     assert (caught.value.transient, caught.value.retry_after) == (transient, seconds)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("0", 0), ("000", 0), ("007", 7), ("0" * 5000 + "7", 7), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("9" * 5000, None),
+     ("", None), (" 7", None), ("+7", None), ("-7", None), ("7.0", None), ("0x7", None), ("7_0", None), ("\u0665", None),
+     ("\u00b2", None)],
+)  # fmt: skip
+def test_reads_a_number_of_bytes(value, number):
+    assert headers.number(value) == number

@@ -110,7 +110,9 @@ LENGTHS = {
     ),
     "Content-Length among blanks": _length(f"   {SIZE}\t ", Completes()),
     "Content-Length with leading zeros": _length(f"000{SIZE}", Completes()),
+    "Content-Length twice in one line": _length(f"{SIZE}, {SIZE}", Completes()),
     "Content-Length twice": _length(f"{SIZE}\r\nContent-Length: {SIZE}", Completes()),
+    "Content-Length twice, the second without a value": _length(f"{SIZE},", _NOT_A_NUMBER),
     "Content-Length twice, differently": _length(f"{SIZE}\r\ncontent-length: 5", _NOT_A_NUMBER),
     "Content-Length twice in one line, differently": _length(f"{SIZE}, 5", _NOT_A_NUMBER),
     "Content-Length with a sign": _length(f"+{SIZE}", _NOT_A_NUMBER),
@@ -119,6 +121,7 @@ LENGTHS = {
     "Content-Length with a fraction": _length(f"{SIZE}.0", _NOT_A_NUMBER),
     "Content-Length with an underscore": _length("65_536", _NOT_A_NUMBER),
     "Content-Length in Arabic digits": _length("٦٥٥٣٦", _NOT_A_NUMBER),
+    "Content-Length of 5000 digits": _length("9" * 5000, Fails((BadAnswer, TooLarge), "Content-Length|max_bytes")),
     "Content-Length of a petabyte": _length("1" + "0" * 15, Fails(TooLarge, "max_bytes")),
     "no length, HTTP/1.0": Lie(
         first=raw("HTTP/1.0 200 OK"), ends=Fails(BadAnswer, "no Content-Length")

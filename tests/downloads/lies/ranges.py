@@ -121,6 +121,7 @@ RANGES = _STATUSES | {
     ),
     "206 with another total": Lie(ranged=rest(ETAG, total=SIZE + 1), ends=_WHOLLY),
     "206 with an unknown total": Lie(ranged=rest(ETAG, total="*"), ends=Completes()),
+    "206 with an endless total": Lie(ranged=rest(ETAG, total="9" * 5000), ends=_WHOLLY),
     "206 without a range": Lie(
         ranged=answer(BODY[HALF:], ETAG, status="206 Partial Content"), ends=_WHOLLY
     ),

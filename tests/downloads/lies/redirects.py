@@ -105,6 +105,10 @@ REDIRECTS = {
         else iter([answer(b"", "Location: /b.bin", status="303 See Other", length=10**12), BODY, BODY]),
         ends=Completes(),
     ),
+    "with a page in gzip": Lie(
+        first=_to("/b.bin", "Content-Encoding: gzip", "Transfer-Encoding: gzip"), ends=Completes()
+    ),
+    "with two lengths": Lie(first=_to("/b.bin", "Content-Length: 99"), ends=Completes()),
 }  # fmt: skip
 
 

@@ -50,6 +50,12 @@ _ODD = {
     "304, unasked": Lie(
         first=raw("HTTP/1.1 304 Not Modified", ETAG, body=b""), ends=Fails(BadAnswer, "304")
     ),
+    "503 whose body is coded in an unknown way": Lie(
+        first=answer(b"", "Transfer-Encoding: gzip", status="503 Busy"), ends=Fails(StatusRefused, "503", transient=True)
+    ),
+    "503 with two lengths": Lie(
+        first=answer(b"", "Content-Length: 5", status="503 Busy"), ends=Fails(StatusRefused, "503", transient=True)
+    ),
     "600": Lie(first=answer(b"", status="600 Hm"), ends=Fails(DownloadError, "600", transient=True)),
     "999": Lie(first=answer(b"", status="999 Denied"), ends=Fails(DownloadError, "999", transient=True)),
 }  # fmt: skip
@@ -141,4 +147,6 @@ WAITS = {
     "Retry-After in the year 9999": _later("Fri, 31 Dec 9999 23:59:59 GMT", _LONG),
     "Retry-After in the year 99999": _later("Fri, 31 Dec 99999 23:59:59 GMT", None),
     "Retry-After on February 30": _later("Tue, 30 Feb 2027 00:00:00 GMT", None),
+    "Retry-After twice": _later("60", _MINUTE, "503 Busy", "Retry-After: 60"),
+    "Retry-After twice, differently": _later("5", _MINUTE, "503 Busy", "Retry-After: 60", "Retry-After: soon"),
 }  # fmt: skip
