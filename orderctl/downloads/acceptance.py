@@ -18,6 +18,8 @@ from orderctl.downloads.protocol import RemoteFile
 _WHOLE = {200, 203}
 _ACCEPTED, _PARTIAL, _BAD_REQUEST = 202, 206, 400
 _HANDLER = "a course that is a page or a stream needs a handler of the shop's own: see docs/extending.md"
+#: A body in many parts, each with a head of its own. ``multipart/x-zip`` and the like are labels of files.
+_MANY_PARTS = {"multipart/byteranges", "multipart/x-byteranges"}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z", re.ASCII | re.IGNORECASE)
 
 
@@ -84,7 +86,12 @@ def check_status(answer: Answer) -> None:
 
 
 def content_range(answer: Answer) -> tuple[int, int, int] | None:
-    """Return the first and last byte of a partial response and the size of the file; None when it has no range."""
+    """Return the first and last byte of a partial response and the size of the file; None when it has no range.
+
+    A response in many parts has none of its own, whatever it says (RFC 9110, section 15.3.7.2).
+    """
+    if answer.content_type in _MANY_PARTS:
+        return None
     found = _CONTENT_RANGE.match(answer.header("Content-Range"))
     first, last, size = map(headers.number, found.groups()) if found else (None,) * 3
     return None if first is None or last is None or size is None else (first, last, size)

@@ -104,10 +104,16 @@ WRONG_PARTS = {
     "has no total": (f"Content-Range: bytes {HALF}-{len(BODY) - 1}/*", 'ETag: "1"'),
     "has no range": ('ETag: "1"',),
     "is in many parts": ("Content-Type: multipart/byteranges; boundary=x", 'ETag: "1"'),
+    "is in many parts, with a range": (
+        f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", "Content-Type: Multipart/ByteRanges; boundary=x", 'ETag: "1"',
+    ),
+    "is in many parts, with a range and the label of old": (
+        f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", "Content-Type: multipart/x-byteranges", 'ETag: "1"',
+    ),
     "has another version": (f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", 'ETag: "2"'),
     "has a weak version": (f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", 'ETag: W/"1"'),
     "has no version": (f"Content-Range: bytes {HALF}-{len(BODY) - 1}/{len(BODY)}",),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("headers", WRONG_PARTS.values(), ids=WRONG_PARTS)
@@ -119,6 +125,14 @@ def test_starts_over_when_the_partial_answer_is_wrong(download, halfway, headers
     halfway.script = lie
 
     assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"'), (None, None)]
+
+
+def test_a_part_of_any_other_label_is_taken(download, halfway):
+    halfway.script = lambda asked: versioned(BODY, asked).replace(
+        b"ETag", b"Content-Type: multipart/x-zip\r\nETag"
+    )
+
+    assert resumed(download, halfway) == [(f"bytes={HALF}-", '"1"')]
 
 
 def test_starts_over_when_the_partial_answer_has_another_length(download, halfway):

@@ -1,6 +1,6 @@
 """The connection broke in the middle. Each of these answers to the request for the rest is a lie or a refusal."""
 
-from orderctl.downloads.errors import ChecksumMismatch, ConnectionBroken, StatusRefused
+from orderctl.downloads.errors import BadAnswer, ChecksumMismatch, ConnectionBroken, StatusRefused
 from tests.downloads.lies.row import BODY, ETAG, HALF, SIZE, Completes, Fails, Lie, ok, raw, rest
 from tests.servers.scripted import RESET, answer, chunked
 
@@ -143,6 +143,25 @@ RANGES = _STATUSES | {
             status="206 Partial Content",
         ),
         ends=_WHOLLY,
+    ),
+    "206 in many parts that claims to be one": Lie(
+        ranged=answer(
+            b"\r\n--x\r\n" + b"\0" * (HALF - 7),
+            ETAG,
+            f"Content-Range: bytes {HALF}-{SIZE - 1}/{SIZE}",
+            "Content-Type: multipart/byteranges; boundary=x",
+            status="206 Partial Content",
+        ),
+        ends=_WHOLLY,
+    ),
+    "206 in many parts, to a request for the whole file": Lie(
+        first=answer(
+            b"\0" * SIZE,
+            f"Content-Range: bytes 0-{SIZE - 1}/{SIZE}",
+            "Content-Type: multipart/byteranges; boundary=x",
+            status="206 Partial Content",
+        ),
+        ends=Fails(BadAnswer, "206"),
     ),
     "206, chunked": Lie(
         ranged=chunked(BODY[HALF:], headers=f"{ETAG}\r\nContent-Range: bytes {HALF}-{SIZE - 1}/{SIZE}\r\n").replace(
