@@ -116,22 +116,27 @@ class Fetch:
         if self._persistently(part, self._resume) and self._fault(part) is None:
             return
         # Nothing could be resumed, or the pieces do not fit together: start over.
-        self._start_over(part, self._start)
-        fault = self._fault(part)
+        fault = self._start_over(part, self._start)
         if fault is not None and part.decoded and self.file.sha256:
             # The label may have been wrong, and the compressed file itself the course's.
-            self._start_over(part, self._start_raw)
-            fault = self._fault(part)
+            fault = self._start_over(part, self._start_raw)
         if fault is not None:
             part.restart()
             raise fault
 
-    def _start_over(self, part: Part, step: Callable[[Part], bool]) -> None:
+    def _start_over(self, part: Part, step: Callable[[Part], bool]) -> BadAnswer | None:
+        """Download the whole file; return what is wrong with it, or None."""
         if not any(self._persistently(part, step) for _ in range(_STARTS)):
             raise ConnectionBroken(
                 f"the connection broke, and {self.file.name!r} cannot be resumed: it has changed on the server, "
                 f"or the server sends no parts of it"
             )
+        fault = self._fault(part)
+        if fault is not None and part.pieced:
+            # The connection broke again, and the rest did not fit: only what comes in one piece is final.
+            step(part)
+            fault = self._fault(part)
+        return fault
 
     def _persistently(self, part: Part, step: Callable[[Part], bool]) -> bool:
         """Run a step; after a broken connection resume, as long as each connection delivers enough bytes."""
@@ -168,6 +173,7 @@ class Fetch:
         with self.client.get(self.file.url, wanted) as answer:
             if _continues(answer, record, part.size):
                 part.count_refusals(record, 0)
+                part.pieced = True
                 self._receive(answer, part, record.size)
                 return True
             acceptance.check_status(answer)

@@ -62,6 +62,7 @@ class Part:
         written: Bytes that were written since it was opened, including those that were thrown away.
         named: Whether it still has the part's name, not the final one.
         decoded: Whether its bytes are not those that the server sent, but decoded from them.
+        pieced: Whether its bytes are from several responses.
     """
 
     def __init__(self, folder: Folder, descriptor: int, name: str, final: str) -> None:
@@ -73,6 +74,7 @@ class Part:
         self.written = 0
         self.named = True
         self.decoded = False
+        self.pieced = False
         self._digest: hashlib._Hash | None = None
 
     def write(self, view: memoryview) -> None:
@@ -102,6 +104,7 @@ class Part:
         self._folder.remove(_record_name(self.final))
         os.ftruncate(self._descriptor, 0)
         self.size = 0
+        self.pieced = False
         if self._digest is not None:
             self._digest = hashlib.sha256()
 

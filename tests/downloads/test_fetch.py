@@ -334,6 +334,24 @@ def test_pieces_that_do_not_fit_together_are_fetched_again_once(download, halfwa
     assert [asked.start for asked in halfway.asked] == [HALF, 0]
 
 
+def test_pieces_of_one_attempt_that_do_not_fit_together_are_not_final(download, scripted):
+    def lie(asked):
+        """Break off twice, and send a wrong rest each time."""
+        true = versioned(BODY, asked)
+        return true[:-10] + b"\0" * 10 if asked.start else true[: -HALF if asked.count < 3 else None]
+
+    server = scripted(lie)
+    context = download.context(f"{server.url}/a.bin")
+    course = one_file(context.course_url, sha256=hashlib.sha256(BODY).hexdigest())
+
+    with pytest.raises(ConnectionBroken):  # the second time, too
+        HttpHandler(reserve=0).download(context, course)
+    HttpHandler(reserve=0).download(context, course)
+
+    assert download.files() == {"a.bin": BODY}
+    assert [asked.start for asked in server.asked] == [0, HALF, 0, HALF, 0]
+
+
 def test_a_wrong_checksum_is_not_asked_for_twice(download, scripted):
     server = scripted(lambda _asked: answer(BODY, 'ETag: "1"'))
     context = download.context(f"{server.url}/a.bin")
