@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from orderctl.downloads import acceptance, evidence
@@ -18,6 +19,7 @@ from orderctl.downloads.errors import (
     DiskFull,
     DownloadError,
     HostUnreachable,
+    NotAFile,
     NotPermitted,
     SizeMismatch,
     StatusRefused,
@@ -71,10 +73,20 @@ class Fetch:
         size = self._existing()
         if size is None:
             with parts.opened(self.folder, self._name, self.context.attempt) as part:
-                self._fill(part)
+                with self._judging():
+                    self._fill(part)
                 part.finish(self.context.check)
                 size = part.size
         self.meter.end(size)
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        """Let errors about a file that this attempt's enrollment saw otherwise pass: the next one decides."""
+        try:
+            yield
+        except (NotAFile, SizeMismatch, TooLarge) as error:
+            error.transient = self.file.measured
+            raise
 
     @property
     def _name(self) -> str:

@@ -44,7 +44,7 @@ class HttpHandler:
         with self._client(context).get(context.course_url) as answer:
             file = RemoteFile(_name(answer, context.course_url), context.course_url)
             body = accept(answer, file, context.settings.download.max_bytes, is_course=True)
-            file = replace(file, size=body.length)
+            file = replace(file, size=body.length, measured=body.length is not None)
             title = context.title or file.name
             if body.empty:
                 raise not_a_file(answer.url.shown, "empty")

@@ -59,12 +59,15 @@ class RemoteFile:
         name: Relative path in the task's folder, with ``/``. It is safe to use.
         size: In bytes, None when unknown.
         sha256: Lower-case hexadecimal, None when unknown.
+        measured: Whether the size is what the file had at the enrollment, not what it must have. Where it has another
+            one later, it has been replaced meanwhile, and the task is enrolled again.
     """
 
     name: str
     url: str
     size: int | None = None
     sha256: str | None = None
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

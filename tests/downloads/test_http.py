@@ -9,12 +9,14 @@ from orderctl.downloads.errors import (
     ChecksumMismatch,
     HostUnreachable,
     InvalidManifest,
+    NotAFile,
+    SizeMismatch,
     StatusRefused,
     TooLarge,
 )
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
-from tests.servers.scripted import answer
+from tests.servers.scripted import answer, chunked
 
 
 def test_enrolls_a_single_file(download, course_server):
@@ -22,7 +24,7 @@ def test_enrolls_a_single_file(download, course_server):
 
     enrollment = HttpHandler().enroll(download.context(f"{url}?token=x"))
 
-    file = RemoteFile("lesson 1.mp4", f"{url}?token=x", 5000)
+    file = RemoteFile("lesson 1.mp4", f"{url}?token=x", 5000, measured=True)
     assert enrollment == Enrollment("lesson 1.mp4", (file,))
     assert enrollment.total_bytes == 5000
     assert not download.directory.exists()
@@ -119,6 +121,38 @@ def test_fetches_again_what_has_changed_on_the_server(download, course_server):
     download.run(url, attempt=2)
 
     assert download.files() == {"a.bin": b"2cond"}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "error"),
+    [
+        (answer(b"\0" * 99), SizeMismatch),
+        (answer(b"<html>Back soon</html>", "Content-Type: text/html"), NotAFile),
+        (answer(b"\0" * 2000), TooLarge),
+        (chunked(b"\0" * 99), SizeMismatch),
+        (chunked(b"\0" * 2000), TooLarge),
+    ],
+)
+def test_a_file_that_is_replaced_after_the_enrollment_is_enrolled_again(download, scripted, replaced, error):
+    server = scripted(lambda asked: replaced if asked.count == 1 else answer(b"\0" * 1000))
+    download.settings["download.max_bytes"] = "1500"
+
+    with pytest.raises(error) as caught:
+        download.run(f"{server.url}/a.bin")
+    download.run(f"{server.url}/a.bin", attempt=2)
+
+    assert caught.value.transient
+    assert download.files() == {"a.bin": b"\0" * 1000}
+
+
+def test_a_file_of_unknown_size_that_is_too_large_is_so_for_good(download, scripted):
+    server = scripted(lambda _asked: chunked(b"\0" * 2000))
+    download.settings["download.max_bytes"] = "1500"
+
+    with pytest.raises(TooLarge) as caught:
+        download.run(f"{server.url}/a.bin")
+
+    assert not caught.value.transient
 
 
 @pytest.mark.parametrize(

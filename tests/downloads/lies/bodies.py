@@ -101,6 +101,10 @@ LENGTHS = {
     "closed in the head": Lie(
         first=b"HTTP/1.1 200 OK\r\nContent-", ends=Fails(ConnectionBroken, "ended", transient=True)
     ),
+    "another length than at the enrollment": Lie(
+        first=lambda asked: ok(body=BODY[: SIZE if asked.count else 100]),
+        ends=Fails(SizeMismatch, f"{SIZE} bytes instead of 100", transient=True),
+    ),
     "an empty file": Lie(first=answer(b"", ETAG), ends=Fails(NotAFile, "empty")),
     "an empty file that a manifest names": Lie(
         first=answer(b"", ETAG), known={"size": 0}, ends=Completes(body=b"")
