@@ -55,8 +55,6 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[Target]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise HostUnreachable(f"cannot resolve {host}: {error.strerror or error}") from None
-    except UnicodeError as error:
-        raise HostUnreachable(f"cannot resolve {host}: {error}", lasting=True) from None
     targets: list[Target] = [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
     for _, address in targets:
         if not allow_private and not is_public(_address(address[0])):

@@ -63,17 +63,10 @@ class AddressRefused(UrlRefused):
 
 
 class HostUnreachable(DownloadError):
-    """The host cannot be reached.
-
-    Args:
-        lasting: Whether the name cannot be that of a host at all.
-    """
+    """The host cannot be reached."""
 
     error_type = ErrorType.NETWORK
-
-    def __init__(self, message: str | None = None, *, lasting: bool = False) -> None:
-        super().__init__(message)
-        self.transient = not lasting
+    transient = True
 
 
 class ConnectionBroken(DownloadError):

@@ -7,12 +7,14 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from orderctl import hostnames
 from orderctl.downloads.errors import UrlRefused
 
 _PORTS = {"http": 80, "https": 443}
 _MAX_SHOWN = 200
 # All characters that RFC 3986 allows in a path or query, and the percent sign of escaped ones.
 _SAFE = "%/:?#[]@!$&'()*+,;=~"
+_ASCII = "".join(map(chr, range(128)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def follow(base: Url, location: str) -> Url:
         UrlRefused: The location is not a URL, is neither http nor https, or leads from https to http.
     """
     try:
-        url = parse(urljoin(str(base), quote(location.encode("latin-1"), safe=_SAFE)))
+        url = parse(urljoin(str(base), _text(location.strip().encode("latin-1"))))
     except ValueError as error:
         raise UrlRefused(f"malformed redirect: {_reason(error)}") from None
     if base.scheme == "https" and url.scheme == "http":
@@ -104,17 +106,24 @@ def follow(base: Url, location: str) -> Url:
 
 def _reason(error: ValueError) -> str:
     """Return what Python says of a URL without the part that it quotes: that may be a piece of a password."""
-    return re.sub(r"'(?!idna').*'|\".*\"", "...", str(error), flags=re.DOTALL)
+    return re.sub(r"'.*'|\".*\"", "...", str(error), flags=re.DOTALL)
 
 
 def _host(parts: SplitResult) -> str:
     if not parts.hostname:
         raise UrlRefused("malformed URL: it has no host")
-    host = parts.hostname
-    ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
-    if any(c <= " " or c in '/\\?#@%<>"^`{|}\x7f' for c in ascii_host):
+    host = unquote(parts.hostname, errors="strict")
+    if "%" in host:  # also before the zone of an IPv6 address, which means something on one machine only
         raise UrlRefused("malformed URL: the host contains forbidden characters")
-    return ascii_host
+    return hostnames.to_ascii(host)
+
+
+def _text(location: bytes) -> str:
+    """Return a location with its letters, so that the host is read as in any other URL."""
+    try:
+        return location.decode()
+    except UnicodeDecodeError:
+        return quote(location, safe=_ASCII)  # the server knows its own bytes
 
 
 def _target(parts: SplitResult) -> str:

@@ -213,10 +213,3 @@ def test_an_unknown_host_is_unreachable(download, monkeypatch):
 
     assert caught.value.error_type is ErrorType.NETWORK
     assert caught.value.transient
-
-
-def test_a_name_that_cannot_be_a_host_is_unreachable(download):
-    with pytest.raises(HostUnreachable, match="cannot resolve") as caught:
-        download.run(f"http://{'a' * 64}.example/a.bin")
-
-    assert not caught.value.transient

@@ -16,6 +16,12 @@ from orderctl.downloads.errors import UrlRefused
         ("https://host:80/a", "host:80", "/a"),
         ("HTTP://host/a b/ü?q=ü x&y=%20#f", "host", "/a%20b/%C3%BC?q=%C3%BC%20x&y=%20"),
         ("http://bücher.example/", "xn--bcher-kva.example", "/"),
+        ("http://BÜCHER.example/", "xn--bcher-kva.example", "/"),
+        ("http://b%C3%BCcher.example/", "xn--bcher-kva.example", "/"),
+        ("http://straße.example/", "xn--strae-oqa.example", "/"),
+        ("http://bücher。example/", "xn--bcher-kva.example", "/"),
+        ("http://my_courses.example.:8080/", "my_courses.example.:8080", "/"),
+        ("http://127.0.0.1/", "127.0.0.1", "/"),
         ("http://[2001:DB8::1]:8080/", "[2001:db8::1]:8080", "/"),
         ("http://user:pass@host/", "host", "/"),
     ],
@@ -31,7 +37,8 @@ def test_reads_a_url(text, authority, target):
     [
         "", "host/a", "//host/a", "file:///a", "ftp://host/", "javascript:alert(1)", "http://", "http:///a",
         "http://:80/", "http://host:x/", "http://host:70000/", "http://[::1", "http://ho st/", "http://h\x7f/",
-        "http://ho%00st/", "http://a..b.ü/", "http://host\\@other/", "http://\ud800/", "http://host/\ud800",
+        "http://ho%00st/", "http://ho%2Fst/", "http://ho%40st/", "http://ho%FCst/", "http://-a.b/", f"http://{'a' * 64}.example/", "http://" + "a.b" * 100,
+        "http://xn--ü.test/", "http://[fe80::1%25eth0]/", "http://a℀b/", "http://a..b.ü/", "http://host\\@other/", "http://\ud800/", "http://host/\ud800",
     ],
 )  # fmt: skip
 def test_refuses_what_is_not_a_url(text):
@@ -45,6 +52,41 @@ def test_shows_neither_password_nor_query():
     assert url.shown == "https://host/a"
     assert "user:hunter2" not in repr(url)
     assert len(urls.parse("https://host/" + "a" * 5000).shown) < 250
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("/b.bin", "http://host/b.bin"),
+        (" /b.bin\t", "http://host/b.bin"),
+        ("/bài b.bin?q=ü#f", "http://host/b%C3%A0i%20b.bin?q=%C3%BC"),
+        ("/100%.bin?a=%zz", "http://host/100%.bin?a=%zz"),
+        ("//bücher.example/ü", "http://xn--bcher-kva.example/%C3%BC"),
+        ("http://straße.example", "http://xn--strae-oqa.example/"),
+        ("http://bücher.example:81/a", "http://xn--bcher-kva.example:81/a"),
+    ],
+)
+def test_follows_a_redirect(location, url):
+    assert str(urls.follow(urls.parse("http://host/a/b"), location.encode().decode("latin-1"))) == url
+
+
+def test_a_location_that_is_not_utf_8_keeps_its_bytes():
+    assert str(urls.follow(urls.parse("http://host/a"), "/b\xe0i b")) == "http://host/b%E0i%20b"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1\\@evil.test/",
+        "//127.0.0.1\\@evil.test/\xff",
+        "http://a b/",
+        "http://b\xfccher.test/",
+        "http://[::1",
+    ],
+)
+def test_reads_the_host_of_a_redirect_as_strictly_as_any(location):
+    with pytest.raises(UrlRefused, match="malformed"):
+        urls.follow(urls.parse("http://host/a"), location)
 
 
 @given(st.text(), st.text(st.characters(max_codepoint=255)))
