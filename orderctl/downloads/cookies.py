@@ -10,13 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from itertools import accumulate
 from typing import Self
 from urllib.request import Request
 
 from orderctl.downloads.urls import Url
 
-#: At most 8 KiB, as servers refuse longer headers, and without control characters.
-_SENDABLE = re.compile(r"[ -~\x80-\xff]{1,8192}")
+#: Without control characters, and at most 4 KiB long (RFC 6265, section 6.1).
+_SENDABLE = re.compile(r"[ -~\x80-\xff]{1,4096}")
+#: Bytes of the longest header: servers refuse longer ones.
+_MAX_HEADER = 8192
 
 
 class Cookies:
@@ -28,20 +31,23 @@ class Cookies:
         self._jar = CookieJar(policy)
 
     def take(self, url: Url, values: Sequence[str]) -> None:
-        """Keep the cookies that a response sets.
+        """Keep the cookies that a response sets, except those that cannot be sent.
 
         Args:
             url: The URL that responded.
             values: Its headers ``Set-Cookie``.
         """
-        self._jar.extract_cookies(_Response(values), _request(url))  # type: ignore[arg-type]
+        sendable = [value for value in values if _SENDABLE.fullmatch(value.partition(";")[0])]
+        self._jar.extract_cookies(_Response(sendable), _request(url))  # type: ignore[arg-type]
 
     def header(self, url: Url) -> dict[str, str]:
         """Return the header with the cookies for a URL, nothing when there are none."""
         request = _request(url)
         self._jar.add_cookie_header(request)
-        value = request.get_header("Cookie") or ""
-        return {"Cookie": value} if _SENDABLE.fullmatch(value) else {}
+        pairs = (request.get_header("Cookie") or "").split("; ")
+        lengths = accumulate(len(pair) + len("; ") for pair in pairs)
+        value = "; ".join(pair for pair, length in zip(pairs, lengths, strict=True) if length <= _MAX_HEADER)
+        return {"Cookie": value} if value else {}
 
 
 @dataclass(frozen=True, slots=True)

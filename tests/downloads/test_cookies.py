@@ -34,6 +34,15 @@ def redirecting(scripted, location, *set_cookie):
         (["Set-Cookie: a=é"], "a=é"),
         (["Set-Cookie: ="], "none"),
         ([f"Set-Cookie: a={'x' * 9000}"], "none"),
+        (
+            ["Set-Cookie: a=b\x01", SET, "Set-Cookie: ;;;", "Set-Cookie: \x02=c", "Set-Cookie:"],
+            "session=s3cret",
+        ),
+        ([SET, f"Set-Cookie: a={'x' * 5000}"], "session=s3cret"),
+        (
+            [SET, *(f"Set-Cookie: {name}={'x' * 4000}" for name in "abc")],
+            f"session=s3cret; a={'x' * 4000}; b={'x' * 4000}",
+        ),
     ],
 )
 def test_sends_a_cookie_of_a_redirect_where_it_belongs(download, scripted, set_cookie, sent):

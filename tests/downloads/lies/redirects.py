@@ -163,4 +163,5 @@ COOKIES = {
     "a cookie for TLS only": _with("s=1", sets=("s=1", "secret=2; Secure")),
     "a cookie and another host": _with(sets=("secret=1",), location="http://courses.test:PORT/b.bin"),
     "a cookie without a name": _with("s=1", sets=("s=1", "=secret; Path=/")),
+    "a cookie with a line of junk": _with("s=1", sets=("s=1", ";;;", "\x01secret=\x02")),
 }  # fmt: skip
