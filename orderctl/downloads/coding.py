@@ -64,7 +64,9 @@ def _is_the_file(answer: Body, codings: list[str], file: RemoteFile) -> bool:
         return True
     if file.size is not None and answer.length is not None:
         return answer.length == file.size
-    return evidence.matches(file.name, head) or (evidence.is_text(head) and len(head) >= _TELLING)
+    # Such as code.br, whose first bytes say nothing.
+    named = file.name.lower().endswith(f".{codings[-1]}")
+    return named or evidence.matches(file.name, head) or (evidence.is_text(head) and len(head) >= _TELLING)
 
 
 def _window(codings: list[str], head: bytes) -> int | None:

@@ -102,14 +102,14 @@ def mismatch(
     if not is_text(head) or (may_be_manifest and looks_like_manifest(head)):
         return None
     text = _narrow(head)
-    if not (may_be_page and _HTML_NAME.search(name)) and _is_page(name, content_type, text):
-        return f"an HTML page{_title(text)}"
     for start, what in _STARTS:
         if start.match(text):
             return what
     error = _STORE_ERROR.match(text)
     if error and _suffix(name) != "xml":
         return f"an error message of the server ({error[1].decode()})"
+    if not (may_be_page and _HTML_NAME.search(name)) and _is_page(name, content_type, text):
+        return f"an HTML page{_title(text)}"
     if content_type in _PLAYLIST_TYPES:
         return _PLAYLIST_TYPES[content_type]
     is_json = content_type == "application/json" or content_type.endswith("+json")

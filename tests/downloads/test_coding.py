@@ -32,6 +32,8 @@ CODED = [
     ("a.tar.gz", "gzip", TGZ, TGZ),
     ("a.gz", "gzip", TGZ, TGZ),
     ("a.tar.zst", "zstd", ZSTD, ZSTD),
+    ("a.js.br", "br", BR, BR),
+    ("A.BR", "br", BR, BR),
     # and those that are coded indeed
     ("a.zip", "gzip", gzip.compress(ZIP), ZIP),
     ("a.srt", "GZIP", gzip.compress(TEXT), TEXT),

@@ -43,6 +43,7 @@ def course_files() -> dict[str, bytes]:
         "code.tgz": archive,
         "code.gz": archive,
         "code.tar.bz2": b"BZh9" + dice.randbytes(5_000),
+        "code.br": dice.randbytes(5_000),
         "code.Z": b"\x1f\x9d" + dice.randbytes(5_000),
         "movie.vi.srt": _TEXT,
         "page.html.vi": dice.randbytes(1000),

@@ -57,7 +57,7 @@ PAGES = (
         )
         for kind, body in _PLAYLISTS.items()
         for label, path in [
-            *((label, "/watch?v=5") for label in ((*_LABELS[:-1], *_LISTS) if kind == "an HLS playlist" else ("video/mp4",))),
+            *((label, "/watch?v=5") for label in ((*_LABELS, *_LISTS) if kind == "an HLS playlist" else ("video/mp4", "text/html"))),
             ("application/octet-stream", "/a.m3u8"),
             ("text/xml", "/a.mpd"),
         ]
