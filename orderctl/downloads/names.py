@@ -127,6 +127,7 @@ def _cut(name: str, number: str = "") -> str:
     if not dot or len(suffix.encode()) > _MAX_SUFFIX:
         stem, dot, suffix = name, "", ""
     suffix = dot + suffix
+    stem = stem.rstrip() if number else stem  # the number begins with a blank
     room = MAX_BYTES - len((number + suffix).encode())
     if len(stem.encode()) > room:
         stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
