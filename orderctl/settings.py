@@ -8,106 +8,17 @@ named by ``section.name_file``. :func:`load` is the only place that reads ``os.e
 from __future__ import annotations
 
 import os
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Never, NoReturn, TypeVar, overload
+from typing import Any, Final
 
-from orderctl import environment, masking, setting_types, strength, texts
+from orderctl import environment, masking, setting_keys, setting_sources, setting_types
 from orderctl.errors import Misconfigured
+from orderctl.setting_keys import Key, Section, keys_of
 
-T = TypeVar("T")
-
-SYSTEM_FILE = Path("/etc/orderctl/config.toml")
-MASK = masking.HIDDEN
 #: A part of a webhook's path that is as long as this is taken for a token.
-_TOKEN = 16
-#: A command that lists every setting, and works while a setting is wrong.
-_LIST = "orderctl config init --stdout"
-
-
-class Key(Generic[T]):
-    """A key of a section.
-
-    Attributes:
-        name: The name of the key in its section.
-        read: Returns the value for a text or a TOML value; raises ValueError with what is allowed.
-        default: The value when nothing is set.
-        about: What the setting means, for ``--help``, man pages and ``config init``.
-        secret: Whether the value is a secret, or may contain one.
-        show: Returns a URL without the secrets in it; None: the value has none, or is one as a whole.
-    """
-
-    name = ""
-
-    def __init__(
-        self,
-        read: Callable[[Any], T],
-        default: T,
-        about: str,
-        *,
-        secret: bool = False,
-        show: Callable[[str], str] | None = None,
-    ) -> None:
-        self.read = read
-        self.default = default
-        self.about = about
-        self.secret = secret
-        self.show = show
-
-    def __set_name__(self, section: type[Section], name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, section: None, _: type[Section]) -> Key[T]: ...
-
-    @overload
-    def __get__(self, section: Section, _: type[Section]) -> T: ...
-
-    def __get__(self, section: Section | None, _: type[Section]) -> Key[T] | T:
-        return self if section is None else vars(section)[self.name]
-
-    def __set__(self, section: Section, value: Never) -> NoReturn:
-        # For mypy, which refuses the assignment. At run time, the section refuses it.
-        raise AttributeError(self.name)
-
-
-class Section:
-    """A section of the settings. Its class declares the keys, an instance holds their values.
-
-    It is not a dataclass: to create the dataclasses of all sections took 5 ms of every start.
-    """
-
-    def __init__(self, **values: Any) -> None:
-        defaults = {name: key.default for name, key in _keys(type(self)).items()}
-        if unknown := values.keys() - defaults:
-            raise TypeError(f"{type(self).__name__} has no key {', '.join(unknown)}")
-        vars(self).update(defaults | values)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"settings cannot be changed: {name}")
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
-
-    def __hash__(self) -> int:
-        return hash(tuple(vars(self).values()))
-
-    def __repr__(self) -> str:
-        keys = _keys(type(self))
-        shown = (f"{name}={_for_repr(value, keys[name])}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def _for_repr(value: object, item: Key[Any]) -> str:
-    return _shown(value, item) if value and (item.secret or item.show) else repr(value)
-
-
-def _keys(section: type[Section]) -> dict[str, Key[Any]]:
-    return {name: key for name, key in vars(section).items() if isinstance(key, Key)}
+_TOKEN: Final = 16
 
 
 class Database(Section):
@@ -344,10 +255,12 @@ class Settings:
         """Return each key with its value, secrets masked, and its origin."""
         rows = [("state_dir", str(self.state_dir), self.origins_of.get("state_dir", "default"))]
         for section, kind in SECTIONS.items():
-            for name, declaration in _keys(kind).items():
+            for name, declaration in keys_of(kind).items():
                 key = f"{section}.{name}"
                 value = getattr(getattr(self, section), name)
-                rows.append((key, _shown(value, declaration), self.origins_of.get(key, "default")))
+                rows.append(
+                    (key, setting_keys.shown(value, declaration), self.origins_of.get(key, "default"))
+                )
         return rows
 
 
@@ -370,7 +283,7 @@ SECTIONS: dict[str, type[Section]] = {
 def declared() -> dict[str, Key[Any]]:
     """Return every key ``section.name`` with its declaration."""
     return {
-        f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in _keys(kind).items()
+        f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in keys_of(kind).items()
     }
 
 
@@ -386,30 +299,8 @@ def read(key: str, value: object) -> Any:
         ValueError: When it is not valid; the message says what is allowed.
     """
     if key == "state_dir":
-        return _checked(value, setting_types.path)
-    return _checked(value, declared()[key].read, secret=declared()[key].secret)
-
-
-def user_file() -> Path | None:
-    """Return the path of the user's own configuration file; None if the user has no home folder."""
-    from platformdirs import user_config_path  # noqa: PLC0415 - takes 5 ms; half of the starts do without
-
-    try:
-        return user_config_path("orderctl", appauthor=False) / "config.toml"
-    except RuntimeError:  # HOME is not an absolute path, and the user is not in the list of users
-        return None
-
-
-def files(config: Path | None, *, alone: bool = False) -> list[Path]:
-    """Return the configuration files that are read; later ones override earlier ones.
-
-    Args:
-        config: An additional file.
-        alone: Whether to read no other file.
-    """
-    if alone:
-        return [] if config is None else [config]
-    return [path for path in (SYSTEM_FILE, user_file(), config) if path is not None]
+        return setting_keys.checked(value, setting_types.path)
+    return setting_keys.checked(value, declared()[key].read, secret=declared()[key].secret)
 
 
 def load(
@@ -434,11 +325,12 @@ def load(
     config = config or (Path(config_variable) if config_variable else None)
     found: dict[str, tuple[Any, str]] = {}
     alone = environ.get(environment.ALONE, "0") not in {"", "0"}
-    for path in files(config, alone=alone):
-        found |= _from_file(path, required=path == config)
-    found |= _from_environment(environ)
+    keys = declared()
+    for path in setting_sources.files(config, alone=alone):
+        found |= setting_sources.from_file(path, keys, required=path == config)
+    found |= setting_sources.from_environment(environ, keys)
     found |= {key: (value, "command line") for key, value in (flags or {}).items()}
-    secret_files = _read_secret_files(found)
+    secret_files = setting_sources.read_secret_files(found, keys)
     settings = _build(found, secret_files)
     masking.learn(_secrets(settings))
     return settings
@@ -449,14 +341,16 @@ def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...])
     sections: dict[str, Any] = {}
     for section, kind in SECTIONS.items():
         values = {}
-        for name, declaration in _keys(kind).items():
+        for name, declaration in keys_of(kind).items():
             key = f"{section}.{name}"
             if key in found:
-                values[name] = _read(key, declaration.read, *found[key], secret=declaration.secret)
+                values[name] = setting_keys.read(
+                    key, declaration.read, *found[key], secret=declaration.secret
+                )
         sections[section] = kind(**values)
     given = found.get("state_dir") or (_default_state_dir(), "default: the home folder, or XDG_STATE_HOME")
     return Settings(
-        state_dir=_read("state_dir", setting_types.path, *given),
+        state_dir=setting_keys.read("state_dir", setting_types.path, *given),
         origins_of=origins,
         secret_files=secret_files,
         **sections,
@@ -473,120 +367,6 @@ def _default_state_dir() -> str:
             "setting state_dir is not set, and this user has no home folder: HOME is not an absolute path",
             hint=f"set HOME, or {environment.variable('state_dir')}",
         ) from None
-
-
-def _read(key: str, read: Callable[[Any], Any], value: object, origin: str, *, secret: bool = False) -> Any:
-    try:
-        return None if value is None else _checked(value, read, secret=secret)
-    except ValueError as error:
-        reason = str(error)
-        if secret:  # a reader may repeat the value
-            reason = reason.replace(repr(value), MASK)
-        signs = read is setting_types.signing_secret
-        raise Misconfigured(
-            f"setting {key} ({origin}): {reason}", hint=strength.EXAMPLE if signs else _LIST
-        ) from None
-
-
-def _checked(value: object, read: Callable[[Any], Any], *, secret: bool = False) -> Any:
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str) and not texts.is_storable(text):
-            raise ValueError("needs text in UTF-8 without NUL characters")
-    try:
-        return read(value)
-    except ValueError as error:
-        raise ValueError(_without_value(str(error)) if secret else str(error)) from None
-
-
-def _without_value(text: str) -> str:
-    """Return what is wrong with a secret without the value that was given, unless it is a word of a URL's option."""
-    return re.sub(r", not (?!'[\w.-]{1,20}'\Z|[\w+]{1,30}://\Z).*", "", text, flags=re.DOTALL | re.ASCII)
-
-
-def _from_file(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if required:
-            raise Misconfigured(f"configuration file {path} not found", hint="orderctl config init") from None
-        return {}
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Misconfigured(f"cannot read {path}: {reason}") from None
-    origin = f"file {path}"
-    flat: dict[str, tuple[Any, str]] = {}
-    for name, value in document.items():
-        inner = (
-            {f"{name}.{key}": item for key, item in value.items()}
-            if isinstance(value, dict)
-            else {name: value}
-        )
-        flat |= {key: (item, origin) for key, item in inner.items()}
-    _refuse_unknown(flat)
-    if any(is_secret(key.removesuffix("_file")) for key in flat):
-        from orderctl import secret_files  # noqa: PLC0415 - as for a file of one secret
-
-        secret_files.check_shared(path)
-    return flat
-
-
-def _refuse_unknown(flat: Mapping[str, tuple[Any, str]]) -> None:
-    allowed = _known()
-    for key, (_, origin) in flat.items():
-        if key not in allowed:
-            raise Misconfigured(f"setting {key} ({origin}): no setting has this name", hint=_LIST)
-
-
-def _known() -> set[str]:
-    keys = declared()
-    secret_files = {f"{key}_file" for key, item in keys.items() if item.secret}
-    return {"state_dir", *keys, *secret_files}
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    names = {environment.variable(key): key for key in _known()}
-    present = {names[name]: (environ[name], f"environment {name}") for name in names if environ.get(name)}
-    for key in [key for key in present if key.endswith("_file")]:
-        # A secret file named in the environment overrides a plain value from a TOML file.
-        present[key.removesuffix("_file")] = present.get(key.removesuffix("_file"), present[key])
-    return present
-
-
-def _read_secret_files(found: dict[str, tuple[Any, str]]) -> tuple[Path, ...]:
-    """Put the secrets in place of the files that are named; return these files."""
-    files = []
-    for key, item in declared().items():
-        named = found.pop(f"{key}_file", None) if item.secret else None
-        if named is not None and (key not in found or found[key] == named):
-            file, origin = _read(f"{key}_file", setting_types.path, *named, secret=True), named[1]
-            _refuse_a_secret(named[0], file, f"{key}_file ({origin})")
-            found[key] = _read_secret(file, f"{key}_file ({origin})"), f"{origin}, file {named[0]}"
-            files.append(file)
-    return tuple(files)
-
-
-def _refuse_a_secret(given: str, file: Path, setting: str) -> None:
-    """Refuse a secret in the place of its file's path, which must not be shown."""
-    with suppress(OSError):  # too long for a path
-        if given.startswith(("/", "~", "./", "../")) or file.exists():
-            return
-    raise Misconfigured(f"setting {setting}: cannot read the file: there is none of this name", hint=_LIST)
-
-
-def _read_secret(path: Path, setting: str) -> str:
-    from orderctl import secret_files  # noqa: PLC0415 - needed only where a file is named
-
-    return secret_files.read(path, setting)
-
-
-def _shown(value: object, item: Key[Any]) -> str:
-    if value is None:
-        return "-"
-    if item.show is not None:
-        return item.show(str(value))
-    if item.secret:
-        return MASK
-    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl import environment, private_files, secret_files, settings
+from orderctl import environment, private_files, secret_files, setting_sources, settings
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -92,7 +92,7 @@ def path(app: App) -> None:
         orderctl config path
         orderctl config path -o json
     """
-    app.render({"path": file, "exists": file.exists()} for file in settings.files(app.config))
+    app.render({"path": file, "exists": file.exists()} for file in setting_sources.files(app.config))
 
 
 @cli.command()
@@ -109,7 +109,7 @@ def init(app: App, *, stdout: bool) -> None:
     if stdout:
         app.write(template())
         return
-    target = app.config or settings.user_file()
+    target = app.config or setting_sources.user_file()
     if target is None:
         raise Misconfigured(
             "this user has no home folder: HOME is not an absolute path",
@@ -154,5 +154,5 @@ def _toml(value: Any) -> str:
 
 
 def _readable_by_others(app: App) -> list[Path]:
-    found = [file for file in settings.files(app.config) if file.exists()]
+    found = [file for file in setting_sources.files(app.config) if file.exists()]
     return [file for file in found if file.stat().st_mode & 0o077]
