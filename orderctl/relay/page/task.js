@@ -83,7 +83,7 @@ export class TaskCard {
       this.#links,
       webAddress(task.link) && externalLink(task.link, "Files", { class: "link-files" }),
       task.link && !webAddress(task.link) && h("span", { class: "quiet" }, task.link),
-      webAddress(task.url) && !task.url.includes("***") && externalLink(task.url, "Course"),
+      webAddress(task.url) && !task.url?.includes("***") && externalLink(task.url, "Course"),
       this.#events,
       this.#action("retry", "Retry", RETRYABLE),
       this.#action("cancel", "Cancel", CANCELLABLE),
