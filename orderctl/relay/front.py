@@ -197,8 +197,7 @@ class Front(asyncio.Protocol):
         if isinstance(made, Reply):
             return self._site.dress(request, made)
         connection, answer = made
-        self._admitted = False  # the connection is the client from now on
-        self._state = _State.GONE
+        self._state = _State.GONE  # the connection is the client from now on, and leaves by the same door
         self._shared.leave(self)
         self._shared.enter(connection)
         self._transport.write(answer)

@@ -28,8 +28,6 @@ _VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FIRST_LINE: Final = re.compile(rb"[\r\n]*([A-Z]+) +([!-~]+)")
 _BODYLESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-#: States of a client whose request is not complete, or is its last one.
-_LAST: Final = frozenset({h11.SEND_BODY, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR})
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -222,8 +220,8 @@ class Stream:
         if reply.status not in _BODYLESS:
             headers.append((b"Content-Length", b"%d" % len(reply.body)))
             headers.append((b"Content-Type", reply.type.encode("ascii")))
-        self._last = last or self._connection.their_state in _LAST or self._event is None
-        if self._last:
+        self._last = last
+        if last:  # h11 adds this by itself where the client wants it, and where it cannot be otherwise
             headers.append((b"Connection", b"close"))
         return self._send(reply, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import signal
 import socket
 import struct
@@ -78,6 +79,35 @@ def test_an_answer_that_is_not_taken_is_not_kept(redis_url: str):
     assert play_held(scenario, redis_url) > 10
 
 
+def ask_often(port: int, times: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for _ in range(times):
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+    connection.close()
+
+
+def test_answers_that_are_taken_late_all_arrive(relay: RunningRelay):
+    """Requests in one go, more than the buffers hold answers for; the relay goes on when the client does."""
+    number = 1000
+    wanted = relay.ask("/app.js").body
+
+    async def scenario() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, limit=1024)
+        writer.write((b"GET /app.js HTTP/1.1\r\n" + HOST + b"\r\n") * number)
+        await asyncio.to_thread(
+            ask_often, relay.port, number
+        )  # meanwhile the relay answers until the buffers are full
+        for _ in range(number):
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert await reader.readexactly(len(wanted)) == wanted
+        writer.close()
+        return number
+
+    assert play(scenario()) == number
+
+
 def test_clients_that_reset_the_connection_cause_no_error(relay: RunningRelay):
     """At any moment, also between a request and its answer; what the relay logs is looked at in the end."""
     last = GET.replace(b"Host", b"Connection: close\r\nHost")
@@ -92,6 +122,22 @@ def test_clients_that_reset_the_connection_cause_no_error(relay: RunningRelay):
 
 
 class TestLimits:
+    def test_only_those_that_are_here_count(self, start_relay: StartRelay):
+        """An answered request is no client any more, and neither is a WebSocket connection that has ended."""
+        relay = start_relay("--max-connections-per-address", "2")
+
+        async def scenario() -> None:
+            for _ in range(3):
+                client = await Plain.connect(relay)
+                await client.socket.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            for _ in range(5):
+                writer.write(b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n")
+                assert b" 404 " in (await reader.readuntil(b"}")).partition(b"\r\n")[0]
+            writer.close()
+
+        play(scenario())
+
     def test_silent_connections_keep_no_client_out(self, start_relay: StartRelay):
         """Nor the health check, where clients of that address are at their limit."""
         relay = start_relay("--max-connections-per-address", "2")
