@@ -21,9 +21,12 @@ LEAST: Final = 6
 #: A secret that is an ordinary word up to this length is masked only where it stands as a word.
 _LONGEST_WORD: Final = 12
 _DEEPEST: Final = 100
+_MOST_NESTED: Final = 10
 #: Keys of JSON objects whose URL is meant for the customer.
 _LINKS: Final = frozenset({"driveLink", "drive_link"})
 
+#: What stands before a host, also where it is misspelt: ``https://``, ``//``, ``http//``, ``https:/``.
+_SCHEME: Final = re.compile(r"\W*(?:https?|ftps?):?[/\\]+|(?:[^/?#@:]*:|\s*)//", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]*\]|[\w.~%-]*)(?::([0-9]{0,5}))?")
 _AUTHORITY: Final = re.compile(r"[^/?#\\]*")
 _PATH: Final = re.compile(r"[^?#]*")
@@ -67,15 +70,15 @@ def webhook(text: str) -> str:
 
 def _split(text: str) -> tuple[str, str, str, str]:
     """Return the parts: ``scheme://``, ``user:password@``, ``host:port``, and the rest; any of them may be empty."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "", text
+    found = _SCHEME.match(text)
+    scheme = found[0] if found else ""
+    rest = text.removeprefix(scheme)
     begin, end = _authority(rest, 0)
     begin = rest.rfind("@", 0, end) + 1
     last = rest.rfind("@")
     if last >= end and _is_cut(rest[begin:end], rest[end:], with_user=begin > 0):
         begin, end = _authority(rest, last + 1)
-    return f"{scheme}{separator}", rest[:begin], rest[begin:end], rest[end:]
+    return scheme, rest[:begin], rest[begin:end], rest[end:]
 
 
 def _authority(rest: str, begin: int) -> tuple[int, int]:
@@ -105,7 +108,9 @@ def _behind(text: str) -> str:
     path, mark, query = before.partition("?")
     if ";" in path:
         path = _PARAMETER.sub(rf";\1={HIDDEN}", path)
-    if "://" in path or "%" in path:
+    if path.count("//") + path.count("\\/") > _MOST_NESTED:
+        path = f"/{HIDDEN}"
+    if "//" in path or "%" in path:
         path = _in_text().sub(_masked, path)
     return f"{path}{mark}{_query(query)}{f'#{HIDDEN}' if hash_ else ''}"
 
@@ -134,11 +139,17 @@ def carries_secret(url: str) -> bool:
 
 @cache  # compiled when it is needed: most starts of the program need none
 def _in_text() -> re.Pattern[str]:
-    """Return a pattern of what may have a secret in a text: a URL, one that is URL-encoded, or a path with a query."""
+    """Return a pattern of what may have a secret in a text: a URL, one that is URL-encoded, or a path with a query.
+
+    A URL may have no scheme, if it has a user, and backslashes before its slashes, as in JSON that PHP writes.
+    """
+    # Each part is bounded, or begins only where no character of its own stands before: a long text takes no time.
+    scheme = "[A-Za-z][A-Za-z0-9+.-]{0,30}"
     return re.compile(
-        rf"(?P<url>[A-Za-z][A-Za-z0-9+.-]*://{_REST})"
-        rf"|(?P<encoded>[A-Za-z][A-Za-z0-9+.-]*%(?:25)*3[Aa](?:%(?:25)*2[Ff]){{2}})[^\s<>\"'&]+"
-        rf"|(?P<path>(?<![\w.])/[^\s?<>\"']*)\?(?P<query>(?=[^\s<>\"'=]+=){_REST})"
+        rf"(?P<url>(?:{scheme}:(?P<slash>\\{{0,8}}/)\\{{0,8}}/|(?<![\w.:/\\])//(?=[^\s/@<>\"']*@)){_REST})"
+        rf"|(?P<encoded>{scheme}%(?:25)*3[Aa](?:%(?:25)*2[Ff]|/){{2}})[^\s<>\"'&]+"
+        rf"|(?P<path>(?:(?<![\w./])/|(?<![\w%.~-])[\w%.~-]+\.[A-Za-z]\w{{0,4}}(?=\?))[^\s?<>\"']{{0,300}})"
+        rf"\?(?P<query>(?=[^\s<>\"'=]{{1,100}}=){_REST})"
     )
 
 
@@ -146,7 +157,7 @@ def _in_text() -> re.Pattern[str]:
 def _header() -> re.Pattern[str]:
     """Return a pattern of a header in which a client shows who it is, as programs print it, with its value."""
     return re.compile(
-        r"""\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[\w-]*(?:token|key|secret|signature))(['"]?\s*[:=,]\s*)"""
+        r"""\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-[\w-]{0,40}(?:token|key|secret|signature))(['"]?\s*[:=,]\s*)"""
         r"""(?:b?"[^"\r\n]*"?|b?'[^'\r\n]*'?|"""
         r"""(?:(?:basic|bearer|digest|token|negotiate)\s+)?[^\s'",;]+(?:;\s*[^\s'",;]+)*)""",
         re.IGNORECASE,
@@ -172,7 +183,7 @@ def text(text: str, *secrets: str) -> str:
     """
     if secrets:
         text = _without(text, secrets)
-    if "://" in text or "?" in text or "%" in text:
+    if "//" in text or "?" in text or "%" in text or "\\/" in text:
         return _in_text().sub(_masked, text)
     return text
 
@@ -185,7 +196,12 @@ def _masked(found: re.Match[str]) -> str:
         return f"{found['encoded']}{HIDDEN}"
     given = found["url"] or found["query"]
     bare = given.rstrip("),.:;]}")  # they end the sentence or the brackets around it
-    masked = url(bare) if found["url"] else f"{found['path']}?{_query(bare)}"
+    if not found["url"]:
+        masked = f"{found['path']}?{_query(bare)}"
+    elif "\\" in (slash := found["slash"] or ""):
+        masked = url(bare.replace(slash, "/")).replace("/", slash)
+    else:
+        masked = url(bare)
     return f"{masked}{given[len(bare) :]}"
 
 

@@ -2,6 +2,7 @@
 
 import html
 import json
+import time
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
@@ -32,6 +33,16 @@ CANARY = "c@:/%#n?&€ Ary'x\"\\"
         ("https://u:p@h.de/x?mail=a@b.c", "https://***@h.de/x?mail=***"),
         ("https://u:password/x", "https://u:***/x"),
         ("u:p@h/x?sig=1", "***@h/x?sig=***"),
+        ("u:p@h/x?next=http://h", "***@h/x?next=***"),
+        # Misspelt, or without a scheme.
+        ("//u:p@h/x?y=1", "//***@h/x?y=***"),
+        ("http//u:p@h/x", "http//***@h/x"),
+        ("https:/u:p@h", "https:/***@h"),
+        ("https:///u:p@h", "https:///***@h"),
+        ("http:\\\\u:p@h", "http:\\\\***@h"),
+        (" http://u:p@h", " http://***@h"),
+        ("h//x/@y", "h//x/@y"),
+        ("sqlite:////tmp/a:b@c/x", "sqlite:////tmp/a:b@c/x"),
         # Tokens without a name, of Java, in a fragment.
         ("https://h/?dG9rZW4=", "https://h/?***"),
         ("https://h/?a=&b=2&c", "https://h/?a=&b=***&***"),
@@ -57,6 +68,13 @@ def test_a_url_keeps_its_place_and_loses_its_secrets(url, masked):
         ("with url: /p/q?token=ab&x=1 (Caused by", "with url: /p/q?token=***&x=*** (Caused by"),
         ("is /p?x a file?", "is /p?x a file?"),
         ("back=https%3A%2F%2Fu%3Ap%40h%2F&x", "back=https%3A%2F%2F***&x"),
+        ("back=https%3A//u%3Ap%40h%2F&x", "back=https%3A//***&x"),
+        ("<a href='//u:p@h/x'>, // a comment, a//b@c", "<a href='//***@h/x'>, // a comment, a//b@c"),
+        # As PHP writes JSON.
+        (r'{"url":"https:\/\/u:p@h\/x?a=1\u0026t=2"}', r'{"url":"https:\/\/***@h\/x?a=***"}'),
+        (r'{"path":"C:\\x","and\/or?":"a=b"}', r'{"path":"C:\\x","and\/or?":"a=b"}'),
+        ("with url: 1/a.mp4?token=ab&x=1 (Caused by", "with url: 1/a.mp4?token=***&x=*** (Caused by"),
+        ("Do you know e.g. what a.b? a=b", "Do you know e.g. what a.b? a=b"),
     ],
 )
 def test_each_url_in_a_text_is_masked(text, masked):
@@ -202,3 +220,23 @@ def test_what_the_process_knows_is_masked_in_what_others_wrote_only(monkeypatch)
         assert masking.foreign("of-settings, of-a-task") == "***, ***"
         assert masking.text("of-settings, of-a-task") == "of-settings, of-a-task"
     assert masking.foreign("of-settings, of-a-task") == "***, of-a-task"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a.", "/", "//", "-/", "\\/", "x-", "?a=", "https://", "https://u@h/", "//u@"]
+)
+@pytest.mark.parametrize("end", ["", "?a=1"])
+def test_a_long_text_is_masked_quickly_and_without_recursion(piece, end):
+    text = piece * (60_000 // len(piece)) + end
+
+    began = time.process_time()
+    masking.foreign(text)
+    masking.url(text)
+    # All of these together took minutes, or ended in a RecursionError.
+    assert time.process_time() - began < 2
+
+
+def test_a_secret_behind_many_urls_in_one_another_is_masked():
+    text = "https://h/" * 50 + "x?sig=secret"
+    assert "secret" not in masking.text(text)
+    assert "secret" not in masking.url("https://h/" + "https://u:secret@h/" * 50)
