@@ -98,7 +98,7 @@ class HttpHandler:
 
 def _name(answer: Answer, url: str) -> str:
     given = answer.filename
-    return names.reduce_name(given) if given else names.of_urls(url, str(answer.url))
+    return names.given_name(given) if given else names.of_urls(url, str(answer.url))
 
 
 def _may_be_manifest(answer: Answer, body: Body) -> bool:

@@ -67,7 +67,7 @@ def _file(entry: object, base: str, where: str) -> RemoteFile:
     name = entry.get("name")
     if name is not None and not isinstance(name, str):
         raise InvalidManifest(f"{where}.name in the manifest is not a string")
-    reduced = names.reduce_path(name) if name else names.of_url(url)
+    reduced = names.given_path(name) if name else names.of_url(url)
     return RemoteFile(reduced, url, _size(entry.get("size"), where), _sha256(entry.get("sha256"), where))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from urllib.parse import unquote, urlsplit
 
+from orderctl import masking
+
 #: Longest component in bytes. Common file systems allow 255; orderctl adds a prefix and a suffix.
 MAX_BYTES = 200
 #: Most components of a path; of a longer one the last are kept.
@@ -22,6 +24,9 @@ _NAMELESS = "file"
 _SUFFIX = re.compile(
     r"[^.]\.(?!(?:php\d?|aspx?|ashx|jspx?|cgi|do|action|pl)\Z)[a-z]\w{0,9}\Z", re.ASCII | re.IGNORECASE
 )
+#: A name that is a URL, and what is a query rather than words behind a question mark.
+_URL = re.compile(r"(?:https?|ftps?|s3|gs|file)://", re.IGNORECASE)
+_QUERY = re.compile(r"[A-Za-z][\w.~%\[\]-]*=\S+")
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORECASE)
 
@@ -41,9 +46,29 @@ def reduce_path(text: str) -> str:
     return "/".join(map(reduce_name, components[-MAX_DEPTH:])) or _NAMELESS
 
 
+def given_name(text: str) -> str:
+    """Return the reduced name of what a server calls a file, without the rest of the URL that it may have been in."""
+    return reduce_name(_without_url(text))
+
+
+def given_path(text: str) -> str:
+    """Return the safe relative path of a manifest's name, without the rest of the URL that it may have been in."""
+    return reduce_path(_without_url(text))
+
+
+def _without_url(text: str) -> str:
+    """Return a name without the server and the query of a URL: a name is shown, a signature in it would be, too."""
+    if _URL.match(text):
+        text = masking.url(text).partition("://")[2].partition("/")[2]
+    name, mark, query = text.partition("?")
+    if mark and _QUERY.fullmatch(query) and (_SUFFIX.search(name) or masking.carries_secret(f"?{query}")):
+        return name
+    return text
+
+
 def of_url(url: str) -> str:
     """Return the file name in a URL, as a reduced name."""
-    return reduce_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
+    return given_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
 
 
 def of_urls(asked: str, answered: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -120,6 +121,29 @@ def test_distinct_paths_change_only_where_they_must():
 
 def test_ten_thousand_equal_names_do_not_take_forever():
     assert len(set(names.distinct(["a.txt"] * 10_000))) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given_name", "reduced"),
+    [
+        ("lesson.mp4?X-Amz-Signature=ab%2F&id=1", "lesson.mp4"),
+        ("lesson.mp4?v=1/2", "lesson.mp4"),
+        ("lesson?Expires=1&Signature=ab", "lesson"),
+        ("https://u:p@h/x.bin?sig=ab", "x.bin"),
+        ("https://u:p/w@h/x.bin", "x.bin"),
+        ("https://u:p@h", "file"),
+        # Words, not queries.
+        ("What is 2+2?x=4.mp4", "What is 2+2_x=4.mp4"),
+        ("Lesson 1.mp4? a=b", "Lesson 1.mp4_ a=b"),
+        ("Who wrote it? The author=me.pdf", "Who wrote it_ The author=me.pdf"),
+        ("a:b@c.pdf", "a_b@c.pdf"),
+    ],
+)
+def test_a_name_that_was_part_of_a_url_loses_its_query(given_name: str, reduced: str):
+    assert names.given_name(given_name) == reduced
+    assert names.given_path(given_name) == reduced
+    if "://" not in given_name:
+        assert names.of_url(f"https://h/{quote(given_name, safe='')}") == reduced
 
 
 @pytest.mark.parametrize(
