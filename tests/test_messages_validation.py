@@ -112,7 +112,27 @@ def test_a_message_of_another_program_loses_the_secrets_of_its_urls(slash: str) 
     assert json.loads(payload) == data
 
 
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        ("//u:secret@h/x", "//***@h/x"),
+        ("back=https%3A%2F%2Fu%3Asecret%40h", "back=https%3A%2F%2F***"),
+        ("https:\\u002F\\u002fu:secret@h", "https://***@h"),
+        ("1/a.mp4?sig=secret", "1/a.mp4?sig=***"),
+    ],
+)
+def test_a_url_in_a_message_is_masked_however_it_is_written(said: str, masked: str) -> None:
+    raw = f'{{"taskId":7,"percent":5,"currentFile":"{said}"}}'.encode()
+
+    data, payload = messages.validate(task_progress(7), raw)
+
+    assert data["currentFile"] == masked
+    assert b"secret" not in payload
+
+
 def test_a_message_without_a_secret_is_passed_on_byte_for_byte() -> None:
-    payload = b'{"percent":5,  "currentFile":"a/b? c:/d","link":"https://h/x"}'
+    payload = (
+        b'{"percent":5,  "currentFile":"a/b? c:/d 50% a:b@c","link":"https://h/x", "x":"j@h.de // \\u002f"}'
+    )
 
     assert messages.validate(task_progress(7), payload)[1] is payload
