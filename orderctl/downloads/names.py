@@ -26,7 +26,8 @@ _SUFFIX = re.compile(
 )
 #: A name that is a URL, and what is a query rather than words behind a question mark.
 _URL = re.compile(r"(?:https?|ftps?|s3|gs|file)://", re.IGNORECASE)
-_QUERY = re.compile(r"[A-Za-z][\w.~%\[\]-]*=\S+")
+_QUERY = re.compile(r"[A-Za-z][\w.~%\[\]-]*=.+", re.DOTALL)
+_MAX_QUERY = 1000
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORECASE)
 
@@ -61,7 +62,11 @@ def _without_url(text: str) -> str:
     if _URL.match(text):
         text = masking.url(text).partition("://")[2].partition("/")[2]
     name, mark, query = text.partition("?")
-    if mark and _QUERY.fullmatch(query) and (_SUFFIX.search(name) or masking.carries_secret(f"?{query}")):
+    if (
+        mark
+        and _QUERY.fullmatch(query)
+        and (_SUFFIX.search(name) or masking.carries_secret(f"?{query[:_MAX_QUERY]}"))
+    ):
         return name
     return text
 

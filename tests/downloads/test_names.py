@@ -129,6 +129,7 @@ def test_ten_thousand_equal_names_do_not_take_forever():
         ("lesson.mp4?X-Amz-Signature=ab%2F&id=1", "lesson.mp4"),
         ("lesson.mp4?v=1/2", "lesson.mp4"),
         ("lesson?Expires=1&Signature=ab", "lesson"),
+        ("lesson.mp4?sig=a/b c'd&e", "lesson.mp4"),
         ("https://u:p@h/x.bin?sig=ab", "x.bin"),
         ("https://u:p/w@h/x.bin", "x.bin"),
         ("https://u:p@h", "file"),

@@ -54,15 +54,16 @@ def _read(parrot: Parrot, line: socketserver.StreamRequestHandler) -> tuple[str,
 
 
 def course(secret: str) -> Callable[[Parrot, socketserver.StreamRequestHandler], None]:
-    """A course server: ``/ok`` is a file, ``/404`` that status; ``/moved`` and ``/manifest`` lead to URLs with a secret."""
+    """A course server: ``/ok`` is a file whose name has a secret, ``/404`` that status; ``/moved`` and ``/manifest`` lead to URLs with a secret."""
 
     def talk(parrot: Parrot, line: socketserver.StreamRequestHandler) -> None:
         target, head = _read(parrot, line)
         path, here = target.partition("?")[0], f"http://u:{secret}@{parrot.address}"
-        files = [{"name": "a.bin", "url": f"{here}/404?sig={secret}"}]
+        named = f'Content-Disposition: attachment; filename="ok.zip?sig={secret}"'
+        files = [{"name": f"a.bin?sig={secret}", "url": f"{here}/404?sig={secret}"}]
         manifest = json.dumps({"title": f"{here}/title?sig={secret}", "files": files})
         status, more, body = {
-            "/ok": ("200 OK", "Content-Type: application/zip", "content"),
+            "/ok": ("200 OK", f"Content-Type: application/zip\r\n{named}", "content"),
             "/moved": ("302 Found", f"Location: {here}/404?sig={secret}", ""),
             "/loop": ("302 Found", f"Location: {here}/loop?sig={secret}", ""),
             "/manifest": ("200 OK", "Content-Type: application/json", manifest),
