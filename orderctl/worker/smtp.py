@@ -100,7 +100,11 @@ def send(envelope: Envelope, settings: Mail, still_ours: Callable[[], bool]) -> 
 def _connect(server: smtplib.SMTP, host: str, port: int) -> None:
     # smtplib verifies the certificate of this name, which it would get from a constructor that connects at once.
     server._host = host  # type: ignore[attr-defined] # noqa: SLF001
-    code, answer = server.connect(host, port)
+    try:
+        code, answer = server.connect(host, port)
+    except OSError as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise MailRefused(f"no connection to the mail server {host}:{port} (mail.url): {reason}") from error
     if code not in _ACCEPTED:
         server.close()
         raise MailRefused(f"the mail server does not serve us now: {_said(code, answer)}")
@@ -116,6 +120,10 @@ def _log_in(server: smtplib.SMTP, host: str, user: str, password: str) -> None:
     except smtplib.SMTPResponseException as error:
         raise MailRefused(
             f"the mail server refuses the login (mail.url): {_said(error.smtp_code, error.smtp_error)}"
+        ) from None
+    except smtplib.SMTPNotSupportedError:
+        raise MailRefused(
+            "the mail server offers no login on this port, but mail.url has a user and a password"
         ) from None
 
 

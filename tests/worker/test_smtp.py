@@ -1,7 +1,6 @@
 """The way of a mail to a real socket: what the mail server's answers mean, and what it is sent."""
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +144,22 @@ def test_login_that_is_refused_is_a_setting_and_names_no_password() -> None:
     assert "gehei" not in f"{raised.value!r} {odd.value!r}"
 
 
+def test_server_that_offers_no_login_is_a_setting() -> None:
+    with scripted() as server, pytest.raises(MailRefused, match=r"no login on this port, but mail\.url has"):
+        post(server, user="shop:geheim@")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "mail.invalid"])
+def test_server_that_cannot_be_reached_is_named(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Scripted(listener.getsockname()[1])
+
+    with pytest.raises(
+        MailRefused, match=rf"^no connection to the mail server {host}:{server.port} \(mail.url\): \w"
+    ):
+        post(server, user="shop:geheim@", host=host)
+
+
 @pytest.mark.parametrize("offered", [True, False])
 def test_address_beyond_ascii_needs_a_server_that_takes_it(offered: bool) -> None:
     ehlo = OK["ehlo"] if offered else "250 hi"
@@ -238,9 +253,9 @@ def test_certificate_is_verified_for_the_name_of_the_server(
 ) -> None:
     with scripted() as server, TlsProxy(server.port, tmp_path) as proxy:
         other = Scripted(proxy.port)
-        with pytest.raises(ssl.SSLCertVerificationError):
+        with pytest.raises(MailRefused, match="certificate verify failed"):
             post(other, scheme="smtps")
         monkeypatch.setenv("SSL_CERT_FILE", str(proxy.certificate))
-        with pytest.raises(ssl.SSLCertVerificationError, match=r"127\.1"):
+        with pytest.raises(MailRefused, match=r"'127\.1'"):
             post(other, scheme="smtps", host="127.1")
         assert post(other, scheme="smtps")
