@@ -30,6 +30,8 @@ _SCHEME: Final = re.compile(r"\W*(?:https?|ftps?):?[/\\]+|(?:[^/?#@:]*:|\s*)//",
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]*\]|[\w.~%-]*)(?::([0-9]{0,5}))?")
 _AUTHORITY: Final = re.compile(r"[^/?#\\]*")
 _PATH: Final = re.compile(r"[^?#]*")
+#: A query that was taken for a part of the path: ``a.mp4%3Fsig%3Dab``.
+_ENCODED_QUERY: Final = re.compile(r"(%(?:25)*3[Ff])[^/?#]{1,100}?%(?:25)*3[Dd][^/]*")
 _ACCOUNT: Final = re.compile(r"[\w.-]{1,32}")
 _NAME: Final = re.compile(r"[\w.~%:\[\]$-]{1,64}", re.ASCII)
 _PARAMETER: Final = re.compile(r";([^;=/]*)=[^;/]+")
@@ -110,6 +112,8 @@ def _behind(text: str) -> str:
         path = _PARAMETER.sub(rf";\1={HIDDEN}", path)
     if path.count("//") + path.count("\\/") > _MOST_NESTED:
         path = f"/{HIDDEN}"
+    if "%" in path:
+        path = _ENCODED_QUERY.sub(rf"\1{HIDDEN}", path)
     if "//" in path or "%" in path:
         path = _in_text().sub(_masked, path)
     return f"{path}{mark}{_query(query)}{f'#{HIDDEN}' if hash_ else ''}"

@@ -50,6 +50,9 @@ CANARY = "c@:/%#n?&€ Ary'x\"\\"
         # A URL in the path of another.
         ("https://w.org/https://u:p@h/x?sig=1", "https://w.org/https://***@h/x?sig=***"),
         ("https://w.org/https%3A%2F%2Fu%3Ap%40h", "https://w.org/https%3A%2F%2F***"),
+        # A query in a path.
+        ("https://h/a.mp4%3Fsig%3Dab%26x%3D1/b?y=1", "https://h/a.mp4%3F***/b?y=***"),
+        ("https://h/What%3F/100%25", "https://h/What%3F/100%25"),
         ("", ""),
     ],
 )
@@ -223,7 +226,7 @@ def test_what_the_process_knows_is_masked_in_what_others_wrote_only(monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "a.", "/", "//", "-/", "\\/", "x-", "?a=", "https://", "https://u@h/", "//u@"]
+    "piece", ["a", "a.", "/", "//", "-/", "\\/", "x-", "?a=", "https://", "https://u@h/", "//u@", "%3F"]
 )
 @pytest.mark.parametrize("end", ["", "?a=1"])
 def test_a_long_text_is_masked_quickly_and_without_recursion(piece, end):
