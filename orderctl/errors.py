@@ -24,7 +24,7 @@
     │   ├── Late                             the database did not answer the relay in time
     │   └── Overloaded                       the relay has too many requests waiting
     ├── LockHeld                    75  500  another process holds the lock; try again later
-    ├── Misconfigured               78  500  a setting is wrong
+    ├── Misconfigured               78  503  a setting is wrong
     │   └── NotMigrated                      the database lacks orderctl's tables or columns
     ├── TimedOut                   124  500  the time limit passed first
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
@@ -192,6 +192,7 @@ class Misconfigured(OrderctlError):
     """A setting is wrong."""
 
     exit_status = ExitStatus.CONFIGURATION
+    http_status = 503  # until an administrator has repaired it
 
 
 class NotMigrated(Misconfigured):

@@ -26,7 +26,14 @@ from typing import Any, Final
 from orderctl import masking
 from orderctl.audit import Search
 from orderctl.channels import task_progress
-from orderctl.errors import InvalidInput, InvalidMessage, OrderctlError, RedisUnavailable, Unavailable
+from orderctl.errors import (
+    InvalidInput,
+    InvalidMessage,
+    Misconfigured,
+    OrderctlError,
+    RedisUnavailable,
+    Unavailable,
+)
 from orderctl.messages import decode
 from orderctl.relay.access import COOKIE, Access, name_session
 from orderctl.relay.api import actions, queries
@@ -98,7 +105,7 @@ class Endpoints:
         try:
             return await self._route(request, access)
         except OrderctlError as error:
-            return self.empty(request, error.http_status, masking.foreign(str(error)))
+            return self.empty(request, error.http_status, masking.foreign(_explained(error)))
         except Exception:  # noqa: BLE001 - the page needs data of the right shape with every error
             _log.exception("%s %s failed", request.method, request.path)
             return self.empty(request, 500, "internal error")
@@ -246,6 +253,11 @@ class Endpoints:
         if before and before != token:
             # With a new cookie the client only has to connect again.
             self._exchange.end_session(name_session(before), RESTART if token else UNAUTHORIZED)
+
+
+def _explained(error: OrderctlError) -> str:
+    """Return what is wrong, and for what an administrator has to repair, the command."""
+    return f"{error}; hint: {error.hint}" if isinstance(error, Misconfigured) and error.hint else str(error)
 
 
 def _cookie(request: Request, value: str, age: int) -> str:

@@ -273,7 +273,12 @@ class TestTroubles:
     @pytest.mark.databases("sqlite")
     @pytest.mark.parametrize(
         ("path", "data"),
-        [(ORDERS, []), ("/api/admin/orders/1/logs", {"logs": []}), ("/api/admin/errors", [])],
+        [
+            (ORDERS, []),
+            ("/api/admin/orders/1", None),
+            ("/api/admin/orders/1/logs", {"logs": []}),
+            ("/api/admin/errors", []),
+        ],
     )
     def test_an_unmigrated_database_is_answered_in_the_right_shape(
         self, start_relay: StartRelay, tmp_path, path: str, data: object
@@ -283,9 +288,11 @@ class TestTroubles:
 
         answer = relay.ask(path)
 
-        assert answer.status >= 500
+        assert answer.status == 503
         assert answer.json["data"] == data
         assert "not migrated" in answer.json["error"]
+        assert answer.json["error"].endswith("hint: orderctl migrate up")
+        assert relay.ask(STATS).status == 503
         assert relay.ask(STATS).json["data"]["orders"]["total"] == 0
 
     @pytest.mark.databases("sqlite")
@@ -294,7 +301,7 @@ class TestTroubles:
 
         answer = relay.ask(ORDERS)
 
-        assert answer.status >= 500
+        assert answer.status == 503
         assert f"no database at {tmp_path / 'new.db'}" in answer.json["error"]
         assert not (tmp_path / "new.db").exists()
 
