@@ -9,7 +9,6 @@ import mimetypes
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -57,11 +56,13 @@ class Request:
 
     def cookie(self, name: str) -> str | None:
         """Return the value of a cookie, None when there is none."""
-        try:
-            morsel = SimpleCookie(self.headers.get("cookie", "")).get(name)
-        except CookieError:
-            return None
-        return morsel.value if morsel else None
+        found = None
+        # Not http.cookies: it drops them all if one, perhaps of another program on this host, is not to its liking.
+        for pair in re.split("[;,]", self.headers.get("cookie", "")):
+            key, _, value = pair.partition("=")
+            if key.strip() == name:
+                found = value.strip().strip('"')
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,14 @@ class TestGuardedRelay:
         assert b"orderctl_relay_redis_up 1.0" in guarded.ask("/metrics", **bearer(mint("admin"))).body
         assert guarded.ask("/healthz").status == 200
 
+    @pytest.mark.parametrize(
+        "others", ["a=b; ", "b[]=1; ", 'x={"y":1}; ', "x=\u00fc; ", "x=a b; ", "x; ", "; =; ", 'x="a\\"b"; ']
+    )
+    def test_other_programs_cookies_on_this_host_do_not_matter(self, guarded: RunningRelay, others: str):
+        cookie = f"{others}orderctl_token={mint('admin')}; c=d"
+
+        assert guarded.ask("/api/session", Cookie=cookie).status == 200
+
     def test_the_pages_cookie(self, guarded: RunningRelay):
         token = mint("admin", ttl=600)
         action = {"X_Orderctl_Action": "session"}
