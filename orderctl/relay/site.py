@@ -193,6 +193,8 @@ class Site:
                 return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
         if not request.wants_websocket:
             return in_json(426, {"error": "this path is for WebSocket connections only"}, Upgrade="websocket")
+        if request.method != "GET":  # RFC 6455, 4.1
+            return in_json(405, {"error": f"{request.method} is not supported here"}, Allow="GET, OPTIONS")
         if request.body:
             return in_json(400, {"error": "a WebSocket handshake has no body"})
         return Upgrade(dialect, access)

@@ -12,6 +12,12 @@ from tests.relay.wire import ask, chunks, complaint_about_api, request
 
 STATS = "/api/admin/dashboard/stats"
 CHUNKED = "Transfer-Encoding: chunked"
+UPGRADE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +164,8 @@ REQUESTS = {
     "API two lengths": api("GET", STATS, 400, "Content-Length: 2", body=b"x", kept=False),
     "API 501": api("GET", STATS, 501, "Transfer-Encoding: gzip", kept=False),
     # Upgrades.
+    "upgrade by HEAD": Row(request("HEAD", "/ws", *UPGRADE), 405),
+    "upgrade by another method": Row(request("PUT", "/ws", *UPGRADE), 405),
     "no upgrade": Row(request("GET", "/ws"), 426),
     "upgrade to something else": Row(request("GET", "/ws", "Upgrade: h2c", "Connection: Upgrade"), 426),
     "upgrade elsewhere": Row(request("GET", "/healthz", "Upgrade: websocket", "Connection: Upgrade"), 200),
