@@ -90,22 +90,30 @@ class Target:
     host: str | None = None
 
 
+def split_target(target: str) -> tuple[str | None, str, str]:
+    """Split the target of a request into host, path and query, without a check: it may be malformed."""
+    host = None
+    if found := _ABSOLUTE.fullmatch(target):
+        host, target = found[1], found[2]
+        target = target if target.startswith("/") else f"/{target}"
+    path, _, query = target.partition("?")
+    return host, path, query
+
+
 def read_target(target: str) -> Target:
     """Read the target of a request, in one of the forms of RFC 9112, section 3.2.
 
     Raises:
         ValueError: When it is malformed, or has too many parameters.
     """
-    host = None
-    if found := _ABSOLUTE.fullmatch(target):
-        host, target = found[1], found[2]
-        target = target if target.startswith("/") else f"/{target}"
-    if not target.startswith("/") and target != "*":
+    host, path, query = split_target(target)
+    if not path.startswith("/") and target != "*":
         raise ValueError("the target is neither a path nor a URL")
     if "#" in target:
         raise ValueError("the target has a fragment")
-    path, _, query = target.partition("?")
-    return Target(path, dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY)), host)
+    if query.count("&") >= _MAX_QUERY:
+        raise ValueError(f"the target has more than {_MAX_QUERY} parameters")
+    return Target(path, dict(parse_qsl(query, keep_blank_values=True)), host)
 
 
 def in_json(status: int, value: Any, **headers: str) -> Reply:

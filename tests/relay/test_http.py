@@ -152,10 +152,43 @@ class TestRefusing:
 
         assert refused(head + b"1\r\nx\r\n" * 2000, limit=10_000).status == 413
 
+    @pytest.mark.parametrize("piece", [1, 1000, 10**6])
+    def test_how_much_arrives_at_once_does_not_matter(self, piece: int):
+        """What is complete is too large as well: to read it would cost other clients time."""
+        chosen = Stream(lambda _request: LIMIT)
+        data = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+        data += b"a:b\r\n" * 10_000 + b"\r\n"
+
+        def take() -> None:
+            for start in range(0, len(data), piece):
+                chosen.receive(data[start : start + piece])
+                chosen.next_request()
+
+        with pytest.raises(Malformed, match="trailers") as error:
+            take()
+        assert error.value.status == 431
+
     def test_the_answer_knows_what_was_asked(self):
         error = refused(b"GET /api/admin/orders/paid?x=1 HTTP/1.1\r\n" + HOST + b"Odd Name: x\r\n\r\n")
 
         assert (error.request.method, error.request.path) == ("GET", "/api/admin/orders/paid")
+
+    @pytest.mark.parametrize(
+        ("data", "method"),
+        [
+            (b"GET /api/x?" + b"a&" * 60 + b"a=b HTTP/1.1\r\n" + HOST + b"\r\n", "GET"),
+            (b"GET http://localhost/api/x?" + b"a&" * 60 + b"a=b HTTP/1.1\r\n" + HOST + b"\r\n", "GET"),
+            (b"GET /api/x#y HTTP/1.1\r\n" + HOST + b"\r\n", "GET"),
+            (b"get /api/x HTTP/1.1\r\n" + HOST + HOST + b"\r\n", "get"),
+            (b"M-SEARCH /api/x HTTP/1.1\r\n\r\n", "M-SEARCH"),
+            (b"GET\t/api/x\tHTTP/1.1\r\n" + HOST + b"\r\n", "GET"),
+            (b"GET  /api/x  HTTP/1.1\r\n" + HOST + b"\r\n", "GET"),
+        ],
+    )
+    def test_the_answer_knows_what_was_asked_however_malformed_it_is(self, data: bytes, method: str):
+        assert refused(data).request == Request(method, "/api/x")
+
+    def test_nothing_was_asked(self):
         assert refused(b"\x00\x01\r\n\r\n").request == Request("GET", "")
 
     def test_what_the_client_sent_is_not_repeated(self):

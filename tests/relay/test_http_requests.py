@@ -159,6 +159,8 @@ REQUESTS = {
     "API 413": api("GET", STATS, 413, "Content-Length: 99999999", kept=False),
     "API 413 of logs": api("GET", "/api/admin/orders/1/logs", 413, "Content-Length: 999999", kept=False),
     "API 421": api("GET", STATS, 421, host="evil.example"),
+    "API 400 for parameters": api("GET", "/api/admin/orders/paid?" + "a&" * 100, 400, kept=None),
+    "API 400 in lower case": api("get", "/api/admin/dashboard/stats", 400, "Odd Name: x", kept=False),
     "API 431": api("GET", "/api/admin/orders/paid", 431, "X: " + "x" * 17_000, kept=False),
     "API malformed": api("GET", "/api/admin/errors", 400, "no colon", kept=False),
     "API two lengths": api("GET", STATS, 400, "Content-Length: 2", body=b"x", kept=False),
