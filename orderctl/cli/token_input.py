@@ -187,5 +187,5 @@ def _lines(app: App, source: TextIO | None) -> Iterator[str]:
     lines = [line.strip().removeprefix("Bearer ").strip() for line in text.splitlines()]
     found = [line for line in lines if line]
     if not found:
-        raise InvalidInput("no token was given", hint="orderctl relay inspect < FILE")
+        raise InvalidInput("no token was given", hint=f"{click.get_current_context().command_path} < FILE")
     yield from found

@@ -60,7 +60,7 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
         ttl: How long the token is valid, in seconds: at most :data:`MAX_TTL`.
 
     Raises:
-        InvalidInput: When a scope is not valid, or the time is too long.
+        InvalidInput: When a scope is not valid, or the time or the token is too long.
     """
     if ttl > MAX_TTL:
         raise InvalidInput(f"a token may be valid for {MAX_TTL // 86400} days at most")
@@ -74,7 +74,13 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
         "exp": issued + ttl,
         "jti": _complete(secret, secrets.token_hex(8)),
     }
-    return jwt.encode(claims, secret, algorithm=_ALGORITHM)
+    token = jwt.encode(claims, secret, algorithm=_ALGORITHM)
+    if len(token) > _MAX_LENGTH:
+        raise InvalidInput(
+            f"the token would have {len(token)} characters, and a relay refuses more than {_MAX_LENGTH}: it needs"
+            " fewer scopes or a shorter subject"
+        )
+    return token
 
 
 def is_id(secret: str, text: str) -> bool:

@@ -124,3 +124,13 @@ def test_without_the_database_a_token_is_made_and_shown_and_not_revoked(
     assert (seen.status, json.loads(seen.out)[0]["state"]) == (0, "valid")
     assert "cannot tell whether a token was revoked" in seen.err
     assert refused.status == 69
+
+
+@pytest.mark.parametrize("command", ["inspect", "revoke"])
+def test_without_a_token_the_hint_names_the_same_command(inside: Program, type_in, command: str):
+    type_in("\n")
+
+    done = inside("relay", command)
+
+    assert done.status == 2
+    assert f"hint: orderctl relay {command} < FILE\n" in done.err

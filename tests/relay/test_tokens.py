@@ -96,6 +96,10 @@ class TestTokens:
         with pytest.raises(InvalidInput, match="365 days"):
             mint("admin", ttl=tokens.MAX_TTL + 1)
 
+    def test_no_token_is_made_that_a_relay_would_refuse(self):
+        with pytest.raises(InvalidInput, match="fewer scopes"):
+            mint(*(f"order:{number}" for number in range(1, 500)))
+
     @given(st.text(max_size=200))
     def test_arbitrary_text_raises_nothing_else(self, text: str):
         with pytest.raises(Unauthorized):
