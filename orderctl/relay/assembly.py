@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +25,15 @@ from orderctl.relay.site import Probes, Site
 from orderctl.relay.web import Pages
 from orderctl.settings import Settings
 
+_log = logging.getLogger(__name__)
+
 PAGE = Path(__file__).with_name("page")
 #: After this number of seconds without an answer the connection to the database is closed. The client that
 #: asked has its error by then.
 _ANSWER_TIMEOUT: Final = 15
+#: Open files beside those of clients: connections that wait, the database, Redis, the relay's own.
+_OTHER_FILES: Final = MOST_WAITING + 100
+_FEWEST_OTHERS: Final = 32
 
 
 def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> RelayServer:
@@ -72,7 +78,7 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
     door = Door(
         tally,
         asyncio.get_running_loop().time,
-        most=here.max_connections,
+        most=most_clients(here.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         most_per_address=here.max_connections_per_address,
     )
 
@@ -133,10 +139,25 @@ def run(
     asyncio.run(serve())
 
 
+def most_clients(wanted: int, files: int) -> int:
+    """Return how many clients may connect, so that files remain for the others: a client too many gets its 503."""
+    most = max(1, files - min(_OTHER_FILES, max(_FEWEST_OTHERS, files // 4)))
+    if most >= wanted:
+        return wanted
+    _log.warning(
+        "the limit of open files (LimitNOFILE, ulimit -n) is %d: at most %d clients, and not %d as the setting"
+        " relay.max_connections says",
+        files,
+        most,
+        wanted,
+    )
+    return most
+
+
 def _allow_files(wanted: int) -> None:
     """Raise the limit of open files as far as possible; each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + MOST_WAITING + 100
+    needed = wanted + _OTHER_FILES
     if soft < needed:
         most = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

@@ -81,7 +81,7 @@ class Door:
         else:
             _log.warning(
                 "refused a client at %s: %d clients are connected already, the setting relay.max_connections"
-                " allows no more",
+                " or the limit of open files allows no more",
                 address,
                 self._inside,
             )
@@ -141,6 +141,12 @@ class Lobby:
             self._addresses[guest.address] -= 1
             if not self._addresses[guest.address]:
                 del self._addresses[guest.address]
+
+    def make_room(self) -> None:
+        """End half of the connections, the oldest ones, because the process cannot open any more files."""
+        for guest in list(self._guests)[: len(self._guests) // 2 + 1]:
+            self.leave(guest)
+            guest.abort()
 
     def turn(self) -> None:
         """End those that have waited too long; to be called each second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterable
@@ -18,6 +19,13 @@ from orderctl.relay.site import Site
 
 #: Connections that the kernel holds until they are accepted.
 _BACKLOG: Final = 512
+#: ``accept`` fails with these while the process, or the machine, cannot open a file for another client.
+_NO_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: Shortest time between two lines about that in the log, and between two attempts to make room, in seconds.
+_LOG_INTERVAL: Final = 60.0
+_ROOM_INTERVAL: Final = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 class RelayServer:
@@ -47,6 +55,7 @@ class RelayServer:
         self._shared = Shared(exchange, door, Lobby(asyncio.get_running_loop().time), tally, max_rate)
         self._site = site
         self._stop = asyncio.Event()
+        self._noted = self._made_room = -_LOG_INTERVAL
 
     async def run(self, host: str, port: int, *, reuse_port: bool, ready: Callable[[str], None]) -> None:
         """Serve until :meth:`stop` is called.
@@ -62,6 +71,7 @@ class RelayServer:
             Misconfigured: When Redis refuses the first connection.
         """
         _quieten_asyncio()
+        asyncio.get_running_loop().set_exception_handler(self._note)
         server = await asyncio.get_running_loop().create_server(
             lambda: Front(self._shared, self._site),
             host,
@@ -122,6 +132,26 @@ class RelayServer:
                 member, line.transport.get_write_buffer_size()
             ):
                 line.cut(SLOW, "slow")
+
+    # What asyncio cannot do.
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Note an error in asyncio. That no file can be opened for a client it says hundreds of times a second."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _NO_FILES and "socket" in context):
+            loop.default_exception_handler(context)
+            return
+        now = loop.time()
+        if now - self._made_room >= _ROOM_INTERVAL:
+            self._made_room = now
+            self._shared.lobby.make_room()
+        if now - self._noted >= _LOG_INTERVAL:
+            self._noted = now
+            _log.warning(
+                "clients cannot connect: %s; raise the limit of open files (LimitNOFILE, ulimit -n) or lower the"
+                " setting relay.max_connections",
+                error.strerror,
+            )
 
     # The end.
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import socket
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orderctl.relay.assembly import most_clients
 from orderctl.relay.codecs.frames import PING_INTERVAL, PING_TIMEOUT
 from orderctl.relay.limits import CROWD, MOST_WAITING, Door, Lobby, Patience, Wheel
 from orderctl.relay.metrics import Tally
@@ -76,7 +81,7 @@ class TestDoor:
         assert len(caplog.messages) == 4
         assert "relay.max_connections_per_address" in caplog.messages[0]
         assert "at a:" in caplog.messages[0]
-        assert "relay.max_connections allows" in caplog.messages[2]
+        assert "relay.max_connections or the limit of open files allows" in caplog.messages[2]
 
 
 PATIENCE = Patience(10, 2)
@@ -208,3 +213,41 @@ class TestFlooding:
             return [(await flooding.hear())["id"] for _ in range(300)]
 
         assert play(scenario()) == list(range(300))
+
+
+class TestOpenFiles:
+    @pytest.mark.parametrize(
+        ("files", "wanted", "most"),
+        [
+            (20_000, 10_000, 10_000),
+            (12_100, 10_000, 10_000),
+            (12_099, 10_000, 9_999),
+            (1024, 10_000, 768),
+            (64, 10_000, 32),
+            (64, 20, 20),
+            (16, 20, 1),
+        ],
+    )
+    def test_there_are_never_more_clients_than_files(
+        self, caplog: pytest.LogCaptureFixture, files: int, wanted: int, most: int
+    ):
+        assert most_clients(wanted, files) == most
+        assert [f"is {files}: at most {most} clients" in line for line in caplog.messages] == [True] * (
+            most < wanted
+        )
+
+    def test_when_there_are_none_left_silent_connections_make_room(self, start_relay: StartRelay):
+        relay = start_relay()
+        used = len(list(Path(f"/proc/{relay.process.pid}/fd").iterdir()))
+        resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, (used + 16, used + 16))
+
+        with ExitStack() as stack:
+            for _ in range(24):
+                stack.enter_context(socket.create_connection(("127.0.0.1", relay.port)))
+            answer = relay.ask("/healthz")
+
+        assert answer.status == 200
+        assert relay.stop() == 0
+        [line] = [line for line in relay.close().splitlines() if "LimitNOFILE" in line]
+        assert "WARNING clients cannot connect: Too many open files" in line
+        assert "Traceback" not in relay.close()
