@@ -31,6 +31,7 @@ _HURRY: Final = 2.0
 #: were closed with unread bytes, the client's machine could drop the answer.
 _LINGER: Final = 2.0
 _LINGER_BYTES: Final = 1024 * 1024
+_RESTARTING: Final = "the relay is restarting"
 
 
 class _State(Enum):
@@ -71,6 +72,7 @@ class Front(asyncio.Protocol):
         self._eof = False
         self._drained = 0
         self._task: asyncio.Task[None] | None = None
+        self._asked: Request | None = None
         self._transport: asyncio.Transport
 
     # asyncio.Protocol.
@@ -157,6 +159,7 @@ class Front(asyncio.Protocol):
                 self._end(self._site.overloaded(request, of_address=refused == ADDRESS))
                 return
             self._admitted = True
+        self._asked = request
         self._task = asyncio.get_running_loop().create_task(self._answer(request))
 
     async def _answer(self, request: Request) -> None:
@@ -188,7 +191,7 @@ class Front(asyncio.Protocol):
     def _upgrade(self, request: Request, upgrade: Upgrade) -> Reply | None:
         """Hand the transport to a WebSocket connection; return a reply if the handshake is not valid."""
         if self._shared.closing:
-            return self._site.refuse(request, 503, "the relay is restarting")
+            return self._site.refuse(request, 503, _RESTARTING)
         if self._stream.rest:  # RFC 6455, 4.1: the client waits for the answer
             self._release()
             self._end(self._site.refuse(request, 400, "there are bytes behind the handshake"))
@@ -223,6 +226,18 @@ class Front(asyncio.Protocol):
         """End the connection, because the relay stops; a request that is being answered gets its answer."""
         if self._state is _State.IDLE or (self._state is _State.HEAD and self._stream.idle):
             self._transport.close()
+
+    def give_up(self) -> None:
+        """Answer at once what was asked, because the relay cannot wait for it any longer; then end."""
+        if self._task is not None and self._asked is not None:
+            self._task.cancel()
+            self._release()
+            self._end(self._site.refuse(self._asked, 503, _RESTARTING))
+        elif self._state in {_State.HEAD, _State.BODY} and not self._stream.idle:
+            late = self._stream.give_up(_RESTARTING)
+            self._end(self._site.refuse(late.request, 503, _RESTARTING))
+        else:
+            self._transport.abort()
 
     def abort(self) -> None:
         """End the connection at once."""

@@ -24,6 +24,8 @@ _NO_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 #: Shortest time between two lines about that in the log, and between two attempts to make room, in seconds.
 _LOG_INTERVAL: Final = 60.0
 _ROOM_INTERVAL: Final = 0.5
+#: Time for clients to take their last answers at a stop, in seconds.
+_FAREWELL: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -166,11 +168,23 @@ class RelayServer:
     async def _close(self, server: asyncio.Server) -> None:
         # Not Server.wait_closed: from Python 3.12 on it waits for connections that clients keep open.
         server.close()
-        abort = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._abort)
+        loop = asyncio.get_running_loop()
+        late = [
+            loop.call_later(CLOSE_TIMEOUT, self._give_up),
+            loop.call_later(CLOSE_TIMEOUT + _FAREWELL, self._abort),
+        ]
         while self._shared.connections:
             self._shared.changed.clear()
             await self._shared.changed.wait()
-        abort.cancel()
+        for timer in late:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        for connection in list(self._shared.connections):
+            if isinstance(connection, Front):
+                connection.give_up()
+            else:
+                connection.abort()
 
     def _abort(self) -> None:
         for connection in list(self._shared.connections):
