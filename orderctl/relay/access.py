@@ -20,6 +20,14 @@ COOKIE: Final = "orderctl_token"
 
 _ADMIN: Final = "admin"
 _ORDER: Final = re.compile(r"order:([1-9][0-9]{0,18})", re.ASCII)
+#: What a browser can send: no wildcard, no path. A host may have a port.
+_ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#*@\s]+/?", re.IGNORECASE)
+_HOST: Final = re.compile(r"[^/?#*@\s]+")
+_EXAMPLES: Final = {
+    "relay.origins": ("an origin", "https://shop.example"),
+    "relay.hosts": ("a host name", "shop.example"),
+}
+_SHOW: Final = "orderctl config show"
 _LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
@@ -125,12 +133,15 @@ class Gate:
         host: The address on which the relay listens.
         hosts: Names under which the relay is reached, besides ``localhost`` and bare addresses.
         origins: Web origins that may connect, besides the relay's own.
+
+    Raises:
+        Misconfigured: When no client could ever send one of these.
     """
 
     def __init__(self, host: str, hosts: Iterable[str], origins: Iterable[str]) -> None:
-        named = {name.lower().rstrip(".") for name in hosts}
+        named = {_require("relay.hosts", name, _HOST).lower().rstrip(".") for name in hosts}
         self._hosts = named | _LOCAL_NAMES | {host.lower()}
-        self._origins = {origin.lower().rstrip("/") for origin in origins}
+        self._origins = {_require("relay.origins", one, _ORIGIN).lower().rstrip("/") for one in origins}
 
     def knows(self, host: str | None) -> bool:
         """Whether the ``Host`` header is allowed: a listed name with any port, or a bare address."""
@@ -149,6 +160,13 @@ class Gate:
             return True
         scheme, _, authority = origin.lower().partition("://")
         return scheme in {"http", "https"} and authority == (host or "").lower()
+
+
+def _require(setting: str, text: str, form: re.Pattern[str]) -> str:
+    if form.fullmatch(text) is None:
+        kind, example = _EXAMPLES[setting]
+        raise Misconfigured(f"setting {setting}: {text!r} is not {kind}, such as {example}", hint=_SHOW)
+    return text
 
 
 def _name(host: str) -> str | None:

@@ -76,7 +76,7 @@ class RelayServer:
         asyncio.get_running_loop().set_exception_handler(self._note)
         server = await asyncio.get_running_loop().create_server(
             lambda: Front(self._shared, self._site),
-            host,
+            host.strip("[]"),  # an IPv6 address, as in a URL
             port,
             backlog=_BACKLOG,
             reuse_port=reuse_port or None,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderctl.channels import Scope
-from orderctl.errors import InvalidInput
+from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
 from orderctl.relay.access import Access, Gate, is_loopback, read_scopes
 from orderctl.relay.codecs.calls import Topic
@@ -25,6 +25,24 @@ class TestGate:
     GATE = Gate(
         "10.0.0.5", ["shop.example", "Relay.Example:8443"], ["https://shop.example", "HTTP://Other:81/"]
     )
+
+    @pytest.mark.parametrize(
+        "text", ["*", "shop.example", "https://*.shop.example", "https://a/b", "https:", "//a"]
+    )
+    def test_an_origin_that_no_browser_sends_is_refused(self, text: str):
+        with pytest.raises(Misconfigured, match="is not an origin"):
+            Gate("localhost", [], [text])
+
+    @pytest.mark.parametrize(
+        "text", ["*", "https://shop.example", "shop.example/", "*.shop.example", "a@b", "a b"]
+    )
+    def test_a_host_that_no_client_sends_is_refused(self, text: str):
+        with pytest.raises(Misconfigured, match="is not a host name"):
+            Gate("localhost", [text], [])
+
+    @pytest.mark.parametrize("origin", ["null", "chrome-extension://abc", "http://[::1]:3001", "https://a/"])
+    def test_odd_origins_of_browsers(self, origin: str):
+        assert Gate("localhost", [], [origin]).admits(origin.rstrip("/"), "other")
 
     @pytest.mark.parametrize(
         "host",

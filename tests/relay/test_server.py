@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import subprocess
 
 import pytest
 import redis
@@ -17,6 +18,7 @@ from orderctl.messages import TaskProgress
 from tests.relay.conftest import SOON, Plain, RunningRelay, SocketIo, StartRelay, play, progress
 from tests.relay.held import HeldRelay, play_held
 from tests.relay.raw import UPGRADE
+from tests.script import SCRIPT
 from tests.servers.strict import DEVELOPMENT, complaints
 
 
@@ -359,3 +361,29 @@ def test_python_has_nothing_to_complain_of(
     assert play(scenario()) == [200] * 5 + [404]
     assert relay.stop() == 0
     assert complaints(relay.close()) == []
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_have_brackets(start_relay: StartRelay, host: str):
+    relay = start_relay("--host", host)
+
+    probed = subprocess.run(
+        [str(SCRIPT), "relay", "probe", "--host", host, "--port", str(relay.port)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (probed.returncode, probed.stdout) == (0, "ok\n")
+
+
+def test_a_port_that_is_taken_is_said_in_few_words(relay: RunningRelay):
+    second = subprocess.run(
+        [str(SCRIPT), "relay", "start", "--port", str(relay.port)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert second.returncode == 78
+    assert f"cannot listen on 127.0.0.1 port {relay.port}: Address already in use\n" in second.stderr

@@ -84,9 +84,16 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
         )
     except OSError as error:
         raise Misconfigured(
-            f"cannot listen on {chosen.host} port {chosen.port}: {error.strerror}",
+            f"cannot listen on {chosen.host} port {chosen.port}: {_reason(error)}",
             hint="see the settings relay.host and relay.port",
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says. asyncio repeats the address in its text; a failed look-up has no such number."""
+    import os
+
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
 
 
 @cli.command()
@@ -221,7 +228,8 @@ def probe(app: App, *, timeout: timedelta) -> None:
         orderctl relay probe --port 3002 --timeout 1s
     """
     where = app.settings.relay
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(where.host, where.host)  # noqa: S104
+    host = where.host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     health = _ask_health(host, where.port, timeout.total_seconds())
     if health.get("status") != "ok":
         raise Unavailable(f"the relay is {health.get('status')}: {health.get('error')}")
