@@ -184,8 +184,7 @@ class Fetch:
         wanted = {"Range": f"bytes={part.size}-", "If-Range": record.etag}
         with self.client.get(self.file.url, wanted) as answer:
             if _continues(answer, record, part.size):
-                part.count_refusals(record, 0)
-                part.pieced = True
+                part.resume(record)
                 self._receive(answer, part, record.size)
                 return True
             acceptance.check_status(answer)

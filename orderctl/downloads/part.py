@@ -43,6 +43,7 @@ class Record:
             middle of a file may be lost. So a part is resumed only in the same boot, or if there is a
             checksum.
         refusals: How many requests for the rest in a row have brought nothing.
+        most: The most bytes that parts of this file had which were thrown away. What is downloaded again is no gain.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Record:
     inode: int
     boot: str
     refusals: int = 0
+    most: int = 0
 
 
 class Part:
@@ -75,6 +77,7 @@ class Part:
         self.named = True
         self.decoded = False
         self.pieced = False
+        self._most = 0
         self._digest: hashlib._Hash | None = None
 
     def write(self, view: memoryview) -> None:
@@ -101,6 +104,8 @@ class Part:
 
     def restart(self) -> None:
         """Empty the part and remove its record."""
+        record = self.record()
+        self._most = max(self._most, self.size, record.most if record else 0)
         self._folder.remove(_record_name(self.final))
         os.ftruncate(self._descriptor, 0)
         self.size = 0
@@ -112,6 +117,13 @@ class Part:
         """Start a checksum with the part's bytes; bytes that are written later are added to it."""
         self._digest = hashlib.sha256()
         _hash(self._descriptor, self._digest, check)
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether a later attempt may resume it. Without a record none does."""
+        with suppress(DownloadError, OSError):
+            return self.size > 0 and self.record() is not None
+        return False
 
     @property
     def sha256(self) -> str | None:
@@ -128,12 +140,18 @@ class Part:
 
     def note(self, url: str, etag: str, size: int) -> None:
         """Write the record of the part, for a later attempt."""
-        self._keep(Record(source_of(url), etag, size, os.fstat(self._descriptor).st_ino, boot_id()))
+        inode = os.fstat(self._descriptor).st_ino
+        self._keep(Record(source_of(url), etag, size, inode, boot_id(), most=self._most))
 
     def count_refusals(self, record: Record, refusals: int) -> None:
         """Write into the record how many requests for the rest in a row have brought nothing."""
-        if record.refusals != refusals:
-            self._keep(replace(record, refusals=refusals))
+        self._keep(replace(record, refusals=refusals))
+
+    def resume(self, record: Record) -> None:
+        """Write into the record that a request for the rest has brought it: the part is not thrown away any more."""
+        self.pieced = True
+        if record.refusals or record.most:
+            self._keep(replace(record, refusals=0, most=0))
 
     def _keep(self, record: Record) -> None:
         name = _record_name(self.final)
@@ -187,7 +205,7 @@ def opened(folder: Folder, final: str, attempt: int) -> Iterator[Part]:
                 try:
                     yield part
                 finally:
-                    if part.named and not part.size:
+                    if part.named and not part.is_of_use:
                         folder.remove(name)
             return
     raise NotPermitted(f"another process is downloading {final!r} into {folder.shown!r}")
@@ -215,8 +233,24 @@ def read_record(folder: Folder, final: str, inode: int) -> Record | None:
             record = Record(**json.loads(file.read(_MAX_RECORD)))
         except (ValueError, TypeError):
             return None
-    numbers = (record.size, record.refusals)
+    numbers = (record.size, record.refusals, record.most)
     return record if record.inode == inode and all(type(number) is int for number in numbers) else None
+
+
+def bytes_seen(path: Path) -> int:
+    """Return the bytes of a file in a task's folder; of a part those of the largest part that it replaces.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    status = path.lstat()
+    found = _PART.match(path.name)
+    if not found:
+        return status.st_size
+    with suppress(DownloadError), Folder(os.open(path.parent, os.O_RDONLY), str(path.parent)) as folder:
+        record = read_record(folder, found[1], status.st_ino)
+        return max(status.st_size, record.most if record else 0)
+    return status.st_size
 
 
 def file_hash(descriptor: int, check: Callable[[], None]) -> str:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from orderctl.downloads import part
+
 #: What counts as progress, in bytes. Less would let a server that sends a byte each time be tried for ever.
 WORTH_IT: Final = 2**20
 
@@ -13,7 +15,7 @@ WORTH_IT: Final = 2**20
 class Gains:
     """What an attempt adds to a folder.
 
-    A download that begins again from the start each time adds nothing.
+    A download that begins again from the start each time adds nothing, wherever it breaks off.
 
     Args:
         folder: The folder; it need not exist yet.
@@ -34,7 +36,7 @@ def _size(folder: Path) -> int:
     for path, _, names in os.walk(folder):  # ignores errors
         for name in names:
             try:
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118 - faster
+                total += part.bytes_seen(Path(path, name))
             except OSError:
                 continue
     return total

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from orderctl.downloads import part
+from orderctl.downloads.errors import ConnectionBroken, DownloadError
 from orderctl.downloads.http import HttpHandler
 from orderctl.errors import LeaseLost
+from orderctl.worker.gains import WORTH_IT, Gains
 from tests.downloads.conftest import one_file
-from tests.servers.scripted import answer
+from tests.servers.scripted import RESET, answer, versioned
 from tests.waiting import eventually
 
 
@@ -38,10 +40,7 @@ def test_a_part_that_is_held_is_left_alone(download, course_server):
         download.run(url, attempt=1)
 
     assert download.files() == {"a.bin": course_server.content("/a.bin")}
-    assert download.hidden() == {".a.bin.part", ".a.bin.etag"}
-    download.checks = lambda: None
-    download.run(url, attempt=3)
-    assert download.hidden() == {".a.bin.etag"}
+    assert download.hidden() == {".a.bin.etag"}  # the part had no record any more, so it was of no use
 
 
 def test_nothing_appears_once_the_lease_is_lost(download, course_server):
@@ -241,3 +240,46 @@ handler.download(context, handler.enroll(context))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     return [sys.executable, "-c", code, url, str(download.directory)]
+
+
+@pytest.mark.parametrize("etag", ["", 'ETag: "1"'])
+def test_what_is_downloaded_again_and_again_is_no_gain(download, scripted, etag):
+    """The server sends no parts, and breaks off at another byte each time."""
+    size = 10 * WORTH_IT
+    cuts = iter([6, 2, 5, 1, 4, 3, 6, 5] * 10)
+    body = answer(bytes(size), *filter(None, [etag]))
+    server = scripted(lambda asked: body[: next(cuts) * WORTH_IT - asked.count] if asked.headers else b"")
+    enrollment = one_file(server.url, size=size)
+    worth_it = []
+    for attempt in range(5):
+        gains = Gains(download.folder)
+        with pytest.raises(ConnectionBroken):
+            HttpHandler(reserve=0).download(download.context(server.url, attempt), enrollment)
+        worth_it.append(gains.are_worth_it())
+
+    assert not any(worth_it[1:])
+    assert download.hidden() == ({".a.bin.part", ".a.bin.etag"} if etag else set())
+
+
+def test_a_part_that_is_resumed_after_all_is_a_gain(download, scripted):
+    """Parts that were thrown away before do not count against it for ever."""
+    size = 30 * WORTH_IT
+    body = bytes(size)
+    limits = (0, 15 * WORTH_IT, 25 * WORTH_IT)
+    worth_it = []
+
+    def script(asked):
+        if worth_it:
+            more = asked.start < limits[len(worth_it)]
+            return versioned(body, asked)[: 2 * WORTH_IT] if more else RESET
+        return answer(body, 'ETag: "1"')[: 20 * WORTH_IT - asked.count * WORTH_IT]
+
+    server = scripted(script)
+    enrollment = one_file(server.url, size=size)
+    for _ in limits:
+        gains = Gains(download.folder)
+        with pytest.raises(DownloadError):
+            HttpHandler(reserve=0).download(download.context(server.url), enrollment)
+        worth_it.append(gains.are_worth_it())
+
+    assert worth_it[-1]
