@@ -5,23 +5,30 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import io
 import json
+import socket
 from collections.abc import Mapping
-from email.message import Message
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import faultpoints
-from orderctl.downloads import headers, urls
-from orderctl.downloads.errors import UrlRefused
+from orderctl.downloads import headers, heads, urls
+from orderctl.downloads.errors import BadAnswer, UrlRefused
+from orderctl.downloads.heads import Head
 from orderctl.downloads.urls import Url
 from orderctl.settings import Notify
 from orderctl.worker.cutoff import cutoff
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _TIMEOUT: Final = 10.0
 _DEADLINE: Final = 30.0
 _ACCEPTED: Final = range(200, 300)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _GONE: Final = 410
+#: Bytes of the longest head of an answer, with the interim ones before it.
+_MAX_HEAD: Final = 256 * 1024
 
 
 class WebhookRefused(OSError):
@@ -75,30 +82,49 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
         with cutoff(connection, _DEADLINE):
             faultpoints.point("webhook.before")
             connection.request("POST", url.target, body, fields)
-            with connection.getresponse() as answer:
-                status, said = answer.status, answer.headers
+            with io.BufferedReader(_Socket(connection.sock)) as reader:
+                head = heads.read(reader, _origin(url))
             faultpoints.point("webhook.after")
-    except http.client.HTTPException as error:
-        raise WebhookRefused(_origin(url), f"the answer is not valid HTTP: {error!r}") from error
+    except BadAnswer as error:
+        raise WebhookRefused(_origin(url), f"the answer is not valid HTTP: {error}") from error
     except OSError as error:
         raise WebhookRefused(_origin(url), f"{type(error).__name__}: {error}") from error
     finally:
         connection.close()
-    if status not in _ACCEPTED:
-        raise _refused(url, status, said)
+    if head.status not in _ACCEPTED:
+        raise _refused(url, head)
 
 
-def _refused(url: Url, status: int, said: Message) -> WebhookRefused:
-    text = f"HTTP {status}"
-    if status in _REDIRECTS:
-        text += f": a redirect to {_target(url, said)}, which is not followed; notify.webhook_url has to be the final URL"
-    retry_after = headers.retry_after(said.get("Retry-After", ""), said.get("Date", ""))
-    return WebhookRefused(_origin(url), text, status=status, retry_after=retry_after)
+class _Socket(io.RawIOBase):
+    """A socket, of which no more is read than a head may have."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._socket = sock
+        self._left = _MAX_HEAD
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if not self._left:
+            raise BadAnswer("the head is too long")
+        count = self._socket.recv_into(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
 
 
-def _target(url: Url, said: Message) -> str:
+def _refused(url: Url, head: Head) -> WebhookRefused:
+    text = f"HTTP {head.status}"
+    if head.status in _REDIRECTS:
+        text += f": a redirect to {_target(url, head)}, which is not followed; notify.webhook_url has to be the final URL"
+    retry_after = headers.retry_after(head.get("Retry-After"), head.get("Date"))
+    return WebhookRefused(_origin(url), text, status=head.status, retry_after=retry_after)
+
+
+def _target(url: Url, head: Head) -> str:
     try:
-        return _origin(urls.follow(url, said.get("Location", "")))
+        return _origin(urls.follow(url, head.get("Location")))
     except UrlRefused:
         return "another address"
 

@@ -6,6 +6,8 @@ import hmac
 import json
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -200,3 +202,59 @@ def test_webhook_url_that_answers_no_http_is_put_off(world: World) -> None:
         thread.join()
 
     assert any(":webhook" in key for key in report.postponed)
+
+
+@contextmanager
+def receiver_that_says(said: bytes) -> Iterator[str]:
+    """Answer one delivery of an empty object; yields the URL."""
+
+    def answer() -> None:
+        client, _ = server.accept()
+        with client, suppress(OSError):
+            got = b""
+            while not got.endswith(b"\r\n\r\n{}"):
+                got += client.recv(10_000)
+            client.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread.join()
+
+
+_EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\nRetry-After: 9\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (_EARLY + b"HTTP/1.1 204 No Content\r\n\r\n", None),
+        (_EARLY * 3 + b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n", 503),
+        (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", None),
+        (b"HTTP/1.1 429 Hm\nno header\nRetry-After: 7\n\n", 429),
+    ],
+)
+def test_answer_is_read_as_servers_write_it(said: bytes, status: int | None) -> None:
+    with receiver_that_says(said) as url:
+        if status is None:
+            webhook.post(Notify(webhook_url=url), {}, "key")
+            return
+        with pytest.raises(WebhookRefused) as raised:
+            webhook.post(Notify(webhook_url=url), {}, "key")
+
+    assert (raised.value.status, raised.value.retry_after) == (status, 7)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 103 Hm\r\n\r\n", b"\x15\x03\x03", _EARLY * 10_000, b"a" * 10**6]
+)
+def test_what_is_no_answer_is_tried_again(said: bytes) -> None:
+    with (
+        receiver_that_says(said) as url,
+        pytest.raises(WebhookRefused, match="HTTP") as raised,
+    ):
+        webhook.post(Notify(webhook_url=url), {}, "key")
+
+    assert (raised.value.status, raised.value.is_final) == (None, False)
