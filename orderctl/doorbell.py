@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
@@ -113,13 +114,21 @@ def after_commit(client: redis.Redis, queue_name: str, moved: Sequence[Moved]) -
         raise refused
 
 
-def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> list[int]:
+def ring(
+    client: redis.Redis,
+    queue_name: str,
+    bells: Iterable[tuple[int, int]],
+    again: Sequence[tuple[int, int]] = (),
+    places: int = 0,
+) -> list[int]:
     """Wake a worker for each of these tasks that has no job in the queue.
 
     Args:
         client: A Redis client.
         queue_name: The RQ queue.
         bells: Task ids, each with the number of attempts that the task has had.
+        again: The same of tasks that have been failing.
+        places: How many of those may wait in the queue at a time, so that others do not wait behind all of them.
 
     Returns:
         The ids of the tasks for which a job was queued.
@@ -130,22 +139,32 @@ def ring(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]])
     with broker.translating():
         queue = open_queue(client, queue_name)
         waiting = _waiting(queue)
-        return [task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting)]
+        rung = (task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting))
+        rung_again = (task_id for task_id, attempt in again if _ring(queue, task_id, attempt, waiting))
+        there = sum(name.encode() in waiting for bell in again for name in _names(*bell))
+        return [*rung, *islice(rung_again, max(places - there, 0))]
 
 
-def without_job(client: redis.Redis, queue_name: str, bells: Iterable[tuple[int, int]]) -> set[int]:
-    """Return the ids of those tasks that have no job in the queue, without changing anything.
+def without_job(
+    client: redis.Redis,
+    queue_name: str,
+    bells: Iterable[tuple[int, int]],
+    again: Sequence[tuple[int, int]] = (),
+    places: int = 0,
+) -> set[int]:
+    """Return the ids of those tasks for which :func:`ring` queues a job, without changing anything.
 
     Raises:
         RedisUnavailable: Redis does not answer.
     """
     with broker.translating():
-        queue = open_queue(client, queue_name)
-        return {
-            task_id
-            for task_id, attempt in bells
-            if all(client.lpos(queue.key, name) is None for name in _names(task_id, attempt))
-        }
+        key = open_queue(client, queue_name).key
+
+        def silent(some: Iterable[tuple[int, int]]) -> list[int]:
+            return [bell[0] for bell in some if all(client.lpos(key, name) is None for name in _names(*bell))]
+
+        later = silent(again)
+        return {*silent(bells), *later[: max(places - (len(again) - len(later)), 0)]}
 
 
 def job_key(queue: Queue, job_id: bytes) -> bytes:

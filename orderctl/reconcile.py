@@ -91,15 +91,13 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
     """
     with database.reading(engine) as connection:
         expired = [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
-        due = find_due(connection, settings)
+        due, again = (find_due(connection, settings, failing=which) for which in (False, True))
         orders_found = [*findings.unended(connection), *findings.without_tasks(connection)]
         orders_found += [*findings.orphans(connection), *findings.late(connection)]
         orders_found += findings.unknown_statuses(connection, settings)
         orders_found += findings.future_times(connection)
-    silent = doorbell.without_job(
-        client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due]
-    )
-    unrung = [findings.unrung(task_id, order_id) for task_id, order_id, _ in due if task_id in silent]
+    silent = doorbell.without_job(client, *_bells(settings, due, again))
+    unrung = [findings.unrung(task_id, order_id) for task_id, order_id, _ in due + again if task_id in silent]
     return [*expired, *unrung, *orders_found]
 
 
@@ -211,19 +209,34 @@ def _after_loss(task: TaskState) -> Move:
 def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
     """Ring the doorbell for tasks that are due and have no job in the queue."""
     with database.reading(engine) as connection:
-        due = find_due(connection, settings)
-    if not due:
+        due, again = (find_due(connection, settings, failing=which) for which in (False, True))
+    if not due + again:
         return []
-    rung = set(
-        doorbell.ring(client, settings.worker.queue, [(task_id, attempt) for task_id, _, attempt in due])
-    )
+    rung = set(doorbell.ring(client, *_bells(settings, due, again)))
     return [
-        findings.unrung(task_id, order_id, repaired=True) for task_id, order_id, _ in due if task_id in rung
+        findings.unrung(task_id, order_id, repaired=True)
+        for task_id, order_id, _ in due + again
+        if task_id in rung
     ]
 
 
+def _bells(
+    settings: Settings, due: list[tuple[int, int, int]], again: list[tuple[int, int, int]]
+) -> tuple[str, list[tuple[int, int]], list[tuple[int, int]], int]:
+    """Return the queue, the tasks for it, and how many of those that have been failing may wait in it.
+
+    As many as there are workers: a server that hangs must not delay the orders of others by a try of each of its tasks.
+    """
+    first, later = ([(task_id, attempt) for task_id, _, attempt in tasks] for tasks in (due, again))
+    return settings.worker.queue, first, later, settings.worker.concurrency
+
+
 def find_due(
-    connection: Connection, settings: Settings, limit: int | None = findings.BATCH
+    connection: Connection,
+    settings: Settings,
+    limit: int | None = findings.BATCH,
+    *,
+    failing: bool | None = None,
 ) -> list[tuple[int, int, int]]:
     """Return id, order id and number of attempts of each task that a worker may claim now.
 
@@ -234,6 +247,7 @@ def find_due(
         connection: The database.
         settings: They decide which tasks orderctl may run.
         limit: Maximum number of tasks; None: all.
+        failing: Only tasks that have been failing, the longest due first, or only others; None: both.
     """
     o, task = orders_table.c, download_tasks.c
     query = (
@@ -248,9 +262,11 @@ def find_due(
             deletion.not_deleted(orders_table),
             deletion.not_deleted(download_tasks),
         )
-        .order_by(task.id)
+        .order_by(*([task.available_at] if failing else []), task.id)
         .limit(limit)
     )
+    if failing is not None:
+        query = query.where(task.failing_since.is_not(None) if failing else task.failing_since.is_(None))
     if settings.worker.take != "all":
         query = query.where(task.managed == 1)
     return [(row.id, row.order_id, row.attempt) for row in connection.execute(query)]

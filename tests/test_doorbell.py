@@ -44,6 +44,19 @@ def test_rings_once_for_each_task(client: redis.Redis) -> None:
     assert _queued(client) == ["task-1-0", "task-2-0", "task-3-0"]
 
 
+def test_tasks_that_have_been_failing_take_a_few_places_only(client: redis.Redis) -> None:
+    failing = [(number, 3) for number in range(10, 20)]
+
+    assert doorbell.without_job(client, QUEUE, [(1, 0)], failing, 2) == {1, 10, 11}
+    assert doorbell.ring(client, QUEUE, [(1, 0)], failing, 2) == [1, 10, 11]
+    assert doorbell.ring(client, QUEUE, [(2, 0)], failing, 2) == [2]
+    assert doorbell.without_job(client, QUEUE, [(1, 0), (2, 0), (3, 0)], failing, 2) == {3}
+
+    client.lrem("rq:queue:orderctl", 1, "task-10-3")  # a worker has taken it
+    assert doorbell.ring(client, QUEUE, [], failing, 2) == [12]
+    assert _queued(client) == ["task-1-0", "task-11-3", "task-2-0", "task-12-3"]
+
+
 def test_another_attempt_is_another_ring(client: redis.Redis) -> None:
     doorbell.ring(client, QUEUE, [(1, 0)])
 

@@ -205,3 +205,25 @@ def test_reports_what_it_has_repaired(world: World):
         ("not-rung", True),
     ]
     assert orderctl(world, "reconcile", "--check", "-o", "json").stdout.strip() == "[]"
+
+
+@pytest.mark.databases("sqlite")
+def test_tasks_of_a_dead_server_do_not_fill_the_queue(world: World):
+    """All of them are tried, the longest due first; a new order waits behind a few of them only."""
+    dead = world.shop.paid("DH1", [world.course()] * 5)
+    for number, task in enumerate(dead):
+        world.shop.execute(
+            "UPDATE download_tasks SET failing_since = '2026-01-01', available_at = :due WHERE id = :id",
+            id=task,
+            due=f"2026-01-0{9 - number}",
+        )
+    [new] = world.shop.paid("DH2", [world.course()])
+    world.more["ORDERCTL_WORKER_CONCURRENCY"] = "2"
+
+    found = reconcile.ring(world.engine, world.client, world.settings)
+
+    assert [finding.task_id for finding in found] == [new, dead[4], dead[3]]
+    assert reconcile.ring(world.engine, world.client, world.settings) == []
+    assert reconcile.check(world.engine, world.client, world.settings) == []
+    world.recover()
+    assert world.faults() == []

@@ -9,7 +9,7 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, Engine, select
 
-from orderctl import clock, database, doorbell, findings, reconcile
+from orderctl import clock, database, doorbell, reconcile
 from orderctl.errors import OrderctlError
 from orderctl.schema import download_tasks
 from orderctl.settings import Settings
@@ -34,8 +34,9 @@ def begin(engine: Engine, client: redis.Redis, settings: Settings) -> frozenset[
     reconcile.run(engine, client, settings)
     due = _due(engine, settings)
     queue = settings.worker.queue
-    if len(due) >= findings.BATCH:  # reconcile queues no more at once, as it comes again in a second
-        doorbell.ring(client, queue, sorted(due))
+    doorbell.ring(
+        client, queue, sorted(due)
+    )  # reconcile queues a part at once, as it comes again in a second
     if due and doorbell.without_job(client, queue, due):
         clock.rest(doorbell.CLAIM_SECONDS + _LOOK_SECONDS, lambda: False)
         doorbell.ring(client, queue, sorted(_due(engine, settings)))

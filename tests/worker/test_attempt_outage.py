@@ -113,6 +113,7 @@ class Outage:
                 "download.allow_private_hosts": "1",
                 "download.timeout_seconds": "0.1",
                 "worker.max_retry_after": "300",
+                "worker.concurrency": "3",
             }
         )
         self.client = broker.hasty(broker.url(self.settings))
