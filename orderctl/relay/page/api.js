@@ -19,6 +19,8 @@
  * @property {string|null} [error_fingerprint]
  * @property {number} [attempt]
  * @property {number} [max_attempts]
+ * @property {string|null} [retry_at] When it is tried again after a failure, ISO 8601 with its zone.
+ * @property {string|null} [failing_since] Since when it has been failing, likewise.
  * @property {boolean} [managed] Whether orderctl's workers run it, and not the shop's own.
  * @property {string|null} [updated_at]
  */

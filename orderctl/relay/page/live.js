@@ -27,6 +27,8 @@ import { Emitter } from "./emitter.js";
  * @property {string|null} [error]
  * @property {string|null} [errorType]
  * @property {string|null} [errorKind]
+ * @property {number|null} [retryAt] When a task is tried again after a failure, in ms since the epoch.
+ * @property {number|null} [failingSince] Since when it has been failing, likewise.
  */
 
 /**

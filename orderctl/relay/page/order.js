@@ -33,6 +33,10 @@ export class Task {
     this.attempt = null;
     /** @type {number|null} */
     this.attempts = null;
+    /** @type {number|null} When it is tried again after a failure, in ms since the epoch. */
+    this.retryAt = null;
+    /** @type {number|null} Since when it has been failing, in ms since the epoch. */
+    this.failingSince = null;
     /** Whether orderctl's workers run it, and not the shop's own. */
     this.managed = true;
     this.pace = new Pace();
@@ -60,6 +64,8 @@ export class Task {
     if (this.touched > asked) return;
     this.status = String(raw.status ?? "");
     this.error = raw.error_log ?? null;
+    this.retryAt = moment(raw.retry_at);
+    this.failingSince = moment(raw.failing_since);
     this.percent = this.status === "completed" ? 100 : (number(raw.currentProgress) ?? 0);
     this.file = raw.currentFile ?? null;
     this.speed = number(raw.speed);
@@ -97,6 +103,8 @@ export class Task {
   move(data, now) {
     this.touched = now;
     this.status = String(data.newStatus ?? this.status);
+    this.retryAt = number(data.retryAt);
+    this.failingSince = number(data.failingSince);
     if (this.status === "completed") this.percent = 100;
     if (this.status !== "downloading") this.speed = null;
     if (data.error) this.error = [data.errorKind ?? data.errorType, data.error].filter(Boolean).join(": ");
@@ -235,6 +243,14 @@ export function isNewer(data, than) {
 function sequence(data) {
   const [attempt, seq] = [number(data.attempt), number(data.seq)];
   return attempt === null || seq === null ? null : { attempt, seq };
+}
+
+/**
+ * @param {string|null|undefined} value ISO 8601 with its zone.
+ * @returns {number|null} In ms since the epoch.
+ */
+function moment(value) {
+  return number(Date.parse(value ?? ""));
 }
 
 /**

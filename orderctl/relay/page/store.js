@@ -100,11 +100,12 @@ export class Store extends Emitter {
    * @param {StatusChange} data
    */
   #move(subject, order, data) {
-    if (subject.status === data.newStatus) return;
+    const stays = subject.status === data.newStatus;
+    if (stays && !isAnotherFailure(subject, data)) return;
     subject.move(data, performance.now());
     if (subject !== order) order.live = null;
     this.#markChanged(order);
-    this.#stale(order);
+    if (!stays) this.#stale(order);
   }
 
   /** @param {Order} order */
@@ -124,4 +125,14 @@ export class Store extends Emitter {
     this.#changed.clear();
     for (const order of changed) this.emit("change", order);
   }
+}
+
+/**
+ * Whether a message of the same status says that a waiting task has failed again, so it is tried at another time.
+ *
+ * @param {Order|Task} subject
+ * @param {StatusChange} data
+ */
+function isAnotherFailure(subject, data) {
+  return subject instanceof Task && Boolean(data.retryAt) && data.retryAt !== subject.retryAt;
 }

@@ -66,7 +66,9 @@ export class TaskCard {
     const task = this.#task;
     write(
       this.#now,
-      (ACTIVE.has(task.status) ? progressTexts(task) : [name(task)]).filter(Boolean).join(" · "),
+      (ACTIVE.has(task.status) ? progressTexts(task) : [name(task), ...waitTexts(task)])
+        .filter(Boolean)
+        .join(" · "),
     );
     this.#now.classList.toggle(
       "is-quiet",
@@ -114,6 +116,21 @@ function progressTexts(task) {
     text.speed(task.speed),
     left === null ? "" : `${text.duration(left)} left`,
   ];
+}
+
+/**
+ * When a task that waits after a failure is tried again.
+ *
+ * @param {Task} task
+ */
+function waitTexts(task) {
+  if (task.status !== "pending" || task.retryAt === null) return [];
+  const left = (task.retryAt - Date.now()) / 1000;
+  const since =
+    task.failingSince === null
+      ? ""
+      : `failing for ${text.duration(Math.max(0, Date.now() - task.failingSince) / 1000)}`;
+  return [left > 0 ? `next try in ${text.duration(left)}` : "next try soon", since];
 }
 
 /** @param {Task} task */

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
-from orderctl import publications
+from orderctl import failures, publications
 from orderctl.channels import task_status
+from orderctl.failures import Failure
 from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import RunningRelay
 from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
@@ -58,6 +61,30 @@ class TestTasks:
         publish(task, 11)
 
         expect(page.locator(".task-now")).to_contain_text(" min left")
+
+    def test_a_task_that_waits_after_a_failure_says_when_it_is_tried_again(
+        self, visit: Visits, relay: RunningRelay, shop: Shop, store: redis.Redis
+    ):
+        """The API says so when the page is opened, a message when it happens."""
+        first, second = shop.paid("DH1", 2)
+        away = Failure(ErrorType.NETWORK, "connection refused", "abc123")
+        claims = {task: shop.claimed(task) for task in (first, second)}
+        shop.transact(lambda c: failures.fail(c, claims[first], away, retry_transient=True))
+        shop.execute(
+            "UPDATE download_tasks SET available_at = :then, failing_since = :since WHERE id = :id",
+            id=first,
+            then=f"{shop.now() + timedelta(minutes=20):%F %T}",
+            since=f"{shop.now() - timedelta(minutes=30):%F %T}",
+        )
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+        now = page.locator(f"[data-task='{first}'] .task-now")
+        expect(now).to_contain_text(re.compile(r"next try in (19|20) min · failing for (30|31) min"))
+        wait_for_subscriptions(relay, page, 3)
+
+        moved = shop.transact(lambda c: failures.fail(c, claims[second], away, retry_transient=True))
+        publications.changes(store, moved.messages)
+
+        expect(page.locator(f"[data-task='{second}'] .task-now")).to_contain_text("failing for a few seconds")
 
     def test_a_task_links_its_files_and_its_course(self, visit: Visits, relay: RunningRelay, shop: Shop):
         [task] = shop.paid("DH1", ["http://courses.example/go"])
