@@ -28,6 +28,7 @@ from orderctl import (
     words,
 )
 from orderctl.audit import Origin
+from orderctl.counting import counted
 from orderctl.errors import InvalidInput
 from orderctl.leases import Claim
 from orderctl.lifecycle import NOTHING, Move, Moved, TaskState
@@ -144,16 +145,15 @@ def fail(
         LeaseLost: Another worker has the task now.
     """
     order, task = leases.hold(connection, claim)
-    wait, given_up = None, False
+    wait = None
     if retry_transient and failure.transient:
         if _waits_already(task, claim):
             return NOTHING
         wait = patience.find_wait(
             connection, task, failure.fingerprint, failure.retry_after, limits, got_on=got_on
         )
-        given_up = wait is None
     origin = Origin(Source.WORKER, claim.worker)
-    what = failed(task, failure, origin, key=claim.key("failed"), wait=wait, given_up=given_up)
+    what = failed(task, failure, origin, key=claim.key("failed"), wait=wait)
     return leases.finish(connection, claim, order, task, what)
 
 
@@ -229,7 +229,6 @@ def failed(
     *,
     key: str | None = None,
     wait: Wait | None = None,
-    given_up: bool = False,
 ) -> Move:
     """Return the move of a failed task, with its row, audit event, channel message, webhook and alert mail.
 
@@ -238,50 +237,53 @@ def failed(
         failure: The reason.
         origin: Who detected the failure.
         key: The dedup key of this failure; None: the same failure may be recorded several times.
-        wait: How the task waits for the next try; None: it has failed permanently.
-        given_up: Whether it has failed permanently because it has been failing for too long.
+        wait: How the task waits for the next try, or that it is given up; None: it has failed permanently at once.
     """
+    retry_at = None if wait is None else wait.retry_at
 
     def also(connection: Connection) -> None:
         _alert(connection, task, failure)
-        if wait is None:
+        if retry_at is None:
             _queue_webhook(connection, task, failure, origin, key or f"task:{task.id}:{uuid.uuid4()}")
 
     values = _values(failure)
-    if wait is not None:
+    if wait is not None and retry_at is not None:
         # As a release does: what may pass by itself uses up no attempt.
         values |= {
-            "available_at": wait.retry_at,
+            "available_at": retry_at,
             "max_attempts": leases.one_more(task),
             "failing_since": wait.since,
         }
-    elif not given_up:
+    elif wait is None:
         values["failing_since"] = None
     return Move(
-        TaskStatus.FAILED if wait is None else TaskStatus.PENDING,
+        TaskStatus.FAILED if retry_at is None else TaskStatus.PENDING,
         EventType.DOWNLOAD_FAILED,
         origin,
         values=values,
-        words={"error": failure.message, "again": _outlook(task, wait, given_up=given_up)},
+        words={"error": failure.message, "again": _outlook(task, wait)},
         details=failure.details(task.attempt) | ({} if wait is None else wait.details()),
-        warning=wait is not None,
+        warning=retry_at is not None,
         key=key,
         error=(failure.message, failure.error_type),
-        retry_at=wait.retry_at if wait else None,
-        failing_since=wait.since if wait else None,
+        retry_at=retry_at,
+        failing_since=wait.since if wait and retry_at else None,
         is_told=wait is None or wait.is_news,
         also=also,
     )
 
 
-def _outlook(task: TaskState, wait: Wait | None, *, given_up: bool) -> str:
+def _outlook(task: TaskState, wait: Wait | None) -> str:
     """Return what an event's message says about further tries."""
-    if wait is not None:
+    if wait is None:
+        return ""
+    if wait.retry_at is not None:
         tries = f" (try {wait.tries} since {_minute(wait.since)})" if wait.tries > 1 else ""
         return f"{tries} (will be tried again)"
-    if given_up and task.failing_since is not None:
-        return f" (given up: failing since {_minute(task.failing_since)})"
-    return ""
+    if task.failing_since is None:
+        return ""
+    tries = counted(wait.tries, "try", "tries")
+    return f" (given up after {tries}: failing since {_minute(task.failing_since)})"
 
 
 def _minute(moment: datetime) -> str:

@@ -56,27 +56,24 @@ DEFAULT: Final = Patience()
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How a task waits for its next try.
+    """How a task waits for its next try, or that it does not any more.
 
     Attributes:
         since: When the failures began; all times are the database's.
-        retry_at: When the task is tried again.
+        retry_at: When the task is tried again; None: it has been failing for too long.
         tries: How often it has failed since then, as far as the audit log tells.
         is_news: Whether the failure gets an event in the audit log.
     """
 
     since: datetime
-    retry_at: datetime
+    retry_at: datetime | None
     tries: int
     is_news: bool
 
     def details(self) -> dict[str, Any]:
         """Return what the event has besides the failure's own details."""
-        return {
-            "tries": self.tries,
-            "failing_since": clock.iso(self.since),
-            "retry_at": clock.iso(self.retry_at),
-        }
+        details = {"tries": self.tries, "failing_since": clock.iso(self.since)}
+        return details if self.retry_at is None else details | {"retry_at": clock.iso(self.retry_at)}
 
 
 def find_wait(
@@ -87,8 +84,8 @@ def find_wait(
     limits: Patience,
     *,
     got_on: bool = False,
-) -> Wait | None:
-    """Return how a task waits after a failure that may pass by itself; None if it has been failing for too long.
+) -> Wait:
+    """Return how a task waits after a failure that may pass by itself, if it has not been failing for too long.
 
     Args:
         connection: In a transaction that holds the task.
@@ -102,15 +99,12 @@ def find_wait(
     before = task.failing_since
     since = now if before is None or got_on else min(before, now)
     failing = (now - since).total_seconds()
-    if failing >= limits.give_up_after:
-        return None
     told = [] if before is None else _told(connection, task, min(since, now - timedelta(seconds=_LOOKBACK)))
-    return Wait(
-        since,
-        now + timedelta(seconds=pause(failing, asked, limits)),
-        _count_tries(task, told, since),
-        is_news(fingerprint, told, now),
-    )
+    tries = _count_tries(task, told, since)
+    if failing >= limits.give_up_after:
+        return Wait(since, None, tries, is_news=True)
+    retry_at = now + timedelta(seconds=pause(failing, asked, limits))
+    return Wait(since, retry_at, tries, is_news(fingerprint, told, now))
 
 
 def _told(connection: Connection, task: TaskState, since: datetime) -> list[Event]:

@@ -251,7 +251,10 @@ def test_a_task_that_has_been_failing_for_too_long_is_given_up(shop: Shop) -> No
     task = shop.task(task_id)
     assert (task.status, task.retry_at) == ("failed", None)
     event = shop.events(task.order_id, severities=["error"], task_id=task_id)[-1]
-    assert event.message.endswith(f"(given up: failing since {task.failing_since:%Y-%m-%d %H:%M} UTC)")
+    since = f"failing since {task.failing_since:%Y-%m-%d %H:%M} UTC"
+    assert event.message.endswith(f"(given up after 3 tries: {since})")
+    assert event.details["tries"] == 3
+    assert "failing_since" in event.details
     assert [row.payload["event"] for row in shop.outbox() if row.kind == "webhook"] == [
         "task_failed",
         "order_failed",
