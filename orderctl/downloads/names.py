@@ -29,7 +29,7 @@ _URL = re.compile(r"(?:https?|ftps?|s3|gs|file)://", re.IGNORECASE)
 _QUERY = re.compile(r"[A-Za-z][\w.~%\[\]-]*=.+", re.DOTALL)
 _MAX_QUERY = 1000
 _FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?=\s*(?:\.|\Z))", re.IGNORECASE)
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³])(?=\s*(?:\.|\Z))", re.IGNORECASE)
 
 
 def reduce_name(text: str) -> str:
