@@ -75,6 +75,8 @@ def cancelled(connection: Connection, task: TaskState, seen: Seen | None) -> Mov
 def is_waiting_for(connection: Connection, task: TaskState, max_attempts: int) -> bool:
     """Whether a retry would change nothing: the task is due, and waits for a worker of orderctl's.
 
+    A retry of one that has been failing begins its patience anew.
+
     Args:
         connection: In a transaction that holds the task.
         task: The task.
@@ -87,6 +89,7 @@ def is_waiting_for(connection: Connection, task: TaskState, max_attempts: int) -
         row.lease_token.is_(None),
         row.managed == 1,
         row.max_attempts >= max_attempts,
+        row.failing_since.is_(None),
         or_(row.available_at.is_(None), row.available_at <= database.utc_now()),
     )
     return connection.execute(query).first() is not None

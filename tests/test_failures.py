@@ -7,6 +7,7 @@ import urllib.error
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -259,6 +260,18 @@ def test_a_task_that_has_been_failing_for_too_long_is_given_up(shop: Shop) -> No
         "task_failed",
         "order_failed",
     ]
+
+
+def test_a_retry_of_a_failing_task_that_is_due_has_it_tried_at_once(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    _try(shop, task_id)
+    shop.make_due(task_id)
+
+    again = partial(tasks.retry, task_id=task_id, max_attempts=3, actor="anna")
+    retried = [shop.transact(again) for _ in range(2)]
+
+    assert [one.note or "" for one in retried] == ["", "already waiting, retried by anna"]
+    assert shop.task(task_id).failing_since is None
 
 
 def _succeeds(shop: Shop, task_id: int) -> None:
