@@ -88,9 +88,9 @@ def status(app: App) -> ExitStatus:
     found = migrate.status(app.engine)
     app.render(found.revisions)
     for step in found.drift:
-        app.warn(f"missing: {step.what}; orderctl migrate up adds it again, or by hand: {step.statements[0]}")
+        app.warn(f"missing: {step.what}; orderctl migrate up adds it, or by hand: {step.statements[0]}")
     for step in found.wanting:
-        app.warn(f"missing, not essential: {step.what}; orderctl migrate up adds it again")
+        app.warn(f"missing, not essential: {step.what}; orderctl migrate up adds it")
     for text in (*found.obstacles, *found.warnings):
         app.warn(f"warning: {text}")
     return ExitStatus.FAILED if found.pending or found.drift else ExitStatus.DONE
