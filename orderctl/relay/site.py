@@ -20,6 +20,7 @@ ACTION_HEADER: Final = "X-Orderctl-Action"
 
 _WEBSOCKETS: Final = {"/ws": Dialect.PLAIN, "/socket.io/": Dialect.SOCKETIO, "/socket.io": Dialect.SOCKETIO}
 _EIO: Final = "4"
+_VERSION: Final = "13"
 _HEALTH: Final = "/healthz"
 #: Longest bodies, in bytes, below :data:`API` and elsewhere.
 _MOST_BYTES: Final = 64 * 1024
@@ -186,18 +187,8 @@ class Site:
 
     def _upgrade(self, request: Request, access: Access | None) -> Reply | Upgrade:
         dialect = _WEBSOCKETS[request.path]
-        if dialect is Dialect.SOCKETIO:
-            if request.query.get("transport") != "websocket":
-                return in_json(400, {"code": 0, "message": 'use transports: ["websocket"]'})
-            if request.query.get("EIO") != _EIO:
-                return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
-        if not request.wants_websocket:
-            return in_json(426, {"error": "this path is for WebSocket connections only"}, Upgrade="websocket")
-        if request.method != "GET":  # RFC 6455, 4.1
-            return in_json(405, {"error": f"{request.method} is not supported here"}, Allow="GET, OPTIONS")
-        if request.body:
-            return in_json(400, {"error": "a WebSocket handshake has no body"})
-        return Upgrade(dialect, access)
+        refused = _refuse_socketio(request) if dialect is Dialect.SOCKETIO else None
+        return refused or _refuse_handshake(request) or Upgrade(dialect, access)
 
     async def _answer_api(self, request: Request, access: Access | None) -> Reply:
         if access is None:
@@ -236,3 +227,25 @@ class Site:
                 "Access-Control-Max-Age": "600",
             }
         return allowed
+
+
+def _refuse_socketio(request: Request) -> Reply | None:
+    if request.query.get("transport") != "websocket":
+        return in_json(400, {"code": 0, "message": 'use transports: ["websocket"]'})
+    if request.query.get("EIO") != _EIO:
+        return in_json(400, {"code": 5, "message": "Unsupported protocol version: use EIO=4"})
+    return None
+
+
+def _refuse_handshake(request: Request) -> Reply | None:
+    """Return an error for what is not the beginning of a WebSocket connection (RFC 6455, 4.1 and 4.4)."""
+    if not request.wants_websocket:
+        return in_json(426, {"error": "this path is for WebSocket connections only"}, Upgrade="websocket")
+    if request.method != "GET":
+        return in_json(405, {"error": f"{request.method} is not supported here"}, Allow="GET, OPTIONS")
+    if request.headers.get("sec-websocket-version", _VERSION) != _VERSION:
+        error = f"only version {_VERSION} of WebSocket is supported"
+        return in_json(426, {"error": error}, Upgrade="websocket", Sec_WebSocket_Version=_VERSION)
+    if request.body:
+        return in_json(400, {"error": "a WebSocket handshake has no body"})
+    return None

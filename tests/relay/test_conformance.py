@@ -231,7 +231,7 @@ class TestHandshake:
         [
             ((b"GET", b"POST"), b" 405 "),
             ((b"HTTP/1.1", b"HTTP/1.0"), b" 505 "),
-            ((b"Version: 13", b"Version: 8"), b" 400 "),
+            ((b"Version: 13", b"Version: 8"), b" 426 "),
             ((b"dGhlIHNhbXBsZSBub25jZQ==", b"x"), b" 400 "),
             ((b"Upgrade: websocket\r\n", b""), b" 426 "),
             ((b"Connection: Upgrade\r\n", b""), b" 426 "),
