@@ -51,6 +51,8 @@
         ├── DiskFull                         DISK_SPACE
         └── NotPermitted                     PERMISSION: refused by the operating system
             └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file
+    ValueError
+    └── TooLong                              a length of time that no option takes: a usage error (2)
     OSError
     ├── Undeliverable                        mail cannot carry the address, or the server does not know it
     ├── MailRefused                          the mail server does not accept the mail now

@@ -172,11 +172,17 @@ class Span(click.ParamType[timedelta]):
             return value
         try:
             found = times.span(value)
+        except times.TooLong as error:
+            self.fail(str(error) if self._longest == times.LONGEST else self._limits, param, ctx)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if not times.span(self._shortest) <= found <= times.span(self._longest):
-            self.fail(f"needs a length of time from {self._shortest} to {self._longest}", param, ctx)
+            self.fail(self._limits, param, ctx)
         return found
+
+    @property
+    def _limits(self) -> str:
+        return f"needs a length of time from {self._shortest} to {self._longest}"
 
 
 class WholeNumber(click.IntRange):

@@ -20,6 +20,10 @@ _PART: Final = re.compile(r"([0-9.]+)([smhdw])", re.ASCII)
 _CLOCK: Final = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?\Z", re.ASCII)
 
 
+class TooLong(ValueError):
+    """A length of time that no option takes."""
+
+
 def span(text: str) -> timedelta:
     """Read a length of time; a number without a unit is in seconds.
 
@@ -33,7 +37,7 @@ def span(text: str) -> timedelta:
         raise ValueError(f"needs a length of time such as {SPANS}")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if seconds > _LONGEST:
-        raise ValueError("is too long: at most 100 years (36500d)")
+        raise TooLong("is too long: at most 100 years (36500d)")
     return timedelta(seconds=seconds)
 
 

@@ -224,7 +224,11 @@ def test_times_are_meant_in_the_configured_zone(monkeypatch):
     [
         ("relay token", "--ttl", ["0", "0.5s", "366d", "36500d", "999999999d"]),
         ("relay probe", "--timeout", ["0", "0.05s", "25h", "36500d"]),
-        ("migrate up", "--lock-timeout", ["25d", "36500d"]),  # in ms, more than SQLite's 32 bits
+        (
+            "migrate up",
+            "--lock-timeout",
+            ["25d", "36500d", "999999999d"],
+        ),  # in ms, more than SQLite's 32 bits
     ],
 )
 def test_a_length_of_time_without_a_meaning_is_refused(path: str, option: str, wrong: list[str]):
@@ -234,7 +238,7 @@ def test_a_length_of_time_without_a_meaning_is_refused(path: str, option: str, w
     [param] = [param for param in command.params if option in param.opts]
 
     for value in wrong:
-        with pytest.raises(click.BadParameter, match=r"needs a length of time from|is too long"):
+        with pytest.raises(click.BadParameter, match=r"needs a length of time from \S+ to \S+\Z"):
             param.type.convert(value, param, click.Context(command))
 
 
