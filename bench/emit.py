@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orderctl import broker, embedded, messages, publications, settings
+from orderctl import broker, embedded, messages, publications, setting_sections, settings
 from orderctl.progress import ProgressEmitter
 
 ROUNDS = 5_000
@@ -70,7 +70,7 @@ def measure(state_dir: Path, url: str) -> None:
 
 def emitter(state_dir: Path, url: str, interval: float) -> ProgressEmitter:
     loaded = settings.load({"state_dir": str(state_dir), "redis.url": url}, environ={})
-    loaded = replace(loaded, progress=settings.Progress(interval_seconds=interval))
+    loaded = replace(loaded, progress=setting_sections.Progress(interval_seconds=interval))
     return ProgressEmitter(loaded, siblings=lambda _: {1: None, 2: None, 3: 100.0}, attempt=1)
 
 

@@ -1,7 +1,6 @@
 """Settings, from flags, the environment, TOML files or the defaults, in this order of precedence.
 
-Each key is declared once, as an attribute of its section, with the function that reads it. The key
-``section.name`` is ``ORDERCTL_SECTION_NAME`` in the environment; a secret can also come from a file
+``setting_sections`` declares each key. The key ``section.name`` is ``ORDERCTL_SECTION_NAME`` in the environment; a secret can also come from a file
 named by ``section.name_file``. :func:`load` is the only place that reads ``os.environ``.
 """
 
@@ -15,206 +14,26 @@ from typing import Any, Final
 
 from orderctl import environment, masking, setting_keys, setting_sources, setting_types
 from orderctl.errors import Misconfigured
-from orderctl.setting_keys import Key, Section, keys_of
+from orderctl.setting_keys import keys_of
+from orderctl.setting_sections import (
+    SECTIONS,
+    Audit,
+    Database,
+    Display,
+    Download,
+    Mail,
+    Notify,
+    Payments,
+    Progress,
+    Reconcile,
+    Redis,
+    Relay,
+    Worker,
+    declared,
+)
 
 #: A part of a webhook's path that is as long as this is taken for a token.
 _TOKEN: Final = 16
-
-
-class Database(Section):
-    """The SQL database."""
-
-    url = Key(
-        setting_types.database_url,
-        None,
-        "mysql://, mariadb:// or sqlite:/// URL; unset: embedded SQLite",
-        secret=True,
-        show=masking.setting,
-    )
-    pool_size = Key(setting_types.whole(1, 100), 5, "number of connections that are kept open")
-    time_zone = Key(
-        setting_types.database_zone,
-        "UTC",
-        "how the shop's DATETIMEs are meant: UTC, an offset such as +07:00, or Area/City",
-    )
-
-
-class Redis(Section):
-    """Redis or Valkey."""
-
-    url = Key(
-        setting_types.redis_url,
-        None,
-        "redis://, rediss:// or unix:// URL; unset: embedded Redis",
-        secret=True,
-        show=masking.setting,
-    )
-    prefix = Key(
-        setting_types.redis_prefix,
-        "",
-        "put before the name of each channel and key, if several shops use one Redis server; such as shop1:",
-    )
-
-
-class Worker(Section):
-    """The workers, which carry out the tasks."""
-
-    queue = Key(setting_types.name, "orderctl", "RQ queue that wakes the workers")
-    concurrency = Key(setting_types.whole(1, 256), 1, "number of workers of one supervisor")
-    handler = Key(
-        setting_types.name, "http", "download handler: an entry point of the group orderctl.handlers"
-    )
-    take = Key(
-        setting_types.one_of("managed", "all"),
-        "managed",
-        "managed: only orderctl's own tasks; all: the shop's tasks, too",
-    )
-    lease_seconds = Key(setting_types.real(1, 3600), 30.0, "how long a claim is valid without a heartbeat")
-    max_attempts = Key(setting_types.whole(1, 100), 3, "number of attempts before a task fails permanently")
-    retry_transient = Key(
-        setting_types.boolean,
-        True,
-        "try again what may pass by itself: TIMEOUT and NETWORK failures, HTTP 429, 503",
-    )
-    give_up_after = Key(
-        setting_types.span(0, 10 * 365 * 86400),
-        86_400.0,
-        "how long a task is tried again for such failures, without using up attempts: seconds, or 90m, 24h, 7d",
-    )
-    max_retry_after = Key(
-        setting_types.span(0, 10 * 365 * 86400),
-        3600.0,
-        "longest pause that a course's server may ask for (Retry-After): seconds, or 90m, 24h, 7d",
-    )
-    drain_timeout_seconds = Key(
-        setting_types.real(0, 86400), 60.0, "how long a stop waits for running downloads"
-    )
-
-
-class Progress(Section):
-    """Live progress."""
-
-    interval_seconds = Key(
-        setting_types.real(0, 3600), 5.0, "minimum time between two progress messages of a task"
-    )
-
-
-class Download(Section):
-    """The http handler, which downloads the courses."""
-
-    directory = Key(
-        setting_types.path, None, "folder of downloaded files; unset: downloads in the state folder"
-    )
-    public_url = Key(
-        setting_types.base_url,
-        None,
-        "URL that serves the directory; drive_link begins with it",
-        show=masking.url,
-    )
-    allow_private_hosts = Key(
-        setting_types.boolean, False, "allow downloads from addresses of private networks"
-    )
-    max_bytes = Key(setting_types.whole(1, 2**60), 100 * 2**30, "maximum size of a file")
-    timeout_seconds = Key(
-        setting_types.real(0.1, 86400), 30.0, "how long to wait for a server that sends nothing"
-    )
-    min_bytes_per_second = Key(setting_types.whole(0, 2**40), 1024, "minimum rate over a minute; 0: any rate")
-
-
-class Relay(Section):
-    """The relay for dashboards."""
-
-    host = Key(setting_types.name, "127.0.0.1", "address to listen on")
-    port = Key(setting_types.whole(0, 65535), 3001, "port to listen on; 0: any free port")
-    origins: Key[tuple[str, ...]] = Key(setting_types.listing, (), "web origins that may connect")
-    hosts: Key[tuple[str, ...]] = Key(
-        setting_types.listing, (), "host names by which clients reach the relay"
-    )
-    token_secret = Key(
-        setting_types.signing_secret,
-        None,
-        "secret that signs tokens, 32 random characters or more",
-        secret=True,
-    )
-    max_connections = Key(setting_types.whole(1, 1_000_000), 10_000, "maximum number of clients")
-    max_connections_per_address = Key(
-        setting_types.whole(0, 1_000_000), 1000, "maximum number of clients from one address; 0: no limit"
-    )
-    max_subscriptions = Key(
-        setting_types.whole(1, 1_000_000), 1000, "maximum number of subscriptions of one connection"
-    )
-    max_messages_per_second = Key(
-        setting_types.whole(1, 1_000_000), 1000, "maximum number of messages per second from one connection"
-    )
-
-
-class Mail(Section):
-    """Mails to customers and to the admin."""
-
-    url = Key(
-        setting_types.smtp_url,
-        None,
-        "smtp://user:password@host:587; unset: no mail",
-        secret=True,
-        show=masking.setting,
-    )
-    sender = Key(setting_types.mailbox, None, "sender's address (From)")
-    admin = Key(setting_types.mailbox, None, "address that receives alerts")
-
-
-class Notify(Section):
-    """Webhooks that notify other systems."""
-
-    webhook_url = Key(
-        setting_types.http_url,
-        None,
-        "URL that gets a POST when an order ends or a task fails permanently",
-        secret=True,
-        show=masking.webhook,
-    )
-    webhook_secret = Key(
-        setting_types.signing_secret,
-        None,
-        "secret that signs the body (HMAC-SHA256), 32 random characters or more",
-        secret=True,
-    )
-
-
-class Payments(Section):
-    """Payments that come in."""
-
-    pending_statuses: Key[tuple[str, ...]] = Key(
-        setting_types.words,
-        ("pending", "failed"),
-        "payment statuses of orders that can be paid, in the shop's words",
-    )
-
-
-class Reconcile(Section):
-    """Finding and repairing what is wrong."""
-
-    expected_statuses: Key[tuple[str, ...]] = Key(
-        setting_types.words, (), "statuses of the shop's own, which reconcile --check does not report"
-    )
-
-
-class Display(Section):
-    """How values are shown."""
-
-    currency = Key(setting_types.name, "VND", "currency of total_amount")
-    time_zone = Key(setting_types.time_zone, "local", "for --time-format local: local, UTC or Area/City")
-
-
-class Audit(Section):
-    """Seals over the audit log."""
-
-    seal_key = Key(
-        setting_types.signing_secret,
-        None,
-        "secret key of the seals (HMAC), 32 random characters or more",
-        secret=True,
-    )
-    seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "age below which events are not sealed yet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,29 +81,6 @@ class Settings:
                     (key, setting_keys.shown(value, declaration), self.origins_of.get(key, "default"))
                 )
         return rows
-
-
-SECTIONS: dict[str, type[Section]] = {
-    "database": Database,
-    "redis": Redis,
-    "worker": Worker,
-    "progress": Progress,
-    "download": Download,
-    "relay": Relay,
-    "mail": Mail,
-    "notify": Notify,
-    "payments": Payments,
-    "reconcile": Reconcile,
-    "display": Display,
-    "audit": Audit,
-}
-
-
-def declared() -> dict[str, Key[Any]]:
-    """Return every key ``section.name`` with its declaration."""
-    return {
-        f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in keys_of(kind).items()
-    }
 
 
 def is_secret(key: str) -> bool:

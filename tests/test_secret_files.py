@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import secret_files, settings
+from orderctl import secret_files, setting_sections, settings
 from orderctl.errors import Misconfigured
 
 GOOD = "3f9b1c7d5e2a8064b7c1d9e0f3a5827446b8d0c2e4f6a1937b5d8c0e2f4a6b81"
@@ -45,7 +45,7 @@ def test_a_file_that_others_cannot_change_is_read(file: Path, mode: int):
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o777, 0o602, 0o620, 0o660])
-@pytest.mark.parametrize("key", [key for key, item in settings.declared().items() if item.secret])
+@pytest.mark.parametrize("key", [key for key, item in setting_sections.declared().items() if item.secret])
 def test_a_file_that_others_can_change_is_refused(file: Path, mode: int, key: str):
     file.chmod(mode)
 
@@ -156,7 +156,7 @@ def test_a_weak_secret_is_refused_and_not_repeated(key: str, value: str):
     assert value.strip() not in str(refused.value).replace(key, "") or value.strip() == "q"
 
 
-@pytest.mark.parametrize("key", [key for key, item in settings.declared().items() if item.secret])
+@pytest.mark.parametrize("key", [key for key, item in setting_sections.declared().items() if item.secret])
 @pytest.mark.parametrize("value", ["31415926535897932384", '["31415926535897932384"]'])
 def test_no_secret_is_repeated_in_the_message_about_it(tmp_path: Path, key: str, value: str):
     section, _, name = key.partition(".")

@@ -19,7 +19,7 @@ from orderctl import database, failures, mailboxes, orders, tasks, texts
 from orderctl.counting import counted
 from orderctl.mailboxes import Mailbox
 from orderctl.schema import order_audit_logs
-from orderctl.settings import Mail
+from orderctl.setting_sections import Mail
 from orderctl.states import EventType, Severity, TaskStatus
 from orderctl.tasks import Task
 from orderctl.worker.smtp import Envelope, Undeliverable

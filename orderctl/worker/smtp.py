@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from orderctl import faultpoints, hostnames
 from orderctl.mailboxes import Mailbox
-from orderctl.settings import Mail
+from orderctl.setting_sections import Mail
 from orderctl.worker.cutoff import cutoff
 
 _TIMEOUT: Final = 20.0

@@ -16,7 +16,7 @@ from orderctl.downloads import headers, heads, urls
 from orderctl.downloads.errors import BadAnswer, UrlRefused
 from orderctl.downloads.heads import Head
 from orderctl.downloads.urls import Url
-from orderctl.settings import Notify
+from orderctl.setting_sections import Notify
 from orderctl.worker.cutoff import cutoff
 
 if TYPE_CHECKING:

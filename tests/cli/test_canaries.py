@@ -17,7 +17,7 @@ import pytest
 import redis
 from websockets.sync.client import ClientConnection, connect
 
-from orderctl import environment, settings
+from orderctl import environment, setting_sections, settings
 from orderctl.cli.log_lines import Masking
 from orderctl.progress import ProgressEmitter
 from orderctl.worker import attempt, courier
@@ -104,7 +104,7 @@ def test_no_secret_leaves_the_system(
             ),
             **{
                 key: canaries.plant(key).text
-                for key, item in settings.declared().items()
+                for key, item in setting_sections.declared().items()
                 if item.secret and item.show is None
             },
             "mail.admin": "admin@example.com",

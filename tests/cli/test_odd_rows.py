@@ -19,7 +19,7 @@ from orderctl.relay.access import Access
 from orderctl.relay.api.endpoints import Endpoints
 from orderctl.relay.api.reader import Reader
 from orderctl.relay.web import Request
-from orderctl.settings import Mail
+from orderctl.setting_sections import Mail
 from orderctl.states import ErrorType
 from orderctl.worker import mail
 from tests import odd_rows

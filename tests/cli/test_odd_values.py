@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 import pytest
 
-from orderctl import environment, settings
+from orderctl import environment, setting_sections, settings
 from orderctl.cli.app import App
 from orderctl.cli.main import run
 from orderctl.errors import ExitStatus, Misconfigured
@@ -203,7 +203,7 @@ def test_closed_streams_and_bytes_that_are_not_utf8(shop: Shop):
     assert status == ExitStatus.DONE
 
 
-@pytest.mark.parametrize("key", [*settings.declared(), "state_dir"])
+@pytest.mark.parametrize("key", [*setting_sections.declared(), "state_dir"])
 def test_an_odd_value_of_a_setting_is_78(key):
     for value in ODD:
         with suppress(Misconfigured):

@@ -11,7 +11,7 @@ from redis.exceptions import OutOfMemoryError
 from orderctl import outbox
 from orderctl.errors import DatabaseReadOnly, DatabaseUnavailable
 from orderctl.outbox import EntryKind
-from orderctl.settings import Mail, Notify
+from orderctl.setting_sections import Mail, Notify
 from orderctl.worker import courier, settlement
 from tests.faults.world import World
 from tests.waiting import eventually

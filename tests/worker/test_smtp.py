@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl.settings import Mail
+from orderctl.setting_sections import Mail
 from orderctl.worker import mail, smtp
 from orderctl.worker.smtp import MailRefused, Undeliverable
 from tests.servers.tls import TlsProxy

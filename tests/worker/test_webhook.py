@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from orderctl.schema import outbox as outbox_table
-from orderctl.settings import Notify, load
+from orderctl.setting_sections import Notify
+from orderctl.settings import load
 from orderctl.states import ErrorType
 from orderctl.worker import webhook
 from orderctl.worker.webhook import WebhookRefused

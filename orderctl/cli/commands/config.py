@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl import environment, private_files, secret_files, setting_sources, settings
+from orderctl import environment, private_files, secret_files, setting_sections, setting_sources
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
@@ -49,7 +49,7 @@ def show(app: App) -> None:
         orderctl config show
         orderctl config show -o wide
     """
-    declared = settings.declared()
+    declared = setting_sections.declared()
     app.render(
         {
             "key": key,
@@ -133,9 +133,9 @@ def template() -> str:
         "# Settings of orderctl. A setting that is commented out has its default.\n",
         '# state_dir = "~/.local/state/orderctl"\n',
     ]
-    for section, kind in settings.SECTIONS.items():
+    for section, kind in setting_sections.SECTIONS.items():
         lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]
-        for key, item in settings.declared().items():
+        for key, item in setting_sections.declared().items():
             if key.startswith(f"{section}."):
                 lines.append(f"# {item.about}")
                 lines.append(f"# {item.name} = {_toml(item.default)}")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from orderctl import environment, settings
+from orderctl import environment, setting_sections
 from orderctl.cli import times
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
@@ -76,7 +76,7 @@ def variables() -> str:
             "folder of the embedded database, the embedded Redis and downloads",
         )
     )
-    for key, item in settings.declared().items():
+    for key, item in setting_sections.declared().items():
         rows.append((environment.variable(key), item.about))
         if item.secret:
             rows.append((environment.variable(f"{key}_file"), "a file that contains it"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import environment, settings
+from orderctl import environment, setting_sections, settings
 from orderctl.cli.commands.config import template
 from orderctl.errors import Misconfigured
 from tests.cli.conftest import Program
@@ -25,7 +25,7 @@ def test_show_lists_every_setting_with_its_origin_and_without_secrets(orderctl: 
     )
 
     rows = {row["key"]: row for row in json.loads(ended.out)}
-    assert set(rows) == {"state_dir", *settings.declared()}
+    assert set(rows) == {"state_dir", *setting_sections.declared()}
     assert rows["relay.port"]["value"] == "4000"
     assert rows["relay.port"]["origin"] == "environment ORDERCTL_RELAY_PORT"
     assert rows["relay.port"]["variable"] == "ORDERCTL_RELAY_PORT"
@@ -113,14 +113,14 @@ def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text(uncommented)
     loaded = settings.load(config=file, environ={"HOME": str(tmp_path)})
-    assert set(settings.SECTIONS) <= set(document)
-    assert all(item.name in template() for item in settings.declared().values())
-    assert loaded.worker == settings.Worker()
-    assert loaded.relay == settings.Relay()
+    assert set(setting_sections.SECTIONS) <= set(document)
+    assert all(item.name in template() for item in setting_sections.declared().values())
+    assert loaded.worker == setting_sections.Worker()
+    assert loaded.relay == setting_sections.Relay()
 
 
 def test_what_was_read_does_not_change_and_has_no_other_keys():
-    worker = settings.Worker(concurrency=3)
+    worker = setting_sections.Worker(concurrency=3)
 
     with pytest.raises(AttributeError, match="concurrency"):
         worker.concurrency = 4
@@ -128,19 +128,19 @@ def test_what_was_read_does_not_change_and_has_no_other_keys():
     with pytest.raises(AttributeError, match="concurency"):
         worker.concurency = 4
     with pytest.raises(TypeError, match="concurency"):
-        settings.Worker(concurency=4)
+        setting_sections.Worker(concurency=4)
     assert worker.concurrency == 3
     assert worker.take == "managed"
-    assert worker == settings.Worker(concurrency=3) != settings.Worker()
-    assert len({worker, settings.Worker(concurrency=3)}) == 1
+    assert worker == setting_sections.Worker(concurrency=3) != settings.Worker()
+    assert len({worker, setting_sections.Worker(concurrency=3)}) == 1
 
 
 def test_the_repr_of_settings_has_no_secret():
-    shown = repr(settings.Mail(url="smtp://me:hidden@host", sender="a@b.c"))
+    shown = repr(setting_sections.Mail(url="smtp://me:hidden@host", sender="a@b.c"))
 
     assert "hidden" not in shown
     assert "sender='a@b.c'" in shown
-    assert "url=None" in repr(settings.Mail())
+    assert "url=None" in repr(setting_sections.Mail())
 
 
 def test_the_hint_of_a_wrong_setting_works_while_it_is_wrong(inside: Program, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import environment, setting_types, settings
+from orderctl import environment, setting_sections, setting_types, settings
 from tests.canaries import Canaries
 from tests.cli.conftest import Program
 
@@ -54,7 +54,7 @@ VALUES = {
 def test_every_setting_that_may_have_a_secret_is_declared_as_such():
     suspect = [
         key
-        for key, item in settings.declared().items()
+        for key, item in setting_sections.declared().items()
         if key.endswith(("url", "secret", "key", "password", "token")) and not (item.secret or item.show)
     ]
 
@@ -62,12 +62,12 @@ def test_every_setting_that_may_have_a_secret_is_declared_as_such():
 
 
 @pytest.mark.parametrize(
-    "key", [key for key, item in settings.declared().items() if item.secret or item.show]
+    "key", [key for key, item in setting_sections.declared().items() if item.secret or item.show]
 )
 def test_no_setting_shows_its_secret(
     key: str, inside: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    item, canaries, outputs = settings.declared()[key], Canaries(), ""
+    item, canaries, outputs = setting_sections.declared()[key], Canaries(), ""
     monkeypatch.setenv("ORDERCTL_DEBUG", "1")
     variable, config = environment.variable(key), tmp_path / "config.toml"
     section, _, name = key.partition(".")
@@ -111,7 +111,7 @@ def _loaded(variable: str, value: str) -> object:
         loaded = settings.load({}, environ={**os.environ, variable: value})
     except settings.Misconfigured as error:
         return error
-    return loaded, [getattr(loaded, section) for section in settings.SECTIONS]
+    return loaded, [getattr(loaded, section) for section in setting_sections.SECTIONS]
 
 
 @pytest.mark.parametrize(
