@@ -21,11 +21,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlalchemy import Engine, func, select
 
-from orderctl import database, leases, migrate, orders, payments
+from orderctl import database, leases, migrate, orders
+from orderctl.audit import Origin
 from orderctl.orders import NewCourse, NewOrder
+from orderctl.payments import intake
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.schema import orders as orders_table
+from orderctl.states import Source
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
+from tests.shop import RULES
 
 GOAL = 200
 TASKS = 3
@@ -42,7 +47,7 @@ def prepare(engine: Engine, count: int) -> None:
         orders.add(
             connection, NewOrder(code, "a@example.com", Decimal(1), courses), max_attempts=3, actor="bench"
         )
-        payments.receive(connection, payments.Payment(code, Decimal(1)), actor="bench")
+        intake.pay(connection, code, Transfer(MANUAL, Decimal(1)), RULES, Origin(Source.CLI, "bench"))
 
     for begin in range(0, count, 50):
         numbers = range(begin, min(begin + 50, count))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final
 
-from orderctl import texts
+from orderctl import money, texts
 from orderctl.counting import counted
 from orderctl.errors import Conflict, InvalidInput, OrderctlError
 from orderctl.shape import Shape
 
-#: Calculates with as many digits as the widest column has; the default context stops at 28.
-_EXACT: Final = Context(prec=140)
 #: The bits of the types that have no digits of their own.
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 #: Too long, out of range, not of the column's type or character set.
@@ -57,7 +55,7 @@ class Limits:
         if column.type != "decimal" or column.precision is None:
             return cls()
         decimals = column.scale or 0
-        return cls(Decimal(10**column.precision - 1).scaleb(-decimals, _EXACT), decimals)
+        return cls(Decimal(10**column.precision - 1).scaleb(-decimals, money.EXACT), decimals)
 
     def check(self, amount: Decimal) -> None:
         """Refuse an amount that the column cannot hold exactly.
@@ -75,7 +73,7 @@ class Limits:
         """Whether the column can hold the amount exactly."""
         if not amount.is_finite() or not 0 <= amount <= self.highest:
             return False
-        return amount == amount.quantize(Decimal(1).scaleb(-self.decimals), context=_EXACT)
+        return amount == amount.quantize(Decimal(1).scaleb(-self.decimals), context=money.EXACT)
 
 
 def explain(code: int | None, reason: str) -> OrderctlError | None:

@@ -8,7 +8,8 @@
     ├── NotFound                     3  404
     │   ├── OrderNotFound
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
-    │   └── TaskNotFound
+    │   ├── TaskNotFound
+    │   └── PaymentNotFound                  the ledger has no such payment
     ├── Conflict                     4  409  the present state does not allow it
     │   ├── NotManaged                       the task is run by the shop's own workers
     │   └── Superseded                       the task is not any more what was chosen: another process changed it
@@ -132,6 +133,10 @@ class OrderNotFound(NotFound):
 
 class OrderDeleted(OrderNotFound):
     """The shop has deleted the order."""
+
+
+class PaymentNotFound(NotFound):
+    """The ledger has no such payment."""
 
 
 class TaskNotFound(NotFound):

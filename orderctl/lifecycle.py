@@ -269,21 +269,20 @@ def _change(task: TaskState, what: Move) -> StatusChange:
     )
 
 
-def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved | None:
+def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved:
     """Mark an order as paid.
 
     Args:
-        connection: In a transaction.
+        connection: In a transaction that has made sure that the payment counts once.
         order: The order, locked and not paid.
-        event: The event of the payment; its dedup key identifies the payment.
+        event: The event of the payment.
 
     Returns:
-        The tasks that workers may take now. None if the payment was recorded before: roll back then.
+        The tasks that workers may take now.
     """
     paid = {"payment_status": PaymentStatus.PAID.value, "paid_at": database.utc_now()}
     _write_order(connection, order, paid)
-    if not audit.record(connection, event):
-        return None
+    audit.record(connection, event)
     task = download_tasks.c
     waiting = (
         task.order_id == order.id,

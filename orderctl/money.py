@@ -1,14 +1,16 @@
-"""Parse amounts of money exactly."""
+"""Parse amounts of money exactly, and write them."""
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Final
 
 from orderctl import texts
 
 #: More digits than any column for amounts has, before and after the decimal point.
 _MOST_DIGITS: Final = 65
+#: Calculates with as many digits as two amounts have; the default context stops at 28.
+EXACT: Final = Context(prec=140)
 
 
 def parse(value: object) -> Decimal:
@@ -33,3 +35,8 @@ def parse(value: object) -> Decimal:
     if abs(amount.adjusted()) > _MOST_DIGITS or -int(amount.as_tuple().exponent) > _MOST_DIGITS:
         raise ValueError(f"{texts.shown(value)} is not a number in the range of amounts")
     return amount
+
+
+def shown(amount: Decimal) -> str:
+    """Return a finite amount as a message names it: every digit, without an exponent and without trailing zeros."""
+    return f"{amount.normalize(EXACT) or Decimal(0):f}"

@@ -77,14 +77,24 @@ class Json(ForeignType[Any]):
 
 
 class Money(ForeignType[Decimal]):
-    """DECIMAL(12,2); on SQLite, which has no exact decimals, stored as text."""
+    """An exact amount; on SQLite, which has no exact decimals, stored as text.
 
-    impl = Numeric(12, 2)
+    Args:
+        digits: The number of digits in tables that orderctl made.
+        decimals: How many of them stand behind the point.
+    """
+
+    impl = Numeric
     cache_ok = True
+
+    def __init__(self, digits: int = 12, decimals: int = 2) -> None:
+        super().__init__(digits, decimals)
+        self.digits, self.decimals = digits, decimals
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Return a text type on SQLite."""
-        return dialect.type_descriptor(String() if dialect.name == "sqlite" else Numeric(12, 2))
+        numeric = Numeric(self.digits, self.decimals)
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else numeric)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         """Convert to text on SQLite."""
@@ -195,6 +205,33 @@ outbox: Final = Table(
     Index("ix_orderctl_outbox_sent_at_due_at", "sent_at", "due_at"),
 )
 
+#: Every transfer of money that orderctl was told of. A row is never deleted; ``raw`` is, after a time.
+payments: Final = Table(
+    "orderctl_payments",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("provider", String(32), nullable=False),
+    Column("provider_id", String(191), nullable=False),  # begins with a blank if the provider gave none
+    Column("order_id", RowId),  # no foreign key: the shop may delete its order, but the money came in
+    Column("amount", Money(30, 4)),  # NULL: an event that is no transfer
+    Column("currency", String(8)),  # NULL: the shop's
+    Column("direction", String(8), nullable=False),
+    Column("bank", String(120)),
+    Column("account", String(64)),
+    Column("reference", String(191)),
+    Column("code", String(1000)),
+    Column("content", String(1000)),
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("happened_at", UtcDateTime),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(500)),  # why it has this outcome
+    Column("raw", Text),  # JSON
+    Column("raw_since", UtcDateTime),  # since when it holds ``raw``; NULL: it does not
+    Column("decided_by", String(128)),  # who matched or refused it
+    Column("decided_at", UtcDateTime),
+    Column("decision", String(500)),  # why
+)
+
 #: The relay's tokens that were revoked, until they would have expired anyway.
 revoked_tokens: Final = Table(
     "orderctl_revoked_tokens",
@@ -211,7 +248,7 @@ migrations: Final = Table("orderctl_migrations", metadata, Column("revision", St
 #: Columns that Sequelize creates as NOT NULL without a default, and fills itself.
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
-TABLES: Final = (orders, download_tasks, order_audit_logs, outbox, revoked_tokens)
+TABLES: Final = (orders, download_tasks, order_audit_logs, outbox, revoked_tokens, payments)
 
 
 def columns(kind: type[Any], table: Table) -> list[Column[Any]]:

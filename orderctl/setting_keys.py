@@ -106,6 +106,8 @@ def shown(value: object, item: Key[Any]) -> str:
         return item.show(str(value))
     if item.secret:
         return MASK
+    if isinstance(value, re.Pattern):
+        return str(value.pattern)
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
@@ -128,7 +130,7 @@ def read(key: str, how: Callable[[Any], Any], value: object, origin: str, *, sec
         reason = str(error)
         if secret:  # a reader may repeat the value
             reason = reason.replace(repr(value), MASK)
-        signs = how is setting_types.signing_secret
+        signs = how in {setting_types.signing_secret, setting_types.shared_key}
         raise Misconfigured(
             f"setting {key} ({origin}): {reason}", hint=strength.EXAMPLE if signs else LIST
         ) from None

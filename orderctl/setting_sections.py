@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from orderctl import masking, setting_types
 from orderctl.setting_keys import Key, Section, keys_of
+
+
+def _shared_key(about: str) -> Key[str | None]:
+    return Key(setting_types.shared_key, None, f"{about}, 16 characters or more", secret=True)
 
 
 class Database(Section):
@@ -174,6 +180,38 @@ class Payments(Section):
         setting_types.words,
         ("pending", "failed"),
         "payment statuses of orders that can be paid, in the shop's words",
+    )
+    accept = Key(
+        setting_types.one_of("exact", "at-least", "sum"),
+        "exact",
+        "which amount pays an order: exact, at-least, or sum: the sum of several transfers",
+    )
+    tolerance = Key(
+        setting_types.amount, Decimal(0), "how much an amount may differ from the order's, in its currency"
+    )
+    code_pattern: Key[re.Pattern[str] | None] = Key(
+        setting_types.pattern,
+        None,
+        "regular expression of the orders' codes in a transfer's text; unset: each existing code that is a word of it",
+    )
+    providers: Key[tuple[str, ...]] = Key(
+        setting_types.words,
+        ("plain",),
+        "who may tell the relay of transfers: plain, sepay, casso, or entry points of the group"
+        " orderctl.payment_providers",
+    )
+    plain_api_key = _shared_key("key that the provider plain sends (Authorization: Apikey KEY)")
+    plain_secret = _shared_key("secret with which the provider plain signs (X-Orderctl-Signature)")
+    sepay_api_key = _shared_key("API key that SePay sends (Authorization: Apikey KEY)")
+    sepay_secret = _shared_key("secret with which SePay signs (X-SePay-Signature)")
+    casso_api_key = _shared_key("key that Casso sends (secure-token)")
+    casso_secret = _shared_key("checksum key with which Casso signs (X-Casso-Signature)")
+    api_key = _shared_key("key of a provider of the shop's own, or of the only provider")
+    secret = _shared_key("secret of a provider of the shop's own, or of the only provider")
+    keep_raw_days = Key(
+        setting_types.whole(0, 36500),
+        90,
+        "for how many days the ledger keeps what a provider sent, as it came",
     )
 
 

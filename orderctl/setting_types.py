@@ -9,11 +9,12 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from orderctl import hostnames, mailboxes, strength
+from orderctl import hostnames, mailboxes, money, strength
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -134,6 +135,40 @@ def signing_secret(value: Any) -> str:
     if weakness is not None:
         raise ValueError(f"needs {strength.MIN_LENGTH} random characters or more; {weakness}")
     return str(value)
+
+
+def shared_key(value: Any) -> str:
+    """Return a key that another system sends or signs with. Messages have no part of it."""
+    weakness = (
+        strength.weakness(value, strength.MIN_SHARED) if isinstance(value, str) else "it is not a string"
+    )
+    if weakness is not None:
+        raise ValueError(f"needs {strength.MIN_SHARED} characters or more; {weakness}")
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("needs printable ASCII characters: it is sent in a header of HTTP")
+    return str(value)
+
+
+def amount(value: Any) -> Decimal:
+    """Return an exact amount of money, 0 or more."""
+    try:
+        found = money.parse(str(value) if isinstance(value, float) else value)
+    except (TypeError, ValueError):
+        found = Decimal(-1)
+    if found < 0:
+        raise ValueError(f"needs an amount such as 1000 or 0.50, not {value!r}")
+    return found
+
+
+def pattern(value: Any) -> re.Pattern[str]:
+    """Return a regular expression that matches letters in either case, and never nothing."""
+    try:
+        found = re.compile(text(value), re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"needs a regular expression, not {value!r}: {error}") from None
+    if found.fullmatch(""):
+        raise ValueError(f"needs a regular expression that does not match an empty text, not {value!r}")
+    return found
 
 
 def database_zone(value: Any) -> str:

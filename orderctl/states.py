@@ -40,6 +40,22 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"  #: An admin cancelled it.
 
 
+class PaymentOutcome(StrEnum):
+    """What became of a transfer of money."""
+
+    PAID = "paid"  #: It paid its order, or a part of what paid it.
+    PARTIAL = "partial"  #: It is a part of its order's amount; the rest is missing yet.
+    SURPLUS = "surplus"  #: Its order is paid already, or takes no money (cancelled, refunded, deleted).
+    MISMATCH = "mismatch"  #: Its amount is not its order's.
+    UNMATCHED = "unmatched"  #: It names no order, or several.
+    IGNORED = "ignored"  #: It is outgoing, a test, or no transfer.
+    REFUSED = "refused"  #: An admin has set it aside.
+
+
+#: Outcomes of transfers that wait for a decision of an admin.
+UNDECIDED: Final = (PaymentOutcome.UNMATCHED, PaymentOutcome.MISMATCH, PaymentOutcome.SURPLUS)
+
+
 class Severity(StrEnum):
     """The severity of an audit event, lowest first."""
 
@@ -93,6 +109,21 @@ class EventType(StrEnum):
     PAYMENT_MISMATCH = (
         "payment_mismatch", Category.PAYMENT,
         "Payment of {amount} does not match the amount of order {order_code}: {expected}", Severity.WARNING,
+    )  # fmt: skip
+    PAYMENT_PARTIAL = (
+        "payment_partial", Category.PAYMENT,
+        "Part payment of {amount} received for order {order_code}: {received} of {expected}",
+    )  # fmt: skip
+    PAYMENT_SURPLUS = (
+        "payment_surplus", Category.PAYMENT,
+        "Payment of {amount} received for order {order_code}, which {reason}", Severity.WARNING,
+    )  # fmt: skip
+    PAYMENT_MATCHED = (
+        "payment_matched", Category.PAYMENT, "Payment {payment} of {amount} given to order {order_code}{because}",
+    )  # fmt: skip
+    PAYMENT_REFUSED = (
+        "payment_refused", Category.PAYMENT, "Payment {payment} of {amount} set aside{because}",
+        Severity.WARNING,
     )  # fmt: skip
     TASK_CREATED = "task_created", Category.TASK, "Task created: {name}"
     TASK_RETRIED = "task_retried", Category.TASK, "Task retried: {name}{because}"

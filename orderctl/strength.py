@@ -19,16 +19,25 @@ MIN_LENGTH: Final = 32
 _MIN_DIFFERENT: Final = 8
 
 
-def weakness(secret: str) -> str | None:
-    """Return why a secret is too weak, without any part of it; None when it may be good."""
+#: Fewest characters of a key that another system sends, and that nobody can try without a request to us.
+MIN_SHARED: Final = 16
+
+
+def weakness(secret: str, least: int = MIN_LENGTH) -> str | None:
+    """Return why a secret is too weak, without any part of it; None when it may be good.
+
+    Args:
+        secret: The secret.
+        least: The fewest characters.
+    """
     text = secret.strip()
-    if len(text) < MIN_LENGTH:
+    if len(text) < least:
         return f"it has {_counted(len(text))}" + (" besides white space" if text != secret else "")
     different = len(set(text))
-    if different < _MIN_DIFFERENT:
+    if different < min(_MIN_DIFFERENT, least // 3):
         return f"it has {_counted(different, 'different ')}"
     period = _period(text)
-    if period < MIN_LENGTH and period <= len(text) // 2:
+    if period < least and period <= len(text) // 2:
         return f"it repeats {_counted(period)}"
     if _runs(text) > 2 * len(text) // 3:
         return "it is a sequence, such as abcdef or 123456"

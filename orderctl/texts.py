@@ -1,13 +1,16 @@
-"""Texts that users and other programs give: what no store can hold, and long ones in messages."""
+"""Texts that users and other programs give: what no store can hold, what is kept of them, and long ones in messages."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
 #: Lone surrogates, which UTF-8 cannot encode (bytes in other encodings arrive as such), and NUL.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _MOST: Final = 80
+_MOST_OF_ID: Final = 120
+_BLANKS: Final = re.compile(r"\s+")
 
 
 def is_storable(text: str) -> bool:
@@ -19,3 +22,30 @@ def shown(value: object) -> str:
     """Return the value as Python writes it, shortened, for a message."""
     text = repr(value)
     return text if len(text) <= _MOST else f"{text[:_MOST]}... ({len(text):,} characters)"
+
+
+def line(text: str | None, most: int) -> str | None:
+    """Return a text in one line, without what no database holds; None for nothing.
+
+    Args:
+        text: The text.
+        most: The number of characters that are kept.
+    """
+    if text is None:
+        return None
+    kept = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _BLANKS.sub(" ", kept).strip()[:most].rstrip() or None
+
+
+def identifier(text: str | None) -> str | None:
+    """Return an id of others as it is stored: at most 120 characters; None for nothing.
+
+    It is never cut, which would make two of one. A blank at its ends does not count.
+    """
+    stripped = (text or "").strip()
+    if not stripped:
+        return None
+    if len(stripped) > _MOST_OF_ID or not is_storable(stripped) or not stripped.isprintable():
+        digest = hashlib.sha256(stripped.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"sha256:{digest}"
+    return stripped

@@ -30,11 +30,25 @@ def fill(engine: Engine, orders: int, *, first: int = 1) -> None:
                 _run(connection, statement, begin, count)
 
 
+def fill_orders(engine: Engine, orders: int, *, first: int = 1) -> None:
+    """Write orders without tasks and events; see :func:`fill`."""
+    for begin in range(first, first + orders, CHUNK):
+        with engine.begin() as connection:
+            _run(connection, _ORDERS, begin, min(CHUNK, first + orders - begin))
+
+
 def fill_events(engine: Engine, order_id: int, events: int) -> None:
     """Add many events to one order."""
     for begin in range(0, events, CHUNK):
         with engine.begin() as connection:
             _run(connection, _MANY.replace(":order", str(order_id)), begin, min(CHUNK, events - begin))
+
+
+def fill_payments(engine: Engine, payments: int) -> None:
+    """Write payments, of which the 20 oldest wait for a decision and the others have paid the order of their number."""
+    for begin in range(1, payments + 1, CHUNK):
+        with engine.begin() as connection:
+            _run(connection, _PAYMENTS, begin, min(CHUNK, payments + 1 - begin))
 
 
 def analyze(engine: Engine) -> None:
@@ -44,7 +58,7 @@ def analyze(engine: Engine) -> None:
             connection.exec_driver_sql("ANALYZE")
         else:
             connection.exec_driver_sql(
-                "ANALYZE TABLE orders, download_tasks, order_audit_logs, orderctl_outbox"
+                "ANALYZE TABLE orders, download_tasks, order_audit_logs, orderctl_outbox, orderctl_payments"
             )
 
 
@@ -124,4 +138,11 @@ SELECT 'completion', $join('order:completion:',$id), '{"orderId": 1, "totalTasks
 _MANY = f"""
 {_COLUMNS} SELECT :order, NULL, 'download_failed', 'download', 'info', $join('Attempt ',$id),
  '{{"error_message": "connection reset", "attempt": 7}}', 'pending', 'python_worker', $moment, NULL $numbers
+"""
+
+_PAYMENTS = """
+INSERT INTO orderctl_payments (provider, provider_id, order_id, amount, direction, told_at, outcome)
+SELECT 'sepay', :begin + n, CASE WHEN :begin + n > 20 THEN :begin + n END, 300000, 'in', $moment,
+       CASE WHEN :begin + n > 20 THEN 'paid' WHEN n % 2 = 0 THEN 'unmatched' ELSE 'surplus' END
+$numbers ORDER BY n
 """

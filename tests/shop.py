@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, create_engine, select, text, update
 
-from orderctl import audit, database, failures, leases, lifecycle, orders, payments, shape, tasks
+from orderctl import audit, database, failures, leases, lifecycle, orders, shape, tasks
 from orderctl.audit import Origin
 from orderctl.failures import Failure
 from orderctl.leases import Claim
 from orderctl.lifecycle import Moved
 from orderctl.orders import NewCourse, NewOrder, Order
+from orderctl.payments import intake, ledger
+from orderctl.payments.amounts import Rules
+from orderctl.payments.ledger import Payment
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.schema import download_tasks, order_audit_logs, outbox
 from orderctl.states import Category, ErrorType, Severity, Source
 from orderctl.tasks import Task
@@ -22,6 +26,8 @@ T = TypeVar("T")
 
 COURSE = "http://courses.example/one"
 AMOUNT = Decimal(300_000)
+RULES = Rules("exact", Decimal(0), None, ("pending", "failed"), "VND")
+TESTER = Origin(Source.CLI, "tester")
 
 
 @dataclass
@@ -65,10 +71,19 @@ class Shop:
 
     def pay(
         self, code: str = "DH1", amount: str | None = None, *, transaction: str | None = None
-    ) -> payments.PaymentResult:
+    ) -> intake.Receipt:
+        """Record a payment as a person types it; by default of the order's amount."""
         amount = str(self.read(lambda c: orders.find(c, code)).total_amount) if amount is None else amount
-        payment = payments.Payment(code, Decimal(amount), "ACB", transaction)
-        return self.transact(lambda c: payments.receive(c, payment, actor="tester"))
+        transfer = Transfer(MANUAL, Decimal(amount), provider_id=transaction, code=code, bank="ACB")
+        return self.transact(lambda c: intake.pay(c, code, transfer, RULES, TESTER))
+
+    def receive(self, *transfers: Transfer, rules: Rules = RULES) -> list[intake.Receipt]:
+        """Take in what a provider tells."""
+        return self.transact(lambda c: intake.receive(c, transfers, rules, TESTER))
+
+    def ledger(self) -> list[Payment]:
+        """Return all payments, oldest first."""
+        return self.read(lambda c: ledger.page(c, ledger.Filter(), limit=100_000)).payments[::-1]
 
     def paid(self, code: str = "DH1", courses: int | Sequence[str | NewCourse] = 1, **more: Any) -> list[int]:
         """Add and pay an order; return the ids of its tasks."""

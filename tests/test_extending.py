@@ -1,19 +1,26 @@
 """docs/extending.md: what the page shows is what orderctl does."""
 
+import hmac
 import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from decimal import Decimal
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from orderctl import broker, failures, progress, publications
+from orderctl import broker, documents, extensions, failures, progress, publications, settings
 from orderctl.channels import task_progress, task_status
+from orderctl.errors import InvalidInput
+from orderctl.payments.providers import registry
+from orderctl.payments.providers.protocol import Delivery, Provider, Secrets
 from tests.servers.redis import unhurried
 from tests.shop import Shop
 from tests.waiting import SOON
@@ -170,3 +177,58 @@ def test_a_handler_from_an_empty_folder_to_a_paid_order(workshop: Path) -> None:
         ("lesson-1.py", "print('Hello')\n")
     ]
     assert "download_completed" in done.stdout
+
+
+@pytest.fixture
+def river_bank(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The example's provider, found by its entry point as if its package was installed."""
+    (workshop / "shop_bank.py").write_text(shown("shop-bank/shop_bank.py"))
+    monkeypatch.syspath_prepend(workshop)
+    project = tomllib.loads(shown("shop-bank/pyproject.toml"))
+    announced = [
+        EntryPoint(name, value, group)
+        for group, entries in project["project"]["entry-points"].items()
+        for name, value in entries.items()
+    ]
+    monkeypatch.setattr(
+        extensions, "entry_points", lambda group: [entry for entry in announced if entry.group == group]
+    )
+    [provider] = registry.load(["riverbank"]).values()
+    return provider
+
+
+def test_a_payment_provider_reads_what_its_bank_sends(river_bank: Provider) -> None:
+    document = documents.parse(shown("movements"), "the payment")
+
+    assert river_bank.recognises(document)
+    found = [
+        (one.provider_id, one.amount, one.currency, one.content, one.why_ignored)
+        for one in river_bank.read(document)
+    ]
+    assert found == [
+        ("81", Decimal("12.5"), "EUR", "order DH1", None),
+        ("82", Decimal("9.9"), "EUR", "bank charges", "outgoing"),
+        ("83", Decimal("0.01"), None, None, "a test"),
+    ]
+    with pytest.raises(InvalidInput, match=r"^a movement's number is missing$"):
+        river_bank.read({"movements": {"cents": 5}})
+
+
+def test_a_payment_provider_believes_its_bank_only(
+    river_bank: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    exports = dict(re.findall(r"^export (\w+)=(.*)$", shown("settings"), re.MULTILINE))
+    (file := tmp_path / "riverbank.secret").write_text("a secret of the bank's")
+    file.chmod(0o600)
+    monkeypatch.setenv("ORDERCTL_PAYMENTS_PROVIDERS", exports["ORDERCTL_PAYMENTS_PROVIDERS"])
+    monkeypatch.setenv("ORDERCTL_PAYMENTS_SECRET_FILE", str(file))
+    assert "ORDERCTL_PAYMENTS_SECRET_FILE" in exports
+    payments = settings.load().payments
+    secrets = registry.secrets_of(*payments.providers, payments, only=True)
+    digits = hmac.new(b"a secret of the bank's", b"1000.{}", "sha256").hexdigest()
+    headers = {"x-river-signature": f"t=1000,v1={digits}"}
+
+    assert river_bank.is_authentic(Delivery(headers, b"{}", 1000), secrets)
+    assert not river_bank.is_authentic(Delivery(headers, b"{ }", 1000), secrets)
+    assert not river_bank.is_authentic(Delivery(headers, b"{}", 2000), secrets)
+    assert not river_bank.is_authentic(Delivery(headers, b"{}", 1000), Secrets())

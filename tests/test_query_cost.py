@@ -19,6 +19,7 @@ from orderctl.audit import Search
 from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
+from orderctl.payments import ledger, waiting
 from orderctl.states import EventType
 from orderctl.tasks import TaskFilter
 from orderctl.worker import mail
@@ -30,13 +31,14 @@ pytestmark = pytest.mark.databases("mariadb", "mysql")
 ORDERS = 2000
 LONG = 1000  # the order with many events
 #: Names of tables in the queries.
-TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox"}
+TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox", "orderctl_payments"}
 
 
 @pytest.fixture
 def full(shop: Shop) -> Shop:
     rows.fill(shop.engine, ORDERS)
     rows.fill_events(shop.engine, LONG, 3000)
+    rows.fill_payments(shop.engine, ORDERS)
     rows.analyze(shop.engine)
     return shop
 
@@ -169,6 +171,11 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             20,
         ),
         "failures of an alert": (partial(mail._count_failures, payload={"fingerprint": "f"}), 20),
+        "payments that wait": (partial(waiting.newest, limit=20), 60),
+        "few payments that wait": (partial(waiting.newest, limit=2), 60),
+        "numbers of payments that wait": (waiting.count, 60),
+        "payments of an order": (partial(ledger.of_order, order_id=7), 20),
+        "raw data that is due": (partial(ledger.raw_is_due, days=90), 20),
         "messages of another shop": (_look, 200),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }

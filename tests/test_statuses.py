@@ -1,5 +1,7 @@
 """A status that orderctl does not know is shown, counted and reported, and nothing is done because of it."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine
 
@@ -7,10 +9,11 @@ from orderctl import audit, leases, listing, reconcile, shape, statuses, tasks
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.findings import FindingKind
 from orderctl.listing import OrderFilter
+from orderctl.payments.transfer import Transfer
 from orderctl.settings import Settings
 from orderctl.settings import load as load_settings
 from orderctl.states import Severity
-from tests.shop import Shop
+from tests.shop import RULES, Shop
 
 
 @pytest.fixture
@@ -48,13 +51,11 @@ def test_order_of_an_unknown_payment_status_cannot_be_paid(shop: Shop, word: str
 
 
 def test_a_word_of_the_shops_for_pending_is_a_setting(shop: Shop) -> None:
-    from orderctl import payments
-
     shop.add("DH1")
     shop.execute("UPDATE orders SET payment_status = 'Unpaid'")
-    payment = payments.Payment("DH1", shop.order("DH1").total_amount)
+    transfer = Transfer("plain", shop.order("DH1").total_amount, code="DH1")
 
-    shop.transact(lambda c: payments.receive(c, payment, actor="me", pending=("pending", "unpaid")))
+    shop.receive(transfer, rules=replace(RULES, pending=("pending", "unpaid")))
 
     assert shop.order("DH1").payment_status == "paid"
 

@@ -57,6 +57,10 @@ EVENTS = (
     "email_failed",
     "job_rejected",
     "webhook_failed",  # with revision 0003
+    "payment_partial",  # with revision 0004
+    "payment_surplus",
+    "payment_matched",
+    "payment_refused",
 )
 STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES))
 

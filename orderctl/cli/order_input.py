@@ -11,11 +11,13 @@ from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orderctl.orders import NewCourse, NewOrder
-    from orderctl.payments import Payment
+    from orderctl.payments.transfer import Transfer
     from orderctl.settings import Settings
 
 #: More than any shop adds at once; a device such as /dev/zero never ends.
 _MOST_CHARACTERS = 16_000_000
+#: Characters of a bank's name and of a transaction's id.
+_MOST_TEXT = 120
 _SHAPE = '{"order_code": "DH1", "user_email": "a@b.c", "total_amount": 300000, "courses": ["https://..."]}'
 
 
@@ -105,28 +107,48 @@ def read_orders(document: TextIO) -> list[NewOrder]:
 
 def one_payment(
     code: str | None, amount: Decimal | None, bank: str | None, transaction: str | None
-) -> Payment:
-    """Return the payment that the options describe.
+) -> Transfer:
+    """Return the transfer that the options describe.
 
     Raises:
-        InvalidInput: When the order or the amount is missing.
+        InvalidInput: When the order or the amount is missing, or a text is not valid.
     """
-    from orderctl.payments import Payment
+    from orderctl.payments.transfer import MANUAL, Transfer
 
     if code is None or amount is None:
         raise InvalidInput("missing: the order's code or --amount", hint="give both, or --json FILE instead")
-    return Payment(code, amount, bank, transaction)
+    for name, text in (("bank name", bank), ("transaction id", transaction)):
+        _check_line(name, text)
+    if transaction is not None and not transaction.isascii():
+        raise InvalidInput(f"{texts.shown(transaction)} is not a valid transaction id: ASCII characters only")
+    return Transfer(MANUAL, amount, provider_id=transaction, code=code.strip(), bank=bank)
 
 
-def read_payment(document: TextIO) -> Payment:
-    """Return the payment that the document of a bank's webhook describes.
+def _check_line(name: str, text: str | None) -> None:
+    stripped = None if text is None else text.strip()
+    if stripped is not None and not (0 < len(stripped) <= _MOST_TEXT and stripped.isprintable()):
+        raise InvalidInput(
+            f"{texts.shown(text)} is not a valid {name}: 1 to {_MOST_TEXT} printable characters"
+        )
+
+
+def read_delivery(document: TextIO) -> list[Transfer]:
+    """Return the transfers that the document of a bank's webhook tells of.
 
     Raises:
-        InvalidInput: When the document does not describe a payment.
+        InvalidInput: When the document is not one of an installed provider's.
     """
-    from orderctl import payments
+    from orderctl.payments.providers import registry
 
-    return payments.from_webhook(_text(document))
+    told = documents.parse(_text(document), "the payment")
+    providers = registry.load(registry.installed())
+    provider = registry.tell_apart(providers, told)
+    if provider is None:
+        raise InvalidInput(
+            f"the document has not the fields of a provider: {', '.join(providers)}",
+            hint='such as {"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7}',
+        )
+    return provider.read(told)
 
 
 def _text(document: TextIO) -> str:

@@ -96,7 +96,7 @@ class MigrationStatus:
 def up(
     engine: Engine, *, lock_timeout: float = 10, actor: str | None = None, on_step: Emit | None = None
 ) -> MigrationReport:
-    """Apply all pending revisions, and add again what is missing of the applied ones.
+    """Apply all pending revisions, add again what is missing, and fill in the payments that the shop has recorded.
 
     It can run while the database is in use, twice at the same time, and again after it was killed.
 
@@ -218,6 +218,9 @@ def _carry_out(found: Survey, run: Run) -> None:
         run.execute(step)
     if found.pending:
         run.upgrade()
+    run.connection.commit()
+    for step in found.again:
+        run.execute(step)
     run.connection.commit()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, Dialect, Table
+from sqlalchemy import Column, Connection, Dialect, Table
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn, CreateTable
@@ -18,6 +19,9 @@ INSTANT: Final = "ALGORITHM=INSTANT"
 ONLINE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
 #: A way to change a table for which others have to wait until all its rows are copied.
 COPY: Final = "ALGORITHM=COPY"
+
+#: Called with a connection, and with what is called with the progress; returns what was added.
+Work: TypeAlias = Callable[[Connection, Callable[[str], None]], tuple[str, ...]]
 
 
 class InsertTime(ColumnElement[Any]):
@@ -52,21 +56,23 @@ class Verbatim(UserDefinedType[Any]):
 
 @dataclass(frozen=True)
 class Step:
-    """One statement of a migration.
+    """One statement of a migration, or work that no statement does.
 
     Attributes:
         adds: Descriptions of what it adds: ``index ix_orderctl_orders_created_at_id of orders``, ...
         statements: The preferred statement, then alternatives with the same result, for servers that cannot
-            run the preferred one without blocking writers.
+            run the preferred one without blocking writers. None for work.
         needs: The rights needed on MySQL and MariaDB, each with its table; the table is empty for a right on
             the whole database.
         optional: Whether orderctl can work without it.
+        work: The work. It can run again after it was killed.
     """
 
     adds: tuple[str, ...]
     statements: tuple[str, ...]
     needs: tuple[tuple[str, str], ...] = ()
     optional: bool = False
+    work: Work | None = None
 
     @property
     def what(self) -> str:

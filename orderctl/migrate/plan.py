@@ -36,6 +36,8 @@ class Plan:
             of orderctl's may be another's.
         obstacles: The reasons why orderctl cannot work with these tables. If there are any, no step may run.
         warnings: Problems with these tables that orderctl can work with.
+        found: The names of the tables that there were before the first step.
+        again: Work of applied revisions, which each migration does again.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Plan:
         self.is_pending = True
         self.obstacles: list[str] = []
         self.warnings: list[str] = []
+        self.found = frozenset(catalogue.tables)
+        self.again: list[Step] = []
         self.on_sqlite = catalogue.server == "sqlite"
         self.dialect = ddl.dialect_of(catalogue.server)
         self._changes: dict[tuple[str, ...], list[tuple[str, str]]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from alembic import command
@@ -62,16 +63,13 @@ class Run:
         """
         if step in self.leave_out:
             return
-        if self.on_step:
-            self.on_step(step)
+        if step.work is None or not step.optional:
+            self._tell(step)
         primary.require_still(self.connection)  # a migration can take hours
         try:
-            if self.connection.dialect.name == "sqlite":
-                self.connection.exec_driver_sql(step.statements[0])
-            else:
-                locks.execute(self.connection, step.statements, self.timeout)
+            added = self._carry_out(step)
         except DBAPIError as error:
-            if is_duplicate(error):
+            if step.statements and is_duplicate(error):
                 raise _not_unique(step, error) from error
             if not step.optional or error.connection_invalidated:
                 raise
@@ -81,12 +79,29 @@ class Run:
                 raise
             self.warnings.append(f"{step.what}: {error}")
         else:
-            self.done.extend(step.adds)
+            self.done.extend(added)
+
+    def _carry_out(self, step: Step) -> tuple[str, ...]:
+        """Return what was added."""
+        if step.work is not None:
+            return step.work(self.connection, lambda text: self._tell(replace(step, adds=(text,))))
+        if self.connection.dialect.name == "sqlite":
+            self.connection.exec_driver_sql(step.statements[0])
+        else:
+            locks.execute(self.connection, step.statements, self.timeout)
+        return step.adds
+
+    def _tell(self, step: Step) -> None:
+        if self.on_step:
+            self.on_step(step)
 
     def write(self, step: Step) -> None:
         """Write a step's statement into the text."""
-        if step not in self.leave_out:
-            self.output.write(f"-- {step.what}\n{step.statements[0]};\n\n")
+        if step in self.leave_out:
+            return
+        if step.work is not None:
+            raise NotImplementedError(step.what)
+        self.output.write(f"-- {step.what}\n{step.statements[0]};\n\n")
 
     def upgrade(self) -> None:
         """Apply all pending revisions."""
@@ -94,7 +109,10 @@ class Run:
 
     def write_upgrade(self, current: str | None) -> None:
         """Write the statements that :meth:`upgrade` would run on a database at revision ``current``."""
-        command.upgrade(self._config(self.write), f"{current or 'base'}:heads", sql=True)
+        try:
+            command.upgrade(self._config(self.write), f"{current or 'base'}:heads", sql=True)
+        except NotImplementedError as stop:  # before the revision is recorded as applied
+            self.output.write(f"-- {stop}: no statement does this. Now run: orderctl migrate up\n")
 
     def record(self, ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG002 - Alembic's names
         """Record a revision as applied; Alembic's own table holds only the newest one."""

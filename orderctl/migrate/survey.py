@@ -32,6 +32,7 @@ TABLES: Final = (
     "orderctl_outbox",
     "outbox",
     "orderctl_revoked_tokens",
+    "orderctl_payments",
     HISTORY_TABLE,
     VERSION_TABLE,
 )
@@ -52,6 +53,7 @@ class Survey:
         applied: The ids of the applied revisions.
         missing: Steps of applied revisions whose result is missing: it was dropped, or could not be added.
         coming: Steps of pending revisions.
+        again: Work of applied revisions, which each migration does again.
         refused: Optional steps for which the account lacks a right.
         obstacles: The reasons why no step may run.
         warnings: Problems that do not prevent a migration.
@@ -64,6 +66,7 @@ class Survey:
     applied: list[str]
     missing: list[Step] = field(default_factory=list)
     coming: list[Step] = field(default_factory=list)
+    again: list[Step] = field(default_factory=list)
     refused: list[Step] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -122,6 +125,7 @@ def make(connection: Connection) -> Survey:
         if plan.is_pending:
             plan.emit = survey.coming.append
         script.module.upgrade(plan)
+    survey.again = plan.again
     survey.obstacles, survey.warnings = [*version_obstacles, *plan.obstacles], plan.warnings
     shape.refresh(connection, words.WANTED)
     survey.warnings += moments.ahead(connection).values()

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "orderctl"
 #: Words that texts for users do not contain, because plainer ones exist.
 AVOIDED = re.compile(
-    r"\b(?:so (?:many|much)|(?:un)?mend(?:s|ed|ing)?|told|somebody|whoever|nobody|1 (?:workers|tasks|orders|jobs)"
+    r"\b(?:so (?:many|much)|(?:un)?mend(?:s|ed|ing)?|told(?!_at)|somebody|whoever|nobody|1 (?:workers|tasks|orders|jobs)"
     r"|(?<!there )is no [a-z])",
     re.IGNORECASE,
 )  #: The manual pages, the documentation, and the dashboard.

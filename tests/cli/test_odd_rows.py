@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from orderctl import failures, leases, payments, tasks
+from orderctl import failures, leases, tasks
 from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.failures import Failure
-from orderctl.payments import Payment
+from orderctl.payments import intake
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.relay.access import Access
 from orderctl.relay.api.endpoints import Endpoints
 from orderctl.relay.api.reader import Reader
@@ -25,7 +26,7 @@ from orderctl.worker import mail
 from tests import odd_rows
 from tests.cli.conftest import Program
 from tests.odd_rows import CROWDED, Odd
-from tests.shop import Shop
+from tests.shop import RULES, TESTER, Shop
 
 _FAILURE = Failure(ErrorType.NETWORK, "connection reset", "f")
 _MAIL = Mail(url="smtp://mail.example", sender="shop@example.com")
@@ -116,8 +117,8 @@ def _faults_of_changes(shop: Shop, odd: Odd) -> list[str]:
             faults.append(f"{what}: {error!r}")
 
     for order_id, what in odd.orders.items():
-        payment = Payment(str(order_id), Decimal(300_000), "ACB", f"FT{order_id}")
-        check(f"pay, {what}", lambda c, one=payment: payments.receive(c, one, actor="tester"))
+        transfer = Transfer(MANUAL, Decimal(300_000), provider_id=f"FT{order_id}", bank="ACB")
+        check(f"pay, {what}", lambda c, i=order_id, t=transfer: intake.pay(c, str(i), t, RULES, TESTER))
         check(f"mail, {what}", lambda c, one=order_id: _write_mail(c, one))
     for task_id, what in odd.tasks.items():
         check(f"retry, {what}", lambda c, one=task_id: _retry(c, one))

@@ -15,10 +15,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from orderctl import broker, database, doorbell, payments, reconcile, tasks
+from orderctl import broker, database, doorbell, reconcile, tasks
+from orderctl.payments import intake
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.settings import Settings, load
 from orderctl.worker import consumer, courier, jobs, keeper, rounds, supervisor
-from tests.shop import AMOUNT
+from tests.shop import AMOUNT, RULES, TESTER
 
 
 def main(role: str, argument: str = "") -> None:
@@ -81,8 +83,8 @@ def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
 
 
 def _pay(_: Settings, engine: Engine, argument: str) -> None:
-    paid = payments.Payment(argument, AMOUNT, "ACB", f"T-{argument}")
-    database.transact(engine, lambda c: payments.receive(c, paid, actor="tester"))
+    transfer = Transfer(MANUAL, AMOUNT, provider_id=f"T-{argument}", bank="ACB")
+    database.transact(engine, lambda c: intake.pay(c, argument, transfer, RULES, TESTER))
 
 
 def _retry(_: Settings, engine: Engine, argument: str) -> None:

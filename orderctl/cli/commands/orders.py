@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import bell, options
+from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
 from orderctl.errors import SubjectFailed
 from orderctl.states import ENDED_ORDER, OrderStatus
-from orderctl.terminal import render
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
     from orderctl.listing import OrderFilter
-    from orderctl.payments import Payment, PaymentResult
 
 STATS: Final = (
     Column("scope"),
@@ -347,43 +345,27 @@ def pay(
     """Record the payment of an order, and wake the workers.
 
     Recording the same payment again changes nothing. If the amount is wrong, the order stays unpaid and the
-    command exits 1.
+    command exits 1; if the order is paid already, the payment is kept as surplus and the command exits 4. With
+    --json, FILE is what a bank sends to the relay: of the shop's own kind, of SePay or of Casso.
 
     Example:
         orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014
         echo '{"code":"DH123456","transferAmount":300000,"bankName":"ACB","id":7}' | orderctl orders pay --json -
     """
-    from orderctl import payments
-    from orderctl.cli import order_input
+    from orderctl.audit import Origin
+    from orderctl.cli import order_input, payment_lines
+    from orderctl.payments import intake
+    from orderctl.payments.amounts import Rules
+    from orderctl.states import Source
 
     options_of_one = {"CODE": code, "--amount": amount, "--bank": bank, "--transaction": transaction}
     order_input.check_alone(document, **options_of_one)
-    payment = (
-        order_input.read_payment(document)
-        if document
-        else order_input.one_payment(code, amount, bank, transaction)
-    )
-    pending = app.settings.payments.pending_statuses
-    result = app.transact(
-        lambda connection: payments.receive(connection, payment, actor=app.actor, pending=pending)
-    )
-    _report_payment(app, payment, result)
-
-
-def _report_payment(app: App, payment: Payment, result: PaymentResult) -> None:
-    from orderctl.payments import Outcome
-
-    if result.outcome is Outcome.MISMATCH:
-        raise SubjectFailed(
-            f"order {payment.order_code} costs {render.amount(result.expected)}, but "
-            f"{render.amount(payment.amount)} was paid: the order stays unpaid",
-            hint=f"orderctl logs show {shlex.quote(payment.order_code)} --category payment",
-        )
-    if result.outcome is Outcome.REPEATED:
-        app.say(f"This payment of order {payment.order_code} was recorded before; nothing was changed.")
-        return
-    code = shlex.quote(payment.order_code)
-    try:
-        bell.ring(app, [result.moved])
-    finally:  # it is saved, whatever Redis says
-        app.say(f"Order {payment.order_code} is paid.\nnext: orderctl tail order {code}")
+    rules, origin = Rules.of(app.settings), Origin(Source.CLI, app.actor)
+    if document:
+        transfers = order_input.read_delivery(document)
+        receipts = app.transact(lambda connection: intake.receive(connection, transfers, rules, origin))
+    else:
+        transfer = order_input.one_payment(code, amount, bank, transaction)
+        order = transfer.code or ""
+        receipts = [app.transact(lambda connection: intake.pay(connection, order, transfer, rules, origin))]
+    payment_lines.report(app, receipts)

@@ -8,14 +8,16 @@ from contextlib import suppress
 
 from sqlalchemy import Engine, func, select
 
-from orderctl import database, orders, payments, tasks
+from orderctl import database, orders, tasks
 from orderctl.errors import Conflict, DatabaseUnavailable, OrderctlError
 from orderctl.orders import NewCourse, NewOrder
+from orderctl.payments import intake
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.schema import orders as orders_table
 from orderctl.states import ENDED_ORDER, TaskStatus
 from tests.faults.chaos.history import Answer, Asked, History
 from tests.faults.world import World
-from tests.shop import AMOUNT
+from tests.shop import AMOUNT, RULES, TESTER
 
 #: Most orders that are open at a time.
 OPEN = 8
@@ -92,10 +94,10 @@ class Customers:
 
     def _pay(self, engine: Engine, asked: Asked) -> Answer:
         """Send a bank's payment until it is answered, at most three times."""
-        payment = payments.Payment(asked.code, AMOUNT, "ACB", f"T-{asked.code}")
+        transfer = Transfer(MANUAL, AMOUNT, provider_id=f"T-{asked.code}", bank="ACB")
         answer = Answer.UNKNOWN
         for _ in range(3):
-            answer = self._ask(engine, lambda c: payments.receive(c, payment, actor="bank"))
+            answer = self._ask(engine, lambda c: intake.pay(c, asked.code, transfer, RULES, TESTER))
             if answer is not Answer.UNKNOWN:
                 break
         return answer

@@ -20,19 +20,21 @@ from orderctl import (
     listing,
     migrate,
     orders,
-    payments,
     reconcile,
     settings,
     tasks,
 )
 from orderctl.errors import Misconfigured, OrderctlError
 from orderctl.failures import Failure
+from orderctl.payments import intake
+from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.states import ErrorType
 from tests.migrate.fuzz.quirks import make
 from tests.migrate.fuzz.shop import Shop, quoted
 from tests.migrate.gallery import definitions
 from tests.servers.databases import fresh_name
 from tests.servers.mysql import MysqlServer
+from tests.shop import RULES, TESTER
 
 CODE = "DH000008"
 EVENTS = {
@@ -141,9 +143,9 @@ def carry_out(engine: Engine) -> None:
     with database.reading(engine) as connection:
         order = orders.find(connection, CODE)
         first, second = (task.id for task in tasks.of_orders(connection, [order.id]))
-    payment = payments.Payment(CODE, order.total_amount, "ACB", "FT1")
+    transfer = Transfer(MANUAL, order.total_amount, provider_id="FT1", bank="ACB")
     for _ in range(2):
-        transact(lambda c: payments.receive(c, payment, actor="fuzz"))
+        transact(lambda c: intake.pay(c, CODE, transfer, RULES, TESTER))
     complete(engine, first)
     claim = claimed(engine, second)
     failure = Failure(ErrorType.NETWORK, "connection refused: \U0001f600", "abc123")

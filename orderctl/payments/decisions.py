@@ -1,0 +1,183 @@
+"""What an admin decides about payments that paid no order: they are given to one, or set aside."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import Connection
+
+from orderctl import audit, money, orders
+from orderctl.audit import NewEvent, Origin
+from orderctl.errors import Conflict
+from orderctl.orders import OrderState
+from orderctl.payments import amounts, closed, effects, ledger
+from orderctl.payments.amounts import Rules, Verdict
+from orderctl.payments.intake import Receipt
+from orderctl.payments.ledger import Payment
+from orderctl.states import EventType, PaymentOutcome
+
+#: Outcomes about which an admin can decide.
+DECIDABLE: Final = (
+    PaymentOutcome.UNMATCHED,
+    PaymentOutcome.MISMATCH,
+    PaymentOutcome.SURPLUS,
+    PaymentOutcome.PARTIAL,
+    PaymentOutcome.REFUSED,
+)
+
+
+def match(
+    connection: Connection,
+    payment_id: int,
+    reference: str,
+    *,
+    reason: str | None,
+    rules: Rules,
+    origin: Origin,
+) -> Receipt:
+    """Give a payment to an order, which it pays, whatever its amount: the admin has seen both numbers.
+
+    Where the shop adds payments up, one that is too small becomes a part of the order's amount; a part that is given
+    to its own order pays it.
+
+    Args:
+        connection: In a transaction of its own.
+        payment_id: The payment.
+        reference: The order's code or id.
+        reason: Why, in the admin's words.
+        rules: What the shop accepts.
+        origin: Who decides.
+
+    Raises:
+        PaymentNotFound: There is no such payment.
+        OrderNotFound: No order has this code or id.
+        Conflict: The payment has paid an order or is none that came in, the order takes no payment, or another
+            process has decided at the same time.
+    """
+    payment = ledger.find(connection, payment_id)
+    order = orders.lock(connection, orders.find(connection, reference).id)
+    _refuse_decided(payment)
+    because = closed.why(order, rules.pending)
+    if because is not None:
+        raise Conflict(
+            f"order {order.order_code} {because} and cannot be paid",
+            hint=f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}",
+        )
+    before = ledger.received(connection, order.id) - _counted(payment, order)
+    verdict = judge(payment, order, before, rules)
+    _decide(connection, payment, verdict.outcome, origin, reason, order_id=order.id, because=verdict.reason)
+    after = ledger.find(connection, payment.id)
+    _tell(connection, EventType.PAYMENT_MATCHED, order.id, order.order_code, payment, reason, origin)
+    total = before + (payment.amount or Decimal(0)) if rules.accept == "sum" else payment.amount or Decimal(0)
+    if verdict.outcome is not PaymentOutcome.PAID:
+        effects.tell(connection, order, after, total, origin)
+        return Receipt(after, repeated=False, expected=order.total_amount)
+    moved = effects.settle(connection, order, after, total, origin)
+    return Receipt(after, repeated=False, expected=order.total_amount, moved=moved)
+
+
+def judge(payment: Payment, order: OrderState, received: Decimal, rules: Rules) -> Verdict:
+    """Return what a payment does for an order that an admin gives it to.
+
+    Args:
+        payment: The payment.
+        order: The order.
+        received: The sum of the order's other part payments.
+        rules: What the shop accepts.
+    """
+    amount = payment.amount or Decimal(0)
+    found = amounts.judge(
+        amount, order.total_amount, received=received, currency=payment.currency, rules=rules
+    )
+    is_part = found.outcome is PaymentOutcome.PARTIAL and payment.order_id != order.id
+    return found if is_part else Verdict(PaymentOutcome.PAID, found.reason)
+
+
+def _counted(payment: Payment, order: OrderState) -> Decimal:
+    """Return what a payment counts among the part payments of an order already."""
+    counts = payment.order_id == order.id and payment.outcome == PaymentOutcome.PARTIAL
+    return payment.amount or Decimal(0) if counts else Decimal(0)
+
+
+def refuse(connection: Connection, payment_id: int, *, reason: str | None, origin: Origin) -> Payment:
+    """Set a payment aside: it pays no order, and waits for no decision any more.
+
+    Args:
+        connection: In a transaction of its own.
+        payment_id: The payment.
+        reason: Why, in the admin's words.
+        origin: Who decides.
+
+    Raises:
+        PaymentNotFound: There is no such payment.
+        Conflict: It has paid an order, is none that came in, or another process has decided at the same time.
+    """
+    payment = ledger.find(connection, payment_id)
+    _refuse_decided(payment)
+    _decide(connection, payment, PaymentOutcome.REFUSED, origin, reason, because=payment.reason)
+    if payment.order_id is not None and payment.order_code is not None:
+        _tell(
+            connection,
+            EventType.PAYMENT_REFUSED,
+            payment.order_id,
+            payment.order_code,
+            payment,
+            reason,
+            origin,
+        )
+    return ledger.find(connection, payment_id)
+
+
+def _refuse_decided(payment: Payment) -> None:
+    if payment.outcome in DECIDABLE:
+        return
+    if payment.outcome == PaymentOutcome.IGNORED:
+        raise Conflict(
+            f"payment {payment.id} is not a transfer to the shop: {payment.reason}",
+            hint=f"orderctl payments show {payment.id}",
+        )
+    order = payment.order_code or payment.order_id
+    raise Conflict(
+        f"payment {payment.id} has paid order {order}", hint=f"orderctl orders show {shlex.quote(str(order))}"
+    )
+
+
+def _decide(
+    connection: Connection,
+    payment: Payment,
+    outcome: PaymentOutcome,
+    origin: Origin,
+    reason: str | None,
+    *,
+    because: str | None,
+    **values: object,
+) -> None:
+    values |= {"outcome": outcome.value, "reason": because}
+    if not ledger.decide(connection, payment, actor=audit.named(origin.actor), decision=reason, **values):
+        raise Conflict(
+            f"payment {payment.id} was decided by another process at the same time",
+            hint=f"orderctl payments show {payment.id}",
+        )
+
+
+def _tell(
+    connection: Connection,
+    event: EventType,
+    order_id: int,
+    order_code: str | None,
+    payment: Payment,
+    reason: str | None,
+    origin: Origin,
+) -> None:
+    words = {
+        "payment": payment.id,
+        "amount": money.shown(payment.amount or Decimal(0)),
+        "order_code": order_code,
+        "because": f": {reason}" if reason else "",
+    }
+    more = {"paymentId": payment.id, "reason": reason, "outcome": payment.outcome}
+    audit.record(
+        connection, NewEvent(event, order_id, origin, words=words, details=effects.details(payment) | more)
+    )

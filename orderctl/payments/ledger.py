@@ -1,0 +1,378 @@
+"""The ledger: every transfer of money that orderctl was told of, each in one row of ``orderctl_payments``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from orderctl import database, database_errors, money, texts
+from orderctl.errors import InvalidInput, PaymentNotFound
+from orderctl.payments.transfer import Transfer, dump
+from orderctl.schema import columns, orders, payments
+from orderctl.states import PaymentOutcome
+
+_MOST_REASON: Final = 500
+#: Begins each ``provider_id`` that the provider did not give: ids have no blank at their ends.
+UNNAMED: Final = " "
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A row of the ledger, with the code of its order. ``provider_id`` is None if the provider gave none."""
+
+    id: int
+    provider: str
+    provider_id: str | None
+    order_id: int | None
+    order_code: str | None
+    amount: Decimal | None
+    currency: str | None
+    direction: str
+    bank: str | None
+    account: str | None
+    reference: str | None
+    code: str | None
+    content: str | None
+    told_at: datetime | None
+    happened_at: datetime | None
+    outcome: str
+    reason: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+    decision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which payments are wanted; None means any. ``until`` is exclusive."""
+
+    outcomes: Collection[str] | None = None
+    provider: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Page(NamedTuple):
+    """A page of payments, newest first; ``cursor`` leads to the next page, None at the end."""
+
+    payments: list[Payment]
+    cursor: str | None
+
+
+def find(connection: Connection, payment_id: int) -> Payment:
+    """Return the payment with this id.
+
+    Raises:
+        PaymentNotFound: There is none.
+    """
+    found = _first(connection, payments.c.id == payment_id)
+    if found is None:
+        raise PaymentNotFound(f"payment {payment_id} not found", hint="orderctl payments list")
+    return found
+
+
+def find_by_key(connection: Connection, provider: str, key: str) -> Payment | None:
+    """Return the payment with this key, see :func:`key_of`."""
+    return _first(connection, payments.c.provider == provider, payments.c.provider_id == key)
+
+
+def with_reference(connection: Connection, transfer: Transfer) -> list[Payment]:
+    """Return the payments of a transfer's provider, reference and amount that may be this transfer, oldest first.
+
+    Two that have ids of their provider are one only if the ids are equal.
+    """
+    p = payments.c
+    same = [p.reference == transfer.reference, p.provider == transfer.provider, p.amount == transfer.amount]
+    if transfer.provider_id is not None:
+        same.append(p.provider_id.like(f"{UNNAMED}%"))
+    return _all(connection, *same)
+
+
+def named_on_order(connection: Connection, order_id: int, names: Collection[str]) -> list[Payment]:
+    """Return the payments of an order that have one of these ids or references, oldest first."""
+    p = payments.c
+    return _all(connection, p.order_id == order_id, or_(p.provider_id.in_(names), p.reference.in_(names)))
+
+
+def typed(connection: Connection, name: str, providers: Collection[str]) -> Payment | None:
+    """Return the payment with this id or reference that has paid an order, of those that these providers told of."""
+    p = payments.c
+    of_name = or_(p.provider_id == name, p.reference == name)
+    return _first(connection, of_name, p.provider.in_(providers), p.outcome == PaymentOutcome.PAID.value)
+
+
+def of_order(connection: Connection, order_id: int) -> list[Payment]:
+    """Return the payments of an order, oldest first."""
+    return _all(connection, payments.c.order_id == order_id)
+
+
+def received(connection: Connection, order_id: int) -> Decimal:
+    """Return the sum of an order's part payments, in the shop's currency."""
+    rows = of_order(connection, order_id)
+    return sum(
+        (row.amount for row in rows if row.outcome == PaymentOutcome.PARTIAL and row.amount), Decimal(0)
+    )
+
+
+def page(connection: Connection, wanted: Filter, *, limit: int, after: str | None = None) -> Page:
+    """Return a page of payments, newest first.
+
+    Args:
+        connection: A connection to the database.
+        wanted: Which payments.
+        limit: Their highest number.
+        after: The cursor of the previous page.
+
+    Raises:
+        InvalidInput: The cursor is not one of a page of payments.
+    """
+    p = payments.c
+    query = _rows().order_by(p.id.desc()).limit(limit + 1)
+    if wanted.outcomes is not None:
+        query = query.where(p.outcome.in_(wanted.outcomes))
+    if wanted.provider is not None:
+        query = query.where(p.provider == wanted.provider)
+    if wanted.since is not None:
+        query = query.where(p.told_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(p.told_at < wanted.until)
+    if after is not None:
+        if not (after.isascii() and after.isdigit() and len(after) < len(str(2**63))):
+            raise InvalidInput(f"{texts.shown(after)} is not a cursor of a page of payments")
+        query = query.where(p.id < int(after))
+    found = _payments(connection, query)
+    return Page(found[:limit], str(found[limit - 1].id) if len(found) > limit else None)
+
+
+def raw(connection: Connection, payment_id: int) -> Any:
+    """Return what the provider sent, as JSON has it; None if it was not kept, or was deleted since."""
+    stored = connection.execute(select(payments.c.raw).where(payments.c.id == payment_id)).scalar()
+    return None if stored is None else json.loads(stored)
+
+
+def raw_is_due(connection: Connection, days: int) -> bool:
+    """Whether there is something for :func:`forget_raw` to delete."""
+    return connection.execute(_raw_due(days).limit(1)).first() is not None
+
+
+def forget_raw(connection: Connection, days: int, limit: int = 500) -> int:
+    """Delete what providers sent more than ``days`` days ago; the rows stay.
+
+    Args:
+        connection: In a transaction of its own.
+        days: How old it has to be; 0: all of it.
+        limit: The highest number of rows.
+
+    Returns:
+        The number of rows.
+    """
+    ids = connection.execute(_raw_due(days).limit(limit)).scalars().all()
+    if not ids:
+        return 0
+    done = update(payments).where(payments.c.id.in_(ids)).values(raw=None, raw_since=None)
+    return connection.execute(done).rowcount
+
+
+def _raw_due(days: int) -> Select[int]:
+    since = payments.c.raw_since
+    # The oldest first, by the index. Nothing is kept with 0 days, whatever the clock did since.
+    due = since.is_not(None) if days == 0 else since < database.utc_now(-86_400 * days)
+    return select(payments.c.id).where(due).order_by(since)
+
+
+def key_of(transfer: Transfer, order_id: int | None) -> str:
+    """Return what a transfer is known by, within its provider.
+
+    That is the provider's id; without one the bank's reference and the amount; without both the order and the amount: then a second
+    transfer of the same amount for the same order cannot be told from a repetition. What has no order either is known
+    by all that was told.
+    """
+    if transfer.provider_id is not None:
+        return transfer.provider_id
+    amount = None if transfer.amount is None else money.shown(transfer.amount)
+    if transfer.reference is not None:
+        return _unnamed("reference", (transfer.bank or "").casefold(), transfer.reference, amount)
+    if order_id is not None:
+        return _unnamed("order", order_id, amount)
+    # What else was told, such as a balance, may differ when it is told again.
+    return _unnamed("text", transfer.ignored, amount, transfer.code, transfer.content, transfer.happened_at)
+
+
+def _unnamed(*parts: object) -> str:
+    text = json.dumps([str(part) for part in parts])
+    return f"{UNNAMED}{parts[0]} {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def add(
+    connection: Connection, transfer: Transfer, order_id: int | None, outcome: str, reason: str | None
+) -> Payment | None:
+    """Write a transfer into the ledger; None if it is there already: another process was faster.
+
+    Args:
+        connection: In the transaction that acts on it.
+        transfer: The transfer, checked.
+        order_id: Its order.
+        outcome: What becomes of it.
+        reason: Why.
+    """
+    key = key_of(transfer, order_id)
+    values = {
+        "provider": transfer.provider,
+        "provider_id": key,
+        **_facts(transfer, order_id, outcome, reason),
+        "told_at": database.utc_now(),
+        "raw": dump(transfer.raw) if transfer.raw else None,
+        "raw_since": database.utc_now() if transfer.raw else None,
+    }
+    try:
+        connection.execute(payments.insert().values(values))
+    except IntegrityError as error:
+        # SQLite, MySQL and MariaDB roll back only the statement: the transaction continues.
+        if not database_errors.is_duplicate(error):
+            raise
+        return None
+    return find_by_key(connection, transfer.provider, key)
+
+
+def _facts(transfer: Transfer, order_id: int | None, outcome: str, reason: str | None) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "amount": transfer.amount,
+        "currency": transfer.currency,
+        "direction": transfer.direction.value,
+        "bank": transfer.bank,
+        "account": transfer.account,
+        "reference": transfer.reference,
+        "code": transfer.code,
+        "content": transfer.content,
+        "happened_at": transfer.happened_at,
+        "outcome": str(outcome),
+        "reason": _shortened(reason),
+    }
+
+
+def _shortened(text: str | None) -> str | None:
+    return None if text is None else text[:_MOST_REASON]
+
+
+def judge_again(
+    connection: Connection,
+    known: Payment,
+    transfer: Transfer,
+    order_id: int | None,
+    outcome: str,
+    reason: str | None,
+) -> bool:
+    """Write what a transfer is now that it was told again; False if another process has decided it meanwhile.
+
+    Args:
+        connection: In the transaction that acts on it.
+        known: Its row, which was undecided.
+        transfer: The transfer as it was told now.
+        order_id: Its order.
+        outcome: What becomes of it.
+        reason: Why.
+    """
+    told = {
+        name: value
+        for name, value in _facts(transfer, order_id, outcome, reason).items()
+        if value is not None
+    }
+    return _change(connection, known, {**told, **_named(known, transfer), "reason": _shortened(reason)})
+
+
+def complete(connection: Connection, known: Payment, transfer: Transfer) -> None:
+    """Add what was told now and is missing in a transfer's row, such as the bank's reference."""
+    facts = _facts(transfer, known.order_id, known.outcome, known.reason)
+    # What was called its id at first may be called its reference now.
+    others = (name for name in (transfer.reference, transfer.provider_id) if name != known.provider_id)
+    facts["reference"] = next(others, None)
+    missing = {
+        name: value for name, value in facts.items() if value is not None and getattr(known, name) is None
+    }
+    if values := {**missing, **_named(known, transfer)}:
+        _change(connection, known, values)
+
+
+def _named(known: Payment, transfer: Transfer) -> dict[str, Any]:
+    """Return the provider's id, if only now it is known."""
+    return {} if known.provider_id or not transfer.provider_id else {"provider_id": transfer.provider_id}
+
+
+def decide(
+    connection: Connection, known: Payment, *, actor: str | None, decision: str | None, **values: Any
+) -> bool:
+    """Write an admin's decision about a payment; False if another process has decided it meanwhile.
+
+    Args:
+        connection: In the transaction that acts on it.
+        known: The payment as it was read.
+        actor: Who decides.
+        decision: Why.
+        values: Further columns: ``outcome``, ``order_id``, ``reason``.
+    """
+    by = {"decided_by": actor, "decided_at": database.utc_now(), "decision": _shortened(decision)}
+    return _change(connection, known, {**values, **by})
+
+
+def settle_parts(connection: Connection, order_id: int) -> None:
+    """Mark the part payments of an order as what paid it."""
+    p = payments.c
+    parts = update(payments).where(p.order_id == order_id, p.outcome == PaymentOutcome.PARTIAL.value)
+    connection.execute(parts.values(outcome=PaymentOutcome.PAID.value, reason=None))
+
+
+def _change(connection: Connection, known: Payment, values: Mapping[str, Any]) -> bool:
+    """Change a row that still has the outcome with which it was read."""
+    p = payments.c
+    still = update(payments).where(p.id == known.id, p.outcome == known.outcome)
+    try:
+        return connection.execute(still.values(dict(values))).rowcount == 1
+    except IntegrityError as error:
+        if not database_errors.is_duplicate(error):
+            raise
+        return False  # told at the same time under its id
+
+
+def _rows() -> Select[Any]:
+    p = payments.c
+    joined = payments.outerjoin(orders, p.order_id == orders.c.id)
+    return select(*columns(Payment, payments), orders.c.order_code).select_from(joined)
+
+
+def _first(connection: Connection, *conditions: ColumnElement[bool]) -> Payment | None:
+    first = _rows().where(*conditions).order_by(payments.c.id).limit(1)
+    return next(iter(_payments(connection, first)), None)
+
+
+def _all(connection: Connection, *conditions: ColumnElement[bool]) -> list[Payment]:
+    return _payments(connection, _rows().where(*conditions).order_by(payments.c.id))
+
+
+def _payments(connection: Connection, query: Select[Any]) -> list[Payment]:
+    return [_payment(row) for row in connection.execute(query).mappings()]
+
+
+def _payment(row: Mapping[Any, Any]) -> Payment:
+    named = None if row["provider_id"].startswith(UNNAMED) else row["provider_id"]
+    code = (
+        row["order_code"] or None
+    )  # the shop's column reads NULL as an empty text, also where no row is joined
+    amount = _without_zeros(row["amount"])
+    return Payment(**{**row, "provider_id": named, "order_code": code, "amount": amount})
+
+
+def _without_zeros(amount: Decimal | None) -> Decimal | None:
+    """Return an amount with two decimals, unless it has more: the column adds zeros."""
+    if amount is None:
+        return None
+    short = amount.quantize(Decimal("0.01"), context=money.EXACT)
+    return short if short == amount else amount.normalize(money.EXACT)
