@@ -1,4 +1,7 @@
-"""The keeper, one for each supervisor: reconciles and sends the supervisor's heartbeat each second."""
+"""The keeper, one for each supervisor: reconciles and sends the supervisor's heartbeat each second.
+
+About once an hour it deletes what payment providers sent and need not be kept any longer.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import redis
 from orderctl import broker, channels, clock, findings, reconcile
 from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
+from orderctl.payments.retention import Retention
 from orderctl.settings import Settings
 from orderctl.worker import fleet, rounds
 
@@ -26,6 +30,7 @@ def keep(settings: Settings, supervisor: str) -> None:
     """
     engine = rounds.open_database(settings)
     grace = Grace(settings.worker.lease_seconds)
+    retention = Retention(engine, settings.payments.keep_raw_days)
     born = clock.milliseconds()
     queue = settings.worker.queue
 
@@ -46,5 +51,6 @@ def keep(settings: Settings, supervisor: str) -> None:
             found += reconcile.ring(engine, client, settings)
         for finding in found:
             _log.info("%s", finding.text)
+        retention.turn()  # last, because nothing waits for it
 
     rounds.Rounds(settings, engine, rounds.stop_on_sigterm()).each_second(turn)

@@ -13,12 +13,14 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
-from orderctl import database, failures, mailboxes, orders, tasks, texts
+from orderctl import database, failures, mailboxes, money, orders, tasks, texts
 from orderctl.counting import counted
 from orderctl.mailboxes import Mailbox
-from orderctl.schema import order_audit_logs
+from orderctl.payments import effects, waiting
+from orderctl.payments.ledger import Payment
+from orderctl.schema import order_audit_logs, payments
 from orderctl.setting_sections import Mail
 from orderctl.states import EventType, Severity, TaskStatus
 from orderctl.tasks import Task
@@ -27,6 +29,8 @@ from orderctl.worker.smtp import Envelope, Undeliverable
 #: Characters of a subject or a name, and of a word in it: a line of a header has 78.
 _LONGEST_LINE: Final = 300
 _LONGEST_WORD: Final = 70
+#: Payments that an alert lists.
+_SHOWN_PAYMENTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,13 @@ def _course(task: Task) -> tuple[str, ...]:
 
 
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
-    """Return the admin's mail about a failure that a person has to fix, with the number of such failures."""
+    """Return the admin's mail about what only a person can decide or fix, with the number of such things."""
+    if payload.get("about") == "payments":
+        return _about_payments(connection, payload, recipient)
+    return _about_failure(connection, payload, recipient)
+
+
+def _about_failure(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
     order = orders.get(connection, payload["orderId"])
     times = "failures since the last mail" if payload.get("since") else "failures in the last hour"
     take = " --take" if payload.get("managed") is False else ""
@@ -77,20 +87,62 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
 
 def _count_failures(connection: Connection, payload: Mapping[str, Any]) -> int:
     """Return how often the failure happened since the previous mail, or in the last hour."""
-    since, log = payload.get("since"), order_audit_logs.c
-    # The failure that caused the previous mail may have the very time at which that mail was due.
-    period = (
-        log.created_at > datetime.fromisoformat(since)
-        if since
-        else log.created_at >= database.utc_now(-failures.ALERT_SECONDS)
-    )
+    log = order_audit_logs.c
     query = select(log.details).where(
         log.severity.in_((Severity.WARNING, Severity.ERROR)),
-        period,
+        _in_period(log.created_at, payload, failures.ALERT_SECONDS),
         log.event_type == EventType.DOWNLOAD_FAILED,
     )
     found = connection.execute(query).scalars()
     return sum(isinstance(one, dict) and one.get("fingerprint") == payload["fingerprint"] for one in found)
+
+
+def _in_period(
+    column: ColumnElement[datetime], payload: Mapping[str, Any], seconds: float
+) -> ColumnElement[bool]:
+    """Return the condition that a time is after the previous mail was due, or, for the first mail, not long ago."""
+    since = payload.get("since")
+    # What caused the previous mail may have the very time at which that mail was due.
+    return column > datetime.fromisoformat(since) if since else column >= database.utc_now(-seconds)
+
+
+def _about_payments(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
+    """Say how many payments wait now: those of the payload may have been decided since it was written."""
+    new = waiting.count(connection, _in_period(payments.c.told_at, payload, effects.ALERT_SECONDS))
+    total = waiting.count(connection)
+    number = sum(total.values())
+    if not number:
+        was = f"Payment {payload['paymentId']} came in and paid no order."
+        text = f"{was} It does not wait for a decision any more, and no other payment does."
+        return Letter(recipient, "No payment waits for a decision", (text,))
+    wait = f"{waiting.shown(number)} {'payment waits' if number == 1 else 'payments wait'} for a decision"
+    period = "since the last mail" if payload.get("since") else "in the last hour"
+    counts = tuple(
+        (outcome, f"{waiting.shown(total[outcome])}, of which {waiting.shown(new[outcome])} came {period}")
+        for outcome in total
+        if total[outcome]
+    )
+    newest = tuple(_payment(one) for one in waiting.newest(connection, _SHOWN_PAYMENTS))
+    commands = (
+        ("all of them", "orderctl payments list --open"),
+        ("give one to an order", "orderctl payments match ID ORDER --reason WHY"),
+        ("set one aside", "orderctl payments match ID --refuse --reason WHY"),
+    )
+    text = "The money came in, but paid no order. Give each payment to an order, or set it aside."
+    return Letter(recipient, wait, (f"{wait}.", text), (*counts, *newest, *commands))
+
+
+def _payment(payment: Payment) -> tuple[str, ...]:
+    """Return a payment in two cells, of which the second begins with the amount: a bank's text never becomes a link."""
+    amount = "unknown amount" if payment.amount is None else money.shown(payment.amount)
+    order = payment.order_code or payment.order_id
+    words = [
+        f"{amount} {payment.currency or ''}".strip(),
+        payment.bank,
+        f"order {order}" if order else None,
+        f"{payment.outcome}: {payment.reason}" if payment.reason else payment.outcome,
+    ]
+    return f"payment {payment.id}", ", ".join(" ".join(word.split()) for word in words if word)
 
 
 def compose(letter: Letter, settings: Mail, dedup_key: str, date: datetime) -> Envelope:

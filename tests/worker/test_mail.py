@@ -1,16 +1,21 @@
 """Mails: what they contain, and that each is sent once although mail servers misbehave."""
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import func, select, update
 
 from orderctl import failures, orders
 from orderctl.failures import Failure
 from orderctl.orders import NewCourse
+from orderctl.payments import decisions
+from orderctl.payments.transfer import Transfer
 from orderctl.schema import download_tasks, order_audit_logs
 from orderctl.schema import outbox as outbox_table
 from orderctl.states import ErrorType
 from tests.faults.world import World
 from tests.servers.process import free_port
+from tests.shop import TESTER
 from tests.worker.conftest import Office, ended_order, failed_order, make_due, send
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -312,3 +317,54 @@ def test_alert_without_an_admin_goes_nowhere(posted: World, office: Office) -> N
 
     assert [letter["To"] for letter in office.letters] == ["customer@example.com"]
     assert all(row.sent_at is not None for row in posted.shop.outbox())
+
+
+def _told(world: World, code: str | None, amount: int = 300_000, bank: str = "ACB") -> int:
+    """Tell of a transfer that pays nothing; return the id of its payment."""
+    key = str(len(world.shop.ledger()))
+    raw = {"content": "not-for-mails"}
+    transfer = Transfer("sepay", Decimal(amount), provider_id=key, code=code, bank=bank, raw=raw)
+    [receipt] = world.shop.receive(transfer)
+    return receipt.payment.id
+
+
+def test_alert_about_payments_counts_those_that_wait_and_names_the_newest(
+    posted: World, office: Office
+) -> None:
+    posted.shop.add("DH1")
+    _told(posted, "DH1", 1, bank="https://evil.example/<b>\r\nBcc: x@example.com")
+    send(posted)
+    _told(posted, "DH9")
+    _told(posted, None, 5)
+    send(posted)
+
+    [first] = office.letters
+    assert first["Subject"] == "1 payment waits for a decision"
+    assert first["Bcc"] is None
+    text, html = (first.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert "mismatch  1, of which 1 came in the last hour" in text
+    assert "payment 1  1, https://evil.example/<b> Bcc: x@example.com, order DH1, mismatch: 1 was" in text
+    assert "orderctl payments match ID ORDER" in text
+    assert "orderctl payments list --open" in html
+    assert "<a" not in html
+    assert "<b>" not in html
+    assert "not-for-mails" not in text + html
+
+    make_due(posted)
+    send(posted)
+    _, second = _alerts(office)
+    assert "3 payments wait for a decision" in second
+    assert "unmatched  2, of which 2 came since the last mail" in second
+    assert "mismatch  1, of which 0 came since the last mail" in second
+    assert second.index("payment 3  5, ACB, unmatched") < second.index("payment 2  300000, ACB")
+
+
+def test_alert_about_payments_that_were_decided_meanwhile_says_so(posted: World, office: Office) -> None:
+    payment = _told(posted, None)
+    posted.shop.transact(lambda c: decisions.refuse(c, payment, reason="a test", origin=TESTER))
+
+    send(posted)
+
+    [letter] = office.letters
+    assert letter["Subject"] == "No payment waits for a decision"
+    assert f"Payment {payment} came in and paid no order." in letter.get_body(("plain",)).get_content()

@@ -35,14 +35,16 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     """Repair what crashes and outages have left behind.
 
     It recovers the tasks of lost workers, wakes workers for due tasks that have no job in the queue, and
-    sends overdue messages. It is idempotent and safe to run from cron; every supervisor does the same each
-    second. It exits 0 when nothing is wrong afterwards.
+    sends overdue messages. It deletes what payment providers sent longer ago than payments.keep_raw_days.
+    It is idempotent and safe to run from cron; every supervisor does the same all the time. It exits 0 when
+    nothing is wrong afterwards.
 
     Example:
         orderctl reconcile --check
         orderctl reconcile --quiet    # from cron, every five minutes
     """
     from orderctl import reconcile
+    from orderctl.payments import retention
     from orderctl.worker import courier
 
     if fix and check:
@@ -54,8 +56,11 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         return ExitStatus.FAILED if found else ExitStatus.DONE
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
     report = courier.send_due(app.engine, app.redis, app.settings)
+    forgotten = retention.forget(app.engine, app.settings.payments.keep_raw_days)
     if found or not app.quiet:
         app.render(found)
     if report.sent or report.postponed:
         app.say(f"outbox: {counted(len(report.sent), 'message')} sent, {len(report.postponed)} postponed")
+    if forgotten:
+        app.say(f"deleted what the provider sent of {counted(forgotten, 'payment')}")
     return ExitStatus.DONE if all(finding.repaired for finding in found) else ExitStatus.FAILED
