@@ -6,7 +6,8 @@
 
 The shop's dashboard reads these three. orderctl's own page also uses:
 
-    GET  /api/admin/orders/{id}          one order, paid or not
+    GET  /api/admin/orders/{id}          one order, paid or not, with its payments
+    GET  /api/admin/payments             payments, or those that wait for a decision
     GET  /api/admin/errors               failed tasks, grouped by error
     GET  /api/session                    what the client's token allows
     POST /api/session                    put the token into a cookie
@@ -21,7 +22,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import masking
 from orderctl.audit import Search
@@ -44,6 +45,10 @@ from orderctl.relay.api.reader import DEADLINE, Reader
 from orderctl.relay.closing import RESTART, UNAUTHORIZED
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.web import Reply, Request, in_json
+from orderctl.states import UNDECIDED
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +60,13 @@ _TOTAL_PATIENCE: Final = 2.0
 _MOST_ORDERS: Final = 200
 _MOST_LOGS: Final = 1000
 _MOST_ERRORS: Final = 200
+_MOST_PAYMENTS: Final = 200
 _MOST_DIGITS: Final = 19
 
 _ORDERS: Final = "/api/admin/orders/paid"
 _STATS: Final = "/api/admin/dashboard/stats"
 _ERRORS: Final = "/api/admin/errors"
+_PAYMENTS: Final = "/api/admin/payments"
 _SESSION: Final = "/api/session"
 _GOODBYE: Final = "/api/session/end"
 _ORDER: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})(/logs)?", re.ASCII)
@@ -98,6 +105,7 @@ class Endpoints:
             _ORDERS: self._orders,
             _STATS: self._stats,
             _ERRORS: self._errors,
+            _PAYMENTS: self._payments,
         }
 
     async def answer(self, request: Request, access: Access) -> Reply:
@@ -137,9 +145,12 @@ class Endpoints:
         return in_json(200, {"data": data, "pagination": await self._pagination(wanted, found)})
 
     async def _order(self, _request: Request, order_id: int) -> Reply:
-        found = await self._read(lambda connection: queries.one_order(connection, order_id))
+        def query(connection: Connection) -> tuple[Found, list[Json]]:
+            return queries.one_order(connection, order_id), queries.payments_of(connection, order_id)
+
+        found, payments = await self._read(query)
         [data] = await self._in_json(found)
-        return in_json(200, {"data": data})
+        return in_json(200, {"data": {**data, "payments": payments}})
 
     async def _in_json(self, found: Found) -> list[Json]:
         live = await self._live(task.id for found_tasks in found.tasks.values() for task in found_tasks)
@@ -202,6 +213,15 @@ class Endpoints:
     async def _errors(self, request: Request, _access: Access) -> Reply:
         limit = _number(request, "limit", 50, _MOST_ERRORS) or 50
         found = await self._read(lambda connection: queries.errors(connection, limit=limit))
+        return in_json(200, {"data": found})
+
+    async def _payments(self, request: Request, _access: Access) -> Reply:
+        waits = _is_set(request, "open")
+        limit = _number(request, "limit", 50, _MOST_PAYMENTS) or 50
+        before = _number(request, "before", None, 2**63 - 1)
+        found = await self._read(
+            lambda connection: queries.payments(connection, waits=waits, limit=limit, before=before)
+        )
         return in_json(200, {"data": found})
 
     # Changing.
@@ -305,4 +325,7 @@ def _empty(path: str) -> Json:
         return {"data": {"orders": orders, "tasks": tasks, "connections": 0}}
     if path == _ERRORS:
         return {"data": []}
+    if path == _PAYMENTS:
+        none_wait: dict[str, int] = dict.fromkeys(UNDECIDED, 0)
+        return {"data": {"payments": [], "waiting": none_wait, "before": None}}
     return {"data": {"logs": []}} if path.endswith("/logs") else {"data": None}

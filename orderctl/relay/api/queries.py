@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -14,7 +15,9 @@ from orderctl.audit import Event, Search
 from orderctl.errors import TaskNotFound
 from orderctl.listing import OrderFilter
 from orderctl.orders import Order
-from orderctl.states import PaymentStatus, TaskStatus
+from orderctl.payments import ledger, waiting
+from orderctl.payments.ledger import Filter, Payment
+from orderctl.states import UNDECIDED, PaymentStatus, TaskStatus
 from orderctl.tasks import ErrorGroup, Task, TaskFilter
 
 #: A task's percent in these statuses, regardless of the last progress message.
@@ -82,6 +85,41 @@ def one_order(connection: Connection, order_id: int) -> Found:
     """
     found = [orders.get(connection, order_id)]
     return Found(found, _tasks_of(connection, found), total=1)
+
+
+def payments_of(connection: Connection, order_id: int) -> list[Json]:
+    """Return the payments of an order, oldest first."""
+    return [payment_in_json(payment) for payment in ledger.of_order(connection, order_id)]
+
+
+def payments(connection: Connection, *, waits: bool, limit: int, before: int | None) -> Json:
+    """Return a page of the payments, newest first, and the numbers of those that wait for a decision.
+
+    Args:
+        connection: A connection for reading.
+        waits: Only those that wait for a decision.
+        limit: Most payments on the page.
+        before: Only payments with a lower id.
+    """
+    chosen = Filter(outcomes=UNDECIDED if waits else None)
+    after = None if before is None else str(before)
+    page = ledger.page(connection, chosen, limit=limit, after=after)
+    return {
+        "payments": [payment_in_json(payment) for payment in page.payments],
+        "waiting": waiting.count(connection),
+        "before": None if page.cursor is None else int(page.cursor),
+    }
+
+
+def payment_in_json(payment: Payment) -> Json:
+    """Return a payment as `orderctl payments list -o json` has it."""
+    return {name: _plain(value) for name, value in asdict(payment).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return moment(value) if isinstance(value, datetime) else value
 
 
 def _paid_orders_of(connection: Connection, reference: str) -> Found:

@@ -38,6 +38,37 @@
  * @property {string|null} created_at ISO 8601 with its zone.
  * @property {RawStats} stats
  * @property {RawTask[]} tasks
+ * @property {Payment[]} [payments] Oldest first; only of an order that is read alone.
+ */
+
+/**
+ * A transfer of money that came in, or was reported.
+ *
+ * @typedef {object} Payment
+ * @property {number} id
+ * @property {string} provider
+ * @property {string|null} provider_id
+ * @property {number|null} order_id
+ * @property {string|null} order_code
+ * @property {number|null} amount
+ * @property {string|null} currency Null: the shop's.
+ * @property {string|null} bank
+ * @property {string|null} reference
+ * @property {string|null} content The customer's words.
+ * @property {string|null} told_at ISO 8601 with its zone.
+ * @property {string} outcome
+ * @property {string|null} reason Why it has this outcome.
+ * @property {string|null} decided_by
+ * @property {string|null} decision Why it was decided so.
+ */
+
+/**
+ * A page of payments, and the numbers of those that wait for a decision.
+ *
+ * @typedef {object} PaymentPage
+ * @property {Payment[]} payments Newest first.
+ * @property {Record<string, number>} waiting By outcome.
+ * @property {number|null} before For the next page; null at the end.
  */
 
 /**
@@ -176,6 +207,16 @@ export class Api {
    */
   logs(orderId, parameters) {
     return this.#get(`orders/${orderId}/logs`, parameters);
+  }
+
+  /**
+   * Payments, newest first.
+   *
+   * @param {Parameters} parameters
+   * @returns {Promise<{data: PaymentPage}>}
+   */
+  payments(parameters) {
+    return this.#get("payments", parameters);
   }
 
   /**

@@ -7,13 +7,14 @@
 import { act, Notice } from "./actions.js";
 import { Api, ApiError } from "./api.js";
 import { Cards } from "./cards.js";
-import { refreshTimes, targetOf, write } from "./dom.js";
+import { fill, h, refreshTimes, targetOf, write } from "./dom.js";
 import { Errors } from "./errors.js";
 import { explain, listen } from "./keys.js";
 import { List } from "./list.js";
 import { Listing } from "./listing.js";
 import { Live } from "./live.js";
 import { Panel } from "./panel.js";
+import { Payments, total } from "./payments.js";
 import { Pill } from "./pill.js";
 import { Store } from "./store.js";
 import * as text from "./text.js";
@@ -50,6 +51,13 @@ const listing = new Listing(api, store);
 const list = new List(byId("list"), byId("list-end"), listing, store, () => session.currency);
 const cards = new Cards(byId("cards"), byId("task-numbers"));
 const errors = new Errors(byId("errors"), byId("errors-note"), api);
+const payments = new Payments(
+  byId("payments"),
+  byId("payments-note"),
+  byId("payments-end"),
+  api,
+  () => session.currency,
+);
 const pill = new Pill(byId("connection"), byId("banner"), live);
 const notice = new Notice(byId("notice"));
 const panel = new Panel(byId("panel"), api, store, {
@@ -125,7 +133,8 @@ async function refresh(readList = () => listing.refresh()) {
     () => session.admin || readSession(),
     readStats,
     readList,
-    readErrors,
+    readWaiting,
+    readView,
     () => panel.refresh(),
   ])
     failures.push(await errorOf(read));
@@ -134,8 +143,22 @@ async function refresh(readList = () => listing.refresh()) {
   updateSubscriptions();
 }
 
-async function readErrors() {
-  if (!byId("errors-view").hidden) await errors.refresh();
+/** Read the data of the shown view, except the orders. */
+async function readView() {
+  if (view === "errors") await errors.refresh();
+  if (view === "payments") await payments.refresh();
+}
+
+/** Show how many payments wait beside the link to their view. */
+async function readWaiting() {
+  const { data } = await api.payments({ open: 1, limit: 1 });
+  const waiting = total(data?.waiting);
+  byId("payments-waiting").hidden = !waiting;
+  fill(
+    byId("payments-waiting"),
+    waiting,
+    waiting && h("span", { class: "unseen" }, " waiting for a decision"),
+  );
 }
 
 /**
@@ -196,7 +219,7 @@ function choose(query) {
 }
 
 cards.on("choose", (status) => {
-  if (!byId("errors-view").hidden) location.hash = "#/";
+  if (view !== "orders") location.hash = "#/";
   choose({ ...listing.query, status });
 });
 
@@ -210,18 +233,23 @@ byId("search-form").addEventListener("submit", (event) => {
   list.step(0);
 });
 
-// Views: #/, #/errors, #/orders/ID.
+// Views: #/, #/payments, #/errors, #/orders/ID.
+
+const VIEWS = ["orders", "payments", "errors"];
+/** The view that is shown, beside the order or below it. */
+let view = "orders";
 
 const ORDER = /^#\/orders\/(\d{1,16})$/;
 
 function route() {
   const id = Number(ORDER.exec(location.hash)?.[1] ?? Number.NaN) || null;
-  const inErrors = location.hash === "#/errors" || (id !== null && !byId("errors-view").hidden);
-  byId("errors-view").hidden = !inErrors;
-  byId("orders-view").hidden = inErrors;
-  markView(byId("to-orders"), !inErrors);
-  markView(byId("to-errors"), inErrors);
-  if (inErrors) errorOf(readErrors);
+  const asked = VIEWS.find((name) => location.hash === `#/${name}`);
+  view = asked ?? (id === null ? "orders" : view);
+  for (const name of VIEWS) {
+    byId(`${name}-view`).hidden = name !== view;
+    markView(byId(`to-${name}`), name === view);
+  }
+  errorOf(readView);
   list.mark(id);
   panel.open(id, !WIDE.matches).then(updateSubscriptions);
   updateSubscriptions();
@@ -244,9 +272,8 @@ function updateInert() {
 
 function closePanel() {
   if (panel.id === null) return;
-  const inErrors = !byId("errors-view").hidden;
-  goTo(inErrors ? "#/errors" : "#/");
-  if (!inErrors) list.step(0);
+  goTo(view === "orders" ? "#/" : `#/${view}`);
+  if (view === "orders") list.step(0);
 }
 
 /**
@@ -281,6 +308,7 @@ const SHORTCUTS = [
   [["Escape"], "Close the order, or clear the search", () => closeOrClear()],
   [["1", "2", "3", "4", "5", "6"], "Filter by status", ({ key }) => cards.choose(Number(key))],
   [["o"], "Show the orders", () => goToView("#/")],
+  [["p"], "Show the payments that wait for a decision", () => goToView("#/payments")],
   [["e"], "Show the errors", () => goToView("#/errors")],
   [["r"], "Reload the data", () => refresh()],
   [["t"], "Change the theme: auto, light or dark", () => changeTheme()],
@@ -297,7 +325,7 @@ function moveFocus(by, event) {
   // Outside the list, arrow keys scroll.
   const inList = targetOf(event)?.closest("#list");
   const arrows = event.key.startsWith("Arrow");
-  if (byId("orders-view").hidden || byId("main").inert || (arrows && !inList)) return false;
+  if (view !== "orders" || byId("main").inert || (arrows && !inList)) return false;
   const id = list.step(inList ? by : 0);
   if (id !== null && panel.id !== null) goTo(`#/orders/${id}`);
   return true;
@@ -305,7 +333,7 @@ function moveFocus(by, event) {
 
 function focusSearch() {
   if (panel.id !== null && !WIDE.matches) closePanel();
-  if (!byId("errors-view").hidden) location.hash = "#/";
+  if (view !== "orders") location.hash = "#/";
   route();
   search.select();
   search.focus();
@@ -345,6 +373,7 @@ async function start() {
   const chosen = choose({ status: asked.get("status") ?? "", search: search.value });
   const failure = await errorOf(readStats);
   await chosen;
+  await errorOf(readWaiting);
   pill.failure = failure ?? listing.failure;
   started = true;
   setInterval(() => !document.hidden && refresh(), REFRESH_INTERVAL);

@@ -10,6 +10,11 @@ const KNOWN = new Set([
   "completed",
   "failed",
   "cancelled",
+  "paid",
+  "partial",
+  "surplus",
+  "mismatch",
+  "unmatched",
 ]);
 const SEVERITIES = new Set(["debug", "info", "warning", "error", "critical"]);
 

@@ -1,6 +1,6 @@
 /** Orders and tasks as the page keeps them. They are read from the API and updated by live messages. */
 
-/** @import { RawOrder, RawTask } from "./api.js" */
+/** @import { Payment, RawOrder, RawTask } from "./api.js" */
 /** @import { Position, Progress, StatusChange } from "./live.js" */
 
 import { Pace } from "./pace.js";
@@ -128,6 +128,8 @@ export class Order {
     this.stats = {};
     /** @type {Task[]} */
     this.tasks = [];
+    /** @type {Payment[]} Oldest first. */
+    this.payments = [];
     this.touched = Number.NEGATIVE_INFINITY;
     /** @type {Position|null} */
     this.last = null;
@@ -155,6 +157,7 @@ export class Order {
         task.read(item, asked);
         return task;
       });
+    if (raw.payments) this.payments = list(raw.payments).filter(hasId);
     if (this.touched > asked) return;
     this.status = String(raw.order_status ?? "");
   }

@@ -1,4 +1,4 @@
-/** The panel of one order: its facts, its tasks and its audit log. */
+/** The panel of one order: its facts, its tasks, its payments and its audit log. */
 
 /** @import { Action, Api } from "./api.js" */
 /** @import { Order, Task } from "./order.js" */
@@ -8,6 +8,7 @@ import { ApiError } from "./api.js";
 import { badge, bar, button, fill, h, relativeTime, setStatus, write } from "./dom.js";
 import { channelsOf } from "./list.js";
 import { AuditLog } from "./log.js";
+import { payment } from "./payments.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
 
@@ -148,6 +149,8 @@ class View {
   #bar = bar("Progress of the order");
   #sum = h("p", { class: "quiet" });
   #tasks = h("ul", { class: "tasks" });
+  #payments = h("ul", { class: "payments" });
+  #paid = h("section", { "aria-label": "Payments" }, h("h3", {}, "Payments"), this.#payments);
   /** @type {Map<number, TaskCard>} */
   #cards = new Map();
   #context;
@@ -174,6 +177,7 @@ class View {
         this.#sum,
       ),
       h("section", { "aria-label": "Tasks" }, h("h3", {}, "Tasks"), this.#tasks),
+      this.#paid,
       this.log.element,
     ];
   }
@@ -207,6 +211,7 @@ class View {
         .join(" · "),
     );
     this.#arrange(order);
+    this.#showPayments(order);
   }
 
   tick() {
@@ -226,6 +231,16 @@ class View {
       card.show();
     }
     this.log.offer(order.tasks);
+  }
+
+  /** @param {Order} order */
+  #showPayments(order) {
+    const currency = this.#context.currency();
+    const shown = JSON.stringify([order.payments, currency]);
+    if (this.#payments.dataset.shown === shown) return;
+    this.#payments.dataset.shown = shown;
+    this.#paid.hidden = !order.payments.length;
+    fill(this.#payments, ...order.payments.map((raw) => h("li", {}, payment(raw, currency, false))));
   }
 
   /** @param {Task} task */

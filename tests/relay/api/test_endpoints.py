@@ -6,14 +6,16 @@ import http.client
 import json
 import sqlite3
 import threading
+from decimal import Decimal
 
 import pytest
 import redis
 
 from orderctl import publications
 from orderctl.channels import task_progress
+from orderctl.payments.transfer import Transfer
 from orderctl.states import ErrorType, Severity
-from tests.relay.conftest import SOON, Answer, RunningRelay, StartRelay
+from tests.relay.conftest import SECRET, SOON, Answer, RunningRelay, StartRelay, mint
 from tests.shop import Shop
 
 ORDERS = "/api/admin/orders/paid"
@@ -269,6 +271,70 @@ class TestErrors:
         assert groups[0]["latest_at"].endswith("Z")
 
 
+class TestPayments:
+    def test_those_that_wait_newest_first_in_pages_with_their_numbers(self, relay: RunningRelay, shop: Shop):
+        shop.add("DH1")
+        shop.add("DH2")
+        for number, (code, amount) in enumerate([("DH1", 300_000), ("DH2", "1.5"), ("DH9", 5), ("DH1", 7)]):
+            raw = {"content": "not-for-pages"}
+            shop.receive(
+                Transfer("sepay", Decimal(amount), provider_id=f"S{number}", code=code, bank="ACB", raw=raw)
+            )
+
+        first = relay.ask("/api/admin/payments?open=1&limit=2")
+        rest = relay.ask(f"/api/admin/payments?open=1&before={first.json['data']['before']}").json["data"]
+        every = relay.ask("/api/admin/payments").json["data"]
+
+        assert first.json["data"]["waiting"] == {"unmatched": 1, "mismatch": 1, "surplus": 1}
+        found = first.json["data"]["payments"]
+        assert [(one["id"], one["outcome"], one["order_code"]) for one in found] == [
+            (4, "surplus", "DH1"),
+            (3, "unmatched", None),
+        ]
+        assert ([one["id"] for one in rest["payments"]], rest["before"]) == ([2], None)
+        mismatch = rest["payments"][0]
+        assert (mismatch["amount"], mismatch["provider_id"], mismatch["bank"]) == (1.5, "S1", "ACB")
+        assert mismatch["told_at"].endswith("Z")
+        assert mismatch["reason"].startswith("1.5 was transferred, the order costs 300000")
+        assert [one["id"] for one in every["payments"]] == [4, 3, 2, 1]
+        assert b"not-for-pages" not in first.body
+
+    def test_an_order_has_its_payments_and_the_shop_s_page_of_orders_does_not(
+        self, relay: RunningRelay, shop: Shop
+    ):
+        shop.paid("DH1")
+        shop.pay("DH1", transaction="FT1")
+
+        order = relay.ask(f"/api/admin/orders/{shop.order('DH1').id}").json["data"]
+        [listed] = relay.ask(ORDERS).json["data"]
+
+        assert [(one["outcome"], one["amount"]) for one in order["payments"]] == [
+            ("paid", 300_000),
+            ("surplus", 300_000),
+        ]
+        assert set(order) - set(listed) == {"payments"}
+
+    @pytest.mark.databases("sqlite")
+    @pytest.mark.parametrize("query", ["open=yes", "limit=0", "before=x", "before=-1"])
+    def test_a_wrong_question_is_answered_with_an_error(self, relay: RunningRelay, query: str):
+        answer = relay.ask(f"/api/admin/payments?{query}")
+
+        assert (answer.status, answer.json["data"]["payments"]) == (400, [])
+        assert query.partition("=")[0] in answer.json["error"]
+
+    @pytest.mark.databases("sqlite")
+    def test_they_are_for_admins(self, start_relay: StartRelay, migrated_url: str, shop: Shop):
+        order = shop.add("DH1")
+        relay = start_relay(database_url=migrated_url, relay_token_secret=SECRET)
+        customer = mint(f"order:{order}")
+
+        answer = relay.ask("/api/admin/payments?open=1", Authorization=f"Bearer {customer}")
+
+        assert (answer.status, relay.ask("/api/admin/payments").status) == (403, 401)
+        waiting = {"unmatched": 0, "mismatch": 0, "surplus": 0}
+        assert answer.json["data"] == {"payments": [], "waiting": waiting, "before": None}
+
+
 class TestTroubles:
     @pytest.mark.databases("sqlite")
     @pytest.mark.parametrize(
@@ -278,6 +344,10 @@ class TestTroubles:
             ("/api/admin/orders/1", None),
             ("/api/admin/orders/1/logs", {"logs": []}),
             ("/api/admin/errors", []),
+            (
+                "/api/admin/payments?open=1",
+                {"payments": [], "waiting": {"unmatched": 0, "mismatch": 0, "surplus": 0}, "before": None},
+            ),
         ],
     )
     def test_an_unmigrated_database_is_answered_in_the_right_shape(
