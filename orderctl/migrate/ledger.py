@@ -89,7 +89,7 @@ class Filling:
             What was added, as text; nothing if nothing was.
         """
         _commit(connection)
-        last = connection.execute(select(func.max(order_audit_logs.c.id))).scalar()
+        last = connection.execute(select(func.max(order_audit_logs.c.id))).scalar() or 0
         after, told, filled, looked_at = self._begin(connection), clock.elapsed(), 0, BATCH
         while looked_at == BATCH:
             bound, looked_at = _bound(connection, after)
@@ -120,11 +120,8 @@ class Filling:
             try:
                 filled = self._fill_once(connection, after, bound)
             except DBAPIError as error:
-                if (
-                    attempt == _TRIES - 1
-                    or _is_sqlite(connection)
-                    or not database_errors.is_worth_rerunning(error)
-                ):
+                is_last = attempt == _TRIES - 1 or _is_sqlite(connection)
+                if is_last or not database_errors.is_worth_rerunning(error):
                     raise
                 connection.rollback()
                 time.sleep(_PAUSE_SECONDS)
@@ -134,16 +131,9 @@ class Filling:
         raise AssertionError("unreachable")
 
     def _fill_once(self, connection: Connection, after: int | None, bound: int) -> int:
-        events = connection.execute(_in_range(_EVENTS, after, bound)).all()
-        found = {_key(event.id, event.written): event for event in events}
+        found = self._found(connection, after, bound)
         if not found:
             return 0
-        ours = payments.c.provider == self.provider
-        there = select(payments.c.provider_id).where(
-            ours, payments.c.provider_id.between(min(found), max(found))
-        )
-        for key in connection.execute(there).scalars():
-            found.pop(key, None)
         known = _known(connection, {event.order_id for event in found.values()})
         now = connection.execute(select(moments.utc_now())).scalar_one()
         new = []
@@ -155,6 +145,17 @@ class Filling:
         if new:
             connection.execute(insert(payments), new)
         return len(new)
+
+    def _found(self, connection: Connection, after: int | None, bound: int) -> dict[str, Row[Any]]:
+        """Return the events of a range that were not filled in before, each with what it is known by."""
+        events = connection.execute(_in_range(_EVENTS, after, bound))
+        found = {_key(event.id, event.written): event for event in events}
+        if found:
+            key, ours = payments.c.provider_id, payments.c.provider == self.provider
+            there = select(key).where(ours, key.between(min(found), max(found)))
+            for known in connection.execute(there).scalars():
+                found.pop(known, None)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,11 @@ def up_by_deaths(engine: Engine) -> int:
     return deaths
 
 
+def cuts(statements: list[str]) -> int:
+    """Return how often :func:`up_by_deaths` is cut: rows of the ledger are committed, and not written again."""
+    return sum("INTO orderctl_payments" not in statement for statement in statements)
+
+
 def unnamed(found: dict[str, str]) -> dict[str, str]:
     """Remove the database's name from the definition of a view."""
     return {name: re.sub(r"`test_\w+`\.", "", text) for name, text in found.items()}
@@ -83,7 +88,7 @@ def test_migration_that_dies_after_each_statement_in_turn_gets_to_the_same_end(s
     columns = shape(engine)
     before = rows(engine, columns)
 
-    assert up_by_deaths(engine) == len(statements)
+    assert up_by_deaths(engine) == cuts(statements)
 
     assert unnamed(definitions(engine)) == expected
     assert rows(engine, columns) == before
@@ -95,7 +100,7 @@ def test_migration_of_an_empty_database_that_dies_after_each_statement_in_turn(f
     statements, expected = whole(fresh(None))
     engine = fresh(None)
 
-    assert up_by_deaths(engine) == len(statements)
+    assert up_by_deaths(engine) == cuts(statements)
 
     assert unnamed(definitions(engine)) == expected
     migrate.check(engine)

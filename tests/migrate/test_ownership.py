@@ -10,7 +10,14 @@ from tests.migrate.gallery import definitions, run, shape
 
 
 @pytest.mark.parametrize(
-    "name", ["orderctl_outbox", "orderctl_revoked_tokens", "orderctl_migrations", "orderctl_version"]
+    "name",
+    [
+        "orderctl_outbox",
+        "orderctl_revoked_tokens",
+        "orderctl_payments",
+        "orderctl_migrations",
+        "orderctl_version",
+    ],
 )
 @pytest.mark.parametrize("kind", ["TABLE", "VIEW", "SEQUENCE", "INDEX"])
 def test_another_thing_with_a_name_of_ours_is_refused(

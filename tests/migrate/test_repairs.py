@@ -24,6 +24,11 @@ OURS = {
         "sent_at", "last_error",
     ),
     "orderctl_revoked_tokens": ("revoked_at", "expires_at", "revoked_by"),
+    "orderctl_payments": (
+        "provider", "provider_id", "order_id", "amount", "currency", "direction", "bank", "account",
+        "reference", "code", "content", "told_at", "happened_at", "outcome", "reason", "raw", "raw_since",
+        "decided_by", "decided_at", "decision",
+    ),
     "orderctl_migrations": ("applied_at",),
 }  # fmt: skip
 

@@ -102,7 +102,8 @@ def test_what_the_version_before_migrated_is_carried_over_with_its_rows(engine: 
         [
             "ALTER TABLE download_tasks DROP COLUMN failing_since",
             "DROP TABLE orderctl_revoked_tokens",
-            "DELETE FROM orderctl_migrations WHERE revision = '0003'",
+            "DROP TABLE orderctl_payments",
+            "DELETE FROM orderctl_migrations WHERE revision >= '0003'",
             "UPDATE orderctl_version SET version_num = '0002'",
         ],
     )
@@ -112,8 +113,13 @@ def test_what_the_version_before_migrated_is_carried_over_with_its_rows(engine: 
 
     report = migrate.up(engine)
 
-    assert report.applied == ("0003",)
-    assert report.added == ("column failing_since of download_tasks", "table orderctl_revoked_tokens")
+    assert report.applied == ("0003", "0004")
+    assert report.added[:3] == (
+        "column failing_since of download_tasks",
+        "table orderctl_revoked_tokens",
+        "table orderctl_payments",
+    )
+    assert report.added[-1] == "1 payment of the audit log"
     assert shape(engine) == wanted
     assert rows(engine, {**wanted, "download_tasks": wanted["download_tasks"][:-1]}) == before
     assert [task.failing_since for task in Shop(engine).task_rows()] == [None]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from orderctl import __version__, database, migrate
 from orderctl.errors import ExitStatus, Misconfigured, SubjectFailed
-from tests.migrate.gallery import REVISIONS, STYLES, Style, definitions, run
+from tests.migrate.gallery import REVISIONS, STYLES, Style, definitions, run, shape
 from tests.servers.availability import needed
 from tests.servers.mysql import MysqlServer
 from tests.servers.programs import find
@@ -136,6 +136,7 @@ def test_statements_do_in_a_client_what_up_does(
     style: Style, fresh, database_server: MysqlServer, tmp_path
 ) -> None:
     by_us, by_client = fresh(style), fresh(style)
+    tables = shape(by_client)
     migrate.up(by_us)
     script = tmp_path / "up.sql"
     script.write_text(migrate.sql(by_client), encoding="utf-8")
@@ -147,8 +148,11 @@ def test_statements_do_in_a_client_what_up_does(
         for name, text in definitions(by_client).items()
     }
     assert renamed == definitions(by_us)
-    for revision in migrate.status(by_client).revisions:
-        assert str(revision.applied_by).startswith("root@")
+    # No statement fills the ledger from an audit log that was there.
+    pending = REVISIONS[3:] if "order_audit_logs" in tables else ()
+    applied = [one for one in migrate.status(by_client).revisions if one.id not in pending]
+    assert all(str(revision.applied_by).startswith("root@") for revision in applied)
+    assert migrate.up(by_client).applied == pending
     assert migrate.up(by_client).up_to_date
 
 
@@ -162,6 +166,7 @@ def test_statements_do_in_sqlite_what_up_does(fresh) -> None:
     driver.close()
 
     assert definitions(by_hand) == definitions(by_us)
+    assert migrate.up(by_hand).applied == REVISIONS[3:]  # fills the ledger from the log of that shop
     assert migrate.up(by_hand).up_to_date
 
 
