@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -22,6 +23,10 @@ from orderctl import embedded, environment, processes
 _FILE_BYTES: Final = 3_000_000
 _BYTES_PER_SECOND: Final = 1_000_000
 _CHUNK: Final = 32 * 1024
+#: Longest wait for the relay to answer, in seconds.
+_RELAY_SECONDS: Final = 30.0
+#: Where the relay takes what a bank tells of payments.
+WEBHOOK: Final = "/api/payment/webhook"
 #: The course that answers 404 until it is repaired.
 BROKEN: Final = "statistics"
 ORDERS: Final[dict[str, tuple[str, ...]]] = {
@@ -144,6 +149,38 @@ class Shop:
         os.close(log)
         self._background.append(pid)
 
+    def post(self, port: int, document: Mapping[str, Any]) -> tuple[int, str]:
+        """Tell the relay of a payment, as a bank does; return the status and the body of its answer.
+
+        The relay may have just been started: it is given some time.
+
+        Args:
+            port: Of the relay, on loopback.
+            document: What a bank sends.
+
+        Raises:
+            OSError: The relay does not answer.
+        """
+        deadline = time.monotonic() + _RELAY_SECONDS
+        while True:
+            try:
+                return _post(port, json.dumps(document))
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline or not self._runs():
+                    raise
+            time.sleep(0.1)
+
+    def _runs(self) -> bool:
+        """Whether no process of the shop has ended."""
+        ended = [pid for pid in self._background if os.waitpid(pid, os.WNOHANG) != (0, 0)]
+        self._background = [pid for pid in self._background if pid not in ended]
+        return not ended
+
+    def last_words(self, command: str) -> str:
+        """Return the last line that a command in the background has written."""
+        lines = (self.folder / f"{command}.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
     def close(self) -> None:
         """End all processes of the shop, and remove its folder."""
         for pid in self._background:
@@ -154,3 +191,15 @@ class Shop:
         self.courses.close()
         embedded.stop(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _post(port: int, body: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_RELAY_SECONDS)
+    try:
+        connection.request("POST", WEBHOOK, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace").strip()
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"its answer is not valid HTTP: {error!r}") from error
+    finally:
+        connection.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -24,9 +27,9 @@ if TYPE_CHECKING:
 def cli(app: App, keep: bool) -> None:
     """Demonstrate orderctl with a temporary shop.
 
-    The demo shows four paid orders, their downloads, a failure and its retry, and the audit log. It uses only
-    a temporary folder and the loopback address; your own settings and stores are not touched. It ends after
-    about 20 seconds and removes everything that it created.
+    The demo shows four orders, of which one is paid by a POST as a bank sends it, their downloads, a failure and its
+    retry, and the audit log. It uses only a temporary folder and the loopback address; your own settings and stores
+    are not touched. It ends after about 20 seconds and removes everything that it created.
 
     Example:
         orderctl demo
@@ -56,7 +59,8 @@ def _tour(app: App, shop: Shop) -> None:
     _run(app, shop, "migrate", "up", "--quiet")
     # The processes are forked before the course server starts a thread.
     _start(app, shop, "worker", "start", "--concurrency", "3")
-    _start(app, shop, "relay", "start", "--port", str(port))
+    accept = ("--accept-payments", "--payments-without-secret")
+    _start(app, shop, "relay", "start", "--port", str(port), *accept)
     shop.courses.start()
     for code, courses in ORDERS.items():
         options = [
@@ -64,7 +68,9 @@ def _tour(app: App, shop: Shop) -> None:
         ]
         customer = ("--email", "customer@example.com", "--amount", "300000")
         _run(app, shop, "orders", "add", "--code", code, *customer, *options, "--quiet", "-o", "name")
-    for number, code in enumerate(ORDERS, 1):
+    first, *others = ORDERS
+    _pay_by_post(app, shop, port, {"code": first, "transferAmount": 300000, "bankName": "ACB"})
+    for number, code in enumerate(others, 2):
         bank = ("--bank", "ACB", "--transaction", f"FT2601{number}")
         _run(app, shop, "orders", "pay", code, "--amount", "300000", *bank)
     for code in ORDERS:
@@ -91,6 +97,28 @@ def _run(app: App, shop: Shop, *arguments: str) -> None:
     code = subprocess.run(shop.command(*arguments), env=shop.environ(), check=False).returncode  # noqa: S603
     if code != ExitStatus.DONE:
         raise SubjectFailed(f"the demo's command ended with exit code {code}")
+
+
+def _pay_by_post(app: App, shop: Shop, port: int, document: Mapping[str, object]) -> None:
+    """Print what a bank would send to the relay, send it, and print the answer.
+
+    Raises:
+        SubjectFailed: When the relay does not take it, which ends the demo.
+    """
+    from orderctl.demo import WEBHOOK
+
+    url = f"http://127.0.0.1:{port}{WEBHOOK}"
+    app.write(f"\n# A bank tells the relay of a transfer.\nPOST {url}\n{json.dumps(document)}\n")
+    try:
+        status, answer = shop.post(port, document)
+    except OSError as error:
+        said = shop.last_words("relay")
+        raise SubjectFailed(
+            f"the demo's relay did not answer: {error}{f'; it said: {said}' if said else ''}"
+        ) from error
+    app.write(f"-> {status} {answer}\n")
+    if status != HTTPStatus.OK:
+        raise SubjectFailed(f"the demo's relay did not take the payment: HTTP status {status}")
 
 
 def _start(app: App, shop: Shop, *arguments: str) -> None:
