@@ -84,7 +84,10 @@ class Run:
     def _carry_out(self, step: Step) -> tuple[str, ...]:
         """Return what was added."""
         if step.work is not None:
-            return step.work(self.connection, lambda text: self._tell(replace(step, adds=(text,))))
+            added = step.work(self.connection, lambda text: self._tell(replace(step, adds=(text,))))
+            if added:
+                self._tell(replace(step, adds=added))
+            return added
         if self.connection.dialect.name == "sqlite":
             self.connection.exec_driver_sql(step.statements[0])
         else:
