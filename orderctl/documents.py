@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from orderctl import money
 from orderctl.errors import InvalidInput
+
+#: How deeply the values of a document may be nested: so deep that nothing which reads or writes it again reaches a limit.
+_DEEPEST: Final = 50
 
 
 def parse(text: str, what: str, *, hint: str | None = None) -> Any:
@@ -25,13 +28,31 @@ def parse(text: str, what: str, *, hint: str | None = None) -> Any:
     if not text.strip():
         raise InvalidInput(f"{what} is empty", hint=hint)
     try:
-        return json.loads(
+        value = json.loads(
             text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=_object
         )
+        _check_depth(value)
     except RecursionError:
         raise InvalidInput(f"{what} is not valid: its values are nested too deeply", hint=hint) from None
     except ValueError as error:
         raise InvalidInput(f"{what} is not JSON: {error}", hint=hint) from None
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Raise RecursionError for values that are nested too deeply."""
+    values = [value]
+    for _ in range(_DEEPEST):
+        values = [inner for one in values for inner in _inner(one)]
+        if not values:
+            return
+    raise RecursionError
+
+
+def _inner(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _number(text: str) -> Decimal:
