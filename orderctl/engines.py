@@ -21,7 +21,6 @@ from orderctl.errors import Misconfigured
 if TYPE_CHECKING:
     import ssl
 
-_BUSY_SECONDS: Final = 10
 _CONNECT_SECONDS: Final = 5
 #: What of SQLAlchemy's arguments for the driver stays; the URL's options are read here.
 _KEPT: Final = {"host", "port", "user", "database", "client_flag"}
@@ -30,7 +29,12 @@ _POOL: Final = "orderctl"
 
 
 def connect(
-    url: str, *, pool_size: int = 5, lock_wait_seconds: int = 10, answer_timeout: int | None = 60
+    url: str,
+    *,
+    pool_size: int = 5,
+    lock_wait_seconds: int = 10,
+    file_wait_seconds: int = 10,
+    answer_timeout: int | None = 60,
 ) -> Engine:
     """Return an engine for MySQL, MariaDB or SQLite. It does not connect yet.
 
@@ -38,6 +42,7 @@ def connect(
         url: As ``settings.database.url``: ``mysql+pymysql://``, ``mariadb+pymysql://`` or ``sqlite:///``.
         pool_size: The number of connections that are kept open.
         lock_wait_seconds: Seconds for which a statement waits for a row that another transaction holds.
+        file_wait_seconds: Seconds for which a transaction waits for an SQLite file that another one writes.
         answer_timeout: Seconds without a reply after which the connection is treated as lost; None: never.
 
     Raises:
@@ -48,7 +53,7 @@ def connect(
     except ValueError as error:
         raise _wrong(error) from None
     if address.is_file:
-        engine = _connect_sqlite(address, getattr(url, "origin", "given"))
+        engine = _connect_sqlite(address, getattr(url, "origin", "given"), file_wait_seconds)
     else:
         engine = _connect_server(address, pool_size, lock_wait_seconds, answer_timeout)
     # A connection that is lost after the commit, or cannot be closed, is a traceback in SQLAlchemy's log. The work is done
@@ -160,8 +165,8 @@ def create(engine: Engine) -> None:
         sqlite_files.create(path, folder=_origins.get(engine) == DEFAULT)
 
 
-def _connect_sqlite(address: Address, origin: str) -> Engine:
-    arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+def _connect_sqlite(address: Address, origin: str, file_wait: int) -> Engine:
+    arguments = {"timeout": file_wait, "check_same_thread": False}
     engine = create_engine(
         URL.create("sqlite", database=address.name or None),
         connect_args=arguments,
@@ -182,7 +187,7 @@ def _connect_sqlite(address: Address, origin: str) -> Engine:
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # no automatic BEGIN: see _begin
         connection.text_factory = foreign.decode  # by default text that is not UTF-8 is an error
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        connection.execute(f"PRAGMA busy_timeout={file_wait * 1000}")
         connection.execute("PRAGMA foreign_keys=ON")
         # journal_mode=WAL is stored in the file. Reading it needs no lock, setting it does.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
