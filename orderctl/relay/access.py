@@ -123,6 +123,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_loopback_host(host: str | None) -> bool:
+    """Whether a ``Host`` header names this machine as only its own programs do, with any port."""
+    name = _name(host or "")
+    return name is not None and is_loopback(name)
+
+
 class Gate:
     """Checks the ``Host`` and ``Origin`` of a request.
 

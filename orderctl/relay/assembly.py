@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from orderctl import database
+from orderctl.payments.amounts import Rules
 from orderctl.relay import lookout, metrics
 from orderctl.relay.access import Gate, require_secret
 from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.endpoints import Endpoints
 from orderctl.relay.api.reader import THREADS, Reader
+from orderctl.relay.bell import Bell, Ringer
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.hub import Hub
 from orderctl.relay.limits import MOST_WAITING, Door
+from orderctl.relay.payments import bookings
+from orderctl.relay.payments.accepted import Accepted
+from orderctl.relay.payments.bookings import Bookings
+from orderctl.relay.payments.webhook import Webhook
 from orderctl.relay.revocations import Revocations
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Probes, Site
@@ -34,9 +40,13 @@ _ANSWER_TIMEOUT: Final = 15
 #: Open files beside those of clients: connections that wait, the database, Redis, the relay's own.
 _OTHER_FILES: Final = MOST_WAITING + 100
 _FEWEST_OTHERS: Final = 32
+#: Time at the end for the workers to be woken of the last payments, in seconds.
+_LAST_RING: Final = 1.0
 
 
-def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool) -> RelayServer:
+def build(
+    chosen: Settings, redis_url: str, database_url: str, *, actions: bool, accepted: Accepted | None = None
+) -> RelayServer:
     """Build a relay that does not listen yet. Must be called in a running event loop.
 
     Args:
@@ -44,6 +54,7 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         redis_url: Where publications come from.
         database_url: Where the API reads.
         actions: Whether tasks may be retried and cancelled from the page.
+        accepted: Who may tell of payments; None: nobody.
 
     Raises:
         Misconfigured: When other machines could reach it without a token, or a URL is not valid.
@@ -55,22 +66,17 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
     hub = Hub(asyncio.get_running_loop(), max_subscriptions=here.max_subscriptions)
     revocations = Revocations()
     exchange, tally = Exchange(hub, redis_url, reader.order_of_task, revocations), metrics.Tally()
-    allowed = None
+    worker, bell = chosen.worker, Bell(redis_url, chosen.worker.queue)
+    allowed, ringer = None, Ringer(bell)
     if actions:
-        worker = chosen.worker
-        allowed = Actions(
-            engine,
-            redis_url,
-            queue=worker.queue,
-            max_attempts=worker.max_attempts,
-            take_all=worker.take == "all",
-        )
+        allowed = Actions(engine, bell, max_attempts=worker.max_attempts, take_all=worker.take == "all")
     secure, currency = here.token_secret is not None, chosen.display.currency
     site = Site(
         Gate(here.host, here.hosts, here.origins),
         here.token_secret,
         Pages(PAGE),
         Endpoints(reader, exchange, allowed, secure=secure, currency=currency),
+        _webhook(chosen, database_url, accepted, tally, ringer),
         Probes(healthy=lambda: exchange.feed.up, exposition=metrics.exposition(exchange, tally)),
         actions=actions,
         revocations=revocations,
@@ -100,7 +106,18 @@ def build(chosen: Settings, redis_url: str, database_url: str, *, actions: bool)
         tally,
         max_rate=here.max_messages_per_second,
         lookout=watch,
+        at_end=lambda: ringer.finish(_LAST_RING),
     )
+
+
+def _webhook(
+    chosen: Settings, database_url: str, accepted: Accepted | None, tally: metrics.Tally, ringer: Ringer
+) -> Webhook:
+    """Return what answers banks: with a database of its own, which no query of a dashboard keeps busy."""
+    if accepted is None:
+        return Webhook()
+    ringer.prepare()
+    return Webhook(accepted, Bookings(bookings.connect(database_url), Rules.of(chosen), ringer), tally)
 
 
 def run(
@@ -109,6 +126,7 @@ def run(
     database_url: str,
     *,
     actions: bool = False,
+    accepted: Accepted | None = None,
     reuse_port: bool = False,
     ready: Callable[[str], None] = lambda _url: None,
 ) -> None:
@@ -119,6 +137,7 @@ def run(
         redis_url: Where publications come from.
         database_url: Where the API reads.
         actions: Whether tasks may be retried and cancelled from the page.
+        accepted: Who may tell of payments; None: nobody.
         reuse_port: Share the port with other relays.
         ready: Called with the relay's URL once it listens.
 
@@ -129,7 +148,7 @@ def run(
     _allow_files(chosen.relay.max_connections)
 
     async def serve() -> None:
-        relay = build(chosen, redis_url, database_url, actions=actions)
+        relay = build(chosen, redis_url, database_url, actions=actions, accepted=accepted)
         stop_on_signals(relay)
         await relay.run(chosen.relay.host, chosen.relay.port, reuse_port=reuse_port, ready=ready)
 

@@ -24,6 +24,8 @@ class Tally:
         accepted: Connections accepted so far.
         refused: Connections that were refused, by reason.
         cut: Connections that the relay closed, by reason.
+        payments: Transfers that banks have told of, by outcome.
+        refused_payments: Requests of banks that were refused, by reason.
         frames: Frames that clients have sent.
         loop_lag: Delay of the event loop at the last tick, in seconds.
         worst_loop_lag: Longest delay since the last scrape, in seconds.
@@ -33,6 +35,8 @@ class Tally:
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
+    payments: Counter[str] = field(default_factory=Counter)
+    refused_payments: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     loop_lag: float = 0.0
     worst_loop_lag: float = 0.0
@@ -90,10 +94,13 @@ class _Collector:
         yield _labelled("dropped", "Messages from Redis that were not sent to clients.", dropped)
         yield _labelled("refused_connections", "Connections refused by a limit.", tally.refused)
         yield _labelled("cut_connections", "Connections closed by the relay.", tally.cut)
+        yield _labelled("payments", "Transfers that banks have reported.", tally.payments, "outcome")
+        refused = "Requests to the payment webhook that were refused."
+        yield _labelled("refused_payment_requests", refused, tally.refused_payments)
 
 
-def _labelled(name: str, text: str, values: dict[str, int] | Counter[str]) -> Metric:
-    family = CounterMetricFamily(f"orderctl_relay_{name}", text, labels=["reason"])
+def _labelled(name: str, text: str, values: dict[str, int] | Counter[str], label: str = "reason") -> Metric:
+    family = CounterMetricFamily(f"orderctl_relay_{name}", text, labels=[label])
     for reason, value in values.items():
         family.add_metric([reason], value)
     return family

@@ -40,6 +40,7 @@ class RelayServer:
         tally: Counters for the metrics.
         max_rate: Most frames per second from one client.
         lookout: Runs beside the server, and may end before it.
+        at_end: Called when all connections have ended.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class RelayServer:
         *,
         max_rate: int,
         lookout: Callable[[], Coroutine[Any, Any, None]],
+        at_end: Callable[[], object] = lambda: None,
     ) -> None:
         self._lookout = lookout
+        self._at_end = at_end
         self._exchange = exchange
         self._shared = Shared(exchange, door, Lobby(asyncio.get_running_loop().time), tally, max_rate)
         self._site = site
@@ -99,6 +102,7 @@ class RelayServer:
             for task in (lookout, *tasks):
                 task.cancel()
             await self._close(server)
+            self._at_end()
 
     async def _stopped(self) -> None:
         await self._stop.wait()

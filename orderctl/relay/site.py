@@ -52,6 +52,27 @@ class Api(Protocol):
         """Return an error with empty ``data`` of the right shape: the shop's dashboard fails without it."""
 
 
+class Banks(Protocol):
+    """Answers the paths of banks, which need no token of the relay's: each bank proves by itself who it is.
+
+    Attributes:
+        methods: The methods of these paths.
+        most_bytes: The longest body, in bytes.
+    """
+
+    methods: tuple[str, ...]
+    most_bytes: int
+
+    def serves(self, path: str) -> bool:
+        """Whether the path is one of them."""
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer a request for one of them."""
+
+    def empty(self, status: int, error: str) -> Reply:
+        """Return an error in the form that banks know."""
+
+
 class Probes(NamedTuple):
     """What the paths for monitoring return."""
 
@@ -67,6 +88,7 @@ class Site:
         secret: Signs tokens; None: no tokens, every client may do everything.
         pages: The files of orderctl's own page.
         api: Answers requests below ``/api/``.
+        banks: Answers the paths of banks, which are below ``/api/``, too.
         probes: What the paths for monitoring return.
         actions: Whether clients may change tasks by POST.
         revocations: The revoked tokens.
@@ -78,6 +100,7 @@ class Site:
         secret: str | None,
         pages: Pages,
         api: Api,
+        banks: Banks,
         probes: Probes,
         *,
         actions: bool,
@@ -88,6 +111,7 @@ class Site:
         self._secret = secret
         self._pages = pages
         self._api = api
+        self._banks = banks
         self._healthy, self._exposition = probes
         self._probes = {_HEALTH: self._health, "/metrics": self._metrics}
         self._actions = actions
@@ -96,9 +120,12 @@ class Site:
 
     async def answer(self, request: Request) -> Reply | Upgrade:
         """Answer a request, or decide that it becomes a WebSocket connection."""
-        if self._secret is not None and request.path != _HEALTH:
+        is_of_bank = self._banks.serves(request.path)
+        if self._secret is not None and request.path != _HEALTH and not is_of_bank:
             await self._revocations.wait_tried()
-        found = self._refuse(request) or await self._route(request)
+        found = self._refuse(request) or await (
+            self._banks.answer(request) if is_of_bank else self._route(request)
+        )
         return found if isinstance(found, Upgrade) else self.dress(request, found)
 
     def refuse(self, request: Request, status: int, error: str) -> Reply:
@@ -118,6 +145,8 @@ class Site:
 
     def most_bytes(self, request: Request) -> int:
         """Return the longest body of a request, in bytes. None has a meaning yet; a client may send one."""
+        if self._banks.serves(request.path):
+            return self._banks.most_bytes
         return _MOST_BYTES if request.path.startswith(API) else _MOST_BYTES_ELSEWHERE
 
     def is_probe(self, request: Request) -> bool:
@@ -158,13 +187,18 @@ class Site:
         if not self._gate.admits(origin, host):
             return self._error(request, 403, "this origin is not allowed: see the setting relay.origins")
         if request.method == "OPTIONS":
-            return Reply(204, headers={"Allow": ", ".join(self._methods)})
-        if request.method not in self._methods:
+            return Reply(204, headers={"Allow": ", ".join(self._methods_of(request))})
+        if request.method not in self._methods and not self._banks.serves(request.path):
             reply = self._error(request, 405, f"{request.method} is not supported")
             return dataclasses.replace(reply, headers={**reply.headers, "Allow": ", ".join(self._methods)})
         return None
 
+    def _methods_of(self, request: Request) -> tuple[str, ...]:
+        return self._banks.methods if self._banks.serves(request.path) else self._methods
+
     def _error(self, request: Request, status: int, error: str) -> Reply:
+        if self._banks.serves(request.path):
+            return self._banks.empty(status, error)
         if request.path.startswith(API):
             return self._api.empty(request, status, error)
         return in_json(status, {"error": error})
@@ -222,7 +256,7 @@ class Site:
         }
         if request.method == "OPTIONS":
             allowed |= {
-                "Access-Control-Allow-Methods": ", ".join(self._methods),
+                "Access-Control-Allow-Methods": ", ".join(self._methods_of(request)),
                 "Access-Control-Allow-Headers": f"Authorization, Content-Type, {ACTION_HEADER}",
                 "Access-Control-Max-Age": "600",
             }

@@ -95,9 +95,9 @@ class RunningRelay:
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
 
-    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """Send one HTTP request; an underscore in the name of a header becomes a dash."""
-        asked = urllib.request.Request(self.url + path, method=method)
+        asked = urllib.request.Request(self.url + path, body, method=method)
         for name, value in headers.items():
             asked.add_header(name.replace("_", "-"), value)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

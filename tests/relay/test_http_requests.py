@@ -11,6 +11,7 @@ from tests.relay.conftest import RunningRelay
 from tests.relay.wire import ask, chunks, complaint_about_api, request
 
 STATS = "/api/admin/dashboard/stats"
+BANKS = "/api/payment/webhook"
 CHUNKED = "Transfer-Encoding: chunked"
 UPGRADE = (
     "Upgrade: websocket",
@@ -152,6 +153,13 @@ REQUESTS = {
     "API 404": api("GET", "/api/admin/nothing", 404),
     "API 404 of logs": api("GET", "/api/admin/orders/x/logs", 404),
     "API root": api("GET", "/api/", 404),
+    "API of banks": api("POST", BANKS, 404, body=b"{}"),
+    "API of banks, GET": api("GET", f"{BANKS}/plain", 404),
+    "API of banks, PUT": api("PUT", f"{BANKS}/", 404, body=b"{}"),
+    "API of banks, OPTIONS": api("OPTIONS", BANKS, 204),
+    "API of banks, 403": api("POST", BANKS, 403, "Origin: https://evil.example", body=b"{}"),
+    "API of banks, 413": api("POST", BANKS, 413, "Content-Length: 99999999", kept=False),
+    "API of banks, 421": api("POST", BANKS, 421, body=b"{}", host="evil.example"),
     "API 405": api("PUT", "/api/admin/orders/paid", 405, body=b"{}"),
     "API POST": api("POST", STATS, 405, "X-Orderctl-Action: 1", body=b"{}"),
     "API 400": api("GET", "/api/admin/orders/paid?limit=x", 400),

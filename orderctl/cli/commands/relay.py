@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from orderctl.cli import options, token_input
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
-from orderctl.errors import Misconfigured, Unavailable
+from orderctl.errors import InvalidInput, Misconfigured, Unavailable
+
+if TYPE_CHECKING:
+    from orderctl.relay.payments.accepted import Accepted
 
 #: ``orderctl.relay.tokens.MAX_TTL``, which is not imported for ``--help``.
 _LONGEST_TTL: Final = "365d"
@@ -56,22 +59,45 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 )
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")
 @click.option("--allow-actions", is_flag=True, help="Let admins retry and cancel tasks from the page.")
+@click.option(
+    "--accept-payments",
+    is_flag=True,
+    help="Take the payments of which banks tell at /api/payment/webhook; see payments.providers.",
+)
+@click.option(
+    "--payments-without-secret",
+    is_flag=True,
+    help="Take payments of the provider plain from programs on this machine without a secret, for trying out.",
+)
 @pass_app
-def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
+def start(
+    app: App,
+    *,
+    reuse_port: bool,
+    allow_actions: bool,
+    accept_payments: bool,
+    payments_without_secret: bool,
+) -> None:
     """Serve dashboards until SIGTERM or Ctrl-C: /socket.io/, /ws, /api/ and a page at /.
 
     When Redis does not answer, the relay keeps running and notifies its clients. To listen on an address
     other than loopback, it needs the setting relay.token_secret.
 
+    With --accept-payments, banks and payment services tell of transfers by POST to /api/payment/webhook. Each
+    provider of the setting payments.providers needs a secret, such as payments.sepay_api_key.
+
     Example:
         orderctl relay start
         orderctl relay start --port 3001 --origin https://shop.example
         orderctl relay start --host 0.0.0.0 --config /etc/orderctl/relay.toml
+        orderctl relay start --accept-payments --hosts shop.example
     """
     from orderctl.relay import access, assembly
 
     chosen = app.settings.relay
-    access.require_secret(chosen.host, chosen.token_secret)  # before the embedded Redis is started for it
+    # Before the embedded Redis is started for it.
+    accepted = _accepted(app, accept_payments, payments_without_secret)
+    access.require_secret(chosen.host, chosen.token_secret)
     app.log()
     try:
         assembly.run(
@@ -79,6 +105,7 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
             app.redis_url,
             app.database_url,
             actions=allow_actions,
+            accepted=accepted,
             reuse_port=reuse_port,
             ready=lambda url: app.say(f"Listening on {url}"),
         )
@@ -87,6 +114,22 @@ def start(app: App, *, reuse_port: bool, allow_actions: bool) -> None:
             f"cannot listen on {chosen.host} port {chosen.port}: {_reason(error)}",
             hint="see the settings relay.host and relay.port",
         ) from None
+
+
+def _accepted(app: App, accept: bool, without_secret: bool) -> Accepted | None:
+    """Return who may tell of payments; None: nobody."""
+    from orderctl.relay.payments import accepted
+
+    if accept:
+        if without_secret:
+            app.warn("warning: every program on this machine can tell of payments: --payments-without-secret")
+        return accepted.choose(app.settings, without_secret=without_secret)
+    if without_secret:
+        raise InvalidInput(
+            "--payments-without-secret needs --accept-payments",
+            hint="orderctl relay start --accept-payments --payments-without-secret",
+        )
+    return None
 
 
 def _reason(error: OSError) -> str:

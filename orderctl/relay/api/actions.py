@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import broker, database, outages, tasks
-from orderctl.errors import Misconfigured, OrderctlError
+from orderctl import database, outages, tasks
+from orderctl.errors import Misconfigured
 from orderctl.lifecycle import Moved
+from orderctl.relay.bell import Bell
 from orderctl.states import Source
 
 if TYPE_CHECKING:
-    import redis
     from sqlalchemy import Connection, Engine
 
 _log = logging.getLogger(__name__)
@@ -26,21 +26,16 @@ class Actions:
 
     Args:
         engine: The database.
-        redis_url: The Redis over which workers and clients are notified.
-        queue: The RQ queue that wakes the workers.
+        bell: Wakes the workers, and notifies clients.
         max_attempts: Number of further attempts that a retried task gets.
         take_all: Whether orderctl's workers run all tasks, also those that the shop has added.
     """
 
-    def __init__(
-        self, engine: Engine, redis_url: str, *, queue: str, max_attempts: int, take_all: bool
-    ) -> None:
+    def __init__(self, engine: Engine, bell: Bell, *, max_attempts: int, take_all: bool) -> None:
         self._engine = engine
-        self._redis_url = redis_url
-        self._queue = queue
+        self._bell = bell
         self._max_attempts = max_attempts
         self._take_all = take_all
-        self._client: redis.Redis | None = None
 
     def carry_out(self, action: str, task_id: int, *, actor: str, take: bool = False) -> dict[str, Any]:
         """Retry or cancel one task.
@@ -81,16 +76,10 @@ class Actions:
         return done if moved.note is None else {**done, "note": moved.note}
 
     def _notify(self, moved: Moved) -> None:
-        # The change is committed. If Redis is away, reconcile wakes the workers within a second of its
-        # return.
-        from orderctl import doorbell  # noqa: PLC0415 - takes 240 ms, and most relays never need it
-
-        try:
-            self._client = self._client or broker.brisk(self._redis_url, name="orderctl-relay-actions")
-            doorbell.after_commit(self._client, self._queue, [moved])
-        except Misconfigured as error:
+        error = self._bell.ring([moved])
+        if isinstance(error, Misconfigured):
             _log.warning("task %d: Redis refuses to wake the workers: %s", moved.tasks[0].id, error)
-        except OrderctlError as error:
+        elif error is not None:
             _log.warning(
                 "task %d: cannot wake the workers now, reconcile will: %s",
                 moved.tasks[0].id,

@@ -35,11 +35,13 @@ class Threads:
 
     Args:
         number: Number of threads.
+        name: The beginning of their names.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str = "relay") -> None:
         self._jobs: queue.Queue[_Job] = queue.Queue(_MOST_WAITING)
         self._number = number
+        self._name = name
         self._started = False
 
     async def run(self, work: Callable[[], T], *, deadline: float) -> T:
@@ -70,7 +72,7 @@ class Threads:
         if not self._started:
             self._started = True
             for number in range(self._number):
-                threading.Thread(target=self._work, name=f"relay-{number}", daemon=True).start()
+                threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
 
     def _work(self) -> None:
         while True:
