@@ -17,7 +17,7 @@ help:
 	@echo "make bench-queries  measure the queries with a million orders (half an hour, 10 GB)"
 	@echo "make bench-relay    compare the relay with other servers"
 	@echo "make fuzz-migrate   migrate random shops' databases (ARGS='--database mysql --seed 1 --schemas 10')"
-	@echo "make fuzz-relay     send malformed frames and requests to the relay"
+	@echo "make fuzz-relay     send malformed frames, requests and payments to the relay"
 	@echo "make soak-relay     run the relay under load for MINUTES ($(MINUTES))"
 	@echo "make docs   generate man/ and completions/ from the commands"
 	@echo "make clean  remove everything that make created"

@@ -1,4 +1,4 @@
-"""Send mutated frames and HTTP requests to a live relay: none may harm it or its other clients.
+"""Send mutated frames, HTTP requests and payments to a live relay: none may harm it or its other clients.
 
     python bench/relay/fuzz.py [--frames 100000] [--requests 100000] [--seed N]
 
