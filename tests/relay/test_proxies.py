@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import websockets
 from tests.relay.conftest import SECRET, SOON, Plain, RunningRelay, SocketIo, StartRelay, mint, play, progress
 from tests.relay.proxies import NAME, Certificate, Proxy, running_haproxy, running_nginx
 from tests.relay.wire import chunks, request
+from tests.shop import Shop
 from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -138,7 +140,36 @@ class TestHaproxy:
         assert play(scenario())["data"]["data"]["percent"] == 44
 
 
+def test_a_bank_pays_through_each_proxy(
+    start_relay: StartRelay, migrated_url: str, certificate: Certificate, shop: Shop, tmp_path: Path
+):
+    """With its own key, which no proxy may replace, and without the shop's login."""
+    key = "plain-key-0123456789abcdef"
+    settings = {"payments_plain_api_key": key, "relay_token_secret": SECRET, "database_url": migrated_url}
+    relays = [start_relay("--accept-payments", "--hosts", NAME, **settings)] * 2
+
+    def pay(proxy: Proxy, code: str, *fields: str) -> int:
+        async def scenario() -> int:
+            caller = await proxy.call()
+            body = json.dumps({"code": code, "transferAmount": 300_000}).encode()
+            answer = await caller.ask(request("POST", BANKS, *fields, body=body, host=NAME))
+            await caller.close()
+            return answer.status
+
+        return play(scenario())
+
+    for code, running in (("DH1", running_nginx), ("DH2", running_haproxy)):
+        shop.add(code)
+        folder = tmp_path / code
+        folder.mkdir()
+        with running(folder, relays, certificate, mint("admin")) as proxy:
+            assert pay(proxy, code) == 401
+            assert pay(proxy, code, f"Authorization: Apikey {key}") == 200
+        assert shop.order(code).payment_status == "paid"
+
+
 STATS = "/api/admin/dashboard/stats"
+BANKS = "/api/payment/webhook"
 ORDERS = "/api/admin/orders/paid"
 CHUNKED = "Transfer-Encoding: chunked"
 ACTION = "X-Orderctl-Action: 1"
@@ -184,6 +215,10 @@ STRANGE: list[tuple[bytes, set[int]]] = [
     (ask("GET", "/socket.io/x"), {404}),
     (ask("GET", "/api/admin/orders/1/logs?limit=5", body=b"{}"), {200, 404}),
     (ask("TRACE", ORDERS), {405}),
+    (ask("POST", BANKS, body=b'{"code": "DH1"}'), {404, 405}),
+    (ask("POST", f"{BANKS}/plain", CHUNKED) + chunks(*[b"x" * 10_000] * 20), {404, 405}),
+    (ask("POST", BANKS, body=b"x" * 300_000), {413}),
+    (ask("GET", BANKS), {404}),
 ]
 
 
