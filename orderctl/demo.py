@@ -177,9 +177,10 @@ class Shop:
         return not ended
 
     def last_words(self, command: str) -> str:
-        """Return the last line that a command in the background has written."""
+        """Return why a command in the background has ended, as it has written it last; empty if it has not."""
         lines = (self.folder / f"{command}.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        starts = [number for number, line in enumerate(lines) if line.startswith("orderctl: ")]
+        return "; ".join(lines[starts[-1] :]) if starts else ""
 
     def close(self) -> None:
         """End all processes of the shop, and remove its folder."""

@@ -68,11 +68,12 @@ def _tour(app: App, shop: Shop) -> None:
         ]
         customer = ("--email", "customer@example.com", "--amount", "300000")
         _run(app, shop, "orders", "add", "--code", code, *customer, *options, "--quiet", "-o", "name")
-    first, *others = ORDERS
-    _pay_by_post(app, shop, port, {"code": first, "transferAmount": 300000, "bankName": "ACB"})
-    for number, code in enumerate(others, 2):
+    by_post, *others = ORDERS
+    for number, code in enumerate(others, 1):
         bank = ("--bank", "ACB", "--transaction", f"FT2601{number}")
         _run(app, shop, "orders", "pay", code, "--amount", "300000", *bank)
+    # Last, so that its progress is still to come when it is shown.
+    _pay_by_post(app, shop, port, {"code": by_post, "transferAmount": 300000, "bankName": "ACB"})
     for code in ORDERS:
         _run(app, shop, "tail", "order", code)
     _run(app, shop, "orders", "list", "--paid")
