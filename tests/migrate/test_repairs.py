@@ -147,7 +147,8 @@ def test_each_index_that_is_hidden_is_seen_again(engine: Engine, database_kind: 
 @pytest.mark.parametrize("made", [True, False])
 def test_each_column_that_is_dropped_comes_back_with_its_indexes(engine: Engine, *, made: bool) -> None:
     adopt_or_make(engine, made=made)
-    pairs = [(table, column) for table, columns in OURS.items() for column in columns]
+    kept = {"provider", "provider_id"}  # MariaDB drops no part of a unique key
+    pairs = [(table, column) for table, columns in OURS.items() for column in columns if column not in kept]
 
     assert_restored(
         engine,
