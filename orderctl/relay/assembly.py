@@ -117,7 +117,7 @@ def _webhook(
     if accepted is None:
         return Webhook()
     ringer.prepare()
-    return Webhook(accepted, Bookings(bookings.connect(database_url), Rules.of(chosen), ringer), tally)
+    return Webhook(accepted, Bookings(bookings.connect(database_url), Rules.of(chosen), ringer, tally), tally)
 
 
 def run(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +17,16 @@ from orderctl.payments.amounts import Rules
 from orderctl.payments.transfer import Transfer
 from orderctl.relay.api.threads import Threads
 from orderctl.relay.bell import Ringer
+from orderctl.relay.metrics import Tally
 from orderctl.states import Source
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+_log = logging.getLogger(__name__)
+
+#: What the metrics call a transfer that was known.
+REPEATED: Final = "repeated"
 #: How long a bank waits for the commit, in seconds.
 DEADLINE: Final = 3.0
 #: A transaction is not run again after this time, in seconds: the bank has its answer before it could commit.
@@ -53,12 +60,14 @@ class Bookings:
         engine: The database, from :func:`connect`.
         rules: What the shop accepts as a payment.
         ringer: Wakes the workers after the commit.
+        tally: Counts the transfers.
     """
 
-    def __init__(self, engine: Engine, rules: Rules, ringer: Ringer) -> None:
+    def __init__(self, engine: Engine, rules: Rules, ringer: Ringer, tally: Tally) -> None:
         self._engine = engine
         self._rules = rules
         self._ringer = ringer
+        self._tally = tally
         # SQLite has one writer at a time, and does not keep an order among those that wait.
         number = 1 if engine.dialect.name == "sqlite" else _THREADS
         self._threads = Threads(number, name="relay-payments")
@@ -75,10 +84,20 @@ class Bookings:
             DatabaseUnavailable: The database does not answer, does not accept writes, or its locks are held.
             Misconfigured: The database is not migrated, or refuses the account.
         """
-        work = partial(self._receive, transfers, clock.elapsed() + _LAST_RUN)
+        loop = asyncio.get_running_loop()
+        until = clock.elapsed() + _LAST_RUN
+
+        def work() -> list[intake.Receipt]:
+            receipts = self._write(transfers, until)
+            # Not by the caller, which may have given up by now; and the counters belong to the event loop.
+            self._ringer.give([receipt.moved for receipt in receipts])
+            with suppress(RuntimeError):  # the relay has ended in the meantime
+                loop.call_soon_threadsafe(self._note, receipts)
+            return receipts
+
         return await self._threads.run(work, deadline=DEADLINE)
 
-    def _receive(self, transfers: Sequence[Transfer], until: float) -> list[intake.Receipt]:
+    def _write(self, transfers: Sequence[Transfer], until: float) -> list[intake.Receipt]:
         origin = Origin(Source.RELAY, transfers[0].provider)
 
         runs = count()
@@ -89,7 +108,11 @@ class Bookings:
             return intake.receive(connection, transfers, self._rules, origin)
 
         with outages.noted(self._engine):
-            receipts = database.transact(self._engine, work)
-        # Not by the caller, which may have given up by now.
-        self._ringer.give([receipt.moved for receipt in receipts])
-        return receipts
+            return database.transact(self._engine, work)
+
+    def _note(self, receipts: Sequence[intake.Receipt]) -> None:
+        for receipt in receipts:
+            payment = receipt.payment
+            self._tally.payments[REPEATED if receipt.repeated else str(payment.outcome)] += 1
+            if not receipt.repeated:
+                _log.info("payment %d of %s: %s", payment.id, payment.provider, payment.outcome)

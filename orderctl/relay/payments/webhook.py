@@ -54,8 +54,6 @@ INVALID: Final = "invalid"
 UNKNOWN: Final = "unknown"
 UNAVAILABLE: Final = "unavailable"
 FAILED: Final = "failed"
-#: What the metrics call a transfer that was known.
-REPEATED: Final = "repeated"
 
 
 class Books(Protocol):
@@ -71,7 +69,7 @@ class Webhook:
     Args:
         accepted: Who may tell of payments; None: nobody, and each request gets 404.
         books: Writes the transfers; None if nobody may tell of any.
-        tally: Counts payments, and refused requests.
+        tally: Counts refused requests.
         clock: Returns the time in seconds.
         later: Calls a function after some seconds.
     """
@@ -138,7 +136,7 @@ class Webhook:
         delivery = Delivery(request.headers, request.body, time.time())
         transfers = await self._read(self._accepted, delivery, name)
         receipts = await self._books.receive(transfers)
-        return in_json(200, {"success": True, "data": [self._told(receipt) for receipt in receipts]})
+        return in_json(200, {"success": True, "data": [_told(receipt) for receipt in receipts]})
 
     def _name(self, path: str, accepted: Accepted) -> str | None:
         name = path.removeprefix(PATH).removeprefix("/")
@@ -152,13 +150,6 @@ class Webhook:
         if len(delivery.body) <= _LONG:
             return accepted.read(delivery, name)
         return await self._threads.run(lambda: accepted.read(delivery, name), deadline=DEADLINE)
-
-    def _told(self, receipt: Receipt) -> dict[str, Any]:
-        payment = receipt.payment
-        self._tally.payments[REPEATED if receipt.repeated else str(payment.outcome)] += 1
-        if not receipt.repeated:
-            _log.info("payment %d of %s: %s", payment.id, payment.provider, payment.outcome)
-        return {"id": payment.id, "outcome": str(payment.outcome)}
 
     # Refusing.
 
@@ -188,6 +179,10 @@ class Webhook:
         self._tally.refused_payments[UNAVAILABLE] += 1
         self._unavailable.note(f"a payment webhook was answered with 503: {error}")
         return self.empty(_UNAVAILABLE, (type(error).__doc__ or "").partition("\n")[0].rstrip("."))
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    return {"id": receipt.payment.id, "outcome": str(receipt.payment.outcome)}
 
 
 def _refuse_stranger(request: Request) -> tuple[int, str] | None:
