@@ -27,6 +27,8 @@ PATHS: Final = (
     "/api/admin/orders/1/logs?limit=5",
     "/api/admin/dashboard/stats",
     "/api/admin/errors",
+    "/api/admin/payments?open=1&limit=5",
+    "/api/admin/payments?before=x",
     "/api/admin/tasks/1/retry",
     "/api/admin/nothing",
     "/api/",

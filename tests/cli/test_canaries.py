@@ -369,6 +369,7 @@ class Dashboard:
             "orders/paid?limit=50",
             "dashboard/stats",
             "errors",
+            "payments?limit=50",
             "orders/1",
             "orders/1/logs?limit=500",
             "x",

@@ -90,7 +90,13 @@ async def _faults_of_api(engine: Engine, odd: Odd) -> list[str]:
     exchange: Any = SimpleNamespace(feed=SimpleNamespace(read=refuse), members=())
     endpoints = Endpoints(Reader(engine), exchange, None, secure=False, currency="VND")
     access = Access("tester", admin=True)
-    paths = ["orders/paid?limit=200", "orders/paid?limit=200&page=2", "dashboard/stats", "errors"]
+    paths = [
+        "orders/paid?limit=200",
+        "orders/paid?limit=200&page=2",
+        "dashboard/stats",
+        "errors",
+        "payments?open=1",
+    ]
     paths += [f"orders/{order_id}" for order_id in odd.orders]
     paths += [f"orders/{CROWDED}/logs?limit=1000"]
     faults = []

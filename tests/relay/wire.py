@@ -24,6 +24,7 @@ _NEEDED: Final = {401: "www-authenticate", 405: "allow", 426: "upgrade"}
 _SHAPES: Final[dict[str, type]] = {
     "/api/admin/orders/paid": list,
     "/api/admin/errors": list,
+    "/api/admin/payments": dict,
     "/api/admin/dashboard/stats": dict,
 }
 _BANKS: Final = "/api/payment/webhook"

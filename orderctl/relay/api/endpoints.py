@@ -61,6 +61,8 @@ _MOST_ORDERS: Final = 200
 _MOST_LOGS: Final = 1000
 _MOST_ERRORS: Final = 200
 _MOST_PAYMENTS: Final = 200
+#: Every id of a payment is lower; the ledger takes no longer number for one.
+_LAST_PAYMENT: Final = 10**18 - 1
 _MOST_DIGITS: Final = 19
 
 _ORDERS: Final = "/api/admin/orders/paid"
@@ -218,7 +220,7 @@ class Endpoints:
     async def _payments(self, request: Request, _access: Access) -> Reply:
         waits = _is_set(request, "open")
         limit = _number(request, "limit", 50, _MOST_PAYMENTS) or 50
-        before = _number(request, "before", None, 2**63 - 1)
+        before = _number(request, "before", None, _LAST_PAYMENT)
         found = await self._read(
             lambda connection: queries.payments(connection, waits=waits, limit=limit, before=before)
         )

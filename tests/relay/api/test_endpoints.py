@@ -501,6 +501,9 @@ class TestOddValues:
             for number in self.NUMBERS
         ]
         paths += [f"/api/admin/errors?limit={number}" for number in self.NUMBERS]
+        paths += [
+            f"/api/admin/payments?{name}={number}" for name in ("before", "limit") for number in self.NUMBERS
+        ]
 
         answers = {path: relay.ask(path) for path in paths}
 
