@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from orderctl import audit, money, orders
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict
+from orderctl.errors import Conflict, Superseded
 from orderctl.orders import OrderState
 from orderctl.payments import amounts, closed, effects, ledger
 from orderctl.payments.amounts import Rules, Verdict
@@ -28,6 +29,74 @@ DECIDABLE: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What :func:`match` would do.
+
+    Attributes:
+        payment: The payment.
+        order: The order that would get it.
+        received: The sum of the order's other part payments.
+        verdict: What the payment would do for the order.
+    """
+
+    payment: Payment
+    order: OrderState
+    received: Decimal
+    verdict: Verdict
+
+
+def find(connection: Connection, payment_id: int) -> Payment:
+    """Return a payment about which an admin can decide.
+
+    Raises:
+        PaymentNotFound: There is no such payment.
+        Conflict: It has paid an order, or is none that came in.
+    """
+    payment = ledger.find(connection, payment_id)
+    _refuse_decided(payment)
+    return payment
+
+
+def find_refusable(connection: Connection, payment_id: int) -> Payment:
+    """Return a payment that :func:`refuse` can set aside.
+
+    Raises:
+        PaymentNotFound: There is no such payment.
+        Conflict: It has paid an order, is none that came in, or was set aside before.
+    """
+    payment = find(connection, payment_id)
+    if payment.outcome == PaymentOutcome.REFUSED:
+        raise Conflict(
+            f"payment {payment.id} was set aside before: {payment.decision or payment.reason}",
+            hint=f"orderctl payments show {payment.id}",
+        )
+    return payment
+
+
+def propose(connection: Connection, payment_id: int, reference: str, *, rules: Rules) -> Proposal:
+    """Return what :func:`match` would do; nothing is changed or locked.
+
+    Raises:
+        PaymentNotFound: There is no such payment.
+        OrderNotFound: No order has this code or id.
+        Conflict: The payment has paid an order or is none that came in, or the order takes no payment.
+    """
+    payment = find(connection, payment_id)
+    return _proposal(connection, payment, orders.find(connection, reference), rules)
+
+
+def _proposal(connection: Connection, payment: Payment, order: OrderState, rules: Rules) -> Proposal:
+    because = closed.why(order, rules.pending)
+    if because is not None:
+        raise Conflict(
+            f"order {order.order_code} {because} and cannot be paid",
+            hint=f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}",
+        )
+    received = ledger.received(connection, order.id) - _counted(payment, order)
+    return Proposal(payment, order, received, judge(payment, order, received, rules))
+
+
 def match(
     connection: Connection,
     payment_id: int,
@@ -36,6 +105,7 @@ def match(
     reason: str | None,
     rules: Rules,
     origin: Origin,
+    seen: Proposal | None = None,
 ) -> Receipt:
     """Give a payment to an order, which it pays, whatever its amount: the admin has seen both numbers.
 
@@ -49,33 +119,47 @@ def match(
         reason: Why, in the admin's words.
         rules: What the shop accepts.
         origin: Who decides.
+        seen: What the admin has agreed to; None: to whatever comes of it.
 
     Raises:
         PaymentNotFound: There is no such payment.
         OrderNotFound: No order has this code or id.
         Conflict: The payment has paid an order or is none that came in, the order takes no payment, or another
             process has decided at the same time.
+        Superseded: It is not any more what the admin has agreed to.
     """
-    payment = ledger.find(connection, payment_id)
     order = orders.lock(connection, orders.find(connection, reference).id)
-    _refuse_decided(payment)
-    because = closed.why(order, rules.pending)
-    if because is not None:
-        raise Conflict(
-            f"order {order.order_code} {because} and cannot be paid",
-            hint=f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}",
-        )
-    before = ledger.received(connection, order.id) - _counted(payment, order)
-    verdict = judge(payment, order, before, rules)
+    proposal = _proposal(connection, find(connection, payment_id), order, rules)
+    if seen is not None:
+        _refuse_changed(proposal, seen)
+    payment, before, verdict = proposal.payment, proposal.received, proposal.verdict
     _decide(connection, payment, verdict.outcome, origin, reason, order_id=order.id, because=verdict.reason)
     after = ledger.find(connection, payment.id)
     _tell(connection, EventType.PAYMENT_MATCHED, order.id, order.order_code, payment, reason, origin)
+    if payment.order_id not in {None, order.id} and payment.order_code is not None:
+        # The order that it is taken from says so as well.
+        _tell(
+            connection, EventType.PAYMENT_MATCHED, payment.order_id, order.order_code, payment, reason, origin
+        )
     total = before + (payment.amount or Decimal(0)) if rules.accept == "sum" else payment.amount or Decimal(0)
     if verdict.outcome is not PaymentOutcome.PAID:
         effects.tell(connection, order, after, total, origin)
         return Receipt(after, repeated=False, expected=order.total_amount)
     moved = effects.settle(connection, order, after, total, origin)
     return Receipt(after, repeated=False, expected=order.total_amount, moved=moved)
+
+
+def _refuse_changed(now: Proposal, seen: Proposal) -> None:
+    if (now.order.id, now.order.total_amount) != (seen.order.id, seen.order.total_amount):
+        raise Superseded(
+            f"order {now.order.order_code} was changed by another process; nothing was changed",
+            hint=f"orderctl orders show {shlex.quote(now.order.order_code or str(now.order.id))}",
+        )
+    if (now.payment, now.verdict) != (seen.payment, seen.verdict):
+        raise Superseded(
+            f"payment {now.payment.id} was changed by another process; nothing was changed",
+            hint=f"orderctl payments show {now.payment.id}",
+        )
 
 
 def judge(payment: Payment, order: OrderState, received: Decimal, rules: Rules) -> Verdict:
@@ -112,10 +196,10 @@ def refuse(connection: Connection, payment_id: int, *, reason: str | None, origi
 
     Raises:
         PaymentNotFound: There is no such payment.
-        Conflict: It has paid an order, is none that came in, or another process has decided at the same time.
+        Conflict: It has paid an order, is none that came in, was set aside before, or another process has decided
+            at the same time.
     """
-    payment = ledger.find(connection, payment_id)
-    _refuse_decided(payment)
+    payment = find_refusable(connection, payment_id)
     _decide(connection, payment, PaymentOutcome.REFUSED, origin, reason, because=payment.reason)
     if payment.order_id is not None and payment.order_code is not None:
         _tell(

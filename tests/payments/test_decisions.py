@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from orderctl.errors import Conflict, OrderctlError, OrderNotFound, PaymentNotFound
+from orderctl.errors import Conflict, OrderctlError, OrderNotFound, PaymentNotFound, Superseded
 from orderctl.payments import decisions, intake
 from orderctl.payments.ledger import Payment
 from orderctl.payments.transfer import Direction, Transfer
@@ -152,3 +152,43 @@ def test_a_payment_is_given_to_one_of_two_orders_at_once(shop: Shop) -> None:
 
     assert found == ["Conflict", "paid"]
     assert sorted(shop.order(code).payment_status for code in ("DH1", "DH2")) == ["paid", "pending"]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_proposal_says_what_a_match_does_and_changes_nothing(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    wrong = told(shop, "DH1", 299_000)
+    before = shop.ledger()
+
+    proposal = shop.read(lambda c: decisions.propose(c, wrong, "DH2", rules=RULES))
+
+    assert (proposal.payment, proposal.order.order_code, proposal.received) == (before[0], "DH2", 0)
+    assert proposal.verdict.outcome == "paid"
+    assert shop.ledger() == before
+    seen = replace(proposal, order=replace(proposal.order, total_amount=Decimal(1)))
+    with pytest.raises(Superseded, match="order DH2 was changed"):
+        shop.transact(
+            lambda c: decisions.match(c, wrong, "DH2", reason="x", rules=RULES, origin=TESTER, seen=seen)
+        )
+    assert shop.ledger() == before
+
+
+@pytest.mark.databases("sqlite")
+def test_the_order_that_loses_a_payment_has_the_event_too(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+
+    match(shop, told(shop, "DH1", 299_000), "DH2")
+
+    messages = {code: shop.event(code, "payment_matched").message for code in ("DH1", "DH2")}
+    assert set(messages.values()) == {"Payment 1 of 299000 given to order DH2: he wrote to us"}
+
+
+@pytest.mark.databases("sqlite")
+def test_a_payment_is_set_aside_once(shop: Shop) -> None:
+    lost = told(shop, "XX")
+    refuse(shop, lost)
+
+    with pytest.raises(Conflict, match="payment 1 was set aside before: sent back"):
+        refuse(shop, lost)
