@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from orderctl import money, texts
 from orderctl.counting import counted
 from orderctl.errors import Conflict, InvalidInput, OrderctlError
-from orderctl.shape import Shape
+
+if TYPE_CHECKING:
+    from orderctl.shape import Shape
 
 #: The bits of the types that have no digits of their own.
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
