@@ -84,7 +84,7 @@ class ExitStatus(IntEnum):
     DONE = 0  #: Done, or there was nothing to do.
     FAILED = 1  #: The order or task failed, part of a bulk change did, or a check found something.
     USAGE = 2  #: The command line or its input is wrong.
-    NOT_FOUND = 3  #: No such order, task or worker.
+    NOT_FOUND = 3  #: No such order, payment, task or worker.
     CONFLICT = 4  #: The present state does not allow it.
     UNAVAILABLE = 69  #: The database, Redis or the workers do not answer (EX_UNAVAILABLE).
     INTERNAL = 70  #: A bug in orderctl (EX_SOFTWARE).

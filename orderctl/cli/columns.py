@@ -1,8 +1,9 @@
-"""The columns of orders, tasks and events. Their names are keys in JSON, which scripts rely on."""
+"""The columns of orders, payments, tasks and events. Their names are keys in JSON, which scripts rely on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from orderctl.terminal import render
@@ -17,12 +18,18 @@ _STATUS_STYLES: Final = {
     "enrolled": "blue",
     "cancelled": "dim",
     "refunded": "dim",
+    "partial": "blue",
+    "unmatched": "yellow",
+    "mismatch": "yellow",
+    "surplus": "yellow",
+    "ignored": "dim",
+    "refused": "dim",
 }
 _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
 def status_style(status: Any) -> str | None:
-    """Return the colour of a status."""
+    """Return the colour of a status, or of the outcome of a payment."""
     return _STATUS_STYLES.get(str(status))
 
 
@@ -114,9 +121,40 @@ EVENTS: Final = (
 #: Columns of events of several orders: those of events, and the code of the order.
 ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", keep=True), *EVENTS[2:])
 
+PAYMENTS: Final = (
+    Column("id", keep=True, right=True),
+    Column("told_at", "RECEIVED"),
+    Column("provider"),
+    Column("provider_id", where=Where.WIDE),
+    Column("amount", show=render.amount, right=True, keep=True),
+    Column("currency", where=Where.WIDE),
+    Column("direction", where=Where.WIDE),
+    Column("bank"),
+    Column("account", where=Where.WIDE),
+    Column("reference", where=Where.WIDE),
+    Column("order_id", where=Where.DATA, right=True),
+    Column("order_code", "ORDER", instead=lambda payment: payment.order_id),
+    Column("outcome", style=status_style, keep=True),
+    Column("reason"),
+    Column("code", where=Where.WIDE),
+    Column("content", where=Where.WIDE),
+    Column("happened_at", where=Where.WIDE),
+    Column("decided_by", where=Where.WIDE),
+    Column("decided_at", where=Where.WIDE),
+    Column("decision", where=Where.WIDE),
+)
+
+#: All that is known of one payment, except what its provider sent.
+PAYMENT_DETAIL: Final = tuple(replace(column, where=Where.TABLE) for column in PAYMENTS)
+
 ORDER_DETAIL: Final = (
     *ORDERS,
     Column("tasks", get=lambda found: [render.record(task, TASKS) for task in found.tasks], where=Where.DATA),
+    Column(
+        "payments",
+        get=lambda found: [render.record(payment, PAYMENTS) for payment in found.payments],
+        where=Where.DATA,
+    ),
     Column(
         "events", get=lambda found: [render.record(event, EVENTS) for event in found.events], where=Where.DATA
     ),

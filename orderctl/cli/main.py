@@ -23,6 +23,7 @@ PACKAGE: Final = "orderctl.cli.commands"
 #: The commands. Each has an entry here and a module of the same name, which is imported when it is called.
 COMMANDS: Final[dict[str, CommandEntry]] = {
     "orders": CommandEntry("List, show, add and pay orders.", "Orders"),
+    "payments": CommandEntry("List and show payments, and decide about those that paid no order.", "Orders"),
     "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
     "logs": CommandEntry("Search the audit log.", "Orders"),
     "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from orderctl import texts
 from orderctl.cli import times
 from orderctl.cli.app import App
 from orderctl.cli.global_options import setting as make_setting
 from orderctl.errors import InvalidInput
-from orderctl.states import Category, ErrorType, OrderStatus, Severity, TaskStatus
+from orderctl.states import Category, ErrorType, OrderStatus, PaymentOutcome, Severity, TaskStatus
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -229,6 +230,48 @@ class Words(_Vocabulary, click.ParamType[tuple[str, ...]]):
         return tuple(dict.fromkeys(folded.get(word.casefold(), word) for word in given))
 
 
+class ClosedWords(Words):
+    """One or more words, separated by commas: only those that orderctl knows, in any case."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return a tuple with each word once, in the given order."""
+        given = super().convert(value, param, ctx)
+        if unknown := [word for word in given if word not in self.words]:
+            self.fail(
+                f"needs one or more of {', '.join(self.words)}, not {texts.shown(unknown[0])}", param, ctx
+            )
+        return given
+
+
+class Provider(click.ParamType[str]):
+    """The name of a payment provider: an installed one, or one from before."""
+
+    name = "provider"
+
+    def __init__(self, *more: str) -> None:
+        self._more = more
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return the name, in lower case as all names of providers."""
+        return str(value).strip().lower()
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Complete the names of the installed providers."""
+        from click.shell_completion import CompletionItem
+
+        from orderctl.payments.providers import registry
+
+        names = [*registry.installed(), *self._more]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]
+
+
 class Word(_Vocabulary, click.ParamType[str]):
     """One word: one that orderctl knows, in any case, or one of the shop's own."""
 
@@ -260,6 +303,7 @@ MOMENT = Moment()
 SPAN = Span()
 ORDER_STATUSES = Words(tuple(OrderStatus))
 TASK_STATUSES = Words(tuple(TaskStatus))
+PAYMENT_OUTCOMES = ClosedWords(tuple(PaymentOutcome))
 CATEGORY = Word(tuple(Category))
 ERROR_TYPE = click.Choice([str(kind) for kind in ErrorType], case_sensitive=False)
 #: Lowest severity first. A command that takes one also shows all higher ones.

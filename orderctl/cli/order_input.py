@@ -132,23 +132,33 @@ def _check_line(name: str, text: str | None) -> None:
         )
 
 
-def read_delivery(document: TextIO) -> list[Transfer]:
+def read_delivery(document: TextIO, provider: str | None = None) -> list[Transfer]:
     """Return the transfers that the document of a bank's webhook tells of.
 
+    Args:
+        document: The file.
+        provider: The name of the provider that has sent it; None: its fields tell.
+
     Raises:
-        InvalidInput: When the document is not one of an installed provider's.
+        InvalidInput: The provider is not installed, or the document is not one of a provider's.
     """
     from orderctl.payments.providers import registry
 
-    told = documents.parse(_text(document), "the payment")
-    providers = registry.load(registry.installed())
-    provider = registry.tell_apart(providers, told)
-    if provider is None:
+    installed = registry.installed()
+    if provider is not None and provider not in installed:
         raise InvalidInput(
-            f"the document has not the fields of a provider: {', '.join(providers)}",
-            hint='such as {"code": "DH1", "transferAmount": 300000, "bankName": "ACB", "id": 7}',
+            f"{texts.shown(provider)} is not an installed payment provider",
+            hint=f"installed: {', '.join(installed)}",
         )
-    return provider.read(told)
+    content = documents.parse(_text(document), "the payment")
+    providers = registry.load(installed if provider is None else [provider])
+    sender = registry.tell_apart(providers, content) if provider is None else providers[provider]
+    if sender is None:
+        raise InvalidInput(
+            f"the document has the fields of none, or of several, of the providers {', '.join(installed)}",
+            hint='add --provider NAME, or give one such as {"code": "DH1", "transferAmount": 300000, "bankName": "ACB"}',
+        )
+    return sender.read(content)
 
 
 def _text(document: TextIO) -> str:

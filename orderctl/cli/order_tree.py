@@ -1,4 +1,4 @@
-"""An order with its tasks and events, drawn as a tree."""
+"""An order with its tasks, payments and events, drawn as a tree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import clock
-from orderctl.cli import live
+from orderctl.cli import live, payment_lines
 from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
 from orderctl.terminal import render
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orderctl.audit import Event
     from orderctl.cli.app import App
     from orderctl.orders import Order
+    from orderctl.payments.ledger import Payment
     from orderctl.tasks import Task
 
 _MOST_EVENTS: Final = 1000
@@ -27,7 +28,7 @@ _MOST_EVENTS: Final = 1000
 
 @dataclass(frozen=True)
 class OrderTree:
-    """An order, its tasks, and its events, oldest first. It also has the attributes of the order.
+    """An order, its tasks, its payments and its events, oldest first. It also has the attributes of the order.
 
     Attributes:
         cut: Whether there are older events, which are left out.
@@ -35,6 +36,7 @@ class OrderTree:
 
     order: Order | LiveOrder
     tasks: Sequence[Task | LiveTask]
+    payments: Sequence[Payment]
     events: Sequence[Event]
     cut: bool
 
@@ -60,12 +62,14 @@ def find(connection: Connection, reference: str, *, deleted: bool = False) -> Or
         OrderNotFound: When there is no such order.
     """
     from orderctl import audit, orders, tasks
+    from orderctl.payments import ledger
 
     order = orders.find(connection, reference, deleted=deleted)
     newest = audit.search(connection, order.id, limit=_MOST_EVENTS + 1)
     events = newest[:_MOST_EVENTS][::-1]
     cut = len(newest) > _MOST_EVENTS
-    return OrderTree(order, tasks.of_orders(connection, [order.id]), events, cut=cut)
+    payments = ledger.of_order(connection, order.id)
+    return OrderTree(order, tasks.of_orders(connection, [order.id]), payments, events, cut=cut)
 
 
 def enliven(app: App, found: OrderTree) -> OrderTree:
@@ -75,11 +79,13 @@ def enliven(app: App, found: OrderTree) -> OrderTree:
 
 
 def draw(found: OrderTree, view: View) -> str:
-    """Return the tree as text: the order, its tasks with their events, then the order's own events."""
+    """Return the tree as text: the order, its tasks with their events, its payments, then its own events."""
     below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
     known = {task.id for task in found.tasks}
     own = [event for event in found.events if event.task_id not in known]
-    return render.tree(Branch(_order_line(found.order, view), (*below, *_events(own, view))))
+    return render.tree(
+        Branch(_order_line(found.order, view), (*below, *_payments(found, view), *_events(own, view)))
+    )
 
 
 def outlook(found: OrderTree) -> list[str]:
@@ -135,6 +141,19 @@ def _error(task: Task | LiveTask) -> str:
     """The type and text of a task's error. Text that orderctl wrote begins with the type already."""
     log = render.human(task.error_log)
     return log if log.startswith(f"{task.error_type}: ") else f"{render.human(task.error_type)}: {log}"
+
+
+def _payments(found: OrderTree, view: View) -> tuple[Branch, ...]:
+    return tuple(Branch(_payment_line(payment, view)) for payment in found.payments)
+
+
+def _payment_line(payment: Payment, view: View) -> str:
+    parts = [f"payment {payment.id}", _status(payment.outcome, view), payment_lines.amount(payment)]
+    parts += [render.human(text) for text in (payment.bank, payment_lines.transaction(payment)) if text]
+    parts.append(render.moment(payment.told_at, view))
+    if payment.reason:
+        parts.append(render.human(payment.reason))
+    return "  ".join(parts)
 
 
 def _now(task: Task | LiveTask) -> list[str]:

@@ -71,6 +71,7 @@ VALID = {
     "order": "DH1",
     "task_id": "1",
     "task_ids": "1",
+    "payment_id": "1",
     "pattern": "task:*:progress",
     "shell": "bash",
     "topic": "times",

@@ -18,7 +18,7 @@ EXIT_CODES: Final[dict[ExitStatus, str]] = {
     ExitStatus.DONE: "The command succeeded, or there was nothing to do.",
     ExitStatus.FAILED: "The order or task failed, part of a bulk change did, or a check found something.",
     ExitStatus.USAGE: "The command line or its input is not valid.",
-    ExitStatus.NOT_FOUND: "The order, task or worker was not found.",
+    ExitStatus.NOT_FOUND: "The order, payment, task or worker was not found.",
     ExitStatus.CONFLICT: "The current state does not allow the change.",
     ExitStatus.UNAVAILABLE: "The database, Redis, the workers or the relay do not answer, and the command needs them.",
     ExitStatus.INTERNAL: "An error in orderctl itself; please report it.",

@@ -14,7 +14,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
-from orderctl.errors import SubjectFailed
+from orderctl.errors import InvalidInput, SubjectFailed
 from orderctl.states import ENDED_ORDER, OrderStatus
 from orderctl.terminal.render import Column, Format
 
@@ -134,7 +134,7 @@ def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
 @options.output(ORDER_DETAIL, EVENTS)
 @pass_app
 def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
-    """Show an order with its tasks and its events.
+    """Show an order with its tasks, its payments and its events.
 
     Example:
         orderctl orders show DH123456
@@ -332,6 +332,12 @@ def add(
     metavar="FILE",
     help="Read the bank's webhook from a file, or - for stdin.",
 )
+@click.option(
+    "--provider",
+    type=options.Provider(),
+    metavar="NAME",
+    help="The provider whose webhook --json reads; without it, the fields tell.",
+)
 @pass_app
 def pay(
     app: App,
@@ -341,12 +347,16 @@ def pay(
     bank: str | None,
     transaction: str | None,
     document: TextIO | None,
+    provider: str | None,
 ) -> None:
     """Record the payment of an order, and wake the workers.
 
     Recording the same payment again changes nothing. If the amount is wrong, the order stays unpaid and the
-    command exits 1; if the order is paid already, the payment is kept as surplus and the command exits 4. With
-    --json, FILE is what a bank sends to the relay: of the shop's own kind, of SePay or of Casso.
+    command exits 1; if the order is paid already, the payment is kept as surplus and the command exits 4.
+
+    With --json, FILE is what a bank sends to the relay: of the shop's own kind, of SePay or of Casso. A payment
+    that names no order is kept as unmatched, and the command exits 3. 'orderctl payments list --open' lists
+    what waits for a decision.
 
     Example:
         orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014
@@ -360,9 +370,13 @@ def pay(
 
     options_of_one = {"CODE": code, "--amount": amount, "--bank": bank, "--transaction": transaction}
     order_input.check_alone(document, **options_of_one)
+    if provider is not None and document is None:
+        raise InvalidInput(
+            "--provider says who has sent the document of --json", hint="add --json FILE, or leave it out"
+        )
     rules, origin = Rules.of(app.settings), Origin(Source.CLI, app.actor)
     if document:
-        transfers = order_input.read_delivery(document)
+        transfers = order_input.read_delivery(document, provider)
         receipts = app.transact(lambda connection: intake.receive(connection, transfers, rules, origin))
     else:
         transfer = order_input.one_payment(code, amount, bank, transaction)

@@ -359,10 +359,19 @@ def test_payments_are_recorded_once(shop: Shop, inside: Program, orderctl: Progr
     other = inside("orders", "pay", "DH1", "--amount", "300000", "--transaction", "8")
 
     assert [ended.status for ended in (wrong, first, again, other)] == [1, 0, 0, 4]
-    assert "order DH1 costs 300,000, but 1 was paid: the order stays unpaid" in wrong.err
+    assert wrong.err == (
+        "orderctl: order DH1 stays unpaid: 1 was transferred, the order costs 300000: 299999 is missing; the payment is kept"
+        " with id 1\nhint: orderctl payments match 1 DH1 --reason WHY\n"
+    )
     assert "was recorded before" in again.err
     kinds = [event.event_type for event in shop.events("DH1")]
-    assert kinds == ["task_created", "task_created", "payment_mismatch", "payment_received"]
+    assert kinds == [
+        "task_created",
+        "task_created",
+        "payment_mismatch",
+        "payment_received",
+        "payment_surplus",
+    ]
     assert "@" in shop.events("DH1")[3].actor
 
 

@@ -1,0 +1,221 @@
+"""``orderctl payments``: list and show payments, give them to orders, or set them aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orderctl.cli import options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import PAYMENT_DETAIL, PAYMENTS
+from orderctl.cli.lazy import Group
+from orderctl.cli.options import Consent
+from orderctl.errors import InvalidInput, NotFound
+from orderctl.payments.transfer import AUDIT_LOG, MANUAL
+from orderctl.states import UNDECIDED, PaymentOutcome
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from orderctl.audit import Origin
+    from orderctl.payments.intake import Receipt
+    from orderctl.payments.ledger import Payment
+
+#: Names under which the ledger has payments that no provider has sent.
+_WITHOUT_PROVIDER: Final = (MANUAL, AUDIT_LOG)
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """List and show payments, and decide about those that paid no order.
+
+    Each transfer that orderctl learns of is kept with its outcome: paid, partial (a part of an order's amount),
+    surplus (its order is paid already, or takes no money), mismatch (the amount is wrong), unmatched (it names no
+    order), ignored (outgoing, or a test) or refused (set aside).
+
+    Example:
+        orderctl payments list --open
+        orderctl payments match 7 DH123456 --reason 'agreed by phone'
+    """
+
+
+@cli.command("list")
+@click.option("--unmatched", is_flag=True, help="Only payments without an order.")
+@click.option(
+    "--open",
+    "undecided",
+    is_flag=True,
+    help="Only payments that wait for a decision: unmatched, mismatch and surplus.",
+)
+@click.option("--outcome", type=options.PAYMENT_OUTCOMES, help="Only payments with one of these outcomes.")
+@click.option(
+    "--provider",
+    type=options.Provider(*_WITHOUT_PROVIDER),
+    metavar="NAME",
+    help="Only payments of this provider; 'manual' are those of 'orders pay'.",
+)
+@options.period
+@options.paging
+@options.output(PAYMENTS)
+@pass_app
+def list_(
+    app: App,
+    *,
+    unmatched: bool,
+    undecided: bool,
+    outcome: tuple[str, ...] | None,
+    provider: str | None,
+    period: options.Period,
+    page: options.Paging,
+) -> None:
+    """List payments, newest first.
+
+    Example:
+        orderctl payments list --open
+        orderctl payments list --outcome mismatch,surplus --since yesterday
+        orderctl payments list --provider sepay -o json
+    """
+    from orderctl.payments import ledger
+
+    if sum((unmatched, undecided, outcome is not None)) > 1:
+        raise InvalidInput("give only one of --unmatched, --open and --outcome")
+    if unmatched:
+        outcome = (PaymentOutcome.UNMATCHED,)
+    elif undecided:
+        outcome = UNDECIDED
+    wanted = ledger.Filter(outcome, provider, period.since, period.until)
+    with app.reading() as connection:
+        found = ledger.page(connection, wanted, limit=page.limit, after=page.after)
+    app.render(found.payments)
+    if not found.payments:
+        app.say("No payments match.")
+    if found.cursor:
+        app.say(f"next page: --after {found.cursor}")
+
+
+@cli.command()
+@click.argument("payment_id", metavar="ID", type=options.WholeNumber(1))
+@click.option("--raw", is_flag=True, help="Print what the provider has sent instead, as JSON.")
+@options.output(PAYMENT_DETAIL)
+@pass_app
+def show(app: App, payment_id: int, *, raw: bool) -> None:
+    """Show all that is known of a payment.
+
+    What the provider has sent may contain personal data of the customer. Only --raw shows it, as long as the setting
+    payments.keep_raw_days says.
+
+    Example:
+        orderctl payments show 7
+        orderctl payments show 7 --raw
+    """
+    from orderctl.cli import payment_lines
+    from orderctl.payments import ledger
+
+    with app.reading() as connection:
+        payment = ledger.find(connection, payment_id)
+        sent = ledger.raw(connection, payment_id) if raw else None
+    if raw:
+        if sent is None:
+            raise _not_kept(app, payment)
+        app.write_document(sent)
+        return
+    app.render_one(payment)
+    if payment.outcome in {PaymentOutcome.UNMATCHED, PaymentOutcome.MISMATCH}:
+        app.say(f"next: {payment_lines.match(payment, payment.order_code)}")
+    elif payment.outcome == PaymentOutcome.SURPLUS:
+        app.say(f"next: orderctl payments match {payment.id} --refuse --reason WHY")
+
+
+def _not_kept(app: App, payment: Payment) -> NotFound:
+    if payment.provider in _WITHOUT_PROVIDER:
+        return NotFound(
+            f"no provider has sent payment {payment.id}: it was recorded by a person, or found in the audit log",
+            hint=f"orderctl payments show {payment.id}",
+        )
+    days = app.settings.payments.keep_raw_days
+    return NotFound(
+        f"what the provider has sent for payment {payment.id} was deleted: it is kept for {days} days"
+        " (the setting payments.keep_raw_days)",
+        hint=f"orderctl payments show {payment.id}",
+    )
+
+
+@cli.command()
+@click.argument("payment_id", metavar="ID", type=options.WholeNumber(1))
+@click.argument("order", metavar="[ORDER]", required=False)
+@click.option("--refuse", is_flag=True, help="Set the payment aside: it pays no order.")
+@options.audited_consent
+@pass_app
+def match(app: App, payment_id: int, order: str | None, *, refuse: bool, consent: Consent) -> None:
+    """Give a payment to an order, which it pays whatever its amount; or set it aside with --refuse.
+
+    ORDER is an order's code or its id. The payment is one that paid no order: unmatched, mismatch, surplus, partial or
+    refused. Both amounts are shown before the question. Where payments.accept is "sum", a payment that is too small
+    for the order becomes a part of its amount.
+
+    --reason is required. It goes into the audit log and stands beside the payment.
+
+    Example:
+        orderctl payments match 7 DH123456 --reason 'the code was misspelled'
+        orderctl payments match 8 --refuse --reason 'sent back on 3 May' --yes
+    """
+    from orderctl.audit import Origin
+    from orderctl.states import Source
+
+    if (order is not None) is refuse:
+        raise InvalidInput(
+            "give an order, or --refuse to set the payment aside: one of them",
+            hint=f"orderctl payments match {payment_id} ORDER --reason WHY",
+        )
+    if consent.reason is None and not consent.dry_run:
+        raise InvalidInput(
+            "a reason is required: the audit log keeps who has decided about money, and why",
+            hint="add --reason WHY",
+        )
+    origin = Origin(Source.CLI, app.actor)
+    if order is None:
+        _refuse(app, payment_id, consent, origin)
+    else:
+        _give(app, payment_id, order, consent, origin)
+
+
+def _give(app: App, payment_id: int, order: str, consent: Consent, origin: Origin) -> None:
+    from orderctl.cli import payment_lines
+    from orderctl.payments import decisions
+    from orderctl.payments.amounts import Rules
+
+    rules = Rules.of(app.settings)
+    with app.reading() as connection:
+        proposal = decisions.propose(connection, payment_id, order, rules=rules)
+    if not consent.yes:
+        payment_lines.show_proposal(app, proposal)
+    consent.ask(app, payment_lines.question(proposal))
+    if consent.dry_run:
+        app.say("Nothing was changed.")
+        return
+
+    def work(connection: Connection) -> Receipt:
+        return decisions.match(
+            connection, payment_id, order, reason=consent.reason, rules=rules, origin=origin, seen=proposal
+        )
+
+    payment_lines.report(app, [app.transact(work)])
+
+
+def _refuse(app: App, payment_id: int, consent: Consent, origin: Origin) -> None:
+    from orderctl.cli import payment_lines
+    from orderctl.payments import decisions
+
+    with app.reading() as connection:
+        payment = decisions.find_refusable(connection, payment_id)
+    if not consent.yes:
+        payment_lines.show(app, payment)
+    consent.ask(app, f"Set payment {payment.id} of {payment_lines.amount(payment)} aside?")
+    if consent.dry_run:
+        app.say("Nothing was changed.")
+        return
+    app.transact(
+        lambda connection: decisions.refuse(connection, payment_id, reason=consent.reason, origin=origin)
+    )
+    app.say(f"Payment {payment_id} is set aside.")
