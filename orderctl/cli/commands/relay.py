@@ -121,9 +121,10 @@ def _accepted(app: App, accept: bool, without_secret: bool) -> Accepted | None:
     from orderctl.relay.payments import accepted
 
     if accept:
+        chosen = accepted.choose(app.settings, without_secret=without_secret)
         if without_secret:
             app.warn("warning: every program on this machine can tell of payments: --payments-without-secret")
-        return accepted.choose(app.settings, without_secret=without_secret)
+        return chosen
     if without_secret:
         raise InvalidInput(
             "--payments-without-secret needs --accept-payments",
