@@ -112,6 +112,12 @@ MUTATIONS = (
         ("test_grace.py", "faults/test_outages.py"),
     ),
     Mutation(
+        "the unique key of transfers", "orderctl/payments/ledger.py",
+        "    key = key_of(transfer, order_id)\n    values",
+        "    key = str(database.random.random())\n    values",
+        ("faults/test_payments.py", "payments/test_intake.py"),
+    ),
+    Mutation(
         "the refusal to write to a demoted server", "orderctl/primary.py",
         "    if is_read_only(connection):", "    if False:",
         ("test_primary.py",),

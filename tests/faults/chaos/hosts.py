@@ -24,7 +24,7 @@ class Host:
 
     def start(self) -> None:
         """Start it unless it runs already."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             return
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -35,6 +35,10 @@ class Host:
                 stderr=out,
                 start_new_session=True,
             )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
