@@ -1,4 +1,7 @@
-"""docs/developing.md: every file, command and name that it mentions exists, and the map of the house is complete."""
+"""docs/developing.md: every file, command and name that it mentions exists, and the map of the house is complete.
+
+docs/payments.md: its commands and settings exist.
+"""
 
 import importlib
 import re
@@ -123,6 +126,17 @@ def test_what_does_not_exist_is_noticed():
         "App.gone",
     )
     assert [name for name in gone if exists(name)] == []
+
+
+def test_the_commands_and_settings_of_the_page_on_payments_exist():
+    page = (ROOT / "docs/payments.md").read_text(encoding="utf-8")
+    commands = re.findall(r"(?:^    (?:\$ )?|`)orderctl ((?:[a-z-]+ ?)+)", page, re.MULTILINE)
+    named = re.findall(r"`((?:payments|relay|mail|display)\.[a-z_]+)(?=[` ])", page)
+
+    assert len(set(commands)) > 5
+    assert len(set(named)) > 10
+    assert [words for words in commands if not is_command(words.split())] == []
+    assert [name for name in named if not is_setting(name.removesuffix("_file").split("."))] == []
 
 
 def test_the_map_names_every_module_and_package():
