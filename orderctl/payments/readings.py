@@ -135,6 +135,9 @@ def of(text: str, begins: Collection[str], forms: Sequence[Form] = ()) -> Iterat
 def matches(text: str, pattern: re.Pattern[str], forms: Sequence[Form] = ()) -> Iterator[Reading]:
     """Yield a reading of each match of a pattern: of its first group, if it has one.
 
+    Banks put blanks and dots into codes, so adjacent words that match it together are readings, too, unless the
+    pattern has a group: then it says itself what stands around the code, and in it.
+
     Args:
         text: What :func:`plain` returned.
         pattern: What the codes of orders look like.
@@ -144,6 +147,9 @@ def matches(text: str, pattern: re.Pattern[str], forms: Sequence[Form] = ()) -> 
         group = 1 if pattern.groups and match[1] is not None else 0
         if key(match[group]) and len(match[group]) <= 2 * MOST_CODE:
             yield _reading(text, *match.span(group), forms)
+    for reading in () if pattern.groups else of(text, initials(text), forms):
+        if any(map(pattern.fullmatch, reading.spellings)):
+            yield reading
 
 
 def cases(spelling: str) -> set[str]:

@@ -304,6 +304,12 @@ def test_a_pattern_may_have_a_group_and_find_digits(filled: Shop) -> None:
     assert named(filled, "ck ord2024001", pattern="ORD[0-9]+") == "ORD-2024-001"
 
 
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("text", ["ck dh 3 hoc phi", "ck D.H 3.", "MBVCB.1.dh.3.ck", "dh 3 ck dh3"])
+def test_a_pattern_finds_a_code_into_which_the_bank_has_put_blanks(filled: Shop, text: str) -> None:
+    assert named(filled, text, pattern="DH[0-9]+") == "DH3"
+
+
 @on_sqlite
 def test_the_field_comes_before_the_pattern(filled: Shop) -> None:
     assert named(filled, "DH4", code="777", pattern="DH[0-9]+") == "777"
