@@ -103,6 +103,7 @@ def test_what_the_version_before_migrated_is_carried_over_with_its_rows(engine: 
             "ALTER TABLE download_tasks DROP COLUMN failing_since",
             "DROP TABLE orderctl_revoked_tokens",
             "DROP TABLE orderctl_payments",
+            "UPDATE order_audit_logs SET dedup_key = 'payment:DH1' WHERE event_type = 'payment_received'",
             "DELETE FROM orderctl_migrations WHERE revision >= '0003'",
             "UPDATE orderctl_version SET version_num = '0002'",
         ],

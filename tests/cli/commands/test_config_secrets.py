@@ -32,6 +32,7 @@ VALUES = {
         "redis://127.0.0.1:1?{}=1",
         "{raw}",
     ],
+    setting_types.shared_key: ["{raw}", "{raw}\n", "short"],
     setting_types.smtp_url: [
         "smtp://shop:{}@127.0.0.1:1",
         "smtps://shop:{raw}@127.0.0.1:1",
