@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from collections import Counter
 from typing import Any, Final, NoReturn
 
-from orderctl import money
+from orderctl import money, texts
 from orderctl.errors import InvalidInput
 
 #: How deeply the values of a document may be nested: so deep that nothing which reads or writes it again reaches a limit.
@@ -29,7 +29,11 @@ def parse(text: str, what: str, *, hint: str | None = None) -> Any:
         raise InvalidInput(f"{what} is empty", hint=hint)
     try:
         value = json.loads(
-            text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=_object
+            text,
+            parse_float=money.parse,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
         )
         _check_depth(value)
     except RecursionError:
@@ -55,8 +59,11 @@ def _inner(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _number(text: str) -> Decimal:
-    return money.parse(text)
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # Python's limit of digits: the time for more grows with their square
+        raise ValueError(f"{texts.shown(text)} is not a number in the range of amounts") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -66,6 +73,6 @@ def _refuse_constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} occurs twice")
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the field {texts.shown(name)} occurs twice")
     return found
