@@ -188,6 +188,14 @@ def test_a_signature_may_be_old() -> None:
     assert CASSO.is_authentic(sent(BODY, NOW + 86400, x_casso_signature=stamped(OBJECTS)), WITH_SECRET)
 
 
+def test_a_long_body_is_not_read_for_a_stranger() -> None:
+    body = BODY[:-1] + f', "more": "{"x" * 40_000}"}}'
+    ordered = OBJECTS[:-1] + f', "more":"{"x" * 40_000}"}}'.replace(" ", "")
+
+    assert CASSO.is_authentic(sent(body, x_casso_signature=stamped(body)), WITH_SECRET)
+    assert not CASSO.is_authentic(sent(body, x_casso_signature=stamped(ordered)), WITH_SECRET)
+
+
 def test_a_body_that_is_not_json_may_be_signed() -> None:
     for body in (b"", b"\xff", b"NaN", b"[" * 100_000, b'"\\ud800"', b"9" * 5000):
         signature = f"t={TIME},v1={signed(TIME.encode() + b'.' + body, 'sha512')}"
