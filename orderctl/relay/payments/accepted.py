@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from orderctl import documents
+from orderctl import documents, texts
 from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.payments.providers import registry
 from orderctl.payments.providers.protocol import Delivery, Provider, Secrets
@@ -140,6 +140,11 @@ def _require_trial(settings: Settings, senders: Mapping[str, Sender]) -> None:
 
 
 def _parse(delivery: Delivery) -> Any:
+    coding = delivery.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise InvalidInput(
+            f"the body is compressed ({texts.shown(coding)}): let the provider send it as it is"
+        )
     try:
         text = delivery.body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -156,6 +157,11 @@ class TestRead:
         kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
         with pytest.raises(InvalidInput, match="the body is a form"):
             read(self.ALL, b"id=1", "sepay", authorization=self.SEPAY, **kind)
+
+    def test_a_compressed_body_is_named(self):
+        coding = {"content-encoding": "GZip"}
+        with pytest.raises(InvalidInput, match=r"^the body is compressed \('gzip'\): let the provider send"):
+            read(self.ALL, gzip.compress(b"{}"), "sepay", authorization=self.SEPAY, **coding)
 
     def test_a_byte_order_mark_is_ignored(self):
         body = b"\xef\xbb\xbf" + json.dumps(SEPAY).encode()
