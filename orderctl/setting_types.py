@@ -138,15 +138,16 @@ def signing_secret(value: Any) -> str:
 
 
 def shared_key(value: Any) -> str:
-    """Return a key that another system sends or signs with. Messages have no part of it."""
+    """Return a key that another system sends or signs with, without blanks at its ends. Messages have no part of it."""
     weakness = (
         strength.weakness(value, strength.MIN_SHARED) if isinstance(value, str) else "it is not a string"
     )
     if weakness is not None:
         raise ValueError(f"needs {strength.MIN_SHARED} characters or more; {weakness}")
-    if not value.isascii() or not value.isprintable():
+    key = str(value).strip()
+    if not key.isascii() or not key.isprintable():
         raise ValueError("needs printable ASCII characters: it is sent in a header of HTTP")
-    return str(value)
+    return key
 
 
 def amount(value: Any) -> Decimal:

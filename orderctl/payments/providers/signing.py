@@ -24,7 +24,7 @@ def is_key(header: str | None, key: str | None, schemes: Collection[str] = ()) -
     """
     if not header or not key:
         return False
-    return any(_is_equal(given, key.strip()) for given in _credentials(header, schemes))
+    return any(_is_equal(given, key) for given in _credentials(header, schemes))
 
 
 def is_signature(given: str, secret: str, time: str, body: bytes, algorithm: str) -> bool:

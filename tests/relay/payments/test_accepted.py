@@ -54,6 +54,12 @@ class TestChoose:
         assert list(accepted.senders) == names
         assert all(any(sender.secrets) for sender in accepted.senders.values())
 
+    @pytest.mark.parametrize("kind", ["api_key", "secret"])
+    def test_blanks_around_a_secret_are_none_of_it(self, kind: str):
+        accepted = choose(settings(**{f"payments.plain_{kind}": "\t plain key 0123456789 \r\n"}))
+
+        assert getattr(accepted.senders["plain"].secrets, kind) == "plain key 0123456789"
+
     @pytest.mark.parametrize(
         ("flags", "named"),
         [
