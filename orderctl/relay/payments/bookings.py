@@ -29,6 +29,10 @@ _log = logging.getLogger(__name__)
 REPEATED: Final = "repeated"
 #: How long a bank waits for the commit, in seconds.
 DEADLINE: Final = 3.0
+#: By how much longer for each further transfer of a list, and at most, in seconds: a list that could not be written in the
+#: time of one would be a 503 for ever. It stays below what docs/relay.md gives proxies.
+_EACH: Final = 0.02
+_LONGEST: Final = 9.0
 #: A transaction is not run again after this time, in seconds: the bank has its answer before it could commit.
 _LAST_RUN: Final = 2.0
 #: Number of transactions at once.
@@ -79,7 +83,7 @@ class Bookings:
             transfers: At least one.
 
         Raises:
-            Late: The commit takes longer than :data:`DEADLINE`; it may still come, and a repeat is known then.
+            Late: The commit takes longer than :data:`DEADLINE`, and a bit for each further transfer; it may still come, and a repeat is known then.
             Overloaded: Too many requests wait already.
             DatabaseUnavailable: The database does not answer, does not accept writes, or its locks are held.
             Misconfigured: The database is not migrated, or refuses the account.
@@ -95,7 +99,8 @@ class Bookings:
                 loop.call_soon_threadsafe(self._note, receipts)
             return receipts
 
-        return await self._threads.run(work, deadline=DEADLINE)
+        longer = _EACH * (len(transfers) - 1)
+        return await self._threads.run(work, deadline=min(DEADLINE + longer, _LONGEST))
 
     def _write(self, transfers: Sequence[Transfer], until: float) -> list[intake.Receipt]:
         origin = Origin(Source.RELAY, transfers[0].provider)

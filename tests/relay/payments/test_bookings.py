@@ -134,10 +134,10 @@ def test_a_database_that_is_not_migrated(database_url: str, ringer: Ringer):
         receive(database_url, ringer)
 
 
-def receive(url: str, ringer: Ringer, tally: Tally | None = None) -> list[Any]:
+def receive(url: str, ringer: Ringer, tally: Tally | None = None, *, number: int = 1) -> list[Any]:
     engine = bookings.connect(url)
     try:
-        transfers = [Transfer("plain", AMOUNT, code="DH1")]
+        transfers = [Transfer("plain", AMOUNT, code=f"DH{place}") for place in range(1, number + 1)]
         return asyncio.run(Bookings(engine, RULES, ringer, tally or Tally()).receive(transfers))
     finally:
         engine.dispose()
@@ -166,6 +166,20 @@ def test_a_commit_that_comes_too_late_for_the_bank_is_known_when_it_comes_again(
     eventually(lambda: len(shop.ledger()) == 1, "the late commit")
     monkeypatch.undo()
     assert [receipt.repeated for receipt in receive(migrated_url, ringer)] == [True]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_list_has_more_time_than_one_payment(
+    shop: Shop, migrated_url: str, ringer: Ringer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bookings, "DEADLINE", -60.0)
+    monkeypatch.setattr(bookings, "_EACH", 60.0)
+
+    receipts = receive(migrated_url, ringer, number=3)
+
+    assert len(receipts) == len(shop.ledger()) == 3
+    with pytest.raises(Late):
+        receive(migrated_url, ringer)
 
 
 @pytest.mark.databases("sqlite")
