@@ -48,8 +48,15 @@ def tell_apart(providers: Mapping[str, Provider], document: Any) -> Provider | N
         providers: The providers to choose from, by name.
         document: Any JSON value.
     """
-    found = [provider for provider in providers.values() if provider.recognises(document)]
+    found = [provider for provider in providers.values() if _recognises(provider, document)]
     return found[0] if len(found) == 1 else None
+
+
+def _recognises(provider: Provider, document: Any) -> bool:
+    try:
+        return provider.recognises(document)
+    except Exception:  # noqa: BLE001 - of the shop's own, which must not keep others from their payments
+        return False
 
 
 def secrets_of(name: str, payments: Payments, *, only: bool) -> Secrets:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orderctl import documents, texts
@@ -24,6 +26,10 @@ _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 class NotAuthentic(Unauthorized):
     """The request does not prove that it comes from a provider of payments."""
+
+
+class ProviderFault(Misconfigured):
+    """A payment provider of the shop's own has a fault."""
 
 
 class Sender(NamedTuple):
@@ -55,16 +61,27 @@ class Accepted:
         Raises:
             NotAuthentic: It does not prove that it comes from the provider.
             InvalidInput: It is not a document of the provider's.
+            ProviderFault: The provider is one of the shop's own, and has a fault.
         """
         asked = self.senders if name is None else {name: self.senders[name]}
-        authentic = {name: sender for name, sender in asked.items() if self._knows(sender, delivery)}
+        authentic, fault = self._ask(asked, delivery)
         if not authentic:
-            raise NotAuthentic
+            raise NotAuthentic from fault
         document = _parse(delivery)
-        return self._choose(authentic, name, document).read(document)
+        return _read(self._choose(authentic, name, document), document)
 
-    def _knows(self, sender: Sender, delivery: Delivery) -> bool:
-        return not self.guarded or sender.provider.is_authentic(delivery, sender.secrets)
+    def _ask(
+        self, asked: Mapping[str, Sender], delivery: Delivery
+    ) -> tuple[dict[str, Sender], ProviderFault | None]:
+        """Return who of those that are asked knows the request, and why one of them could not say."""
+        authentic, fault = {}, None
+        for name, sender in asked.items():
+            try:
+                if not self.guarded or sender.provider.is_authentic(delivery, sender.secrets):
+                    authentic[name] = sender
+            except Exception as error:  # noqa: BLE001 - of the shop's own, which must not keep others from theirs
+                fault = _fault(sender.provider, error)
+        return authentic, fault
 
     def _choose(self, authentic: Mapping[str, Sender], name: str | None, document: Any) -> Provider:
         """Return the provider that reads a document; one that no provider knows goes to the one that sent it."""
@@ -137,6 +154,31 @@ def _require_trial(settings: Settings, senders: Mapping[str, Sender]) -> None:
             " from programs that do not know it",
             hint="orderctl relay start --accept-payments",
         )
+
+
+def _read(provider: Provider, document: Any) -> list[Transfer]:
+    """Return the transfers that a provider reads. One of the shop's own may have faults."""
+    try:
+        transfers = [transfer.checked() for transfer in provider.read(document)]
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise _fault(provider, error) from error
+    if not transfers or any(transfer.provider != provider.name for transfer in transfers):
+        raise ProviderFault(
+            f"the payment provider {provider.name} is wrong: read() returned "
+            + ("transfers of another name" if transfers else "no transfer, not even one with ignored")
+        )
+    return transfers
+
+
+def _fault(provider: Provider, error: Exception) -> ProviderFault:
+    """Return that a provider failed, and where; not the text of the error, which may repeat a payment or a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ProviderFault(
+        f"the payment provider {provider.name} is wrong: {type(error).__name__}"
+        f" in {Path(place.filename).name}, line {place.lineno}"
+    )
 
 
 def _parse(delivery: Delivery) -> Any:

@@ -155,9 +155,8 @@ class Webhook:
 
     def _not_authentic(self, request: Request, error: NotAuthentic) -> Reply:
         self._tally.refused_payments[UNAUTHENTICATED] += 1
-        self._failed.note(
-            f"a payment webhook to {request.path} was not authenticated: check the provider's secret"
-        )
+        reason = error.__cause__ or "check the provider's secret"
+        self._failed.note(f"a payment webhook to {request.path} was not authenticated: {reason}")
         wait = self._attempts.fail()
         if wait:
             return _with(self.empty(429, "too many requests were not authenticated"), Retry_After=str(wait))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from orderctl.errors import InvalidInput, Misconfigured
-from orderctl.payments.providers.protocol import Delivery
-from orderctl.relay.payments.accepted import Accepted, NotAuthentic, choose
+from orderctl.payments.providers.protocol import Delivery, Secrets
+from orderctl.payments.transfer import Transfer
+from orderctl.relay.payments.accepted import Accepted, NotAuthentic, ProviderFault, Sender, choose
 from orderctl.settings import Settings, load
 
 KEYS = {
@@ -35,6 +39,30 @@ WITH_ALL = ["plain", "sepay", "casso"]
 
 def settings(**flags: str) -> Settings:
     return load(flags, environ={"ORDERCTL_ALONE": "1"})
+
+
+class Faulty:
+    """A provider of the shop's own, as it may be written on its first day."""
+
+    name = "faulty"
+
+    def recognises(self, document: Any) -> bool:
+        return bool(document["magic"])
+
+    def is_authentic(self, delivery: Delivery, secrets: Secrets) -> bool:
+        return delivery.headers["x-faulty"] == secrets.api_key
+
+    def read(self, document: Any) -> Any:
+        transfer = Transfer(self.name, Decimal(1), provider_id="1", code="DH1")
+        return {
+            "none": None,
+            "empty": [],
+            "dict": [{}],
+            "float": [replace(transfer, amount=1.5)],  # type: ignore[arg-type]
+            "number": [replace(transfer, provider_id=7)],  # type: ignore[arg-type]
+            "other": [replace(transfer, provider="sepay")],
+            "right": (transfer,),
+        }[document["magic"]]
 
 
 class TestChoose:
@@ -176,3 +204,34 @@ class TestRead:
 
     def test_without_a_secret_every_request_is_the_providers(self):
         assert read(choose(settings(), without_secret=True), PLAIN) == ["plain"]
+
+
+class TestProviderWithAFault:
+    KEY = "faulty-key-0123456789abcdef"
+    SEPAY = f"Apikey {KEYS['payments.sepay_api_key']}"
+
+    @pytest.fixture
+    def accepted(self) -> Accepted:
+        senders = {"faulty": Sender(Faulty(), Secrets(self.KEY)), **choose(settings(**ALL)).senders}
+        return Accepted(senders)
+
+    def test_it_does_not_keep_others_from_their_payments(self, accepted: Accepted):
+        assert read(accepted, SEPAY, authorization=self.SEPAY) == ["sepay"]
+
+    @pytest.mark.parametrize("name", [None, "faulty"])
+    def test_what_it_cannot_judge_is_not_authentic(self, accepted: Accepted, name: str | None):
+        with pytest.raises(NotAuthentic) as caught:
+            read(accepted, SEPAY, name)
+
+        fault = r"the payment provider faulty is wrong: KeyError in test_accepted.py, line \d+"
+        assert re.fullmatch(fault, str(caught.value.__cause__))
+
+    @pytest.mark.parametrize("magic", ["none", "empty", "dict", "float", "number", "other", "unknown"])
+    @pytest.mark.parametrize("name", [None, "faulty"])
+    def test_what_it_must_not_return_is_refused_by_its_name(
+        self, accepted: Accepted, magic: str, name: str | None
+    ):
+        with pytest.raises(ProviderFault, match=r"^the payment provider faulty is wrong: \w+"):
+            read(accepted, {"magic": magic}, name, **{"x-faulty": self.KEY})
+
+        assert read(accepted, {"magic": "right"}, name, **{"x-faulty": self.KEY}) == ["faulty"]
