@@ -303,8 +303,10 @@ def complete(connection: Connection, known: Payment, transfer: Transfer) -> None
 
 
 def _named(known: Payment, transfer: Transfer) -> dict[str, Any]:
-    """Return the provider's id, if only now it is known."""
-    return {} if known.provider_id or not transfer.provider_id else {"provider_id": transfer.provider_id}
+    """Return the provider's id with its provider, if only now it is known: the row may be one of the audit log's."""
+    if known.provider_id or not transfer.provider_id:
+        return {}
+    return {"provider": transfer.provider, "provider_id": transfer.provider_id}
 
 
 def decide(
