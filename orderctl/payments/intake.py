@@ -109,8 +109,7 @@ def _refuse_used(connection: Connection, transfer: Transfer, order: OrderState, 
     """Refuse to record a transfer for an order if it is known to be another one's: the person may have mistyped."""
     used = None
     if transfer.provider_id is not None:
-        same = ledger.typed(connection, transfer.provider_id, known.OF_ANY_BANK)
-        used = None if same is None else same.order_id
+        used = known.order_of(connection, transfer, transfer.provider_id)
     elif not by_id:
         used = known.namesake(connection, transfer, order)
     if used is None or used == order.id:

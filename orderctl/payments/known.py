@@ -6,10 +6,12 @@ The same reference of two banks is two transfers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, select
 
+from orderctl import foreign
 from orderctl.orders import OrderState
 from orderctl.payments import ledger
 from orderctl.payments.ledger import Payment
@@ -19,6 +21,8 @@ from orderctl.states import EventType, PaymentOutcome
 
 #: Who names a transfer by the id or the reference of whatever bank.
 OF_ANY_BANK = frozenset({MANUAL, AUDIT_LOG})
+#: Outcomes of a transfer that has paid an order, or a part of it.
+_COUNTED = frozenset({PaymentOutcome.PAID, PaymentOutcome.PARTIAL})
 
 
 def find(connection: Connection, transfer: Transfer, order_id: int | None) -> Payment | None:
@@ -44,21 +48,32 @@ def _by_reference(connection: Connection, transfer: Transfer) -> Payment | None:
     if transfer.reference is None:
         return None
     same = ledger.with_reference(connection, transfer)
-    return next((known for known in same if _may_be_one_bank(known.bank, transfer.bank)), None)
+    return next((known for known in same if _may_be_of_one_account(known, transfer)), None)
 
 
 def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
     """Return the row of a transfer for this order that has one of its ids or references, under whichever name.
 
     A person and the audit log name a transfer by whatever a bank calls it. A provider may call ``id`` at first what it
-    calls the reference later; then the amount is the same, too.
+    calls the reference later; then the amount is the same, too. Of two providers that tell of one account each has
+    ids of its own, but the bank's reference is one.
     """
     names = _names(transfer.provider_id, transfer.reference, transfer.alias)
-    for known in ledger.named_on_order(connection, order_id, names) if names else ():
+    if not names:
+        return _unnamed_in_log(connection, transfer, order_id)
+    for known in ledger.named_on_order(connection, order_id, names):
         if {known.provider, transfer.provider} & OF_ANY_BANK:
             return known
-        same = (known.provider, known.amount) == (transfer.provider, transfer.amount)
-        if same and _may_be_one_bank(known.bank, transfer.bank):
+        is_one_name = known.provider == transfer.provider or known.reference == transfer.reference is not None
+        if is_one_name and known.amount == transfer.amount and _may_be_of_one_account(known, transfer):
+            return known
+    return None
+
+
+def _unnamed_in_log(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
+    """Return the row of a transfer without any name that the audit log told of, by its amount."""
+    for known in ledger.of_order(connection, order_id):
+        if (known.provider, known.reference, known.amount) == (AUDIT_LOG, None, transfer.amount):
             return known
     return None
 
@@ -67,8 +82,27 @@ def _names(*names: str | None) -> set[str]:
     return {name for name in names if name is not None}
 
 
-def _may_be_one_bank(one: str | None, other: str | None) -> bool:
+def _may_be_of_one_account(known: Payment, transfer: Transfer) -> bool:
+    """Whether a row and a transfer may be of one account. Providers have names of their own for a bank."""
+    if known.account is not None and known.account == transfer.account:
+        return True
+    one, other = known.bank, transfer.bank
     return one is None or other is None or one.casefold() == other.casefold()
+
+
+def order_of(connection: Connection, transfer: Transfer, name: str) -> int | None:
+    """Return the order for which a transfer that a person types was recorded before, by whomever.
+
+    Args:
+        connection: A connection to the database.
+        transfer: The transfer.
+        name: What the person calls it.
+    """
+    for known in ledger.with_name(connection, name):
+        same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+        if known.outcome in _COUNTED and (known.provider in OF_ANY_BANK or same):
+            return known.order_id
+    return None
 
 
 def by_shop(connection: Connection, transfer: Transfer, order_id: int) -> str | None:
@@ -77,18 +111,24 @@ def by_shop(connection: Connection, transfer: Transfer, order_id: int) -> str | 
     Returns:
         The event's source; None if no event tells of this transfer.
     """
-    names, log = _names(transfer.provider_id, transfer.reference, transfer.alias), order_audit_logs.c
-    if not names:
-        return None
+    log = order_audit_logs.c
     query = select(log.details, log.source, log.dedup_key).where(
         log.order_id == order_id, log.event_type == EventType.PAYMENT_RECEIVED
     )
     # Compared here: the database would refuse to look into details of the shop's that are not JSON.
     for details, source, key in connection.execute(query):
         is_ours = (key or "").startswith("ledger:")  # its transfer stands in the ledger, with its bank
-        if not is_ours and isinstance(details, dict) and str(details.get("transactionId")) in names:
+        if not is_ours and isinstance(details, dict) and _is_told(transfer, details):
             return source or "another program"
     return None
+
+
+def _is_told(transfer: Transfer, details: Mapping[str, Any]) -> bool:
+    """Whether the details of an event name a transfer; one without any name is known by its amount."""
+    name = details.get("transactionId")
+    if names := _names(transfer.provider_id, transfer.reference, transfer.alias):
+        return str(name) in names
+    return name in {None, ""} and foreign.amount(details.get("amount")) == transfer.amount
 
 
 def namesake(connection: Connection, transfer: Transfer, order: OrderState) -> int | None:

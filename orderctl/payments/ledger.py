@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, database_errors, money, texts
 from orderctl.errors import InvalidInput, PaymentNotFound
-from orderctl.payments.transfer import Transfer, dump
+from orderctl.payments.transfer import MANUAL, Transfer, dump
 from orderctl.schema import columns, orders, payments
 from orderctl.states import PaymentOutcome
 
@@ -102,11 +102,11 @@ def named_on_order(connection: Connection, order_id: int, names: Collection[str]
     return _all(connection, p.order_id == order_id, or_(p.provider_id.in_(names), p.reference.in_(names)))
 
 
-def typed(connection: Connection, name: str, providers: Collection[str]) -> Payment | None:
-    """Return the payment with this id or reference that has paid an order, of those that these providers told of."""
+def with_name(connection: Connection, name: str) -> list[Payment]:
+    """Return the payments that a person or the bank calls so, whoever told of them."""
     p = payments.c
-    of_name = or_(p.provider_id == name, p.reference == name)
-    return _first(connection, of_name, p.provider.in_(providers), p.outcome == PaymentOutcome.PAID.value)
+    by_person = _all(connection, p.provider == MANUAL, p.provider_id == name)
+    return by_person + _all(connection, p.reference == name)
 
 
 def of_order(connection: Connection, order_id: int) -> list[Payment]:
