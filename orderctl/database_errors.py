@@ -86,6 +86,8 @@ class Busy(IntEnum):
     LOCK_WAIT_TIMEOUT = 1205
     TOO_MANY_LOCKS = 1206
     DEADLOCK = 1213  #: On Galera also a conflict with a write on another node.
+    #: MariaDB says this for a deadlock with another client's INSERT ... SELECT into a table that numbers its rows.
+    NO_AUTO_INCREMENT = 1467
     QUERY_INTERRUPTED = 1317  #: KILL QUERY, by hand or by a tool that ends slow statements.
     STATEMENT_TIMEOUT = 1969  #: MariaDB: ``max_statement_time``.
     TIMED_OUT = 3024  #: MySQL: ``max_execution_time``.

@@ -3,18 +3,24 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import Connection
 
-from orderctl import broker, database, reconcile, tasks
+from orderctl import broker, database, orders, reconcile, tasks
 from orderctl.choices import Seen
 from orderctl.errors import Conflict, OrderctlError
 from orderctl.lifecycle import Moved
-from tests.shop import Shop
+from orderctl.payments import intake
+from orderctl.payments.intake import Receipt
+from orderctl.payments.transfer import Transfer
+from tests.shop import RULES, TESTER, Shop
+from tests.waiting import eventually
 
 #: How many run at once.
 MANY = 4
@@ -189,3 +195,26 @@ def test_a_retry_and_a_keeper_that_recovers_the_task(shops: list[Shop], client: 
     assert results[0].note is not None
     assert sum(map(len, results[1:])) == 1
     assert count(first, "task_retried", "task_recovered") == [1, 1]
+
+
+@pytest.mark.databases("mariadb")
+def test_a_payment_pays_while_the_shop_copies_rows_into_the_log(shop: Shop) -> None:
+    """The copy numbers its rows and waits for the order, the payment holds the order and waits for a number."""
+    shop.add("DH0")
+    shop.add("DH1")
+    transfer = Transfer("plain", Decimal(300_000), code="DH1")
+    copy = "INSERT INTO order_audit_logs (order_id, event_type) SELECT id, 'note' FROM orders ORDER BY id FOR UPDATE"
+    waiting = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'INSERT%%FOR UPDATE'"
+    copies: list[Future[None]] = []
+
+    def receive(connection: Connection) -> list[Receipt]:
+        orders.lock(connection, 2)
+        if not copies:
+            copies.append(pool.submit(shop.execute, copy))
+            eventually(lambda: shop.read(lambda c: c.exec_driver_sql(waiting).scalar()), "the copy waits")
+        return intake.receive(connection, [transfer], RULES, TESTER)
+
+    with ThreadPoolExecutor(1) as pool:
+        [receipt] = shop.transact(receive)
+
+    assert (receipt.payment.outcome, receipt.repeated) == ("paid", False)

@@ -61,6 +61,7 @@ SERVERS = [
     (1030, "Got error 168 from storage engine", OrderctlError),
     (3, 'Error writing file (Errcode: 28 "No space left on device")', DatabaseExhausted),
     (1205, "Lock wait timeout exceeded; try restarting transaction", DatabaseBusy),
+    (1467, "Failed to read auto-increment value from storage engine", DatabaseBusy),
     (1317, "Query execution was interrupted", DatabaseBusy),
     (1969, "Query execution was interrupted (max_statement_time exceeded)", DatabaseBusy),
     (3024, "Query execution was interrupted, maximum statement execution time exceeded", DatabaseBusy),
