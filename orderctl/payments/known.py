@@ -40,6 +40,7 @@ def find(connection: Connection, transfer: Transfer, order_id: int | None) -> Pa
         next(filter(None, by_key), None)
         or _by_reference(connection, transfer)
         or (None if order_id is None else _on_order(connection, transfer, order_id))
+        or _unmatched(connection, transfer)
     )
 
 
@@ -66,6 +67,17 @@ def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Paym
             return known
         is_one_name = known.provider == transfer.provider or known.reference == transfer.reference is not None
         if is_one_name and known.amount == transfer.amount and _may_be_of_one_account(known, transfer):
+            return known
+    return None
+
+
+def _unmatched(connection: Connection, transfer: Transfer) -> Payment | None:
+    """Return the row of what a person types that a bank has told of before, without an order."""
+    if transfer.provider != MANUAL or transfer.provider_id is None:
+        return None
+    for known in ledger.with_name(connection, transfer.provider_id):
+        same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+        if same and (known.order_id, known.outcome) == (None, PaymentOutcome.UNMATCHED):
             return known
     return None
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, database_errors, money, texts
 from orderctl.errors import InvalidInput, PaymentNotFound
-from orderctl.payments.transfer import MANUAL, Transfer, dump
+from orderctl.payments.transfer import AUDIT_LOG, MANUAL, Transfer, dump
 from orderctl.schema import columns, orders, payments
 from orderctl.states import PaymentOutcome
 
@@ -304,7 +304,8 @@ def complete(connection: Connection, known: Payment, transfer: Transfer) -> None
 
 def _named(known: Payment, transfer: Transfer) -> dict[str, Any]:
     """Return the provider's id with its provider, if only now it is known: the row may be one of the audit log's."""
-    if known.provider_id or not transfer.provider_id:
+    is_its_own = known.provider in {transfer.provider, AUDIT_LOG}
+    if known.provider_id or not transfer.provider_id or not is_its_own:
         return {}
     return {"provider": transfer.provider, "provider_id": transfer.provider_id}
 

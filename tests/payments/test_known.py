@@ -73,3 +73,20 @@ def test_a_payment_without_a_transaction_in_the_log_is_known_by_its_amount(
     assert shop.pay("DH1").repeated
     assert shop.pay("DH1", "299999").payment.outcome == "surplus"
     assert shop.pay("DH1", transaction="FT1").payment.outcome == "surplus"
+
+
+@pytest.mark.parametrize("provider_id", ["7", None])
+def test_what_a_bank_told_without_an_order_may_be_typed(shop: Shop, provider_id: str | None) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    of_bank = told("hoc phi", provider="plain", provider_id=provider_id, reference="FT1", bank="ACB")
+    shop.receive(of_bank)
+
+    receipt = shop.pay("DH2", transaction="FT1")
+
+    assert (receipt.repeated, receipt.payment.provider, receipt.payment.outcome) == (False, "plain", "paid")
+    assert shop.receive(of_bank)[0].repeated
+    assert shop.pay("DH2", transaction="FT1").repeated
+    with pytest.raises(Conflict, match="has already paid the order with id 2"):
+        shop.pay("DH1", transaction="FT1")
+    assert len(shop.ledger()) == 1
