@@ -93,7 +93,9 @@ def _proposal(connection: Connection, payment: Payment, order: OrderState, rules
             f"order {order.order_code} {because} and cannot be paid",
             hint=f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}",
         )
-    received = ledger.received(connection, order.id) - _counted(payment, order)
+    received = ledger.received(connection, order.id)
+    if _is_part(payment, order):
+        received -= payment.amount or Decimal(0)
     return Proposal(payment, order, received, judge(payment, order, received, rules))
 
 
@@ -175,14 +177,13 @@ def judge(payment: Payment, order: OrderState, received: Decimal, rules: Rules) 
     found = amounts.judge(
         amount, order.total_amount, received=received, currency=payment.currency, rules=rules
     )
-    is_part = found.outcome is PaymentOutcome.PARTIAL and payment.order_id != order.id
-    return found if is_part else Verdict(PaymentOutcome.PAID, found.reason)
+    becomes_part = found.outcome is PaymentOutcome.PARTIAL and not _is_part(payment, order)
+    return found if becomes_part else Verdict(PaymentOutcome.PAID, found.reason)
 
 
-def _counted(payment: Payment, order: OrderState) -> Decimal:
-    """Return what a payment counts among the part payments of an order already."""
-    counts = payment.order_id == order.id and payment.outcome == PaymentOutcome.PARTIAL
-    return payment.amount or Decimal(0) if counts else Decimal(0)
+def _is_part(payment: Payment, order: OrderState) -> bool:
+    """Whether a payment is a part of an order's amount already."""
+    return payment.order_id == order.id and payment.outcome == PaymentOutcome.PARTIAL
 
 
 def refuse(connection: Connection, payment_id: int, *, reason: str | None, origin: Origin) -> Payment:

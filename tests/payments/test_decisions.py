@@ -89,6 +89,19 @@ def test_parts_are_given_to_an_order(shop: Shop) -> None:
 
 
 @pytest.mark.databases("sqlite")
+def test_what_was_set_aside_or_did_not_fit_becomes_a_part_of_its_own_order(shop: Shop) -> None:
+    shop.add("DH1")
+    part, wrong = told(shop, "DH1", 100_000, rules=SUM), told(shop, "DH1", 50_000, number=2)
+    refuse(shop, part)
+
+    outcomes = [match(shop, payment_id, "DH1", SUM).payment.outcome for payment_id in (part, wrong)]
+
+    assert outcomes == ["partial", "partial"]
+    assert shop.order().payment_status == "pending"
+    assert match(shop, wrong, "DH1", SUM).payment.outcome == "paid"  # a part that is given once more: it is enough
+
+
+@pytest.mark.databases("sqlite")
 def test_a_payment_is_set_aside(shop: Shop) -> None:
     order_id = shop.add("DH1")
     wrong, lost = told(shop, "DH1", 1), told(shop, "XX", number=2)
