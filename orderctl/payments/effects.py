@@ -77,8 +77,8 @@ def tell(
         origin,
         words=words,
         details=details(payment) | more,
-        # Another amount may be told for it, which is another event.
-        dedup_key=f"ledger:{payment.id}:{payment.outcome}:{payment.amount}",
+        # Another amount may be told for it, or an admin gives it to another order, which is another event.
+        dedup_key=f"ledger:{payment.id}:{order.id}:{payment.outcome}:{payment.amount}",
     )
     audit.record(connection, event)
 

@@ -102,6 +102,17 @@ def test_what_was_set_aside_or_did_not_fit_becomes_a_part_of_its_own_order(shop:
 
 
 @pytest.mark.databases("sqlite")
+def test_a_part_that_is_given_to_another_order_is_in_its_log(shop: Shop) -> None:
+    shop.add("DH1")
+    other = shop.add("DH2")
+    part = told(shop, "DH1", 100_000, rules=SUM)
+
+    assert match(shop, part, "DH2", SUM).payment.outcome == "partial"
+
+    assert shop.event(other, "payment_partial").message.endswith("100000 of 300000")
+
+
+@pytest.mark.databases("sqlite")
 def test_a_payment_is_set_aside(shop: Shop) -> None:
     order_id = shop.add("DH1")
     wrong, lost = told(shop, "DH1", 1), told(shop, "XX", number=2)
