@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from orderctl import audit, money, orders
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict, Superseded
+from orderctl.errors import Conflict, OrderNotFound, Superseded
 from orderctl.orders import OrderState
 from orderctl.payments import amounts, closed, effects, ledger
 from orderctl.payments.amounts import Rules, Verdict
@@ -130,7 +130,8 @@ def match(
             process has decided at the same time.
         Superseded: It is not any more what the admin has agreed to.
     """
-    order = orders.lock(connection, orders.find(connection, reference).id)
+    order_id = orders.find(connection, reference).id
+    order = _hold(connection, payment_id, order_id)[order_id]
     proposal = _proposal(connection, find(connection, payment_id), order, rules)
     if seen is not None:
         _refuse_changed(proposal, seen)
@@ -149,6 +150,21 @@ def match(
         return Receipt(after, repeated=False, expected=order.total_amount)
     moved = effects.settle(connection, order, after, total, origin)
     return Receipt(after, repeated=False, expected=order.total_amount, moved=moved)
+
+
+def _hold(connection: Connection, payment_id: int, order_id: int | None = None) -> dict[int, OrderState]:
+    """Lock the order that a payment is given to, and the payment's own one, which may be adding up its parts.
+
+    They are locked in the order of their ids, so that two decisions at once do not wait for each other.
+    """
+    own, held = ledger.find(connection, payment_id).order_id, {}
+    for wanted in sorted({one for one in (own, order_id) if one is not None}):
+        try:
+            held[wanted] = orders.lock(connection, wanted)
+        except OrderNotFound:  # the shop has removed the payment's own order
+            if wanted == order_id:
+                raise
+    return held
 
 
 def _refuse_changed(now: Proposal, seen: Proposal) -> None:
@@ -200,6 +216,7 @@ def refuse(connection: Connection, payment_id: int, *, reason: str | None, origi
         Conflict: It has paid an order, is none that came in, was set aside before, or another process has decided
             at the same time.
     """
+    _hold(connection, payment_id)
     payment = find_refusable(connection, payment_id)
     _decide(connection, payment, PaymentOutcome.REFUSED, origin, reason, because=payment.reason)
     if payment.order_id is not None and payment.order_code is not None:

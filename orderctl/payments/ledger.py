@@ -334,9 +334,10 @@ def settle_parts(connection: Connection, order_id: int) -> None:
 
 
 def _change(connection: Connection, known: Payment, values: Mapping[str, Any]) -> bool:
-    """Change a row that still has the outcome with which it was read."""
+    """Change a row that still has the outcome and the order with which it was read."""
     p = payments.c
-    still = update(payments).where(p.id == known.id, p.outcome == known.outcome)
+    same = (p.outcome == known.outcome, p.order_id.is_not_distinct_from(known.order_id))
+    still = update(payments).where(p.id == known.id, *same)
     try:
         return connection.execute(still.values(dict(values))).rowcount == 1
     except IntegrityError as error:

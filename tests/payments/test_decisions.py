@@ -1,5 +1,5 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from decimal import Decimal
 
@@ -98,7 +98,9 @@ def test_what_was_set_aside_or_did_not_fit_becomes_a_part_of_its_own_order(shop:
 
     assert outcomes == ["partial", "partial"]
     assert shop.order().payment_status == "pending"
-    assert match(shop, wrong, "DH1", SUM).payment.outcome == "paid"  # a part that is given once more: it is enough
+    assert (
+        match(shop, wrong, "DH1", SUM).payment.outcome == "paid"
+    )  # a part that is given once more: it is enough
 
 
 @pytest.mark.databases("sqlite")
@@ -216,3 +218,33 @@ def test_a_payment_is_set_aside_once(shop: Shop) -> None:
 
     with pytest.raises(Conflict, match="payment 1 was set aside before: sent back"):
         refuse(shop, lost)
+
+
+@pytest.mark.parametrize("to", ["DH2", None])
+def test_a_part_does_not_leave_its_order_while_it_pays(
+    shop: Shop, to: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    part, judge = told(shop, "DH1", 100_000, rules=SUM), intake.amounts.judge
+    decided: list[Future[object]] = []
+
+    def decide() -> object:
+        return refuse(shop, part) if to is None else match(shop, part, to, SUM)
+
+    def judged_while_an_admin_decides(*args, **kwargs):
+        monkeypatch.setattr(intake.amounts, "judge", judge)
+        decided.append(pool.submit(decide))
+        wait(decided, timeout=0.2)
+        return judge(*args, **kwargs)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(intake.amounts, "judge", judged_while_an_admin_decides)
+        told(shop, "DH1", 200_000, number=2, rules=SUM)
+        with pytest.raises(Conflict, match="has paid order DH1"):
+            decided[0].result(20)
+
+    assert [(payment.order_code, payment.outcome) for payment in shop.ledger()] == [
+        ("DH1", "paid"),
+        ("DH1", "paid"),
+    ]
