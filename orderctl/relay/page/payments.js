@@ -10,6 +10,8 @@ import * as text from "./text.js";
 const PAGE = 50;
 /** The API counts each outcome up to this number. */
 const COUNTED = 10_000;
+/** The highest number beside the link to the view: the header of a phone has no room for a longer one. */
+const BESIDE_LINK = 999;
 /** Order codes that are safe in a command that users copy into a shell. */
 const PLAIN = /^\w[\w.-]{0,63}$/;
 /** What an admin decides about. */
@@ -90,7 +92,8 @@ function counts(waiting) {
  */
 export function total(waiting) {
   const sum = Object.values(waiting ?? {}).reduce((all, count) => all + (number(count) ?? 0), 0);
-  return sum ? counted(sum) : "";
+  if (sum > BESIDE_LINK) return `${BESIDE_LINK}+`;
+  return sum ? text.number(sum) : "";
 }
 
 /** @param {number} count */

@@ -95,6 +95,24 @@ def test_hostile_text_stays_text_and_everything_fits_a_phone(visit: Visits, rela
     assert page.locator("main img, main script, aside img, aside script, aside b").count() == 0
 
 
+def test_a_phone_has_room_for_a_large_number_of_payments(visit: Visits, relay: RunningRelay, shop: Shop):
+    shop.paid("DH1")
+    tell(shop, 1, "DH1")
+    columns = "provider, direction, outcome, told_at"
+    shop.execute(
+        f"INSERT INTO orderctl_payments (provider_id, {columns}) WITH RECURSIVE n(i) AS"
+        f" (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) SELECT 'n' || i, {columns}"
+        " FROM n, orderctl_payments WHERE provider_id = '1'"
+    )
+
+    page = visit(relay, "#/payments", viewport=PHONE)
+
+    expect(page.locator("#payments-waiting")).to_have_text("999+ waiting for a decision")
+    expect(page.locator("#payments-note")).to_have_text("Waiting for a decision: 10,000+ surplus.")
+    assert overflow(page) == 0
+    assert page.evaluate(HEADER) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_enough_contrast(visit: Visits, relay: RunningRelay, shop: Shop, scheme: str):
     shop.paid("DH1")
