@@ -140,3 +140,11 @@ def question(proposal: Proposal) -> str:
     part = " as a part" if proposal.verdict.outcome is PaymentOutcome.PARTIAL else ""
     costs = render.amount(order.total_amount)
     return f"Give payment {payment.id} of {amount(payment)} to order {order.order_code}, which costs {costs}{part}?"
+
+
+def effect(proposal: Proposal) -> str:
+    """Return what would become of a payment that is given to an order."""
+    is_part = proposal.verdict.outcome is PaymentOutcome.PARTIAL
+    does = "become a part of the amount of" if is_part else "pay"
+    because = f": {proposal.verdict.reason}" if proposal.verdict.reason else ""
+    return f"Payment {proposal.payment.id} would {does} order {render.human(proposal.order.order_code)}{because}."

@@ -192,7 +192,7 @@ def _give(app: App, payment_id: int, order: str, consent: Consent, origin: Origi
         payment_lines.show_proposal(app, proposal)
     consent.ask(app, payment_lines.question(proposal))
     if consent.dry_run:
-        app.say("Nothing was changed.")
+        app.say(payment_lines.effect(proposal))
         return
 
     def work(connection: Connection) -> Receipt:
@@ -213,7 +213,7 @@ def _refuse(app: App, payment_id: int, consent: Consent, origin: Origin) -> None
         payment_lines.show(app, payment)
     consent.ask(app, f"Set payment {payment.id} of {payment_lines.amount(payment)} aside?")
     if consent.dry_run:
-        app.say("Nothing was changed.")
+        app.say(f"Payment {payment_id} would be set aside.")
         return
     app.transact(
         lambda connection: decisions.refuse(connection, payment_id, reason=consent.reason, origin=origin)

@@ -287,8 +287,8 @@ def test_a_dry_run_shows_and_changes_nothing(payments: Shop, inside: Program):
 
     assert (given.status, refused.status) == (0, 0)
     assert "order DH3  300,000" in given.err
-    assert given.err.endswith("Nothing was changed.\n")
-    assert refused.err.endswith("Nothing was changed.\n")
+    assert given.err.endswith("Payment 4 would pay order DH3.\n")
+    assert refused.err.endswith("Payment 4 would be set aside.\n")
     assert payments.ledger() == before
 
 
@@ -297,10 +297,16 @@ def test_a_part_of_an_amount_is_given(payments: Shop, inside: Program, monkeypat
     monkeypatch.setenv("ORDERCTL_PAYMENTS_ACCEPT", "sum")
 
     asked = inside("payments", "match", "3", "DH4", "--dry-run")
+    part = inside("payments", "match", "3", "DH3", "--dry-run")
     refused = inside("payments", "match", "3", "DH3", "--reason", "x")
     given = inside("payments", "match", "3", "DH3", "--reason", "x", "--yes")
 
     assert "  received before: 100,000\n" in asked.err
+    assert asked.err.endswith("Payment 3 would pay order DH4: 350000 of 300000 received: 50000 too much.\n")
+    assert part.err.endswith(
+        "Payment 3 would become a part of the amount of order DH3: 250000 of 300000 received"
+        ": 50000 is missing.\n"
+    )
     assert "which costs 300,000 as a part?" in refused.err
     assert (given.status, given.err) == (
         0, "Order DH3 is not paid yet: 250000 of 300000 received: 50000 is missing.\n",
