@@ -153,9 +153,15 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: str | Non
 
 
 def raw(connection: Connection, payment_id: int) -> Any:
-    """Return what the provider sent, as JSON has it; None if it was not kept, or was deleted since."""
+    """Return what the provider sent, as JSON has it; None if it was not kept, or was deleted since.
+
+    What another program has written there, and is not JSON, is returned as a text.
+    """
     stored = connection.execute(select(payments.c.raw).where(payments.c.id == payment_id)).scalar()
-    return None if stored is None else json.loads(stored)
+    try:
+        return None if stored is None else json.loads(stored)
+    except ValueError:
+        return stored
 
 
 def raw_is_due(connection: Connection, days: int) -> bool:

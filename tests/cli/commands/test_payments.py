@@ -191,6 +191,29 @@ def test_what_the_provider_has_sent_is_shown_only_if_asked_for(shop: Shop, insid
 
 
 @ONE_KIND
+@pytest.mark.parametrize(
+    "change",
+    [
+        "outcome = 'strange'",
+        "amount = NULL, reason = NULL",
+        "direction = '', provider = ''",
+        "order_id = 99",
+        "raw = 'no JSON'",
+        "decided_by = 'x', decided_at = NULL",
+    ],
+)
+def test_odd_rows_are_shown(change: str, shop: Shop, inside: Program):
+    shop.add("DH1")
+    shop.receive(transfer("NOPE", raw={"id": 1}))
+    shop.execute(f"UPDATE orderctl_payments SET {change}")
+
+    for words in (["list"], ["list", "-o", "json"], ["show", "1"], ["show", "1", "--raw"]):
+        assert (words, inside("payments", *words).status) == (words, 0)
+    for decision in ("DH1", "--refuse"):
+        assert inside("payments", "match", "1", decision, "--dry-run").status in {0, 4}
+
+
+@ONE_KIND
 def test_what_is_not_kept_is_not_found(shop: Shop, inside: Program, monkeypatch):
     monkeypatch.setenv("ORDERCTL_PAYMENTS_KEEP_RAW_DAYS", "30")
     shop.add("DH1")
