@@ -89,9 +89,11 @@ def propose(connection: Connection, payment_id: int, reference: str, *, rules: R
 def _proposal(connection: Connection, payment: Payment, order: OrderState, rules: Rules) -> Proposal:
     because = closed.why(order, rules.pending)
     if because is not None:
+        look = f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}"
+        aside = f"orderctl payments match {payment.id} --refuse --reason WHY"
         raise Conflict(
             f"order {order.order_code} {because} and cannot be paid",
-            hint=f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}",
+            hint=aside if payment.order_id == order.id else look,
         )
     received = ledger.received(connection, order.id)
     if _is_part(payment, order):

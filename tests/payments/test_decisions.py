@@ -248,3 +248,18 @@ def test_a_part_does_not_leave_its_order_while_it_pays(
         ("DH1", "paid"),
         ("DH1", "paid"),
     ]
+
+
+@pytest.mark.databases("sqlite")
+def test_what_did_not_fit_an_order_that_was_paid_since_is_to_be_set_aside(shop: Shop) -> None:
+    shop.add("DH1")
+    wrong, lost = told(shop, "DH1", 1), told(shop, "XX", number=2)
+    shop.pay("DH1")
+
+    hints = []
+    for payment_id in (wrong, lost):
+        with pytest.raises(Conflict, match="order DH1 is paid already") as refused:
+            match(shop, payment_id, "DH1")
+        hints.append(refused.value.hint)
+
+    assert hints == ["orderctl payments match 1 --refuse --reason WHY", "orderctl orders show DH1"]
