@@ -149,6 +149,12 @@ def _take(
             f"a payment without an id has paid order {namesake}, which has the same code: it may be this one"
         )
         return _keep(connection, before, transfer, None, Verdict(PaymentOutcome.UNMATCHED, reason), origin)
+    typed = known.typed_elsewhere(connection, transfer, order.id)
+    if typed is not None:
+        reason = (
+            f"payment {typed.id} of order {typed.order_code or typed.order_id} was typed by this transaction"
+        )
+        return _keep(connection, before, transfer, None, Verdict(PaymentOutcome.UNMATCHED, reason), origin)
     because = closed.why(order, rules.pending)
     if because is not None:
         source = known.by_shop(connection, transfer, order.id)

@@ -41,6 +41,7 @@ def find(connection: Connection, transfer: Transfer, order_id: int | None) -> Pa
         or _by_reference(connection, transfer)
         or (None if order_id is None else _on_order(connection, transfer, order_id))
         or _unmatched(connection, transfer)
+        or (None if order_id is None else _mistyped(connection, transfer, order_id))
     )
 
 
@@ -82,6 +83,17 @@ def _unmatched(connection: Connection, transfer: Transfer) -> Payment | None:
     return None
 
 
+def _mistyped(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
+    """Return the row of a wrong amount that a person typed for this order, and now corrects, without a transaction."""
+    if transfer.provider != MANUAL or transfer.provider_id is not None:
+        return None
+    wrong = (MANUAL, None, PaymentOutcome.MISMATCH)
+    found = ledger.of_order(connection, order_id)
+    return next(
+        (known for known in found if (known.provider, known.provider_id, known.outcome) == wrong), None
+    )
+
+
 def _unnamed_in_log(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
     """Return the row of a transfer without any name that the audit log told of, by its amount."""
     for known in ledger.of_order(connection, order_id):
@@ -114,6 +126,18 @@ def order_of(connection: Connection, transfer: Transfer, name: str) -> int | Non
         same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
         if known.outcome in _COUNTED and (known.provider in OF_ANY_BANK or same):
             return known.order_id
+    return None
+
+
+def typed_elsewhere(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
+    """Return the payment of another order that a person has typed by a name of this transfer, and for its amount."""
+    if transfer.provider == MANUAL:
+        return None
+    for name in _names(transfer.provider_id, transfer.reference, transfer.alias):
+        for known in ledger.with_name(connection, name):
+            same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+            if same and known.provider == MANUAL and known.outcome in _COUNTED and known.order_id != order_id:
+                return known
     return None
 
 

@@ -292,7 +292,10 @@ def judge_again(
         for name, value in _facts(transfer, order_id, outcome, reason).items()
         if value is not None
     }
-    return _change(connection, known, {**told, **_named(known, transfer), "reason": _shortened(reason)})
+    # What is known by its amount, which was wrong, is known by another one now.
+    is_retyped = transfer.provider_id is None and known.provider == transfer.provider == MANUAL
+    key = {"provider_id": key_of(transfer, order_id)} if is_retyped else _named(known, transfer)
+    return _change(connection, known, {**told, **key, "reason": _shortened(reason)})
 
 
 def complete(connection: Connection, known: Payment, transfer: Transfer) -> None:

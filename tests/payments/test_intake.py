@@ -188,6 +188,29 @@ def test_a_transaction_pays_one_order(shop: Shop) -> None:
 
 
 @pytest.mark.databases("sqlite")
+def test_a_transfer_that_was_typed_for_another_order_waits_for_a_decision(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.add("DH2")
+    shop.pay("DH1", transaction="FT1")
+
+    [receipt] = shop.receive(told("DH2", provider_id="9", reference="FT1", bank="acb"))
+    shop.receive(told("DH2", provider_id="10", reference="FT1", bank="MB"))  # another bank's
+
+    assert receipt.payment.reason == "payment 1 of order DH1 was typed by this transaction"
+    assert outcomes(shop) == ["paid", "unmatched", "paid"]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_mistyped_amount_is_corrected(shop: Shop) -> None:
+    shop.add("DH1")
+    shop.pay("DH1", "30000")
+
+    assert shop.pay("DH1").payment.outcome == "paid"
+    assert shop.pay("DH1").repeated
+    assert [(one.outcome, one.amount) for one in shop.ledger()] == [("paid", Decimal(300_000))]
+
+
+@pytest.mark.databases("sqlite")
 def test_a_transfer_told_for_another_order_stays_what_it_was(shop: Shop) -> None:
     shop.add("DH1")
     shop.add("DH2")
