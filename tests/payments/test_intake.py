@@ -48,6 +48,7 @@ def test_a_payment_marks_the_order_paid(shop: Shop) -> None:
     assert (event.event_category, event.previous_status, event.new_status) == ("payment", "pending", "paid")
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("transaction", ["FT26014", None])
 def test_the_same_payment_again_changes_nothing(shop: Shop, transaction: str | None) -> None:
     shop.add("DH1")
@@ -83,6 +84,7 @@ def test_eight_deliveries_at_once_count_once(
     assert shop.event_types(order_id).count("payment_received") == 1
 
 
+@pytest.mark.databases("sqlite", "mysql")
 @pytest.mark.parametrize(
     "transfer", [told("XX", provider_id="7"), told("XX", "5"), told(direction=Direction.OUT)]
 )
@@ -94,6 +96,7 @@ def test_eight_deliveries_at_once_of_what_pays_nothing_are_one_row(shop: Shop, t
     assert len(shop.ledger()) == 1
 
 
+@pytest.mark.databases("sqlite")
 def test_a_second_transfer_is_kept_as_surplus(shop: Shop) -> None:
     order_id = shop.add("DH1")
     shop.receive(told(provider_id="1"))
@@ -111,6 +114,7 @@ def test_a_second_transfer_is_kept_as_surplus(shop: Shop) -> None:
     assert len(alerts(shop)) == 1
 
 
+@pytest.mark.databases("sqlite")
 def test_a_transfer_told_with_more_is_the_same(shop: Shop) -> None:
     shop.add("DH1")
     shop.receive(told(provider="plain", provider_id="7"))
@@ -120,6 +124,7 @@ def test_a_transfer_told_with_more_is_the_same(shop: Shop) -> None:
     assert [(one.provider_id, one.reference) for one in shop.ledger()] == [("7", "FT1")]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_transfer_told_by_its_reference_has_an_id_later(shop: Shop) -> None:
     shop.add("DH1")
     shop.receive(told(reference="FT1", bank="ACB"))
@@ -145,6 +150,7 @@ def test_a_transfer_told_by_one_of_its_names_after_another_is_the_same(shop: Sho
     assert len(shop.ledger()) == 1
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 def test_the_same_reference_of_two_banks_is_two(shop: Shop) -> None:
     shop.add("DH1")
     shop.add("DH2")
@@ -259,6 +265,7 @@ def test_blanks_around_a_transaction_do_not_matter(shop: Shop) -> None:
     assert shop.pay("DH1", "300000", transaction=" T1 ").repeated
 
 
+@pytest.mark.databases("sqlite", "mariadb")
 def test_a_wrong_amount_pays_nothing_and_is_told_once(shop: Shop) -> None:
     order_id = shop.add("DH1", amount="300000")
 
@@ -276,6 +283,7 @@ def test_a_wrong_amount_pays_nothing_and_is_told_once(shop: Shop) -> None:
     assert shop.ledger()[0].amount == Decimal(300_000)
 
 
+@pytest.mark.databases("sqlite")
 def test_parts_pay_an_order_together(shop: Shop) -> None:
     order_id = shop.add("DH1", amount="12.50")
     for number, (amount, outcome) in enumerate([("0.10", "partial"), ("0.20", "partial"), ("12.20", "paid")]):
@@ -417,6 +425,7 @@ def test_odd_details_of_others_are_no_payment(shop: Shop, details: str) -> None:
     assert shop.pay("DH1", transaction="T1").payment.outcome == "surplus"
 
 
+@pytest.mark.databases("sqlite")
 def test_nothing_counts_twice_without_the_audit_log(shop: Shop) -> None:
     shop.add("DH1")
     shop.receive(told(provider_id="7", reference="FT1"))
