@@ -337,7 +337,9 @@ def test_tables_of_words_must_have_ours(trial: Trial) -> None:
 
     found = trial.obstacles(words, insert, audit)
 
-    assert "table event_types has no rows for what orderctl writes: payment_mismatch, payment_partial" in found
+    assert (
+        "table event_types has no rows for what orderctl writes: payment_mismatch, payment_partial" in found
+    )
 
 
 def test_triggers_are_named(trial: Trial) -> None:
