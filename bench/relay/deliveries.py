@@ -168,7 +168,8 @@ _BODIES: Final[Sequence[Body]] = (
     *[lambda _chance, whole: whole] * 6,
     lambda chance, whole: whole[: chance.randrange(len(whole) + 1)],
     lambda _chance, whole: b"\xef\xbb\xbf" + whole,
-    lambda chance, _whole: chance.choice(_DEEP) * chance.choice([1, 40, 900, 20_000]),
+    # The relay reads a mebibyte of what it has refused, and then hangs up.
+    lambda chance, _whole: (chance.choice(_DEEP) * chance.choice([1, 40, 900, 20_000]))[:900_000],
     lambda _chance, whole: b'{"id":1,' + whole.lstrip(b"{"),
     lambda chance, _whole: chance.choice(_NOT_JSON),
     lambda chance, whole: whole + b" " * chance.choice([1000, 250_000, 300_000]),
