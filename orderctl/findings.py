@@ -121,7 +121,7 @@ def late(connection: Connection) -> list[Finding]:
     """Return the entries of the outbox that are due for long."""
     box = outbox.c
     query = select(box.dedup_key, box.last_error).where(
-        box.sent_at.is_(None), box.due_at < database.utc_now(-_LATE_SECONDS)
+        box.sent_at.is_(None), box.failed_at.is_(None), box.due_at < database.utc_now(-_LATE_SECONDS)
     )
     rows = connection.execute(query.order_by(box.due_at).limit(BATCH))
     return [

@@ -8,16 +8,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, database_errors, masking, shop_tables
 from orderctl.messages import Completion
 from orderctl.schema import outbox
-from orderctl.states import OrderStatus
+from orderctl.states import MessageState, OrderStatus
+
+#: When an entry that was given up is due. So the index of due entries does not lead over it.
+NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+#: Stands between the key of an event and the endpoint, in the dedup key of each further endpoint's entry.
+_AT: Final = "@"
 
 
 class EntryKind(StrEnum):
@@ -26,7 +32,22 @@ class EntryKind(StrEnum):
     COMPLETION = "completion"  #: The complete message on an order's channel.
     SUMMARY = "summary"  #: The mail to the customer at the end of an order.
     ALERT = "alert"  #: The alert mail to the admin.
-    WEBHOOK = "webhook"  #: The signed POST request to the configured URL.
+    WEBHOOK = "webhook"  #: The signed POST request to an endpoint.
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Entries that are sent one after the other, beside those of other lanes.
+
+    Attributes:
+        kinds: Their kinds.
+        endpoint: The endpoint to which they go; None: those that have none yet, or one that is not configured.
+        configured: The configured endpoints, if ``endpoint`` is None.
+    """
+
+    kinds: Sequence[EntryKind]
+    endpoint: str | None = None
+    configured: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +60,18 @@ class Entry:
     payload: dict[str, Any]
     attempts: int
     token: str
+    endpoint: str | None = None
+    resent: int = 0
+
+    @property
+    def event_key(self) -> str:
+        """What identifies the event, to whichever endpoint it goes and however often."""
+        return self.dedup_key.partition(_AT)[0]
+
+    @property
+    def sending_key(self) -> str:
+        """What identifies the sending: the same at every try, another one when an admin has it sent again."""
+        return f"{self.dedup_key}:resent:{self.resent}" if self.resent else self.dedup_key
 
 
 def put(
@@ -60,9 +93,14 @@ def put(
         "created_at": database.utc_now(),
         "due_at": database.utc_now(delay),
         "attempts": 0,
+        "resent": 0,
     }
+    return _insert(connection, values)
+
+
+def _insert(connection: Connection, values: Mapping[str, Any]) -> bool:
     try:
-        connection.execute(outbox.insert().values(values))
+        connection.execute(outbox.insert().values(dict(values)))
     except IntegrityError as error:
         if not database_errors.is_duplicate(error):
             raise
@@ -91,17 +129,16 @@ def put_spaced(
     box = outbox.c
     # A range, not LIKE: every database walks the index for it.
     of_name = (box.dedup_key > f"{name}:", box.dedup_key < f"{name};")
-    query = select(box.id, box.due_at, database.utc_now().label("now")).where(*of_name)
+    query = select(box.id, box.due_at, box.failed_at, database.utc_now().label("now")).where(*of_name)
     last = connection.execute(query.order_by(box.id.desc()).limit(1)).first()
     if last is None:
         return put(connection, kind, f"{name}:0", {**payload, "since": None})
-    if last.due_at > last.now:
+    due_at = last.failed_at or last.due_at
+    if due_at > last.now:
         return False
-    delay = max(0.0, seconds - (last.now - last.due_at).total_seconds())
+    delay = max(0.0, seconds - (last.now - due_at).total_seconds())
     # If several transactions see the same last entry, the unique key lets only one of them write.
-    return put(
-        connection, kind, f"{name}:{last.id}", {**payload, "since": last.due_at.isoformat()}, delay=delay
-    )
+    return put(connection, kind, f"{name}:{last.id}", {**payload, "since": due_at.isoformat()}, delay=delay)
 
 
 def put_order_end(
@@ -137,22 +174,22 @@ def has_order_end(connection: Connection, key: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def is_due(connection: Connection, kinds: Sequence[str]) -> bool:
+def is_due(connection: Connection, lane: Lane) -> bool:
     """Whether an entry is due. Needs no write lock, of which SQLite has only one."""
-    return connection.execute(_due(kinds).limit(1)).first() is not None
+    return connection.execute(_due(lane).limit(1)).first() is not None
 
 
-def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seconds: float) -> list[Entry]:
+def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float) -> list[Entry]:
     """Take entries that are due; until the lease ends, no other process takes them.
 
     Args:
         connection: In a transaction of its own.
-        kinds: The kinds to take.
+        lane: Which entries to take.
         limit: The maximum number of entries.
         lease_seconds: The duration of the lease in seconds.
     """
     box = outbox.c
-    due = _due(kinds).order_by(box.due_at, box.id).limit(limit)
+    due = _due(lane).order_by(box.due_at, box.id).limit(limit)
     token, ids = str(uuid.uuid4()), connection.execute(due).scalars().all()
     lease = {
         "lease_token": token,
@@ -161,28 +198,60 @@ def take(connection: Connection, kinds: Sequence[str], *, limit: int, lease_seco
     }
     for entry_id in ids:
         # Another process may have taken it since then, or have taken and postponed it.
-        still = update(outbox).where(box.id == entry_id, *_is_due(kinds))
+        still = update(outbox).where(box.id == entry_id, *_is_due(lane))
         connection.execute(still.values(lease))
     # Search by id: the token has no index, and sent entries stay in the table for years.
-    mine = select(box.id, box.kind, box.dedup_key, box.payload, box.attempts).where(
-        box.id.in_(ids), box.lease_token == token
-    )
+    names = (box.id, box.kind, box.dedup_key, box.payload, box.attempts, box.endpoint, box.resent)
+    mine = select(*names).where(box.id.in_(ids), box.lease_token == token)
     rows = connection.execute(mine.order_by(box.id)).all() if ids else []
     # Earlier versions may have put URLs with secrets into it.
     return [
-        Entry(row.id, row.kind, row.dedup_key, masking.values(row.payload), row.attempts, token)
+        Entry(
+            row.id, row.kind, row.dedup_key, masking.values(row.payload), row.attempts, token,
+            row.endpoint, row.resent,
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
-def _due(kinds: Sequence[str]) -> Select[Any]:
-    return select(outbox.c.id).where(*_is_due(kinds))
+def _due(lane: Lane) -> Select[Any]:
+    return select(outbox.c.id).where(*_is_due(lane))
 
 
-def _is_due(kinds: Sequence[str]) -> list[ColumnElement[bool]]:
+def _is_due(lane: Lane) -> list[ColumnElement[bool]]:
     box, now = outbox.c, database.utc_now()
     free = or_(box.lease_until.is_(None), box.lease_until < now)
-    return [box.sent_at.is_(None), box.due_at <= now, box.kind.in_(kinds), free]
+    if lane.endpoint is not None:
+        addressed = box.endpoint == lane.endpoint
+    else:
+        addressed = or_(box.endpoint.is_(None), box.endpoint.not_in(lane.configured))
+    return [
+        box.sent_at.is_(None), box.due_at <= now, box.failed_at.is_(None), box.kind.in_(lane.kinds), free, addressed,
+    ]  # fmt: skip
+
+
+def address(connection: Connection, entry: Entry, endpoints: Sequence[str]) -> bool:
+    """Say to which endpoints an event goes: there is one entry for each of them from now on, due at once.
+
+    Args:
+        connection: In a transaction of its own.
+        entry: The event's entry, from :func:`take`. It becomes that of the first endpoint.
+        endpoints: Their names, at least one.
+
+    Returns:
+        False if another process has the entry now.
+    """
+    first, *others = endpoints
+    free = {"attempts": 0, "lease_token": None, "lease_until": None}
+    if not _update(connection, entry, endpoint=first, **free):
+        return False
+    box = outbox.c
+    copied = (box.kind, box.payload, box.created_at, box.due_at, box.resent)
+    row = connection.execute(select(*copied).where(box.id == entry.id)).mappings().one()
+    for endpoint in others:
+        key = f"{entry.event_key}{_AT}{endpoint}"
+        _insert(connection, {**row, "dedup_key": key, "endpoint": endpoint, "attempts": 0})
+    return True
 
 
 def extend(connection: Connection, entry: Entry, lease_seconds: float) -> bool:
@@ -208,6 +277,25 @@ def mark_sent(connection: Connection, entry: Entry, *, remark: str | None = None
     )
 
 
+def fail(connection: Connection, entry: Entry, error: str) -> bool:
+    """Give an entry up; return False if another process has the entry now.
+
+    Args:
+        connection: In a transaction of its own.
+        entry: An entry from :func:`take`.
+        error: The reason.
+    """
+    return _update(
+        connection,
+        entry,
+        failed_at=database.utc_now(),
+        due_at=NEVER,
+        lease_token=None,
+        lease_until=None,
+        last_error=_storable(error),
+    )
+
+
 def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> bool:
     """Release an entry, to be tried again in ``delay`` seconds; False if another process has it now."""
     return _update(
@@ -216,14 +304,54 @@ def postpone(connection: Connection, entry: Entry, error: str, delay: float) -> 
         due_at=database.utc_now(delay),
         lease_token=None,
         lease_until=None,
-        last_error=shop_tables.storable(masking.foreign(error)[:2000]),
+        last_error=_storable(error),
     )
+
+
+def _storable(error: str) -> str:
+    return shop_tables.storable(masking.foreign(error)[:2000])
 
 
 def put_back(connection: Connection, entry: Entry) -> bool:
     """Release an entry that was not tried; return False if another process has the entry now."""
     attempts = outbox.c.attempts - 1
     return _update(connection, entry, attempts=attempts, lease_token=None, lease_until=None)
+
+
+def resend(connection: Connection, entry_id: int) -> bool:
+    """Make an entry due now, whatever became of it, with all its tries; return False while it is being sent.
+
+    One that waits is only tried earlier. Any other counts as sent once more: its mail gets a new Message-ID.
+
+    Args:
+        connection: In a transaction of its own.
+        entry_id: The entry.
+    """
+    box, now = outbox.c, database.utc_now()
+    free = or_(box.lease_until.is_(None), box.lease_until < now)
+    again = {
+        "resent": case((in_state(MessageState.WAITING), box.resent), else_=box.resent + 1),
+        "attempts": 0,
+        "lease_token": None,
+        "lease_until": None,
+        "last_error": None,
+    }
+    # Set from left to right on MySQL and MariaDB: what the first column depends on comes last.
+    ordered = [(box[name], value) for name, value in again.items()]
+    ordered += [(box.sent_at, None), (box.failed_at, None), (box.due_at, now)]
+    chosen = update(outbox).where(box.id == entry_id, free)
+    return connection.execute(chosen.ordered_values(*ordered)).rowcount == 1
+
+
+def in_state(state: MessageState) -> ColumnElement[bool]:
+    """Return the condition that an entry is in a state."""
+    box = outbox.c
+    if state is MessageState.FAILED:
+        return box.sent_at.is_(None) & box.failed_at.is_not(None)
+    if state is MessageState.WAITING:
+        return box.sent_at.is_(None) & box.failed_at.is_(None)
+    error = box.last_error
+    return box.sent_at.is_not(None) & (error.is_(None) if state is MessageState.SENT else error.is_not(None))
 
 
 def _update(connection: Connection, entry: Entry, **values: Any) -> bool:

@@ -202,6 +202,9 @@ outbox: Final = Table(
     Column("lease_until", UtcDateTime),
     Column("sent_at", UtcDateTime),
     Column("last_error", Text),
+    Column("failed_at", UtcDateTime),  # when it was given up
+    Column("endpoint", String(64)),  # where a webhook goes; NULL: not looked up yet
+    Column("resent", Integer, nullable=False),  # how often an admin had it sent again
     Index("ix_orderctl_outbox_sent_at_due_at", "sent_at", "due_at"),
 )
 

@@ -56,6 +56,15 @@ class PaymentOutcome(StrEnum):
 UNDECIDED: Final = (PaymentOutcome.UNMATCHED, PaymentOutcome.MISMATCH, PaymentOutcome.SURPLUS)
 
 
+class MessageState(StrEnum):
+    """What became of a message in the outbox."""
+
+    WAITING = "waiting"  #: It has not been sent yet, or is to be tried again.
+    SENT = "sent"  #: Its receiver has accepted it.
+    FAILED = "failed"  #: It was given up.
+    SKIPPED = "skipped"  #: Nothing was to be sent: no receiver is configured, for example.
+
+
 class Severity(StrEnum):
     """The severity of an audit event, lowest first."""
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from orderctl import database, outbox
 from orderctl.messages import Completion
-from orderctl.outbox import Entry, EntryKind
+from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.schema import outbox as outbox_table
-from orderctl.states import OrderStatus
+from orderctl.states import MessageState, OrderStatus
 from tests.shop import Shop
 
 
@@ -20,7 +20,7 @@ def _put(shop: Shop, key: str = "k", kind: EntryKind = EntryKind.WEBHOOK, *, del
 
 def _take(shop: Shop, *kinds: EntryKind, limit: int = 10) -> list[Entry]:
     wanted = kinds or tuple(EntryKind)
-    return shop.transact(lambda c: outbox.take(c, wanted, limit=limit, lease_seconds=60))
+    return shop.transact(lambda c: outbox.take(c, Lane(wanted), limit=limit, lease_seconds=60))
 
 
 def _set(shop: Shop, **values: Any) -> None:
@@ -142,11 +142,103 @@ def test_no_entry_has_the_secrets_of_a_url(shop: Shop) -> None:
         "UPDATE orderctl_outbox SET payload = :old WHERE dedup_key = 'old'", old=json.dumps({"title": url})
     )
 
-    taken = shop.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=10, lease_seconds=60))
+    taken = shop.transact(lambda c: outbox.take(c, Lane([EntryKind.WEBHOOK]), limit=10, lease_seconds=60))
     shop.transact(lambda c: outbox.postpone(c, taken[0], f"no answer of {url}", 60))
-    shop.transact(lambda c: outbox.mark_sent(c, taken[1], remark=f"given up: {url}"))
+    shop.transact(lambda c: outbox.fail(c, taken[1], f"refused: {url}"))
 
     masked = "https://***@h/x?sig=***"
     assert [entry.payload for entry in taken] == [{"title": masked, "driveLink": url}, {"title": masked}]
     assert shop.outbox()[0].payload == {"title": masked, "driveLink": url}
-    assert [row.last_error for row in shop.outbox()] == [f"no answer of {masked}", f"given up: {masked}"]
+    assert [row.last_error for row in shop.outbox()] == [f"no answer of {masked}", f"refused: {masked}"]
+
+
+def test_entry_that_was_given_up_is_not_due_until_it_is_sent_again(shop: Shop) -> None:
+    _put(shop, "failed")
+    [entry] = _take(shop)
+    assert shop.transact(lambda c: outbox.fail(c, entry, "HTTP 410"))
+
+    [row] = shop.outbox()
+    assert (row.due_at, row.last_error, row.sent_at) == (outbox.NEVER, "HTTP 410", None)
+    assert row.failed_at is not None
+    assert _take(shop) == []
+
+    assert shop.transact(lambda c: outbox.resend(c, row.id))
+
+    [again] = _take(shop)
+    assert (again.attempts, again.resent, again.dedup_key) == (1, 1, "failed")
+    assert again.sending_key == "failed:resent:1"
+    assert shop.outbox()[0].failed_at is None
+
+
+def test_entry_that_waits_is_only_tried_earlier(shop: Shop) -> None:
+    _put(shop, "waiting", delay=3600)
+
+    shop.transact(lambda c: outbox.resend(c, shop.outbox()[0].id))
+
+    [entry] = _take(shop)
+    assert (entry.resent, entry.sending_key) == (0, "waiting")
+
+
+def test_entry_that_is_being_sent_is_not_sent_again(shop: Shop) -> None:
+    _put(shop)
+    [entry] = _take(shop)
+
+    assert not shop.transact(lambda c: outbox.resend(c, entry.id))
+    assert shop.transact(lambda c: outbox.mark_sent(c, entry))
+
+
+def test_states_divide_all_entries(shop: Shop) -> None:
+    for key in ("waiting", "sent", "skipped", "failed"):
+        _put(shop, key)
+    for entry in _take(shop):
+        shop.transact(
+            {
+                "waiting": lambda c, entry=entry: outbox.postpone(c, entry, "no answer", 60),
+                "sent": lambda c, entry=entry: outbox.mark_sent(c, entry),
+                "skipped": lambda c, entry=entry: outbox.mark_sent(c, entry, remark="not configured"),
+                "failed": lambda c, entry=entry: outbox.fail(c, entry, "HTTP 410"),
+            }[entry.dedup_key]
+        )
+
+    with shop.engine.connect() as connection:
+        found = {
+            state.value: connection.execute(
+                select(outbox_table.c.dedup_key).where(outbox.in_state(state))
+            ).scalars().all()
+            for state in MessageState
+        }  # fmt: skip
+
+    assert found == {state.value: [state.value] for state in MessageState}
+
+
+def test_event_goes_to_each_endpoint_once_and_keeps_its_key(shop: Shop) -> None:
+    _put(shop, "event")
+    [event] = _take(shop)
+
+    assert shop.transact(lambda c: outbox.address(c, event, ["a", "b"]))
+
+    assert not shop.transact(lambda c: outbox.address(c, event, ["a", "b"]))
+    with shop.engine.connect() as connection:
+        assert not outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a", "b"]))
+        assert outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a"]))
+    for name, key in {"a": "event", "b": "event@b"}.items():
+        lane = Lane([EntryKind.WEBHOOK], endpoint=name)
+        [entry] = shop.transact(lambda c, lane=lane: outbox.take(c, lane, limit=9, lease_seconds=60))
+        assert (entry.dedup_key, entry.event_key, entry.payload, entry.attempts) == (
+            key,
+            "event",
+            {"of": "event"},
+            1,
+        )
+
+
+def test_alert_that_was_given_up_does_not_hold_back_the_next_one(shop: Shop) -> None:
+    def alert() -> bool:
+        return shop.transact(lambda c: outbox.put_spaced(c, EntryKind.ALERT, "alert:x", {}, seconds=60))
+
+    assert alert()
+    [entry] = _take(shop)
+    shop.transact(lambda c: outbox.fail(c, entry, "no such mailbox"))
+
+    assert alert()
+    assert not alert()

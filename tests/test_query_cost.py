@@ -164,7 +164,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "due tasks": (partial(reconcile.find_due, settings=load), 60 * 10),
         "unended orders": (findings.unended, 60 * 10),
         "orders without tasks": (findings.without_tasks, 60 * 10),
-        "outbox": (partial(outbox.take, kinds=["summary"], limit=20, lease_seconds=1), 20),
+        "outbox": (partial(outbox.take, lane=outbox.Lane(["summary"]), limit=20, lease_seconds=1), 20),
         "late entries": (findings.late, 20),
         "spaced entry": (
             partial(outbox.put_spaced, kind=outbox.EntryKind.ALERT, name="alert:f", payload={}, seconds=1),

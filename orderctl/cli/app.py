@@ -126,7 +126,7 @@ class App:
 
         with self.reading() as connection:
             tasks.select_tasks(connection, tasks.TaskFilter(), limit=1)
-            outbox.is_due(connection, [])
+            outbox.is_due(connection, outbox.Lane(()))
 
     @property
     def redis_url(self) -> str:

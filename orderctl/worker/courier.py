@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from orderctl import channels, database, outages, outbox, publications
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderNotFound, RedisUnavailable
 from orderctl.outages import Outage
-from orderctl.outbox import Entry, EntryKind
+from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.settings import Settings
 from orderctl.worker import mail, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
@@ -134,13 +134,13 @@ def _send(
     over: Callable[[], bool] = lambda: False,
 ) -> None:
     kinds = list(senders)
-    lease = max(_LEASES[kind] for kind in kinds)
+    lane, lease = Lane(kinds), max(_LEASES[kind] for kind in kinds)
     while not over():
         with database.reading(engine) as connection:
-            if not outbox.is_due(connection, kinds):
+            if not outbox.is_due(connection, lane):
                 return
         entries = database.transact(
-            engine, lambda connection: outbox.take(connection, kinds, limit=_BATCH, lease_seconds=lease)
+            engine, lambda connection: outbox.take(connection, lane, limit=_BATCH, lease_seconds=lease)
         )
         for entry in entries:
             if over():
@@ -190,7 +190,7 @@ def _hold(engine: Engine, entry: Entry) -> bool:
 
 def _complete(client: redis.Redis, entry: Entry) -> bool | str:
     channel = channels.order_complete(entry.payload["orderId"])
-    publications.publish_once(client, entry.dedup_key, channel, entry.payload)
+    publications.publish_once(client, entry.sending_key, channel, entry.payload)
     _redis.end()
     return True
 
@@ -212,7 +212,7 @@ def _mail_alert(engine: Engine, settings: Settings, entry: Entry) -> bool | str:
 
 
 def _mail(engine: Engine, settings: Settings, entry: Entry, letter: mail.Letter) -> bool:
-    envelope = mail.compose(letter, settings.mail, entry.dedup_key, datetime.now(UTC))
+    envelope = mail.compose(letter, settings.mail, entry.sending_key, datetime.now(UTC))
     return smtp.send(envelope, settings.mail, lambda: _hold(engine, entry))
 
 

@@ -101,7 +101,7 @@ def _pause(entry: Entry, error: Exception, longest: float) -> float:
 def _give_up(connection: Connection, entry: Entry, error: Exception, text: str) -> None:
     tries = counted(entry.attempts, "try", "tries")
     _log.error("gave up sending %s after %s: %s", entry.dedup_key, tries, text)
-    if not outbox.mark_sent(connection, entry, remark=f"given up: {text}"):
+    if not outbox.fail(connection, entry, text):
         return
     details: dict[str, object] = {"error": text, "attempts": entry.attempts}
     if entry.kind in _MAILS:
@@ -127,6 +127,6 @@ def _record(connection: Connection, entry: Entry, event_type: EventType, details
         task_id,
         words=details,
         details={"kind": entry.kind, **details},
-        dedup_key=f"{entry.dedup_key}:{event_type}",
+        dedup_key=f"{entry.sending_key}:{event_type}",
     )
     audit.record(connection, event)

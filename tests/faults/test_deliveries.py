@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from orderctl import database, outbox, setting_sections
-from orderctl.outbox import EntryKind
+from orderctl.outbox import EntryKind, Lane
 from orderctl.worker import courier, webhook
 from tests.faults.receivers import PostOffice
 from tests.faults.world import World
@@ -91,11 +91,14 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
         if statement.startswith("SELECT") and not overtaken:
             overtaken.append(statement)
             with other.begin() as connection:
-                [entry] = outbox.take(connection, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)
+                [entry] = outbox.take(connection, Lane([EntryKind.WEBHOOK]), limit=1, lease_seconds=60)
                 outbox.postpone(connection, entry, "later", 60)
 
     event.listen(world.engine, "after_cursor_execute", overtake)
-    assert world.shop.transact(lambda c: outbox.take(c, [EntryKind.WEBHOOK], limit=1, lease_seconds=60)) == []
+    assert (
+        world.shop.transact(lambda c: outbox.take(c, Lane([EntryKind.WEBHOOK]), limit=1, lease_seconds=60))
+        == []
+    )
     assert overtaken
     other.dispose()
 

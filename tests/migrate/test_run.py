@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, select, text
 
-from orderctl import database, migrate, schema
+from orderctl import database, migrate, outbox, schema
 from orderctl.errors import Misconfigured, SubjectFailed
 from tests.migrate.gallery import REVISIONS, rows, run, shape
 from tests.shop import Shop
@@ -114,18 +114,51 @@ def test_what_the_version_before_migrated_is_carried_over_with_its_rows(engine: 
 
     report = migrate.up(engine)
 
-    assert report.applied == ("0003", "0004")
+    assert report.applied == ("0003", "0004", "0005")
     assert report.added[:3] == (
         "column failing_since of download_tasks",
         "table orderctl_revoked_tokens",
         "table orderctl_payments",
     )
-    assert report.added[-1] == "1 payment of the audit log"
+    assert "1 payment of the audit log" in report.added
     assert shape(engine) == wanted
     assert rows(engine, {**wanted, "download_tasks": wanted["download_tasks"][:-1]}) == before
     assert [task.failing_since for task in Shop(engine).task_rows()] == [None]
     assert migrate.up(engine).up_to_date
     migrate.check(engine)
+
+
+def test_what_an_earlier_version_gave_up_is_marked_so(engine: Engine) -> None:
+    migrate.up(engine)
+    put = (
+        "INSERT INTO orderctl_outbox (kind, dedup_key, payload, created_at, due_at, attempts, sent_at, last_error)"
+        " VALUES ('webhook', '{}', '{{}}', '2026-01-01', '2026-01-01', 30, '2026-01-02', {})"
+    )
+    errors = {"sent": "NULL", "skipped": "'not configured'", "failed": "'given up: HTTP 500'"}
+    run(
+        engine,
+        [
+            *(
+                f"ALTER TABLE orderctl_outbox DROP COLUMN {name}"
+                for name in ("failed_at", "endpoint", "resent")
+            ),
+            *(put.format(key, error) for key, error in errors.items()),
+            "DELETE FROM orderctl_migrations WHERE revision = '0005'",
+            "UPDATE orderctl_version SET version_num = '0004'",
+        ],
+    )
+
+    migrate.up(engine)
+
+    rows = {row.dedup_key: row for row in Shop(engine).outbox()}
+    assert [(row.sent_at is None, row.failed_at is None) for row in rows.values()] == [
+        (False, True),
+        (False, True),
+        (True, False),
+    ]
+    failed = rows["failed"]
+    assert (failed.last_error, failed.due_at, failed.resent) == ("HTTP 500", outbox.NEVER, 0)
+    assert migrate.up(engine).up_to_date
 
 
 def test_database_without_tables_is_behind(engine: Engine) -> None:
