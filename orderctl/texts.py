@@ -8,6 +8,12 @@ from typing import Final
 
 #: Lone surrogates, which UTF-8 cannot encode (bytes in other encodings arrive as such), and NUL.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+#: C0 and C1 controls, invisible characters, changes of the direction of writing, lone surrogates, tags.
+#: U+200C and U+200D are not among them, because scripts and emoji need them.
+UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _MOST: Final = 80
 _MOST_OF_ID: Final = 120
 _BLANKS: Final = re.compile(r"\s+")
@@ -35,6 +41,17 @@ def line(text: str | None, most: int) -> str | None:
         return None
     kept = "".join(letter if letter.isprintable() else " " for letter in text)
     return _BLANKS.sub(" ", kept).strip()[:most].rstrip() or None
+
+
+def legible(text: str, most: int) -> str:
+    """Return a text of a stranger in one line, without characters that are invisible or change the direction of writing.
+
+    Args:
+        text: The text.
+        most: The number of characters that are kept; three dots stand for the others.
+    """
+    kept = _BLANKS.sub(" ", UNSAFE.sub(lambda found: " " if found[0].isspace() else "", text)).strip()
+    return kept if len(kept) <= most else f"{kept[: most - 1].rstrip()}…"
 
 
 def identifier(text: str | None) -> str | None:

@@ -9,12 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: C0 and C1 controls, invisible characters, changes of the direction of writing, lone surrogates, tags.
-#: U+200C and U+200D are not among them, because scripts and emoji need them.
-_UNSAFE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
+from orderctl.texts import UNSAFE
+
 #: Colours, with which programs mark their own messages. They carry no information and are removed.
 _COLOUR: Final = re.compile("\x1b\\[[0-9;:]*m")
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -26,7 +22,7 @@ def line(text: str) -> str:
     r"""Return the text on one line, without colours; unsafe characters become escapes such as ``\x1b``."""
     if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE.sub(_escape, _COLOUR.sub("", text))
+    return UNSAFE.sub(_escape, _COLOUR.sub("", text))
 
 
 def block(text: str) -> str:
@@ -42,7 +38,7 @@ def json(document: str) -> str:
     """
     if document.isascii():
         return document.replace("\x7f", "\\u007f")
-    return _UNSAFE.sub(_json_escape, document)
+    return UNSAFE.sub(_json_escape, document)
 
 
 def _escape(match: re.Match[str]) -> str:
