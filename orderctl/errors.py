@@ -27,7 +27,8 @@
     ├── LockHeld                    75  500  another process holds the lock; try again later
     ├── Misconfigured               78  503  a setting is wrong
     │   ├── NotMigrated                      the database lacks orderctl's tables or columns
-    │   └── ProviderFault                    a payment provider of the shop's own has a fault
+    │   ├── ProviderFault                    a payment provider of the shop's own has a fault
+    │   └── TemplateFault                    a template of a mail cannot be read or rendered
     ├── TimedOut                   124  500  the time limit passed first
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     │   └── NotAuthentic                     a payment webhook does not prove that it comes from a provider

@@ -153,6 +153,11 @@ class Mail(Section):
     )
     sender = Key(setting_types.mailbox, None, "sender's address (From)")
     admin = Key(setting_types.mailbox, None, "address that receives alerts")
+    templates = Key(
+        setting_types.path,
+        None,
+        "folder with the shop's own templates of mails, such as order.txt; unset, or not there: orderctl's",
+    )
 
 
 class Notify(Section):

@@ -22,7 +22,7 @@ from orderctl.neighbours import Neighbours
 from orderctl.payments import ledger, waiting
 from orderctl.states import EventType
 from orderctl.tasks import TaskFilter
-from orderctl.worker import mail
+from orderctl.worker import alerts
 from tests import rows
 from tests.shop import Shop
 
@@ -170,7 +170,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             partial(outbox.put_spaced, kind=outbox.EntryKind.ALERT, name="alert:f", payload={}, seconds=1),
             20,
         ),
-        "failures of an alert": (partial(mail._count_failures, payload={"fingerprint": "f"}), 20),
+        "failures of an alert": (partial(alerts._count_failures, payload={"fingerprint": "f"}), 20),
         "payments that wait": (partial(waiting.newest, limit=20), 60),
         "few payments that wait": (partial(waiting.newest, limit=2), 60),
         "numbers of payments that wait": (waiting.count, 60),

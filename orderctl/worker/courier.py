@@ -18,8 +18,9 @@ from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderNotFound, Re
 from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.settings import Settings
-from orderctl.worker import mail, rounds, settlement, smtp, webhook
+from orderctl.worker import alerts, letters, mail, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
+from orderctl.worker.letters import Letter
 from orderctl.worker.rounds import Rounds
 
 _log = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ def _mail_summary(engine: Engine, settings: Settings, entry: Entry) -> bool | st
     if settings.mail.url is None:
         return "mail.url is not configured"
     with database.reading(engine) as connection:
-        letter = mail.summary(connection, entry.payload["orderId"])
+        letter = letters.summary(connection, entry.payload["orderId"])
     return _mail(engine, settings, entry, letter)
 
 
@@ -207,11 +208,11 @@ def _mail_alert(engine: Engine, settings: Settings, entry: Entry) -> bool | str:
     if settings.mail.url is None or settings.mail.admin is None:
         return "mail.url or mail.admin is not configured"
     with database.reading(engine) as connection:
-        letter = mail.alert(connection, entry.payload, settings.mail.admin)
+        letter = alerts.alert(connection, entry.payload, settings.mail.admin)
     return _mail(engine, settings, entry, letter)
 
 
-def _mail(engine: Engine, settings: Settings, entry: Entry, letter: mail.Letter) -> bool:
+def _mail(engine: Engine, settings: Settings, entry: Entry, letter: Letter) -> bool:
     envelope = mail.compose(letter, settings.mail, entry.sending_key, datetime.now(UTC))
     return smtp.send(envelope, settings.mail, lambda: _hold(engine, entry))
 

@@ -22,7 +22,7 @@ from orderctl.relay.api.reader import Reader
 from orderctl.relay.web import Request
 from orderctl.setting_sections import Mail
 from orderctl.states import ErrorType
-from orderctl.worker import mail
+from orderctl.worker import letters, mail
 from tests import odd_rows
 from tests.cli.conftest import Program
 from tests.odd_rows import CROWDED, Odd
@@ -137,7 +137,7 @@ def _retry(connection: Connection, task_id: int) -> None:
 
 
 def _write_mail(connection: Connection, order_id: int) -> None:
-    letter = mail.summary(connection, order_id)
+    letter = letters.summary(connection, order_id)
     try:
         mail.compose(letter, _MAIL, "key", datetime.now(UTC)).message.as_bytes()
     except mail.Undeliverable:

@@ -20,6 +20,7 @@ HEAVY = (
     "alembic",
     "pymysql",
     "prometheus_client",
+    "jinja2",
 )
 #: Uses rich; ``tail`` imports it on a terminal, when it draws the first bar.
 BARS = "orderctl.cli.bars"

@@ -1,6 +1,7 @@
 """Mails: what they contain, and that each is sent once although mail servers misbehave."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
@@ -44,10 +45,10 @@ def test_summary_has_the_link_of_each_course(posted: World, office: Office) -> N
     text = letter.get_body(("plain",)).get_content()
     html = letter.get_body(("html",)).get_content()
     assert "1 of 2 courses" in text
-    assert "Khóa học <b>1</b>  completed  https://files.example.com/DH1/1/" in text
-    assert "http://courses.example/2  failed" in text
+    assert "1. Khóa học <b>1</b>\r\n   Ready: https://files.example.com/DH1/1/" in text
+    assert "2. http://courses.example/2\r\n   Not ready yet: Something went wrong" in text
     assert "Khóa học &lt;b&gt;1&lt;/b&gt;" in html
-    assert f'<a href="{link}">' in html
+    assert f'<a href="{link}"' in html
     assert "<b>" not in html
     assert office.raw[0].isascii()
 
@@ -197,7 +198,7 @@ def test_recipient_that_does_not_exist_is_given_up_at_once(posted: World, office
     assert (event.severity, event.event_category) == ("error", "email")
     assert "no such user" in event.message
     [entry] = [row for row in posted.shop.outbox() if row.kind == "summary"]
-    assert entry.sent_at is not None
+    assert entry.failed_at is not None
 
 
 @pytest.mark.parametrize("answer", ["451 4.7.1 greylisted", "554 5.7.1 relay access denied", "550 no"])
@@ -368,3 +369,32 @@ def test_alert_about_payments_that_were_decided_meanwhile_says_so(posted: World,
     [letter] = office.letters
     assert letter["Subject"] == "No payment waits for a decision"
     assert f"Payment {payment} came in and paid no order." in letter.get_body(("plain",)).get_content()
+
+
+def test_template_that_fails_delays_its_own_mails_only_and_loses_none(
+    posted: World, office: Office, tmp_path: Path
+) -> None:
+    template = tmp_path / "order.txt"
+    template.write_text(
+        'Subject: S\n\n{% if order.code == "DH1" %}\n{{ order.discount }}\n{% endif %}\nyours'
+    )
+    posted.more["ORDERCTL_MAIL_TEMPLATES"] = str(tmp_path)
+    ended_order(posted, "DH1")
+    ended_order(posted, "DH2")
+    failed_order(posted, "DH3")
+
+    report = send(posted)
+
+    addresses = [letter["To"] for letter in office.letters]
+    assert sorted(addresses) == ["admin@example.com", "customer@example.com", "customer@example.com"]
+    [waiting] = [row for row in posted.shop.outbox() if row.dedup_key in report.postponed]
+    assert "order:1:" in waiting.dedup_key
+    assert f"{template}, line 4: there is no variable 'discount': there are id, code" in waiting.last_error
+
+    template.write_text("Subject: S\n\nyours")
+    make_due(posted)
+    send(posted)
+
+    assert office.letters[-1].get_body(("plain",)).get_content() == "yours\r\n"
+    assert all(row.sent_at is not None for row in posted.shop.outbox())
+    assert posted.shop.event(1, "email_sent").severity == "info"

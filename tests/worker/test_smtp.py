@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from orderctl import texts
 from orderctl.setting_sections import Mail
-from orderctl.worker import mail, smtp
+from orderctl.worker import mail, samples, smtp
+from orderctl.worker.letters import Letter
 from orderctl.worker.smtp import MailRefused, Undeliverable
 from tests.servers.tls import TlsProxy
 
@@ -73,7 +75,9 @@ def post(
     scheme: str = "smtp", host: str = "127.0.0.1", still_ours: Callable[[], bool] = lambda: True,
 ) -> bool:  # fmt: skip
     settings = Mail(url=f"{scheme}://{user}{host}:{server.port}", sender=sender)
-    letter = mail.Letter(to, subject, ("Text",))
+    facts = samples.letter("order", to).facts
+    order = {**facts["order"], "code": texts.legible(subject, 500)}
+    letter = Letter(to, "order", {**facts, "order": order})
     return smtp.send(mail.compose(letter, settings, "key", datetime.now(UTC)), settings, still_ours)
 
 

@@ -75,12 +75,22 @@ def check(app: App) -> None:
         orderctl --config new.toml config check
     """
     count = len(app.settings.shown())
+    _check_templates(app.settings.mail.templates)
     for path in app.settings.secret_files:
         if secret_files.is_exposed(path):
             app.warn(f"warning: {path} is a secret, and every user can read it: chmod 600 {path}")
     for path in _readable_by_others(app):
         app.warn(f"warning: {path} may contain secrets, and other users can read it: chmod 600 {path}")
     app.say(f"{counted(count, 'setting')} checked, all valid.")
+
+
+def _check_templates(folder: Path | None) -> None:
+    """Write invented mails with the shop's own templates."""
+    if folder is None:
+        return
+    from orderctl.worker import samples, templates
+
+    templates.check(folder, samples.every())
 
 
 @cli.command()

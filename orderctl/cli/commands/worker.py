@@ -114,6 +114,10 @@ def _check_ground(app: App) -> None:
     from orderctl.rights import Part
 
     registry.load(app.settings.worker.handler)
+    if (folder := app.settings.mail.templates) is not None:
+        from orderctl.worker import templates
+
+        templates.check(folder)
     app.require_database()
     broker.require(app.redis, Part.WORK, app.settings.worker.queue)
 

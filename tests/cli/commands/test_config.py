@@ -64,6 +64,21 @@ def test_check_names_a_wrong_setting_and_its_origin(orderctl: Program, home: Pat
         assert message in ended.err
 
 
+def test_check_writes_invented_mails_with_the_shop_s_templates(orderctl: Program, tmp_path):
+    env = {"ORDERCTL_MAIL_TEMPLATES": str(tmp_path)}
+    file = tmp_path / "order.txt"
+    for content, status, message in (
+        ("Subject: a\n\n{{ order.code }}", 0, "settings checked, all valid."),
+        ("Subject: a\n\n{{ order.price }}", 78, f"{file}, line 3: there is no variable 'price'"),
+        ("Subject: a\n\n{% if %}", 78, f"{file}, line 3: Expected an expression"),
+    ):
+        file.write_text(content)
+
+        ended = orderctl("config", "check", env=env)
+
+        assert (ended.status, message in ended.err) == (status, True), ended.err
+
+
 def test_check_warns_of_a_file_that_other_users_can_read(orderctl: Program, tmp_path):
     file = tmp_path / "c.toml"
     file.write_text("")

@@ -1,6 +1,7 @@
 """``orderctl worker``."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,16 @@ def test_a_right_that_redis_denies_is_named_before_a_worker_is_started(
         f"orderctl: Redis denies its user rights that orderctl needs: commands {right.upper()}",
         f"hint: redis-cli ACL SETUSER guest +{right}",
     ]
+
+
+def test_a_template_of_a_mail_with_an_error_is_found_before_a_worker_starts(
+    shop: Shop, orderctl: Program, tmp_path: Path
+):
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    (folder / "order.html").write_text("a\n{% endif %}")
+
+    ended = orderctl("worker", "start", env={"ORDERCTL_MAIL_TEMPLATES": str(folder)})
+
+    assert ended.status == 78
+    assert f"setting mail.templates: {folder / 'order.html'}, line 2: Encountered unknown tag" in ended.err
