@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from orderctl import database, failures, money, orders, texts
+from orderctl.outbox import EntryKind
 from orderctl.payments import effects, waiting
 from orderctl.payments.ledger import Payment
-from orderctl.schema import order_audit_logs, payments
+from orderctl.schema import order_audit_logs, outbox, payments
 from orderctl.states import EventType, Severity
 from orderctl.worker.letters import Letter
 
@@ -20,6 +22,8 @@ from orderctl.worker.letters import Letter
 _SHOWN_PAYMENTS: Final = 10
 #: Characters of the message of a program that a mail shows.
 _LONGEST_MESSAGE: Final = 4000
+#: HTTP status 410: the receiver does not want any further message.
+_GONE: Final = re.compile(r"HTTP 410\b")
 
 
 def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) -> Letter:
@@ -33,8 +37,11 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
     Raises:
         OrderNotFound: The order that it is about does not exist.
     """
-    if payload.get("about") == "payments":
+    about = payload.get("about")
+    if about == "payments":
         return Letter(recipient, "payments", _about_payments(connection, payload))
+    if about == "webhook":
+        return Letter(recipient, "webhook", _about_webhook(connection, payload))
     return Letter(recipient, "failure", _about_failure(connection, payload))
 
 
@@ -108,6 +115,38 @@ def _payment(payment: Payment) -> str:
         f"{payment.outcome}: {payment.reason}" if payment.reason else payment.outcome,
     ]
     return ", ".join(_line(word) for word in words if word)
+
+
+def _about_webhook(connection: Connection, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Say how many deliveries to an endpoint were given up, and why the last one was."""
+    endpoint, error = _line(payload["endpoint"]), _line(payload.get("error") or "no reason")
+    chosen = f"--failed --endpoint {shlex.quote(endpoint)}"
+    return {
+        "endpoint": endpoint,
+        "receiver": _line(payload.get("receiver") or ""),
+        "error": error,
+        "is_gone": bool(_GONE.search(error)),
+        "is_first": not payload.get("since"),
+        "number": _count_given_up(connection, payload),
+        "new": _count_given_up(
+            connection, payload, _in_period(outbox.c.failed_at, payload, failures.ALERT_SECONDS)
+        ),
+        "list_command": f"orderctl outbox list {chosen}",
+        "resend_command": f"orderctl outbox resend {chosen}",
+    }
+
+
+def _count_given_up(
+    connection: Connection, payload: Mapping[str, Any], *conditions: ColumnElement[bool]
+) -> int:
+    box = outbox.c
+    query = select(func.count()).where(
+        box.kind == EntryKind.WEBHOOK.value,
+        box.failed_at.is_not(None),
+        box.endpoint == payload["endpoint"],
+        *conditions,
+    )
+    return connection.execute(query).scalar_one()
 
 
 def _line(value: object) -> str:

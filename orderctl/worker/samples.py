@@ -77,10 +77,25 @@ _PAYMENTS: Final = {
     "outcomes": [{"outcome": "unmatched", "number": "1", "new": "1"}],
     "payments": [{"id": 7, "text": "300000 VND, ACB, unmatched: a sample"}],
 }
+_WEBHOOK: Final = {
+    "endpoint": "sample",
+    "receiver": "https://hooks.example.com",
+    "error": "a sample: https://hooks.example.com: HTTP 410",
+    "is_gone": True,
+    "number": 12,
+    "new": 3,
+    "list_command": "orderctl outbox list --failed --endpoint sample",
+    "resend_command": "orderctl outbox resend --failed --endpoint sample",
+}
 _ALERTS: Final = (
     ("failure", _FAILURE),
     ("payments", _PAYMENTS),
     ("payments", {**_PAYMENTS, "number": 0, "shown": "0", "outcomes": [], "payments": []}),
+    ("webhook", _WEBHOOK),
+    (
+        "webhook",
+        {**_WEBHOOK, "receiver": "", "error": "a sample: the endpoint was removed", "is_gone": False},
+    ),
 )
 _EVERY: Final = (
     *(("order", order) for order in _ORDERS),

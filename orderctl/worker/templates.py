@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from orderctl.errors import Misconfigured
 
 #: The mails, each with a text and an HTML part.
-MAILS: Final = ("order", "failure", "payments")
+MAILS: Final = ("order", "failure", "payments", "webhook")
 #: The names of all template files. The HTML parts extend the last one.
 FILES: Final = (*(f"{name}.{part}" for name in MAILS for part in ("txt", "html")), "layout.html")
 _OURS: Final = Path(__file__).parent / "mails"

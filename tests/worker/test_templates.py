@@ -127,6 +127,7 @@ BAD_MAILS = [
     ({"order_txt": "Subject: a\n\n  \n"}, "order.txt: the mail is empty"),
     ({"order_html": "{% if 0 %}x{% endif %}\n"}, "order.html: the mail is empty"),
     ({"order_txt": ""}, "order.txt: the first line has to be Subject:"),
+    ({"webhook_txt": "Subject: a\n\n{{ number / 0 }}"}, "webhook.txt, line 3: ZeroDivisionError: division by zero"),
     ({"order_html": "{% include 'logo.html' %}"}, "order.html, line 1: the template logo.html does not exist: allowed"),
     ({"order_html": "{% include '../setup.cfg' %}"}, "the template ../setup.cfg does not exist"),
     ({"layout_html": "{% extends 'layout.html' %}"}, "layout.html, line 1: RecursionError"),
