@@ -17,6 +17,8 @@ from orderctl.errors import InvalidInput
 
 #: The provider of transfers that a person types.
 MANUAL: Final = "manual"
+#: The provider of transfers that a bank's statement lists.
+STATEMENT: Final = "statement"
 #: The provider of payments that the audit log told of before there was a ledger.
 AUDIT_LOG: Final = "audit_log"
 
