@@ -63,7 +63,11 @@ class Record:
             most: The number of characters that are kept.
         """
         cell = self.cell(field)
-        return None if cell is None else texts.line(cell.text, most)
+        if cell is None:
+            return None
+        if cell.text.isprintable() and "  " not in cell.text:  # in one line already, as nearly all are
+            return cell.text[:most].rstrip()
+        return texts.line(cell.text, most)
 
     def refuse(self, message: str, *, hint: str | None = None) -> NoReturn:
         """Raise InvalidInput that names the record.
