@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from orderctl.cli.columns import PAYMENT_DETAIL, PAYMENTS
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent
 from orderctl.errors import InvalidInput, NotFound
-from orderctl.payments.transfer import AUDIT_LOG, MANUAL
+from orderctl.payments.transfer import WITHOUT_SENDER
 from orderctl.states import UNDECIDED, PaymentOutcome
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from orderctl.audit import Origin
     from orderctl.payments.intake import Receipt
     from orderctl.payments.ledger import Payment
-
-#: Names under which the ledger has payments that no provider has sent.
-_WITHOUT_PROVIDER: Final = (MANUAL, AUDIT_LOG)
 
 
 @click.group(cls=Group)
@@ -51,9 +48,10 @@ def cli() -> None:
 @click.option("--outcome", type=options.PAYMENT_OUTCOMES, help="Only payments with one of these outcomes.")
 @click.option(
     "--provider",
-    type=options.Provider(*_WITHOUT_PROVIDER),
+    type=options.Provider(*WITHOUT_SENDER),
     metavar="NAME",
-    help="Only payments of this provider; 'manual' are those of 'orders pay'.",
+    help="Only payments of this provider; 'manual' are those of 'orders pay', 'statement' those that only a bank's"
+    " statement had.",
 )
 @options.period
 @options.paging
@@ -128,9 +126,9 @@ def show(app: App, payment_id: int, *, raw: bool) -> None:
 
 
 def _not_kept(app: App, payment: Payment) -> NotFound:
-    if payment.provider in _WITHOUT_PROVIDER:
+    if payment.provider in WITHOUT_SENDER:
         return NotFound(
-            f"no provider has sent payment {payment.id}: it was recorded by a person, or found in the audit log",
+            f"no provider has sent payment {payment.id}: it was recorded by a person, or found in the audit log or a statement",
             hint=f"orderctl payments show {payment.id}",
         )
     days = app.settings.payments.keep_raw_days

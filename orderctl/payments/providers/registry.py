@@ -10,7 +10,7 @@ from orderctl import texts
 from orderctl.errors import Misconfigured
 from orderctl.extensions import Group
 from orderctl.payments.providers.protocol import Provider, Secrets
-from orderctl.payments.transfer import AUDIT_LOG, MANUAL
+from orderctl.payments.transfer import WITHOUT_SENDER
 from orderctl.setting_sections import Payments
 
 #: The group of entry points in which providers announce themselves.
@@ -100,10 +100,10 @@ def _is_foreign(name: str) -> bool:
 
 def _checked(name: str, provider: Any) -> Provider:
     own = getattr(provider, "name", None)
-    if own != name or not _NAME.fullmatch(name) or name in {MANUAL, AUDIT_LOG}:
+    if own != name or not _NAME.fullmatch(name) or name in WITHOUT_SENDER:
         raise Misconfigured(
             f"the payment provider {name} has the name {texts.shown(own)}: it needs that of its entry point, with 1 to 32"
-            f" lower-case letters, digits, - and _; {MANUAL} and {AUDIT_LOG} are taken"
+            f" lower-case letters, digits, - and _; {', '.join(WITHOUT_SENDER)} are taken"
         )
     missing = [method for method in _METHODS if not callable(getattr(provider, method, None))]
     if missing:

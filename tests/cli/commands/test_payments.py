@@ -438,7 +438,10 @@ def test_a_database_without_the_ledger_is_not_migrated(shop: Shop, inside: Progr
     ("line", "found"),
     [
         ("orderctl payments list --outcome paid,sur", ["paid,surplus"]),
-        ("orderctl payments list --provider ", ["casso", "plain", "sepay", "manual", "audit_log"]),
+        (
+            "orderctl payments list --provider ",
+            ["casso", "plain", "sepay", "manual", "audit_log", "statement"],
+        ),
         ("orderctl orders pay --provider s", ["sepay"]),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_document_that_several_recognise_is_nobodys(offered: list[EntryPoint])
     [
         ("other", Mine, "the payment provider other has the name 'mine'"),
         ("mine", Nameless, "the payment provider mine has the name None"),
-        ("manual", Manual, "manual and audit_log are taken"),
+        ("manual", Manual, "manual, audit_log, statement are taken"),
         ("m ine", Blank, "lower-case letters, digits, - and _"),
         ("mine", Mute, "the payment provider mine lacks the method read"),
     ],
