@@ -6,55 +6,66 @@ The same reference of two banks is two transfers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from orderctl import foreign
 from orderctl.orders import OrderState
-from orderctl.payments import ledger
+from orderctl.payments import ledger, likeness, stated
 from orderctl.payments.ledger import Payment
-from orderctl.payments.transfer import AUDIT_LOG, MANUAL, Transfer
+from orderctl.payments.likeness import may_be_of_one_account
+from orderctl.payments.transfer import AUDIT_LOG, MANUAL, STATEMENT, WITHOUT_SENDER, Transfer
 from orderctl.schema import order_audit_logs, orders
 from orderctl.states import EventType, PaymentOutcome
 
 #: Who names a transfer by the id or the reference of whatever bank.
-OF_ANY_BANK = frozenset({MANUAL, AUDIT_LOG})
+OF_ANY_BANK = frozenset(WITHOUT_SENDER)
 #: Outcomes of a transfer that has paid an order, or a part of it.
 _COUNTED = frozenset({PaymentOutcome.PAID, PaymentOutcome.PARTIAL})
 
 
-def find(connection: Connection, transfer: Transfer, order_id: int | None) -> Payment | None:
+def find(
+    connection: Connection, transfer: Transfer, order_id: int | None, others: Collection[int] = ()
+) -> Payment | None:
     """Return the ledger's row of a transfer; None if it was not told before.
 
     Args:
         connection: In a transaction that holds the order.
         transfer: The transfer, checked.
         order_id: Its order.
+        others: Ids of rows that are other transfers.
     """
+    found = _candidates(connection, transfer, order_id)
+    return next((known for known in found if known.id not in others), None)
+
+
+def _candidates(connection: Connection, transfer: Transfer, order_id: int | None) -> Iterator[Payment]:
+    """Yield the rows that may be a transfer's, the most certain one first; each is asked for only if it is needed."""
     # It may have been told when its order was not there yet.
     keys = dict.fromkeys(ledger.key_of(transfer, order) for order in (order_id, None))
-    by_key = (ledger.find_by_key(connection, transfer.provider, key) for key in keys)
-    return (
-        next(filter(None, by_key), None)
-        or _by_reference(connection, transfer)
-        or (None if order_id is None else _on_order(connection, transfer, order_id))
-        or _unmatched(connection, transfer)
-        or (None if order_id is None else _mistyped(connection, transfer, order_id))
-    )
+    for key in keys:
+        if (known := ledger.find_by_key(connection, transfer.provider, key)) is not None:
+            yield known
+    yield from _by_reference(connection, transfer)
+    if order_id is not None:
+        yield from _on_order(connection, transfer, order_id)
+    yield from _unmatched(connection, transfer)
+    if order_id is not None:
+        yield from _mistyped(connection, transfer, order_id)
+    yield from stated.find(connection, transfer, order_id)
 
 
-def _by_reference(connection: Connection, transfer: Transfer) -> Payment | None:
-    """Return the row of a transfer that was told without its id, or is told without it now."""
-    if transfer.reference is None:
-        return None
-    same = ledger.with_reference(connection, transfer)
-    return next((known for known in same if _may_be_of_one_account(known, transfer)), None)
+def _by_reference(connection: Connection, transfer: Transfer) -> Iterator[Payment]:
+    """Yield the rows of a transfer that was told without its id, or is told without it now."""
+    if transfer.reference is not None:
+        same = ledger.with_reference(connection, transfer)
+        yield from (known for known in same if may_be_of_one_account(known, transfer))
 
 
-def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
-    """Return the row of a transfer for this order that has one of its ids or references, under whichever name.
+def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Iterator[Payment]:
+    """Yield the rows of a transfer for this order that have one of its ids or references, under whichever name.
 
     A person and the audit log name a transfer by whatever a bank calls it. A provider may call ``id`` at first what it
     calls the reference later; then the amount is the same, too. Of two providers that tell of one account each has
@@ -62,56 +73,44 @@ def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Paym
     """
     names = _names(transfer.provider_id, transfer.reference, transfer.alias)
     if not names:
-        return _unnamed_in_log(connection, transfer, order_id)
+        yield from _unnamed_in_log(connection, transfer, order_id)
+        return
     for known in ledger.named_on_order(connection, order_id, names):
-        if {known.provider, transfer.provider} & OF_ANY_BANK:
-            return known
         is_one_name = known.provider == transfer.provider or known.reference == transfer.reference is not None
-        if is_one_name and known.amount == transfer.amount and _may_be_of_one_account(known, transfer):
-            return known
-    return None
+        same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
+        if {known.provider, transfer.provider} & OF_ANY_BANK or (is_one_name and same):
+            yield known
 
 
-def _unmatched(connection: Connection, transfer: Transfer) -> Payment | None:
-    """Return the row of what a person types that a bank has told of before, without an order."""
+def _unmatched(connection: Connection, transfer: Transfer) -> Iterator[Payment]:
+    """Yield the rows of what a person types that a bank has told of before, without an order."""
     if transfer.provider != MANUAL or transfer.provider_id is None:
-        return None
+        return
     for known in ledger.with_name(connection, transfer.provider_id):
-        same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+        same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
         if same and (known.order_id, known.outcome) == (None, PaymentOutcome.UNMATCHED):
-            return known
-    return None
+            yield known
 
 
-def _mistyped(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
-    """Return the row of a wrong amount that a person typed for this order, and now corrects, without a transaction."""
+def _mistyped(connection: Connection, transfer: Transfer, order_id: int) -> Iterator[Payment]:
+    """Yield the row of a wrong amount that a person typed for this order, and now corrects, without a transaction."""
     if transfer.provider != MANUAL or transfer.provider_id is not None:
-        return None
+        return
     wrong = (MANUAL, None, PaymentOutcome.MISMATCH)
-    found = ledger.of_order(connection, order_id)
-    return next(
-        (known for known in found if (known.provider, known.provider_id, known.outcome) == wrong), None
-    )
+    for known in ledger.of_order(connection, order_id):
+        if (known.provider, known.provider_id, known.outcome) == wrong:
+            yield known
 
 
-def _unnamed_in_log(connection: Connection, transfer: Transfer, order_id: int) -> Payment | None:
-    """Return the row of a transfer without any name that the audit log told of, by its amount."""
+def _unnamed_in_log(connection: Connection, transfer: Transfer, order_id: int) -> Iterator[Payment]:
+    """Yield the rows of a transfer without any name that the audit log told of, by its amount."""
     for known in ledger.of_order(connection, order_id):
         if (known.provider, known.reference, known.amount) == (AUDIT_LOG, None, transfer.amount):
-            return known
-    return None
+            yield known
 
 
 def _names(*names: str | None) -> set[str]:
     return {name for name in names if name is not None}
-
-
-def _may_be_of_one_account(known: Payment, transfer: Transfer) -> bool:
-    """Whether a row and a transfer may be of one account. Providers have names of their own for a bank."""
-    if known.account is not None and known.account == transfer.account:
-        return True
-    one, other = known.bank, transfer.bank
-    return one is None or other is None or one.casefold() == other.casefold()
 
 
 def order_of(connection: Connection, transfer: Transfer, name: str) -> int | None:
@@ -123,7 +122,7 @@ def order_of(connection: Connection, transfer: Transfer, name: str) -> int | Non
         name: What the person calls it.
     """
     for known in ledger.with_name(connection, name):
-        same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+        same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
         if known.outcome in _COUNTED and (known.provider in OF_ANY_BANK or same):
             return known.order_id
     return None
@@ -135,7 +134,7 @@ def typed_elsewhere(connection: Connection, transfer: Transfer, order_id: int) -
         return None
     for name in _names(transfer.provider_id, transfer.reference, transfer.alias):
         for known in ledger.with_name(connection, name):
-            same = known.amount == transfer.amount and _may_be_of_one_account(known, transfer)
+            same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
             if same and known.provider == MANUAL and known.outcome in _COUNTED and known.order_id != order_id:
                 return known
     return None
@@ -162,7 +161,14 @@ def by_shop(connection: Connection, transfer: Transfer, order_id: int) -> str | 
 def _is_told(transfer: Transfer, details: Mapping[str, Any]) -> bool:
     """Whether the details of an event name a transfer; one without any name is known by its amount."""
     name = details.get("transactionId")
-    if names := _names(transfer.provider_id, transfer.reference, transfer.alias):
+    names = _names(transfer.provider_id, transfer.reference, transfer.alias)
+    if transfer.provider == STATEMENT:  # which writes names in its own way, and its lines may have none
+        names = set(likeness.names_of(transfer))
+        if names and name not in {None, ""}:
+            return any(likeness.is_one_name(str(name), other) for other in names)
+        if not names:
+            return foreign.amount(details.get("amount")) == transfer.amount
+    if names:
         return str(name) in names
     return name in {None, ""} and foreign.amount(details.get("amount")) == transfer.amount
 

@@ -10,16 +10,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import database, database_errors, money, texts
 from orderctl.errors import InvalidInput, PaymentNotFound
-from orderctl.payments.transfer import AUDIT_LOG, MANUAL, Transfer, dump
+from orderctl.payments.transfer import AUDIT_LOG, MANUAL, STATEMENT, Transfer, dump
 from orderctl.schema import columns, orders, payments
 from orderctl.states import PaymentOutcome
 
 _MOST_REASON: Final = 500
+#: Columns that say what became of a transfer.
+_JUDGED: Final = frozenset({"order_id", "amount", "outcome", "reason"})
 #: Begins each ``provider_id`` that the provider did not give: ids have no blank at their ends.
 UNNAMED: Final = " "
 
@@ -58,6 +60,24 @@ class Filter:
     provider: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of transfers as they may stand in a column.
+
+    Attributes:
+        equal: Names.
+        begun: What a name may begin with, if a separator follows.
+    """
+
+    equal: Collection[str]
+    begun: Collection[str] = ()
+
+    def of(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return the condition that a column has one of them: ranges of its index."""
+        longer = [and_(column > one, column < f"{one}\uffff") for one in self.begun]
+        return or_(column.in_(self.equal), *longer)
 
 
 class Page(NamedTuple):
@@ -103,10 +123,61 @@ def named_on_order(connection: Connection, order_id: int, names: Collection[str]
 
 
 def with_name(connection: Connection, name: str) -> list[Payment]:
-    """Return the payments that a person or the bank calls so, whoever told of them."""
+    """Return the payments that a person, a statement or the bank calls so, whoever told of them."""
     p = payments.c
-    by_person = _all(connection, p.provider == MANUAL, p.provider_id == name)
-    return by_person + _all(connection, p.reference == name)
+    by_id = _all(connection, p.provider.in_((MANUAL, STATEMENT)), p.provider_id == name)
+    known = {payment.id for payment in by_id}
+    return by_id + [payment for payment in _all(connection, p.reference == name) if payment.id not in known]
+
+
+def named(connection: Connection, names: Names, *providers: str) -> list[Payment]:
+    """Return the payments with one of these names, as their id or their reference, oldest first.
+
+    Args:
+        connection: A connection to the database.
+        names: The names.
+        providers: Who told of them; none: anyone.
+    """
+    p = payments.c
+    of_them = p.provider.in_(providers or all_providers(connection))
+    by_id = _all(connection, of_them, names.of(p.provider_id))
+    found = {payment.id: payment for payment in by_id}
+    if providers:
+        by_reference = _all(connection, of_them, names.of(p.reference))
+    else:
+        by_reference = _all(connection, names.of(p.reference))
+    found |= {payment.id: payment for payment in by_reference}
+    return [found[number] for number in sorted(found)]
+
+
+def all_providers(connection: Connection) -> list[str]:
+    """Return the names of those who told of payments: one step in the index for each."""
+    found: list[str] = []
+    first = select(payments.c.provider).order_by(payments.c.provider).limit(1)
+    last = connection.execute(first).scalar()
+    while last is not None:
+        found.append(last)
+        last = connection.execute(first.where(payments.c.provider > last)).scalar()
+    return found
+
+
+def told_between(
+    connection: Connection,
+    since: datetime | ColumnElement[datetime],
+    until: datetime | None,
+    *conditions: ColumnElement[bool],
+) -> list[Payment]:
+    """Return the payments that orderctl learned of in a period, oldest first.
+
+    Args:
+        connection: A connection to the database.
+        since: Its begin.
+        until: Its end, exclusive; None: now.
+        conditions: Further conditions on the table.
+    """
+    p = payments.c
+    ended = [] if until is None else [p.told_at < until]
+    return _all(connection, p.told_at >= since, *ended, *conditions)
 
 
 def of_order(connection: Connection, order_id: int) -> list[Payment]:
@@ -256,13 +327,19 @@ def _facts(transfer: Transfer, order_id: int | None, outcome: str, reason: str |
         "direction": transfer.direction.value,
         "bank": transfer.bank,
         "account": transfer.account,
-        "reference": transfer.reference,
+        "reference": _reference(transfer),
         "code": transfer.code,
         "content": transfer.content,
         "happened_at": transfer.happened_at,
         "outcome": str(outcome),
         "reason": _shortened(reason),
     }
+
+
+def _reference(transfer: Transfer) -> str | None:
+    """Return the bank's reference; of a line of a statement, whose id it is as well, its other name."""
+    is_id = transfer.provider == STATEMENT and transfer.reference == transfer.provider_id
+    return transfer.alias if is_id and transfer.alias else transfer.reference
 
 
 def _shortened(text: str | None) -> str | None:
@@ -292,6 +369,10 @@ def judge_again(
         for name, value in _facts(transfer, order_id, outcome, reason).items()
         if value is not None
     }
+    if transfer.provider == STATEMENT != known.provider:  # the provider itself tells more exactly
+        told = {
+            name: value for name, value in told.items() if name in _JUDGED or getattr(known, name) is None
+        }
     # What is known by its amount, which was wrong, is known by another one now.
     is_retyped = transfer.provider_id is None and known.provider == transfer.provider == MANUAL
     key = {"provider_id": key_of(transfer, order_id)} if is_retyped else _named(known, transfer)
@@ -302,7 +383,8 @@ def complete(connection: Connection, known: Payment, transfer: Transfer) -> None
     """Add what was told now and is missing in a transfer's row, such as the bank's reference."""
     facts = _facts(transfer, known.order_id, known.outcome, known.reason)
     # What was called its id at first may be called its reference now.
-    others = (name for name in (transfer.reference, transfer.provider_id) if name != known.provider_id)
+    names = [transfer.reference, None if transfer.provider == STATEMENT else transfer.provider_id]
+    others = (name for name in names if name not in {None, known.provider_id})
     facts["reference"] = next(others, None)
     missing = {
         name: value for name, value in facts.items() if value is not None and getattr(known, name) is None
@@ -313,7 +395,7 @@ def complete(connection: Connection, known: Payment, transfer: Transfer) -> None
 
 def _named(known: Payment, transfer: Transfer) -> dict[str, Any]:
     """Return the provider's id with its provider, if only now it is known: the row may be one of the audit log's."""
-    is_its_own = known.provider in {transfer.provider, AUDIT_LOG}
+    is_its_own = known.provider in {transfer.provider, AUDIT_LOG} and transfer.provider != STATEMENT
     if known.provider_id or not transfer.provider_id or not is_its_own:
         return {}
     return {"provider": transfer.provider, "provider_id": transfer.provider_id}
