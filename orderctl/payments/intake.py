@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
 
 from sqlalchemy import Connection
 
-from orderctl import money, orders
+from orderctl import orders
 from orderctl.audit import Origin
 from orderctl.errors import Conflict, OrderDeleted, OrderNotFound
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.orders import OrderState
-from orderctl.payments import amounts, closed, codes, effects, known, ledger
-from orderctl.payments.amounts import Rules, Verdict
+from orderctl.payments import effects, judgement, known, ledger
+from orderctl.payments.amounts import Rules
 from orderctl.payments.codes import Found
+from orderctl.payments.judgement import Decision
 from orderctl.payments.ledger import Payment
-from orderctl.payments.transfer import Transfer
+from orderctl.payments.transfer import STATEMENT, Transfer
 from orderctl.states import UNDECIDED, PaymentOutcome
-
-#: What may still pay its order when it is told again: the order may have been added, or the amount corrected.
-_OPEN: Final = (PaymentOutcome.UNMATCHED, PaymentOutcome.MISMATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,12 @@ class Receipt:
 
 
 def receive(
-    connection: Connection, transfers: Sequence[Transfer], rules: Rules, origin: Origin
+    connection: Connection,
+    transfers: Sequence[Transfer],
+    rules: Rules,
+    origin: Origin,
+    *,
+    others: Collection[int] = (),
 ) -> list[Receipt]:
     """Take the transfers of one delivery in, all or none.
 
@@ -52,6 +54,7 @@ def receive(
         transfers: What a provider tells.
         rules: What the shop accepts.
         origin: The part of orderctl that received it.
+        others: Ids of payments that are known to be other transfers than these.
 
     Returns:
         What became of each transfer, in their order.
@@ -60,23 +63,17 @@ def receive(
         InvalidInput: An amount is none.
     """
     checked = [_checked(transfer, rules) for transfer in transfers]
-    found = [_find(connection, transfer, rules) for transfer in checked]
+    found = [judgement.find_order(connection, transfer, rules) for transfer in checked]
     receipts: dict[int, Receipt] = {}
     # In the order of their ids, so that two deliveries at once do not wait for each other.
     for place in sorted(range(len(checked)), key=lambda place: found[place].order_id or 0):
-        receipts[place] = _take(connection, checked[place], found[place], rules, origin)
+        receipts[place] = _take(connection, checked[place], found[place], rules, origin, others=others)
     return [receipts[place] for place in range(len(checked))]
 
 
 def _checked(transfer: Transfer, rules: Rules) -> Transfer:
     checked = transfer.checked()
     return checked if rules.keep_raw else replace(checked, raw={})
-
-
-def _find(connection: Connection, transfer: Transfer, rules: Rules) -> Found:
-    if transfer.why_ignored is not None:
-        return Found(None, transfer.why_ignored)
-    return codes.find(connection, transfer, rules.code_pattern)
 
 
 def pay(connection: Connection, reference: str, transfer: Transfer, rules: Rules, origin: Origin) -> Receipt:
@@ -133,34 +130,28 @@ def _take(
     origin: Origin,
     *,
     by_id: bool = False,
+    others: Collection[int] = (),
 ) -> Receipt:
     order = _lock(connection, found)
-    before = known.find(connection, transfer, None if order is None else order.id)
-    if before is not None and before.outcome not in _OPEN:
-        if before.provider == transfer.provider:
-            ledger.complete(connection, before, transfer)
-        return Receipt(before, repeated=True, expected=order.total_amount if order else None)
-    if order is None:
-        outcome = PaymentOutcome.IGNORED if transfer.why_ignored else PaymentOutcome.UNMATCHED
-        return _keep(connection, before, transfer, None, Verdict(outcome, found.reason), origin)
-    namesake = None if by_id else known.namesake(connection, transfer, order)
-    if namesake is not None:
-        reason = (
-            f"a payment without an id has paid order {namesake}, which has the same code: it may be this one"
-        )
-        return _keep(connection, before, transfer, None, Verdict(PaymentOutcome.UNMATCHED, reason), origin)
-    typed = known.typed_elsewhere(connection, transfer, order.id)
-    if typed is not None:
-        reason = (
-            f"payment {typed.id} of order {typed.order_code or typed.order_id} was typed by this transaction"
-        )
-        return _keep(connection, before, transfer, None, Verdict(PaymentOutcome.UNMATCHED, reason), origin)
-    because = closed.why(order, rules.pending)
-    if because is not None:
-        source = known.by_shop(connection, transfer, order.id)
-        verdict = _closed(because, source)
-        return _keep(connection, before, transfer, order, verdict, origin, by_shop=source is not None)
-    return _judge(connection, before, transfer, order, rules, origin)
+    decision = judgement.decide(
+        connection, transfer, order, rules, reason=found.reason, by_id=by_id, others=others
+    )
+    if isinstance(decision, Decision):
+        return _carry_out(connection, transfer, decision, origin)
+    before = decision.payment
+    if before.provider == transfer.provider or STATEMENT in {before.provider, transfer.provider}:
+        ledger.complete(connection, before, transfer)
+    return Receipt(before, repeated=True, expected=order.total_amount if order else None)
+
+
+def _carry_out(connection: Connection, transfer: Transfer, decision: Decision, origin: Origin) -> Receipt:
+    order = decision.order
+    receipt = _keep(connection, transfer, decision, origin)
+    paid = receipt.payment.outcome == PaymentOutcome.PAID and not receipt.repeated
+    if not paid or order is None or decision.total is None:
+        return receipt
+    moved = effects.settle(connection, order, receipt.payment, decision.total, origin)
+    return Receipt(receipt.payment, repeated=False, expected=order.total_amount, moved=moved)
 
 
 def _lock(connection: Connection, found: Found) -> OrderState | None:
@@ -170,47 +161,11 @@ def _lock(connection: Connection, found: Found) -> OrderState | None:
         return None
 
 
-def _closed(because: str, source: str | None) -> Verdict:
-    if source is not None:
-        return Verdict(PaymentOutcome.PAID, f"recorded by {source}")
-    return Verdict(PaymentOutcome.SURPLUS, f"the order {because}")
-
-
-def _judge(
-    connection: Connection,
-    before: Payment | None,
-    transfer: Transfer,
-    order: OrderState,
-    rules: Rules,
-    origin: Origin,
-) -> Receipt:
-    received = ledger.received(connection, order.id)
-    amount = transfer.amount or Decimal(0)
-    verdict = amounts.judge(
-        amount, order.total_amount, received=received, currency=transfer.currency, rules=rules
-    )
-    total = money.EXACT.add(received, amount) if rules.accept == "sum" else amount
-    receipt = _keep(connection, before, transfer, order, verdict, origin, total=total)
-    if receipt.repeated or receipt.payment.outcome != PaymentOutcome.PAID:
-        return receipt
-    moved = effects.settle(connection, order, receipt.payment, total, origin)
-    return Receipt(receipt.payment, repeated=False, expected=order.total_amount, moved=moved)
-
-
-def _keep(
-    connection: Connection,
-    before: Payment | None,
-    transfer: Transfer,
-    order: OrderState | None,
-    verdict: Verdict,
-    origin: Origin,
-    *,
-    total: Decimal | None = None,
-    by_shop: bool = False,
-) -> Receipt:
+def _keep(connection: Connection, transfer: Transfer, decision: Decision, origin: Origin) -> Receipt:
     """Write a transfer into the ledger, and tell of it unless it pays its order."""
+    before, order, by_shop = decision.before, decision.order, decision.by_shop
     order_id, expected = (None, None) if order is None else (order.id, order.total_amount)
-    after = _written(connection, before, transfer, order_id, verdict)
+    after = _written(connection, transfer, decision, order_id)
     if after is None:  # told at the same time by another process
         there = known.find(connection, transfer, order_id)
         if there is None:
@@ -220,15 +175,16 @@ def _keep(
         after.outcome, after.amount, after.order_id,
     )  # fmt: skip
     if is_new and order is not None and not by_shop:
-        effects.tell(connection, order, after, total, origin)
+        effects.tell(connection, order, after, decision.total, origin)
     if is_new and after.outcome in UNDECIDED:
         effects.alert(connection, after)
     return Receipt(after, repeated=not is_new or by_shop, expected=expected)
 
 
 def _written(
-    connection: Connection, before: Payment | None, transfer: Transfer, order_id: int | None, verdict: Verdict
+    connection: Connection, transfer: Transfer, decision: Decision, order_id: int | None
 ) -> Payment | None:
+    before, verdict = decision.before, decision.verdict
     if before is None:
         return ledger.add(connection, transfer, order_id, verdict.outcome, verdict.reason)
     if not ledger.judge_again(connection, before, transfer, order_id, verdict.outcome, verdict.reason):

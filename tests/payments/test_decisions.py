@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from orderctl.errors import Conflict, OrderctlError, OrderNotFound, PaymentNotFound, Superseded
-from orderctl.payments import decisions, intake
+from orderctl.payments import amounts, decisions, intake
 from orderctl.payments.ledger import Payment
 from orderctl.payments.transfer import Direction, Transfer
 from tests.shop import RULES, TESTER, Shop
@@ -226,20 +226,20 @@ def test_a_part_does_not_leave_its_order_while_it_pays(
 ) -> None:
     shop.add("DH1")
     shop.add("DH2")
-    part, judge = told(shop, "DH1", 100_000, rules=SUM), intake.amounts.judge
+    part, judge = told(shop, "DH1", 100_000, rules=SUM), amounts.judge
     decided: list[Future[object]] = []
 
     def decide() -> object:
         return refuse(shop, part) if to is None else match(shop, part, to, SUM)
 
     def judged_while_an_admin_decides(*args, **kwargs):
-        monkeypatch.setattr(intake.amounts, "judge", judge)
+        monkeypatch.setattr(amounts, "judge", judge)
         decided.append(pool.submit(decide))
         wait(decided, timeout=0.2)
         return judge(*args, **kwargs)
 
     with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(intake.amounts, "judge", judged_while_an_admin_decides)
+        monkeypatch.setattr(amounts, "judge", judged_while_an_admin_decides)
         told(shop, "DH1", 200_000, number=2, rules=SUM)
         with pytest.raises(Conflict, match="has paid order DH1"):
             decided[0].result(20)
