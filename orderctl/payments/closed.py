@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from orderctl import orders
 from orderctl.orders import OrderState
 from orderctl.states import OrderStatus, PaymentStatus
+
+#: Why a paid order takes no further payment.
+PAID_ALREADY: Final = "is paid already"
 
 
 def why(order: OrderState, pending: Collection[str]) -> str | None:
@@ -21,7 +25,7 @@ def why(order: OrderState, pending: Collection[str]) -> str | None:
     if order.deleted:
         return "is deleted by the shop"
     if order.payment_status == PaymentStatus.PAID:
-        return "is paid already"
+        return PAID_ALREADY
     if order.order_status == OrderStatus.CANCELLED:
         return "is cancelled"
     if not orders.is_valid(order):

@@ -40,6 +40,11 @@ def beginnings(name: str) -> list[str]:
     return found[::-1]
 
 
+def keys(name: str) -> list[str]:
+    """Return the keys of a name and of its beginnings."""
+    return list(filter(None, map(key, (name, *beginnings(name)))))
+
+
 def wanted(names: Iterable[str]) -> Names:
     """Return how names may be written in the ledger, for a query; compare what it finds with :func:`is_one_name`."""
     equal: set[str] = set()
@@ -127,9 +132,15 @@ def names_code(text: str | None, code: str) -> bool:
 
     A code of digits only is not found in a text: it may be an amount, a date or a phone number.
     """
-    if not text or not readings.has_letter(code):
+    if not text or not readings.has_letter(code) or readings.key(code) not in compact(text):
         return False
     return _code(code).search(_one_line(text)) is not None
+
+
+@lru_cache(maxsize=10_000)
+def compact(text: str) -> str:
+    """Return a text without case, blanks and separators."""
+    return readings.key(readings.plain(text))
 
 
 @lru_cache(maxsize=10_000)

@@ -1,0 +1,74 @@
+"""What recording the lines of a statement would do, in their order. Nothing is written or locked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from orderctl import money, orders
+from orderctl.orders import OrderState
+from orderctl.payments import judgement
+from orderctl.payments.amounts import Rules
+from orderctl.payments.judgement import Decision, Known
+from orderctl.payments.transfer import Transfer
+from orderctl.states import PaymentOutcome, PaymentStatus
+
+
+@dataclass
+class Foresight:
+    """Foresees transfers one after the other: what the first one pays is paid for the next one.
+
+    Attributes:
+        connection: A connection to the database.
+        rules: What the shop accepts.
+        others: Returns the ids of payments that are known to be other transfers.
+        named: The ids of the orders that the transfers have named.
+    """
+
+    connection: Connection
+    rules: Rules
+    others: Callable[[], frozenset[int]] = frozenset
+    named: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing foreseen."""
+        self._paid: set[int] = set()
+        self._parts: defaultdict[int, Decimal] = defaultdict(Decimal)
+
+    def foresee(self, transfer: Transfer) -> Known | Decision:
+        """Return what would become of a transfer, by the code that takes it in."""
+        checked = transfer.checked()
+        found = judgement.find_order(self.connection, checked, self.rules)
+        order = self._order(found.order_id)
+        besides = Decimal(0) if order is None else self._parts[order.id]
+        decision = judgement.decide(
+            self.connection,
+            checked,
+            order,
+            self.rules,
+            reason=found.reason,
+            others=self.others(),
+            besides=besides,
+        )
+        if isinstance(decision, Decision) and decision.order is not None and decision.before is None:
+            self._note(decision, decision.order.id, checked.amount or Decimal(0))
+        return decision
+
+    def _order(self, order_id: int | None) -> OrderState | None:
+        if order_id is None:
+            return None
+        self.named.add(order_id)
+        order = orders.states(self.connection, [order_id]).get(order_id)
+        if order is not None and order_id in self._paid:
+            return replace(order, payment_status=PaymentStatus.PAID)
+        return order
+
+    def _note(self, decision: Decision, order_id: int, amount: Decimal) -> None:
+        if decision.verdict.outcome == PaymentOutcome.PAID:
+            self._paid.add(order_id)
+        elif decision.verdict.outcome == PaymentOutcome.PARTIAL:
+            self._parts[order_id] = money.EXACT.add(self._parts[order_id], amount)
