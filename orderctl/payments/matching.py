@@ -97,12 +97,11 @@ class Matching:
             for key in {key for name in likeness.names_of(row) for key in _keys(name, whole=whole)}:
                 index[key].append(row)
         for line in self.left_lines:
-            row = self._named(line, index, same_amount=same_amount, whole=whole)
-            if row is not None:
-                self._by_name.add(row.provider)
-                if row.account is not None:
-                    self.accounts.add(row.account)
-                self.pair(line, row)
+            known = self._named(line, index, same_amount=same_amount, whole=whole)
+            if known is not None:
+                self._by_name.add(known.provider)
+                self.accounts |= {known.account} if known.account is not None else set()
+                self.pair(line, known)
 
     def _named(
         self, line: Line, index: dict[str, list[Payment]], *, same_amount: bool, whole: bool

@@ -93,20 +93,23 @@ def _with_text(connection: Connection, transfer: Transfer, order_id: int | None)
         return
     yield from (
         known
-        for known in _of_those_days(connection, transfer)
+        for known in _of_those_days(connection, transfer, order_id)
         if _may_be(known, transfer)
         and _is_unnamed(known, transfer)
-        and (order_id is None or known.order_id is None)
         and _is_of_one_day(known, transfer)
         and likeness.have_one_text(known.content, transfer.content)
     )
 
 
-def _of_those_days(connection: Connection, transfer: Transfer) -> Iterable[Payment]:
+def _of_those_days(connection: Connection, transfer: Transfer, order_id: int | None) -> Iterable[Payment]:
+    """Return the rows that were told within days; the database leaves out what cannot be meant."""
     booked, days = transfer.happened_at, 2 * likeness.DAY
     since = database.utc_now(-days.total_seconds()) if booked is None else booked - days
-    until = None if booked is None else booked + likeness.MONTH
-    conditions = [payments.c.amount == transfer.amount]
-    if transfer.provider != STATEMENT:
-        conditions.append(payments.c.provider == STATEMENT)
+    until = None if booked is None else booked + 2 * days
+    p, conditions = payments.c, [payments.c.amount == transfer.amount, payments.c.content.is_not(None)]
+    conditions.append(p.provider != STATEMENT if transfer.provider == STATEMENT else p.provider == STATEMENT)
+    if order_id is not None:
+        conditions.append(p.order_id.is_(None))
+    if transfer.provider == STATEMENT and likeness.names_of(transfer):
+        conditions += [p.reference.is_(None), p.provider_id.like(f"{ledger.UNNAMED}%")]
     return ledger.told_between(connection, since, until, *conditions)
