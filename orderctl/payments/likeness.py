@@ -111,19 +111,9 @@ def is_near(known: Payment, begin: datetime | None, end: datetime | None = None)
     return begin - DAY <= time <= until
 
 
-def plain(text: str | None) -> str:
-    """Return a transfer's text without case and blanks, for comparisons."""
-    return "" if not text else _plain(text)
-
-
-@lru_cache(maxsize=10_000)
-def _plain(text: str) -> str:
-    return readings.plain(text).casefold().replace(" ", "")
-
-
 def have_one_text(one: str | None, other: str | None) -> bool:
     """Whether one of two texts contains the other one: banks add to them, and cut them."""
-    shorter, longer = sorted((plain(one), plain(other)), key=len)
+    shorter, longer = sorted((compact(one or ""), compact(other or "")), key=len)
     return len(shorter) >= _LEAST_TEXT and shorter in longer
 
 
@@ -132,23 +122,22 @@ def names_code(text: str | None, code: str) -> bool:
 
     A code of digits only is not found in a text: it may be an amount, a date or a phone number.
     """
-    if not text or not readings.has_letter(code) or readings.key(code) not in compact(text):
+    if not text or not readings.has_letter(code) or compact(code) not in compact(text):
         return False
-    return _code(code).search(_one_line(text)) is not None
+    return _code(code).search(_plain(text)) is not None
 
 
-@lru_cache(maxsize=10_000)
 def compact(text: str) -> str:
-    """Return a text without case, blanks and separators."""
-    return readings.key(readings.plain(text))
+    """Return a text without case, blanks and separators, for comparisons."""
+    return readings.SEPARATORS.sub("", _plain(text))
 
 
 @lru_cache(maxsize=10_000)
-def _one_line(text: str) -> str:
+def _plain(text: str) -> str:
     return readings.plain(text).casefold()
 
 
 @lru_cache(maxsize=10_000)
 def _code(code: str) -> re.Pattern[str]:
-    inside = r"[-_./ ]{0,3}".join(map(re.escape, readings.key(code)))
+    inside = r"[-_./ ]{0,3}".join(map(re.escape, compact(code)))
     return re.compile(rf"(?<![^\W_]){inside}(?![^\W_])")

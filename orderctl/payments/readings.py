@@ -30,7 +30,8 @@ _MOST_FORMS: Final = 20
 _WORD: Final = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
 #: What may stand between two words of one code: at most one separator, with blanks around it.
 _INSIDE: Final = re.compile(r" ?[-_./]? ?")
-_SEPARATORS: Final = re.compile(r"[-_./ ]+")
+#: What may stand inside codes and names, and tells nothing.
+SEPARATORS: Final = re.compile(r"[-_./ ]+")
 _BLANKS_AND_DOTS: Final = re.compile(r"[. ]")
 _JOINED_BY: Final = ("", "-", "_", ".", "/")
 _PUNCTUATION: Final = ".,;:!?()[]{}<>'\"\u2018\u2019\u201c\u201d"
@@ -74,7 +75,7 @@ Form = tuple[_Cut, ...]
 
 def key(code: str) -> str:
     """Return the code without its separators, in the case and the characters that a comparison needs."""
-    return _SEPARATORS.sub("", _normalised(code).casefold())
+    return SEPARATORS.sub("", _normalised(code).casefold())
 
 
 def has_letter(code: str) -> bool:
@@ -202,7 +203,7 @@ def _may_be_code(part: str) -> bool:
 
 def _reading(text: str, start: int, end: int, forms: Sequence[Form]) -> Reading:
     part = text[start:end]
-    words = [word for word in _SEPARATORS.split(part) if word]
+    words = [word for word in SEPARATORS.split(part) if word]
     compact = "".join(words)
     spellings = {part, _BLANKS_AND_DOTS.sub("", part)}
     spellings.update(separator.join(words) for separator in _JOINED_BY)
@@ -215,7 +216,7 @@ def _with_punctuation(text: str) -> Iterator[Reading]:
     """Yield what stands between blanks and has other characters than words and separators, as it is."""
     for match in re.finditer(r"\S+", text):
         part, start = match[0], match.start()
-        if len(part) <= MOST_CODE and has_letter(part) and not _SEPARATORS.sub("", part).isalnum():
+        if len(part) <= MOST_CODE and has_letter(part) and not SEPARATORS.sub("", part).isalnum():
             bare = part.strip(_PUNCTUATION)
             for as_is, begin in ((part, start), (bare, start + part.index(bare))):
                 yield Reading(begin, begin + len(as_is), as_is, key(as_is), frozenset({as_is}))
@@ -223,7 +224,7 @@ def _with_punctuation(text: str) -> Iterator[Reading]:
 
 def _form(code: str) -> Form:
     cuts, removed = [], 0
-    for match in _SEPARATORS.finditer(code):
+    for match in SEPARATORS.finditer(code):
         after = code[match.end() : match.end() + 1]
         before = code[max(match.start() - 1, 0) : match.start()]
         cuts.append(_Cut(match.start() - removed, match[0], before.isdigit(), after.isdigit()))
