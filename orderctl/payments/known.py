@@ -21,7 +21,7 @@ from orderctl.schema import order_audit_logs, orders
 from orderctl.states import EventType, PaymentOutcome
 
 #: Who names a transfer by the id or the reference of whatever bank.
-OF_ANY_BANK = frozenset(WITHOUT_SENDER)
+OF_ANY_BANK = frozenset({MANUAL, AUDIT_LOG})
 #: Outcomes of a transfer that has paid an order, or a part of it.
 _COUNTED = frozenset({PaymentOutcome.PAID, PaymentOutcome.PARTIAL})
 
@@ -78,8 +78,9 @@ def _on_order(connection: Connection, transfer: Transfer, order_id: int) -> Iter
     for known in ledger.named_on_order(connection, order_id, names):
         is_one_name = known.provider == transfer.provider or known.reference == transfer.reference is not None
         same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
-        if {known.provider, transfer.provider} & OF_ANY_BANK or (is_one_name and same):
-            yield known
+        tellers = {known.provider, transfer.provider}
+        if tellers & OF_ANY_BANK or (is_one_name and same and STATEMENT not in tellers):
+            yield known  # what a statement calls so is compared by ``stated``
 
 
 def _unmatched(connection: Connection, transfer: Transfer) -> Iterator[Payment]:
@@ -123,7 +124,7 @@ def order_of(connection: Connection, transfer: Transfer, name: str) -> int | Non
     """
     for known in ledger.with_name(connection, name):
         same = known.amount == transfer.amount and may_be_of_one_account(known, transfer)
-        if known.outcome in _COUNTED and (known.provider in OF_ANY_BANK or same):
+        if known.outcome in _COUNTED and (known.provider in WITHOUT_SENDER or same):
             return known.order_id
     return None
 

@@ -17,6 +17,8 @@ from orderctl.states import PaymentOutcome
 _NAMELESS: Final = "sha256:"
 #: Characters that the beginning of a name needs to be a name: what follows is the bank's own addition.
 _LEAST_BEGINNING: Final = 6
+#: Characters of a name that no other bank has given, too.
+_UNIQUE: Final = 10
 #: Characters that a text needs to be recognised in another one.
 _LEAST_TEXT: Final = 8
 _SEPARATOR: Final = re.compile(r"[\W_]+")
@@ -83,6 +85,18 @@ def banks_name(known: Payment) -> str | None:
 def have_one_name(one: Payment | Transfer, other: Payment | Transfer) -> bool:
     """Whether a row and a transfer have a name in common."""
     return any(is_one_name(first, second) for first in names_of(one) for second in names_of(other))
+
+
+def may_have_one_name(known: Payment, account: str | None, names: Iterable[str]) -> bool:
+    """Whether a row that has one of these names may be of an account: two banks may have one short name.
+
+    The account of a row may be one that the bank keeps within the statement's.
+    """
+    if known.account is None or account is None or key(known.account) == key(account):
+        return True
+    return any(
+        len(key(name)) >= _UNIQUE and is_one_name(name, own) for name in names for own in names_of(known)
+    )
 
 
 def is_money_in(known: Payment) -> bool:

@@ -7,7 +7,7 @@ amount, time and text.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,8 +21,8 @@ from orderctl.payments.transfer import MANUAL
 
 #: How much two programs may differ in when a transfer happened that has one name: a bank books on working days.
 _WEEK: Final = timedelta(days=7)
-#: Characters of a name that is no other bank's, too.
-_UNIQUE: Final = 10
+#: Rows of a provider that show that it calls all transfers otherwise than the statement.
+_STRANGE: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +49,9 @@ class Matching:
         kept = (row for row in self.rows if likeness.is_money_in(row) and row.amount is not None)
         self._free = {row.id: row for row in kept}
         self._by_name: set[str] = set()  # the providers whose rows have the statement's names
+        self._named_rows = Counter(
+            row.provider for row in self._free.values() if likeness.banks_name(row) is not None
+        )
 
     @property
     def left_lines(self) -> list[Line]:
@@ -114,16 +117,15 @@ class Matching:
             if row.id in self._free
             and (row.amount == line.amount) == same_amount
             and any(likeness.is_one_name(name, other) for other in likeness.names_of(row))
-            and (self._is_same_account(row, line) or len(likeness.key(name)) >= _UNIQUE)
+            and self._may_be_of_account(row, line)
             and _is_possible(row, line)
         ]
         return min(found, key=lambda row: (_distance(row, line), row.id), default=None)
 
-    def _is_same_account(self, row: Payment, line: Line) -> bool:
-        given = {line.account} if line.account else self.accounts
-        if row.account is None or not given:
+    def _may_be_of_account(self, row: Payment, line: Line) -> bool:
+        if line.account is None and self.is_of_account(row):
             return True
-        return likeness.key(row.account) in {likeness.key(one) for one in given}
+        return likeness.may_have_one_name(row, line.account or min(self.accounts), line.names)
 
     def _match_texts(self) -> None:
         """Match by amount, time and text, the nearest first."""
@@ -174,7 +176,8 @@ class Matching:
         """
         if not line.names or likeness.banks_name(row) is None:
             return True
-        return row.provider == MANUAL or row.provider not in self._by_name
+        is_strange = row.provider not in self._by_name and self._named_rows[row.provider] >= _STRANGE
+        return row.provider == MANUAL or is_strange
 
 
 def _keys(name: str, *, whole: bool) -> list[str]:

@@ -20,7 +20,7 @@ from orderctl.payments.amounts import Rules
 from orderctl.payments.differences import Difference, Kind
 from orderctl.payments.foresight import Foresight
 from orderctl.payments.intake import Receipt
-from orderctl.payments.judgement import Known
+from orderctl.payments.judgement import Decision, Known
 from orderctl.payments.ledger import Payment
 from orderctl.payments.matching import Matching
 from orderctl.payments.statements.line import Line, Statement
@@ -137,7 +137,8 @@ class _Comparison:
         accounts = {line.account for line in every if line.account} | set(scope.accounts)
         self.matching = Matching(self.lines, [], self.late, accounts)
         self.foresight = Foresight(connection, rules, lambda: self.matching.matched)
-        self.known_to_shop: set[Line] = set()
+        self.paid = list(unexplained.find(connection, self.since - likeness.DAY, self.until + likeness.DAY))
+        self.shops_names = {key for paid in self.paid for name in paid.names for key in likeness.keys(name)}
 
     def run(self) -> Report:
         self.matching = Matching(self.lines, self._rows(), self.late, self.matching.accounts)
@@ -203,11 +204,14 @@ class _Comparison:
                 self.matching.pair(line, decision.payment)
             elif decision.before is not None:
                 self.matching.pair(line, decision.before)
-            elif decision.by_shop:
-                self.known_to_shop.add(line)
-            elif self._is_within(line):
+            elif not self._is_known_to_shop(line, decision) and self._is_within(line):
                 yield differences.missing(line, decision)
             self.progress(done + number, len(self.lines))
+
+    def _is_known_to_shop(self, line: Line, decision: Decision) -> bool:
+        """Whether the shop's own program has recorded a line, which may not name the order."""
+        names = (key for name in line.names for key in likeness.keys(name))
+        return decision.by_shop or (decision.order is None and any(key in self.shops_names for key in names))
 
     def _twins(self) -> list[tuple[Payment, Line]]:
         """Return the rows without a line that may be of a line which has another row."""
@@ -269,8 +273,9 @@ class _Comparison:
         names = [name for line in self.lines for name in line.names]
         texts = [text for line in self.lines for text in (line.code, line.content) if text]
         explained = unexplained.Explained(names, texts)
-        for paid in unexplained.find(self.connection, self.since + self.late, self.until):
-            if paid.order.id not in self.foresight.named and not explained(paid):
+        for paid in self.paid:
+            is_of_period = self.since + self.late <= paid.paid_at < self.until
+            if is_of_period and paid.order.id not in self.foresight.named and not explained(paid):
                 yield differences.unpaid_order(paid.order, paid.paid_at)
 
     def _orders(self, rows: list[Payment]) -> dict[int, OrderState]:

@@ -43,7 +43,9 @@ def _may_be(known: Payment, transfer: Transfer) -> bool:
         return False
     # Each line of a statement is a transfer of its own.
     is_other_line = is_line and known.provider == STATEMENT
-    return not is_other_line and likeness.is_money_in(known) and known.amount == transfer.amount
+    if is_other_line or not likeness.is_money_in(known) or known.amount != transfer.amount:
+        return False
+    return likeness.may_have_one_name(known, transfer.account, likeness.names_of(transfer))
 
 
 def _named(connection: Connection, transfer: Transfer) -> Iterator[Payment]:

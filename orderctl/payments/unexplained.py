@@ -26,12 +26,12 @@ class PaidOrder:
 
     Attributes:
         order: The order.
-        paid_at: When it was paid, as far as that is known.
+        paid_at: When it was paid, or else made.
         names: What the shop's events call the transfers that paid it.
     """
 
     order: OrderState
-    paid_at: datetime | None
+    paid_at: datetime
     names: tuple[str, ...]
 
 

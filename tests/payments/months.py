@@ -233,6 +233,11 @@ class Month:
         self.event(order, line.names[0])
         self.settle(order)
 
+    def one_by_shop_without_code(self, order: Order) -> None:
+        line = self.line(order, content="hoc phi")
+        self.event(order, line.names[0])
+        self.settle(order)
+
     def event(self, order: Order, transaction: str | None) -> None:
         self.events.append(
             {
@@ -253,7 +258,8 @@ class Month:
 
     def one_accepted(self, order: Order) -> None:
         line = self.line(order, amount=Decimal(order.amount - 5000))
-        self.row(order, line, decided_by="admin", decided_at=line.end, reason="5000 is missing")
+        late = line.end + timedelta(hours=2)
+        self.row(order, line, told_at=late, decided_by="admin", decided_at=late, reason="5000 is missing")
         self.settle(order)
 
     def one_refused(self, order: Order) -> None:
