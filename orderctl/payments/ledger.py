@@ -161,6 +161,12 @@ def all_providers(connection: Connection) -> list[str]:
     return found
 
 
+def has_any(connection: Connection, provider: str) -> bool:
+    """Whether the ledger has a payment of a provider."""
+    of_provider = select(payments.c.id).where(payments.c.provider == provider).limit(1)
+    return connection.execute(of_provider).first() is not None
+
+
 def told_between(
     connection: Connection,
     since: datetime | ColumnElement[datetime],

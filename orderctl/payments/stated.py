@@ -24,7 +24,9 @@ def find(connection: Connection, transfer: Transfer, order_id: int | None) -> It
         transfer: The transfer, checked.
         order_id: Its order.
     """
-    if transfer.why_ignored is not None:
+    is_line = transfer.provider == STATEMENT
+    # Most shops have no such row, and a bank waits.
+    if transfer.why_ignored is not None or not (is_line or ledger.has_any(connection, STATEMENT)):
         return
     of_order = [] if order_id is None else ledger.of_order(connection, order_id)
     on_order = [known for known in of_order if _may_be(known, transfer)]
