@@ -29,6 +29,12 @@ TEXTS = (
     "{code}-GD 9134{number}",
 )
 
+
+def day_of(at: datetime) -> datetime:
+    """Return when the day of a time begins at the bank."""
+    return at.astimezone(LOCAL).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
 #: What is to be found: the kind, the number of the line, the order's code, the outcome.
 Planted = tuple[str, int | None, str | None, str | None]
 
@@ -87,7 +93,7 @@ class Month:
     @property
     def statement(self) -> Statement:
         """The lines in the order of their times."""
-        return Statement(tuple(sorted(self.lines, key=lambda line: (line.begin, line.number))))
+        return Statement(tuple(sorted(self.lines, key=lambda line: (line.begin, line.number))), (), (), ())
 
     def csv(self) -> str:
         """The statement as a bank writes it; each line is at its number."""
@@ -97,7 +103,8 @@ class Month:
         for line in sorted(self.lines, key=lambda line: line.number):
             sign = "-" if line.direction is Direction.OUT else ""
             name = line.names[0] if line.names else ""
-            time = f"{line.begin.astimezone(LOCAL):%Y-%m-%d %H:%M:%S}"
+            is_day = line.end - line.begin == timedelta(days=1)
+            time = f"{line.begin.astimezone(LOCAL):{'%Y-%m-%d' if is_day else '%Y-%m-%d %H:%M:%S'}}"
             table.writerow([time, name, f"{sign}{line.amount}", line.content, line.account])
         return file.getvalue()
 
@@ -213,7 +220,7 @@ class Month:
         self.settle(order)
 
     def one_day_only(self, order: Order) -> None:
-        begin = order.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = day_of(order.at)
         line = self.line(order, begin=begin, end=begin + timedelta(days=1))
         self.row(order, line, told_at=line.end + timedelta(minutes=30), happened_at=None)
         self.settle(order)
@@ -282,6 +289,9 @@ class Month:
         self.row(
             None, self.line(order, content="chuyen tien hoc phi thang nay"), "unmatched", reason="no code"
         )
+
+    def one_without_line(self, order: Order) -> None:
+        self.row(order, None, "mismatch", at=order.at, reference=self.name(), reason="1000 is missing")
 
     def one_outgoing(self, order: Order) -> None:
         line = self.line(order, direction=Direction.OUT)
@@ -394,14 +404,14 @@ class Month:
         self.expect("late", line, order, "paid")
 
     def one_late_day(self, order: Order) -> None:
-        begin = order.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = day_of(order.at)
         line = self.line(order, begin=begin, end=begin + timedelta(days=1))
         self.row(order, line, told_at=line.end + timedelta(minutes=61), happened_at=None)
         self.settle(order)
         self.expect("late", line, order, "paid")
 
     def one_late_exact(self, order: Order) -> None:
-        begin = order.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = day_of(order.at)
         line = self.line(order, begin=begin, end=begin + timedelta(days=1))
         booked = begin + timedelta(hours=1)
         self.row(order, line, happened_at=booked, told_at=booked + timedelta(hours=2))

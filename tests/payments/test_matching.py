@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 
 
 def compare(shop: Shop, *lines: Line, progress: Any = None, **scope: Any) -> Report:
-    statement = Statement(lines)
+    statement = Statement(lines, (), (), ())
     return shop.read(lambda c: reconciliation.compare(c, statement, RULES, Scope(**scope), progress))
 
 
