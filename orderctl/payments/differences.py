@@ -18,6 +18,12 @@ from orderctl.payments.transfer import STATEMENT
 from orderctl.states import PaymentOutcome, PaymentStatus
 
 _SECOND: Final = timedelta(seconds=1)
+#: How outcomes are called in a text.
+_AS: Final = {
+    PaymentOutcome.MISMATCH: "a mismatch",
+    PaymentOutcome.PARTIAL: "a part",
+    PaymentOutcome.SURPLUS: "a surplus",
+}
 
 
 class Kind(StrEnum):
@@ -79,8 +85,7 @@ def missing(line: Line, decision: Decision) -> Difference:
         becomes = f"it pays order {_order(order)}"
         becomes += f": {verdict.reason}" if verdict.reason else ""
     else:
-        article = "an" if verdict.outcome == PaymentOutcome.UNMATCHED else "a"
-        becomes = f"it would be {article} {verdict.outcome}: {verdict.reason}"
+        becomes = f"it would be {_AS.get(verdict.outcome, verdict.outcome)}: {verdict.reason}"
     return Difference(
         kind=Kind.MISSING,
         line=line.number,
