@@ -21,8 +21,6 @@ MANUAL: Final = "manual"
 STATEMENT: Final = "statement"
 #: The provider of payments that the audit log told of before there was a ledger.
 AUDIT_LOG: Final = "audit_log"
-#: The provider of transfers that were found in a bank's statement.
-STATEMENT: Final = "statement"
 #: Providers that send nothing themselves.
 WITHOUT_SENDER: Final = (MANUAL, AUDIT_LOG, STATEMENT)
 
