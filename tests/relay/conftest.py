@@ -23,6 +23,7 @@ from orderctl.relay.hub import Hub
 from orderctl.relay.rooms import Dialect
 from tests.relay.members import FakeClock, Socket
 from tests.script import SCRIPT
+from tests.servers import prefork
 from tests.servers.process import free_port
 from tests.servers.strict import complaints
 from tests.waiting import eventually_async
@@ -46,29 +47,36 @@ class Answer:
 
 
 class RunningRelay:
-    """The real program, ``orderctl relay start``.
+    """The real program, ``orderctl relay start``, in a process of its own.
 
     Args:
         redis_url: The Redis that it reads.
         arguments: Further arguments.
+        installed: Start the installed program, and not a fork of a process that has imported the same.
         settings: Settings by ``section.key``, passed by the environment.
     """
 
-    def __init__(self, redis_url: str, *arguments: str, **settings: str) -> None:
+    def __init__(self, redis_url: str, *arguments: str, installed: bool = False, **settings: str) -> None:
         self.port = int(settings.pop("port", "0")) or free_port()
         self.redis_url = redis_url
         self._arguments = arguments
+        self._installed = installed
         self._env = {f"ORDERCTL_{name.upper()}": text for name, text in settings.items()}
-        self.process: subprocess.Popen[str]
+        self.process: prefork.Forked | subprocess.Popen[str]
 
     def start(self) -> Self:
-        self.process = subprocess.Popen(
-            [str(SCRIPT), "relay", "start", "--port", str(self.port), *self._arguments],
-            env=os.environ | {"ORDERCTL_REDIS_URL": self.redis_url} | self._env,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        arguments = ["relay", "start", "--port", str(self.port), *self._arguments]
+        environment = os.environ | {"ORDERCTL_REDIS_URL": self.redis_url} | self._env
+        if self._installed:
+            self.process = subprocess.Popen(
+                [str(SCRIPT), *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        else:
+            self.process = prefork.start(arguments, environment)
         assert self.process.stderr is not None
         self._said = ""
         while not (line := self.process.stderr.readline()).startswith("Listening on"):
@@ -134,10 +142,10 @@ StartRelay = Callable[..., RunningRelay]
 
 @pytest.fixture
 def start_relay(redis_url: str) -> Iterator[StartRelay]:
-    """``start_relay(*arguments, redis_url=None, **settings)`` starts a relay for this test."""
+    """``start_relay(*arguments, redis_url=None, installed=False, **settings)`` starts a relay for this test."""
     started: list[RunningRelay] = []
 
-    def start(*arguments: str, redis_url: str = redis_url, **settings: str) -> RunningRelay:
+    def start(*arguments: str, redis_url: str = redis_url, **settings: Any) -> RunningRelay:
         started.append(RunningRelay(redis_url, *arguments, **settings))
         return started[-1].start()
 

@@ -196,7 +196,10 @@ class TestJunk:
 
 
 class TestEnd:
-    def test_sigterm_closes_with_1012(self, relay: RunningRelay):
+    @pytest.mark.parametrize("installed", [False, True])
+    def test_sigterm_closes_with_1012(self, start_relay: StartRelay, installed: bool):
+        relay = start_relay(installed=installed)
+
         async def scenario():
             clients = [await Plain.connect(relay) for _ in range(5)]
             relay.process.send_signal(signal.SIGTERM)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import leash, strict
+from tests.servers import leash, prefork, strict
 from tests.servers.availability import needed
 from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
@@ -51,6 +51,7 @@ def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """End every process that the tests left running, also when they are killed; one left is an error."""
     reaper = begin(tmp_path_factory.getbasetemp())
     yield
+    prefork.close()
     left = reaper.close()
     assert not left, f"still running after the tests: {left}"
 
