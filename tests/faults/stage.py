@@ -3,6 +3,8 @@
 For each role it reads a line of JSON and answers with one: how the role ended, and what it wrote to stderr.
 """
 
+import gc
+import importlib
 import json
 import os
 import subprocess
@@ -12,6 +14,19 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 ROOT = Path(__file__).parents[2]
+#: Imported ahead: the roles, and what they import when they need it.
+IMPORTED = (
+    "rq.worker",
+    "orderctl.downloads.http",
+    "orderctl.logins",
+    "pymysql",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.sqlite",
+    "platformdirs.unix",
+    "encodings.idna",
+    "encodings.ascii",
+    "tests.faults.play",
+)
 
 
 class Stage:
@@ -52,10 +67,9 @@ def main() -> None:
     from orderctl import doorbell
 
     doorbell.load_rq(sys.argv[1])
-    from rq.worker import Worker  # noqa: F401
-
-    from orderctl.downloads import http  # noqa: F401
-    from tests.faults import play  # noqa: F401
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # a collection in a role would look at all of this again, and copy its pages
 
     for line in sys.stdin:
         order = json.loads(line)
