@@ -21,6 +21,9 @@ from tests.servers.redis import RedisServer, TlsRedis, find_redis
 #: Variables that change a program's output or folders and belong to the developer.
 PERSONAL = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS")
 
+#: No certificate authority of the machine: loading them takes 30 ms for each TLS context, and no test trusts them.
+WITHOUT_AUTHORITIES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+
 OwnRedis = Callable[..., RedisServer]
 AnyServer = TypeVar("AnyServer", bound=Server)
 
@@ -62,7 +65,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = short_folder()
     for name in [name for name in os.environ if name.startswith("ORDERCTL_") or name in PERSONAL]:
         monkeypatch.delenv(name)
-    for name, value in strict.ENVIRONMENT.items():
+    for name, value in {**strict.ENVIRONMENT, **WITHOUT_AUTHORITIES}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(folder))
     for name in ("CONFIG", "STATE", "CACHE", "DATA", "RUNTIME"):
