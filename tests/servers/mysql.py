@@ -108,6 +108,7 @@ def _program(words: tuple[str, ...], base: Path) -> Program:
         options.append("--user=root")
     if "MariaDB" in answer.stdout:
         options += ["--innodb-log-file-size=16M", "--plugin-dir=/nonexistent"]
+        options += ["--loose-debug-no-sync", "--loose-skip-sync-frm"]  # 120 of the 196 fsyncs of a migration
     else:
         options += ["--innodb-redo-log-capacity=32M", "--mysqlx=OFF", "--information-schema-stats-expiry=0"]
     return Program(words, answer.stdout.strip(), share, tuple(options))
