@@ -77,6 +77,10 @@ def find(mark: str, places: Sequence[Path]) -> set[int]:
 
 def find_in(place: Path) -> set[int]:
     """Find the processes with this working folder, and their descendants."""
+    # Every test asks, and mostly there is none. To find descendants, every process has to be read.
+    numbers = filter(str.isdecimal, os.listdir("/proc"))  # noqa: PTH208 - pathlib takes five times as long
+    if not any(_works_in(int(number), [place]) for number in numbers):
+        return set()
     return _with_descendants(lambda pid: _works_in(pid, [place]))
 
 
@@ -137,8 +141,8 @@ def _carries(pid: int, mark: str) -> bool:
 def _works_in(pid: int, places: Sequence[Path]) -> bool:
     """Return whether a process works in one of these folders (of this container)."""
     with contextlib.suppress(OSError):
-        folder = Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
-        if any(folder.is_relative_to(place) for place in places):
+        folder = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)") + "/"  # noqa: PTH115 - as above
+        if any(folder.startswith(f"{place}/") for place in places):
             return Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
     return False
 
