@@ -17,7 +17,7 @@ from tests.servers.strict import complaints
 @pytest.mark.parametrize("kind", ["mariadb"])
 def test_nothing_is_lost_or_doubled_in_a_storm(home: Path, kind: str):
     with needed():
-        verdict = weather(home, kind, Plan(seed=3, kills=12, seconds=20, hosts=1), persistent=False)
+        verdict = weather(home, kind, Plan(seed=3, kills=8, seconds=12, hosts=1), persistent=False)
     show(verdict)
     assert verdict.faults == []
     said = [log.read_text() for log in home.rglob("*.log") if log.name != SHOP_LOG]

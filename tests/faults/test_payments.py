@@ -18,7 +18,7 @@ def test_each_transfer_counts_once_whatever_is_killed(
     home: Path, migrated_url: str, redis_url: str, database_server: MysqlServer | None
 ):
     place = Place(home, migrated_url, redis_url, database_server)
-    plan = Plan(80, kills=2 if database_server else 1, unit=UNIT, outage=0.1, seconds=120)
+    plan = Plan(50, kills=2 if database_server else 1, unit=UNIT, outage=0.1, seconds=120)
 
     verdict = run(place, plan)
 

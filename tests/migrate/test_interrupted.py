@@ -106,11 +106,22 @@ def test_migration_of_an_empty_database_that_dies_after_each_statement_in_turn(f
     migrate.check(engine)
 
 
+def turns(statements: list[str]) -> list[int]:
+    """Return the numbers of the first and the last statement of each kind: ``CREATE INDEX``, ``ALTER TABLE orders``."""
+    words = [statement.split() for statement in statements]
+    kinds = [" ".join(some[: 2 if some[0] == "CREATE" else 3]) for some in words]
+    first = {kind: number for number, kind in reversed(list(enumerate(kinds, 1)))}
+    last = {kind: number for number, kind in enumerate(kinds, 1)}
+    return sorted({*first.values(), *last.values()})
+
+
 @pytest.mark.styles("plain_sqlite")
 def test_migration_of_a_file_that_dies_anywhere_gets_to_the_same_end(style: Style, fresh) -> None:
     statements, expected = whole(fresh(style))
+    chosen = turns(statements)
+    assert len(chosen) > 15
 
-    for number in range(1, len(statements) + 1):
+    for number in chosen:
         engine = fresh(style)
         columns = shape(engine)
         before = definitions(engine), rows(engine, columns)
