@@ -136,12 +136,9 @@ class World:
     @contextmanager
     def hanging(self, role: str, argument: object, point: str) -> Iterator[None]:
         """Run a role that hangs at a fault point; it is killed at the end of the block."""
-        with self.playing(role, argument, faults=f"{point}:hang") as process:
-            said = b""
-            while b"fault: hang" not in said:
-                line = process.stderr.readline()
-                assert line, f"it has ended before {point}: {said.decode()}"
-                said += line
+        environment = self.environment | {"ORDERCTL_FAULTS": f"{point}:hang"}
+        with self.stage.playing(role, str(argument), environment, "fault: hang") as played:
+            assert played.returncode is None, f"it has ended before {point}: {played.stderr}"
             yield
 
     def command(self, role: str, argument: object) -> list[str]:
