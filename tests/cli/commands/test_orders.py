@@ -264,12 +264,24 @@ def test_orders_come_from_json_all_or_none(shop: Shop, orderctl: Program):
      '{"order_code":"A","user_email":"a@b.vn","total_amount":1,"courses":[7]}', '{"order_code":"A","user_email":"a@b.vn","total_amount":"x","courses":["http://x"]}',
      '{"order_code":"A","user_email":"a@b.vn","total_amount":1,"courses":[{"title":"x"}]}', "[" * 100_000],
 )  # fmt: skip
-def test_a_wrong_document_is_a_usage_error(document, shop: Shop, orderctl: Program):
-    ended = orderctl("orders", "add", "--json", "-", input=document)
+def test_a_wrong_document_is_a_usage_error(document, shop: Shop, inside: Program, tmp_path):
+    file = tmp_path / "document.json"
+    file.write_text(document)
 
-    assert ended.status == 2
-    assert ended.err.startswith("orderctl: ")
-    assert orderctl("orders", "pay", "--json", "-", input=document).status == 2
+    for command in ("add", "pay"):
+        ended = inside("orders", command, "--json", str(file))
+
+        assert (ended.status, ended.out) == (2, "")
+        assert ended.err.startswith("orderctl: ")
+
+
+@ONE_KIND
+def test_a_wrong_document_from_a_pipe_is_a_usage_error(shop: Shop, orderctl: Program):
+    for command in ("add", "pay"):
+        ended = orderctl("orders", command, "--json", "-", input="nope")
+
+        assert ended.status == 2
+        assert ended.err.startswith("orderctl: ")
 
 
 @ONE_KIND
@@ -387,6 +399,7 @@ def test_a_payment_counts_although_redis_is_away(shop: Shop, inside: Program, mo
     assert shop.order("DH1").payment_status == "paid"
 
 
+@ONE_KIND
 @pytest.mark.parametrize(
     "arguments",
     [
