@@ -183,9 +183,11 @@ def test_the_hint_of_a_wrong_setting_works_while_it_is_wrong(inside: Program, mo
     ],
 )
 def test_no_part_of_a_password_is_shown_wherever_a_user_name_is_cut(
-    orderctl: Program, key: str, scheme: str, url: str
+    inside: Program, monkeypatch: pytest.MonkeyPatch, key: str, scheme: str, url: str
 ):
-    ended = orderctl("config", "show", env={environment.variable(key): url.format(scheme)})
+    monkeypatch.setenv(environment.variable(key), url.format(scheme))
+
+    ended = inside("config", "show")
 
     assert "geheim" not in ended.out + ended.err
     assert ended.status in {0, 78}
@@ -258,10 +260,10 @@ def test_a_control_character_in_a_path_names_its_setting(orderctl: Program):
 @pytest.mark.parametrize(
     "prefix", ["shop*:", "a b", "é", "task:", "rq:x", "orderctl:", "x" * 65, "[a]", "shop?"]
 )
-def test_a_prefix_that_would_match_other_names_is_refused(orderctl: Program, monkeypatch, prefix):
+def test_a_prefix_that_would_match_other_names_is_refused(inside: Program, monkeypatch, prefix):
     monkeypatch.setenv("ORDERCTL_REDIS_PREFIX", prefix)
 
-    ended = orderctl("config", "check")
+    ended = inside("config", "check")
 
     assert ended.status == 78
     assert "setting redis.prefix (environment ORDERCTL_REDIS_PREFIX)" in ended.err
