@@ -13,6 +13,7 @@ from tests.servers.process import free_port
 from tests.waiting import eventually
 
 
+@pytest.mark.databases("sqlite", "mysql")  # the storm of test_chaos runs on MariaDB
 def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
     courses = [world.course(f"/course{number}") for number in range(3)]
     codes = [f"DH{number}" for number in range(10)]
