@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -91,9 +91,17 @@ def quoted(name: str) -> str:
     return f"`{escaped}`"
 
 
-def create_table(table: Table, dialect: Dialect) -> str:
-    """Return the statement that creates a table, without its indexes."""
-    return re.sub(r"\s+", " ", str(CreateTable(table).compile(dialect=dialect))).strip()
+def create_table(table: Table, dialect: Dialect, indexes: Sequence[str] = ()) -> str:
+    """Return the statement that creates a table.
+
+    Args:
+        table: The table. Of its indexes only those in ``indexes`` are created.
+        dialect: The server's.
+        indexes: Definitions of indexes, such as ``INDEX name (column)``; not for SQLite.
+    """
+    text = re.sub(r"\s+", " ", str(CreateTable(table).compile(dialect=dialect))).strip()
+    definitions, _, options = text.rpartition(" )")
+    return f"{', '.join((definitions, *indexes))} ){options}"
 
 
 def column_clause(column: Column[Any], dialect: Dialect) -> str:

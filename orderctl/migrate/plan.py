@@ -130,14 +130,17 @@ class Plan:
             self.obstacles += reasons
             return
         if there is None:
-            there = self._create(table)
-        else:
-            self._adopt(table, there, made=made)
+            self._create(table)
+            return
+        self._adopt(table, there, made=made)
+        self._index(table, there, made=made)
+        self._flush(table.name)
+
+    def _index(self, table: Table, there: found.Table, *, made: bool) -> None:
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             indexing.require(self, index, there, made=made)
         if self._changes:
             self.obstacles += limits.exceeded(there)
-        self._flush(table.name)
 
     def _is_made(self, table: Table, there: found.Table) -> bool:
         """Whether orderctl made a table; if not, forget the columns that only such a table gets."""
@@ -188,10 +191,27 @@ class Plan:
             set_creation_order(constraint)  # a copy has them in an order that differs between runs
         return table
 
-    def _create(self, table: Table) -> found.Table:
+    def _create(self, table: Table) -> None:
+        """Create a table; on a server with its indexes, which takes one statement instead of two."""
+        there = self._as_created(table)
+        if self.on_sqlite:
+            self._emit_table(table)
+            self._index(table, there, made=True)
+        else:
+            self._index(table, there, made=True)
+            self._emit_table(table)
+
+    def _emit_table(self, table: Table) -> None:
+        """Emit the step that creates a table with the indexes that are collected."""
         targets = sorted({key.target_fullname.partition(".")[0] for key in table.foreign_keys})
         needs = (("CREATE", table.name), *(("REFERENCES", target) for target in targets))
-        self.emit(Step((f"table {table.name}",), (ddl.create_table(table, self.dialect),), needs))
+        added = [change for changes in self._changes.values() for change in changes]
+        self._changes.clear()
+        indexes = [clause.removeprefix("ADD ") for _, clause in added]
+        names = (f"table {table.name}", *(what for what, _ in added))
+        self.emit(Step(names, (ddl.create_table(table, self.dialect, indexes),), needs))
+
+    def _as_created(self, table: Table) -> found.Table:
         there = found.Table(table.name, self.catalogue.server, engine="InnoDB")
         there.columns = {column.name: self._as_found(column) for column in table.columns}
         there.indexes = [found.Index("PRIMARY", tuple(table.primary_key.columns.keys()), unique=True)]

@@ -11,6 +11,20 @@ from tests.migrate.gallery import definitions, run
 
 
 @pytest.mark.databases("mariadb", "mysql")
+def test_new_table_comes_with_its_indexes_in_one_statement(engine: Engine) -> None:
+    steps: list[migrate.Step] = []
+
+    report = migrate.up(engine, on_step=steps.append)
+
+    changes = [step for step in steps for statement in step.statements if "ALTER TABLE" in statement]
+    [payments] = [step for step in steps if "table orderctl_payments" in step.adds]
+    assert changes == []
+    assert "index uq_orderctl_payments_provider_provider_id of orderctl_payments" in payments.adds
+    assert set(payments.adds) <= set(report.added)
+    assert migrate.up(engine).up_to_date
+
+
+@pytest.mark.databases("mariadb", "mysql")
 def test_earlier_unique_index_leaves_a_table_of_the_shop(load: Load, engine: Engine) -> None:
     shop = load("adopted")
     unique = "ADD UNIQUE INDEX uq_orderctl_orders_order_code (order_code)"

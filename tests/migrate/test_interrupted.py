@@ -149,6 +149,25 @@ def test_migration_of_an_empty_database_that_dies_once_gets_to_the_same_end(fres
         migrate.check(engine)
 
 
+@pytest.mark.databases("mariadb", "mysql")
+def test_table_that_earlier_versions_left_without_its_indexes_gets_them(fresh) -> None:
+    """They added the indexes in a statement of its own, and could be killed before it."""
+    statements, expected = whole(fresh(None))
+    [number] = [n for n, text in enumerate(statements, 1) if "CREATE TABLE orderctl_outbox" in text]
+    engine = fresh(None)
+    up_dying_after(engine, number)
+    names = re.findall(r" INDEX (\w+)", statements[number - 1])
+    with engine.begin() as connection:
+        drops = ", ".join(f"DROP INDEX {name}" for name in names)
+        connection.exec_driver_sql(f"ALTER TABLE orderctl_outbox {drops}")
+
+    report = migrate.up(engine)
+
+    assert {f"index {name} of orderctl_outbox" for name in names} <= set(report.added)
+    assert "table orderctl_outbox" not in report.added
+    assert unnamed(definitions(engine)) == expected
+
+
 KILLED = """
 import os, signal, sys
 from orderctl import database, migrate
