@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -147,11 +147,15 @@ class Moment(click.ParamType[datetime]):
         """Return an aware datetime in UTC."""
         if isinstance(value, datetime):
             return value
-        zone = ctx.ensure_object(App).zone if ctx is not None and not ctx.resilient_parsing else UTC
+        zone = self.zone(ctx) if ctx is not None and not ctx.resilient_parsing else UTC
         try:
             return times.moment(value, now=datetime.now(UTC), zone=zone)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+    def zone(self, ctx: click.Context) -> tzinfo | None:
+        """Return the zone of times without one; None is the machine's own."""
+        return ctx.ensure_object(App).zone
 
 
 class Span(click.ParamType[timedelta]):
@@ -313,8 +317,14 @@ SEVERITY = click.Choice([str(severity) for severity in Severity], case_sensitive
 # --- Groups of options that reach the command as one value
 
 
-def _gathered(name: str, kind: Callable[..., Any], *params: click.Option) -> Decorator[Any]:
-    """Return a decorator that adds options and passes their values as one argument."""
+def gathered(name: str, kind: Callable[..., Any], *params: click.Option) -> Decorator[Any]:
+    """Return a decorator that adds options and passes their values as one argument.
+
+    Args:
+        name: The name of the argument.
+        kind: Returns the argument; it is called with the values by the names of the options.
+        params: The options.
+    """
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -424,7 +434,7 @@ def _reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return value.strip() or None if value else None
 
 
-selection: Decorator[Any] = _gathered(
+selection: Decorator[Any] = gathered(
     "selection",
     Selection,
     click.Option(["--failed"], is_flag=True, help="All failed tasks; the options below narrow this down."),
@@ -443,9 +453,9 @@ selection: Decorator[Any] = _gathered(
 _DRY_RUN: Final = click.Option(["--dry-run"], is_flag=True, help="Only show what would be done.")
 _YES: Final = click.Option(["-y", "--yes"], is_flag=True, help="Do not ask for confirmation.")
 
-consent: Decorator[Any] = _gathered("consent", Consent, _DRY_RUN, _YES)
+consent: Decorator[Any] = gathered("consent", Consent, _DRY_RUN, _YES)
 
-audited_consent: Decorator[Any] = _gathered(
+audited_consent: Decorator[Any] = gathered(
     "consent",
     Consent,
     _DRY_RUN,
@@ -453,7 +463,7 @@ audited_consent: Decorator[Any] = _gathered(
     click.Option(["--reason"], metavar="TEXT", callback=_reason, help="Reason for the audit log."),
 )
 
-paging: Decorator[Any] = _gathered(
+paging: Decorator[Any] = gathered(
     "page",
     Paging,
     click.Option(
@@ -469,7 +479,7 @@ paging: Decorator[Any] = _gathered(
     ),
 )
 
-period: Decorator[Any] = _gathered(
+period: Decorator[Any] = gathered(
     "period",
     Period,
     click.Option(
