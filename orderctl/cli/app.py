@@ -59,6 +59,7 @@ class App:
         verbosity: How often ``-v`` was given.
         output: How rows are shown.
         environ: The environment; the process's own when None.
+        arguments: What the user has given after the program's name.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class App:
         self.verbosity = 0
         self.output = Output()
         self.environ = environ
+        self.arguments: Sequence[str] = ()
 
     @functools.cached_property
     def settings(self) -> Settings:

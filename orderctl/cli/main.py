@@ -70,8 +70,10 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def program() -> object:
-        with closing(app or App()) as used, root.make_context(PROGRAM, given, obj=used) as ctx:
-            return root.invoke(ctx)
+        with closing(app or App()) as used:
+            used.arguments = tuple(given)
+            with root.make_context(PROGRAM, given, obj=used) as ctx:
+                return root.invoke(ctx)
 
     return guard(program)
 
