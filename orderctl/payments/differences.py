@@ -82,10 +82,10 @@ def missing(line: Line, decision: Decision) -> Difference:
     """Return that the ledger does not know a line."""
     order, verdict = decision.order, decision.verdict
     if verdict.outcome == PaymentOutcome.PAID and order is not None:
-        becomes = f"it pays order {_order(order)}"
-        becomes += f": {verdict.reason}" if verdict.reason else ""
+        because = f": {verdict.reason}" if verdict.reason else ""
+        text = f"it would pay order {_order(order)}{because}"
     else:
-        becomes = f"it would be {_AS.get(verdict.outcome, verdict.outcome)}: {verdict.reason}"
+        text = f"it would be {_AS.get(verdict.outcome, verdict.outcome)}: {verdict.reason}"
     return Difference(
         kind=Kind.MISSING,
         line=line.number,
@@ -99,7 +99,7 @@ def missing(line: Line, decision: Decision) -> Difference:
         happened_at=line.begin,
         told_at=None,
         outcome=str(verdict.outcome),
-        text=f"the ledger does not know it; {becomes}",
+        text=text,
     )
 
 
