@@ -1,4 +1,4 @@
-"""The columns of orders, payments, tasks and events. Their names are keys in JSON, which scripts rely on."""
+"""The columns of orders, payments, differences, tasks and events. Their names are keys in JSON, which scripts rely on."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ _STATUS_STYLES: Final = {
     "surplus": "yellow",
     "ignored": "dim",
     "refused": "dim",
+}
+_DIFFERENCE_STYLES: Final = {
+    "missing": "red",
+    "double": "yellow",
+    "wrong-amount": "yellow",
+    "late": "dim",
+    "without-transfer": "yellow",
 }
 _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
@@ -146,6 +153,24 @@ PAYMENTS: Final = (
 
 #: All that is known of one payment, except what its provider sent.
 PAYMENT_DETAIL: Final = tuple(replace(column, where=Where.TABLE) for column in PAYMENTS)
+
+#: Differences between a bank's statement and the ledger.
+DIFFERENCES: Final = (
+    Column("kind", keep=True, style=lambda kind: _DIFFERENCE_STYLES.get(str(kind))),
+    Column("line", right=True),
+    Column("happened_at", "TIME"),
+    Column("order_id", where=Where.DATA, right=True),
+    Column("order_code", "ORDER", instead=lambda difference: difference.order_id, keep=True),
+    Column("amount", show=render.amount, right=True, keep=True),
+    Column("expected", show=render.amount, right=True),
+    Column("currency", where=Where.WIDE),
+    Column("payment_id", "PAYMENT", right=True),
+    Column("reference", where=Where.WIDE),
+    Column("told_at", "RECEIVED", where=Where.WIDE),
+    Column("outcome", where=Where.WIDE, style=status_style),
+    Column("text", "DIFFERENCE"),
+    Column("applied", where=Where.DATA, style=lambda done: "green" if done else None),
+)
 
 ORDER_DETAIL: Final = (
     *ORDERS,

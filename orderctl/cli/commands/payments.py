@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import options, statement_input
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import PAYMENT_DETAIL, PAYMENTS
+from orderctl.cli.columns import DIFFERENCES, PAYMENT_DETAIL, PAYMENTS
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent
-from orderctl.errors import InvalidInput, NotFound
+from orderctl.errors import ExitStatus, InvalidInput, NotFound
 from orderctl.payments.transfer import WITHOUT_SENDER
 from orderctl.states import UNDECIDED, PaymentOutcome
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from sqlalchemy import Connection
 
     from orderctl.audit import Origin
@@ -34,6 +36,7 @@ def cli() -> None:
     Example:
         orderctl payments list --open
         orderctl payments match 7 DH123456 --reason 'agreed by phone'
+        orderctl payments reconcile --statement november.csv
     """
 
 
@@ -217,3 +220,85 @@ def _refuse(app: App, payment_id: int, consent: Consent, origin: Origin) -> None
         lambda connection: decisions.refuse(connection, payment_id, reason=consent.reason, origin=origin)
     )
     app.say(f"Payment {payment_id} is set aside.")
+
+
+@cli.command()
+@click.option(
+    "--statement",
+    "paths",
+    type=click.Path(allow_dash=True),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="The bank's statement, in CSV or JSON; - is standard input.",
+)
+@statement_input.notation
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="NUMBER",
+    help="The shop's account, if the statement does not name it; may be repeated.",
+)
+@statement_input.period
+@click.option(
+    "--late-after",
+    type=options.SPAN,
+    default="1h",
+    show_default=True,
+    metavar="SPAN",
+    help="A payment is late if orderctl got it later than this after the transfer.",
+)
+@click.option(
+    "--only",
+    type=statement_input.KINDS,
+    help="Only differences of these kinds; --apply needs 'missing' among them.",
+)
+@click.option(
+    "--apply", is_flag=True, help="Record the missing payments, as if the bank's webhook had sent them."
+)
+@options.consent
+@options.output(DIFFERENCES)
+@pass_app
+def reconcile(
+    app: App,
+    paths: tuple[str, ...],
+    *,
+    notation: statement_input.Notation,
+    accounts: tuple[str, ...],
+    period: options.Period,
+    late_after: timedelta,
+    only: tuple[str, ...] | None,
+    apply: bool,
+    consent: Consent,
+) -> ExitStatus:
+    """Compare a bank's statement with the payments and the orders.
+
+    It finds transfers that orderctl does not know (missing), that were recorded twice (double) or with a wrong amount
+    (wrong-amount), that it got late (late), and paid orders whose transfer is not in the statement (without-transfer).
+    It exits 1 when it finds something, 0 otherwise.
+
+    FILE is what the bank lets you download: CSV with a header in any order, or JSON. Columns with the usual English and
+    Vietnamese names are recognised; --map names others.
+
+    --apply records what is missing. Each payment pays the order that it names, or waits for a decision like one from
+    the bank's webhook. It is safe to repeat. It exits 1 when something is left that it cannot repair.
+
+    Example:
+        orderctl payments reconcile --statement november.csv
+        orderctl payments reconcile --statement november.csv --only missing --apply
+        orderctl payments reconcile --statement export.csv --map 'Ref. No.=reference' --dates dmy
+        curl -sS https://bank.example/statement | orderctl payments reconcile --statement - -o json
+    """
+    from orderctl.cli import statement_comparison
+    from orderctl.payments.reconciliation import Scope
+
+    if len(paths) > 1:
+        raise InvalidInput("give one --statement at a time")
+    if consent.yes and not apply:
+        raise InvalidInput("--yes confirms --apply", hint="add --apply, or leave --yes out")
+    scope = Scope(late_after.total_seconds(), period.since, period.until, accounts)
+    asked = statement_comparison.Request(paths[0], notation, scope, only)
+    if not apply:
+        return statement_comparison.show(app, asked)
+    return statement_comparison.apply(app, asked, consent)
