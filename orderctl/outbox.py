@@ -179,6 +179,12 @@ def is_due(connection: Connection, lane: Lane) -> bool:
     return connection.execute(_due(lane).limit(1)).first() is not None
 
 
+def due_endpoints(connection: Connection) -> set[str | None]:
+    """Return the endpoints for which webhooks are due; None: some have no endpoint yet."""
+    query = select(outbox.c.endpoint).where(*_is_free([EntryKind.WEBHOOK])).distinct()
+    return set(connection.execute(query).scalars())
+
+
 def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float) -> list[Entry]:
     """Take entries that are due; until the lease ends, no other process takes them.
 
@@ -219,15 +225,17 @@ def _due(lane: Lane) -> Select[Any]:
 
 
 def _is_due(lane: Lane) -> list[ColumnElement[bool]]:
+    endpoint = outbox.c.endpoint
+    if lane.endpoint is not None:
+        return [*_is_free(lane.kinds), endpoint == lane.endpoint]
+    return [*_is_free(lane.kinds), or_(endpoint.is_(None), endpoint.not_in(lane.configured))]
+
+
+def _is_free(kinds: Sequence[EntryKind]) -> list[ColumnElement[bool]]:
+    """Return the conditions that an entry is due, and that no process is sending it."""
     box, now = outbox.c, database.utc_now()
     free = or_(box.lease_until.is_(None), box.lease_until < now)
-    if lane.endpoint is not None:
-        addressed = box.endpoint == lane.endpoint
-    else:
-        addressed = or_(box.endpoint.is_(None), box.endpoint.not_in(lane.configured))
-    return [
-        box.sent_at.is_(None), box.due_at <= now, box.failed_at.is_(None), box.kind.in_(lane.kinds), free, addressed,
-    ]  # fmt: skip
+    return [box.sent_at.is_(None), box.due_at <= now, box.failed_at.is_(None), box.kind.in_(kinds), free]
 
 
 def address(connection: Connection, entry: Entry, endpoints: Sequence[str]) -> bool:

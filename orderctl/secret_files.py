@@ -18,12 +18,13 @@ from orderctl.errors import Misconfigured
 _MOST: Final = 64 * 1024
 
 
-def read(path: Path, setting: str) -> str:
+def read(path: Path, setting: str, *, lines: bool = False) -> str:
     """Return the text of a secret file, without a byte order mark and without the line break at its end.
 
     Args:
         path: The file. A symbolic link is followed.
         setting: The setting that names it, with its origin, for messages. They never have the content.
+        lines: Whether it may have several lines.
 
     Raises:
         Misconfigured: The file cannot be read, other users can change it, or it does not hold one line of text.
@@ -38,7 +39,7 @@ def read(path: Path, setting: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Misconfigured(f"setting {setting}: cannot read {path}: {reason}") from None
-    return _text(content, about)
+    return _text(content, about, lines=lines)
 
 
 def check_shared(path: Path) -> None:
@@ -82,7 +83,7 @@ def _kind(mode: int) -> str:
     return "a pipe" if stat.S_ISFIFO(mode) else "a device"
 
 
-def _text(content: bytes, about: str) -> str:
+def _text(content: bytes, about: str, *, lines: bool) -> str:
     if len(content) > _MOST:
         raise Misconfigured(f"{about} is too large for a secret: more than {_MOST:,} bytes")
     try:
@@ -93,7 +94,7 @@ def _text(content: bytes, about: str) -> str:
         raise Misconfigured(f"{about} is empty")
     if "\0" in text:
         raise Misconfigured(f"{about} has NUL characters")
-    if len(text.splitlines()) > 1:
+    if len(text.splitlines()) > 1 and not lines:
         raise Misconfigured(f"{about} has more than one line; it must hold the secret only")
     return text
 

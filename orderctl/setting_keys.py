@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Generic, Never, NoReturn, TypeVar, overload
 
 from orderctl import masking, setting_types, strength, texts
@@ -16,6 +18,20 @@ MASK: Final = masking.HIDDEN
 LIST: Final = "orderctl config init --stdout"
 
 
+class InvalidPart(ValueError):
+    """A part of a setting's value is not valid. The message has nothing of a secret.
+
+    Attributes:
+        place: Where the part is in the value, such as ``[1].url``.
+        hint: A command that helps.
+    """
+
+    def __init__(self, place: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.place = place
+        self.hint = hint
+
+
 class Key(Generic[T]):
     """A key of a section.
 
@@ -25,7 +41,9 @@ class Key(Generic[T]):
         default: The value when nothing is set.
         about: What the setting means, for ``--help``, man pages and ``config init``.
         secret: Whether the value is a secret, or may contain one.
-        show: Returns a URL without the secrets in it; None: the value has none, or is one as a whole.
+        show: Returns the value without the secrets in it; None: the value has none, or is one as a whole.
+        lines: Whether a file of the secret may have several lines.
+        example: Lines of TOML, for ``config init``; they take the place of the default.
     """
 
     name = ""
@@ -37,13 +55,17 @@ class Key(Generic[T]):
         about: str,
         *,
         secret: bool = False,
-        show: Callable[[str], str] | None = None,
+        show: Callable[[Any], str] | None = None,
+        lines: bool = False,
+        example: str = "",
     ) -> None:
         self.read = read
         self.default = default
         self.about = about
         self.secret = secret
         self.show = show
+        self.lines = lines
+        self.example = example
 
     def __set_name__(self, section: type[Section], name: str) -> None:
         self.name = name
@@ -103,7 +125,7 @@ def shown(value: object, item: Key[Any]) -> str:
     if value is None:
         return "-"
     if item.show is not None:
-        return item.show(str(value))
+        return item.show(value)
     if item.secret:
         return MASK
     if isinstance(value, re.Pattern):
@@ -126,6 +148,10 @@ def read(key: str, how: Callable[[Any], Any], value: object, origin: str, *, sec
     """
     try:
         return None if value is None else checked(value, how, secret=secret)
+    except InvalidPart as error:
+        raise Misconfigured(
+            f"setting {key}{error.place} ({origin}): {error}", hint=error.hint or LIST
+        ) from None
     except ValueError as error:
         reason = str(error)
         if secret:  # a reader may repeat the value
@@ -147,6 +173,8 @@ def checked(value: object, how: Callable[[Any], Any], *, secret: bool = False) -
             raise ValueError("needs text in UTF-8 without NUL characters")
     try:
         return how(value)
+    except InvalidPart:
+        raise
     except ValueError as error:
         raise ValueError(_without_value(str(error)) if secret else str(error)) from None
 
@@ -154,3 +182,32 @@ def checked(value: object, how: Callable[[Any], Any], *, secret: bool = False) -
 def _without_value(text: str) -> str:
     """Return what is wrong with a secret without the value that was given, unless it is a word of a URL's option."""
     return re.sub(r", not (?!'[\w.-]{1,20}'\Z|[\w+]{1,30}://\Z).*", "", text, flags=re.DOTALL | re.ASCII)
+
+
+def secret_of(given: object, setting: str, *, lines: bool = False) -> tuple[str, Path]:
+    """Return the secret in a file, and the file.
+
+    Args:
+        given: What names the file.
+        setting: The setting that names it, with its origin, for messages.
+        lines: Whether the file may have several lines.
+
+    Raises:
+        Misconfigured: When it cannot be read, or others can change it.
+    """
+    from orderctl import secret_files  # noqa: PLC0415 - needed only where a file is named
+
+    try:
+        file = checked(given, setting_types.path, secret=True)
+    except ValueError as error:
+        raise Misconfigured(f"setting {setting}: {error}", hint=LIST) from None
+    _refuse_a_secret(str(given), file, setting)
+    return secret_files.read(file, setting, lines=lines), file
+
+
+def _refuse_a_secret(given: str, file: Path, setting: str) -> None:
+    """Refuse a secret in the place of its file's path, which must not be shown."""
+    with suppress(OSError):  # too long for a path
+        if given.startswith(("/", "~", "./", "../")) or file.exists():
+            return
+    raise Misconfigured(f"setting {setting}: cannot read the file: there is none of this name", hint=LIST)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orderctl import masking, setting_types
 from orderctl.setting_keys import Key, Section, keys_of
+
+if TYPE_CHECKING:
+    from orderctl.webhook_endpoints import Endpoint
 
 
 def _shared_key(about: str) -> Key[str | None]:
@@ -160,6 +163,34 @@ class Mail(Section):
     )
 
 
+# webhook_endpoints is imported where a webhook is configured: its dataclass would cost each start a millisecond.
+def webhook_endpoints(value: Any) -> tuple[Endpoint, ...]:
+    """Return the endpoints of webhooks."""
+    from orderctl import webhook_endpoints  # noqa: PLC0415
+
+    return webhook_endpoints.read(value)
+
+
+def webhook_secrets(value: Any) -> tuple[str, ...]:
+    """Return the secrets of a webhook, newest first."""
+    from orderctl import webhook_endpoints  # noqa: PLC0415
+
+    return webhook_endpoints.read_secrets(value)
+
+
+def webhook_events(value: Any) -> tuple[str, ...]:
+    """Return patterns of the events that a webhook wants."""
+    from orderctl import webhook_endpoints  # noqa: PLC0415
+
+    return webhook_endpoints.read_events(value)
+
+
+def _shown_endpoints(value: tuple[Endpoint, ...]) -> str:
+    from orderctl import webhook_endpoints  # noqa: PLC0415
+
+    return webhook_endpoints.shown(value)
+
+
 class Notify(Section):
     """Webhooks that notify other systems."""
 
@@ -170,11 +201,30 @@ class Notify(Section):
         secret=True,
         show=masking.webhook,
     )
-    webhook_secret = Key(
-        setting_types.signing_secret,
+    webhook_secret: Key[tuple[str, ...] | None] = Key(
+        webhook_secrets,
         None,
-        "secret that signs the body (HMAC-SHA256), 32 random characters or more",
+        "secret that signs what webhook_url gets: whsec_..., or 32 random characters or more; a list: each signs",
         secret=True,
+    )
+    events: Key[tuple[str, ...]] = Key(
+        webhook_events,
+        ("*",),
+        "what webhook_url gets: order_completed, order_failed, order_cancelled, task_failed, or patterns",
+    )
+    endpoint: Key[tuple[Endpoint, ...]] = Key(
+        webhook_endpoints,
+        (),
+        "further endpoints of webhooks, at most 20: each has a name, a url, a secret and events; JSON in the environment",
+        secret=True,
+        show=_shown_endpoints,
+        lines=True,
+        example="""\
+[[notify.endpoint]]
+name = "crm"
+url = "https://crm.example.com/orders"
+secret_file = "/path/to/a/file"
+events = ["order_completed", "order_failed"]""",
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from orderctl import environment, setting_keys, setting_types
+from orderctl import environment, setting_keys
 from orderctl.errors import Misconfigured
 from orderctl.setting_keys import LIST, Key
 
@@ -108,22 +107,8 @@ def read_secret_files(found: Given, declared: Declared) -> tuple[Path, ...]:
     for key, item in declared.items():
         named = found.pop(f"{key}_file", None) if item.secret else None
         if named is not None and (key not in found or found[key] == named):
-            file, origin = setting_keys.read(f"{key}_file", setting_types.path, *named, secret=True), named[1]
-            _refuse_a_secret(named[0], file, f"{key}_file ({origin})")
-            found[key] = _read_secret(file, f"{key}_file ({origin})"), f"{origin}, file {named[0]}"
+            given, origin = named
+            secret, file = setting_keys.secret_of(given, f"{key}_file ({origin})", lines=item.lines)
+            found[key] = secret, f"{origin}, file {given}"
             files.append(file)
     return tuple(files)
-
-
-def _refuse_a_secret(given: str, file: Path, setting: str) -> None:
-    """Refuse a secret in the place of its file's path, which must not be shown."""
-    with suppress(OSError):  # too long for a path
-        if given.startswith(("/", "~", "./", "../")) or file.exists():
-            return
-    raise Misconfigured(f"setting {setting}: cannot read the file: there is none of this name", hint=LIST)
-
-
-def _read_secret(path: Path, setting: str) -> str:
-    from orderctl import secret_files  # noqa: PLC0415 - needed only where a file is named
-
-    return secret_files.read(path, setting)

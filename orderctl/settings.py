@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from orderctl import environment, masking, setting_keys, setting_sources, setting_types
 from orderctl.errors import Misconfigured
@@ -31,9 +31,6 @@ from orderctl.setting_sections import (
     Worker,
     declared,
 )
-
-#: A part of a webhook's path that is as long as this is taken for a token.
-_TOKEN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +141,25 @@ def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...])
                     key, declaration.read, *found[key], secret=declaration.secret
                 )
         sections[section] = kind(**values)
+    of_endpoints = _check_endpoints(sections["notify"], origins)
     given = found.get("state_dir") or (_default_state_dir(), "default: the home folder, or XDG_STATE_HOME")
     return Settings(
         state_dir=setting_keys.read("state_dir", setting_types.path, *given),
         origins_of=origins,
-        secret_files=secret_files,
+        secret_files=(*secret_files, *of_endpoints),
         **sections,
     )
+
+
+def _check_endpoints(notify: Notify, origins: Mapping[str, str]) -> list[Path]:
+    """Refuse two endpoints of one name; return the files from which the endpoints were read."""
+    if notify.webhook_url and any(endpoint.name == "webhook" for endpoint in notify.endpoint):
+        raise Misconfigured(
+            f"setting notify.endpoint ({origins.get('notify.endpoint')}): webhook is the name of the endpoint of"
+            " notify.webhook_url; give this one another name, or unset notify.webhook_url",
+            hint=setting_keys.LIST,
+        )
+    return [file for endpoint in notify.endpoint for file in endpoint.files]
 
 
 def _default_state_dir() -> str:
@@ -176,5 +185,7 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield from masking.secrets(value)
         elif item.secret:
             yield value
-        if item.show is masking.webhook:
-            yield from (part for part in value.partition("?")[0].split("/")[3:] if len(part) >= _TOKEN)
+    if settings.notify.webhook_secret or settings.notify.webhook_url or settings.notify.endpoint:
+        from orderctl import webhook_endpoints  # noqa: PLC0415 - as in setting_sections
+
+        yield from webhook_endpoints.secrets_of(settings.notify)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -13,20 +14,24 @@ from typing import Final
 import redis
 from sqlalchemy import Engine
 
-from orderctl import channels, database, outages, outbox, publications
+from orderctl import channels, database, outages, outbox, publications, webhook_endpoints
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderNotFound, RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.settings import Settings
+from orderctl.webhook_endpoints import Endpoint
 from orderctl.worker import alerts, letters, mail, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
 from orderctl.worker.letters import Letter
 from orderctl.worker.rounds import Rounds
+from orderctl.worker.webhook import EndpointRemoved
 
 _log = logging.getLogger(__name__)
 
-#: Kinds that are sent one after the other; a server that does not answer delays only its own group.
-GROUPS: Final = ((EntryKind.COMPLETION,), (EntryKind.WEBHOOK,), (EntryKind.SUMMARY, EntryKind.ALERT))
+#: Kinds that are sent one after the other; a server that does not answer delays only its own group. Of webhooks each
+#: endpoint is a group.
+_LIVE: Final = (EntryKind.COMPLETION,)
+_MAILS: Final = (EntryKind.SUMMARY, EntryKind.ALERT)
 #: How long a courier holds an entry, in seconds: longer than sending takes.
 _LEASES: Final = {
     EntryKind.COMPLETION: 10.0,
@@ -51,37 +56,79 @@ class SendReport:
 #: Sends an entry. Returns True when it was sent, False when another courier has taken it, and a remark
 #: when nothing is to be sent.
 Sender = Callable[[Entry], "bool | str"]
+Senders = Mapping[EntryKind, Sender]
+Turn = Callable[["redis.Redis"], None]
 
 
 def send(settings: Settings) -> None:
     """Send the entries of the outbox each second, until SIGTERM.
 
-    Each group has a thread of its own, so that no group waits for another.
+    Live messages, mails and the webhooks of each endpoint have threads of their own, so that none waits for another.
     """
-    engine = rounds.open_database(settings, pool_size=len(GROUPS))
+    endpoints = webhook_endpoints.of(settings.notify)
+    engine = rounds.open_database(settings, pool_size=3 + len(endpoints))
     stop = rounds.stop_on_sigterm()
     loop = rounds.Rounds(settings, engine, stop)
+    senders = _senders(engine, settings)
+
+    def of(kinds: Sequence[EntryKind]) -> Turn:
+        return lambda client: _send(engine, Lane(kinds), senders(client), SendReport(), lambda: stop.made)
+
+    hooks = _Webhooks(engine, endpoints, stop)
+    turns = {"completion": of(_LIVE), "webhook": hooks.turn, "mail": of(_MAILS)}
     threads = [
-        threading.Thread(target=_send_group, args=(engine, settings, group, stop, loop), name=group[0])
-        for group in GROUPS
+        threading.Thread(target=_each_second, args=(name, turn, stop, loop), name=name)
+        for name, turn in turns.items()
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    hooks.close()
 
 
-def _send_group(
-    engine: Engine, settings: Settings, group: Sequence[EntryKind], stop: StopRequest, loop: Rounds
-) -> None:
-    def turn(client: redis.Redis) -> None:
-        send_due(engine, client, settings, [group], lambda: stop.made)
-
+def _each_second(name: str, turn: Turn, stop: StopRequest, loop: Rounds) -> None:
     try:
         loop.each_second(turn)
     except BaseException:  # noqa: BLE001 - one failed thread ends all; the supervisor restarts them
-        _log.exception("the courier's thread for %s failed", group[0])
+        _log.exception("the courier's thread for %s failed", name)
         stop.made = True
+
+
+class _Webhooks:
+    """Sends webhooks: an endpoint that has some gets a thread, so that one that hangs delays no other.
+
+    Args:
+        engine: The database.
+        endpoints: All that are configured.
+        stop: Once its ``made`` is True, nothing more is sent.
+    """
+
+    def __init__(self, engine: Engine, endpoints: Sequence[Endpoint], stop: StopRequest) -> None:
+        self._engine = engine
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._stop = stop
+        self._pool = ThreadPoolExecutor(max(1, len(endpoints)), "webhook")
+        self._busy: dict[str, Future[None]] = {}
+
+    def turn(self, _: redis.Redis) -> None:
+        """Let each endpoint that has entries to get, and no thread, have one."""
+        ended = [self._busy.pop(name) for name, future in [*self._busy.items()] if future.done()]
+        report = SendReport()
+        for endpoint in _due_endpoints(self._engine, self._endpoints, report, self._over):
+            if endpoint.name not in self._busy:
+                self._busy[endpoint.name] = self._pool.submit(
+                    _send_webhooks, self._engine, endpoint, report, self._over
+                )
+        for future in ended:
+            future.result()  # what ended it is an error of this turn
+
+    def close(self) -> None:
+        """Wait for what is being sent."""
+        self._pool.shutdown()
+
+    def _over(self) -> bool:
+        return self._stop.made
 
 
 def send_completions(engine: Engine, client: redis.Redis) -> SendReport:
@@ -91,18 +138,14 @@ def send_completions(engine: Engine, client: redis.Redis) -> SendReport:
         DatabaseUnavailable: When the database does not answer.
     """
     report = SendReport()
-    _send(engine, {EntryKind.COMPLETION: lambda entry: _complete(client, entry)}, report)
+    _send(engine, Lane(_LIVE), {EntryKind.COMPLETION: lambda entry: _complete(client, entry)}, report)
     return report
 
 
 def send_due(
-    engine: Engine,
-    client: redis.Redis,
-    settings: Settings,
-    groups: Sequence[Sequence[EntryKind]] = GROUPS,
-    over: Callable[[], bool] = lambda: False,
+    engine: Engine, client: redis.Redis, settings: Settings, over: Callable[[], bool] = lambda: False
 ) -> SendReport:
-    """Send all entries that are due.
+    """Send all entries that are due, one after the other.
 
     An entry whose receiver is not configured is marked as sent with a remark, so that entries do not pile up.
 
@@ -110,32 +153,78 @@ def send_due(
         engine: The database.
         client: Redis.
         settings: Where mails and webhooks go.
-        groups: Of :data:`GROUPS`; all of them, one after the other, by default.
         over: Returns True when no further entry may be sent; entries that are already taken are put back.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.
     """
-    senders: dict[EntryKind, Sender] = {
+    report, senders = SendReport(), _senders(engine, settings)(client)
+    _send(engine, Lane(_LIVE), senders, report, over)
+    endpoints = {endpoint.name: endpoint for endpoint in webhook_endpoints.of(settings.notify)}
+    for endpoint in _due_endpoints(engine, endpoints, report, over):
+        _send_webhooks(engine, endpoint, report, over)
+    _send(engine, Lane(_MAILS), senders, report, over)
+    return report
+
+
+def _senders(engine: Engine, settings: Settings) -> Callable[[redis.Redis], Senders]:
+    return lambda client: {
         EntryKind.COMPLETION: lambda entry: _complete(client, entry),
         EntryKind.SUMMARY: lambda entry: _mail_summary(engine, settings, entry),
         EntryKind.ALERT: lambda entry: _mail_alert(engine, settings, entry),
-        EntryKind.WEBHOOK: lambda entry: _post(settings, entry),
     }
-    report = SendReport()
-    for kinds in groups:
-        _send(engine, {kind: senders[kind] for kind in kinds}, report, over)
-    return report
+
+
+def _due_endpoints(
+    engine: Engine, endpoints: Mapping[str, Endpoint], report: SendReport, over: Callable[[], bool]
+) -> list[Endpoint]:
+    """Address the events that have no endpoint yet; return the endpoints that have entries to get.
+
+    Each second this is one query, as long as nothing is due.
+    """
+    with database.reading(engine) as connection:
+        due = outbox.due_endpoints(connection)
+    if due - endpoints.keys():
+        lane = Lane([EntryKind.WEBHOOK], configured=[*endpoints])
+        sender = partial(_address, engine, endpoints)
+        _send(engine, lane, {EntryKind.WEBHOOK: sender}, report, over)
+        with database.reading(engine) as connection:
+            due = outbox.due_endpoints(connection)
+    return [endpoint for name, endpoint in endpoints.items() if name in due]
+
+
+def _address(engine: Engine, endpoints: Mapping[str, Endpoint], entry: Entry) -> bool | str:
+    """Say to which endpoints an event goes.
+
+    Raises:
+        EndpointRemoved: It has an endpoint, which is not configured any more.
+    """
+    if entry.endpoint is not None:
+        raise EndpointRemoved(entry.endpoint)
+    if not endpoints:
+        return "no endpoint is configured"
+    event = entry.payload.get("event")
+    wanting = [name for name, endpoint in endpoints.items() if endpoint.wants(event)]
+    if not wanting:
+        return f"no endpoint wants {event}"
+    database.transact(engine, lambda connection: outbox.address(connection, entry, wanting))
+    return False  # nothing was sent yet
+
+
+def _send_webhooks(engine: Engine, endpoint: Endpoint, report: SendReport, over: Callable[[], bool]) -> None:
+    """Send what an endpoint is to get."""
+    sender = partial(_post, endpoint)
+    _send(engine, Lane([EntryKind.WEBHOOK], endpoint.name), {EntryKind.WEBHOOK: sender}, report, over)
 
 
 def _send(
     engine: Engine,
-    senders: Mapping[EntryKind, Sender],
+    lane: Lane,
+    senders: Senders,
     report: SendReport,
     over: Callable[[], bool] = lambda: False,
 ) -> None:
-    kinds = list(senders)
-    lane, lease = Lane(kinds), max(_LEASES[kind] for kind in kinds)
+    lease = max(_LEASES[kind] for kind in lane.kinds)
     while not over():
         with database.reading(engine) as connection:
             if not outbox.is_due(connection, lane):
@@ -217,8 +306,6 @@ def _mail(engine: Engine, settings: Settings, entry: Entry, letter: Letter) -> b
     return smtp.send(envelope, settings.mail, lambda: _hold(engine, entry))
 
 
-def _post(settings: Settings, entry: Entry) -> bool | str:
-    if settings.notify.webhook_url is None:
-        return "notify.webhook_url is not configured"
-    webhook.post(settings.notify, entry.payload, entry.dedup_key)
+def _post(endpoint: Endpoint, entry: Entry) -> bool:
+    webhook.post(endpoint, entry.payload, entry.event_key)
     return True

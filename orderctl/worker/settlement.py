@@ -17,7 +17,7 @@ from orderctl.outbox import Entry, EntryKind
 from orderctl.schema import download_tasks, orders
 from orderctl.states import EventType, Source
 from orderctl.worker.smtp import Undeliverable
-from orderctl.worker.webhook import WebhookRefused
+from orderctl.worker.webhook import EndpointRemoved, WebhookRefused
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ _LIVE_PAUSE: Final = 10.0
 _MOST_TRIES: Final = 30
 #: How long a courier that has to stop still tries to record what it has sent, in seconds.
 _LAST_WORD: Final = 10.0
+#: At most one mail about an endpoint in this time.
+_ALERT_SECONDS: Final = 3600.0
 _MAILS: Final = {EntryKind.SUMMARY, EntryKind.ALERT}
 
 
@@ -89,7 +91,9 @@ def postpone(engine: Engine, entry: Entry, error: Exception, *, quiet: bool = Fa
 
 def _is_final(error: Exception) -> bool:
     """Whether every further try would end like this one."""
-    return isinstance(error, Undeliverable) or (isinstance(error, WebhookRefused) and error.is_final)
+    return isinstance(error, Undeliverable | EndpointRemoved) or (
+        isinstance(error, WebhookRefused) and error.is_final
+    )
 
 
 def _pause(entry: Entry, error: Exception, longest: float) -> float:
@@ -100,17 +104,21 @@ def _pause(entry: Entry, error: Exception, longest: float) -> float:
 
 def _give_up(connection: Connection, entry: Entry, error: Exception, text: str) -> None:
     tries = counted(entry.attempts, "try", "tries")
-    _log.error("gave up sending %s after %s: %s", entry.dedup_key, tries, text)
+    again = f"to send it again: orderctl outbox resend {entry.id}"
+    _log.error("gave up sending %s after %s: %s (%s)", entry.dedup_key, tries, text, again)
     if not outbox.fail(connection, entry, text):
         return
     details: dict[str, object] = {"error": text, "attempts": entry.attempts}
     if entry.kind in _MAILS:
         _record(connection, entry, EventType.EMAIL_FAILED, details)
         return
-    details["event"] = entry.payload.get("event")
-    if isinstance(error, WebhookRefused):
-        details |= {"url": error.receiver, "status": error.status}
+    receiver = getattr(error, "receiver", None)
+    details |= {"event": entry.payload.get("event"), "endpoint": entry.endpoint, "url": receiver}
+    details["status"] = getattr(error, "status", None)
     _record(connection, entry, EventType.WEBHOOK_FAILED, details)
+    about = {"about": "webhook", "endpoint": entry.endpoint, "receiver": receiver, "error": text}
+    name = f"alert:webhook:{entry.endpoint}"
+    outbox.put_spaced(connection, EntryKind.ALERT, name, about, seconds=_ALERT_SECONDS)
 
 
 def _record(connection: Connection, entry: Entry, event_type: EventType, details: dict[str, object]) -> None:

@@ -1,22 +1,27 @@
-"""The webhook: a signed POST when an order has ended or a task has failed permanently."""
+"""The webhook: a signed POST when an order has ended or a task has failed permanently.
+
+It follows Standard Webhooks (https://www.standardwebhooks.com). The headers of earlier versions stand beside those.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import http.client
 import io
 import json
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import faultpoints
+from orderctl import faultpoints, webhook_endpoints
 from orderctl.downloads import headers, heads, urls
 from orderctl.downloads.errors import BadAnswer, UrlRefused
 from orderctl.downloads.heads import Head
 from orderctl.downloads.urls import Url
-from orderctl.setting_sections import Notify
+from orderctl.webhook_endpoints import Endpoint
 from orderctl.worker.cutoff import cutoff
 
 if TYPE_CHECKING:
@@ -54,26 +59,41 @@ class WebhookRefused(OSError):
         return self.status == _GONE
 
 
-def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
+class EndpointRemoved(Exception):
+    """The endpoint of an entry is not configured any more.
+
+    Attributes:
+        receiver: None: where it was is not known.
+        status: None: it was not asked.
+        is_final: True: no further try would help.
+    """
+
+    receiver = None
+    status = None
+    is_final = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the endpoint {name} is not configured any more")
+
+
+def post(endpoint: Endpoint, payload: Mapping[str, Any], event_key: str) -> None:
     """Send one event. Redirects are not followed: only the configured receiver may get the body.
 
-    The body is JSON; ``X-Orderctl-Signature: sha256=HEX`` is its HMAC-SHA256 under the configured secret,
-    and ``X-Orderctl-Delivery`` is the dedup key, which is the same at every try. A user and a password in the URL are
-    sent as ``Authorization: Basic``.
+    A user and a password in the URL are sent as ``Authorization: Basic``.
 
     Args:
-        settings: For the URL and the secret.
+        endpoint: Where it goes, and the secrets that sign it.
         payload: The event.
-        dedup_key: Identifies the delivery.
+        event_key: Identifies the event, at every try and for every endpoint.
 
     Raises:
         WebhookRefused: When the receiver did not accept it.
     """
     body = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
-    fields = {"Content-Type": "application/json", "User-Agent": "orderctl", "X-Orderctl-Delivery": dedup_key}
-    if settings.webhook_secret:
-        fields["X-Orderctl-Signature"] = f"sha256={sign(body, settings.webhook_secret)}"
-    url = urls.parse(settings.webhook_url or "")
+    url = urls.parse(endpoint.url)
+    fields = {"Content-Type": "application/json", "User-Agent": "orderctl"}
+    fields |= signed(endpoint.secrets, message_id(payload, event_key), int(time.time()), body)
+    fields |= _of_earlier_versions(endpoint, event_key, body)
     if url.authorization:
         fields["Authorization"] = url.authorization
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
@@ -92,7 +112,7 @@ def post(settings: Notify, payload: Mapping[str, Any], dedup_key: str) -> None:
     finally:
         connection.close()
     if head.status not in _ACCEPTED:
-        raise _refused(url, head)
+        raise _refused(endpoint, url, head)
 
 
 class _Socket(io.RawIOBase):
@@ -114,10 +134,11 @@ class _Socket(io.RawIOBase):
         return count
 
 
-def _refused(url: Url, head: Head) -> WebhookRefused:
+def _refused(endpoint: Endpoint, url: Url, head: Head) -> WebhookRefused:
     text = f"HTTP {head.status}"
     if head.status in _REDIRECTS:
-        text += f": a redirect to {_target(url, head)}, which is not followed; notify.webhook_url has to be the final URL"
+        where = f"a redirect to {_target(url, head)}, which is not followed"
+        text += f": {where}; {endpoint.setting} has to have the final URL"
     retry_after = headers.retry_after(head.get("Retry-After"), head.get("Date"))
     return WebhookRefused(_origin(url), text, status=head.status, retry_after=retry_after)
 
@@ -134,6 +155,33 @@ def _origin(url: Url) -> str:
     return f"{url.scheme}://{url.authority}/..."
 
 
-def sign(body: bytes, secret: str) -> str:
-    """Return the HMAC-SHA256 of a body, in hexadecimal."""
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+def message_id(payload: Mapping[str, Any], event_key: str) -> str:
+    """Return the id of an event, by which a receiver recognises it; the time in it tells the shops of a receiver apart."""
+    seed = f"{event_key} {payload.get('timestamp')}"
+    return f"msg_{hashlib.sha256(seed.encode()).hexdigest()[:32]}"
+
+
+def signed(secrets: Sequence[str], message: str, now: int, body: bytes) -> dict[str, str]:
+    """Return the headers of Standard Webhooks.
+
+    Args:
+        secrets: Each signs; without one there is no signature.
+        message: The id of the event.
+        now: The time of this try, in seconds since 1970.
+        body: As it is sent.
+    """
+    fields = {"webhook-id": message, "webhook-timestamp": str(now)}
+    content = f"{message}.{now}.".encode() + body
+    keys = [webhook_endpoints.key_of(secret) for secret in secrets]
+    signatures = [base64.b64encode(hmac.digest(key, content, "sha256")).decode() for key in keys]
+    if signatures:
+        fields["webhook-signature"] = " ".join(f"v1,{signature}" for signature in signatures)
+    return fields
+
+
+def _of_earlier_versions(endpoint: Endpoint, event_key: str, body: bytes) -> dict[str, str]:
+    fields = {"X-Orderctl-Delivery": event_key}
+    if endpoint.secrets:
+        digest = hmac.digest(endpoint.secrets[0].encode(), body, "sha256").hex()
+        fields["X-Orderctl-Signature"] = f"sha256={digest}"
+    return fields

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, event
 
-from orderctl import database, outbox, setting_sections
+from orderctl import database, outbox
 from orderctl.outbox import EntryKind, Lane
+from orderctl.webhook_endpoints import Endpoint
 from orderctl.worker import courier, webhook
 from tests.faults.receivers import PostOffice
 from tests.faults.world import World
@@ -68,9 +69,9 @@ def test_a_webhook_s_receiver_that_answers_byte_by_byte_is_given_up(monkeypatch:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
-        notify = setting_sections.Notify(webhook_url=f"http://127.0.0.1:{server.getsockname()[1]}/")
+        endpoint = Endpoint("crm", f"http://127.0.0.1:{server.getsockname()[1]}/")
         with pytest.raises(OSError):  # noqa: PT011 - whatever a cut connection raises
-            webhook.post(notify, {}, "key")
+            webhook.post(endpoint, {}, "key")
         over.set()
         thread.join()
 

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from orderctl import webhook_endpoints
 from orderctl.schema import outbox as outbox_table
-from orderctl.setting_sections import Notify
 from orderctl.settings import load
 from orderctl.states import ErrorType
+from orderctl.webhook_endpoints import Endpoint
 from orderctl.worker import webhook
 from orderctl.worker.webhook import WebhookRefused
 from tests.faults.world import World
@@ -93,7 +94,7 @@ def test_webhook_is_tried_again_later_and_later(world: World, hook: Hook, status
 def test_url_is_posted_as_it_was_given(receiver_alone: Hook, given: str, target: str) -> None:
     settings = load(environ={"ORDERCTL_NOTIFY_WEBHOOK_URL": given.format(receiver_alone.authority)})
 
-    webhook.post(settings.notify, {}, "key")
+    webhook.post(webhook_endpoints.of(settings.notify)[0], {}, "key")
 
     assert receiver_alone.targets == [target]
     [(headers, _)] = receiver_alone.requests
@@ -102,7 +103,7 @@ def test_url_is_posted_as_it_was_given(receiver_alone: Hook, given: str, target:
 
 
 def test_user_and_password_of_the_url_are_sent_as_basic_authentication(receiver_alone: Hook) -> None:
-    webhook.post(Notify(webhook_url=f"http://sh%40p:p%3Aa%C3%BC@{receiver_alone.authority}/"), {}, "key")
+    webhook.post(Endpoint("crm", f"http://sh%40p:p%3Aa%C3%BC@{receiver_alone.authority}/"), {}, "key")
 
     [(headers, _)] = receiver_alone.requests
     assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "sh@p:p:aü"
@@ -114,7 +115,7 @@ def test_redirect_is_not_followed_and_says_so(receiver_alone: Hook, status: int)
     receiver_alone.status, receiver_alone.location = status, f"http://other.example/{'path'}?token=geheim"
 
     with pytest.raises(WebhookRefused, match="which is not followed") as raised:
-        webhook.post(Notify(webhook_url=receiver_alone.url), {}, "key")
+        webhook.post(Endpoint("crm", receiver_alone.url), {}, "key")
 
     assert len(receiver_alone.requests) == 1
     assert "http://other.example/..." in str(raised.value)
@@ -134,6 +135,7 @@ def test_webhook_that_is_gone_is_given_up_at_once_with_an_event(world: World, ho
     assert event.details == {
         "kind": "webhook",
         "event": "order_completed",
+        "endpoint": "webhook",
         "url": f"http://{hook.authority}/...",
         "status": 410,
         "attempts": 1,
@@ -156,6 +158,9 @@ def test_webhook_that_is_given_up_leaves_an_event(
         hook.status, hook.location = status, hook.url
     task_id = world.shop.paid("DH1")[0]
     world.shop.fail(task_id, ErrorType.UNKNOWN)
+    send(world)  # the event is addressed, and tried once
+    hook.requests.clear()
+    make_due(world)
     world.shop.transact(lambda c: c.execute(outbox_table.update().values(attempts=29)))
 
     send(world)
@@ -240,10 +245,10 @@ _EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\nRetry-After: 9\r\n\
 def test_answer_is_read_as_servers_write_it(said: bytes, status: int | None) -> None:
     with receiver_that_says(said) as url:
         if status is None:
-            webhook.post(Notify(webhook_url=url), {}, "key")
+            webhook.post(Endpoint("crm", url), {}, "key")
             return
         with pytest.raises(WebhookRefused) as raised:
-            webhook.post(Notify(webhook_url=url), {}, "key")
+            webhook.post(Endpoint("crm", url), {}, "key")
 
     assert (raised.value.status, raised.value.retry_after) == (status, 7)
 
@@ -256,6 +261,6 @@ def test_what_is_no_answer_is_tried_again(said: bytes) -> None:
         receiver_that_says(said) as url,
         pytest.raises(WebhookRefused, match="HTTP") as raised,
     ):
-        webhook.post(Notify(webhook_url=url), {}, "key")
+        webhook.post(Endpoint("crm", url), {}, "key")
 
     assert (raised.value.status, raised.value.is_final) == (None, False)

@@ -9,12 +9,20 @@ from typing import Any, Final
 
 import click
 
-from orderctl import environment, private_files, secret_files, setting_sections, setting_sources
+from orderctl import (
+    environment,
+    private_files,
+    secret_files,
+    setting_keys,
+    setting_sections,
+    setting_sources,
+)
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
 from orderctl.errors import Conflict, Misconfigured
+from orderctl.setting_keys import Key
 from orderctl.terminal.render import Column, Where
 
 SHOWN: Final = (
@@ -146,14 +154,18 @@ def template() -> str:
     ]
     for section, kind in setting_sections.SECTIONS.items():
         lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]
-        for key, item in setting_sections.declared().items():
-            if key.startswith(f"{section}."):
-                lines.append(f"# {item.about}")
-                lines.append(f"# {item.name} = {_toml(item.default)}")
-                if item.secret:
-                    lines.append(f'# {item.name}_file = "/path/to/a/file"')
+        # A table in the section ends the section's own keys: it has to be the last.
+        for item in sorted(setting_keys.keys_of(kind).values(), key=lambda item: bool(item.example)):
+            lines += [f"# {line}" for line in _of_key(item)]
         parts.append("\n".join(lines) + "\n")
     return "".join(parts)
+
+
+def _of_key(item: Key[Any]) -> list[str]:
+    if item.example:
+        return [item.about, *item.example.splitlines()]
+    lines = [item.about, f"{item.name} = {_toml(item.default)}"]
+    return [*lines, f'{item.name}_file = "/path/to/a/file"'] if item.secret else lines
 
 
 def _toml(value: Any) -> str:

@@ -118,7 +118,9 @@ def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl:
 
 def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     uncommented = "\n".join(
-        line.removeprefix("# ") if line.startswith("# ") and " = " in line and '""' not in line else line
+        line.removeprefix("# ")
+        if line.startswith("# ") and (" = " in line or line.startswith("# [[")) and '""' not in line
+        else line
         for line in template().splitlines()
         if "_file = " not in line
     )
@@ -132,6 +134,7 @@ def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
     assert all(item.name in template() for item in setting_sections.declared().values())
     assert loaded.worker == setting_sections.Worker()
     assert loaded.relay == setting_sections.Relay()
+    assert [endpoint.name for endpoint in loaded.notify.endpoint] == ["crm"]
 
 
 def test_what_was_read_does_not_change_and_has_no_other_keys():

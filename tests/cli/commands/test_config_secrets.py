@@ -49,6 +49,16 @@ VALUES = {
     setting_types.base_url: ["https://u:{}@h", "https://h/?token={}", "https://u:{raw}@h/x", "{raw}"],
     setting_types.signing_secret: ["{raw}", "  ", "{raw:.20}"],
     setting_types.text: ["{raw}"],
+    setting_sections.webhook_secrets: ["{raw}", "  ", "{raw:.20}", "whsec_{raw}"],
+    setting_sections.webhook_endpoints: [
+        '[{{"name": "crm", "url": "https://u:{}@h/{}?{}", "secret": "{}"}}]',
+        '[{{"name": "crm", "url": "https://h/", "secret": ["whsec_{}"], "events": ["order_*"]}}]',
+        '[{{"name": "crm", "url": "{}"}}]',
+        '[{{"name": "crm", "url": "https://h/", "secret": "{}", "secrte": "{}", "{}": "{}"}}]',
+        '[{{"name": "crm", "url": "https://h/", "secret": "{}", "events": "order_done"}}]',
+        '[{{"name": "crm", "url_file": "{}", "secret_file": "{}"}}]',
+        "{raw}",
+    ],
 }
 
 
