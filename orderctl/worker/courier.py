@@ -20,11 +20,10 @@ from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.settings import Settings
 from orderctl.webhook_endpoints import Endpoint
-from orderctl.worker import alerts, letters, mail, rounds, settlement, smtp, webhook
+from orderctl.worker import addressing, alerts, letters, mail, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
 from orderctl.worker.letters import Letter
 from orderctl.worker.rounds import Rounds
-from orderctl.worker.webhook import EndpointRemoved
 
 _log = logging.getLogger(__name__)
 
@@ -178,37 +177,11 @@ def _senders(engine: Engine, settings: Settings) -> Callable[[redis.Redis], Send
 def _due_endpoints(
     engine: Engine, endpoints: Mapping[str, Endpoint], report: SendReport, over: Callable[[], bool]
 ) -> list[Endpoint]:
-    """Address the events that have no endpoint yet; return the endpoints that have entries to get.
-
-    Each second this is one query, as long as nothing is due.
-    """
-    with database.reading(engine) as connection:
-        due = outbox.due_endpoints(connection)
-    if due - endpoints.keys():
-        lane = Lane([EntryKind.WEBHOOK], configured=[*endpoints])
-        sender = partial(_address, engine, endpoints)
-        _send(engine, lane, {EntryKind.WEBHOOK: sender}, report, over)
-        with database.reading(engine) as connection:
-            due = outbox.due_endpoints(connection)
-    return [endpoint for name, endpoint in endpoints.items() if name in due]
-
-
-def _address(engine: Engine, endpoints: Mapping[str, Endpoint], entry: Entry) -> bool | str:
-    """Say to which endpoints an event goes.
-
-    Raises:
-        EndpointRemoved: It has an endpoint, which is not configured any more.
-    """
-    if entry.endpoint is not None:
-        raise EndpointRemoved(entry.endpoint)
-    if not endpoints:
-        return "no endpoint is configured"
-    event = entry.payload.get("event")
-    wanting = [name for name, endpoint in endpoints.items() if endpoint.wants(event)]
-    if not wanting:
-        return f"no endpoint wants {event}"
-    database.transact(engine, lambda connection: outbox.address(connection, entry, wanting))
-    return False  # nothing was sent yet
+    found, dropped = addressing.due(engine, endpoints, over)
+    for remark in filter(None, dropped.values()):
+        _log_once(remark)
+    report.dropped.extend(dropped)
+    return found
 
 
 def _send_webhooks(engine: Engine, endpoint: Endpoint, report: SendReport, over: Callable[[], bool]) -> None:

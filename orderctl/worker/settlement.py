@@ -77,10 +77,10 @@ def postpone(engine: Engine, entry: Entry, error: Exception, *, quiet: bool = Fa
     Returns:
         False when the entry was given up. Live messages never are.
     """
-    text = masking.foreign(f"{type(error).__name__}: {error}")
+    text = _text(error)
     live = entry.kind == EntryKind.COMPLETION
     if (entry.attempts >= _MOST_TRIES or _is_final(error)) and not live:
-        database.transact(engine, lambda connection: _give_up(connection, entry, error, text))
+        database.transact(engine, lambda connection: give_up(connection, entry, error))
         return False
     pause = _pause(entry, error, _LIVE_PAUSE if live else _LONGEST_PAUSE)
     if not quiet:
@@ -102,7 +102,19 @@ def _pause(entry: Entry, error: Exception, longest: float) -> float:
     return max(backoff, min(longest, getattr(error, "retry_after", None) or 0.0))
 
 
-def _give_up(connection: Connection, entry: Entry, error: Exception, text: str) -> None:
+def _text(error: Exception) -> str:
+    return masking.foreign(f"{type(error).__name__}: {error}")
+
+
+def give_up(connection: Connection, entry: Entry, error: Exception) -> None:
+    """Try an entry no more: the log and the order's events say so, and of a webhook the admin gets a mail.
+
+    Args:
+        connection: In a transaction of its own.
+        entry: The entry.
+        error: The reason.
+    """
+    text = _text(error)
     tries = counted(entry.attempts, "try", "tries")
     again = f"to send it again: orderctl outbox resend {entry.id}"
     _log.error("gave up sending %s after %s: %s (%s)", entry.dedup_key, tries, text, again)

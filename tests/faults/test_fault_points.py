@@ -16,9 +16,9 @@ pytestmark = pytest.mark.databases("sqlite", "mariadb")
 HORSE_COMMITS = 7
 #: The same when the course does not exist: claim, failed; take, hold, record.
 FAILING_COMMITS = 5
-#: A courier with the three messages of an order's end: a take, a hold and a record for each, and one more
-#: hold before the mail's body.
-COURIER_COMMITS = 10
+#: A courier with the three messages of an order's end: a take, a hold and a record for each, one more hold before the
+#: mail's body, and the webhook's endpoint.
+COURIER_COMMITS = 11
 
 HORSE = (
     "job.started", "task.claimed", "handler.enrolled", "handler.downloaded", "fsync.before", "fsync.after",
