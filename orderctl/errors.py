@@ -56,16 +56,18 @@
         └── NotPermitted                     PERMISSION: refused by the operating system
             └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file
     ValueError
-    └── TooLong                              a length of time that no option takes: a usage error (2)
+    ├── TooLong                              a length of time that no option takes: a usage error (2)
+    └── InvalidPart                          a part of a setting is not valid: a Misconfigured (78) that names it
     OSError
     ├── Undeliverable                        mail cannot carry the address, or the server does not know it
     ├── MailRefused                          the mail server does not accept the mail now
-    └── WebhookRefused                       the webhook's receiver did not answer 2xx
+    ├── WebhookRefused                       the webhook's receiver did not answer 2xx
+    └── EndpointRemoved                      the webhook's endpoint is not configured any more
 
 The numbers are the exit code of the command line and the HTTP status of the relay's API; an error without
 numbers has those of the class above it. Below ``DownloadError`` stands the type with which the failure is
 recorded (``download_tasks.error_type``). The errors below ``OSError`` never leave the courier, which sends again later after
-any ``OSError``, except after an ``Undeliverable`` and after the status 410 of a ``WebhookRefused``.
+any ``OSError``, except after an ``Undeliverable``, an ``EndpointRemoved`` and the status 410 of a ``WebhookRefused``.
 
 An error that any module may raise is defined here; one that belongs to a single package is defined there
 (``orderctl.downloads.errors``, ``orderctl.relay``, ``orderctl.worker``). All of them are in this tree:

@@ -254,8 +254,11 @@ def address(connection: Connection, entry: Entry, endpoints: Sequence[str]) -> b
     if not _update(connection, entry, endpoint=first, **free):
         return False
     box = outbox.c
-    copied = (box.kind, box.payload, box.created_at, box.due_at, box.resent)
-    row = connection.execute(select(*copied).where(box.id == entry.id)).mappings().one()
+    copied = (box.kind, box.created_at, box.due_at, box.resent)
+    row = dict(connection.execute(select(*copied).where(box.id == entry.id)).mappings().one())
+    row["payload"] = shop_tables.storable_json(
+        entry.payload
+    )  # without secrets, unlike that of an earlier version
     for endpoint in others:
         key = f"{entry.event_key}{_AT}{endpoint}"
         _insert(connection, {**row, "dedup_key": key, "endpoint": endpoint, "attempts": 0})

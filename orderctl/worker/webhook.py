@@ -59,18 +59,8 @@ class WebhookRefused(OSError):
         return self.status == _GONE
 
 
-class EndpointRemoved(Exception):
-    """The endpoint of an entry is not configured any more.
-
-    Attributes:
-        receiver: None: where it was is not known.
-        status: None: it was not asked.
-        is_final: True: no further try would help.
-    """
-
-    receiver = None
-    status = None
-    is_final = True
+class EndpointRemoved(OSError):
+    """The endpoint of an entry is not configured any more."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the endpoint {name} is not configured any more")

@@ -102,6 +102,19 @@ def test_no_secret_leaves_the_system(
                 canaries.plant("path of notify.webhook_url").quoted,
                 canaries.plant("query of notify.webhook_url").quoted,
             ),
+            "notify.endpoint": json.dumps(
+                [
+                    {
+                        "name": "crm",
+                        "url": "http://{}@{}/{}".format(
+                            canaries.plant("user of notify.endpoint").quoted,
+                            hook.address,
+                            canaries.plant("path of notify.endpoint").quoted,
+                        ),
+                        "secret": canaries.plant("secret of notify.endpoint").text,
+                    }
+                ]
+            ),
             **{
                 key: canaries.plant(key).text
                 for key, item in setting_sections.declared().items()
