@@ -165,6 +165,11 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "unended orders": (findings.unended, 60 * 10),
         "orders without tasks": (findings.without_tasks, 60 * 10),
         "outbox": (partial(outbox.take, lane=outbox.Lane(["summary"]), limit=20, lease_seconds=1), 20),
+        "endpoints": (outbox.due_endpoints, 20),
+        "outbox of an endpoint": (
+            partial(outbox.take, lane=outbox.Lane(["webhook"], "crm"), limit=20, lease_seconds=1),
+            20,
+        ),
         "late entries": (findings.late, 20),
         "spaced entry": (
             partial(outbox.put_spaced, kind=outbox.EntryKind.ALERT, name="alert:f", payload={}, seconds=1),
@@ -202,7 +207,8 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     assert keys("latest events")["newest"] == {f"{log}_order_id"}
     assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
     assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}
-    assert keys("outbox")["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
+    for name in ("outbox", "endpoints", "outbox of an endpoint"):
+        assert keys(name)["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
 
 
 def test_capped_numbers_stop_reading(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
