@@ -9,7 +9,8 @@
     │   ├── OrderNotFound
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
     │   ├── TaskNotFound
-    │   └── PaymentNotFound                  the ledger has no such payment
+    │   ├── PaymentNotFound                  the ledger has no such payment
+    │   └── MessageNotFound                  the outbox has no such message
     ├── Conflict                     4  409  the present state does not allow it
     │   ├── NotManaged                       the task is run by the shop's own workers
     │   └── Superseded                       the task is not any more what was chosen: another process changed it
@@ -88,7 +89,7 @@ class ExitStatus(IntEnum):
     DONE = 0  #: Done, or there was nothing to do.
     FAILED = 1  #: The order or task failed, part of a bulk change did, or a check found something.
     USAGE = 2  #: The command line or its input is wrong.
-    NOT_FOUND = 3  #: No such order, payment, task or worker.
+    NOT_FOUND = 3  #: No such order, payment, message, task or worker.
     CONFLICT = 4  #: The present state does not allow it.
     UNAVAILABLE = 69  #: The database, Redis or the workers do not answer (EX_UNAVAILABLE).
     INTERNAL = 70  #: A bug in orderctl (EX_SOFTWARE).
@@ -142,6 +143,10 @@ class OrderDeleted(OrderNotFound):
 
 class PaymentNotFound(NotFound):
     """The ledger has no such payment."""
+
+
+class MessageNotFound(NotFound):
+    """The outbox has no such message."""
 
 
 class TaskNotFound(NotFound):

@@ -71,7 +71,17 @@ class Entry:
     @property
     def sending_key(self) -> str:
         """What identifies the sending: the same at every try, another one when an admin has it sent again."""
-        return f"{self.dedup_key}:resent:{self.resent}" if self.resent else self.dedup_key
+        return sending_key(self.dedup_key, self.resent)
+
+
+def sending_key(dedup_key: str, resent: int) -> str:
+    """Return what identifies a sending of an entry.
+
+    Args:
+        dedup_key: The entry's key.
+        resent: How often an admin had it sent again.
+    """
+    return f"{dedup_key}:resent:{resent}" if resent else dedup_key
 
 
 def put(

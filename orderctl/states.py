@@ -153,6 +153,11 @@ class EventType(StrEnum):
     EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
     WEBHOOK_FAILED = "webhook_failed", Category.SYSTEM, "Webhook failed: {error}", Severity.ERROR
+    EMAIL_RESENT = "email_resent", Category.EMAIL, "Mail to be sent again{because}"
+    WEBHOOK_RESENT = "webhook_resent", Category.SYSTEM, "Webhook to be sent again{because}"
+    COMPLETION_RESENT = (
+        "completion_resent", Category.SYSTEM, "Completion message to be sent again{because}",
+    )  # fmt: skip
     JOB_REJECTED = (
         "job_rejected", Category.SECURITY,
         "A job in the queue that names this task was rejected: {reason}", Severity.WARNING,

@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from orderctl import audit, findings, leases, listing, orders, outbox, reconcile, settings, statuses, tasks
+from orderctl import (
+    audit,
+    findings,
+    leases,
+    listing,
+    orders,
+    outbox,
+    outgoing,
+    reconcile,
+    settings,
+    statuses,
+    tasks,
+)
 from orderctl.audit import Search
 from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
@@ -182,6 +194,20 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "payments of an order": (partial(ledger.of_order, order_id=7), 20),
         "raw data that is due": (partial(ledger.raw_is_due, days=90), 20),
         "messages of another shop": (_look, 200),
+        "newest messages": (partial(outgoing.page, wanted=outgoing.Filter(), limit=20), 60),
+        "failed messages": (partial(outgoing.page, wanted=outgoing.Filter(states=["failed"]), limit=20), 20),
+        "unsent messages": (
+            partial(
+                outgoing.page, wanted=outgoing.Filter(states=["waiting", "failed"]), limit=20, after="1500"
+            ),
+            20,
+        ),
+        "failed messages to send again": (
+            partial(outgoing.choose, wanted=outgoing.Filter(states=["failed"], kinds=["webhook"]), limit=20),
+            20,
+        ),
+        "messages of an order": (partial(outgoing.page, wanted=outgoing.Filter(order_id=7), limit=20), 30),
+        "message": (partial(outgoing.find, message_id=7), 10),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }
 
@@ -207,7 +233,8 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     assert keys("latest events")["newest"] == {f"{log}_order_id"}
     assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
     assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}
-    for name in ("outbox", "endpoints", "outbox of an endpoint"):
+    by_due_time = ("outbox", "endpoints", "outbox of an endpoint")
+    for name in (*by_due_time, "failed messages", "unsent messages", "failed messages to send again"):
         assert keys(name)["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
 
 

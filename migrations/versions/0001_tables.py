@@ -61,6 +61,9 @@ EVENTS = (
     "payment_surplus",
     "payment_matched",
     "payment_refused",
+    "email_resent",  # with revision 0005
+    "webhook_resent",
+    "completion_resent",
 )
 STATUSES = tuple(dict.fromkeys(ORDER_STATUSES + PAYMENT_STATUSES + TASK_STATUSES))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -24,6 +25,8 @@ _STATUS_STYLES: Final = {
     "surplus": "yellow",
     "ignored": "dim",
     "refused": "dim",
+    "sent": "green",
+    "skipped": "dim",
 }
 _DIFFERENCE_STYLES: Final = {
     "missing": "red",
@@ -53,6 +56,11 @@ def percent(value: Any) -> str:
 def speed(value: Any) -> str:
     """Return bytes per second as text for people."""
     return f"{render.size(value)}/s"
+
+
+def _reason(error: str) -> str:
+    """Return an error without the name of its class."""
+    return re.sub(r"\A[A-Z][A-Za-z]+: (?=\S)", "", error)
 
 
 def _live(name: str) -> Callable[[Any], Any]:
@@ -170,6 +178,32 @@ DIFFERENCES: Final = (
     Column("outcome", where=Where.WIDE, style=status_style),
     Column("text", "DIFFERENCE"),
     Column("applied", where=Where.DATA, style=lambda done: "green" if done else None),
+)
+
+MESSAGES: Final = (
+    Column("id", keep=True, right=True),
+    Column("kind"),
+    Column("state", style=status_style, keep=True),
+    Column("order_id", where=Where.DATA, right=True),
+    Column("order_code", "ORDER", instead=lambda message: message.order_id),
+    Column("task_id", where=Where.WIDE, right=True),
+    Column("event"),
+    Column("endpoint", where=Where.WIDE),
+    Column("receiver", "TO"),
+    Column("attempts", "TRIES", right=True),
+    Column("resent", where=Where.WIDE, right=True),
+    Column("created_at", where=Where.WIDE),
+    Column("due_at", "WHEN", instead=lambda message: message.sent_at or message.failed_at),
+    Column("sent_at", where=Where.WIDE),
+    Column("failed_at", where=Where.WIDE),
+    Column("last_error", "ERROR", show=_reason),
+    Column("dedup_key", where=Where.WIDE),
+)
+
+#: All that is known of one message, and what it says.
+MESSAGE_DETAIL: Final = (
+    *(replace(column, where=Where.TABLE, instead=None) for column in MESSAGES),
+    Column("payload"),
 )
 
 ORDER_DETAIL: Final = (

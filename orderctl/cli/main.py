@@ -27,6 +27,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
     "logs": CommandEntry("Search the audit log.", "Orders"),
     "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),
+    "outbox": CommandEntry(
+        "List and show mails, webhooks and completion messages, and send them again.", "Orders"
+    ),
     "worker": CommandEntry("Run, list, pause and stop workers.", "Running"),
     "relay": CommandEntry("Run the relay for dashboards and make tokens for it.", "Running"),
     "reconcile": CommandEntry("Repair what crashes and outages have left behind.", "Running"),

@@ -72,6 +72,8 @@ VALID = {
     "task_id": "1",
     "task_ids": "1",
     "payment_id": "1",
+    "message_id": "1",
+    "message_ids": "1",
     "pattern": "task:*:progress",
     "shell": "bash",
     "topic": "times",

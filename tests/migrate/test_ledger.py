@@ -229,7 +229,8 @@ def test_new_events_are_added_to_an_enum_of_the_shop_at_its_end(earlier: Shop) -
         )
         [type_] = connection.exec_driver_sql(query).scalars()
     assert type_.startswith(f"enum({words},")
-    assert type_.endswith(",'payment_partial','payment_surplus','payment_matched','payment_refused')")
+    assert ",'payment_partial','payment_surplus','payment_matched','payment_refused'," in type_
+    assert type_.endswith(",'email_resent','webhook_resent','completion_resent')")
 
 
 @pytest.mark.databases("mariadb")

@@ -1,0 +1,130 @@
+"""``orderctl outbox``: list and show what is sent, was sent or was given up, and send it again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from orderctl.cli import message_bulk, message_options, options
+from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES
+from orderctl.cli.lazy import Group
+from orderctl.cli.message_options import Messages
+from orderctl.cli.options import Consent
+from orderctl.errors import ExitStatus
+from orderctl.states import MessageState
+
+
+@click.group(cls=Group)
+def cli() -> None:
+    """List and show mails, webhooks and completion messages, and send them again.
+
+    A message is waiting (to be sent, or to be tried again), sent, failed (given up after 30 tries, or at once where no
+    further try can succeed) or skipped (there was nothing to send: no receiver is configured, for example).
+
+    Example:
+        orderctl outbox list --failed
+        orderctl outbox resend --failed --endpoint crm --since yesterday
+    """
+
+
+@cli.command("list")
+@message_options.listed
+@options.paging
+@options.output(MESSAGES)
+@pass_app
+def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
+    """List messages, newest first.
+
+    WHEN is the time of the next try, or that at which the message was sent or given up. ERROR is why the last try
+    failed, or why nothing was sent.
+
+    Example:
+        orderctl outbox list --failed
+        orderctl outbox list --waiting --kind webhook
+        orderctl outbox list --order DH123456 -o json
+    """
+    from orderctl import outgoing
+
+    with app.reading() as connection:
+        found = outgoing.page(connection, messages.filter(connection), limit=page.limit, after=page.after)
+    app.render(found.messages)
+    if not found.messages:
+        app.say("No messages match.")
+    if found.cursor:
+        app.say(f"next page: --after {found.cursor}")
+    if any(message.state == MessageState.FAILED for message in found.messages):
+        app.say(f"next: {messages.resend_failed()}")
+
+
+@cli.command()
+@click.argument("message_id", metavar="ID", type=options.WholeNumber(1))
+@click.option(
+    "--text", "as_text", is_flag=True, help="Print the text that the mail would have if it were sent now."
+)
+@options.output(MESSAGE_DETAIL)
+@pass_app
+def show(app: App, message_id: int, *, as_text: bool) -> None:
+    """Show all that is known of a message, with its payload: the data that it says.
+
+    Example:
+        orderctl outbox show 41
+        orderctl outbox show 41 --text
+    """
+    from orderctl import outgoing
+
+    with app.reading() as connection:
+        message = outgoing.find(connection, message_id)
+        payload = outgoing.payload(connection, message_id)
+        if as_text:
+            app.write(_text(app, connection, message, payload))
+            return
+    app.render_one({**asdict(message), "payload": payload})
+    if message.state == MessageState.FAILED:
+        app.say(f"next: orderctl outbox resend {message_id}")
+
+
+def _text(app: App, connection: Any, message: Any, payload: Any) -> str:
+    from orderctl.terminal import sanitise
+    from orderctl.worker import drafts
+
+    return sanitise.block(drafts.text_of(connection, message, payload, app.settings.mail))
+
+
+@cli.command()
+@click.argument("message_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
+@message_options.selection
+@options.audited_consent
+@options.output(message_bulk.RESULTS)
+@pass_app
+def resend(app: App, message_ids: tuple[int, ...], messages: Messages, consent: Consent) -> ExitStatus:
+    """Send messages again: they are due now, and have all their tries again.
+
+    Selectors select messages that were given up; others only with --state, as in --state sent. A message that waits is
+    tried earlier. A mail that was sent gets a new Message-ID; a webhook keeps its id, by which its receiver recognises
+    it. The courier sends them: it runs with 'orderctl worker start'; 'orderctl reconcile' sends once.
+
+    The audit log of the order says who had them sent again, and why.
+
+    Example:
+        orderctl outbox resend 41 42
+        orderctl outbox resend --failed --endpoint crm --dry-run
+        orderctl outbox resend --failed --since yesterday --yes --reason 'the CRM was away'
+        orderctl outbox resend --state sent --order DH123456 --kind summary
+    """
+    from orderctl.audit import Origin
+    from orderctl.states import Source
+
+    choice = message_bulk.choose(app, messages.with_ids(message_ids))
+    if not choice.ids:
+        app.render([])
+        app.say("No messages match.")
+        return ExitStatus.DONE
+    consent.ask(app, message_bulk.question(choice), needed=bool(choice.seen))
+    if consent.dry_run:
+        message_bulk.preview(app, choice)
+        return ExitStatus.DONE
+    results = message_bulk.resend(app, choice, consent, Origin(Source.CLI, app.actor))
+    return message_bulk.report(app, results, choice)
