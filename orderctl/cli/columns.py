@@ -200,6 +200,15 @@ MESSAGES: Final = (
     Column("dedup_key", where=Where.WIDE),
 )
 
+TRIALS: Final = (
+    Column("name", keep=True),
+    Column("kind", where=Where.WIDE),
+    Column("receiver", "TO"),
+    Column("accepted", style=lambda accepted: "green" if accepted else "red", keep=True),
+    Column("seconds", "TIME", show="{:.2f} s".format, right=True, keep=True),
+    Column("error", "REASON"),
+)
+
 #: All that is known of one message, and what it says.
 MESSAGE_DETAIL: Final = (
     *(replace(column, where=Where.TABLE, instead=None) for column in MESSAGES),

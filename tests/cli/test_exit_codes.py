@@ -133,7 +133,6 @@ WRONG = [
     ["outbox", "list", "--failed", "--waiting"],
     ["outbox", "list", "--kind", "nope"],
     ["outbox", "resend"],
-    ["outbox", "resend", "--failed"],
     ["outbox", "resend", "--failed", "1"],
     ["tasks", "show", "x"],
     ["tasks", "list", "--error-type", "x"],

@@ -1,4 +1,4 @@
-"""``orderctl outbox``: list and show what is sent, was sent or was given up, and send it again."""
+"""``orderctl outbox``: list and show what is sent, was sent or was given up, send it again, and try the receivers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from orderctl.cli import message_bulk, message_options, options
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES
+from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES, TRIALS
 from orderctl.cli.lazy import Group
 from orderctl.cli.message_options import Messages
 from orderctl.cli.options import Consent
@@ -27,6 +27,7 @@ def cli() -> None:
     Example:
         orderctl outbox list --failed
         orderctl outbox resend --failed --endpoint crm --since yesterday
+        orderctl outbox test
     """
 
 
@@ -128,3 +129,31 @@ def resend(app: App, message_ids: tuple[int, ...], messages: Messages, consent: 
         return ExitStatus.DONE
     results = message_bulk.resend(app, choice, consent, Origin(Source.CLI, app.actor))
     return message_bulk.report(app, results, choice)
+
+
+@cli.command()
+@click.option("--endpoint", type=message_options.Endpoint(), metavar="NAME", help="Only to this endpoint.")
+@click.option("--mail", "only_mail", is_flag=True, help="Only the mail.")
+@click.option(
+    "--to", "recipient", metavar="ADDRESS", help="Send the mail to this address; by default to mail.admin."
+)
+@options.output(TRIALS)
+@pass_app
+def test(app: App, *, endpoint: str | None, only_mail: bool, recipient: str | None) -> ExitStatus:
+    """Send a sample to each endpoint and to the admin, now and from here.
+
+    The webhook has the event "test", the endpoint's signature and a webhook-id of its own. The mail is that of an
+    invented order, with the shop's templates. Neither the database nor a worker is needed.
+
+    It exits 0 if all samples were accepted, 1 if one was not, 78 if there is no receiver.
+
+    Example:
+        orderctl outbox test
+        orderctl outbox test --endpoint crm
+        orderctl outbox test --mail --to me@example.com
+    """
+    from orderctl.cli import message_trials
+
+    found = message_trials.carry_out(app, endpoint, recipient, only_mail=only_mail)
+    app.render(found)
+    return ExitStatus.DONE if all(one.accepted for one in found) else ExitStatus.FAILED
