@@ -1,5 +1,7 @@
 """``orderctl outbox``."""
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -9,8 +11,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from standardwebhooks.webhooks import Webhook
 
-from orderctl import broker, database, outbox, settings
+from orderctl import broker, database, outbox, outgoing, settings
 from orderctl.cli import message_bulk, message_options, options
 from orderctl.cli.app import App
 from orderctl.errors import DatabaseUnavailable
@@ -19,17 +22,24 @@ from orderctl.outgoing import Message
 from orderctl.schema import outbox as outbox_table
 from orderctl.states import ErrorType
 from orderctl.terminal import render
-from orderctl.worker import fleet
+from orderctl.worker import courier, fleet
 from tests.cli.conftest import Program
 from tests.cli.test_startup import completing, imported
 from tests.script import SCRIPT
 from tests.shop import Shop
+from tests.worker.conftest import Hook, Office
 
 ONE_KIND = pytest.mark.databases("sqlite")
 KEYS = [
     "id", "kind", "state", "order_id", "order_code", "task_id", "event", "endpoint", "receiver", "attempts", "resent",
     "created_at", "due_at", "sent_at", "failed_at", "last_error", "dedup_key",
 ]  # fmt: skip
+#: Ends every pause before another try.
+_DUE = (
+    update(outbox_table)
+    .where(outbox_table.c.sent_at.is_(None), outbox_table.c.failed_at.is_(None))
+    .values(due_at=database.utc_now(-1))
+)
 REFUSED = "WebhookRefused: https://crm.example/...: HTTP 500"
 
 
@@ -134,6 +144,15 @@ def test_the_list_has_pages(posted: Shop, inside: Program):
 
 
 @ONE_KIND
+def test_the_messages_of_a_large_order_are_found_in_steps(posted: Shop, inside: Program, monkeypatch):
+    monkeypatch.setattr(outgoing, "_CHUNK", 1)
+
+    assert names(inside, "--order", "DH2") == ["8", "7", "6", "5", "4"]
+    assert names(inside, "--order", "DH2", "--waiting", "-L", "2") == ["8", "5"]
+    assert names(inside, "--order", "DH2", "--after", "6") == ["5", "4"]
+
+
+@ONE_KIND
 def test_the_table_of_the_list(posted: Shop, inside: Program):
     for time in ("sent_at", "failed_at", "due_at"):
         posted.execute(
@@ -218,8 +237,8 @@ def test_a_message_is_shown_with_its_payload(posted: Shop, inside: Program):
     assert card.err == "next: orderctl outbox resend 3\n"
     assert "\nlast_error  https://crm.example/...: HTTP 500\n" in card.out
     assert '\npayload     {"event":"order_completed",' in card.out
-    assert text.out.startswith("Your order DH1: 1 of 1 course ready.\n")
-    assert inside("outbox", "show", "4", "--text").out.startswith("A download failed.")
+    assert "\nOrder DH1\n" in text.out
+    assert "no space left" in inside("outbox", "show", "4", "--text").out
 
 
 @ONE_KIND
@@ -389,6 +408,44 @@ def test_a_running_worker_is_no_reason_to_warn(posted: Shop, inside: Program, re
 
     assert inside("outbox", "resend", "3").err.endswith("\nnext: orderctl outbox show 3\n")
     assert inside("outbox", "resend", "1", "2").err.endswith("\nnext: orderctl outbox list --waiting\n")
+
+
+@ONE_KIND
+def test_what_was_dead_for_all_tries_arrives_once_after_resend(
+    shop: Shop, inside: Program, redis_url, monkeypatch
+):
+    office, hook = Office(), Hook()
+    secret = "whsec_" + base64.b64encode(hashlib.sha256(b"a test").digest()).decode()
+    endpoint = {"name": "crm", "url": hook.url, "secret": secret}
+    monkeypatch.setenv("ORDERCTL_NOTIFY_ENDPOINT", json.dumps([endpoint]))
+    monkeypatch.setenv("ORDERCTL_MAIL_URL", f"smtp://{office.address}")
+    shop.paid("DH1")
+    shop.carry_out(1)
+    with closing(hook), closing(office), closing(broker.brisk(redis_url)) as client:
+        hook.status = 503
+        for _ in range(30):
+            courier.send_due(shop.engine, client, settings.load())
+            shop.transact(lambda c: c.execute(_DUE))
+        [failed] = json.loads(inside("outbox", "list", "--failed", "-o", "json").out)
+        tries = hook.requests.copy()
+        hook.status = 204
+        inside("outbox", "resend", "--failed", "--endpoint", "crm", "--yes")
+        inside("outbox", "resend", "1", "2")
+        with client.pubsub() as listener:
+            listener.subscribe(broker.key(client, "order:1:complete"))
+            listener.get_message(timeout=5)
+            for _ in range(2):
+                courier.send_due(shop.engine, client, settings.load())
+            published = listener.get_message(timeout=5)
+
+    assert (failed["attempts"], failed["last_error"].endswith("HTTP 503")) == (30, True)
+    assert len(tries) == 30
+    [(headers, body)] = hook.requests[30:]
+    assert Webhook(secret).verify(body, headers)["event"] == "order_completed"
+    assert {one["webhook-id"] for one, _ in tries} == {headers["webhook-id"]}
+    assert len({letter["Message-ID"] for letter in office.letters}) == len(office.letters) == 2
+    assert json.loads(published["data"])["orderId"] == 1
+    assert names(inside, "--state", "sent") == ["3", "2", "1"]
 
 
 @ONE_KIND
