@@ -25,7 +25,7 @@ ngay giao dich|ngay gd|ngay gio giao dich|ngay gio gd|ngay gio|transaction date|
 ngay hach toan|ngay ghi so|ngay but toan|ngay chung tu|booking date|posting date|posted date|post date|entry date|accounting date|buchungstag|buchungsdatum
 ngay|date|day|datum
 ngay hieu luc|ngay hl|ngay gia tri|value date|effective date|valuta|valutadatum|wertstellung
-told at
+told_at
 """,
     Field.TIME: """
 thoi gian giao dich|thoi gian gd|gio giao dich|gio gd|transaction time|trans time|txn time
@@ -87,7 +87,7 @@ _KNOWN: Final = {
     name: (field, tier)
     for field, tiers in _NAMES.items()
     for tier, line in enumerate(tiers.strip().splitlines())
-    for name in line.split("|")
+    for name in line.replace("_", " ").split("|")
 }
 #: The tier of directions whose column may have other kinds of words, too, such as Type.
 SOFT: Final = 1
