@@ -81,6 +81,19 @@ def find(table: Table, given: Mapping[str, str]) -> Columns:
     return Columns(names, chosen, currency)
 
 
+def remarks(columns: Columns) -> list[str]:
+    """Return what is to be said about the columns: without a text, no order's code is found."""
+    taken = {place for places in columns.places.values() for place in places}
+    unused = [
+        name for place, name in enumerate(columns.names) if place not in taken and name.strip("#0123456789")
+    ]
+    if columns.places.keys() & {Field.CONTENT, Field.CODE} or not unused:
+        return []
+    listed = ", ".join(unused[:_MOST_LISTED])
+    example = shlex.quote(f"{unused[0]}={Field.CONTENT}")
+    return [f"no column is recognised as the transfer's text; not used: {listed} (--map {example})"]
+
+
 def _names(header: Sequence[str]) -> list[str]:
     """Return the columns' names in one line; a column without one, or with one that occurs twice, by its place."""
     plain = [headers.normal(name) or name.strip() for name in header]

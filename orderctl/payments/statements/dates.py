@@ -25,6 +25,7 @@ _DATE: Final = re.compile(
 _COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})(?:t?(\d{2})(\d{2})(\d{2})?)?", re.ASCII)
 _GLUED: Final = re.compile(r"(\d{1,2})([a-z]{3,9})(\d{2}|\d{4})", re.ASCII)
 _BARE_CLOCK: Final = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
+_DOCUMENT: Final = re.compile(r"(?=.{0,60}\d\d)[\w./ -]{3,60}", re.ASCII)
 _WEEKDAY: Final = re.compile(r"^(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?[\s,.]+")
 _ENGLISH: Final = "january february march april may june july august september october november december"
 _MONTHS: Final = {
@@ -157,6 +158,19 @@ def read(text: str) -> Written | None:
     date = _date(f"{folded[: match.start()]} {folded[match.end() :]}")
     clock = _clock(match)
     return None if date is None or clock is None else date.with_clock(clock)
+
+
+def read_first(text: str) -> tuple[Written, str] | None:
+    """Return the date with which a cell begins, and the number of a document that a bank puts behind or below it.
+
+    None for what is not a date with such a number, as ``01/11/2026 5078 - 12345``.
+    """
+    words = text.split()
+    for count in (2, 1):
+        behind = " ".join(words[count:])
+        if _DOCUMENT.fullmatch(behind) and (date := read(" ".join(words[:count]))):
+            return date, behind
+    return None
 
 
 def read_clock(text: str) -> Clock | None:

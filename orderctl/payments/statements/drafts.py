@@ -25,12 +25,21 @@ class Amount(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A record that is a transfer, before the notation of the whole statement is known."""
+    """A record that is a transfer, before the notation of the whole statement is known.
+
+    Attributes:
+        record: The record.
+        cell: Its date's cell.
+        date: The date.
+        money: Its amounts.
+        document: The number of a document that stands in the date's cell, too.
+    """
 
     record: Record
     cell: Cell
     date: dates.Written
     money: Mapping[Field, Amount]
+    document: str | None = None
 
 
 class Drafts(NamedTuple):
@@ -69,7 +78,7 @@ def _is_header(cells: Sequence[object], header: Sequence[str]) -> bool:
 def _draft(record: Record) -> Draft | None:
     cell = record.cell(Field.DATE)
     money = {field: found for field in _MONEY if (found := record.cell(field))}
-    date = dates.read(cell.text) if cell else None
+    date, document = _date(cell)
     read_money = {field: written for field, one in money.items() if (written := amounts.read(one.value))}
     if date is None and _is_other(record, cell, money, read_money):
         return None
@@ -90,7 +99,16 @@ def _draft(record: Record) -> Draft | None:
     if _is_nothing(record, list(read_money.values())):
         return None
     filled = {field: Amount(money[field], written) for field, written in read_money.items()}
-    return Draft(record, cell, date.with_clock(_clock(record)), filled)
+    return Draft(record, cell, date.with_clock(_clock(record)), filled, document)
+
+
+def _date(cell: Cell | None) -> tuple[dates.Written | None, str | None]:
+    """Return a record's date, and the number of a document that stands in its cell, too."""
+    if cell is None:
+        return None, None
+    if date := dates.read(cell.text):
+        return date, None
+    return dates.read_first(cell.text) or (None, None)
 
 
 def _is_other(

@@ -136,6 +136,8 @@ def _of_parts(parts: list[str]) -> Meaning | None:
     currency = next((part.upper() for part in parts if part in _CURRENCIES), None)
     found = [meant for part in parts if (meant := _KNOWN.get(part) or _plain(part))]
     fields = {field for field, _ in found}
+    if fields == {Field.DATE, Field.REFERENCE}:  # Vietcombank's "Ng\xe0y giao d\u1ecbch, S\u1ed1 CT"
+        return Meaning(Field.DATE, min(tier for field, tier in found if field == Field.DATE))
     return Meaning(fields.pop(), min(tier for _, tier in found), currency) if len(fields) == 1 else None
 
 

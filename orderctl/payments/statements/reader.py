@@ -61,7 +61,7 @@ def read(data: bytes, options: Options) -> Statement:
     listed = drafts.read(table, found)
     reading = _Reading.of(listed.drafts, options, above.read(table.above), found.currency)
     identified = identity.identify(reading.lines(listed.drafts))
-    remarks = reading.remarks(
+    remarks = columns.remarks(found) + reading.remarks(
         listed.drafts, has_direction=bool(found.of(Field.DIRECTION) or found.of(Field.DEBIT))
     )
     if identified.shared:
@@ -144,7 +144,7 @@ class _Reading:
             amount=self._value(record, amount, currency),
             begin=span[0],
             end=span[1],
-            names=_names(record),
+            names=_names(draft),
             content=record.text(Field.CONTENT, MOST_CONTENT),
             code=record.text(Field.CODE, MOST_CONTENT),
             currency=currency,
@@ -250,7 +250,8 @@ def _direction(record: Record) -> Direction:
     return found
 
 
-def _names(record: Record) -> tuple[str, ...]:
-    cells = [*record.cells(Field.REFERENCE), *record.cells(Field.ID)]
-    found = (texts.identifier(cell.text) for cell in cells if cell.text not in _NOT_NAMES)
+def _names(draft: Draft) -> tuple[str, ...]:
+    cells = [*draft.record.cells(Field.REFERENCE), *draft.record.cells(Field.ID)]
+    given = [*(cell.text for cell in cells if cell.text not in _NOT_NAMES), draft.document]
+    found = (texts.identifier(name) for name in given)
     return tuple(dict.fromkeys(name for name in found if name))

@@ -275,3 +275,30 @@ def test_a_zone_and_a_currency_of_the_shop_are_used():
         currency="EUR",
     )
     assert (line.begin, line.amount) == (datetime(2026, 10, 31, 23, tzinfo=UTC), 300)
+
+
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_document_s_number_below_the_date_is_a_name(between: str) -> None:
+    statement = (
+        '"Ng\xe0y giao d\u1ecbch\nTransaction Date\nS\u1ed1 CT/Doc No",Credit,Description\n'
+        f'"13/11/2026{between}5078 - 12345",300000,DH1\n"14/11/2026{between}5079",300000,DH2\n'
+    )
+
+    lines = read(statement).lines
+
+    assert [(line.names, line.begin.day) for line in lines] == [
+        (("5078 - 12345",), 12),
+        (("5079",), 13),
+    ]
+
+
+@pytest.mark.parametrize("cell", ["13/11/2026 25:99:00", "13/11/2026 about", "13/11/2026 8"])
+def test_date_with_something_else_behind_it_is_refused(cell: str) -> None:
+    with pytest.raises(InvalidInput, match=r"line 2 .* in the column Date is not a date"):
+        read(f"Date,Credit,Description\n{cell},300000,DH1\n")
+
+
+def test_columns_that_are_not_used_are_named_where_no_text_is_found() -> None:
+    remark = read("Date,Text,Credit\n2026-11-13,DH1,300000\n").remarks[0]
+    assert remark == "no column is recognised as the transfer's text; not used: Text (--map Text=content)"
+    assert read("Date,Text,Credit\n2026-11-13,DH1,300000\n", columns={"Text": "content"}).remarks[1:] == ()
