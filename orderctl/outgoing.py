@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, or_, 
 
 from orderctl import audit, channels, deletion, masking, outbox, texts
 from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict, InvalidInput, MessageNotFound, Superseded
+from orderctl.errors import Conflict, InvalidInput, MessageNotFound, OrderctlError, Superseded
 from orderctl.outbox import EntryKind
 from orderctl.schema import columns, download_tasks, orders
 from orderctl.schema import outbox as outbox_table
@@ -327,49 +327,53 @@ def _text(data: Any, name: str) -> str | None:
 
 def resend(
     connection: Connection,
-    message_id: int,
+    ids: Sequence[int],
     *,
     reason: str | None,
     origin: Origin,
-    seen: Seen | None = None,
-) -> Message:
-    """Make a message due now, whatever became of it; the courier sends it. The log of its order says so.
+    seen: Mapping[int, Seen] | None = None,
+) -> list[Message | OrderctlError]:
+    """Make messages due now, whatever became of them; the courier sends them. The logs of their orders say so.
 
     One that waits is only tried earlier.
 
     Args:
         connection: In a transaction.
-        message_id: The message.
+        ids: The messages.
         reason: Why, for the audit log.
         origin: Who wants it.
-        seen: The message as it was when it was chosen; it must not have changed.
+        seen: The messages as they were when they were chosen, by id; they must not have changed.
 
     Returns:
-        The message as it was before.
-
-    Raises:
-        MessageNotFound: There is no message with this id.
-        Superseded: Another process has changed it since it was chosen.
-        Conflict: It is being sent right now, or orderctl does not know its kind.
+        For each id the message as it was before, or why it stays as it is: MessageNotFound; Superseded, if another
+        process has changed it; Conflict, if it is being sent right now or orderctl does not know its kind.
     """
-    held = _ROWS.where(outbox_table.c.id == message_id).with_for_update()
-    rows = connection.execute(held).all()
-    if not rows:
-        raise _missing(message_id)
-    [message] = _messages(connection, rows)
+    box = outbox_table.c
+    held = connection.execute(_ROWS.where(box.id.in_(ids)).order_by(box.id).with_for_update()).all()
+    found = {message.id: message for message in _messages(connection, held)}
+    results: list[Message | OrderctlError] = []
+    for one in ids:
+        message = found.get(one)
+        error = _missing(one) if message is None else _resend(connection, message, (seen or {}).get(one))
+        if message is not None and error is None:
+            _record(connection, message, reason, origin)
+        results.append(error or found[one])
+    return results
+
+
+def _resend(connection: Connection, message: Message, seen: Seen | None) -> OrderctlError | None:
+    """Make a message due now; return why it stays as it is."""
+    hint = f"orderctl outbox show {message.id}"
     if seen is not None and (seen.state, seen.resent) != (message.state, message.resent):
-        raise Superseded(f"message {message_id} is {message.state} by now: another process was first")
+        return Superseded(f"message {message.id} is {message.state} by now: another process was first")
     if message.kind not in _RESENT:
-        raise Conflict(
-            f"message {message_id} is of the kind {texts.shown(message.kind)}, which orderctl does not send",
-            hint=f"orderctl outbox show {message_id}",
+        kind = texts.shown(message.kind)
+        return Conflict(
+            f"message {message.id} is of the kind {kind}, which orderctl does not send", hint=hint
         )
-    if not outbox.resend(connection, message_id):
-        raise Conflict(
-            f"message {message_id} is being sent right now", hint=f"orderctl outbox show {message_id}"
-        )
-    _record(connection, message, reason, origin)
-    return message
+    if not outbox.resend(connection, message.id):
+        return Conflict(f"message {message.id} is being sent right now", hint=hint)
+    return None
 
 
 def _record(connection: Connection, message: Message, reason: str | None, origin: Origin) -> None:

@@ -14,11 +14,9 @@ from orderctl.cli.message_options import Messages
 from orderctl.cli.options import Consent
 from orderctl.counting import counted
 from orderctl.errors import (
-    Conflict,
     DatabaseBusy,
     DatabaseUnavailable,
     ExitStatus,
-    NotFound,
     OrderctlError,
     Superseded,
 )
@@ -135,48 +133,40 @@ def resend(app: App, choice: Choice, consent: Consent, origin: Origin) -> list[O
         DatabaseUnavailable: None can be, because the database is away. If it goes away later, the remaining messages
             are reported, and not tried.
     """
+    from orderctl import outgoing
+
     seen = {one.id: one for one in choice.seen}
     alone = len(choice.ids) == 1 and not seen
     results: list[Outcome] = []
     outage: OrderctlError | None = None
     for ids in _batches(choice.ids):
 
-        def work(connection: Connection, ids: Sequence[int] = ids) -> list[Outcome]:
-            return [_resend(connection, one, seen.get(one), consent, origin, alone=alone) for one in ids]
+        def work(connection: Connection, ids: Sequence[int] = ids) -> list[Message | OrderctlError]:
+            return outgoing.resend(connection, ids, reason=consent.reason, origin=origin, seen=seen)
 
         try:
             if outage is not None:
                 raise outage
-            results += app.transact(work)
+            done = app.transact(work)
         except DatabaseUnavailable as error:
             away = not isinstance(error, DatabaseBusy)
             if alone or (away and not results):
                 raise
             outage = error if away else None
             results += [Outcome(one, error=str(error)) for one in ids]
+            continue
+        if alone and isinstance(done[0], OrderctlError):
+            raise done[0]
+        results += [_result(one, found) for one, found in zip(ids, done, strict=True)]
     return results
 
 
-def _resend(
-    connection: Connection,
-    message_id: int,
-    seen: Seen | None,
-    consent: Consent,
-    origin: Origin,
-    *,
-    alone: bool,
-) -> Outcome:
-    from orderctl import outgoing
-
-    try:
-        was = outgoing.resend(connection, message_id, reason=consent.reason, origin=origin, seen=seen)
-    except Superseded as error:  # it does not belong to the selection any more
-        return Outcome(message_id, note=str(error))
-    except (Conflict, NotFound) as error:
-        if alone:
-            raise
-        return Outcome(message_id, error=str(error))
-    return _outcome(was, changed=True)
+def _result(message_id: int, found: Message | OrderctlError) -> Outcome:
+    if isinstance(found, Superseded):  # it does not belong to the selection any more
+        return Outcome(message_id, note=str(found))
+    if isinstance(found, OrderctlError):
+        return Outcome(message_id, error=str(found))
+    return _outcome(found, changed=True)
 
 
 def _outcome(message: Message, *, changed: bool = False) -> Outcome:
