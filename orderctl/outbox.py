@@ -22,6 +22,9 @@ from orderctl.states import MessageState, OrderStatus
 
 #: When an entry that was given up is due. So the index of due entries does not lead over it.
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+#: How old an entry is, in seconds, before one who does not know its endpoint gives it up: the settings of machines
+#: change one after the other.
+STRANGE_SECONDS: Final = 3600
 #: Stands between the key of an event and the endpoint, in the dedup key of each further endpoint's entry.
 _AT: Final = "@"
 
@@ -41,7 +44,8 @@ class Lane:
 
     Attributes:
         kinds: Their kinds.
-        endpoint: The endpoint to which they go; None: those that have none yet, or one that is not configured.
+        endpoint: The endpoint to which they go; None: those that have none yet, and old ones whose endpoint is not
+            configured.
         configured: The configured endpoints, if ``endpoint`` is None.
     """
 
@@ -238,7 +242,9 @@ def _is_due(lane: Lane) -> list[ColumnElement[bool]]:
     endpoint = outbox.c.endpoint
     if lane.endpoint is not None:
         return [*_is_free(lane.kinds), endpoint == lane.endpoint]
-    return [*_is_free(lane.kinds), or_(endpoint.is_(None), endpoint.not_in(lane.configured))]
+    is_old = outbox.c.created_at < database.utc_now(-STRANGE_SECONDS)
+    lost = endpoint.not_in(lane.configured) & is_old
+    return [*_is_free(lane.kinds), or_(endpoint.is_(None), lost)]
 
 
 def _is_free(kinds: Sequence[EntryKind]) -> list[ColumnElement[bool]]:

@@ -37,7 +37,7 @@ def due(
     found = _due(engine)
     if found - endpoints.keys():
         lane = Lane([EntryKind.WEBHOOK], configured=[*endpoints])
-        while not over():
+        while not over() and _is_due(engine, lane):
             remarks = database.transact(engine, lambda connection: _address(connection, lane, endpoints))
             dropped |= {key: remark for key, remark in remarks.items() if remark is not None}
             if len(remarks) < _BATCH:
@@ -49,6 +49,11 @@ def due(
 def _due(engine: Engine) -> set[str | None]:
     with database.reading(engine) as connection:
         return outbox.due_endpoints(connection)
+
+
+def _is_due(engine: Engine, lane: Lane) -> bool:
+    with database.reading(engine) as connection:
+        return outbox.is_due(connection, lane)
 
 
 def _address(connection: Connection, lane: Lane, endpoints: Mapping[str, Endpoint]) -> dict[str, str | None]:

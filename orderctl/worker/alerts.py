@@ -17,6 +17,7 @@ from orderctl.payments.ledger import Payment
 from orderctl.schema import order_audit_logs, outbox, payments
 from orderctl.states import EventType, Severity
 from orderctl.worker.letters import Letter
+from orderctl.worker.smtp import Undeliverable
 
 #: Payments that an alert lists.
 _SHOWN_PAYMENTS: Final = 10
@@ -36,12 +37,15 @@ def alert(connection: Connection, payload: Mapping[str, Any], recipient: str) ->
 
     Raises:
         OrderNotFound: The order that it is about does not exist.
+        Undeliverable: A newer version has written it.
     """
     about = payload.get("about")
     if about == "payments":
         return Letter(recipient, "payments", _about_payments(connection, payload))
     if about == "webhook":
         return Letter(recipient, "webhook", _about_webhook(connection, payload))
+    if about is not None:
+        raise Undeliverable(f"no mail about {texts.shown(str(about))} is known to this version of orderctl")
     return Letter(recipient, "failure", _about_failure(connection, payload))
 
 
