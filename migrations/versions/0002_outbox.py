@@ -52,6 +52,10 @@ outbox = Table(
     Column("lease_until", Time),
     Column("sent_at", Time),
     Column("last_error", Text),
+    # The fifth revision adds them to a table that is there.
+    Column("failed_at", Time, info={"later": True}),
+    Column("endpoint", _text(64), info={"later": True}),
+    Column("resent", Integer, nullable=False, server_default=text("0"), info={"later": True}),
     # A table that is renamed keeps the names of its indexes.
     Index("uq_orderctl_outbox_dedup_key", "dedup_key", unique=True),
     Index("ix_orderctl_outbox_sent_at_due_at", "sent_at", "due_at"),

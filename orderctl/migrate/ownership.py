@@ -37,10 +37,16 @@ def is_extended(table: Table, there: found.Table, dialect: Dialect) -> bool:
 
 
 def consists_of(table: Table, there: found.Table, dialect: Dialect) -> bool:
-    """Whether a table has exactly the columns of ``table``, with their types."""
-    return there.columns.keys() == set(table.columns.keys()) and all(
+    """Whether a table has exactly the columns of ``table``, with their types; later ones may be missing."""
+    names = there.columns.keys()
+    return first_names(table) <= names <= set(table.columns.keys()) and all(
         has_type(table.columns[name], old, dialect) for name, old in there.columns.items()
     )
+
+
+def first_names(table: Table) -> set[str]:
+    """Return the names of the columns that a table had from the beginning, before a later revision added some."""
+    return {column.name for column in table.columns if not column.info.get("later")}
 
 
 def has_type(column: Column[Any], old: found.ReflectedColumn, dialect: Dialect) -> bool:

@@ -65,7 +65,8 @@ class Plan:
         Keys of a column's ``info``: ``required``: an existing table without this column is refused;
         ``values``: all values that orderctl writes into the column, and ``length``: the length to which a
         column that is too short is extended; ``null``: orderctl writes NULL into it; ``ours``: only orderctl
-        adds and writes it, so its definition is restored; ``made``: only a table that orderctl made gets it.
+        adds and writes it, so its definition is restored; ``made``: only a table that orderctl made gets it;
+        ``later``: a table that exists gets it by a later revision, which describes it again.
         Keys of a table's ``info``: ``shared``: orderctl's INSERTs name only its own columns, so every other
         column needs a default; ``ours``: another's table of this name is refused. Key of an index's ``info``:
         ``unique`` is ``made``: it is unique only in a table that orderctl made.
@@ -222,11 +223,18 @@ class Plan:
     def _as_found(self, column: Column[Any]) -> found.ReflectedColumn:
         collation = getattr(column.type.dialect_impl(self.dialect), "collation", None)
         type_ = ddl.type_of(column, self.dialect).lower()
-        return found.ReflectedColumn(column.name, type_, bool(column.nullable), collation=collation)
+        definition = ddl.column_clause(column, self.dialect).partition(" ")[2]
+        return found.ReflectedColumn(
+            column.name, type_, bool(column.nullable), collation=collation, definition=definition
+        )
 
     def _adopt(self, table: Table, there: found.Table, *, made: bool) -> None:
         self.warnings += obstacles.cautions(table, there, self.catalogue)
-        missing = [column for column in table.columns if column.name not in there.columns]
+        missing = [
+            column
+            for column in table.columns
+            if column.name not in there.columns and not column.info.get("later")
+        ]
         # The columns first: the indexes need them, and an index may be added in an earlier statement.
         self._add_columns(table, missing, fitting.ways_to_add(there))
         self._complete(table, missing, made=made)

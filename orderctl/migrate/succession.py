@@ -56,7 +56,7 @@ def carry_over(plan: Plan, earlier: str, table: Table, written: str) -> None:
     if plan.is_pending and plan.on_sqlite:  # the names of indexes are those of the whole database
         _drop_indexes(plan, left)
     plan.table(table)
-    has_all = left.table.columns.keys() >= set(table.columns.keys())
+    has_all = left.table.columns.keys() >= ownership.first_names(table)
     if plan.is_pending and has_all:
         plan.emit(_copy(left, table, written, plan.dialect))
     if plan.is_pending and not left.is_whole and not plan.on_sqlite:
@@ -75,10 +75,10 @@ def find(there: found.Catalogue, earlier: str, table: Table, dialect: Dialect) -
         name in table.columns and ownership.has_type(table.columns[name], column, dialect)
         for name, column in old.columns.items()
     )
-    if types_are_ours and (indexes or old.columns.keys() == set(table.columns.keys())):
+    if types_are_ours and (indexes or old.columns.keys() == ownership.first_names(table)):
         return Left(old, is_whole=True)
     added = tuple(_added(table, old, dialect))
-    was_there = _EVIDENCE in there.tables and old.columns.keys() >= set(table.columns.keys())
+    was_there = _EVIDENCE in there.tables and old.columns.keys() >= ownership.first_names(table)
     return Left(old, False, added, indexes) if indexes or (added and was_there) else None
 
 
@@ -116,7 +116,8 @@ def _drop_indexes(plan: Plan, left: Left) -> None:
 
 def _copy(left: Left, table: Table, written: str, dialect: Dialect) -> Step:
     """Return the step that copies orderctl's rows. Rows that were copied before are left out."""
-    columns = [column for column in table.columns if not column.primary_key]
+    names_then = ownership.first_names(table)
+    columns = [column for column in table.columns if column.name in names_then and not column.primary_key]
     names = ", ".join(column.name for column in columns)
     values = ", ".join(_value(column, dialect) for column in columns)
     old, new = left.table.name, table.name

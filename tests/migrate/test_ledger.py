@@ -74,7 +74,7 @@ def test_payments_that_the_log_tells_of_are_in_the_ledger(earlier: Shop) -> None
     report = migrate.up(earlier.engine)
 
     assert report.applied == REVISIONS[3:]
-    assert report.added[-1] == "3 payments of the audit log"
+    assert "3 payments of the audit log" in report.added
     refused, paid, mismatch = filled(earlier.engine)
     assert paid.provider == "audit_log"
     assert paid.provider_id.startswith(f" audit {2:020d} {NOON}")
@@ -163,7 +163,7 @@ def test_event_whose_transaction_ended_late_is_filled_in(earlier: Shop) -> None:
     late = ["DELETE FROM order_audit_logs WHERE id = 1", "UPDATE order_audit_logs SET id = 1 WHERE id = 3"]
     run(earlier.engine, late)
 
-    assert migrate.up(earlier.engine).added == ("1 payment of the audit log",)
+    assert migrate.up(earlier.engine).added[0] == "1 payment of the audit log"
 
 
 @pytest.mark.databases("sqlite")
@@ -191,7 +191,7 @@ def test_statements_leave_the_filling_to_orderctl(earlier: Shop) -> None:
         earlier.engine,
         [text.strip() for text in re.sub(r"(?m)^--.*", "", script).split(";\n") if text.strip()],
     )
-    assert migrate.status(earlier.engine).pending == ("0004",)
+    assert migrate.status(earlier.engine).pending == ("0004", "0005")
     with pytest.raises(SubjectFailed, match="0004 is pending"):
         migrate.check(earlier.engine)
     assert migrate.up(earlier.engine).added == ("1 payment of the audit log",)
@@ -221,7 +221,7 @@ def test_new_events_are_added_to_an_enum_of_the_shop_at_its_end(earlier: Shop) -
 
     report = migrate.up(earlier.engine)
 
-    assert report.added[-1] == "1 payment of the audit log"
+    assert "1 payment of the audit log" in report.added
     with earlier.engine.connect() as connection:
         query = (
             "SELECT column_type FROM information_schema.columns WHERE table_schema = DATABASE()"
@@ -246,7 +246,7 @@ def test_range_runs_again_after_a_deadlock(earlier: Shop, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(ledger.Filling, "_fill_once", fill_late)
 
-    assert migrate.up(earlier.engine).added[-1] == "1 payment of the audit log"
+    assert "1 payment of the audit log" in migrate.up(earlier.engine).added
 
 
 @pytest.mark.databases("sqlite")
@@ -260,8 +260,10 @@ def test_long_filling_tells_how_far_it_is(earlier: Shop, monkeypatch: pytest.Mon
     migrate.up(earlier.engine, on_step=lambda step: steps.append(step.what))
 
     what = "payments of the audit log"
-    assert steps[-4:-1] == [what, f"{what}, to event 2 of 3", f"{what}, to event 3 of 3"]
-    assert steps[-1] == "3 payments of the audit log"
+    begin = steps.index(what)
+    assert steps[begin : begin + 4] == [
+        what, f"{what}, to event 2 of 3", f"{what}, to event 3 of 3", "3 payments of the audit log",
+    ]  # fmt: skip
 
 
 def event(details: object = None, **more: object) -> SimpleNamespace:
