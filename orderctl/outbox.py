@@ -27,6 +27,7 @@ NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 STRANGE_SECONDS: Final = 3600
 #: Stands between the key of an event and the endpoint, in the dedup key of each further endpoint's entry.
 _AT: Final = "@"
+_HIGHEST_ID: Final = 2**63 - 1
 
 
 class EntryKind(StrEnum):
@@ -86,6 +87,17 @@ def sending_key(dedup_key: str, resent: int) -> str:
         resent: How often an admin had it sent again.
     """
     return f"{dedup_key}:resent:{resent}" if resent else dedup_key
+
+
+def id_in(payload: object, name: str) -> int | None:
+    """Return an id from a payload, which another program may have written; None if it has no valid one.
+
+    Args:
+        payload: Of an entry.
+        name: The key, such as ``orderId``.
+    """
+    value = payload.get(name) if isinstance(payload, Mapping) else None
+    return value if type(value) is int and 0 < value <= _HIGHEST_ID else None
 
 
 def put(
@@ -202,6 +214,8 @@ def due_endpoints(connection: Connection) -> set[str | None]:
 def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float) -> list[Entry]:
     """Take entries that are due; until the lease ends, no other process takes them.
 
+    One that says nothing, because another program has written something else than an object, is given up.
+
     Args:
         connection: In a transaction of its own.
         lane: Which entries to take.
@@ -225,13 +239,18 @@ def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float
     mine = select(*names).where(box.id.in_(ids), box.lease_token == token)
     rows = connection.execute(mine.order_by(box.due_at, box.id)).all() if ids else []
     # Earlier versions may have put URLs with secrets into it.
-    return [
+    entries = [
         Entry(
             row.id, row.kind, row.dedup_key, masking.values(row.payload), row.attempts, token,
             row.endpoint, row.resent,
         )
         for row in rows
     ]  # fmt: skip
+    odd = {row.id for row in rows if not isinstance(row.payload, dict)}
+    for entry in entries:
+        if entry.id in odd:
+            fail(connection, entry, "the payload is not an object")
+    return [entry for entry in entries if entry.id not in odd]
 
 
 def _due(lane: Lane) -> Select[Any]:

@@ -19,7 +19,6 @@ from orderctl.states import EventType, MessageState
 
 #: Ids in one query: SQLite allows 1,000 nested conditions, and takes long for them.
 _CHUNK: Final = 100
-_HIGHEST_ID: Final = 2**63 - 1
 #: States that the index of unsent messages leads to.
 _UNSENT: Final = frozenset({MessageState.WAITING, MessageState.FAILED})
 _RESENT: Final[Mapping[str, EventType]] = {
@@ -220,7 +219,9 @@ def _of_order(connection: Connection, order_id: int) -> list[int]:
         ranges = or_(*(_begins_with(name) for name in chunk))
         found.update(connection.execute(select(box.id).where(ranges)).scalars())
     alerts = select(box.id, box.payload).where(_begins_with("alert"))
-    found.update(row.id for row in connection.execute(alerts) if _whole(row.payload, "orderId") == order_id)
+    found.update(
+        row.id for row in connection.execute(alerts) if outbox.id_in(row.payload, "orderId") == order_id
+    )
     return sorted(found, reverse=True)
 
 
@@ -245,7 +246,7 @@ _SEEN: Final[Select[Any]] = select(
 
 def _messages(connection: Connection, rows: Iterable[Row[Any]]) -> list[Message]:
     rows = list(rows)
-    known = _orders(connection, {found for row in rows if (found := _whole(row.payload, "orderId"))})
+    known = _orders(connection, {found for row in rows if (found := outbox.id_in(row.payload, "orderId"))})
     return [_message(row, known) for row in rows]
 
 
@@ -261,7 +262,7 @@ def _orders(connection: Connection, ids: Collection[int]) -> dict[int, tuple[str
 
 
 def _message(row: Row[Any], known: Mapping[int, tuple[str | None, str | None]]) -> Message:
-    order_id = _whole(row.payload, "orderId")
+    order_id = outbox.id_in(row.payload, "orderId")
     code, address = known.get(order_id or 0, (None, None))
     state = _state(row)
     return Message(
@@ -271,7 +272,7 @@ def _message(row: Row[Any], known: Mapping[int, tuple[str | None, str | None]]) 
         event=_event(row.kind, row.payload),
         order_id=order_id,
         order_code=code,
-        task_id=_whole(row.payload, "taskId"),
+        task_id=outbox.id_in(row.payload, "taskId"),
         endpoint=row.endpoint,
         receiver=_receiver(row, order_id, address),
         attempts=row.attempts,
@@ -312,12 +313,6 @@ def _receiver(row: Row[Any], order_id: int | None, address: str | None) -> str |
         return None if order_id is None else str(channels.order_complete(order_id))
     endpoint: str | None = row.endpoint
     return endpoint
-
-
-def _whole(data: Any, name: str) -> int | None:
-    """Return an id from a payload, which another program may have changed."""
-    value = data.get(name) if isinstance(data, Mapping) else None
-    return value if type(value) is int and 0 < value <= _HIGHEST_ID else None
 
 
 def _text(data: Any, name: str) -> str | None:

@@ -135,14 +135,17 @@ def give_up(connection: Connection, entry: Entry, error: Exception) -> None:
 
 def _record(connection: Connection, entry: Entry, event_type: EventType, details: dict[str, object]) -> None:
     """Record an event of the entry's order. What belongs to no order, or to one that is gone, is in the log only."""
-    order_id, task_id = entry.payload.get("orderId"), entry.payload.get("taskId")
-    if connection.execute(select(orders.c.id).where(orders.c.id == order_id)).first() is None:
+    order_id, task_id = outbox.id_in(entry.payload, "orderId"), outbox.id_in(entry.payload, "taskId")
+    if (
+        order_id is None
+        or connection.execute(select(orders.c.id).where(orders.c.id == order_id)).first() is None
+    ):
         return
     if connection.execute(select(download_tasks.c.id).where(download_tasks.c.id == task_id)).first() is None:
         task_id = None
     event = NewEvent(
         event_type,
-        entry.payload["orderId"],
+        order_id,
         Origin(Source.WORKER),
         task_id,
         words=details,

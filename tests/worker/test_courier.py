@@ -3,6 +3,7 @@
 import logging
 import socket
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -11,6 +12,7 @@ from redis.exceptions import OutOfMemoryError
 from orderctl import outbox
 from orderctl.errors import DatabaseReadOnly, DatabaseUnavailable
 from orderctl.outbox import EntryKind
+from orderctl.schema import outbox as outbox_table
 from orderctl.setting_sections import Mail, Notify
 from orderctl.worker import courier, settlement
 from tests.faults.world import World
@@ -96,6 +98,29 @@ def test_entry_whose_order_is_gone_delays_nothing(
     assert "lost" in report.dropped
     assert "gave up sending of one" in caplog.text
     assert len(world.post.letters) == 1
+
+
+def test_payload_of_another_program_delays_nothing(world: World, hook: Hook) -> None:
+    """One that was not an object ended the courier at each start: no other message was addressed."""
+    hook.status = 410
+    odd: list[Any] = [5, [1], "x", {"orderId": {}}, {"orderId": "1", "taskId": [1]}, {"orderId": 2**70}]
+    for number, payload in enumerate(odd):
+        for kind in (EntryKind.WEBHOOK, EntryKind.SUMMARY, EntryKind.ALERT):
+            key = f"{number} {kind}"
+            world.shop.transact(lambda c, k=kind, y=key, p=payload: outbox.put(c, k, y, p))
+    last_try = outbox_table.update().values(attempts=29)
+    world.shop.transact(lambda c: c.execute(last_try))
+    order_id = ended_order(world)
+
+    send(world)
+
+    assert world.shop.event(order_id, "webhook_failed").details["status"] == 410
+    assert len(world.post.letters) == 1
+    errors = {row.dedup_key: row.last_error for row in world.shop.outbox() if row.failed_at is not None}
+    assert {
+        errors[f"{number} {kind}"] for number in range(3) for kind in EntryKind if kind != "completion"
+    } == {"the payload is not an object"}
+    assert "WebhookRefused" in errors["4 webhook"]
 
 
 def test_courier_that_has_to_stop_waits_for_a_lost_database_for_some_seconds_only(
