@@ -75,6 +75,18 @@ def test_entries_are_shared_among_those_who_take_at_once(shop: Shop) -> None:
     assert sorted(keys) == sorted({row.dedup_key for row in shop.outbox()})
 
 
+def test_large_payload_of_another_program_delays_nothing(shop: Shop) -> None:
+    """MySQL refused to sort it (error 1038): no message was sent any more."""
+    _put(shop, "large")
+    _put(shop, "k")
+    shop.execute(
+        "UPDATE orderctl_outbox SET payload = :p WHERE dedup_key = 'large'",
+        p=json.dumps({"x": "y" * 300_000}),
+    )
+
+    assert [entry.dedup_key for entry in _take(shop)] == ["large", "k"]
+
+
 def test_takes_the_wanted_kinds_that_are_due_oldest_first(shop: Shop) -> None:
     _put(shop, "later", delay=60)
     _put(shop, "mail", EntryKind.SUMMARY)
