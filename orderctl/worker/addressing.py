@@ -16,6 +16,8 @@ from orderctl.worker.webhook import EndpointRemoved
 _BATCH: Final = 20
 #: The transaction that takes an entry also addresses it.
 _LEASE: Final = 60.0
+#: Characters of the longest key of an event: that of an endpoint's entry also has the endpoint's name.
+_LONGEST_KEY: Final = 150
 
 
 def due(
@@ -65,6 +67,9 @@ def _address(connection: Connection, lane: Lane, endpoints: Mapping[str, Endpoin
 def _address_one(connection: Connection, entry: Entry, endpoints: Mapping[str, Endpoint]) -> str | None:
     if entry.endpoint is not None:
         settlement.give_up(connection, entry, EndpointRemoved(entry.endpoint))
+        return ""
+    if len(entry.dedup_key) > _LONGEST_KEY:
+        outbox.fail(connection, entry, f"the dedup_key has more than {_LONGEST_KEY} characters")
         return ""
     event = entry.payload.get("event")
     wanting = [name for name, endpoint in endpoints.items() if endpoint.wants(event)]

@@ -123,6 +123,18 @@ def test_payload_of_another_program_delays_nothing(world: World, hook: Hook) -> 
     assert "WebhookRefused" in errors["4 webhook"]
 
 
+def test_long_key_of_another_program_delays_nothing(world: World, hook: Hook) -> None:
+    """With the name of an endpoint it did not fit into its column: no other message was addressed."""
+    world.shop.transact(lambda c: outbox.put(c, EntryKind.WEBHOOK, "k" * 191, {"event": "x"}))
+    ended_order(world)
+
+    send(world)
+
+    [row] = [row for row in world.shop.outbox() if row.failed_at is not None]
+    assert (len(row.dedup_key), row.last_error) == (191, "the dedup_key has more than 150 characters")
+    assert len(hook.requests) == 1
+
+
 def test_courier_that_has_to_stop_waits_for_a_lost_database_for_some_seconds_only(
     world: World, hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
