@@ -195,17 +195,22 @@ def read_secrets(value: Any) -> tuple[str, ...]:
     try:
         return tuple(_secret(one) for one in given)
     except ValueError as error:
-        standard = any(isinstance(one, str) and one.startswith(PREFIX) for one in given)
+        standard = any(isinstance(one, str) and PREFIX in one.lower() for one in given)
         raise InvalidPart("", str(error), EXAMPLE if standard else strength.EXAMPLE) from None
 
 
 def _secret(value: Any) -> str:
-    if not isinstance(value, str) or not texts.is_storable(value) or not value.startswith(PREFIX):
-        return setting_types.signing_secret(
-            value if isinstance(value, str) and texts.is_storable(value) else None
-        )
-    secret = value.strip()
+    if isinstance(value, str) and re.match(r"[\s'\"]*whsec_", value, re.IGNORECASE):
+        return _standard_secret(value.strip())
+    return setting_types.signing_secret(
+        value if isinstance(value, str) and texts.is_storable(value) else None
+    )
+
+
+def _standard_secret(secret: str) -> str:
     form = f"needs whsec_ and the base64 of {_LEAST_BYTES} to {_MOST_BYTES} random bytes"
+    if not secret.startswith(PREFIX):
+        raise ValueError(f"{form}; it begins with a quotation mark, or whsec_ is in capitals")
     try:
         key = key_of(secret)
     except (binascii.Error, ValueError):

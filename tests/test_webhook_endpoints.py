@@ -64,6 +64,11 @@ def test_endpoints_of_the_environment_and_of_a_file_that_it_names(tmp_path: Path
     assert webhook_endpoints.of(load()) == ()
 
 
+def test_blanks_around_a_secret_are_not_part_of_it():
+    """It was taken for a text, with which no library verified."""
+    assert load({**CRM, "secret": f" {STANDARD}\n"}).endpoint[0].secrets == (STANDARD,)
+
+
 def test_the_events_are_those_that_there_are():
     assert {*EVENTS} == {f"order_{status}" for status in ENDED_ORDER} | {"task_failed"}
     assert [event for event in EVENTS if load({**CRM, "events": ["order_*"]}).endpoint[0].wants(event)] == [
@@ -88,6 +93,8 @@ def test_the_events_are_those_that_there_are():
         ({"secret": [TEXT] * 5}, "[2].secret", "1 to 4 secrets"),
         ({"secret": "short"}, "[2].secret", "32 random characters"),
         ({"secret": "whsec_" + "!" * 40}, "[2].secret", "this is not base64"),
+        ({"secret": f'"{STANDARD}"'}, "[2].secret", "begins with a quotation mark"),
+        ({"secret": STANDARD.replace("whsec_", "WHSEC_")}, "[2].secret", "whsec_ is in capitals"),
         ({"secret": f"whsec_{base64.b64encode(KEY[:23]).decode()}"}, "[2].secret", "these are 23 bytes"),
         ({"secret": f"whsec_{base64.b64encode(bytes(32)).decode()}"}, "[2].secret", "1 different byte"),
     ],
