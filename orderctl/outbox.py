@@ -214,7 +214,7 @@ def due_endpoints(connection: Connection) -> set[str | None]:
 def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float) -> list[Entry]:
     """Take entries that are due; until the lease ends, no other process takes them.
 
-    One that says nothing, because another program has written something else than an object, is given up.
+    One that another program has written, and that cannot be sent, is given up.
 
     Args:
         connection: In a transaction of its own.
@@ -247,11 +247,18 @@ def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float
         )
         for row in rows
     ]  # fmt: skip
-    odd = {row.id for row in rows if not isinstance(row.payload, dict)}
+    odd = {row.id: fault for row in rows if (fault := _fault(row.kind, row.payload, lane))}
     for entry in entries:
         if entry.id in odd:
-            fail(connection, entry, "the payload is not an object")
+            fail(connection, entry, odd[entry.id])
     return [entry for entry in entries if entry.id not in odd]
+
+
+def _fault(kind: str, payload: object, lane: Lane) -> str | None:
+    """Return why an entry that another program has written cannot be sent."""
+    if kind not in lane.kinds:  # MySQL and MariaDB compare without blanks at the end
+        return f"orderctl does not send messages of the kind {kind!r}"
+    return None if isinstance(payload, dict) else "the payload is not an object"
 
 
 def _due(lane: Lane) -> Select[Any]:

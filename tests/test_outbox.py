@@ -87,6 +87,15 @@ def test_large_payload_of_another_program_delays_nothing(shop: Shop) -> None:
     assert [entry.dedup_key for entry in _take(shop)] == ["large", "k"]
 
 
+def test_kind_with_a_blank_delays_nothing(shop: Shop) -> None:
+    """MySQL and MariaDB take it for the kind without the blank: it ended the courier at each start."""
+    _put(shop, "odd")
+    _put(shop, "k")
+    shop.execute("UPDATE orderctl_outbox SET kind = 'webhook ' WHERE dedup_key = 'odd'")
+
+    assert [entry.dedup_key for entry in _take(shop, EntryKind.WEBHOOK)] == ["k"]
+
+
 def test_takes_the_wanted_kinds_that_are_due_oldest_first(shop: Shop) -> None:
     _put(shop, "later", delay=60)
     _put(shop, "mail", EntryKind.SUMMARY)
