@@ -10,12 +10,15 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def cutoff(peer: Any, seconds: float) -> Iterator[None]:
+def cutoff(peer: Any, seconds: float) -> Iterator[threading.Event]:
     """Cut a connection that is still busy after this time: a server may send byte by byte for ever.
 
     Args:
         peer: Has the connection's socket as ``sock``, or None before it is connected, as http.client and smtplib do.
         seconds: The limit.
+
+    Returns:
+        Is set when the connection is cut, which looks like its end to one who reads.
 
     Raises:
         TimeoutError: The connection was cut.
@@ -31,7 +34,7 @@ def cutoff(peer: Any, seconds: float) -> Iterator[None]:
     timer = threading.Timer(seconds, cut)
     timer.start()
     try:
-        yield
+        yield over
     except Exception as error:
         if over.is_set():
             raise TimeoutError(f"no complete answer within {seconds:g} s") from error

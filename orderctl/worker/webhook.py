@@ -12,6 +12,7 @@ import http.client
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -89,11 +90,10 @@ def post(endpoint: Endpoint, payload: Mapping[str, Any], event_key: str) -> None
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.host, url.port, timeout=_TIMEOUT)
     try:
-        with cutoff(connection, _DEADLINE):
+        with cutoff(connection, _DEADLINE) as over:
             faultpoints.point("webhook.before")
             connection.request("POST", url.target, body, fields)
-            with io.BufferedReader(_Socket(connection.sock)) as reader:
-                head = heads.read(reader, _origin(url))
+            head = _head(connection.sock, over, url)
             faultpoints.point("webhook.after")
     except BadAnswer as error:
         raise WebhookRefused(_origin(url), f"the answer is not valid HTTP: {error}") from error
@@ -103,6 +103,14 @@ def post(endpoint: Endpoint, payload: Mapping[str, Any], event_key: str) -> None
         connection.close()
     if head.status not in _ACCEPTED:
         raise _refused(endpoint, url, head)
+
+
+def _head(sock: socket.socket, over: threading.Event, url: Url) -> Head:
+    with io.BufferedReader(_Socket(sock)) as reader:
+        head = heads.read(reader, _origin(url))
+    if over.is_set():
+        raise BadAnswer("the rest of the head is missing")
+    return head
 
 
 class _Socket(io.RawIOBase):

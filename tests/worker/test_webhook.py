@@ -229,6 +229,25 @@ def receiver_that_says(said: bytes) -> Iterator[str]:
         thread.join()
 
 
+def test_answer_that_is_cut_in_its_head_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had come until then counted as the whole head: a 200 whose headers came byte by byte was a success."""
+    monkeypatch.setattr(webhook, "_DEADLINE", 0.3)
+
+    def answer() -> None:
+        client, _ = server.accept()
+        with client:
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: 1")
+            while client.recv(10_000):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(WebhookRefused, match=r"no complete answer within 0\.3 s"):
+            webhook.post(Endpoint("crm", f"http://127.0.0.1:{server.getsockname()[1]}/"), {}, "key")
+        thread.join()
+
+
 _EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\nRetry-After: 9\r\n\r\n"
 
 
