@@ -100,6 +100,11 @@ def id_in(payload: object, name: str) -> int | None:
     return value if type(value) is int and 0 < value <= _HIGHEST_ID else None
 
 
+def to(endpoint: str | None) -> str:
+    """Return the words of an event that name the endpoint: several may have one host."""
+    return f" to {endpoint}" if endpoint else ""
+
+
 def put(
     connection: Connection, kind: EntryKind, dedup_key: str, payload: dict[str, Any], *, delay: float = 0
 ) -> bool:

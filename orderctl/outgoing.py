@@ -391,7 +391,7 @@ def _record(connection: Connection, message: Message, reason: str | None, origin
         message.order_id,
         origin,
         message.task_id if of_task else None,
-        words={"because": f" ({reason})" if reason else ""},
+        words={"because": f" ({reason})" if reason else "", "to": outbox.to(message.endpoint)},
         details={**details, "reason": reason},
         dedup_key=f"{outbox.sending_key(message.dedup_key, resent)}:{kind}",
     )

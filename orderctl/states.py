@@ -152,9 +152,9 @@ class EventType(StrEnum):
     ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} reopened"
     EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR
-    WEBHOOK_FAILED = "webhook_failed", Category.SYSTEM, "Webhook failed: {error}", Severity.ERROR
+    WEBHOOK_FAILED = "webhook_failed", Category.SYSTEM, "Webhook{to} failed: {error}", Severity.ERROR
     EMAIL_RESENT = "email_resent", Category.EMAIL, "Mail to be sent again{because}"
-    WEBHOOK_RESENT = "webhook_resent", Category.SYSTEM, "Webhook to be sent again{because}"
+    WEBHOOK_RESENT = "webhook_resent", Category.SYSTEM, "Webhook{to} to be sent again{because}"
     COMPLETION_RESENT = (
         "completion_resent", Category.SYSTEM, "Completion message to be sent again{because}",
     )  # fmt: skip

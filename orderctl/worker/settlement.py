@@ -148,7 +148,7 @@ def _record(connection: Connection, entry: Entry, event_type: EventType, details
         order_id,
         Origin(Source.WORKER),
         task_id,
-        words=details,
+        words={**details, "to": outbox.to(entry.endpoint)},
         details={"kind": entry.kind, **details},
         dedup_key=f"{entry.sending_key}:{event_type}",
     )

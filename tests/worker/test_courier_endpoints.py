@@ -167,6 +167,7 @@ def test_an_endpoint_that_is_gone_gets_its_due_again_and_the_others_go_on(
     assert gone.last_error == "EndpointRemoved: the endpoint crm is not configured any more"
     assert (gone.failed_at is not None, stays.sent_at is not None) == (True, True)
     assert (said.details["endpoint"], said.details["url"]) == ("crm", None)
+    assert said.message == f"Webhook to crm failed: {gone.last_error}"
     assert [(alert["endpoint"], alert["receiver"]) for alert in alerts(world)] == [("crm", None)]
 
     configure(world, crm(receiver_alone), {"name": "stock", "url": other.url})

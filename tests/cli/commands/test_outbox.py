@@ -278,7 +278,7 @@ def test_a_message_is_sent_again(posted: Shop, inside: Program):
     assert found.due_at <= posted.now()
     event = posted.event("DH1", "webhook_resent")
     assert (event.message, event.actor, event.event_category) == (
-        "Webhook to be sent again (the CRM was away)", App().actor, "system",
+        "Webhook to crm to be sent again (the CRM was away)", App().actor, "system",
     )  # fmt: skip
     assert event.details == {
         "kind": "webhook", "endpoint": "crm", "attempts": 1, "error": REFUSED, "reason": "the CRM was away",
