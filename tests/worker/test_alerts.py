@@ -66,6 +66,16 @@ def test_deliveries_that_were_given_up_are_counted_by_endpoint(shop: Shop):
     assert "href" not in html
 
 
+def test_mail_about_deliveries_that_were_sent_again_says_so(shop: Shop):
+    """The next mail waits for up to an hour: it said "0 in all", and how to send them again."""
+    subject, text, html = parts(shop, GONE)
+
+    assert subject == "Webhook crm: no delivery is given up any more"
+    for part in (text, html):
+        assert "All of them have been sent again since, or wait to be." in part
+        assert "orderctl outbox resend" not in part
+
+
 def test_the_next_mail_counts_since_the_last_one(shop: Shop):
     given_up(shop, ago=0)
     given_up(shop, ago=7200)
@@ -80,6 +90,7 @@ def test_the_next_mail_counts_since_the_last_one(shop: Shop):
 
 
 def test_text_of_a_receiver_is_a_line_and_no_markup(shop: Shop):
+    given_up(shop, "a b")
     _, text, html = parts(
         shop, {**GONE, "endpoint": "a b", "receiver": None, "error": "500 <b>\r\nSubject: x\u202e"}
     )
