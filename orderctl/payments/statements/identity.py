@@ -15,6 +15,8 @@ from orderctl.payments.transfer import Direction
 
 #: A name that as many different transfers of one direction have identifies none: it is the name of a branch or a kind.
 _SHARED: Final = 3
+#: Letters and digits of a name that is nobody else's: the short numbers of a bank begin anew, and two accounts have them.
+_UNIQUE: Final = 10
 
 _Content = tuple[object, ...]
 _Name = tuple[Direction, str]
@@ -70,6 +72,8 @@ def _keyed(lines: Sequence[Line], own: set[_Name], shared: set[_Name]) -> list[L
     found = []
     for line in lines:
         best = line.names[0] if line.names and (line.direction, line.names[0]) in own else None
+        if best is not None and sum(map(str.isalnum, best)) < _UNIQUE:
+            best = None
         if best is not None and line.direction is Direction.OUT and best in incoming:
             best = None  # a fee has the reference of its transfer
         if best is None:

@@ -32,10 +32,17 @@ def test_equal_lines_without_a_name_are_two_transfers():
 
 
 def test_a_fee_with_the_reference_of_its_transfer_has_a_key_of_its_own():
-    transfer, fee = keys("13/11/2026,5,,FT1,,a", "13/11/2026,,1,FT1,,fee")
+    transfer, fee = keys("13/11/2026,5,,FT26317001,,a", "13/11/2026,,1,FT26317001,,fee")
 
-    assert transfer == "FT1"
+    assert transfer == "FT26317001"
     assert fee.startswith("sha256:")
+
+
+def test_a_short_number_that_begins_anew_is_no_key():
+    this_year, last_year = keys("13/11/2026,5,,4321,,a")[0], keys("13/11/2025,5,,4321,,a")[0]
+
+    assert this_year != last_year
+    assert keys("13/11/2026,5,,4321,,a") == [this_year]
 
 
 def test_different_transfers_of_one_reference_have_keys_of_their_own():

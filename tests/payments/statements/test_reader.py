@@ -22,7 +22,7 @@ T\u1eeb ng\xe0y: 01/11/2026 \u0111\u1ebfn ng\xe0y: 30/11/2026;;;;;
 STT;"Ng\xe0y giao d\u1ecbch/
 Transaction Date";S\u1ed1 tham chi\u1ebfu;S\u1ed1 ti\u1ec1n ghi n\u1ee3/ Debit;S\u1ed1 ti\u1ec1n ghi c\xf3/ Credit;S\u1ed1 d\u01b0/ Balance;M\xf4 t\u1ea3/ Transactions in detail
 ;;;S\u1ed1 d\u01b0 \u0111\u1ea7u k\u1ef3;;1.000.000;
-1;01/11/2026 10:33:05;FT001;;300.000;1.300.000;"NGUYEN VAN A
+1;01/11/2026 10:33:05;FT26305001;;300.000;1.300.000;"NGUYEN VAN A
 chuyen tien DH1";
 2;13/11/2026 08:00:00;FT002;50.000;0;1.250.000;Phi dich vu
 
@@ -65,14 +65,14 @@ def test_a_banks_export_is_read(encoding: str, newline: str, delimiter: str):
         amount=Decimal(300000),
         begin=datetime(2026, 11, 1, 3, 33, 5, tzinfo=UTC),
         end=datetime(2026, 11, 1, 3, 33, 6, tzinfo=UTC),
-        names=("FT001",),
+        names=("FT26305001",),
         content="NGUYEN VAN A chuyen tien DH1",
         code=None,
         currency=None,
         account="0123456789",
         bank=None,
         balance=Decimal(1300000),
-        key="FT001",
+        key="FT26305001",
     )
     assert (second.number, second.direction, second.amount, second.names) == (10, OUT, 50000, ("FT002",))
     assert (found.skipped, found.repeated, found.remarks) == ((7, 12, 13), (), ())
@@ -157,13 +157,13 @@ def test_the_json_of_services_is_read(document: object, expected: tuple[object, 
 
 
 def test_a_line_is_a_transfer_for_the_ledger():
-    line = only({"date": "2026-11-01 10:33", "amount": 5, "ref": "FT1", "id": 7, "currency": "vnd"})
+    line = only({"date": "2026-11-01 10:33", "amount": 5, "ref": "FT26305001", "id": 7, "currency": "vnd"})
     transfer = line.transfer()
 
     assert (transfer.provider, transfer.provider_id, transfer.reference, transfer.alias) == (
         STATEMENT,
-        "FT1",
-        "FT1",
+        "FT26305001",
+        "FT26305001",
         "7",
     )
     assert (transfer.amount, transfer.currency, transfer.happened_at) == (5, "VND", line.begin)
