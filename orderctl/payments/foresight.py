@@ -14,6 +14,7 @@ from orderctl.orders import OrderState
 from orderctl.payments import judgement
 from orderctl.payments.amounts import Rules
 from orderctl.payments.judgement import Decision, Known
+from orderctl.payments.statements.line import Line
 from orderctl.payments.transfer import Transfer
 from orderctl.states import PaymentOutcome, PaymentStatus
 
@@ -38,6 +39,10 @@ class Foresight:
         """Begin with nothing foreseen."""
         self._paid: set[int] = set()
         self._parts: defaultdict[int, Decimal] = defaultdict(Decimal)
+
+    def order_of(self, line: Line) -> int | None:
+        """Return the id of the order that a line names."""
+        return judgement.find_order(self.connection, line.transfer(), self.rules).order_id
 
     def foresee(self, transfer: Transfer) -> Known | Decision:
         """Return what would become of a transfer, by the code that takes it in."""

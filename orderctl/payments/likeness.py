@@ -94,6 +94,23 @@ def may_have_one_name(known: Payment, account: str | None, names: Iterable[str])
     """
     if known.account is None or account is None or key(known.account) == key(account):
         return True
+    return has_long_name(known, names)
+
+
+def may_be_for(known: Payment, order_id: int | None, names: Iterable[str]) -> bool:
+    """Whether a row that has one of these names may be for an order: short names are given twice.
+
+    What a person has typed or decided may be for another order than its text names.
+    """
+    if order_id is None or known.order_id in {None, order_id}:
+        return True
+    if known.provider in {MANUAL, AUDIT_LOG} or known.decided_by is not None:
+        return True
+    return has_long_name(known, names)
+
+
+def has_long_name(known: Payment, names: Iterable[str]) -> bool:
+    """Whether one of these names is a row's, and so long that no other transfer has it."""
     return any(
         len(key(name)) >= _UNIQUE and is_one_name(name, own) for name in names for own in names_of(known)
     )

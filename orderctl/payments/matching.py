@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,10 @@ _STRANGE: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _no_order(_line: Line) -> int | None:
+    return None
+
+
 @dataclass
 class Matching:
     """Pairs of lines and rows.
@@ -35,6 +39,7 @@ class Matching:
         rows: The rows that may be theirs.
         late: How late the ledger may learn of a transfer.
         accounts: The statement's accounts, as far as they are known.
+        order_of: Returns the id of the order that a line names.
         pairs: The rows that were found, by line.
     """
 
@@ -42,6 +47,7 @@ class Matching:
     rows: Iterable[Payment]
     late: timedelta
     accounts: set[str] = field(default_factory=set)
+    order_of: Callable[[Line], int | None] = _no_order
     pairs: dict[Line, Payment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +96,7 @@ class Matching:
     def is_twin(self, row: Payment, line: Line) -> bool:
         """Whether a row may be of a line that has another one already."""
         if any(likeness.is_one_name(one, other) for one in likeness.names_of(row) for other in line.names):
-            return _is_possible(row, line)
+            return _is_possible(row, line) and self._may_be_for(row, line)
         return row.amount == line.amount and self._is_alike(row, line)
 
     def _match_names(self, *, same_amount: bool, whole: bool) -> None:
@@ -119,6 +125,7 @@ class Matching:
             and any(likeness.is_one_name(name, other) for other in likeness.names_of(row))
             and self._may_be_of_account(row, line)
             and _is_possible(row, line)
+            and self._may_be_for(row, line)
         ]
         return min(found, key=lambda row: (_distance(row, line), row.id), default=None)
 
@@ -126,6 +133,12 @@ class Matching:
         if line.account is None and self.is_of_account(row):
             return True
         return likeness.may_have_one_name(row, line.account or min(self.accounts), line.names)
+
+    def _may_be_for(self, row: Payment, line: Line) -> bool:
+        """Whether a row with a name of the line may be of the line's order. Only a short name is worth a query."""
+        if row.order_id is None or likeness.has_long_name(row, line.names):
+            return True
+        return likeness.may_be_for(row, self.order_of(line), line.names)
 
     def _match_texts(self) -> None:
         """Match by amount, time and text, the nearest first."""

@@ -141,7 +141,9 @@ class _Comparison:
         self.shops_names = {key for paid in self.paid for name in paid.names for key in likeness.keys(name)}
 
     def run(self) -> Report:
-        self.matching = Matching(self.lines, self._rows(), self.late, self.matching.accounts)
+        self.matching = Matching(
+            self.lines, self._rows(), self.late, self.matching.accounts, self.foresight.order_of
+        )
         self.matching.run()
         missing = list(self._missing())
         twins = self._twins()

@@ -31,7 +31,7 @@ def find(connection: Connection, transfer: Transfer, order_id: int | None) -> It
     of_order = [] if order_id is None else ledger.of_order(connection, order_id)
     on_order = [known for known in of_order if _may_be(known, transfer)]
     yield from (known for known in on_order if likeness.have_one_name(known, transfer))
-    yield from _named(connection, transfer)
+    yield from _named(connection, transfer, order_id)
     yield from (
         known for known in on_order if _is_unnamed(known, transfer) and _is_of_one_day(known, transfer)
     )
@@ -50,14 +50,16 @@ def _may_be(known: Payment, transfer: Transfer) -> bool:
     return likeness.may_have_one_name(known, transfer.account, likeness.names_of(transfer))
 
 
-def _named(connection: Connection, transfer: Transfer) -> Iterator[Payment]:
-    """Yield the rows with one of the transfer's names, whichever order they are for."""
-    names = likeness.wanted(likeness.names_of(transfer))
+def _named(connection: Connection, transfer: Transfer, order_id: int | None) -> Iterator[Payment]:
+    """Yield the rows with one of the transfer's names, whichever order they are for if the name is long."""
+    given = likeness.names_of(transfer)
+    names = likeness.wanted(given)
     if not names.equal:
         return
     tellers = () if transfer.provider == STATEMENT else (STATEMENT,)
     for known in ledger.named(connection, names, *tellers):
         is_one = _may_be(known, transfer) and likeness.have_one_name(known, transfer)
+        is_one = is_one and likeness.may_be_for(known, order_id, given)
         if is_one and _may_be_given(known, transfer) and _is_of_one_month(known, transfer):
             yield known
 

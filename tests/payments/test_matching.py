@@ -1,6 +1,7 @@
 """What a comparison finds at its edges: of the period, the account, and of names that two transfers may have."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -138,6 +139,25 @@ def test_a_reference_that_began_anew_is_another_transfer(shop: Shop) -> None:
     assert [(one.kind, one.outcome, one.order_code) for one in report.differences] == [
         ("missing", "paid", "DH2")
     ]
+
+
+@pytest.mark.parametrize("amount", [AMOUNT, AMOUNT + 1])
+def test_a_short_number_of_a_transfer_for_another_order_is_another_transfer(shop: Shop, amount: int) -> None:
+    for code in ("DH1", "DH2"):
+        shop.add(code)
+    told(shop, provider_id="4321", reference="FT26305001")
+    lines = (line("FT26305001", content="DH1"), line("4321", content="DH2", number=2, amount=Decimal(amount)))
+
+    assert kinds(compare(shop, *lines)) == [("missing", 2, None)]
+    assert [kind for kind, *_ in kinds(compare(shop, lines[1]))] == ["missing", "without-transfer"]
+
+
+def test_a_short_number_that_a_person_has_typed_counts_for_any_order(shop: Shop) -> None:
+    for code in ("DH1", "DH2"):
+        shop.add(code)
+    told(shop, provider="manual", provider_id="4321", code="DH2", content=None)
+
+    assert compare(shop, line("4321", content="DH1")).differences == ()
 
 
 def test_a_bank_that_calls_all_otherwise_is_matched_by_text(shop: Shop) -> None:
