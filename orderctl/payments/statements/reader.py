@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -26,7 +27,7 @@ from orderctl.payments.statements import (
 )
 from orderctl.payments.statements.above import Above
 from orderctl.payments.statements.amounts import Notation
-from orderctl.payments.statements.cells import Record
+from orderctl.payments.statements.cells import Cell, Record
 from orderctl.payments.statements.drafts import Amount, Draft
 from orderctl.payments.statements.line import Line, Statement
 from orderctl.payments.statements.options import ORDERS, Field, Options
@@ -38,6 +39,8 @@ _MIDNIGHT: Final = time()
 _ORDER_NAMES: Final = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 #: Ids that mean nothing, and those of tests.
 _NOT_NAMES: Final = {"0"}
+#: A long number that a spreadsheet program has shortened: it is that of many transfers.
+_SHORTENED: Final = re.compile(r"\d([.,]\d+)?[Ee]\+\d+", re.ASCII)
 _Span = tuple[datetime, datetime]
 
 
@@ -64,6 +67,7 @@ def read(data: bytes, options: Options) -> Statement:
     remarks = columns.remarks(found) + reading.remarks(
         listed.drafts, has_direction=bool(found.of(Field.DIRECTION) or found.of(Field.DEBIT))
     )
+    remarks += _shortened(listed.drafts)
     if identified.shared:
         names = counted(len(identified.shared), "reference")
         remarks.append(
@@ -250,8 +254,22 @@ def _direction(record: Record) -> Direction:
     return found
 
 
+def _named(draft: Draft) -> list[Cell]:
+    return [*draft.record.cells(Field.REFERENCE), *draft.record.cells(Field.ID)]
+
+
+def _shortened(found: Sequence[Draft]) -> list[str]:
+    """Return what is said about references that are shortened."""
+    cells = [cell for draft in found for cell in _named(draft) if _SHORTENED.fullmatch(cell.text)]
+    if not cells:
+        return []
+    what = f"{counted(len(cells), 'reference')} in the column {cells[0].column}"
+    shown = f"{texts.shown(cells[0].text)}; make it a column of text there"
+    return [f"{what} shortened by a spreadsheet program, and not used: {shown}"]
+
+
 def _names(draft: Draft) -> tuple[str, ...]:
-    cells = [*draft.record.cells(Field.REFERENCE), *draft.record.cells(Field.ID)]
-    given = [*(cell.text for cell in cells if cell.text not in _NOT_NAMES), draft.document]
-    found = (texts.identifier(name) for name in given)
+    given = [cell.text for cell in _named(draft) if cell.text not in _NOT_NAMES]
+    kept = [name for name in given if not _SHORTENED.fullmatch(name)]
+    found = (texts.identifier(name) for name in [*kept, draft.document])
     return tuple(dict.fromkeys(name for name in found if name))

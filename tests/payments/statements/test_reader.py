@@ -208,6 +208,16 @@ def test_what_is_not_a_transfer_is_skipped():
     assert found.skipped == (2, 4, 5, 6, 7, 8, 9)
 
 
+def test_a_reference_that_a_spreadsheet_has_shortened_is_none():
+    found = read("date,ref,credit,debit\n13/11/2026,2.63340E+11,5,\n13/11/2026,FT26317001,5,", dates="dmy")
+
+    assert [line.names for line in found.lines] == [(), ("FT26317001",)]
+    [remark] = found.remarks
+    assert remark.startswith(
+        "1 reference in the column ref shortened by a spreadsheet program, and not used: '2.63340E+11'"
+    )
+
+
 def test_what_is_assumed_is_remarked():
     assert read("date,amount\n01/11/2026,5").remarks == (
         "dates are read as day/month/year: if they are not, give --dates mdy",
