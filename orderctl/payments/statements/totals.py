@@ -10,7 +10,7 @@ from orderctl.payments.statements import headers
 
 #: How totals and balances begin.
 _BEGINS: Final = re.compile(
-    r"(tong|total|totals|subtotal|sub total|grand total|sum|summe|gesamt|so du|phat sinh|so phat sinh|doanh so|luy ke|"
+    r"(tong|cong (doanh so|phat sinh|so)|total|totals|subtotal|sub total|grand total|sum|summe|gesamt|so du|phat sinh|so phat sinh|doanh so|luy ke|"
     r"dau ky|cuoi ky|balance|opening balance|closing balance|ending balance|beginning balance|saldo|anfangssaldo|"
     r"endsaldo)\b"
 )

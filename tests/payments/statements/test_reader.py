@@ -200,12 +200,13 @@ def test_what_is_not_a_transfer_is_skipped():
         "01/11/2026,FT2,0,0.00,interest\n"
         "Date,Ref,Credit,Debit,Text\n"
         "30/11/2026,,5,,Total\n"
+        ",,5,3,C\u1ed9ng doanh s\u1ed1/ Total volume\n"
         ",,5,,T\u1ed5ng s\u1ed1 ti\u1ec1n\n"
         "printed 30/11/2026,page 1,,,\n"
         "Accountant,,Director,,\n"
     )
     assert [line.names for line in found.lines] == [("FT1",)]
-    assert found.skipped == (2, 4, 5, 6, 7, 8, 9)
+    assert found.skipped == (2, 4, 5, 6, 7, 8, 9, 10)
 
 
 def test_a_reference_that_a_spreadsheet_has_shortened_is_none():
