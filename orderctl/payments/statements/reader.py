@@ -65,7 +65,7 @@ def read(data: bytes, options: Options) -> Statement:
     reading = _Reading.of(listed.drafts, options, above.read(table.above), found.currency)
     identified = identity.identify(reading.lines(listed.drafts))
     remarks = columns.remarks(found) + reading.remarks(
-        listed.drafts, has_direction=bool(found.of(Field.DIRECTION) or found.of(Field.DEBIT))
+        listed.drafts, has_direction=any(map(found.of, (Field.DIRECTION, Field.DEBIT, Field.CREDIT)))
     )
     remarks += _shortened(listed.drafts)
     if identified.shared:

@@ -225,6 +225,7 @@ def test_what_is_assumed_is_remarked():
         "all amounts are read as incoming: no column and no sign tells the direction",
     )
     assert read("date,credit,debit\n13/11/2026,5,").remarks == ()
+    assert read("date,credit\n13/11/2026,5").remarks == ()
     assert read("date,amount\n01/11/2026,5\n01/11/2026,-5", dates="mdy").remarks == ()
 
 
