@@ -142,6 +142,8 @@ def _compare(app: App, request: Request, rules: Rules) -> Comparison:
     statement_lines.say_reading(app, statement)
     with app.reading() as connection, statement_lines.Progress(app) as progress:
         report = reconciliation.compare(connection, statement, rules, request.scope, progress)
+    if not report.compared + report.outgoing:
+        app.warn("warning: no line of the statement is in the period of --since and --until")
     wanted = [one for one in report.differences if request.only is None or one.kind in request.only]
     return Comparison(statement, report, wanted)
 

@@ -297,6 +297,8 @@ def reconcile(
         raise InvalidInput("give one --statement at a time")
     if consent.yes and not apply:
         raise InvalidInput("--yes confirms --apply", hint="add --apply, or leave --yes out")
+    if period.since and period.until and period.since >= period.until:
+        raise InvalidInput("--since is not before --until")
     scope = Scope(late_after.total_seconds(), period.since, period.until, accounts)
     asked = statement_comparison.Request(paths[0], notation, scope, only)
     if not apply:

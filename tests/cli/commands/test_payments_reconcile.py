@@ -189,6 +189,13 @@ def test_a_period_is_in_the_zone_of_the_statement(zone, found, unpaid: Shop, com
     assert compare("--until", "2026-06-01", *zone).status == found
 
 
+def test_a_period_without_any_line_is_no_silent_success(unpaid: Shop, compare: Program, file: Path):
+    ended = compare("--since", "2001-01-01", "--until", "2001-02-01", "--quiet")
+
+    said = "warning: no line of the statement is in the period of --since and --until\n"
+    assert (ended.status, ended.out, ended.err) == (0, "", said)
+
+
 def test_the_texts_of_a_bank_are_harmless(unpaid: Shop, compare: Program, file: Path):
     file.write_text(statement('"=cmd()",300000,"x\x1b[2J\u202e"'))
 
@@ -378,6 +385,10 @@ def test_an_interruption_shows_what_is_recorded(unpaid: Shop, compare: Program, 
         (["--statement", "{}", "--map", "A=id", "--map", "A=code"], "the column 'A' is given two fields"),
         (["--statement", "{}", "--time-zone", "Mars"], "needs UTC, an offset such as +07:00"),
         (["--statement", "{}", "--since", "nix"], "needs a time such as"),
+        (
+            ["--statement", "{}", "--since", "2026-12-01", "--until", "2026-11-01"],
+            "--since is not before --until",
+        ),
         (["--statement", "{}", "--only", "nix"], "needs one or more of missing, double"),
         (["--statement", "{}", "--dates", "dym"], "'dym' is not one of"),
         (["--statement", "{}.nix"], "bank 11.csv.nix: No such file or directory"),
