@@ -31,7 +31,7 @@ from orderctl.audit import Search
 from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
-from orderctl.payments import ledger, waiting
+from orderctl.payments import ledger, retention, waiting
 from orderctl.states import EventType
 from orderctl.tasks import TaskFilter
 from orderctl.worker import alerts
@@ -192,7 +192,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "few payments that wait": (partial(waiting.newest, limit=2), 60),
         "numbers of payments that wait": (waiting.count, 60),
         "payments of an order": (partial(ledger.of_order, order_id=7), 20),
-        "raw data that is due": (partial(ledger.raw_is_due, days=90), 20),
+        "raw data that is due": (partial(retention.is_due, days=90), 20),
         "messages of another shop": (_look, 200),
         "newest messages": (partial(outgoing.page, wanted=outgoing.Filter(), limit=20), 60),
         "failed messages": (partial(outgoing.page, wanted=outgoing.Filter(states=["failed"]), limit=20), 20),

@@ -13,7 +13,7 @@ from orderctl import audit, money, orders
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, OrderNotFound, Superseded
 from orderctl.orders import OrderState
-from orderctl.payments import amounts, closed, effects, ledger
+from orderctl.payments import amounts, closed, effects, ledger, posting
 from orderctl.payments.amounts import Rules, Verdict
 from orderctl.payments.intake import Receipt
 from orderctl.payments.ledger import Payment
@@ -259,7 +259,7 @@ def _decide(
     **values: object,
 ) -> None:
     values |= {"outcome": outcome.value, "reason": because}
-    if not ledger.decide(connection, payment, actor=audit.named(origin.actor), decision=reason, **values):
+    if not posting.decide(connection, payment, actor=audit.named(origin.actor), decision=reason, **values):
         raise Conflict(
             f"payment {payment.id} was decided by another process at the same time",
             hint=f"orderctl payments show {payment.id}",

@@ -12,7 +12,7 @@ from orderctl import audit, lifecycle, money, outbox
 from orderctl.audit import NewEvent, Origin
 from orderctl.lifecycle import Moved
 from orderctl.orders import OrderState
-from orderctl.payments import ledger
+from orderctl.payments import posting
 from orderctl.payments.ledger import Payment
 from orderctl.states import EventType, PaymentOutcome, PaymentStatus
 
@@ -35,7 +35,7 @@ def settle(
     Returns:
         The tasks that workers may take now.
     """
-    ledger.settle_parts(connection, order.id)
+    posting.settle_parts(connection, order.id)
     event = NewEvent(
         EventType.PAYMENT_RECEIVED,
         order.id,

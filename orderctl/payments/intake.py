@@ -13,7 +13,7 @@ from orderctl.audit import Origin
 from orderctl.errors import Conflict, OrderDeleted, OrderNotFound
 from orderctl.lifecycle import NOTHING, Moved
 from orderctl.orders import OrderState
-from orderctl.payments import effects, judgement, known, ledger
+from orderctl.payments import effects, judgement, known, ledger, posting
 from orderctl.payments.amounts import Rules
 from orderctl.payments.codes import Found
 from orderctl.payments.judgement import Decision
@@ -140,7 +140,7 @@ def _take(
         return _carry_out(connection, transfer, decision, origin)
     before = decision.payment
     if before.provider == transfer.provider or STATEMENT in {before.provider, transfer.provider}:
-        ledger.complete(connection, before, transfer)
+        posting.complete(connection, before, transfer)
     return Receipt(before, repeated=True, expected=order.total_amount if order else None)
 
 
@@ -186,7 +186,7 @@ def _written(
 ) -> Payment | None:
     before, verdict = decision.before, decision.verdict
     if before is None:
-        return ledger.add(connection, transfer, order_id, verdict.outcome, verdict.reason)
-    if not ledger.judge_again(connection, before, transfer, order_id, verdict.outcome, verdict.reason):
+        return posting.add(connection, transfer, order_id, verdict.outcome, verdict.reason)
+    if not posting.judge_again(connection, before, transfer, order_id, verdict.outcome, verdict.reason):
         return None
     return ledger.find(connection, before.id)

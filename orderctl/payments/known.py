@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from orderctl import foreign
 from orderctl.orders import OrderState
-from orderctl.payments import ledger, likeness, stated
+from orderctl.payments import ledger, likeness, posting, stated
 from orderctl.payments.ledger import Payment
 from orderctl.payments.likeness import may_be_of_one_account
 from orderctl.payments.transfer import AUDIT_LOG, MANUAL, STATEMENT, WITHOUT_SENDER, Transfer
@@ -44,7 +44,7 @@ def find(
 def _candidates(connection: Connection, transfer: Transfer, order_id: int | None) -> Iterator[Payment]:
     """Yield the rows that may be a transfer's, the most certain one first; each is asked for only if it is needed."""
     # It may have been told when its order was not there yet.
-    keys = dict.fromkeys(ledger.key_of(transfer, order) for order in (order_id, None))
+    keys = dict.fromkeys(posting.key_of(transfer, order) for order in (order_id, None))
     for key in keys:
         if (known := ledger.find_by_key(connection, transfer.provider, key)) is not None:
             yield known

@@ -112,7 +112,7 @@ MUTATIONS = (
         ("test_grace.py", "faults/test_outages.py"),
     ),
     Mutation(
-        "the unique key of transfers", "orderctl/payments/ledger.py",
+        "the unique key of transfers", "orderctl/payments/posting.py",
         "    key = key_of(transfer, order_id)\n    values",
         "    key = str(database.random.random())\n    values",
         ("faults/test_payments.py", "payments/test_intake.py"),

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from orderctl import database
 from orderctl.errors import InvalidInput, PaymentNotFound
-from orderctl.payments import ledger
+from orderctl.payments import ledger, retention
 from orderctl.payments.ledger import Filter
 from orderctl.payments.transfer import Transfer
 from orderctl.schema import payments
@@ -89,7 +89,7 @@ def test_what_a_provider_sent_is_kept_for_a_time(shop: Shop) -> None:
     shop.transact(lambda c: c.execute(old))
     assert shop.read(lambda c: ledger.raw(c, 4)) == {**raw, "amount": 12.5}
 
-    assert [shop.transact(lambda c: ledger.forget_raw(c, 90)) for _ in range(2)] == [1, 0]
+    assert [shop.transact(lambda c: retention.forget_rows(c, 90)) for _ in range(2)] == [1, 0]
 
     assert shop.read(lambda c: ledger.raw(c, 4)) is None
     assert shop.read(lambda c: ledger.raw(c, 5)) is not None
