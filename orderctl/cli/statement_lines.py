@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections import Counter
@@ -30,7 +31,9 @@ _EVERY: Final = 0.2
 
 
 def say_reading(app: App, statement: Statement) -> None:
-    """Say what the reader has assumed and left out."""
+    """Say what the reader has assumed and left out, and warn of what the file lacks."""
+    if statement.part is not None:
+        _warn_part(app, statement.part, statement.path)
     for remark in statement.remarks:
         app.say(f"note: {remark}")
     if statement.skipped:
@@ -40,6 +43,16 @@ def say_reading(app: App, statement: Statement) -> None:
         number = counted(len(statement.repeated), "line")
         repeats = "repeats an earlier one" if len(statement.repeated) == 1 else "repeat earlier ones"
         app.say(f"note: {number} left out, which {repeats}: {_lines(statement.repeated)}")
+
+
+def _warn_part(app: App, part: str, path: Sequence[str]) -> None:
+    """Warn that payments of the other pages look as if the bank had no transfer of them."""
+    app.warn(
+        f"warning: the statement is {part}: what is not in it counts as without-transfer; give all pages in one file"
+    )
+    lists = "".join(f"[{json.dumps(name, ensure_ascii=False)}]" for name in path)
+    every = shlex.quote(f"map(.{lists}[])")
+    app.warn(f"hint: jq -s {every} page*.json | orderctl payments reconcile --statement -")
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -70,9 +70,13 @@ class Statement:
         skipped: The numbers of records that are not transfers: totals, balances, and records of 0.
         repeated: The numbers of records that were left out, because an earlier one is the same transfer.
         remarks: What was assumed, for people.
+        part: Which part of a list the file is, such as "page 1 of 2"; None: all of it, as far as it says.
+        path: The names that lead to the list in a JSON document.
     """
 
     lines: tuple[Line, ...]
     skipped: tuple[int, ...]
     repeated: tuple[int, ...]
     remarks: tuple[str, ...]
+    part: str | None = None
+    path: tuple[str, ...] = ()

@@ -73,7 +73,10 @@ def read(data: bytes, options: Options) -> Statement:
         remarks.append(
             f"{names} of several transfers each identify none: {texts.shown(identified.shared[0])}"
         )
-    return Statement(identified.lines, tuple(listed.skipped), identified.repeated, tuple(remarks))
+    skipped = tuple(listed.skipped)
+    return Statement(
+        identified.lines, skipped, identified.repeated, tuple(remarks), part=table.part, path=table.path
+    )
 
 
 def _check(options: Options) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from orderctl import documents, texts
 from orderctl.errors import InvalidInput
-from orderctl.payments.statements import headers
+from orderctl.payments.statements import headers, pages
 from orderctl.payments.statements.options import Field
 from orderctl.payments.statements.tables import MOST_COLUMNS, Row, Table
 
@@ -31,8 +32,12 @@ def read(text: str) -> Table:
     """
     if (lines := _json_lines(text)) is not None:
         return _table(lines, "line")
-    elements = _find(documents.parse(text, _WHAT))
-    return _table([Row(number, (element,)) for number, element in enumerate(elements, 1)], "element")
+    document = documents.parse(text, _WHAT)
+    path, elements = _find(document)
+    table = _table([Row(number, (element,)) for number, element in enumerate(elements, 1)], "element")
+    if not path:
+        return table
+    return replace(table, part=pages.part(document, path, len(elements)), path=path)
 
 
 def _json_lines(text: str) -> list[Row] | None:
@@ -48,17 +53,17 @@ def _json_lines(text: str) -> list[Row] | None:
     return [Row(lines[0][0], (first,)), *rest]
 
 
-def _find(document: Any) -> list[Any]:
-    """Return the elements of the document's list, or the object that is a transfer itself."""
+def _find(document: Any) -> tuple[tuple[str, ...], list[Any]]:
+    """Return the path and the elements of the document's list, or the object that is a transfer itself."""
     if isinstance(document, list):
-        return document
+        return (), document
     lists: dict[tuple[str, ...], list[Any]] = dict(_inner(document, _is_list))
     chosen = [path for path in lists if len(lists) == 1 or (path[-1:] and path[-1] in _LISTS)]
     if len(chosen) > 1:
         best = min(map(_preference, chosen))
         chosen = [path for path in chosen if _preference(path) == best]
     if len(chosen) == 1:
-        return lists[chosen[0]]
+        return chosen[0], lists[chosen[0]]
     if lists:
         named = ", ".join(".".join(path) for path in list(lists)[:10])
         raise InvalidInput(
@@ -70,7 +75,7 @@ def _find(document: Any) -> list[Any]:
             f"{_WHAT} has no list of transfers",
             hint='[{"date": "2026-11-30", "amount": 300000, "reference": "FT1"}]',
         )
-    return [single]
+    return (), [single]
 
 
 def _preference(path: tuple[str, ...]) -> int:

@@ -39,12 +39,16 @@ class Table:
         rows: The records below it. A row may have fewer cells than the header.
         unit: What the numbers of rows count, for messages: ``line`` or ``element``.
         above: What stands above the header.
+        part: Which part of the list it is, such as "page 1 of 2"; None: all of it.
+        path: The names that lead to the list in a JSON document.
     """
 
     header: list[str]
     rows: list[Row]
     unit: str = "line"
     above: tuple[Row, ...] = ()
+    part: str | None = None
+    path: tuple[str, ...] = ()
 
 
 def read(text: str, mapped: Collection[str] = ()) -> Table:

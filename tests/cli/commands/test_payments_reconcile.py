@@ -165,6 +165,17 @@ def test_what_the_reader_leaves_out_is_said(unpaid: Shop, compare: Program, file
     assert (quiet.status, quiet.err) == (1, "")
 
 
+def test_a_page_of_several_is_warned_of(unpaid: Shop, inside: Program, tmp_path: Path):
+    path = tmp_path / "page.json"
+    records = [{"date": "2026-11-01", "amount": 5, "reference": "FT1"}]
+    path.write_text(json.dumps({"data": {"page": 1, "totalPages": 2, "records": records}}))
+
+    ended = inside("payments", "reconcile", "--statement", str(path), "--quiet")
+
+    assert "warning: the statement is page 1 of 2: what is not in it counts as without-transfer" in ended.err
+    assert """jq -s 'map(.["data"]["records"][])' page*.json | orderctl""" in ended.err
+
+
 def test_long_lists_of_lines_are_cut():
     assert statement_lines._lines([1]) == "line 1"
     assert statement_lines._lines(range(1, 13)) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
