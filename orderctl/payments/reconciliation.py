@@ -24,7 +24,7 @@ from orderctl.payments.judgement import Decision, Known
 from orderctl.payments.ledger import Payment
 from orderctl.payments.matching import Matching
 from orderctl.payments.statements.line import Line, Statement
-from orderctl.payments.transfer import Direction
+from orderctl.payments.transfer import STATEMENT, Direction
 from orderctl.states import PaymentOutcome
 
 __all__ = ["Difference", "Kind", "Report", "Scope", "compare", "record"]
@@ -236,11 +236,15 @@ class _Comparison:
         return found
 
     def _twice(self, twins: list[tuple[Payment, Line]]) -> dict[Line, tuple[Payment, Payment]]:
-        """Return the lines that stand in two rows about which nobody has decided: first the row that paid nothing."""
+        """Return the lines that stand in two rows about which nobody has decided: first the row that paid nothing.
+
+        Two rows of statements were two lines there: the other line may stand in another file.
+        """
         found = {}
         for row, line in twins:
             both = (self.matching.pairs[line], row)
-            if not any(map(differences.is_decided, both)):
+            is_two_lines = all(known.provider == STATEMENT for known in both)
+            if not is_two_lines and not any(map(differences.is_decided, both)):
                 one, other = sorted(both, key=lambda known: (known.outcome in _COUNTED, -known.id))
                 found[line] = (one, other)
         return found

@@ -284,6 +284,21 @@ def test_a_generated_month(shop: Shop, inside: Program, tmp_path: Path):
     assert (shop.ledger(), shop.order_rows()) == rows
 
 
+def test_equal_transfers_of_which_a_file_has_only_one_are_no_double(
+    unpaid: Shop, compare: Program, file: Path
+):
+    at = f"{datetime.now(LOCAL):%Y-%m-%d %H:%M}"
+    equal = f"{at},5000,nop tien mat\n"
+    file.write_text(f"Date,Amount,Description\n{equal}{equal}")
+    assert compare("--apply", "--yes").status == 1
+    assert outcomes(unpaid) == ["unmatched", "unmatched"]
+
+    file.write_text(f"Date,Amount,Description\n{equal}")
+    ended = compare()
+
+    assert (ended.status, "no difference" in ended.err) == (0, True)
+
+
 def test_a_dry_run_changes_nothing(unpaid: Shop, compare: Program, file: Path):
     ended = compare("--apply", "--dry-run")
 
