@@ -54,6 +54,7 @@ def find(connection: Connection, transfer: Transfer, pattern: re.Pattern[str] | 
     The provider's field for the code comes first; if it is no order's code, it is a text like the transfer's own. In
     texts the codes of existing orders are looked for. Of a code and another that begins with it, the longer one
     counts; if the texts name several orders, none is found. A code of digits only is found in a text only by a pattern.
+    A code with letters behind it (``DH3va DH4``) is none, but then the other one is not found either.
 
     Args:
         connection: A connection to the database.
@@ -69,7 +70,26 @@ def find(connection: Connection, transfer: Transfer, pattern: re.Pattern[str] | 
         return Found(None, "too many words of the text may be codes")
     there = _by_key(_with_codes(connection, wanted), of_digits=pattern is not None)
     named = [order for of_text in found for order in _longest(of_text, there)]
-    return _decide(named) if named else Found(None, _missing(transfer, pattern, found))
+    if not named:
+        return Found(None, _missing(transfer, pattern, found))
+    return _decide([*named, *(_with_tails(connection, found, there) if pattern is None else ())])
+
+
+def _with_tails(
+    connection: Connection, found: Iterable[Iterable[Reading]], there: Mapping[str, list[_Candidate]]
+) -> list[_Candidate]:
+    """Return the orders that texts name besides, with letters behind their codes."""
+    tailed: list[Reading] = []
+    for of_text in found:
+        meant = [reading for reading in of_text if reading.key in there]
+        apart = (one for one in of_text if not any(one.overlaps(other) for other in meant))
+        tailed += filter(readings.has_tail, apart)
+    if not tailed:
+        return []
+    forms = readings.forms(_newest_codes(connection))
+    bare = [readings.without_tail(reading, forms) for reading in tailed]
+    by_key = _by_key(_with_codes(connection, _spellings(connection, bare) or ()), of_digits=False)
+    return list(_longest(bare, by_key))
 
 
 def _by_field(connection: Connection, code: str | None) -> list[_Candidate]:

@@ -36,6 +36,8 @@ _BLANKS_AND_DOTS: Final = re.compile(r"[. ]")
 _JOINED_BY: Final = ("", "-", "_", ".", "/")
 _PUNCTUATION: Final = ".,;:!?()[]{}<>'\"\u2018\u2019\u201c\u201d"
 _BLANKS: Final = re.compile(r"\s+")
+#: A code with letters behind its last digit: ``DH3va``.
+_WITH_TAIL: Final = re.compile(r"([^ ]*\d)[^\W\d_]+")
 
 
 class Reading(NamedTuple):
@@ -59,6 +61,10 @@ class Reading(NamedTuple):
         """Whether another reading takes in this one and more."""
         shorter = self.end - self.start < other.end - other.start
         return shorter and other.start <= self.start and self.end <= other.end
+
+    def overlaps(self, other: Reading) -> bool:
+        """Whether two readings have a part of the text in common."""
+        return self.start < other.end and other.start < self.end
 
 
 class _Cut(NamedTuple):
@@ -151,6 +157,23 @@ def matches(text: str, pattern: re.Pattern[str], forms: Sequence[Form] = ()) -> 
     for reading in () if pattern.groups else of(text, initials(text), forms):
         if any(map(pattern.fullmatch, reading.spellings)):
             yield reading
+
+
+def has_tail(reading: Reading) -> bool:
+    """Whether a reading ends with letters behind a digit, which may be the next word of the text."""
+    match = _WITH_TAIL.fullmatch(reading.part)
+    return match is not None and has_letter(match[1])
+
+
+def without_tail(reading: Reading, forms: Sequence[Form] = ()) -> Reading:
+    """Return a reading that :func:`has_tail` without these letters.
+
+    Args:
+        reading: The reading.
+        forms: How the shop's codes have separators inside.
+    """
+    bare = reading.part.rstrip("".join(filter(str.isalpha, reading.part)))
+    return _reading(bare, 0, len(bare), forms)._replace(start=reading.start, end=reading.start + len(bare))
 
 
 def cases(spelling: str) -> set[str]:

@@ -138,6 +138,19 @@ TEXTS = [
     ("dh 3 va dh 4", None),
     ("DH1 DH12", None),
     ("DH3 ORD2024001", None),
+    # Two, one of them with the next word behind it; no third one, and none alone.
+    ("DH3va DH4", None),
+    ("DH4 dh.3hoc phi", None),
+    ("DH4 ORD2024001va", None),
+    ("DH4va", None),
+    ("DH3 DH3va", "DH3"),
+    ("DH3 DH9va", "DH3"),
+    ("DH3.5tr", "DH3"),
+    ("DH3 12tr", "DH3"),
+    ("DH3 777dong", "DH3"),
+    ("DH3 KHOAHOC5a", "DH3"),
+    ("DH3 HD77A", None),
+    ("MBVCB.DH4.DH3.CT", None),
     # Separators of its own.
     ("ORD-2024-001", "ORD-2024-001"),
     ("ord-2024-001", "ORD-2024-001"),
@@ -249,6 +262,7 @@ def reason(shop: Shop, *texts: str | None, **more: str) -> str | None:
 @on_sqlite
 def test_the_reason_says_what_was_looked_for(filled: Shop) -> None:
     assert reason(filled, "DH3 va DH4") == "2 orders in the text: DH3, DH4"
+    assert reason(filled, "DH3va DH4") == "2 orders in the text: DH3, DH4"
     assert reason(filled, "DH3 DH4", code="DH9") == "2 orders in the text: DH3, DH4"
     assert reason(filled, code="DH9") == "no order has the code DH9"
     assert reason(filled, "hoc phi", code="DH9") == "no order has the code DH9"
