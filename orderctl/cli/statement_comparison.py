@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from orderctl.cli import statement_input, statement_lines
@@ -102,7 +103,8 @@ def apply(app: App, request: Request, consent: Consent) -> ExitStatus:
         _render(app, found.differences)
     _summarise(app, found)
     offer = statement_lines.offer(found.missing, app.settings.display.currency)
-    statement_lines.warn_unknown(app, len(found.missing), found.report.compared)
+    if not statement_lines.is_long(found.report.compared):  # otherwise it is said before
+        statement_lines.warn_unknown(app, len(found.missing), found.report.compared)
     if consent.dry_run:
         app.say(f"Would record {offer}; nothing was changed.")
         statement_lines.say_next(app)
@@ -141,7 +143,9 @@ def _compare(app: App, request: Request, rules: Rules) -> Comparison:
     statement = statement_input.read(app, request.path, request.notation)
     statement_lines.say_reading(app, statement)
     with app.reading() as connection, statement_lines.Progress(app) as progress:
-        report = reconciliation.compare(connection, statement, rules, request.scope, progress)
+        report = reconciliation.compare(
+            connection, statement, rules, request.scope, progress, partial(statement_lines.warn_early, app)
+        )
     if not report.compared + report.outgoing:
         app.warn("warning: no line of the statement is in the period of --since and --until")
     wanted = [one for one in report.differences if request.only is None or one.kind in request.only]

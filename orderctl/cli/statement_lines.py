@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Numbers of lines that a message lists.
 _MOST_LISTED: Final = 10
+#: Lines of which most are not unknown by chance.
+_LONG: Final = 50
 #: Seconds before the first message about progress, and between two.
 _PATIENCE: Final = 1.0
 _EVERY: Final = 0.2
@@ -95,9 +97,24 @@ def say_next(app: App) -> None:
 def warn_unknown(app: App, missing: int, compared: int) -> None:
     """Warn if most lines of a statement are missing: it may be another account's."""
     if missing > compared / 2:
-        app.warn(
-            f"warning: {missing:,} of {counted(compared, 'line')} are unknown to orderctl: is this the right account?"
-        )
+        _warn_unknown(app, missing, compared)
+
+
+def warn_early(app: App, unknown: int, compared: int) -> None:
+    """Warn if most lines of a long statement are unknown, before it is found out what each would be."""
+    if is_long(compared) and unknown > compared / 2:
+        _warn_unknown(app, unknown, compared)
+
+
+def is_long(compared: int) -> bool:
+    """Whether :func:`warn_early` warns of a statement of this number of lines."""
+    return compared >= _LONG
+
+
+def _warn_unknown(app: App, unknown: int, compared: int) -> None:
+    app.warn(
+        f"warning: {unknown:,} of {counted(compared, 'line')} are unknown to orderctl: is this the right account?"
+    )
 
 
 def summed(missing: Iterable[Difference], currency: str) -> str:

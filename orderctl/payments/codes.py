@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -40,6 +41,34 @@ class Found:
     reason: str | None = None
 
 
+class Habits:
+    """How the shop writes its codes. It is asked for once, where many transfers are looked at.
+
+    Args:
+        connection: A connection to the database.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._begins: dict[str, bool] = {}
+
+    @cached_property
+    def forms(self) -> list[readings.Form]:
+        """How the newest codes have separators inside."""
+        return readings.forms(_newest_codes(self._connection))
+
+    def begins(self, initials: AbstractSet[str]) -> set[str]:
+        """Return those characters with which a code may begin.
+
+        Args:
+            initials: Characters in lower case.
+        """
+        if asked := initials - self._begins.keys():
+            there = _begins(self._connection, asked)
+            self._begins |= {initial: initial in there for initial in asked}
+        return {initial for initial in initials if self._begins[initial]}
+
+
 class _Candidate(NamedTuple):
     """An order whose code may be meant."""
 
@@ -48,7 +77,12 @@ class _Candidate(NamedTuple):
     deleted: bool
 
 
-def find(connection: Connection, transfer: Transfer, pattern: re.Pattern[str] | None) -> Found:
+def find(
+    connection: Connection,
+    transfer: Transfer,
+    pattern: re.Pattern[str] | None,
+    habits: Habits | None = None,
+) -> Found:
     """Return the order that a transfer names by its code: one that the shop has deleted, if it names no other.
 
     The provider's field for the code comes first; if it is no order's code, it is a text like the transfer's own. In
@@ -60,11 +94,13 @@ def find(connection: Connection, transfer: Transfer, pattern: re.Pattern[str] | 
         connection: A connection to the database.
         transfer: The transfer, checked.
         pattern: What the codes of orders look like in a text; None: each existing code that stands there as a word.
+        habits: What is known of the shop's codes; None: nothing yet.
     """
+    habits = habits or Habits(connection)
     if named := _by_field(connection, transfer.code):
         return _decide(named)
     told = dict.fromkeys(readings.plain(text) for text in (transfer.code, transfer.content) if text)
-    found = _read(connection, list(told), pattern)
+    found = _read(habits, list(told), pattern)
     wanted = _spellings(connection, [reading for of_text in found for reading in of_text])
     if wanted is None:
         return Found(None, "too many words of the text may be codes")
@@ -72,11 +108,14 @@ def find(connection: Connection, transfer: Transfer, pattern: re.Pattern[str] | 
     named = [order for of_text in found for order in _longest(of_text, there)]
     if not named:
         return Found(None, _missing(transfer, pattern, found))
-    return _decide([*named, *(_with_tails(connection, found, there) if pattern is None else ())])
+    return _decide([*named, *(_with_tails(connection, found, there, habits) if pattern is None else ())])
 
 
 def _with_tails(
-    connection: Connection, found: Iterable[Iterable[Reading]], there: Mapping[str, list[_Candidate]]
+    connection: Connection,
+    found: Iterable[Iterable[Reading]],
+    there: Mapping[str, list[_Candidate]],
+    habits: Habits,
 ) -> list[_Candidate]:
     """Return the orders that texts name besides, with letters behind their codes."""
     tailed: list[Reading] = []
@@ -86,8 +125,7 @@ def _with_tails(
         tailed += filter(readings.has_tail, apart)
     if not tailed:
         return []
-    forms = readings.forms(_newest_codes(connection))
-    bare = [readings.without_tail(reading, forms) for reading in tailed]
+    bare = [readings.without_tail(reading, habits.forms) for reading in tailed]
     by_key = _by_key(_with_codes(connection, _spellings(connection, bare) or ()), of_digits=False)
     return list(_longest(bare, by_key))
 
@@ -102,15 +140,14 @@ def _by_field(connection: Connection, code: str | None) -> list[_Candidate]:
     return [order for order in others if order.code.casefold() == code.casefold()]
 
 
-def _read(
-    connection: Connection, told: Sequence[str], pattern: re.Pattern[str] | None
-) -> list[list[Reading]]:
+def _read(habits: Habits, told: Sequence[str], pattern: re.Pattern[str] | None) -> list[list[Reading]]:
     """Return the readings of each text."""
-    begins = set() if pattern else _begins(connection, set().union(*map(readings.initials, told)))
-    forms = readings.forms(_newest_codes(connection)) if told else []
+    if not told:
+        return []
     if pattern is not None:
-        return [list(readings.matches(text, pattern, forms)) for text in told]
-    return [list(readings.of(text, begins, forms)) for text in told]
+        return [list(readings.matches(text, pattern, habits.forms)) for text in told]
+    begins = habits.begins(set().union(*map(readings.initials, told)))
+    return [list(readings.of(text, begins, habits.forms)) for text in told]
 
 
 def _begins(connection: Connection, initials: AbstractSet[str]) -> set[str]:

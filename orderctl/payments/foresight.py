@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from orderctl import money, orders
 from orderctl.orders import OrderState
-from orderctl.payments import judgement
+from orderctl.payments import judgement, ledger
 from orderctl.payments.amounts import Rules
+from orderctl.payments.codes import Habits
 from orderctl.payments.judgement import Decision, Known
 from orderctl.payments.statements.line import Line
 from orderctl.payments.transfer import Transfer
@@ -37,17 +38,23 @@ class Foresight:
 
     def __post_init__(self) -> None:
         """Begin with nothing foreseen."""
+        self._habits = Habits(self.connection)
         self._paid: set[int] = set()
         self._parts: defaultdict[int, Decimal] = defaultdict(Decimal)
 
     def order_of(self, line: Line) -> int | None:
         """Return the id of the order that a line names."""
-        return judgement.find_order(self.connection, line.transfer(), self.rules).order_id
+        return judgement.find_order(self.connection, line.transfer(), self.rules, self._habits).order_id
 
-    def foresee(self, transfer: Transfer) -> Known | Decision:
-        """Return what would become of a transfer, by the code that takes it in."""
+    def foresee(self, transfer: Transfer, *, is_strange: bool = False) -> Known | Decision:
+        """Return what would become of a transfer, by the code that takes it in.
+
+        Args:
+            transfer: The transfer.
+            is_strange: Whether only a row of its own order may be it, see :mod:`orderctl.payments.strangers`.
+        """
         checked = transfer.checked()
-        found = judgement.find_order(self.connection, checked, self.rules)
+        found = judgement.find_order(self.connection, checked, self.rules, self._habits)
         order = self._order(found.order_id)
         besides = Decimal(0) if order is None else self._parts[order.id]
         decision = judgement.decide(
@@ -58,6 +65,7 @@ class Foresight:
             reason=found.reason,
             others=self.others(),
             besides=besides,
+            is_new=is_strange and (order is None or not ledger.of_order(self.connection, order.id)),
         )
         if isinstance(decision, Decision) and decision.order is not None and decision.before is None:
             self._note(decision, decision.order.id, checked.amount or Decimal(0))

@@ -16,7 +16,7 @@ from orderctl import money
 from orderctl.orders import OrderState
 from orderctl.payments import amounts, closed, codes, known, ledger
 from orderctl.payments.amounts import Rules, Verdict
-from orderctl.payments.codes import Found
+from orderctl.payments.codes import Found, Habits
 from orderctl.payments.ledger import Payment
 from orderctl.payments.transfer import Transfer
 from orderctl.states import PaymentOutcome
@@ -58,17 +58,20 @@ class Decision:
     by_shop: bool = False
 
 
-def find_order(connection: Connection, transfer: Transfer, rules: Rules) -> Found:
+def find_order(
+    connection: Connection, transfer: Transfer, rules: Rules, habits: Habits | None = None
+) -> Found:
     """Return the order that a transfer names; without one, the reason why.
 
     Args:
         connection: A connection to the database.
         transfer: The transfer, checked.
         rules: What the shop accepts.
+        habits: What is known of the shop's codes; None: nothing yet.
     """
     if transfer.why_ignored is not None:
         return Found(None, transfer.why_ignored)
-    return codes.find(connection, transfer, rules.code_pattern)
+    return codes.find(connection, transfer, rules.code_pattern, habits)
 
 
 def decide(
@@ -81,6 +84,7 @@ def decide(
     by_id: bool = False,
     others: Collection[int] = (),
     besides: Decimal = _NOTHING,
+    is_new: bool = False,
 ) -> Known | Decision:
     """Return what becomes of a transfer.
 
@@ -93,14 +97,15 @@ def decide(
         by_id: Whether a person named the order by its id.
         others: Ids of payments that are known to be other transfers.
         besides: What the order has got in parts besides what the ledger has.
+        is_new: Whether the ledger certainly has no row of it, and no row that has one of its names.
     """
-    before = known.find(connection, transfer, None if order is None else order.id, others)
+    before = None if is_new else known.find(connection, transfer, None if order is None else order.id, others)
     if before is not None and before.outcome not in _OPEN:
         return Known(before, order)
     if order is None:
         outcome = PaymentOutcome.IGNORED if transfer.why_ignored else PaymentOutcome.UNMATCHED
         return Decision(before, Verdict(outcome, reason))
-    because = _why_not_its_own(connection, transfer, order, by_id=by_id)
+    because = None if is_new else _why_not_its_own(connection, transfer, order, by_id=by_id)
     if because is not None:
         return Decision(before, Verdict(PaymentOutcome.UNMATCHED, because))
     because = closed.why(order, rules.pending)

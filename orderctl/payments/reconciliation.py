@@ -5,7 +5,7 @@ Comparing writes and locks nothing. What recording a line would do is decided by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from orderctl import orders
 from orderctl.audit import Origin
 from orderctl.orders import OrderState
-from orderctl.payments import differences, intake, ledger, likeness, unexplained
+from orderctl.payments import differences, intake, ledger, likeness, strangers, unexplained
 from orderctl.payments.amounts import Rules
 from orderctl.payments.differences import Difference, Kind
 from orderctl.payments.foresight import Foresight
@@ -84,6 +84,7 @@ def compare(
     rules: Rules,
     scope: Scope,
     progress: Callable[[int, int], None] | None = None,
+    noticed: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Compare a statement with the ledger and the orders.
 
@@ -93,8 +94,10 @@ def compare(
         rules: What the shop accepts.
         scope: What is compared.
         progress: Called with the number of lines that are done, and of all.
+        noticed: Called early, once, with the number of lines in the period that the ledger does not know, and of all.
     """
-    return _Comparison(connection, statement, rules, scope, progress or _silent).run()
+    calls = progress or _silent, noticed or _silent
+    return _Comparison(connection, statement, rules, scope, *calls).run()
 
 
 def record(
@@ -124,8 +127,9 @@ class _Comparison:
         rules: Rules,
         scope: Scope,
         progress: Callable[[int, int], None],
+        noticed: Callable[[int, int], None],
     ) -> None:
-        self.connection, self.rules, self.progress = connection, rules, progress
+        self.connection, self.rules, self.progress, self.noticed = connection, rules, progress, noticed
         incoming = [line for line in statement.lines if line.direction == Direction.IN]
         self.lines = sorted(incoming, key=lambda line: (line.begin, line.number))
         every = statement.lines
@@ -141,11 +145,13 @@ class _Comparison:
         self.shops_names = {key for paid in self.paid for name in paid.names for key in likeness.keys(name)}
 
     def run(self) -> Report:
-        self.matching = Matching(
-            self.lines, self._rows(), self.late, self.matching.accounts, self.foresight.order_of
-        )
+        rows = self._rows()
+        self.matching = Matching(self.lines, rows, self.late, self.matching.accounts, self.foresight.order_of)
         self.matching.run()
-        missing = list(self._missing())
+        left = self.matching.left_lines
+        unknown = strangers.find(self.connection, left, rows)
+        self.noticed(sum(map(self._is_within, unknown)), sum(map(self._is_within, self.lines)))
+        missing = list(self._missing(left, unknown))
         twins = self._twins()
         twice = self._twice(twins)
         rest = self._without_twins(twins)
@@ -174,7 +180,7 @@ class _Comparison:
         """Return the rows that may be lines: those of the period, and those with a line's name, whenever."""
         if not self.lines:
             return self._of_period(self.since, self.until)
-        begin = min(self.since, self.lines[0].begin) - likeness.DAY
+        begin = min(self.since, self.lines[0].begin) - 2 * likeness.DAY
         end = max(self.until, *(line.end for line in self.lines)) + likeness.MONTH
         found = {row.id: row for row in self._of_period(begin, end)}
         there = {likeness.key(name) for row in found.values() for name in likeness.names_of(row)}
@@ -196,12 +202,11 @@ class _Comparison:
             begin += width
         return found
 
-    def _missing(self) -> Iterator[Difference]:
+    def _missing(self, left: Sequence[Line], unknown: Collection[Line]) -> Iterator[Difference]:
         """Yield the lines that the ledger does not know; those that it knows otherwise become pairs."""
-        left = self.matching.left_lines
         done = len(self.lines) - len(left)
         for number, line in enumerate(left, 1):
-            decision = self.foresight.foresee(line.transfer())
+            decision = self.foresight.foresee(line.transfer(), is_strange=line in unknown)
             if isinstance(decision, Known):
                 self.matching.pair(line, decision.payment)
             elif decision.before is not None:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
-from orderctl.payments import reconciliation
+from orderctl.payments import reconciliation, strangers
 from orderctl.payments.reconciliation import Difference, Report, Scope
+from orderctl.payments.statements.line import Statement
 from orderctl.schema import TABLES
 from tests.payments.months import BEGIN, Month, Planted
+from tests.payments.test_stated import line
 from tests.shop import RULES, TESTER, Shop
 
 
@@ -74,3 +77,37 @@ def test_a_month_of_each_database(shop: Shop) -> None:
     month.write(shop.engine)
 
     check(shop, month)
+
+
+@pytest.mark.databases("sqlite")
+def test_what_is_not_asked_for_makes_no_difference(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    month = Month(360)
+    month.write(shop.engine)
+    report = compare(shop, month)
+
+    monkeypatch.setattr(strangers, "find", lambda *_: frozenset())
+
+    assert compare(shop, month) == report
+
+
+@pytest.mark.databases("sqlite")
+def test_unknown_lines_need_few_queries_and_are_noticed_early(shop: Shop) -> None:
+    shop.add("DH1")
+    noticed: list[tuple[int, int]] = []
+    queries: list[str] = []
+    event.listen(shop.engine, "before_cursor_execute", lambda *given: queries.append(given[2]))
+
+    def number(size: int) -> int:
+        lines = tuple(line(f"FT26334{n:03}", number=n, content=f"nop tien {n}") for n in range(2, 2 + size))
+        statement = Statement(lines, (), (), ())
+        queries.clear()
+        report = shop.read(
+            lambda c: reconciliation.compare(
+                c, statement, RULES, Scope(), lambda *_: None, lambda *seen: noticed.append(seen)
+            )
+        )
+        assert len(report.differences) == size
+        return len(queries)
+
+    assert number(150) - number(50) <= 100
+    assert noticed == [(150, 150), (50, 50)]

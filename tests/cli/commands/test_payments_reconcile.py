@@ -299,6 +299,14 @@ def test_equal_transfers_of_which_a_file_has_only_one_are_no_double(
     assert (ended.status, "no difference" in ended.err) == (0, True)
 
 
+def test_most_of_many_lines_unknown_is_said_once_and_early(unpaid: Shop, compare: Program, file: Path):
+    file.write_text(statement(*(f"FT26334{number:03},5000,nop tien" for number in range(60))))
+    said = "warning: 60 of 60 lines are unknown to orderctl: is this the right account?"
+
+    assert compare("--quiet").err.startswith(said)
+    assert compare("--apply", "--dry-run").err.count(said) == 1
+
+
 def test_a_dry_run_changes_nothing(unpaid: Shop, compare: Program, file: Path):
     ended = compare("--apply", "--dry-run")
 
