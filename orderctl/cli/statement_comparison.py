@@ -142,6 +142,7 @@ def _compare(app: App, request: Request, rules: Rules) -> Comparison:
 
     statement = statement_input.read(app, request.path, request.notation)
     statement_lines.say_reading(app, statement)
+    statement_lines.warn_accounts(app, statement, request.scope.accounts)
     with app.reading() as connection, statement_lines.Progress(app) as progress:
         report = reconciliation.compare(
             connection, statement, rules, request.scope, progress, partial(statement_lines.warn_early, app)

@@ -57,6 +57,24 @@ def _warn_part(app: App, part: str, path: Sequence[str]) -> None:
     app.warn(f"hint: jq -s {every} page*.json | orderctl payments reconcile --statement -")
 
 
+def warn_accounts(app: App, statement: Statement, given: Collection[str]) -> None:
+    """Warn if the accounts that the statement names are others than those of ``--account``.
+
+    It is not refused: a bank may keep an account within another one.
+    """
+    from orderctl.payments import likeness
+
+    named = dict.fromkeys(line.account for line in statement.lines if line.account)
+    known = set(map(likeness.key, named))
+    others = [account for account in given if likeness.key(account) not in known]
+    if named and others:
+        listed = ", ".join([*named][:_MOST_LISTED])
+        app.warn(
+            f"warning: the statement is of account {listed}, not {', '.join(others)}:"
+            " payments of both are compared with it; leave --account out if that is wrong"
+        )
+
+
 def _lines(numbers: Sequence[int]) -> str:
     listed = ", ".join(f"{number:,}" for number in numbers[:_MOST_LISTED])
     more = len(numbers) - _MOST_LISTED

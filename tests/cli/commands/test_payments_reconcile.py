@@ -299,6 +299,15 @@ def test_equal_transfers_of_which_a_file_has_only_one_are_no_double(
     assert (ended.status, "no difference" in ended.err) == (0, True)
 
 
+def test_another_account_than_the_statement_names_is_warned_of(unpaid: Shop, compare: Program, file: Path):
+    assert "warning" not in compare("--account", "999").err
+    file.write_text("Account,Date,Amount,Reference\n0071 123,2026-11-01,5,FT1\n")
+
+    said = "warning: the statement is of account 0071 123, not 999: payments of both are compared with it"
+    assert said in compare("--account", "999", "--account", "0071123", "--quiet").err
+    assert "warning" not in compare("--account", "0071123").err
+
+
 def test_most_of_many_lines_unknown_is_said_once_and_early(unpaid: Shop, compare: Program, file: Path):
     file.write_text(statement(*(f"FT26334{number:03},5000,nop tien" for number in range(60))))
     said = "warning: 60 of 60 lines are unknown to orderctl: is this the right account?"
