@@ -60,11 +60,12 @@ def _refuse_markup(text: str) -> None:
 
 
 def _decoded(data: bytes, encoding: str | None) -> str:
+    given = None if encoding is None else _known(encoding)  # refused also where a mark says which one it is
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _strictly(data[len(mark) :], name, "as its byte order mark says")
-    if encoding is not None:
-        return _strictly(data, _known(encoding), "as --encoding says").removeprefix("\ufeff")
+    if given is not None:
+        return _strictly(data, given, "as --encoding says").removeprefix("\ufeff")
     if data.count(0) * 4 > len(data):
         raise InvalidInput(
             "the statement is binary data, or UTF-16 without a byte order mark", hint="--encoding utf-16-le"

@@ -42,6 +42,8 @@ def test_another_encoding_is_named_by_the_user(encoding: str):
 def test_an_unknown_encoding_is_refused(encoding: str):
     with pytest.raises(InvalidInput, match="is not a known encoding: allowed is utf-8, utf-16, cp1258"):
         decode(b"a", encoding)
+    with pytest.raises(InvalidInput, match="is not a known encoding"):
+        decode(b"\xef\xbb\xbfa", encoding)
 
 
 @pytest.mark.parametrize(
