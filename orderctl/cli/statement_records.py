@@ -75,7 +75,7 @@ class Recorder:
             for difference in missing:
                 self._one(self._lines[difference.line or 0])
         finally:
-            self._app.say(f"{len(self.receipts):,} of {counted(len(missing), 'missing payment')} recorded.")
+            self._app.say(self._counted(len(missing)))
             moved = [receipt.moved for receipt in self.receipts.values() if receipt.moved.tasks]
             if moved:
                 bell.ring(self._app, moved)
@@ -89,6 +89,11 @@ class Recorder:
         after = [_after(one, self.receipts.get(one.line or 0)) for one in differences]
         waits = any(receipt.payment.outcome in UNDECIDED for receipt in self.receipts.values())
         return Result(after, waits, left=waits or not all(one.applied for one in after))
+
+    def _counted(self, missing: int) -> str:
+        meanwhile = sum(receipt.repeated for receipt in self.receipts.values())
+        new = f"{len(self.receipts) - meanwhile:,} of {counted(missing, 'missing payment')} recorded"
+        return f"{new}; {meanwhile:,} recorded meanwhile by another program." if meanwhile else f"{new}."
 
     def _one(self, line: Line) -> None:
         from orderctl.payments import reconciliation

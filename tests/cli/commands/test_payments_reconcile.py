@@ -29,7 +29,7 @@ from tests.cli.conftest import Ended, Program
 from tests.cli.test_startup import HEAVY, completing, imported
 from tests.payments.months import BEGIN, Month, Planted
 from tests.script import SCRIPT
-from tests.shop import Shop
+from tests.shop import RULES, TESTER, Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -412,6 +412,22 @@ def test_an_interruption_shows_what_is_recorded(unpaid: Shop, compare: Program, 
     assert "1 of 3 missing payments recorded.\n" in ended.err
     assert outcomes(unpaid) == ["paid"]
     assert queued(redis_url) == {"task-1-0"}
+
+
+def test_what_another_program_records_meanwhile_is_not_counted(unpaid: Shop, compare: Program, monkeypatch):
+    original = reconciliation.compare
+
+    def meanwhile(connection: Any, read: Any, *more: Any) -> Any:
+        report = original(connection, read, *more)
+        unpaid.transact(lambda c: reconciliation.record(c, read.lines[0], RULES, TESTER))
+        return report
+
+    monkeypatch.setattr(reconciliation, "compare", meanwhile)
+
+    ended = compare("--apply", "--yes")
+
+    assert "line 2: payment 1 of 300,000 was recorded meanwhile\n" in ended.err
+    assert "2 of 3 missing payments recorded; 1 recorded meanwhile by another program.\n" in ended.err
 
 
 # --- What it refuses
