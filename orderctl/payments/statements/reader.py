@@ -59,7 +59,8 @@ def read(data: bytes, options: Options) -> Statement:
     given = {headers.normal(name) for name in options.columns}
     table = records.read(text) if records.is_json(text) else tables.read(text, given)
     if not table.rows or not table.header:
-        raise InvalidInput("the statement has no transfers: nothing stands below its header")
+        why = "its list is empty" if table.unit == "element" else "nothing stands below its header"
+        raise InvalidInput(f"the statement has no transfers: {why}")
     found = columns.find(table, options.columns)
     listed = drafts.read(table, found)
     reading = _Reading.of(listed.drafts, options, above.read(table.above), found.currency)

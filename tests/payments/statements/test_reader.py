@@ -252,6 +252,8 @@ def test_what_is_assumed_is_remarked():
         ("Date,Amount\n01/13/2026,5\n13/01/2026,5", r"13/01/2026 \(line 3\) and 01/13/2026 \(line 2\)"),
         ('Date,Amount\n"01/11/2026,5\n' + "x,\n" * 70_000, "is not CSV: field larger"),
         ("Date,Amount\n", "the statement has no transfers: nothing stands below its header"),
+        ("[]", "the statement has no transfers: its list is empty"),
+        ('{"transactions": []}', "the statement has no transfers: its list is empty"),
         ("foo", "the statement is not CSV or JSON: none of its first lines has several columns"),
         ("x,Amount\n01/11/2026,5", "no column is recognised as the date: the statement's columns are x, Amount"),
         ("Date,x\n01/11/2026,5", "no column is recognised as the amount .*: the statement's columns are Date, x"),
