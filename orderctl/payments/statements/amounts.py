@@ -227,6 +227,16 @@ class Notation(NamedTuple):
             )
         return _value(written.digits, decimal or ".")
 
+    def shrinks(self, written: Written, currency: str) -> bool:
+        """Whether the user has named as decimal separator what rather groups digits: 220,000 VND is not 220.
+
+        Args:
+            written: An amount.
+            currency: Its currency.
+        """
+        found = mark(written.digits) if self.asked and not has_decimals(currency) else None
+        return found is not None and found.ambiguous and found.separator == self.decimal
+
     def _is_doubtful(self, separator: str, currency: str) -> bool:
         """Whether one separator before three digits may mean two things in this currency.
 

@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
-from orderctl import texts
+from orderctl import money, texts
 from orderctl.counting import counted
 from orderctl.errors import InvalidInput
 from orderctl.payments.statements import (
@@ -122,7 +122,20 @@ class _Reading:
         signed = (amount.written for one in found for amount in one.money.values())
         if found and not has_direction and not any(one.negative or one.direction for one in signed):
             remarks.append("all amounts are read as incoming: no column and no sign tells the direction")
-        return remarks
+        return remarks + self._shrunk(found)
+
+    def _shrunk(self, found: Sequence[Draft]) -> list[str]:
+        """Return what is said about an amount that only --decimal makes a thousandth of what it looks like."""
+        every = (
+            ((one, amount) for one in found for amount in one.money.values()) if self.notation.asked else ()
+        )
+        for draft, amount in every:
+            currency = self._currency(draft.record, amount) or self.options.currency
+            if isinstance(amount.cell.value, str) and self.notation.shrinks(amount.written, currency):
+                read = money.shown(self._value(draft.record, amount, currency))
+                what = f"{amount.written.digits} ({_place(draft.record)}) is read as {read}"
+                return [f"{what}, as --decimal {self.notation.decimal} says; {currency} has no decimals"]
+        return []
 
     def _spans(self, found: Sequence[Draft]) -> list[_Span]:
         spans = [self._span(draft) for draft in found]

@@ -316,3 +316,19 @@ def test_columns_that_are_not_used_are_named_where_no_text_is_found() -> None:
     remark = read("Date,Text,Credit\n2026-11-13,DH1,300000\n").remarks[0]
     assert remark == "no column is recognised as the transfer's text; not used: Text (--map Text=content)"
     assert read("Date,Text,Credit\n2026-11-13,DH1,300000\n", columns={"Text": "content"}).remarks[1:] == ()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "remark"),
+    [
+        ("220,000", "VND", "220,000 (line 2) is read as 220, as --decimal , says; VND has no decimals"),
+        ("220,000", "USD", None),
+        ("220.000,5", "VND", None),
+        ("220,00", "VND", None),
+        ("220.000", "VND", None),
+    ],
+)
+def test_an_amount_that_an_option_makes_small_is_remarked(amount: str, currency: str, remark: str | None):
+    text = f'Date,Credit,CCY\n2026-11-01,"{amount}",{currency}'
+    found = statements.read(text.encode(), Options(decimal=","))
+    assert list(found.remarks) == ([remark] if remark else [])
