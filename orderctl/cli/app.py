@@ -272,7 +272,7 @@ class App:
 
         offered = self.output.columns if columns is None else columns
         if not self.output.fields:
-            return render.shown_in(offered, self.format)
+            return render.shown_in(offered, self.format, self.view.width)
         named = {column.name: column for column in offered}
         chosen = [named[name] for name in self.output.fields if name in named]
         if not chosen:

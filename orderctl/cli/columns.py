@@ -63,6 +63,11 @@ def _reason(error: str) -> str:
     return re.sub(r"\A[A-Z][A-Za-z]+: (?=\S)", "", error)
 
 
+def _short_reason(error: str) -> str:
+    """Return the reason without the receiver's URL, which another column names."""
+    return re.sub(r"\Ahttps?://\S+: (?=\S)", "", _reason(error))
+
+
 def _live(name: str) -> Callable[[Any], Any]:
     """Return a function that reads an attribute that only a :class:`orderctl.cli.live.LiveTask` has."""
     return lambda task: getattr(task, name, None)
@@ -166,13 +171,13 @@ PAYMENT_DETAIL: Final = tuple(replace(column, where=Where.TABLE) for column in P
 DIFFERENCES: Final = (
     Column("kind", keep=True, style=lambda kind: _DIFFERENCE_STYLES.get(str(kind))),
     Column("line", right=True),
-    Column("happened_at", "TIME"),
+    Column("happened_at", "TIME", needs=90),
     Column("order_id", where=Where.DATA, right=True),
     Column("order_code", "ORDER", instead=lambda difference: difference.order_id, keep=True),
     Column("amount", show=render.amount, right=True, keep=True),
-    Column("expected", show=render.amount, right=True),
+    Column("expected", show=render.amount, right=True, needs=100),
     Column("currency", where=Where.WIDE),
-    Column("payment_id", "PAYMENT", right=True),
+    Column("payment_id", "PAYMENT", right=True, needs=72),
     Column("reference", where=Where.WIDE),
     Column("told_at", "RECEIVED", where=Where.WIDE),
     Column("outcome", where=Where.WIDE, style=status_style),
@@ -187,16 +192,16 @@ MESSAGES: Final = (
     Column("order_id", where=Where.DATA, right=True),
     Column("order_code", "ORDER", instead=lambda message: message.order_id),
     Column("task_id", where=Where.WIDE, right=True),
-    Column("event"),
+    Column("event", needs=100),
     Column("endpoint", where=Where.WIDE),
-    Column("receiver", "TO"),
-    Column("attempts", "TRIES", right=True),
+    Column("receiver", "TO", needs=72),
+    Column("attempts", "TRIES", right=True, needs=90),
     Column("resent", where=Where.WIDE, right=True),
     Column("created_at", where=Where.WIDE),
-    Column("due_at", "WHEN", instead=lambda message: message.sent_at or message.failed_at),
+    Column("due_at", "WHEN", instead=lambda message: message.sent_at or message.failed_at, needs=80),
     Column("sent_at", where=Where.WIDE),
     Column("failed_at", where=Where.WIDE),
-    Column("last_error", "ERROR", show=_reason),
+    Column("last_error", "ERROR", show=_short_reason),
     Column("dedup_key", where=Where.WIDE),
 )
 
@@ -211,7 +216,16 @@ TRIALS: Final = (
 
 #: All that is known of one message, and what it says.
 MESSAGE_DETAIL: Final = (
-    *(replace(column, where=Where.TABLE, instead=None) for column in MESSAGES),
+    *(
+        replace(
+            column,
+            where=Where.TABLE,
+            instead=None,
+            needs=0,
+            show=_reason if column.name == "last_error" else column.show,
+        )
+        for column in MESSAGES
+    ),
     Column("payload"),
 )
 

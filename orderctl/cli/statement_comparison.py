@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from orderctl.payments.reconciliation import Difference, Report, Scope
     from orderctl.payments.statements import Statement
 
-#: Widths of terminals, below which a table leaves out a column.
-_NEEDS: Final = {"expected": 100, "happened_at": 90, "payment_id": 72}
 #: Formats that people read before they answer a question.
 _FOR_PEOPLE: Final = frozenset({Format.TABLE, Format.WIDE, Format.MARKDOWN})
 
@@ -158,13 +156,11 @@ def _summarise(app: App, found: Comparison) -> None:
 
 
 def _render(app: App, differences: Sequence[Difference], *, applied: bool = False) -> None:
-    app.render(differences, [_placed(column, app.view.width, applied=applied) for column in DIFFERENCES])
+    app.render(differences, [_placed(column, applied=applied) for column in DIFFERENCES])
 
 
-def _placed(column: Column, width: int | None, *, applied: bool) -> Column:
-    """Return a column, in tables or not as the terminal has room for it."""
-    if width is not None and width < _NEEDS.get(column.name, 0):
-        return replace(column, where=Where.WIDE)
+def _placed(column: Column, *, applied: bool) -> Column:
+    """Return a column; a table says what was recorded only where that was wanted."""
     if column.name == "applied" and applied:
         return replace(column, where=Where.TABLE)
     return column

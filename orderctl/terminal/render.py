@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Column:
         right: Whether the column is aligned to the right.
         where: Where the column is shown unless ``--fields`` names it.
         keep: Whether the column is never cut to fit the terminal.
+        needs: A table leaves the column out where the terminal has fewer columns than this.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Column:
     right: bool = False
     where: Where = Where.TABLE
     keep: bool = False
+    needs: int = 0
 
     def value(self, row: Any) -> Any:
         """Return the value of a row in this column."""
@@ -121,14 +124,21 @@ def rows(items: Iterable[Any], columns: Sequence[Column], form: Format, view: Vi
     return _FORMATS[form](items, columns, view)
 
 
-def shown_in(columns: Sequence[Column], form: Format) -> tuple[Column, ...]:
-    """Return the columns that a format shows when ``--fields`` is not given."""
+def shown_in(columns: Sequence[Column], form: Format, width: int | None = None) -> tuple[Column, ...]:
+    """Return the columns that a format shows when ``--fields`` is not given.
+
+    Args:
+        columns: Those that there are.
+        form: The format.
+        width: That of the terminal; None: there is room for all of them.
+    """
     seen = {
         Format.TABLE: {Where.TABLE},
         Format.MARKDOWN: {Where.TABLE},
         Format.WIDE: {Where.TABLE, Where.WIDE},
     }.get(form, set(Where))
-    return tuple(column for column in columns if column.where in seen)
+    room = math.inf if width is None else width
+    return tuple(column for column in columns if column.where in seen and column.needs <= room)
 
 
 def document(value: Any, *, indent: int | None = 2) -> str:

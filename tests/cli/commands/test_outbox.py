@@ -171,7 +171,7 @@ ID  KIND        STATE    ORDER  EVENT            TO                    TRIES  WH
  6  completion  sent     DH2    complete         order:2:complete          1  1m ago  -
  5  webhook     waiting  DH2    task_failed      -                         0  1m ago  -
  4  alert       waiting  DH2    DISK_SPACE       admin                     0  1m ago  -
- 3  webhook     failed   DH1    order_completed  crm                       1  1m ago  https://crm.example/...: HTTP 500
+ 3  webhook     failed   DH1    order_completed  crm                       1  1m ago  HTTP 500
  2  summary     sent     DH1    order_completed  customer@example.com      1  1m ago  -
  1  completion  sent     DH1    complete         order:1:complete          1  1m ago  -
 """
@@ -180,15 +180,17 @@ ID  KIND        STATE    ORDER  EVENT            TO                    TRIES  WH
 
 
 @ONE_KIND
-def test_the_list_fits_80_columns(posted: Shop, inside: Program, monkeypatch):
+@pytest.mark.parametrize("width", [60, 72, 80, 90, 100])
+def test_the_list_fits_the_terminal_and_says_why(width: int, posted: Shop, inside: Program, monkeypatch):
     posted.execute("UPDATE orders SET order_code = 'DH123456' WHERE id = 1")
-    monkeypatch.setattr(App, "view", property(lambda _: render.View(width=80)))
+    monkeypatch.setattr(App, "view", property(lambda _: render.View(width=width)))
 
     lines = inside("outbox", "list").out.splitlines()
 
-    assert max(map(len, lines)) <= 80
-    assert "failed" in lines[6]
-    assert "DH123456" in lines[6]
+    assert max(map(len, lines)) <= width
+    assert [word for word in ("failed", "webhook", "DH123456", "HTTP 500") if word not in lines[6]] == []
+    assert max(map(len, inside("outbox", "resend", "3", "99").out.splitlines())) <= width
+    assert "\nendpoint " in inside("outbox", "show", "3").out
 
 
 @ONE_KIND

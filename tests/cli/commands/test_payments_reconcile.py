@@ -24,6 +24,7 @@ from orderctl.payments.differences import Difference
 from orderctl.payments.intake import Receipt
 from orderctl.payments.statements import Line
 from orderctl.payments.transfer import Direction
+from orderctl.terminal import render
 from tests.cli.commands.test_orders import queued
 from tests.cli.conftest import Ended, Program
 from tests.cli.test_startup import HEAVY, completing, imported
@@ -561,8 +562,8 @@ def test_nothing_is_drawn_without_a_terminal(unpaid: Shop, compare: Program, mon
 
 def test_a_narrow_terminal_has_fewer_columns():
     def shown(width: int | None) -> list[str]:
-        placed = [statement_comparison._placed(column, width, applied=False) for column in DIFFERENCES]
-        return [column.heading for column in placed if column.where == "table"]
+        placed = [statement_comparison._placed(column, applied=False) for column in DIFFERENCES]
+        return [column.heading for column in render.shown_in(placed, render.Format.TABLE, width)]
 
     assert shown(60) == ["KIND", "LINE", "ORDER", "AMOUNT", "DIFFERENCE"]
     assert shown(80) == ["KIND", "LINE", "ORDER", "AMOUNT", "PAYMENT", "DIFFERENCE"]
