@@ -58,7 +58,8 @@
             └── LinkRefused                  PERMISSION: a symbolic link, or another kind of file
     ValueError
     ├── TooLong                              a length of time that no option takes: a usage error (2)
-    └── InvalidPart                          a part of a setting is not valid: a Misconfigured (78) that names it
+    ├── InvalidPart                          a part of a setting is not valid: a Misconfigured (78) that names it
+    └── InvalidPayload                       a message lacks what it has to say: the courier gives it up at once
     OSError
     ├── Undeliverable                        mail cannot carry the address, or the server does not know it
     ├── MailRefused                          the mail server does not accept the mail now

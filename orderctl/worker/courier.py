@@ -20,7 +20,7 @@ from orderctl.outages import Outage
 from orderctl.outbox import Entry, EntryKind, Lane
 from orderctl.settings import Settings
 from orderctl.webhook_endpoints import Endpoint
-from orderctl.worker import addressing, alerts, letters, mail, rounds, settlement, smtp, webhook
+from orderctl.worker import addressing, alerts, letters, mail, payloads, rounds, settlement, smtp, webhook
 from orderctl.worker.heartbeat import StopRequest
 from orderctl.worker.letters import Letter
 from orderctl.worker.rounds import Rounds
@@ -216,6 +216,7 @@ def _send(
 
 def _settle(engine: Engine, entry: Entry, send: Sender, report: SendReport, over: Callable[[], bool]) -> None:
     try:
+        payloads.check(entry.kind, entry.payload)
         # Sending the earlier entries of the batch may have taken long.
         outcome = _hold(engine, entry) and send(entry)
     except OrderNotFound as error:  # the shop has deleted it

@@ -12,8 +12,9 @@ from orderctl.errors import InvalidInput, SubjectFailed
 from orderctl.outbox import EntryKind
 from orderctl.outgoing import Message
 from orderctl.setting_sections import Mail
-from orderctl.worker import alerts, letters, mail
+from orderctl.worker import alerts, letters, mail, payloads
 from orderctl.worker.letters import Letter
+from orderctl.worker.payloads import InvalidPayload
 from orderctl.worker.smtp import Undeliverable
 
 #: Stands for ``mail.admin`` where that is not set.
@@ -43,21 +44,16 @@ def text_of(connection: Connection, message: Message, payload: Any, settings: Ma
         letter = _letter(connection, message, payload, settings)
         key = message.dedup_key
         part = mail.compose(letter, settings, key, datetime.now(UTC)).message.get_body(("plain",))
-    except Undeliverable as error:
-        raise SubjectFailed(f"message {message.id} cannot be sent: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise SubjectFailed(
-            f"message {message.id} has a payload that is not that of a mail ({type(error).__name__}: {error})",
-            hint=f"orderctl outbox show {message.id}",
-        ) from None
+    except (Undeliverable, InvalidPayload) as error:
+        hint = f"orderctl outbox show {message.id}" if isinstance(error, InvalidPayload) else None
+        raise SubjectFailed(f"message {message.id} cannot be sent: {error}", hint=hint) from None
     return "" if part is None else str(part.get_content())
 
 
 def _letter(connection: Connection, message: Message, payload: Any, settings: Mail) -> Letter:
     if not isinstance(payload, Mapping):
-        raise TypeError("it is not an object")
-    if message.order_id is None and (message.kind == EntryKind.SUMMARY or "orderId" in payload):
-        raise ValueError("it names no order")
+        raise InvalidPayload("it is not an object")
+    payloads.check(message.kind, payload)
     if message.kind == EntryKind.SUMMARY:
         return letters.summary(connection, payload["orderId"])
     return alerts.alert(connection, payload, settings.admin or _ADMIN)

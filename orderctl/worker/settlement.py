@@ -16,6 +16,7 @@ from orderctl.errors import DatabaseUnavailable
 from orderctl.outbox import Entry, EntryKind
 from orderctl.schema import download_tasks, orders
 from orderctl.states import EventType, Source
+from orderctl.worker.payloads import InvalidPayload
 from orderctl.worker.smtp import Undeliverable
 from orderctl.worker.webhook import EndpointRemoved, WebhookRefused
 
@@ -75,11 +76,11 @@ def postpone(engine: Engine, entry: Entry, error: Exception, *, quiet: bool = Fa
         quiet: Whether the reason is in the log already.
 
     Returns:
-        False when the entry was given up. Live messages never are.
+        False when the entry was given up. Live messages never are, however often they were tried.
     """
     text = _text(error)
     live = entry.kind == EntryKind.COMPLETION
-    if (entry.attempts >= _MOST_TRIES or _is_final(error)) and not live:
+    if _is_final(error) or (entry.attempts >= _MOST_TRIES and not live):
         database.transact(engine, lambda connection: give_up(connection, entry, error))
         return False
     pause = _pause(entry, error, _LIVE_PAUSE if live else _LONGEST_PAUSE)
@@ -91,7 +92,7 @@ def postpone(engine: Engine, entry: Entry, error: Exception, *, quiet: bool = Fa
 
 def _is_final(error: Exception) -> bool:
     """Whether every further try would end like this one."""
-    return isinstance(error, Undeliverable | EndpointRemoved) or (
+    return isinstance(error, Undeliverable | EndpointRemoved | InvalidPayload) or (
         isinstance(error, WebhookRefused) and error.is_final
     )
 
@@ -103,7 +104,8 @@ def _pause(entry: Entry, error: Exception, longest: float) -> float:
 
 
 def _text(error: Exception) -> str:
-    return masking.foreign(f"{type(error).__name__}: {error}")
+    name = "" if isinstance(error, InvalidPayload) else f"{type(error).__name__}: "
+    return masking.foreign(f"{name}{error}")
 
 
 def give_up(connection: Connection, entry: Entry, error: Exception) -> None:
@@ -123,6 +125,8 @@ def give_up(connection: Connection, entry: Entry, error: Exception) -> None:
     details: dict[str, object] = {"error": text, "attempts": entry.attempts}
     if entry.kind in _MAILS:
         _record(connection, entry, EventType.EMAIL_FAILED, details)
+        return
+    if entry.kind == EntryKind.COMPLETION:  # only where its payload names no order
         return
     receiver = getattr(error, "receiver", None)
     details |= {"event": entry.payload.get("event"), "endpoint": entry.endpoint, "url": receiver}

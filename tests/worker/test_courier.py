@@ -12,7 +12,6 @@ from redis.exceptions import OutOfMemoryError
 from orderctl import outbox
 from orderctl.errors import DatabaseReadOnly, DatabaseUnavailable
 from orderctl.outbox import EntryKind
-from orderctl.schema import outbox as outbox_table
 from orderctl.setting_sections import Mail, Notify
 from orderctl.worker import courier, settlement
 from tests.faults.world import World
@@ -102,14 +101,13 @@ def test_entry_whose_order_is_gone_delays_nothing(
 
 def test_payload_of_another_program_delays_nothing(world: World, hook: Hook) -> None:
     """One that was not an object ended the courier at each start: no other message was addressed."""
-    hook.status = 410
-    odd: list[Any] = [5, [1], "x", {"orderId": {}}, {"orderId": "1", "taskId": [1]}, {"orderId": 2**70}]
+    hook.status, kinds = 410, tuple(EntryKind)
+    odd: list[Any] = [5, [1], "x", {}, {"orderId": {}}, {"orderId": "1", "taskId": [1]}, {"orderId": 2**70}]
+    odd += [{"about": "payments", "paymentId": 1, "since": "now"}, {"about": "webhook", "endpoint": {}}]
     for number, payload in enumerate(odd):
-        for kind in (EntryKind.WEBHOOK, EntryKind.SUMMARY, EntryKind.ALERT):
+        for kind in kinds:
             key = f"{number} {kind}"
             world.shop.transact(lambda c, k=kind, y=key, p=payload: outbox.put(c, k, y, p))
-    last_try = outbox_table.update().values(attempts=29)
-    world.shop.transact(lambda c: c.execute(last_try))
     order_id = ended_order(world)
 
     send(world)
@@ -117,10 +115,24 @@ def test_payload_of_another_program_delays_nothing(world: World, hook: Hook) -> 
     assert world.shop.event(order_id, "webhook_failed").details["status"] == 410
     assert len(world.post.letters) == 1
     errors = {row.dedup_key: row.last_error for row in world.shop.outbox() if row.failed_at is not None}
-    assert {
-        errors[f"{number} {kind}"] for number in range(3) for kind in EntryKind if kind != "completion"
-    } == {"the payload is not an object"}
-    assert "WebhookRefused" in errors["4 webhook"]
+    assert {errors[f"{number} {kind}"] for number in range(3) for kind in kinds} == {
+        "the payload is not an object"
+    }
+    assert "WebhookRefused" in errors["5 webhook"]
+    assert [errors[f"{number} alert"].partition(": ") for number in range(3, 9)] == [
+        ("its payload is not valid", ": ", reason)
+        for reason in (
+            "orderId is missing",
+            "taskId is missing",
+            "errorType is missing",
+            "taskId is missing",
+            "since is not a time with its zone",
+            "endpoint is not a text",
+        )
+    ]
+    for number, fault in ((3, "missing"), (4, "not an id"), (5, "not an id"), (6, "not an id")):
+        for kind in ("summary", "completion"):
+            assert errors[f"{number} {kind}"] == f"its payload is not valid: orderId is {fault}"
 
 
 def test_long_key_of_another_program_delays_nothing(world: World, hook: Hook) -> None:

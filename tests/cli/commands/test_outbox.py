@@ -253,7 +253,7 @@ def test_what_has_no_text_says_why(posted: Shop, inside: Program):
 
     assert [(ended.status, ended.out) for ended in ends] == [(2, ""), (1, ""), (1, ""), (3, "")]
     assert "message 3 is not a mail, so it has no text" in ends[0].err
-    assert "message 4 has a payload that is not that of a mail" in ends[1].err
+    assert "message 4 cannot be sent: its payload is not valid: it is not an object\nhint: " in ends[1].err
     assert "message 2 cannot be sent: 'nobody' is not an e-mail address" in ends[2].err
     assert "order 99 not found" in ends[3].err
 
