@@ -37,7 +37,7 @@ def cutoff(peer: Any, seconds: float) -> Iterator[threading.Event]:
         yield over
     except Exception as error:
         if over.is_set():
-            raise TimeoutError(f"no complete answer within {seconds:g} s") from error
+            raise TimeoutError(f"the answer was not complete within {seconds:g} s") from error
         raise
     finally:
         timer.cancel()

@@ -29,6 +29,8 @@ _TIMEOUT: Final = 20.0
 _DEADLINE: Final = 90.0
 _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
 _ACCEPTED: Final = range(200, 300)
+#: RFC 4954, 6; of RFC 3207, too, where TLS is required first.
+_LOGIN_FIRST: Final = 530
 #: Hosts to which a password may be sent without TLS.
 _OURSELVES: Final = {"localhost", "127.0.0.1", "::1"}
 #: Answers that may say that a recipient is refused for ever (RFC 5321, 4.2.3; RFC 7504).
@@ -92,7 +94,7 @@ def send(envelope: Envelope, settings: Mail, still_ours: Callable[[], bool]) -> 
                 server.ehlo_or_helo_if_needed()
             if url.username:
                 _log_in(server, host, unquote(url.username), unquote(url.password or ""))
-            return _transfer(server, envelope, still_ours)
+            return _transfer(server, envelope, still_ours, has_login=bool(url.username))
         finally:
             _leave(server)
 
@@ -134,17 +136,22 @@ def _leave(server: smtplib.SMTP) -> None:
     server.close()
 
 
-def _transfer(server: smtplib.SMTP, envelope: Envelope, still_ours: Callable[[], bool]) -> bool:
+def _transfer(
+    server: smtplib.SMTP, envelope: Envelope, still_ours: Callable[[], bool], *, has_login: bool
+) -> bool:
     policy, options = SMTP, ""
     if not (envelope.sender.is_ascii and envelope.recipient.is_ascii):
         _require_utf8(server, envelope)
         policy, options, server.command_encoding = SMTPUTF8, " SMTPUTF8", "utf-8"
     code, answer = server.docmd("mail", f"FROM:<{envelope.sender.address}>{options}")
+    _require_login(code, answer, has_login=has_login)
     if code not in _ACCEPTED:
         raise MailRefused(
             f"the mail server refuses the sender {envelope.sender.address} (mail.sender): {_said(code, answer)}"
         )
-    _require_accepted(envelope.recipient, *server.docmd("rcpt", f"TO:<{envelope.recipient.address}>"))
+    code, answer = server.docmd("rcpt", f"TO:<{envelope.recipient.address}>")
+    _require_login(code, answer, has_login=has_login)
+    _require_accepted(envelope.recipient, code, answer)
     if not still_ours():
         return False
     faultpoints.point("smtp.data.before")
@@ -155,6 +162,14 @@ def _transfer(server: smtplib.SMTP, envelope: Envelope, still_ours: Callable[[],
     faultpoints.point("smtp.data.after")
     _require_accepted(envelope.recipient, code, answer)
     return True
+
+
+def _require_login(code: int, answer: bytes | str, *, has_login: bool) -> None:
+    """Explain the answer of a server that wants a login first, which mail.url does not have."""
+    if code == _LOGIN_FIRST and not has_login and "starttls" not in _text(answer).lower():
+        raise MailRefused(
+            f"the mail server requires a login, but mail.url has no user and password: {_said(code, answer)}"
+        )
 
 
 def _require_utf8(server: smtplib.SMTP, envelope: Envelope) -> None:

@@ -96,18 +96,30 @@ def post(endpoint: Endpoint, payload: Mapping[str, Any], event_key: str) -> None
             head = _head(connection.sock, over, url)
             faultpoints.point("webhook.after")
     except BadAnswer as error:
-        raise WebhookRefused(_origin(url), f"the answer is not valid HTTP: {error}") from error
+        raise WebhookRefused(_origin(url), str(error).removesuffix(f": {_origin(url)}")) from error
     except OSError as error:
-        raise WebhookRefused(_origin(url), f"{type(error).__name__}: {error}") from error
+        raise WebhookRefused(_origin(url), _explained(error, is_cut=over.is_set())) from error
     finally:
         connection.close()
     if head.status not in _ACCEPTED:
         raise _refused(endpoint, url, head)
 
 
+def _explained(error: OSError, *, is_cut: bool) -> str:
+    if isinstance(error, TimeoutError):
+        return str(error) if is_cut else f"no answer within {_TIMEOUT:g} s"
+    return f"{type(error).__name__}: {error}"
+
+
 def _head(sock: socket.socket, over: threading.Event, url: Url) -> Head:
-    with io.BufferedReader(_Socket(sock)) as reader:
-        head = heads.read(reader, _origin(url))
+    source = _Socket(sock)
+    with io.BufferedReader(source) as reader:
+        try:
+            head = heads.read(reader, _origin(url))
+        except BadAnswer as error:
+            if source.is_empty:
+                raise BadAnswer("the receiver closed the connection without an answer") from error
+            raise
     if over.is_set():
         raise BadAnswer("the rest of the head is missing")
     return head
@@ -121,12 +133,17 @@ class _Socket(io.RawIOBase):
         self._socket = sock
         self._left = _MAX_HEAD
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has come."""
+        return self._left == _MAX_HEAD
+
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         if not self._left:
-            raise BadAnswer("the head is too long")
+            raise BadAnswer("the response is not valid HTTP (its head is too long)")
         count = self._socket.recv_into(memoryview(buffer)[: self._left])
         self._left -= count
         return count

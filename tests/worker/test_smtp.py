@@ -116,7 +116,9 @@ def post(
             MailRefused,
             r"sender shop@example.com \(mail.sender\): 550",
         ),
-        ({"mail": "530 5.7.0 authentication required"}, MailRefused, "mail.sender"),
+        ({"mail": "530 5.7.0 authentication required"}, MailRefused, "login, but mail.url has no user and"),
+        ({"rcpt": "530 5.7.0 authentication required"}, MailRefused, "login, but mail.url has no user and"),
+        ({"mail": "530 5.7.0 Must issue a STARTTLS command first"}, MailRefused, "mail.sender"),
         ({"rcpt": "550 5.1.8 sender domain not found"}, MailRefused, "5.1.8"),
         ({"rcpt": "550 5.7.1 user unknown or relaying denied"}, MailRefused, "5.7.1"),
         ({"rcpt": "550 relay not permitted for this address"}, MailRefused, "relay"),
@@ -245,7 +247,7 @@ def test_server_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.Monkey
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         began = time.monotonic()
-        with pytest.raises(TimeoutError, match=r"no complete answer within 0\.3 s"):
+        with pytest.raises(TimeoutError, match=r"the answer was not complete within 0\.3 s"):
             post(Scripted(listener.getsockname()[1]))
         over.set()
         thread.join()

@@ -243,7 +243,7 @@ def test_answer_that_is_cut_in_its_head_is_none(monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(WebhookRefused, match=r"no complete answer within 0\.3 s"):
+        with pytest.raises(WebhookRefused, match=r"the answer was not complete within 0\.3 s"):
             webhook.post(Endpoint("crm", f"http://127.0.0.1:{server.getsockname()[1]}/"), {}, "key")
         thread.join()
 
@@ -272,14 +272,32 @@ def test_answer_is_read_as_servers_write_it(said: bytes, status: int | None) -> 
     assert (raised.value.status, raised.value.retry_after) == (status, 7)
 
 
+_NO_HTTP = "the response is not valid HTTP"
+
+
 @pytest.mark.parametrize(
-    "said", [b"", b"HTTP/1.1 103 Hm\r\n\r\n", b"\x15\x03\x03", _EARLY * 10_000, b"a" * 10**6]
+    ("said", "reason"),
+    [
+        (b"", "the receiver closed the connection without an answer"),
+        (b"HTTP/1.1 103 Hm\r\n\r\n", f"{_NO_HTTP} (it has no status)"),
+        (b"\x15\x03\x03", f"{_NO_HTTP} (it has no status)"),
+        (_EARLY * 10_000, f"{_NO_HTTP} (its head is too long)"),
+        (b"a" * 10**6, f"{_NO_HTTP} (it has a line that is too long)"),
+    ],
+    ids=["nothing", "interim", "other", "long", "line"],
 )
-def test_what_is_no_answer_is_tried_again(said: bytes) -> None:
-    with (
-        receiver_that_says(said) as url,
-        pytest.raises(WebhookRefused, match="HTTP") as raised,
-    ):
+def test_what_is_no_answer_is_tried_again(said: bytes, reason: str) -> None:
+    with receiver_that_says(said) as url, pytest.raises(WebhookRefused) as raised:
         webhook.post(Endpoint("crm", url), {}, "key")
 
+    assert str(raised.value) == f"{url}...: {reason}"
     assert (raised.value.status, raised.value.is_final) == (None, False)
+
+
+def test_silence_is_named_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_TIMEOUT", 0.2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(WebhookRefused, match=r": no answer within 0\.2 s\Z"),
+    ):
+        webhook.post(Endpoint("crm", f"http://127.0.0.1:{server.getsockname()[1]}/"), {}, "key")
