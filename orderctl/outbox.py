@@ -5,6 +5,7 @@ The courier sends them after the commit.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,12 +72,28 @@ class Entry:
     @property
     def event_key(self) -> str:
         """What identifies the event, to whichever endpoint it goes and however often."""
-        return self.dedup_key.partition(_AT)[0]
+        return event_key(self.dedup_key)
 
     @property
     def sending_key(self) -> str:
         """What identifies the sending: the same at every try, another one when an admin has it sent again."""
         return sending_key(self.dedup_key, self.resent)
+
+
+def event_key(dedup_key: str) -> str:
+    """Return what identifies the event of an entry, to whichever endpoint it goes."""
+    return dedup_key.partition(_AT)[0]
+
+
+def webhook_id(payload: Mapping[str, Any], key: str) -> str:
+    """Return the id of an event, by which a receiver recognises it; the time in it tells the shops of a receiver apart.
+
+    Args:
+        payload: The event.
+        key: What identifies it here.
+    """
+    seed = f"{key} {payload.get('timestamp')}".encode(errors="surrogatepass")
+    return f"msg_{hashlib.sha256(seed).hexdigest()[:32]}"
 
 
 def sending_key(dedup_key: str, resent: int) -> str:

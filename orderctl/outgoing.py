@@ -43,6 +43,7 @@ class Message:
         due_at: When it is tried next; None if it was sent or given up.
         failed_at: When it was given up.
         last_error: Why the last try failed; or why there was nothing to send, if it is skipped.
+        webhook_id: The header ``webhook-id`` of a webhook, by which its receiver knows it; None of others.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Message:
     failed_at: datetime | None
     last_error: str | None
     dedup_key: str
+    webhook_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,7 @@ def _message(row: Row[Any], known: Mapping[int, tuple[str | None, str | None]]) 
         failed_at=row.failed_at,
         last_error=row.last_error and masking.foreign(row.last_error),
         dedup_key=row.dedup_key,
+        webhook_id=_webhook_id(row),
     )
 
 
@@ -313,6 +316,13 @@ def _receiver(row: Row[Any], order_id: int | None, address: str | None) -> str |
         return None if order_id is None else str(channels.order_complete(order_id))
     endpoint: str | None = row.endpoint
     return endpoint
+
+
+def _webhook_id(row: Row[Any]) -> str | None:
+    if row.kind != EntryKind.WEBHOOK or not isinstance(row.payload, Mapping):
+        return None
+    # The courier sends the payload masked.
+    return outbox.webhook_id(masking.values(row.payload), outbox.event_key(row.dedup_key))
 
 
 def _text(data: Any, name: str) -> str | None:

@@ -203,6 +203,7 @@ MESSAGES: Final = (
     Column("failed_at", where=Where.WIDE),
     Column("last_error", "ERROR", show=_short_reason),
     Column("dedup_key", where=Where.WIDE),
+    Column("webhook_id", where=Where.WIDE),
 )
 
 TRIALS: Final = (

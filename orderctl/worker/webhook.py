@@ -6,7 +6,6 @@ It follows Standard Webhooks (https://www.standardwebhooks.com). The headers of 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import http.client
 import io
@@ -17,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import faultpoints, webhook_endpoints
+from orderctl import faultpoints, outbox, webhook_endpoints
 from orderctl.downloads import headers, heads, urls
 from orderctl.downloads.errors import BadAnswer, UrlRefused
 from orderctl.downloads.heads import Head
@@ -83,7 +82,7 @@ def post(endpoint: Endpoint, payload: Mapping[str, Any], event_key: str) -> None
     body = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
     url = urls.parse(endpoint.url)
     fields = {"Content-Type": "application/json", "User-Agent": "orderctl"}
-    fields |= signed(endpoint.secrets, message_id(payload, event_key), int(time.time()), body)
+    fields |= signed(endpoint.secrets, outbox.webhook_id(payload, event_key), int(time.time()), body)
     fields |= _of_earlier_versions(endpoint, event_key, body)
     if url.authorization:
         fields["Authorization"] = url.authorization
@@ -168,12 +167,6 @@ def _target(url: Url, head: Head) -> str:
 def _origin(url: Url) -> str:
     """Return the scheme and the host of a URL, without its path: that of a webhook is often a secret itself."""
     return f"{url.scheme}://{url.authority}/..."
-
-
-def message_id(payload: Mapping[str, Any], event_key: str) -> str:
-    """Return the id of an event, by which a receiver recognises it; the time in it tells the shops of a receiver apart."""
-    seed = f"{event_key} {payload.get('timestamp')}"
-    return f"msg_{hashlib.sha256(seed.encode()).hexdigest()[:32]}"
 
 
 def signed(secrets: Sequence[str], message: str, now: int, body: bytes) -> dict[str, str]:

@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import event, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from orderctl import database, outbox, webhook_endpoints
+from orderctl import database, outbox, outgoing, webhook_endpoints
 from orderctl.errors import DatabaseUnavailable
 from orderctl.outbox import EntryKind
 from orderctl.schema import outbox as outbox_table
 from orderctl.states import MessageState
-from orderctl.worker import courier, webhook
+from orderctl.worker import courier
 from orderctl.worker.heartbeat import StopRequest
 from tests.faults.world import World
 from tests.waiting import eventually
@@ -96,6 +96,10 @@ def test_each_endpoint_gets_the_events_that_it_wants(world: World, receiver_alon
     assert events(receiver_alone) == ["order_completed"]
     assert events(other) == ["order_completed", "task_failed", "order_failed"]
     assert receiver_alone.requests[0][0]["webhook-id"] == other.requests[0][0]["webhook-id"]
+    sent = {headers["webhook-id"] for headers, _ in receiver_alone.requests + other.requests}
+    with database.reading(world.engine) as connection:
+        found = [outgoing.find(connection, row.id) for row in world.shop.outbox()]
+    assert {one.webhook_id for one in found if one.kind == "webhook"} == sent
     assert {row.endpoint for row in hooks(world)} == {"crm", "all"}
     assert all(row.sent_at for row in hooks(world))
 
@@ -304,7 +308,7 @@ def test_two_couriers_address_an_event_once(world: World, receiver_alone: Hook, 
 
 def test_the_id_is_of_the_event_and_of_the_shop() -> None:
     ids = {
-        webhook.message_id({"timestamp": timestamp}, key)
+        outbox.webhook_id({"timestamp": timestamp}, key)
         for key, timestamp in (("order:1", 1), ("order:2", 1), ("order:1", 2), ("order:1", 1))
     }
 

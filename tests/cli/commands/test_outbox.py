@@ -32,7 +32,7 @@ from tests.worker.conftest import Hook, Office
 ONE_KIND = pytest.mark.databases("sqlite")
 KEYS = [
     "id", "kind", "state", "order_id", "order_code", "task_id", "event", "endpoint", "receiver", "attempts", "resent",
-    "created_at", "due_at", "sent_at", "failed_at", "last_error", "dedup_key",
+    "created_at", "due_at", "sent_at", "failed_at", "last_error", "dedup_key", "webhook_id",
 ]  # fmt: skip
 #: Ends every pause before another try.
 _DUE = (
@@ -107,6 +107,7 @@ def test_the_list_has_the_promised_keys_newest_first(posted: Shop, inside: Progr
         ("summary", "skipped", "order_failed", "customer@example.com"),
         ("webhook", "waiting", "order_failed", None),
     ]
+    assert [one["kind"] for one in rows if one["webhook_id"]] == ["webhook"] * 3
     for one in rows:
         known = {name for name in ("due_at", "sent_at", "failed_at") if one[name] is not None}
         assert known == {{"waiting": "due_at", "failed": "failed_at"}.get(one["state"], "sent_at")}
