@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from orderctl import texts
@@ -18,7 +19,7 @@ _HINT: Final = (
 
 
 def carry_out(app: App, endpoint: str | None, recipient: str | None, *, only_mail: bool) -> list[Trial]:
-    """Send a sample to each receiver that is wanted.
+    """Send a sample to each receiver that is wanted, to some at the same time.
 
     Args:
         app: The application.
@@ -39,10 +40,10 @@ def carry_out(app: App, endpoint: str | None, recipient: str | None, *, only_mai
         raise Misconfigured(
             "neither an endpoint of webhooks nor a receiver of mails is configured", hint=_HINT
         )
-    found = [trials.post(one) for one in endpoints]
+    wanted = {one.name: partial(trials.post, one) for one in endpoints}
     if to is not None:
-        found.append(trials.write(app.settings.mail, to))
-    return found
+        wanted["mail"] = partial(trials.write, app.settings.mail, to)
+    return trials.at_once(wanted, lambda names: app.say(f"waiting for {', '.join(names)}"))
 
 
 def _endpoints(app: App, name: str | None) -> list[Endpoint]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,6 +19,10 @@ from orderctl.worker.webhook import WebhookRefused
 
 #: The event of a sample. No endpoint has to want it.
 EVENT: Final = "test"
+#: Samples on their way at one time.
+_AT_ONCE: Final = 10
+#: Seconds after which the receivers that have not answered are named.
+_SOON: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,35 @@ class Trial:
     accepted: bool
     seconds: float
     error: str | None
+
+
+def at_once(trials: Mapping[str, Callable[[], Trial]], waiting: Callable[[list[str]], None]) -> list[Trial]:
+    """Carry out trials beside each other, a few at a time: one receiver that hangs delays no other.
+
+    Args:
+        trials: Each sends a sample, by the name of its receiver.
+        waiting: Called once with the receivers that have not answered soon.
+
+    Returns:
+        What has become of each, in their order.
+    """
+    room = threading.BoundedSemaphore(_AT_ONCE)
+    results: dict[str, Future[Trial]] = {name: Future() for name in trials}
+    for name, result in results.items():
+        # A pool's threads would have to end before the program can, also after Ctrl-C.
+        threading.Thread(target=_carry_out, args=(trials[name], result, room), daemon=True).start()
+    pending = wait(results.values(), timeout=_SOON).not_done
+    if pending:
+        waiting([name for name, result in results.items() if result in pending])
+    return [result.result() for result in results.values()]
+
+
+def _carry_out(trial: Callable[[], Trial], result: Future[Trial], room: threading.BoundedSemaphore) -> None:
+    with room:
+        try:
+            result.set_result(trial())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+            result.set_exception(error)
 
 
 def post(endpoint: Endpoint) -> Trial:

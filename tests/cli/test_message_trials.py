@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 from standardwebhooks.webhooks import Webhook
 
+from orderctl.worker import trials
+from orderctl.worker.trials import Trial
 from tests.cli.conftest import Program
 from tests.servers.process import free_port
 from tests.worker.conftest import Hook, Office
@@ -101,6 +105,40 @@ def test_what_was_not_accepted_says_why(bare, hook: Hook, inside: Program):
     assert rows[2]["error"].startswith("SSLError: ")
     assert rows[3]["error"].startswith(f"no connection to the mail server 127.0.0.1:{closed} (mail.url): ")
     assert "canary" not in str(rows)
+
+
+def test_receivers_are_tried_at_the_same_time(bare, inside: Program):
+    def answer_when_both_are_here() -> None:
+        clients = [server.accept()[0] for _ in range(2)]
+        for client in clients:
+            client.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            while client.recv(10_000):
+                pass
+            client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(8)
+        thread = threading.Thread(target=answer_when_both_are_here)
+        thread.start()
+        endpoints(bare, **dict.fromkeys(("crm", "erp"), f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        ended = inside("outbox", "test", "-o", "name")
+        thread.join()
+
+    assert (ended.status, ended.out.split()) == (0, ["crm", "erp"])
+
+
+def test_who_does_not_answer_soon_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trials, "_SOON", 0.05)
+    trial = Trial("erp", "webhook", "https://erp.example/***", accepted=True, seconds=0.1, error=None)
+    said, named = [], threading.Event()
+
+    def hang() -> Trial:
+        assert named.wait(8)
+        return trial
+
+    found = trials.at_once({"erp": hang}, lambda names: said.append(names) or named.set())
+
+    assert (found, said) == ([trial], [["erp"]])
 
 
 def test_a_refused_login_says_so(bare, inside: Program):

@@ -143,7 +143,8 @@ def test(app: App, *, endpoint: str | None, only_mail: bool, recipient: str | No
     """Send a sample to each endpoint and to the admin, now and from here.
 
     The webhook has the event "test", the endpoint's signature and a webhook-id of its own. The mail is that of an
-    invented order, with the shop's templates. Neither the database nor a worker is needed.
+    invented order, with the shop's templates. Neither the database nor a worker is needed. Ten receivers are tried at
+    the same time.
 
     It exits 0 if all samples were accepted, 1 if one was not, 78 if there is no receiver.
 
