@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The name of the endpoint of ``notify.webhook_url``.
 WEBHOOK: Final = "webhook"
+#: No endpoint may have this name: ``outbox test`` has it for the mail.
+MAIL: Final = "mail"
 #: What an endpoint may get.
 EVENTS: Final = ("order_completed", "order_failed", "order_cancelled", "task_failed")
 ALL: Final = ("*",)
@@ -184,6 +186,8 @@ def _name(value: Any) -> str:
         raise ValueError(
             "needs 1 to 32 characters out of a-z, 0-9, _ and -, of which the first is a letter or digit"
         )
+    if value == MAIL:
+        raise ValueError(f"needs another name: {MAIL} stands for the mail in 'orderctl outbox test'")
     return value
 
 

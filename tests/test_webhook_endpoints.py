@@ -86,6 +86,7 @@ def test_the_events_are_those_that_there_are():
         ({"url": None}, "[2].url", "needs http"),
         ({"name": "Shop"}, "[2].name", "needs 1 to 32 characters"),
         ({"name": "crm"}, "[2].name", "a name of its own"),
+        ({"name": "mail"}, "[2].name", "another name: mail stands for the mail"),
         ({"event": "x"}, "[2]", "unknown key event; allowed are name, url,"),
         ({"url_file": "/x"}, "[2].url_file", "only one of them"),
         ({"secret_file": "/not/there"}, "[2].secret_file", "cannot read"),

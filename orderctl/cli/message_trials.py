@@ -32,6 +32,7 @@ def carry_out(app: App, endpoint: str | None, recipient: str | None, *, only_mai
         NotFound: There is no endpoint of this name.
         Misconfigured: There is no receiver, or the mail is wanted and has none.
     """
+    from orderctl import webhook_endpoints
     from orderctl.worker import trials
 
     to = _recipient(app, recipient, wanted=only_mail or recipient is not None, others=endpoint is not None)
@@ -42,7 +43,7 @@ def carry_out(app: App, endpoint: str | None, recipient: str | None, *, only_mai
         )
     wanted = {one.name: partial(trials.post, one) for one in endpoints}
     if to is not None:
-        wanted["mail"] = partial(trials.write, app.settings.mail, to)
+        wanted[webhook_endpoints.MAIL] = partial(trials.write, app.settings.mail, to)
     return trials.at_once(wanted, lambda names: app.say(f"waiting for {', '.join(names)}"))
 
 

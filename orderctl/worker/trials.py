@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from orderctl import clock, masking
+from orderctl import clock, masking, webhook_endpoints
 from orderctl.errors import OrderctlError
 from orderctl.setting_sections import Mail
 from orderctl.webhook_endpoints import Endpoint
@@ -30,7 +30,7 @@ class Trial:
     """What has become of a sample.
 
     Attributes:
-        name: The name of the endpoint; "mail" of the mail.
+        name: The name of the endpoint; "mail" of the mail, which no endpoint has.
         kind: "webhook" or "mail".
         receiver: The endpoint's URL without its secrets, or the address.
         accepted: Whether the receiver has accepted it.
@@ -96,7 +96,7 @@ def write(settings: Mail, recipient: str) -> Trial:
         smtp.send(envelope, settings, lambda: True)
 
     error, seconds = _tried(send)
-    return Trial("mail", "mail", recipient, error is None, seconds, error)
+    return Trial(webhook_endpoints.MAIL, "mail", recipient, error is None, seconds, error)
 
 
 def _tried(send: Callable[[], object]) -> tuple[str | None, float]:
