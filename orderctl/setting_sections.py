@@ -159,7 +159,7 @@ class Mail(Section):
     templates = Key(
         setting_types.path,
         None,
-        "folder with the shop's own templates of mails, such as order.txt; unset, or not there: orderctl's",
+        "folder with the shop's own templates of mails, such as order.txt; orderctl's own replace files that it lacks",
     )
 
 
