@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, or_, select
 
-from orderctl import audit, channels, deletion, masking, outbox, texts
+from orderctl import audit, channels, database, deletion, masking, outbox, texts
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, InvalidInput, MessageNotFound, OrderctlError, Superseded
 from orderctl.outbox import EntryKind
@@ -351,7 +352,7 @@ def resend(
 
     Returns:
         For each id the message as it was before, or why it stays as it is: MessageNotFound; Superseded, if another
-        process has changed it; Conflict, if it is being sent right now or orderctl does not know its kind.
+        process has changed it; Conflict, if a worker holds it or orderctl does not know its kind.
     """
     box = outbox_table.c
     held = connection.execute(_ROWS.where(box.id.in_(ids)).order_by(box.id).with_for_update()).all()
@@ -377,8 +378,20 @@ def _resend(connection: Connection, message: Message, seen: Seen | None) -> Orde
             f"message {message.id} is of the kind {kind}, which orderctl does not send", hint=hint
         )
     if not outbox.resend(connection, message.id):
-        return Conflict(f"message {message.id} is being sent right now", hint=hint)
+        return _held(connection, message.id)
     return None
+
+
+def _held(connection: Connection, message_id: int) -> Conflict:
+    """Return the error about a message that a worker has taken: it sends it, or others of the same batch first."""
+    box = outbox_table.c
+    query = select(box.lease_until, database.utc_now().label("now")).where(box.id == message_id)
+    row = connection.execute(query).one()
+    seconds = math.ceil(max(0.0, (row.lease_until - row.now).total_seconds())) if row.lease_until else 0
+    return Conflict(
+        f"message {message_id} is held by a worker that sends at this moment; try again in up to {max(1, seconds)} s",
+        hint=f"orderctl outbox show {message_id}, and if it was not sent: orderctl outbox resend {message_id}",
+    )
 
 
 def _record(connection: Connection, message: Message, reason: str | None, origin: Origin) -> None:
