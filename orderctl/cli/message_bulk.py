@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orderctl.cli import options
+from orderctl.cli import message_lines, options
 from orderctl.cli.app import App
 from orderctl.cli.columns import status_style
 from orderctl.cli.message_options import Messages
@@ -207,7 +207,7 @@ def report(app: App, results: Sequence[Outcome], choice: Choice) -> ExitStatus:
 
 
 def _say_who_sends(app: App, done: Sequence[Outcome]) -> None:
-    for endpoint in _removed(app, done):
+    for endpoint in message_lines.removed(app, (one.endpoint for one in done)):
         app.warn(
             f"warning: the endpoint {endpoint} is not configured any more: its messages will be given up again\n"
             "hint: orderctl config show"
@@ -221,14 +221,6 @@ def _say_who_sends(app: App, done: Sequence[Outcome]) -> None:
     else:
         shown = f"show {done[0].id}" if len(done) == 1 else "list --waiting"
         app.say(f"next: orderctl outbox {shown}")
-
-
-def _removed(app: App, done: Sequence[Outcome]) -> list[str]:
-    """Return the endpoints of these messages that are not configured any more."""
-    from orderctl import webhook_endpoints
-
-    known = {endpoint.name for endpoint in webhook_endpoints.of(app.settings.notify)}
-    return sorted({one.endpoint for one in done if one.endpoint is not None} - known)
 
 
 def _lack_of_workers(app: App) -> str | None:

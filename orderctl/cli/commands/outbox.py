@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from orderctl.cli import message_bulk, message_options, options
+from orderctl.cli import message_bulk, message_lines, message_options, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES, TRIALS
 from orderctl.cli.lazy import Group
@@ -51,7 +51,7 @@ def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
 
     with app.reading() as connection:
         found = outgoing.page(connection, messages.filter(connection), limit=page.limit, after=page.after)
-    app.render(found.messages)
+    app.render(message_lines.explained(app, found.messages))
     if not found.messages:
         app.say("No messages match.")
     if found.cursor:
@@ -82,7 +82,8 @@ def show(app: App, message_id: int, *, as_text: bool) -> None:
         if as_text:
             app.write(_text(app, connection, message, payload))
             return
-    app.render_one({**asdict(message), "payload": payload})
+    [explained] = message_lines.explained(app, [message])
+    app.render_one({**asdict(explained), "payload": payload})
     if message.state == MessageState.FAILED:
         app.say(f"next: orderctl outbox resend {message_id}")
 

@@ -196,6 +196,26 @@ def test_the_list_fits_the_terminal_and_says_why(width: int, posted: Shop, insid
 
 
 @ONE_KIND
+def test_what_waits_for_an_endpoint_that_is_not_configured_says_so(
+    posted: Shop, inside: Program, monkeypatch
+):
+    mark(posted, 5, endpoint="crm")
+    mark(posted, 8, endpoint="erp", last_error=REFUSED)
+
+    def reasons() -> list[str | None]:
+        return [row["last_error"] for row in json.loads(inside("outbox", "list", "-o", "json").out)]
+
+    lost = [f"the endpoint {name} is not configured" for name in ("erp", "crm")]
+    assert (reasons()[0], reasons()[3], reasons()[5]) == (
+        f"{lost[0]}; the last try: {REFUSED}", lost[1], REFUSED,
+    )  # fmt: skip
+    assert f"\nlast_error  {lost[1]}\n" in inside("outbox", "show", "5").out
+
+    monkeypatch.setenv("ORDERCTL_NOTIFY_ENDPOINT", '[{"name": "crm", "url": "https://crm.example/"}]')
+    assert (reasons()[0], reasons()[3]) == (f"{lost[0]}; the last try: {REFUSED}", None)
+
+
+@ONE_KIND
 def test_nothing_says_so(shop: Shop, inside: Program):
     for words in (
         ["list"],
