@@ -1,8 +1,7 @@
-"""What goes out: the messages of the outbox as people see them. They are listed, shown, and sent again on request."""
+"""What goes out: the messages of the outbox as people see them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,24 +9,17 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, or_, select
 
-from orderctl import audit, channels, database, deletion, masking, outbox, texts
-from orderctl.audit import NewEvent, Origin
-from orderctl.errors import Conflict, InvalidInput, MessageNotFound, OrderctlError, Superseded
+from orderctl import channels, deletion, masking, outbox, texts
+from orderctl.errors import InvalidInput, MessageNotFound
 from orderctl.outbox import EntryKind
 from orderctl.schema import columns, download_tasks, orders
 from orderctl.schema import outbox as outbox_table
-from orderctl.states import EventType, MessageState
+from orderctl.states import MessageState
 
 #: Ids in one query: SQLite allows 1,000 nested conditions, and takes long for them.
 _CHUNK: Final = 100
 #: States that the index of unsent messages leads to.
 _UNSENT: Final = frozenset({MessageState.WAITING, MessageState.FAILED})
-_RESENT: Final[Mapping[str, EventType]] = {
-    EntryKind.SUMMARY: EventType.EMAIL_RESENT,
-    EntryKind.ALERT: EventType.EMAIL_RESENT,
-    EntryKind.WEBHOOK: EventType.WEBHOOK_RESENT,
-    EntryKind.COMPLETION: EventType.COMPLETION_RESENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,7 @@ def find(connection: Connection, message_id: int) -> Message:
     """
     found = read(connection, [message_id])
     if not found:
-        raise _missing(message_id)
+        raise missing(message_id)
     return found[0]
 
 
@@ -117,6 +109,17 @@ def read(connection: Connection, ids: Collection[int]) -> list[Message]:
     return _messages(connection, [row for part in rows for row in part])
 
 
+def hold(connection: Connection, ids: Collection[int]) -> dict[int, Message]:
+    """Return the messages with these ids, by id, and lock them.
+
+    Args:
+        connection: In a transaction.
+        ids: The ids, as many as one query takes.
+    """
+    query = _ROWS.where(outbox_table.c.id.in_(ids)).order_by(outbox_table.c.id).with_for_update()
+    return {message.id: message for message in _messages(connection, connection.execute(query).all())}
+
+
 def payload(connection: Connection, message_id: int) -> Any:
     """Return the payload of a message, masked: an object, or whatever another program wrote.
 
@@ -126,11 +129,12 @@ def payload(connection: Connection, message_id: int) -> Any:
     query = select(outbox_table.c.payload).where(outbox_table.c.id == message_id)
     row = connection.execute(query).first()
     if row is None:
-        raise _missing(message_id)
+        raise missing(message_id)
     return masking.values(row.payload)
 
 
-def _missing(message_id: int) -> MessageNotFound:
+def missing(message_id: int) -> MessageNotFound:
+    """Return the error about a message that does not exist."""
     return MessageNotFound(f"message {message_id} not found", hint="orderctl outbox list")
 
 
@@ -329,93 +333,3 @@ def _webhook_id(row: Row[Any]) -> str | None:
 def _text(data: Any, name: str) -> str | None:
     value = data.get(name) if isinstance(data, Mapping) else None
     return masking.text(value) if isinstance(value, str) and value else None
-
-
-def resend(
-    connection: Connection,
-    ids: Sequence[int],
-    *,
-    reason: str | None,
-    origin: Origin,
-    seen: Mapping[int, Seen] | None = None,
-) -> list[Message | OrderctlError]:
-    """Make messages due now, whatever became of them; the courier sends them. The logs of their orders say so.
-
-    One that waits is only tried earlier.
-
-    Args:
-        connection: In a transaction.
-        ids: The messages.
-        reason: Why, for the audit log.
-        origin: Who wants it.
-        seen: The messages as they were when they were chosen, by id; they must not have changed.
-
-    Returns:
-        For each id the message as it was before, or why it stays as it is: MessageNotFound; Superseded, if another
-        process has changed it; Conflict, if a worker holds it or orderctl does not know its kind.
-    """
-    box = outbox_table.c
-    held = connection.execute(_ROWS.where(box.id.in_(ids)).order_by(box.id).with_for_update()).all()
-    found = {message.id: message for message in _messages(connection, held)}
-    results: list[Message | OrderctlError] = []
-    for one in ids:
-        message = found.get(one)
-        error = _missing(one) if message is None else _resend(connection, message, (seen or {}).get(one))
-        if message is not None and error is None:
-            _record(connection, message, reason, origin)
-        results.append(error or found[one])
-    return results
-
-
-def _resend(connection: Connection, message: Message, seen: Seen | None) -> OrderctlError | None:
-    """Make a message due now; return why it stays as it is."""
-    hint = f"orderctl outbox show {message.id}"
-    if seen is not None and (seen.state, seen.resent) != (message.state, message.resent):
-        return Superseded(f"message {message.id} is {message.state} by now: another process was first")
-    if message.kind not in _RESENT:
-        kind = texts.shown(message.kind)
-        return Conflict(
-            f"message {message.id} is of the kind {kind}, which orderctl does not send", hint=hint
-        )
-    if not outbox.resend(connection, message.id):
-        return _held(connection, message.id)
-    return None
-
-
-def _held(connection: Connection, message_id: int) -> Conflict:
-    """Return the error about a message that a worker has taken: it sends it, or others of the same batch first."""
-    box = outbox_table.c
-    query = select(box.lease_until, database.utc_now().label("now")).where(box.id == message_id)
-    row = connection.execute(query).one()
-    seconds = math.ceil(max(0.0, (row.lease_until - row.now).total_seconds())) if row.lease_until else 0
-    return Conflict(
-        f"message {message_id} is held by a worker that sends at this moment; try again in up to {max(1, seconds)} s",
-        hint=f"orderctl outbox show {message_id}, and if it was not sent: orderctl outbox resend {message_id}",
-    )
-
-
-def _record(connection: Connection, message: Message, reason: str | None, origin: Origin) -> None:
-    """Record an event of the message's order, once for each sending. An order that is gone has no log."""
-    if message.order_id is None or message.order_code is None:
-        return
-    task = download_tasks.c
-    exists = select(task.id).where(task.id == message.task_id)
-    of_task = message.task_id is not None and connection.execute(exists).first() is not None
-    kind = _RESENT[message.kind]
-    resent = message.resent + (message.state != MessageState.WAITING)
-    details = {
-        "kind": message.kind,
-        "endpoint": message.endpoint,
-        "attempts": message.attempts,
-        "error": message.last_error,
-    }
-    event = NewEvent(
-        kind,
-        message.order_id,
-        origin,
-        message.task_id if of_task else None,
-        words={"because": f" ({reason})" if reason else "", "to": outbox.to(message.endpoint)},
-        details={**details, "reason": reason},
-        dedup_key=f"{outbox.sending_key(message.dedup_key, resent)}:{kind}",
-    )
-    audit.record(connection, event)

@@ -133,7 +133,7 @@ def resend(app: App, choice: Choice, consent: Consent, origin: Origin) -> list[O
         DatabaseUnavailable: None can be, because the database is away. If it goes away later, the remaining messages
             are reported, and not tried.
     """
-    from orderctl import outgoing
+    from orderctl import resending
 
     seen = {one.id: one for one in choice.seen}
     alone = len(choice.ids) == 1 and not seen
@@ -142,7 +142,7 @@ def resend(app: App, choice: Choice, consent: Consent, origin: Origin) -> list[O
     for ids in _batches(choice.ids):
 
         def work(connection: Connection, ids: Sequence[int] = ids) -> list[Message | OrderctlError]:
-            return outgoing.resend(connection, ids, reason=consent.reason, origin=origin, seen=seen)
+            return resending.resend(connection, ids, reason=consent.reason, origin=origin, seen=seen)
 
         try:
             if outage is not None:
