@@ -65,11 +65,8 @@ def up_by_deaths(engine: Engine) -> int:
 
 
 def cuts(statements: list[str]) -> int:
-    """Return how often :func:`up_by_deaths` is cut: rows of the ledger are committed, and not written again.
-
-    A run that finds an outbox there, which an earlier one has made, marks the messages in it that were given up.
-    """
-    return sum("INTO orderctl_payments" not in statement for statement in statements) + 1
+    """Return how often :func:`up_by_deaths` is cut: rows of the ledger are committed, and not written again."""
+    return sum("INTO orderctl_payments" not in statement for statement in statements)
 
 
 def unnamed(found: dict[str, str]) -> dict[str, str]:
@@ -91,7 +88,8 @@ def test_migration_that_dies_after_each_statement_in_turn_gets_to_the_same_end(s
     columns = shape(engine)
     before = rows(engine, columns)
 
-    assert up_by_deaths(engine) == cuts(statements)
+    # A run that finds an outbox, which an earlier one has made, also marks the messages that were given up.
+    assert up_by_deaths(engine) == cuts(statements) + 1
 
     assert unnamed(definitions(engine)) == expected
     assert rows(engine, columns) == before
@@ -103,7 +101,8 @@ def test_migration_of_an_empty_database_that_dies_after_each_statement_in_turn(f
     statements, expected = whole(fresh(None))
     engine = fresh(None)
 
-    assert up_by_deaths(engine) == cuts(statements)
+    # A run that finds an outbox, which an earlier one has made, also marks the messages that were given up.
+    assert up_by_deaths(engine) == cuts(statements) + 1
 
     assert unnamed(definitions(engine)) == expected
     migrate.check(engine)
