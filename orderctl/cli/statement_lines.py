@@ -130,9 +130,8 @@ def is_long(compared: int) -> bool:
 
 
 def _warn_unknown(app: App, unknown: int, compared: int) -> None:
-    app.warn(
-        f"warning: {unknown:,} of {counted(compared, 'line')} are unknown to orderctl: is this the right account?"
-    )
+    of_lines = f"{unknown:,} of {counted(compared, 'line')} {'is' if compared == 1 else 'are'}"
+    app.warn(f"warning: {of_lines} unknown to orderctl: is this the right account?")
 
 
 def summed(missing: Iterable[Difference], currency: str) -> str:

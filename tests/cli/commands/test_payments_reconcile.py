@@ -317,6 +317,13 @@ def test_most_of_many_lines_unknown_is_said_once_and_early(unpaid: Shop, compare
     assert compare("--apply", "--dry-run").err.count(said) == 1
 
 
+def test_one_line_is_not_several(unpaid: Shop, compare: Program, file: Path):
+    file.write_text(statement(ROWS[0]))
+
+    said = "warning: 1 of 1 line is unknown to orderctl: is this the right account?"
+    assert said in compare("--apply", "--dry-run").err
+
+
 def test_a_dry_run_changes_nothing(unpaid: Shop, compare: Program, file: Path):
     ended = compare("--apply", "--dry-run")
 
