@@ -167,6 +167,7 @@ download_tasks: Final = Table(
     Column("error_type", Chars(32, null=None)),
     Column("error_fingerprint", Chars(32, null=None)),
     Column("failing_since", UtcDateTime),  # first of the transient failures since it got on; NULL: none
+    Column("ready", Whole, nullable=False),  # whether it may be claimed, as far as is known
 )
 
 order_audit_logs: Final = Table(
@@ -235,6 +236,39 @@ payments: Final = Table(
     Column("decision", String(500)),  # why
 )
 
+#: How many events there are, by the hour (and the day and the month) in which they were written.
+audit_hours: Final = Table(
+    "orderctl_audit_hours",
+    metadata,
+    Column("span", String(8), primary_key=True),  # hour, day or month
+    Column("begins", String(16), primary_key=True),  # "2026-01-31 23"; what stands in the rows, in no zone
+    Column("category", String(64), primary_key=True),
+    Column("severity", String(64), primary_key=True),
+    Column("events", BigInteger, nullable=False),
+)
+
+#: How far the events are counted: one row.
+audit_counts: Final = Table(
+    "orderctl_audit_counts",
+    metadata,
+    Column("log", String(64), primary_key=True),  # the name of the audit log's table
+    Column("counted_to", BigInteger, nullable=False),  # the highest id that is counted
+    Column("written", String(64)),  # that event's time as it stands in the row
+    Column("version", BigInteger, nullable=False),  # rises with each change of the counts
+    Column("settled_to", BigInteger, nullable=False),  # events up to this id may be counted
+    Column("seen_to", BigInteger, nullable=False),  # the highest id at the time ``seen_at``
+    Column("seen_at", UtcDateTime),
+)
+
+#: Ids up to ``counted_to`` that no event has: of transactions that were undone, or have not ended yet.
+audit_gaps: Final = Table(
+    "orderctl_audit_gaps",
+    metadata,
+    Column("first_id", BigInteger, primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
 #: The relay's tokens that were revoked, until they would have expired anyway.
 revoked_tokens: Final = Table(
     "orderctl_revoked_tokens",
@@ -251,7 +285,17 @@ migrations: Final = Table("orderctl_migrations", metadata, Column("revision", St
 #: Columns that Sequelize creates as NOT NULL without a default, and fills itself.
 SEQUELIZE_TIMESTAMPS: Final = frozenset({"created_at", "updated_at", "createdAt", "updatedAt"})
 
-TABLES: Final = (orders, download_tasks, order_audit_logs, outbox, revoked_tokens, payments)
+TABLES: Final = (
+    orders,
+    download_tasks,
+    order_audit_logs,
+    outbox,
+    revoked_tokens,
+    payments,
+    audit_hours,
+    audit_counts,
+    audit_gaps,
+)
 
 
 def columns(kind: type[Any], table: Table) -> list[Column[Any]]:

@@ -101,6 +101,11 @@ def _index(table: str, *columns: str, unique: bool = False, **more: Any) -> Inde
     return Index(name, *columns, unique=unique, **more)
 
 
+def _retires(table: str, *indexes: tuple[str, ...]) -> dict[str, Any]:
+    """Return a table's ``info``: the indexes of earlier versions that no query uses any more, by their columns."""
+    return {"retired": tuple(f"ix_orderctl_{table}_{'_'.join(columns)}" for columns in indexes)}
+
+
 def _key(table: str, column: str, target: str) -> ForeignKey:
     return ForeignKey(target, name=f"{FOREIGN_KEY_PREFIX}{table}_{column}", ondelete="RESTRICT")
 
@@ -137,8 +142,10 @@ Table(
     _index("orders", "order_code", unique=True, info={"unique": "made"}),
     _index("orders", "payment_status", "created_at", "id"),
     _index("orders", "created_at", "id"),
-    _index("orders", "payment_status", "order_status"),
-    _index("orders", "user_email", "id"),
+    _index("orders", "payment_status", "order_status", "created_at", "id"),  # with revision 0006
+    _index("orders", "user_email", "created_at", "id"),
+    # In whose place those two came.
+    info=_retires("orders", ("payment_status", "order_status"), ("user_email", "id")),
     **OPTIONS,
 )
 
@@ -170,9 +177,13 @@ Table(
     Column("error_type", _text(32), info=OURS),
     Column("error_fingerprint", _text(32), info=OURS),
     Column("failing_since", Time, info=OURS),  # with revision 0003
+    Column("ready", SmallInteger, nullable=False, server_default=text("0"), info=OURS),  # with revision 0006
     _index("download_tasks", "order_id", "status"),
-    _index("download_tasks", "status", "updated_at", "id"),
     _index("download_tasks", "status", "lease_until"),
+    _index("download_tasks", "status", "id"),
+    _index("download_tasks", "status", "error_type", "error_fingerprint"),
+    _index("download_tasks", "ready", "available_at", "id"),
+    info=_retires("download_tasks", ("status", "updated_at", "id")),
     **OPTIONS,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Index
@@ -46,6 +47,17 @@ def require(plan: Plan, index: Index, there: found.Table, *, made: bool) -> None
     _drop_indexes(plan, there, [old for old in ours if old.name != name])
     if not is_right:
         _add_index(plan, there, name, columns, unique=unique)
+
+
+def retire(plan: Plan, there: found.Table, names: Collection[str]) -> None:
+    """Drop indexes that earlier versions of orderctl added, behind those that came in their place.
+
+    Args:
+        plan: The plan.
+        there: The table as it is.
+        names: The names of the indexes.
+    """
+    _drop_indexes(plan, there, [old for old in there.indexes if old.name in names])
 
 
 def _drop_indexes(plan: Plan, there: found.Table, olds: list[found.Index]) -> None:

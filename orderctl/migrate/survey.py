@@ -33,6 +33,9 @@ TABLES: Final = (
     "outbox",
     "orderctl_revoked_tokens",
     "orderctl_payments",
+    "orderctl_audit_hours",
+    "orderctl_audit_counts",
+    "orderctl_audit_gaps",
     HISTORY_TABLE,
     VERSION_TABLE,
 )
