@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from orderctl import (
     clock,
+    compiled,
     database_errors,
     embedded,
     engines,
@@ -25,8 +26,6 @@ from orderctl import (
     moments,
     outages,
     primary,
-    shape,
-    words,
 )
 from orderctl.database_urls import DEFAULT, Located
 from orderctl.errors import DatabaseUnavailable
@@ -81,7 +80,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
         try:
             with engine.begin() as connection:
                 primary.require(connection)
-                shape.refresh(connection, words.WANTED)
+                compiled.refresh(connection)
                 done = work(connection)
                 faultpoints.point("commit.before")
             faultpoints.point("commit.after")
@@ -132,7 +131,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     try:
         with engine.connect().execution_options(orderctl_readonly=True) as connection:
-            shape.refresh(connection, words.WANTED)
+            compiled.refresh(connection)
             outages.of(engine).answered(writable=not primary.is_read_only(connection))
             yield connection
     except DBAPIError as error:

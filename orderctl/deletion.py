@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Table
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.visitors import InternalTraversal
 
 from orderctl import shape
 
@@ -26,10 +27,15 @@ class _Condition(ColumnElement[bool]):
     """Whether a row of a table is deleted, or is not."""
 
     type = Boolean()
-    inherit_cache = False  # whether the table has the column depends on the database
+    inherit_cache = True  # whether the table has the column depends on the database: see ``compiled``
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's way to say what a compiled statement depends on
+        ("name", InternalTraversal.dp_string),
+        ("deleted", InternalTraversal.dp_boolean),
+    ]
 
     def __init__(self, table: Table, *, deleted: bool) -> None:
         self.table = table
+        self.name = table.name
         self.deleted = deleted
 
     def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - SQLAlchemy's signature

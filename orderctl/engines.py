@@ -84,6 +84,7 @@ def _connect_server(
         pool_timeout=10,
         pool_logging_name=_POOL,
         hide_parameters=True,  # a row of a task has the URL of its course
+        query_cache_size=0,  # see ``compiled``
     )
     # The server ends a long wait before the connection is given up as lost.
     table_wait = max(1, answer_timeout * 5 // 6) if answer_timeout else None
@@ -172,6 +173,7 @@ def _connect_sqlite(address: Address, origin: str, file_wait: int) -> Engine:
         connect_args=arguments,
         pool_logging_name=_POOL,
         hide_parameters=True,  # a row of a task has the URL of its course
+        query_cache_size=0,  # see ``compiled``
     )
 
     _origins[engine] = origin

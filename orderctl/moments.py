@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, DateTime, Dialect, TypeDecorator, select
+from sqlalchemy import Connection, DateTime, Dialect, String, TypeDecorator, bindparam, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.visitors import InternalTraversal
 
 from orderctl import foreign, shape
 from orderctl.foreign_type import ForeignType
@@ -52,12 +54,17 @@ def copy_zone(source: Dialect, target: Dialect) -> None:
         _zones[target] = _zones[source]
 
 
+def own_zone(dialect: Dialect) -> tzinfo:
+    """Return the zone in which the database of this dialect's engine has the DATETIMEs that the shop writes, too."""
+    return _zones.get(dialect, UTC)
+
+
 def zone_of(dialect: Dialect, table: str, column: str) -> tzinfo:
     """Return the zone of a column that the shop writes, too."""
     there = shape.of(dialect).column(table, column)
     if there is not None and there.type == "timestamp" and dialect.name != "sqlite":
         return UTC
-    return _zones.get(dialect, UTC)
+    return own_zone(dialect)
 
 
 class UtcDateTime(ForeignType[datetime]):
@@ -131,32 +138,77 @@ class utc_now(ColumnElement[Any]):  # noqa: N801 - a function in SQL
     """
 
     type = UtcDateTime()
-    inherit_cache = False
+    inherit_cache = True  # the offset is a parameter: that of a zone changes twice a year
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's way to say what a compiled statement depends on
+        ("shift", InternalTraversal.dp_clauseelement),
+        ("zone_of", InternalTraversal.dp_type),
+        ("plain", InternalTraversal.dp_boolean),
+    ]
 
     def __init__(self, offset: float = 0, zone_of: UtcDateTime | None = None) -> None:
         self.offset = offset
+        self.zone_of = zone_of or self.type
+        self.plain = not offset
+        self.shift = bindparam(None, offset, type_=_shift(self.zone_of), unique=True)
+
+    def is_utc(self, dialect: Dialect) -> bool:
+        """Whether it is the present time in UTC, so that there is nothing to add."""
+        return self.plain and self.zone_of.zone(dialect) == UTC
+
+
+class _Shift(TypeDecorator[float]):
+    """Seconds to add to the time in UTC, as the function of the database wants them.
+
+    Args:
+        zone_of: The type of the column for which the time is meant.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, zone_of: UtcDateTime) -> None:
+        super().__init__()
         self.zone_of = zone_of
 
-    def seconds(self, dialect: Dialect) -> float:
-        """Return how many seconds to add to the time in UTC."""
-        zone = UTC if self.zone_of is None else self.zone_of.zone(dialect)
-        then = (datetime.now(UTC) + timedelta(seconds=self.offset)).astimezone(zone)
-        return self.offset + (then.utcoffset() or timedelta()).total_seconds()
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
+        """Add the zone's offset at that time, and convert to a modifier of SQLite, or to microseconds."""
+        shifted = seconds(value or 0, self.zone_of.zone(dialect))
+        return f"{shifted:+.3f} seconds" if dialect.name == "sqlite" else round(shifted * 1e6)
+
+    def process_literal_param(self, value: float | None, dialect: Dialect) -> str:
+        """Return it as SQL."""
+        shown = self.process_bind_param(value, dialect)
+        return f"'{shown}'" if isinstance(shown, str) else str(shown)
+
+
+@lru_cache(maxsize=64)  # a type's key, which is made once, is a part of the statement's
+def _shift(zone_of: UtcDateTime) -> _Shift:
+    return _Shift(zone_of)
+
+
+def seconds(offset: float, zone: tzinfo) -> float:
+    """Return how many seconds to add to the time in UTC, for the time in a zone that is ``offset`` seconds away."""
+    if zone is UTC:
+        return offset
+    then = (datetime.now(UTC) + timedelta(seconds=offset)).astimezone(zone)
+    return offset + (then.utcoffset() or timedelta()).total_seconds()
 
 
 @compiles(utc_now)
-def _sqlite_now(element: utc_now, compiler: Any, **_: Any) -> str:
+def _sqlite_now(element: utc_now, compiler: Any, **options: Any) -> str:
     # SQLite has milliseconds; with three zeros it is the text that SQLAlchemy writes and compares.
-    seconds = element.seconds(compiler.dialect)
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds:+.3f} seconds')"
+    if element.is_utc(compiler.dialect):
+        return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    shift = compiler.process(element.shift, **options)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {shift})"
 
 
 @compiles(utc_now, "mysql", "mariadb")
-def _mysql_now(element: utc_now, compiler: Any, **_: Any) -> str:
-    seconds = element.seconds(compiler.dialect)
-    if not seconds:
+def _mysql_now(element: utc_now, compiler: Any, **options: Any) -> str:
+    if element.is_utc(compiler.dialect):
         return "UTC_TIMESTAMP(6)"
-    return f"TIMESTAMPADD(MICROSECOND, {round(seconds * 1e6)}, UTC_TIMESTAMP(6))"
+    shift = compiler.process(element.shift, **options)
+    return f"TIMESTAMPADD(MICROSECOND, {shift}, UTC_TIMESTAMP(6))"
 
 
 def localised(value: Any, kind: Any) -> Any:

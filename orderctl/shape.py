@@ -84,10 +84,12 @@ class Shape:
         tables: The columns by their names in lower case, by table.
         seen: Words that stand in rows, by table and column, as they are spelled there: those of the newest rows,
             each as often as it occurs in them, and those that were sought.
+        worked_out: What follows from these, once it was asked for; ``words`` keeps it here.
     """
 
     tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     seen: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    worked_out: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     def columns(self, table: str) -> Mapping[str, Column]:
         """Return the columns of a table by their names in lower case; none if the table does not exist."""

@@ -14,6 +14,7 @@ from sqlalchemy import Boolean, Dialect, String, TypeDecorator, false, type_coer
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import ColumnElement, FunctionElement
+from sqlalchemy.sql.visitors import InternalTraversal
 
 from orderctl import foreign, shape
 from orderctl.states import Category, EventType, OrderStatus, PaymentStatus, Severity, TaskStatus
@@ -87,11 +88,19 @@ def spell(dialect: Dialect, table: str, column: str, word: str) -> str:
         column: One of its columns in :data:`KNOWN`.
         word: A word that orderctl knows.
     """
-    there = shape.of(dialect).column(table, column)
+    known = shape.of(dialect)
+    key = ("spell", table, column, word)
+    if key not in known.worked_out:
+        known.worked_out[key] = _spell(known, table, column, word)
+    return str(known.worked_out[key])
+
+
+def _spell(known: shape.Shape, table: str, column: str, word: str) -> str:
+    there = known.column(table, column)
     if there is not None and there.words:
         # The first one is the shop's: a migration appends.
         return next((value for value in there.words if fold(value, (word,), there) == word), word)
-    found = shape.of(dialect).seen.get((table, column), ())
+    found = known.seen.get((table, column), ())
     seen = Counter(
         value for value in found if fold(value, KNOWN[table, column], there) in KNOWN[table, column]
     )
@@ -120,6 +129,19 @@ def spellings(dialect: Dialect, table: str, column: str, word: str) -> tuple[str
             dict.fromkeys((word, written, *(value for value in seen if fold(value, (word,), there) == word)))
         )
     return _cases(word)
+
+
+def all_spellings(dialect: Dialect) -> Mapping[tuple[str, str, str], tuple[str, ...]]:
+    """Return the spellings of all words that orderctl knows, by table, column and word.
+
+    Args:
+        dialect: The dialect of the database's engine.
+    """
+    return {
+        (table, column, word): spellings(dialect, table, column, word)
+        for (table, column), known in KNOWN.items()
+        for word in known
+    }
 
 
 class Word(TypeDecorator[str]):
@@ -190,7 +212,12 @@ class spelled(FunctionElement[bool]):  # noqa: N801 - a condition in SQL
     """
 
     type = Boolean()
-    inherit_cache = False  # the spellings depend on the database
+    inherit_cache = True  # the spellings depend on the database: see ``compiled``
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's way to say what a compiled statement depends on
+        *FunctionElement._traverse_internals,  # noqa: SLF001 - as above
+        ("words", InternalTraversal.dp_plain_obj),
+        ("negated", InternalTraversal.dp_boolean),
+    ]
 
     def __init__(self, column: Any, words: Iterable[str], *, negated: bool = False) -> None:
         super().__init__(column)

@@ -147,13 +147,8 @@ class _Summer(tzinfo):
         return self.utcoffset(moment) - timedelta(hours=1)
 
 
-def test_clock_has_the_zones_offset_at_the_time_that_it_shows(engine: Engine) -> None:
-    moments.set_zone(engine.dialect, _Summer())
-    kind = SharedDateTime("orders", "created_at")
-
-    shown = [utc_now(offset, kind).seconds(engine.dialect) - offset for offset in (0, -7200)]
-
-    assert shown == [7200, 3600]
+def test_clock_has_the_zones_offset_at_the_time_that_it_shows() -> None:
+    assert [moments.seconds(offset, _Summer()) - offset for offset in (0, -7200)] == [7200, 3600]
 
 
 @pytest.mark.databases("mysql", "mariadb")
@@ -209,10 +204,11 @@ def test_clock_in_sql(zone: str, offset: float, dialect: Any) -> None:
     shared, own = SharedDateTime("orders", "created_at"), UtcDateTime()
 
     def sql(kind: UtcDateTime) -> str:
-        return str(select(moments.localised(utc_now(-60), kind)).compile(dialect=dialect))
+        shown = select(moments.localised(utc_now(-60), kind))
+        return str(shown.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
     seconds = offset * 3600 - 60
-    assert sql(own) == str(select(utc_now(-60)).compile(dialect=dialect))
+    assert ("-60000000" if dialect.name == "mysql" else "-60.000 seconds") in sql(own)
     wanted = f"{round(seconds * 1e6)}" if dialect.name == "mysql" else f"{seconds:+.3f} seconds"
     assert wanted in sql(shared)
 

@@ -33,10 +33,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock, seconds = Clock(), moments.utc_now.seconds
-    monkeypatch.setattr(
-        moments.utc_now, "seconds", lambda self, dialect: seconds(self, dialect) + clock.ahead
-    )
+    clock, seconds = Clock(), moments.seconds
+    monkeypatch.setattr(moments, "seconds", lambda offset, zone: seconds(offset, zone) + clock.ahead)
+    monkeypatch.setattr(moments.utc_now, "is_utc", lambda _self, _dialect: False)
     return clock
 
 
