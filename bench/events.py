@@ -34,7 +34,13 @@ from tests.shop import RULES
 
 GOAL = 200
 TASKS = 3
-DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
+#: What a server does by default, and the binary log with it.
+DURABLE = (
+    "--innodb-flush-log-at-trx-commit=1",
+    "--innodb-flush-method=fsync",
+    "--log-bin=binlog",
+    "--sync-binlog=1",
+)
 #: Transactions with lock, compare-and-set and audit in the life of a task; the claim has no audit event.
 EVENTS = 3
 

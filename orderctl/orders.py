@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from orderctl import audit, database, database_errors, deletion, mailboxes, masking, shape, shop_tables, texts
 from orderctl.audit import NewEvent, Origin
@@ -286,8 +287,10 @@ def add(
     """
     new = new.checked(shape.of(connection.dialect))
     order_id = _insert_order(connection, new)
-    for course in new.courses:
-        add_task(connection, order_id, course, max_attempts=max_attempts, actor=actor, source=source)
+    rows = [_task(order_id, course, max_attempts) for course in new.courses]
+    created = zip(_insert_tasks(connection, order_id, rows), new.courses, strict=True)
+    origin = Origin(source, actor)
+    audit.record_all(connection, (_created(order_id, one, course, origin) for one, course in created))
     return order_id
 
 
@@ -333,8 +336,33 @@ def add_task(
     connection: Connection, order_id: int, course: NewCourse, *, max_attempts: int, actor: str, source: Source
 ) -> int:
     """Write a pending task that is managed by orderctl and its event ``task_created``; return its id."""
+    task_id = shop_tables.insert(connection, download_tasks, _task(order_id, course, max_attempts))
+    audit.record(connection, _created(order_id, task_id, course, Origin(source, actor)))
+    return task_id
+
+
+def _insert_tasks(connection: Connection, order_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert the tasks of a new order and return their ids."""
+    if len(rows) > 1:
+        inserted = select(download_tasks.c.id).where(download_tasks.c.order_id == order_id)
+        attempt = connection.begin_nested()
+        try:
+            shop_tables.insert_all(connection, download_tasks, rows)
+            ids = list(connection.execute(inserted.order_by(download_tasks.c.id)).scalars())
+        except DBAPIError as error:
+            if not database_errors.is_unstorable(error):
+                raise
+            ids = []
+        if len(ids) == len(rows):
+            attempt.commit()
+            return ids
+        attempt.rollback()  # a title does not fit, or a trigger of the shop has added tasks
+    return [shop_tables.insert(connection, download_tasks, row) for row in rows]
+
+
+def _task(order_id: int, course: NewCourse, max_attempts: int) -> dict[str, Any]:
     now = database.utc_now()
-    values = {
+    return {
         "order_id": order_id,
         "course_url": course.url,
         "title": course.title,
@@ -346,19 +374,19 @@ def add_task(
         "max_attempts": max_attempts,
         "available_at": now,
     }
-    task_id = shop_tables.insert(connection, download_tasks, values)
-    event = NewEvent(
+
+
+def _created(order_id: int, task_id: int, course: NewCourse, origin: Origin) -> NewEvent:
+    return NewEvent(
         EventType.TASK_CREATED,
         order_id,
-        Origin(source, actor),
+        origin,
         task_id,
         words={"name": course.title or masking.url(course.url)},
         details={"courseUrl": masking.url(course.url)},
         new_status=TaskStatus.PENDING,
         dedup_key=f"task:{task_id}:created",
     )
-    audit.record(connection, event)
-    return task_id
 
 
 def lock(connection: Connection, order_id: int) -> OrderState:

@@ -50,14 +50,16 @@ def resend(
     """
     found = outgoing.hold(connection, ids)
     results: list[Message | OrderctlError] = []
+    events: list[NewEvent] = []
     for one in ids:
         message = found.get(one)
         error = (
             outgoing.missing(one) if message is None else _resend(connection, message, (seen or {}).get(one))
         )
         if message is not None and error is None:
-            _record(connection, message, reason, origin)
+            events += _events(connection, message, reason, origin)
         results.append(error or found[one])
+    audit.record_all(connection, events)
     return results
 
 
@@ -88,10 +90,10 @@ def _held(connection: Connection, message_id: int) -> Conflict:
     )
 
 
-def _record(connection: Connection, message: Message, reason: str | None, origin: Origin) -> None:
-    """Record an event of the message's order, once for each sending. An order that is gone has no log."""
+def _events(connection: Connection, message: Message, reason: str | None, origin: Origin) -> list[NewEvent]:
+    """Return the event of the message's order, one for each sending. An order that is gone has no log."""
     if message.order_id is None or message.order_code is None:
-        return
+        return []
     task = download_tasks.c
     exists = select(task.id).where(task.id == message.task_id)
     of_task = message.task_id is not None and connection.execute(exists).first() is not None
@@ -112,4 +114,4 @@ def _record(connection: Connection, message: Message, reason: str | None, origin
         details={**details, "reason": reason},
         dedup_key=f"{outbox.sending_key(message.dedup_key, resent)}:{kind}",
     )
-    audit.record(connection, event)
+    return [event]

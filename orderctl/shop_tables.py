@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column
+from sqlalchemy import Connection, CursorResult, Insert, Table, Update, column, select
 from sqlalchemy import table as bare_table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import NullType
@@ -44,6 +45,29 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
         Conflict: The table requires a column that orderctl does not know, or it computes or does not number
             one that orderctl needs.
     """
+    statement, filled = _filled(connection, target, values)
+    return int(execute(connection, statement, filled).lastrowid)
+
+
+def insert_all(connection: Connection, target: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows as :func:`insert` does, in few statements: all of them, or none.
+
+    Args:
+        connection: In a transaction.
+        target: A table of ``orderctl.schema``.
+        rows: At least one row: the values by column name, the same columns in each.
+
+    Raises:
+        Conflict: As :func:`insert`.
+    """
+    filled = [_filled(connection, target, row) for row in rows]
+    execute_all(connection, filled[0][0], [values for _, values in filled])
+
+
+def _filled(
+    connection: Connection, target: Table, values: Mapping[str, Any]
+) -> tuple[Insert, dict[str, Any]]:
+    """Return the INSERT of a row, and the values with those that the shop's own columns require."""
     _refuse_unwritable(connection, target, values)
     required = _required(connection, target)
     unknown = [name for name in required if name.lower() not in values and name not in SEQUELIZE_TIMESTAMPS]
@@ -55,7 +79,7 @@ def insert(connection: Connection, target: Table, values: Mapping[str, Any]) -> 
     filled = {name: database.utc_now() for name in required if name.lower() not in values} | dict(values)
     # orderctl's columns have types; of the shop's further columns only the names are known.
     columns = [column(name, _type(target, name)) for name in filled]
-    return int(execute(connection, bare_table(target.name, *columns).insert(), filled).lastrowid)
+    return bare_table(target.name, *columns).insert(), filled
 
 
 def _type(target: Table, name: str) -> Any:
@@ -110,6 +134,27 @@ def execute(
         if not database_errors.is_unstorable(error):
             raise
     return connection.execute(statement.values(_fit(connection, str(statement.table), values)))
+
+
+def execute_all(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run an INSERT of several rows: all of them are written, or none. Texts are not made to fit.
+
+    The driver for MySQL and MariaDB writes many rows in one statement, but only where all values are parameters: so
+    the database's clock is read before.
+
+    Args:
+        connection: In a transaction.
+        statement: A statement on a table of ``orderctl.schema``, without its values.
+        rows: At least one row: the values by column name, the same columns in each, and the same times by the clock.
+    """
+    now = connection.execute(select(database.utc_now())).scalar_one()
+    times = {
+        name: now + timedelta(seconds=value.offset)
+        for name, value in rows[0].items()
+        if isinstance(value, database.utc_now)
+    }
+    with connection.begin_nested():  # the rows may become several statements, the last of which may fail
+        connection.execute(statement, [{**row, **times} for row in rows])
 
 
 def _fit(connection: Connection, table: str, values: Mapping[str, Any]) -> dict[str, Any]:

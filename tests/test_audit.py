@@ -1,9 +1,10 @@
 import json
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, func, select, update
 
 from orderctl import audit, database
 from orderctl.audit import Count, NewEvent, Origin, Search
@@ -239,3 +240,97 @@ def test_an_event_is_written_and_read_without_the_secrets_of_urls(shop: Shop) ->
     rows = shop.read(lambda c: c.execute(select(order_audit_logs.c.details)).scalars().all())
     assert rows[:2] == [created.details, written.details]
     assert shop.task_rows()[0].course_url == url
+
+
+def _odd_events(order_id: int, task_id: int, prefix: str) -> list[NewEvent]:
+    """Return events with texts of all kinds, and keys that exist already, or occur twice, in a random order."""
+    chance = random.Random(7)
+    texts = [
+        "x",
+        "🎓 Khóa",
+        "y" * 300,
+        "\ud800",
+        "https://u:geheim@host/?sig=abcdefgh",
+        "z" * 20_000,
+        "",
+        "a'b\\%s%(x)s",
+    ]
+    events = []
+    for number in range(60):
+        text = chance.choice(texts)
+        key = chance.choice([None, f"{prefix}{number}", f"{prefix}{number % 7}", f"{prefix}before"])
+        events.append(
+            NewEvent(
+                chance.choice([EventType.EMAIL_SENT, EventType.DOWNLOAD_FAILED, EventType.TASK_CREATED]),
+                order_id,
+                Origin(chance.choice(list(Source)), chance.choice([None, text])),
+                chance.choice([None, task_id]),
+                words={"to": text, "error": text, "again": "", "name": text, "email": text},
+                details=chance.choice([None, {"text": text, "number": number, "deep": [text, {"a": None}]}]),
+                previous_status=chance.choice([None, "failed", "status of the shop's own"]),
+                new_status=chance.choice([None, "pending"]),
+                severity=chance.choice([None, Severity.WARNING]),
+                dedup_key=key,
+            )
+        )
+    return events
+
+
+def both_ways(shop: Shop) -> tuple[list[Any], list[Any]]:
+    """Write the same events one by one and all together; return the rows of both, oldest first."""
+    [task_id] = shop.paid("DH1")
+    [order] = shop.order_rows()
+    found = []
+    for prefix in ("a", "b"):
+        events = _odd_events(order.id, task_id, prefix)
+        shop.transact(lambda c, prefix=prefix: audit.record(c, _sent(order.id, dedup_key=f"{prefix}before")))
+        last = shop.read(lambda c: c.execute(select(func.max(order_audit_logs.c.id))).scalar_one())
+        if prefix == "a":
+            number = shop.transact(lambda c, events=events: sum(audit.record(c, one) for one in events))
+        else:
+            number = shop.transact(lambda c, events=events: audit.record_all(c, iter(events)))
+        query = select(order_audit_logs).where(order_audit_logs.c.id > last).order_by(order_audit_logs.c.id)
+        rows = shop.read(lambda c, query=query: [dict(row) for row in c.execute(query).mappings()])
+        assert len(rows) == number
+        for row in rows:
+            assert abs(row.pop("created_at") - shop.now()) < timedelta(minutes=5)
+            row["dedup_key"] = row["dedup_key"] and row["dedup_key"].removeprefix(prefix)
+            del row["id"]
+        found.append(rows)
+    return found[0], found[1]
+
+
+def test_events_written_together_are_the_same_as_one_by_one(shop: Shop) -> None:
+    alone, together = both_ways(shop)
+
+    assert len(alone) > 20
+    assert together == alone
+
+
+def test_many_events_are_written_in_few_statements(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    events = [_sent(order_id, details={"number": number}, dedup_key=f"k{number}") for number in range(1200)]
+    statements: list[str] = []
+    event.listen(
+        shop.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: statements.append(statement)
+    )
+
+    assert shop.transact(lambda c: audit.record_all(c, events)) == 1200
+
+    assert len(statements) <= 20
+    written = shop.read(lambda c: audit.search(c, order_id, limit=5000))
+    assert [one.details["number"] for one in written[:1200]] == list(range(1199, -1, -1))
+
+
+def test_error_of_another_kind_ends_the_batch(shop: Shop) -> None:
+    order_id = shop.add("DH1")
+    before = shop.event_types(order_id)
+
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
+        shop.transact(lambda c: audit.record_all(c, [_sent(order_id), _sent(999_999), _sent(order_id)]))
+
+    assert shop.event_types(order_id) == before
+
+
+def test_nothing_is_written_for_no_events(shop: Shop) -> None:
+    assert shop.transact(lambda c: audit.record_all(c, [])) == 0

@@ -11,6 +11,7 @@ from orderctl.grace import Grace
 from orderctl.orders import NewCourse
 from orderctl.states import EventType, Source
 from tests.shop import COURSE, Shop
+from tests.test_audit import both_ways
 
 pytestmark = pytest.mark.databases("mariadb", "mysql")
 
@@ -137,6 +138,24 @@ def test_details_that_are_too_long_are_shortened(adopted: Shop) -> None:
     assert details["short"] == "kept"
     assert details["long"].startswith("zzz")
     assert len(details["long"]) < 70_000
+
+
+def test_events_written_together_are_the_same_as_one_by_one(adopted: Shop) -> None:
+    alone, together = both_ways(adopted)
+
+    assert together == alone
+
+
+def test_new_courses_of_which_one_has_a_title_that_its_column_cannot_hold(adopted: Shop) -> None:
+    titles = ["first", "🎓" * 50, None]
+
+    order_id = adopted.add("DH1", [NewCourse(f"{COURSE}/{title is None}", title) for title in titles])
+
+    stored = [title and _stored(title[:40], _charset(adopted)) for title in titles]
+    assert [task.title for task in adopted.tasks(order_id)] == stored
+    assert [event.task_id for event in adopted.events(order_id)] == [
+        task.id for task in adopted.tasks(order_id)
+    ]
 
 
 def test_new_course_with_a_title_that_its_column_cannot_hold(adopted: Shop) -> None:
