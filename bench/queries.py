@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlalchemy import Connection, Engine
 
-from orderctl import audit, database, listing, migrate, orders, reconcile, settings, tasks
+from orderctl import audit, database, listing, migrate, order_stats, orders, reconcile, settings, tasks
 from orderctl.listing import OrderFilter
 from orderctl.relay.api import queries as relay
 from orderctl.tasks import TaskFilter
@@ -64,7 +64,7 @@ def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Quer
         "events of an order of 20,000": partial(audit.search, order_id=count // 2, limit=100),
         "error summary": partial(audit.errors, limit=50),
         "latest event of 50 orders": partial(audit.latest, order_ids=some),
-        "statistics, counted to 10,000": listing.stats,
+        "statistics, counted to 10,000": order_stats.count,
         "order by code": partial(orders.find, reference=f"DH{count // 3}"),
         "orders of a customer": partial(listing.page, wanted=OrderFilter(email="7@example.com"), limit=50),
         "orders of a rare status, paid": partial(
@@ -76,7 +76,7 @@ def chosen(engine: Engine, count: int) -> tuple[dict[str, Query], dict[str, Quer
         "relay: page of paid orders": partial(relay.paid_orders, wanted=relay.Wanted(limit=20)),
         "reconcile: expired leases": reconcile._expired,  # noqa: SLF001
     }, {
-        "statistics, exact": partial(listing.stats, exact=True),
+        "statistics, exact": partial(order_stats.count, exact=True),
         "audit summary": audit.summary,
         "error groups": partial(tasks.group_errors, wanted=TaskFilter()),
         "reconcile: due tasks": partial(reconcile._due, settings=load),  # noqa: SLF001

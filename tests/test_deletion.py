@@ -6,7 +6,18 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from orderctl import deletion, findings, leases, listing, orders, reconcile, settings, shape, tasks
+from orderctl import (
+    deletion,
+    findings,
+    leases,
+    listing,
+    order_stats,
+    orders,
+    reconcile,
+    settings,
+    shape,
+    tasks,
+)
 from orderctl.errors import LeaseLost, OrderDeleted, OrderNotFound, TaskNotFound
 from orderctl.listing import OrderFilter
 from orderctl.relay.api import queries
@@ -105,7 +116,7 @@ def test_a_deleted_order_is_found_only_among_the_deleted(shop: Shop, redis_url: 
     with pytest.raises(OrderNotFound, match="deleted order 'DH2' not found"):
         shop.read(lambda c: orders.find(c, "DH2", deleted=True))
     for exact in (True, False):
-        stats = shop.read(lambda c, exact=exact: listing.stats(c, exact=exact))
+        stats = shop.read(lambda c, exact=exact: order_stats.count(c, exact=exact))
         assert (sum(stats.orders.values()), sum(stats.tasks.values())) == (1, 1)
     assert [one.order_code for one in shop.read(lambda c: tasks.select_tasks(c, TaskFilter()))] == ["DH2"]
     with pytest.raises(TaskNotFound):

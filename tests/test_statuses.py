@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from orderctl import audit, leases, listing, reconcile, shape, statuses, tasks
+from orderctl import audit, leases, listing, order_stats, reconcile, shape, statuses, tasks
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.findings import FindingKind
 from orderctl.listing import OrderFilter
@@ -31,11 +31,11 @@ def test_unknown_statuses_are_counted_under_their_own_names(odd: Shop, word: str
     odd.execute("UPDATE orders SET order_status = :word WHERE order_code = 'DH3'", word=word)
     odd.execute("UPDATE download_tasks SET status = :word WHERE order_id = 1", word=word)
 
-    stats = odd.read(listing.stats)
+    stats = odd.read(order_stats.count)
 
     assert (stats.orders[word], stats.orders["pending"]) == (1, 2)
     assert (stats.tasks[word], stats.tasks["pending"]) == (2, 4)
-    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+    assert stats == odd.read(lambda c: order_stats.count(c, exact=True))
 
 
 @pytest.mark.parametrize("word", ["cancelled", "expired", "authorised", "", "VOID"])
@@ -167,10 +167,10 @@ def test_spelling_that_the_database_does_not_find_is_unknown(odd: Shop, redis_ur
     odd.execute("UPDATE orders SET order_status = 'PenDing' WHERE id = 2")
     shape.forget(odd.engine.dialect)
 
-    stats = odd.read(listing.stats)
+    stats = odd.read(order_stats.count)
 
     assert (stats.orders["pending"], stats.orders["pending "]) == (2, 1)
-    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+    assert stats == odd.read(lambda c: order_stats.count(c, exact=True))
     assert [odd.order(code).order_status for code in ("DH1", "DH2")] == ["pending ", "pending"]
     assert _unknown(odd.engine, redis_url) == [
         "'pending ' in orders.order_status, which orderctl does not know: 1 row"
@@ -194,7 +194,7 @@ def test_value_that_an_enum_does_not_have_is_unknown(odd: Shop, redis_url: str) 
     odd.engine.dispose()
     shape.forget(odd.engine.dialect)
 
-    stats = odd.read(listing.stats)
+    stats = odd.read(order_stats.count)
 
     assert (stats.orders["pending"], stats.orders[""], stats.tasks["pending"], stats.tasks[""]) == (
         1,
@@ -202,7 +202,7 @@ def test_value_that_an_enum_does_not_have_is_unknown(odd: Shop, redis_url: str) 
         2,
         2,
     )
-    assert stats == odd.read(lambda c: listing.stats(c, exact=True))
+    assert stats == odd.read(lambda c: order_stats.count(c, exact=True))
     assert sorted(_unknown(odd.engine, redis_url)) == [
         "'' in download_tasks.status, which orderctl does not know: 2 rows",
         "'' in orders.order_status, which orderctl does not know: 1 row",

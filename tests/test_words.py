@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.dialects import mysql
 
-from orderctl import audit, leases, listing, migrate, shape, tasks, words
+from orderctl import audit, leases, listing, migrate, order_stats, shape, tasks, words
 from orderctl.listing import OrderFilter
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
@@ -94,14 +94,14 @@ def shop(engine: Engine, spelling: Spelling) -> Shop:
 def test_words_are_read_and_found(shop: Shop) -> None:
     paid = shop.read(lambda c: listing.page(c, OrderFilter(paid=True)))
     failed = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(statuses=["failed"])))
-    stats = shop.read(listing.stats)
+    stats = shop.read(order_stats.count)
 
     assert [(order.order_code, order.order_status, order.payment_status) for order in paid.orders] == [
         ("DH1", "completed", "paid")
     ]
     assert paid.orders[0].failed_tasks == 1
     assert [task.status for task in failed] == ["failed"]
-    assert stats == shop.read(lambda c: listing.stats(c, exact=True))
+    assert stats == shop.read(lambda c: order_stats.count(c, exact=True))
     assert {word: number for word, number in stats.orders.items() if number} == {"completed": 1}
     assert {word: number for word, number in stats.tasks.items() if number} == {"failed": 1}
 

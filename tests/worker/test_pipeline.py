@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from orderctl import listing
+from orderctl import order_stats
 from orderctl.states import ErrorType
 from tests.faults.world import SIZE, World
 from tests.script import SCRIPT
@@ -49,7 +49,7 @@ def test_ten_orders_of_three_tasks_with_four_workers(world: World) -> None:
                 "download_started",
                 "download_completed",
             ]
-    stats = world.shop.read(lambda c: listing.stats(c, exact=True))
+    stats = world.shop.read(lambda c: order_stats.count(c, exact=True))
     assert (stats.orders["completed"], sum(stats.orders.values())) == (10, 10)
     assert (stats.tasks["completed"], sum(stats.tasks.values())) == (30, 30)
     assert Counter(body["event"] for _, body in world.receiver.posts) == {"order_completed": 10}

@@ -179,14 +179,14 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
         orderctl orders stats
         orderctl orders stats --fail-if 'failed>5' --fail-if 'tasks.pending>100'
     """
-    from orderctl import listing
+    from orderctl import order_stats
     from orderctl.cli.conditions import Condition
     from orderctl.statuses import COUNT_LIMIT
 
     wanted = [Condition.parse(text) for text in conditions]
     exact = exact or any(condition.number >= COUNT_LIMIT for condition in wanted)
     with app.reading() as connection:
-        found = listing.stats(connection, exact=exact)
+        found = order_stats.count(connection, exact=exact)
     counts = {"orders": found.orders, "tasks": found.tasks}
     for condition in wanted:
         condition.check(counts)

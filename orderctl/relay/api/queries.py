@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from orderctl import audit, clock, listing, orders, tasks
+from orderctl import audit, clock, listing, order_stats, orders, tasks
 from orderctl.audit import Event, Search
 from orderctl.errors import TaskNotFound
 from orderctl.listing import OrderFilter
@@ -140,7 +140,7 @@ def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[
 
 def numbers(connection: Connection) -> Json:
     """Return the exact numbers of orders and tasks by status."""
-    stats = listing.stats(connection, exact=True)
+    stats = order_stats.count(connection, exact=True)
     return {
         "orders": {"total": sum(stats.orders.values()), **stats.orders},
         "tasks": {"total": sum(stats.tasks.values()), **stats.tasks},

@@ -19,6 +19,7 @@ from orderctl import (
     leases,
     listing,
     migrate,
+    order_stats,
     orders,
     reconcile,
     settings,
@@ -187,7 +188,7 @@ def state(engine: Engine) -> tuple[str, str]:
 def look(connection: Connection, order_id: int) -> None:
     page = listing.page(connection, listing.OrderFilter(paid=True))
     assert CODE in [order.order_code for order in page.orders]
-    assert listing.stats(connection).orders["completed"] >= 1
+    assert order_stats.count(connection).orders["completed"] >= 1
     assert [task.status for task in tasks.of_orders(connection, [order_id])] == ["completed", "completed"]
     found = Counter(event.event_type for event in audit.search(connection, order_id))
     assert {event: found[event] for event in EVENTS} == EVENTS, found
