@@ -219,16 +219,16 @@ class App:
                 one by one, so there may be no end to them.
             columns: All columns that can be shown; those of ``options.output`` when None.
         """
-        from orderctl.terminal import render
+        from orderctl.terminal import formats
 
-        for piece in render.rows(rows, self._chosen(columns), self.format, self.view):
+        for piece in formats.rows(rows, self._chosen(columns), self.format, self.view):
             self.write(piece)
 
     def rendered(self, rows: Iterable[Any]) -> str:
         """Return the text that :meth:`render` would write."""
-        from orderctl.terminal import render
+        from orderctl.terminal import formats
 
-        return "".join(render.rows(rows, self._chosen(None), self.format, self.view))
+        return "".join(formats.rows(rows, self._chosen(None), self.format, self.view))
 
     def write_document(self, value: Any) -> None:
         """Write a value as one JSON document, whatever ``-o`` says."""

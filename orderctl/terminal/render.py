@@ -1,16 +1,14 @@
-"""Turns rows into text: tables, JSON, JSON lines, CSV, TSV, Markdown, names and trees.
+"""Turns values into text: cells of tables, JSON, cards and trees; :mod:`orderctl.terminal.formats` has whole lists.
 
-The formats for programs have stable keys and plain values. The formats for people show values in the most
-readable form, and pass all text through :mod:`orderctl.terminal.sanitise`. This module writes to no stream.
+Programs get stable keys and plain values. People see values in the most readable form; all text for them passes through
+:mod:`orderctl.terminal.sanitise`. This module writes to no stream.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +19,7 @@ from typing import Any, Final
 
 from orderctl import clock
 from orderctl.terminal import sanitise
-from orderctl.terminal.table import Cell, layout, paint
+from orderctl.terminal.table import Cell, paint
 
 
 class Format(StrEnum):
@@ -105,23 +103,8 @@ class View:
 
 
 PLAIN: Final = View(times="iso")
-_MARKDOWN_SPECIAL: Final = str.maketrans({"|": "\\|", "<": "&lt;", "\\": "\\\\", "`": "\\`", "*": "\\*"})
-_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_TSV_SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NOTHING: Final = "-"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-
-
-def rows(items: Iterable[Any], columns: Sequence[Column], form: Format, view: View = PLAIN) -> Iterator[str]:
-    """Yield rows as text, in pieces that each end with a line break.
-
-    Args:
-        items: The rows: mappings, or objects with attributes.
-        columns: The columns to show, in order. The first column is the name of the row.
-        form: The format. JSON, tables and Markdown need all rows before they yield the first piece.
-        view: How values are shown to people.
-    """
-    return _FORMATS[form](items, columns, view)
 
 
 def shown_in(columns: Sequence[Column], form: Format, width: int | None = None) -> tuple[Column, ...]:
@@ -229,80 +212,9 @@ def cell(column: Column, row: Any, view: View) -> Cell:
     return Cell(text, style)
 
 
-def _table(items: Iterable[Any], columns: Sequence[Column], view: View) -> Iterator[str]:
-    cells = [[cell(column, row, view) for column in columns] for row in items]
-    if cells:
-        heads = [column.heading for column in columns]
-        yield layout(
-            heads,
-            cells,
-            right=[column.right for column in columns],
-            keep=[column.keep for column in columns],
-            width=view.width,
-            color=view.color,
-        )
-
-
-def _markdown(items: Iterable[Any], columns: Sequence[Column], view: View) -> Iterator[str]:
-    cells = [
-        [Cell(cell(column, row, view).text.translate(_MARKDOWN_SPECIAL)) for column in columns]
-        for row in items
-    ]
-    heads = [column.heading for column in columns]
-    yield layout(heads, cells, right=[column.right for column in columns], style="github")
-
-
 def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
     """Return a row as an object: the name of each column with its value."""
     return {column.name: column.value(row) for column in columns}
-
-
-def _json(items: Iterable[Any], columns: Sequence[Column], _view: View) -> Iterator[str]:
-    yield document([record(row, columns) for row in items]) + "\n"
-
-
-def _jsonl(items: Iterable[Any], columns: Sequence[Column], _view: View) -> Iterator[str]:
-    for row in items:
-        yield document(record(row, columns), indent=None) + "\n"
-
-
-def _csv(items: Iterable[Any], columns: Sequence[Column], _view: View) -> Iterator[str]:
-    yield _csv_line([column.name for column in columns])
-    for row in items:
-        yield _csv_line([_spreadsheet(column.value(row)) for column in columns])
-
-
-def _csv_line(values: Sequence[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
-
-
-def _spreadsheet(value: Any) -> str:
-    text = sanitise.block(_field(value))
-    # A spreadsheet program would evaluate a cell that begins like this.
-    return f"'{text}" if isinstance(value, str) and value.lstrip().startswith(_FORMULA) else text
-
-
-def _field(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return str(value)
-    text = document(value, indent=None)
-    return text[1:-1] if text.startswith('"') else text
-
-
-def _tsv(items: Iterable[Any], columns: Sequence[Column], _view: View) -> Iterator[str]:
-    yield "\t".join(column.name for column in columns) + "\n"
-    for row in items:
-        fields = (_field(column.value(row)).translate(_TSV_SPECIAL) for column in columns)
-        yield "\t".join(map(sanitise.line, fields)) + "\n"
-
-
-def _names(items: Iterable[Any], columns: Sequence[Column], _view: View) -> Iterator[str]:
-    for row in items:
-        yield sanitise.line(_field(columns[0].value(row))) + "\n"
 
 
 _HUMAN: Final[tuple[tuple[Any, Callable[[Any, View], str]], ...]] = (
@@ -314,16 +226,6 @@ _HUMAN: Final[tuple[tuple[Any, Callable[[Any, View], str]], ...]] = (
     (Decimal, lambda value, _: amount(value)),
     ((dict, list, tuple), lambda value, _: document(value, indent=None)),
 )
-_FORMATS: Final[dict[Format, Callable[[Iterable[Any], Sequence[Column], View], Iterator[str]]]] = {
-    Format.TABLE: _table,
-    Format.WIDE: _table,
-    Format.JSON: _json,
-    Format.JSONL: _jsonl,
-    Format.CSV: _csv,
-    Format.TSV: _tsv,
-    Format.MARKDOWN: _markdown,
-    Format.NAME: _names,
-}
 
 
 def card(item: Any, columns: Sequence[Column], view: View) -> str:
