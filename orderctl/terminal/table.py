@@ -46,42 +46,89 @@ def paint(text: str, style: str | None) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style else text
 
 
-def layout(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[Cell]],
-    *,
-    right: Sequence[bool],
-    keep: Sequence[bool] = (),
-    width: int | None = None,
-    color: bool = False,
-    style: str = "plain",
-) -> str:
-    """Return a table as text, with a line break at its end.
+class Layout:
+    """Lays out a table, page after page.
+
+    A column is as wide as its widest cell so far: it gets wider from one page to the next, never narrower.
 
     Args:
         heads: The headings.
-        rows: The cells of each row.
         right: For each column, whether it is aligned to the right.
         keep: For each column, whether it is never cut.
         width: The terminal's width in columns; when None, nothing is cut.
         color: Whether headings and cells are coloured.
         style: The table format of tabulate.
     """
-    texts = [list(heads), *([cell.text for cell in row] for row in rows)]
-    if width is not None:
-        texts = _fit(texts, keep or [False] * len(heads), width)
-    if color:
-        texts = [
-            [paint(head, "bold") for head in texts[0]],
-            *(
-                [paint(text, cell.style) for text, cell in zip(line, row, strict=True)]
-                for line, row in zip(texts[1:], rows, strict=True)
-            ),
+
+    def __init__(
+        self,
+        heads: Sequence[str],
+        *,
+        right: Sequence[bool],
+        keep: Sequence[bool] = (),
+        width: int | None = None,
+        color: bool = False,
+        style: str = "plain",
+    ) -> None:
+        self._heads = list(heads)
+        self._right = right
+        self._keep = keep or [False] * len(heads)
+        self._room = width
+        self._color = color
+        self._style = style
+        self._widths = [_width_of(head) for head in heads]
+        self._head_lines = 0  # of each page, those that an earlier page has shown already
+
+    def page(self, rows: Sequence[Sequence[Cell]]) -> str:
+        """Return the next rows as text, with a line break at its end; the first page begins with the headings."""
+        texts = [[cell.text for cell in row] for row in rows]
+        widths = self._widen(texts)
+        if self._room is not None:
+            texts = [[cut(text, room) for text, room in zip(line, widths, strict=True)] for line in texts]
+        heads = [
+            _padded(head, room, right=right)
+            for head, room, right in zip(self._heads, widths, self._right, strict=True)
         ]
-    return _tabulate(texts[0], texts[1:], right, style)
+        if self._color:
+            heads = [paint(head, "bold") for head in heads]
+            texts = [_painted(line, row) for line, row in zip(texts, rows, strict=True)]
+        lines = _tabulate(heads, texts, self._right, self._style)
+        shown, self._head_lines = lines[self._head_lines :], len(lines) - len(rows)
+        return "".join(f"{line.rstrip()}\n" for line in shown)
+
+    def _widen(self, texts: Sequence[Sequence[str]]) -> list[int]:
+        """Return the widths of the columns with these cells, narrowed to fit the terminal."""
+        columns = zip(self._widths, *([_width_of(text) for text in line] for line in texts), strict=True)
+        self._widths = [max(column) for column in columns]
+        return self._widths if self._room is None else self._fit(self._room)
+
+    def _fit(self, room: int) -> list[int]:
+        """Narrow the widest columns until the table fits, or no column can be narrowed any more."""
+        widths = list(self._widths)
+        floors = [
+            full if kept else min(full, max(_NARROWEST, _width_of(head)))
+            for full, kept, head in zip(widths, self._keep, self._heads, strict=True)
+        ]
+        excess = sum(widths) + _GAP * (len(widths) - 1) - room
+        while excess > 0:
+            widest = max(range(len(widths)), key=lambda at: widths[at] if widths[at] > floors[at] else 0)
+            if widths[widest] <= floors[widest]:
+                break
+            widths[widest] -= 1
+            excess -= 1
+        return widths
 
 
-def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], style: str) -> str:
+def _padded(text: str, room: int, *, right: bool) -> str:
+    blanks = " " * (room - _width_of(text))
+    return blanks + text if right else text + blanks
+
+
+def _painted(line: Sequence[str], row: Sequence[Cell]) -> list[str]:
+    return [paint(text, cell.style) for text, cell in zip(line, row, strict=True)]
+
+
+def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], style: str) -> list[str]:
     tabulate = _import_tabulate()
     align = ["right" if flag else "left" for flag in right]
     text: str = tabulate.tabulate(
@@ -92,7 +139,7 @@ def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], st
         colalign=align if rows else None,
         preserve_whitespace=True,
     )
-    return "\n".join(line.rstrip() for line in text.split("\n")) + "\n"
+    return text.split("\n")
 
 
 def _import_tabulate() -> Any:
@@ -107,20 +154,3 @@ def _import_tabulate() -> Any:
 
 
 _width_of = width
-
-
-def _fit(texts: list[list[str]], keep: Sequence[bool], room: int) -> list[list[str]]:
-    """Narrow the widest columns until the table fits, or no column can be narrowed any more."""
-    widths = [max(map(width, column)) for column in zip(*texts, strict=True)]
-    floors = [
-        full if kept else min(full, max(_NARROWEST, width(head)))
-        for full, kept, head in zip(widths, keep, texts[0], strict=True)
-    ]
-    excess = sum(widths) + _GAP * (len(widths) - 1) - room
-    while excess > 0:
-        widest = max(range(len(widths)), key=lambda at: widths[at] if widths[at] > floors[at] else 0)
-        if widths[widest] <= floors[widest]:
-            break
-        widths[widest] -= 1
-        excess -= 1
-    return [[cut(text, widths[at]) for at, text in enumerate(line)] for line in texts]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orderctl.errors import Unavailable
 from orderctl.terminal import formats, render, table
 from orderctl.terminal.render import Column, Format, View, Where
 
@@ -34,6 +36,11 @@ class Row:
     at: datetime | None = NOON
     note: str | None = None
     details: object = None
+
+
+@dataclass(frozen=True, eq=False)
+class Kept(Row):
+    """A row of which a test notices whether it is still in memory."""
 
 
 def text(rows, form, view=render.PLAIN, columns=COLUMNS):
@@ -191,3 +198,113 @@ def test_no_format_lets_a_control_character_out(form):
 
     out.encode()
     assert not set("\x1b\x07\x9b\u202e") & set(out)
+
+
+# --- Page by page
+
+
+def pieces(lists, form, view=render.PLAIN):
+    return list(formats.pages(lists, render.shown_in(COLUMNS, form), form, view))
+
+
+@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("sizes", [(), (0,), (3,), (2, 1), (1, 0, 1, 1), (0, 3, 0)])
+def test_pages_are_the_same_text_as_the_whole_list(form, sizes):
+    rows = iter([Row(1, "Khóa học"), Row(2, "a|b", None, None), Row(3, "c", note="=1")])
+    lists = [[next(rows) for _ in range(size)] for size in sizes]
+
+    parts = pieces(lists, form)
+
+    assert "".join(parts) == text([row for page in lists for row in page], form)
+    assert len(parts) <= sum(size > 0 for size in sizes) + 1
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_a_page_is_shown_before_the_next_one_is_read(form):
+    def lists():
+        yield [Row(1, "a"), Row(2, "b")]
+        raise AssertionError("the second page was read before the first was shown")
+
+    shown = next(formats.pages(lists(), COLUMNS, form))
+
+    assert "2" in shown
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_no_page_is_kept_in_memory(form):
+    alive, most = weakref.WeakSet(), 0
+
+    def lists():
+        nonlocal most
+        for number in range(40):
+            page = [Kept(number * 10 + one, "title") for one in range(10)]
+            alive.update(page)
+            most = max(most, len(alive))
+            yield page
+            del page
+
+    for _ in formats.pages(lists(), COLUMNS, form):
+        pass
+
+    assert most <= 30
+
+
+def test_a_json_list_stays_open_if_a_page_cannot_be_read():
+    shown = []
+
+    with pytest.raises(Unavailable):
+        shown.extend(formats.pages(breaking(), COLUMNS, Format.JSON))
+
+    assert "".join(shown).endswith('"details": null\n  }\n')
+    with pytest.raises(ValueError, match="Expecting"):
+        json.loads("".join(shown))
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_nothing_is_shown_if_the_first_page_cannot_be_read(form):
+    shown = []
+
+    with pytest.raises(Unavailable):
+        shown.extend(formats.pages(breaking(0), COLUMNS, form))
+
+    assert shown == []
+
+
+def breaking(count=1):
+    for number in range(count):
+        yield [Row(number, "a")]
+    raise Unavailable("the database went away")
+
+
+def test_a_column_gets_wider_from_page_to_page_and_not_narrower():
+    lists = [[Row(1, "a")], [Row(2, "a longer title", Decimal(1000000))], [Row(3, "b")]]
+
+    assert "".join(pieces(lists, Format.TABLE)) == (
+        "ID  TITLE   AMOUNT  AT\n"
+        "1   a      300,000  2026-05-01T12:00:00Z\n"
+        "2   a longer title  1,000,000  2026-05-01T12:00:00Z\n"
+        "3   b                 300,000  2026-05-01T12:00:00Z\n"
+    )
+
+
+def test_markdown_of_several_pages_is_one_table():
+    lists = [[Row(1, "a")], [Row(2, "a longer title")]]
+
+    lines = "".join(pieces(lists, Format.MARKDOWN)).splitlines()
+
+    assert [line.count("|") for line in lines] == [5] * 4
+    assert [line.startswith("|-") for line in lines] == [False, True, False, False]
+    assert "| a longer title |" in lines[3]
+
+
+def test_each_page_fits_the_terminal():
+    long = "A very long title of a course " * 4
+    lists = [[Row(1, "a", at=None)], [Row(1234567890123, long)], [Row(2, "日本語" * 30)]]
+
+    parts = pieces(lists, Format.TABLE, View(width=60, times="iso", color=True))
+
+    plain = "".join(parts).replace("\x1b[1m", "").replace("\x1b[0m", "")
+    lines = plain.splitlines()
+    assert max(map(table.width, lines)) <= 60
+    assert "1234567890123" in lines[2]
+    assert ["…" in line for line in lines] == [False, False, True, True]
