@@ -196,7 +196,8 @@ class MysqlServer(Server):
         self.program = program
         self.options = options
         template = data_template(program)
-        subprocess.run(["cp", "-a", "--reflink=auto", template, self.data], check=True)
+        if not self.data.exists():
+            subprocess.run(["cp", "-a", "--reflink=auto", template, self.data], check=True)
 
     @property
     def data(self) -> Path:
