@@ -66,8 +66,16 @@ class Store(ABC):
         if not is_there:
             self._write(engine, count)
             self.written[str(count)] = time.monotonic() - began
-            self._notes.write_text(json.dumps(self.written))
+            self._note()
         return engine
+
+    def forget(self, count: int) -> None:
+        """Do not use this database again: it is going to be changed."""
+        del self.written[str(count)]
+        self._note()
+
+    def _note(self) -> None:
+        self._notes.write_text(json.dumps(self.written))
 
     def grown(self, count: int) -> dict[tuple[str, str], int]:
         """Write a shop as in use, with all indexes in place, and return the bytes of each index."""
