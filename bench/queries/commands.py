@@ -11,7 +11,18 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from bench.queries.shop import CUSTOMER, Shop
-from orderctl import audit, database, findings, listing, orders, outbox, reconcile, settings, tasks
+from orderctl import (
+    audit,
+    database,
+    findings,
+    listing,
+    order_stats,
+    orders,
+    outbox,
+    reconcile,
+    settings,
+    tasks,
+)
 from orderctl.listing import OrderFilter
 from orderctl.outbox import EntryKind, Lane
 from orderctl.payments import ledger, waiting
