@@ -102,8 +102,8 @@ def _index(table: str, *columns: str, unique: bool = False, **more: Any) -> Inde
 
 
 def _retires(table: str, *indexes: tuple[str, ...]) -> dict[str, Any]:
-    """Return a table's ``info``: the indexes of earlier versions that no query uses any more, by their columns."""
-    return {"retired": tuple(f"ix_orderctl_{table}_{'_'.join(columns)}" for columns in indexes)}
+    """Return a table's ``info``: the indexes of earlier versions that no query uses any more."""
+    return {"retired": {f"ix_orderctl_{table}_{'_'.join(columns)}": columns for columns in indexes}}
 
 
 def _key(table: str, column: str, target: str) -> ForeignKey:

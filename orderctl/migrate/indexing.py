@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Index
@@ -49,15 +49,18 @@ def require(plan: Plan, index: Index, there: found.Table, *, made: bool) -> None
         _add_index(plan, there, name, columns, unique=unique)
 
 
-def retire(plan: Plan, there: found.Table, names: Collection[str]) -> None:
+def retire(plan: Plan, there: found.Table, indexes: Mapping[str, tuple[str, ...]]) -> None:
     """Drop indexes that earlier versions of orderctl added, behind those that came in their place.
+
+    An index of such a name that differs from what orderctl added was made by the shop, which may need it.
 
     Args:
         plan: The plan.
         there: The table as it is.
-        names: The names of the indexes.
+        indexes: The columns of the indexes, by their names.
     """
-    _drop_indexes(plan, there, [old for old in there.indexes if old.name in names])
+    olds = [old for old in there.indexes if not old.unique and indexes.get(old.name) == old.columns]
+    _drop_indexes(plan, there, olds)
 
 
 def _drop_indexes(plan: Plan, there: found.Table, olds: list[found.Index]) -> None:

@@ -68,9 +68,9 @@ class Plan:
         adds and writes it, so its definition is restored; ``made``: only a table that orderctl made gets it;
         ``later``: a table that exists gets it by a later revision, which describes it again.
         Keys of a table's ``info``: ``shared``: orderctl's INSERTs name only its own columns, so every other
-        column needs a default; ``ours``: another's table of this name is refused; ``retired``: names of indexes of orderctl's that no
-        version uses any more, which leave. Key of an index's ``info``:
-        ``unique`` is ``made``: it is unique only in a table that orderctl made.
+        column needs a default; ``ours``: another's table of this name is refused; ``retired``: the indexes that
+        earlier versions added and no query uses any more: their columns by their names.
+        Key of an index's ``info``: ``unique`` is ``made``: it is unique only in a table that orderctl made.
         """
         for table in metadata.sorted_tables:
             self.table(table)
@@ -141,7 +141,7 @@ class Plan:
     def _index(self, table: Table, there: found.Table, *, made: bool) -> None:
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             indexing.require(self, index, there, made=made)
-        indexing.retire(self, there, table.info.get("retired", ()))
+        indexing.retire(self, there, table.info.get("retired", {}))
         if self._changes:
             self.obstacles += limits.exceeded(there)
 

@@ -66,6 +66,42 @@ def run(engine: Engine, statements: tuple[str, ...] | list[str]) -> None:
             connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
+#: The indexes that revision 0006 brings and those in whose place they come, by table.
+NEW_INDEXES = {
+    "orders": ("payment_status order_status created_at id", "user_email created_at id"),
+    "download_tasks": ("ready available_at id", "status id", "status error_type error_fingerprint"),
+}
+OLD_INDEXES = {
+    "orders": ("payment_status order_status", "user_email id"),
+    "download_tasks": ("status updated_at id",),
+}
+
+
+def index_name(table: str, names: str) -> str:
+    """Return the name of an index of orderctl's."""
+    return f"ix_orderctl_{table}_{names.replace(' ', '_')}"
+
+
+def undo_scale(engine: Engine) -> None:
+    """Leave a migrated database as revision 0005 did."""
+    on_sqlite = engine.dialect.name == "sqlite"
+    for table, olds in OLD_INDEXES.items():
+        on = "" if on_sqlite else f" ON {table}"
+        for names in olds:
+            listed = names.replace(" ", ", ")
+            run(engine, [f"CREATE INDEX {index_name(table, names)} ON {table} ({listed})"])
+        run(engine, [f"DROP INDEX {index_name(table, names)}{on}" for names in NEW_INDEXES[table]])
+    run(
+        engine,
+        [
+            "ALTER TABLE download_tasks DROP COLUMN ready",
+            *(f"DROP TABLE orderctl_audit_{name}" for name in ("hours", "counts", "gaps")),
+            "DELETE FROM orderctl_migrations WHERE revision = '0006'",
+            "UPDATE orderctl_version SET version_num = '0005'",
+        ],
+    )
+
+
 def columns(connection: Connection, table: str) -> list[str]:
     if connection.dialect.name == "sqlite":
         return [row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]

@@ -16,7 +16,7 @@ OURS = {
     "orders": ("paid_at", "completed_at", "round"),
     "download_tasks": (
         "managed", "attempt", "max_attempts", "available_at", "lease_token", "lease_until", "worker",
-        "error_type", "error_fingerprint", "failing_since",
+        "error_type", "error_fingerprint", "failing_since", "ready",
     ),
     "order_audit_logs": ("dedup_key", "actor"),
     "orderctl_outbox": (

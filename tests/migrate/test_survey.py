@@ -55,12 +55,12 @@ def test_what_was_dropped_is_reported_and_added_again(engine: Engine) -> None:
     drop_index(engine)
     run(
         engine,
-        ["ALTER TABLE download_tasks DROP COLUMN error_fingerprint", "DROP VIEW v_order_latest_events"],
+        ["ALTER TABLE download_tasks DROP COLUMN failing_since", "DROP VIEW v_order_latest_events"],
     )
 
     status = migrate.status(engine)
 
-    missing = [f"index {INDEX} of orders", "column error_fingerprint of download_tasks"]
+    missing = [f"index {INDEX} of orders", "column failing_since of download_tasks"]
     assert [step.what for step in status.drift] == missing
     assert [step.what for step in status.wanting] == ["view v_order_latest_events"]
     assert status.pending == ()
@@ -147,9 +147,9 @@ def test_statements_do_in_a_client_what_up_does(
         name: text.replace(f"`{by_client.url.database}`", f"`{by_us.url.database}`")
         for name, text in definitions(by_client).items()
     }
-    assert renamed == definitions(by_us)
-    # No statement fills the ledger from an audit log that was there.
+    # No statement fills the ledger from an audit log that was there, so it stops there.
     pending = REVISIONS[3:] if "order_audit_logs" in tables else ()
+    assert renamed == without(definitions(by_us), LATER if pending else ())
     applied = [one for one in migrate.status(by_client).revisions if one.id not in pending]
     assert all(str(revision.applied_by).startswith("root@") for revision in applied)
     assert migrate.up(by_client).applied == pending
@@ -165,9 +165,18 @@ def test_statements_do_in_sqlite_what_up_does(fresh) -> None:
     driver.driver_connection.executescript(migrate.sql(by_hand))
     driver.close()
 
-    assert definitions(by_hand) == definitions(by_us)
+    assert definitions(by_hand) == without(definitions(by_us), LATER)
     assert migrate.up(by_hand).applied == REVISIONS[3:]  # fills the ledger from the log of that shop
     assert migrate.up(by_hand).up_to_date
+    assert definitions(by_hand) == definitions(by_us)
+
+
+#: The tables of the revisions behind the one that fills the ledger.
+LATER = ("orderctl_audit_counts", "orderctl_audit_gaps", "orderctl_audit_hours")
+
+
+def without(found: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: text for name, text in found.items() if name not in names}
 
 
 def feed(server: MysqlServer, engine: Engine, script) -> None:
