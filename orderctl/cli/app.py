@@ -224,6 +224,13 @@ class App:
         for piece in formats.rows(rows, self._chosen(columns), self.format, self.view):
             self.write(piece)
 
+    def render_pages(self, pages: Iterable[Sequence[Any]]) -> None:
+        """Show pages of rows as :meth:`render` shows rows; each is written before the next is asked for."""
+        from orderctl.terminal import formats
+
+        for piece in formats.pages(pages, self._chosen(None), self.format, self.view):
+            self.write(piece)
+
     def rendered(self, rows: Iterable[Any]) -> str:
         """Return the text that :meth:`render` would write."""
         from orderctl.terminal import formats

@@ -53,44 +53,62 @@ class LiveOrder:
         return getattr(self.order, name)
 
 
-def tasks(app: App, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
-    """Return the tasks; those that are downloading, with their latest progress if it is known."""
-    from orderctl.channels import task_progress
+class Live:
+    """Adds live progress to the pages of a list. Once Redis has not answered, it is not asked for the other pages."""
 
-    said = _ask(app, [task_progress(task.id) for task in found if task.status == TaskStatus.DOWNLOADING])
-    return [
-        LiveTask(task, data["percent"], data.get("currentFile"), data.get("speed"))
-        if (data := said.get(task_progress(task.id)))
-        else task
-        for task in found
-    ]
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._away = False
+
+    def tasks(self, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
+        """Return the tasks; those that are downloading, with their latest progress if it is known."""
+        from orderctl.channels import task_progress
+
+        downloading = [task_progress(task.id) for task in found if task.status == TaskStatus.DOWNLOADING]
+        said = self._ask(downloading)
+        return [
+            LiveTask(task, data["percent"], data.get("currentFile"), data.get("speed"))
+            if (data := said.get(task_progress(task.id)))
+            else task
+            for task in found
+        ]
+
+    def orders(self, found: Sequence[Order | LiveOrder]) -> list[Order | LiveOrder]:
+        """Return the orders; those that are being processed, with their latest progress if it is known."""
+        from orderctl.channels import order_progress
+
+        processing = [order_progress(row.id) for row in found if row.order_status == OrderStatus.PROCESSING]
+        said = self._ask(processing)
+        return [
+            LiveOrder(row, int(data["percent"]))
+            if (data := said.get(order_progress(row.id))) and data["percent"] > row.progress_percentage
+            else row
+            for row in found
+        ]
+
+    def _ask(self, channels: Sequence[Channel]) -> dict[Channel, Data]:
+        if self._away or not channels:
+            return {}
+        from orderctl import broker, embedded, publications
+
+        settings = self._app.settings
+        try:
+            # An embedded server that does not run has no progress to show, so it is not started.
+            if not settings.redis.url and not embedded.status(settings.state_dir).running:
+                return {}
+            with broker.hasty(broker.url(settings)) as client:
+                return publications.snapshots(client, channels)
+        except OrderctlError as error:
+            _log.debug("no live progress: %s", error)
+            self._away = True
+            return {}
+
+
+def tasks(app: App, found: Sequence[Task | LiveTask]) -> list[Task | LiveTask]:
+    """Return the tasks as :meth:`Live.tasks` does."""
+    return Live(app).tasks(found)
 
 
 def orders(app: App, found: Sequence[Order | LiveOrder]) -> list[Order | LiveOrder]:
-    """Return the orders; those that are being processed, with their latest progress if it is known."""
-    from orderctl.channels import order_progress
-
-    said = _ask(app, [order_progress(row.id) for row in found if row.order_status == OrderStatus.PROCESSING])
-    return [
-        LiveOrder(row, int(data["percent"]))
-        if (data := said.get(order_progress(row.id))) and data["percent"] > row.progress_percentage
-        else row
-        for row in found
-    ]
-
-
-def _ask(app: App, channels: Sequence[Channel]) -> dict[Channel, Data]:
-    if not channels:
-        return {}
-    from orderctl import broker, embedded, publications
-
-    settings = app.settings
-    try:
-        # An embedded server that does not run has no progress to show, so it is not started.
-        if not settings.redis.url and not embedded.status(settings.state_dir).running:
-            return {}
-        with broker.hasty(broker.url(settings)) as client:
-            return publications.snapshots(client, channels)
-    except OrderctlError as error:
-        _log.debug("no live progress: %s", error)
-        return {}
+    """Return the orders as :meth:`Live.orders` does."""
+    return Live(app).orders(found)

@@ -411,15 +411,24 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """One page of a long list.
+    """A part of a long list.
 
     Attributes:
-        limit: ``-L``: the largest number of rows.
+        limit: ``-L``: the largest number of rows; 0: no limit.
         after: ``--after``: the cursor that the previous page printed.
     """
 
     limit: int = DEFAULT_LIMIT
     after: str | None = None
+
+    def require_at_most(self, most: int, name: str) -> None:
+        """Refuse a limit that is too high for an option whose rows have to be in memory at once.
+
+        Raises:
+            InvalidInput: There is no limit, or a higher one.
+        """
+        if not 1 <= self.limit <= most:
+            raise InvalidInput(f"with {name}, --limit needs a number from 1 to {most:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,11 +477,11 @@ paging: Decorator[Any] = gathered(
     Paging,
     click.Option(
         ["-L", "--limit"],
-        type=WholeNumber(1, MOST_ROWS),
+        type=WholeNumber(0),
         default=DEFAULT_LIMIT,
         show_default=True,
         metavar="N",
-        help="At most N rows.",
+        help="At most N rows; 0: all of them.",
     ),
     click.Option(
         ["--after"], metavar="CURSOR", help="Show the next page; each page prints the CURSOR for it."

@@ -119,7 +119,7 @@ UNKNOWN = [
     ["tail", "task", "99"],
 ]
 WRONG = [
-    ["orders", "list", "-L", "0"],
+    ["orders", "list", "-L", "-1"],
     ["orders", "list", "-L", "x"],
     ["orders", "list", "--since", "soon"],
     ["orders", "list", "--status", "nope"],

@@ -166,6 +166,7 @@ def test_without_a_terminal_and_without_yes_it_refuses(monkeypatch):
 
 def test_pages_and_periods():
     assert calling(options.paging)().values == {"page": Paging(limit=50)}
+    assert calling(options.paging)("-L", "0").values == {"page": Paging(limit=0)}
     assert calling(options.paging)("-L", "7", "--after", "abc").values == {"page": Paging(7, "abc")}
     got = calling(options.period)("--since", "2026-05-01T00:00Z", "-U", "@0").values["period"]
     assert got == Period(datetime(2026, 5, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
@@ -174,8 +175,7 @@ def test_pages_and_periods():
 @pytest.mark.parametrize(
     ("decorator", "arguments"),
     [
-        (options.paging, ["-L", "0"]),
-        (options.paging, ["-L", "10001"]),
+        (options.paging, ["-L", "-1"]),
         (options.period, ["--since", "soon"]),
         (options.selection, ["--max", "0"]),
         (options.selection, ["--error-type", "NOPE"]),

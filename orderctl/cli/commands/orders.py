@@ -19,7 +19,10 @@ from orderctl.states import ENDED_ORDER, OrderStatus
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from orderctl.listing import OrderFilter
+    from orderctl.orders import Order
 
 STATS: Final = (
     Column("scope"),
@@ -105,19 +108,29 @@ def list_(
 
 def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
     from orderctl import listing, statuses
-    from orderctl.cli import live
+    from orderctl.cli.live import Live
+    from orderctl.cli.pages import Pages
 
-    with app.reading() as connection:
+    def begin(connection: Connection) -> OrderFilter:
         statuses.require_of_orders(connection, wanted.statuses or ())
-        found = listing.page(connection, wanted, limit=page.limit, after=page.after)
-    app.render(live.orders(app, found.orders))
-    if found.cursor:
-        app.say(f"next page: --after {found.cursor}")
+        return wanted
+
+    def read(
+        connection: Connection, chosen: OrderFilter, limit: int, after: str | None
+    ) -> tuple[list[Order], str | None]:
+        found = listing.page(connection, chosen, limit=limit, after=after)
+        return found.orders, found.cursor
+
+    pages = Pages(app, page, begin, read)
+    app.render_pages(map(Live(app).orders, pages))
+    pages.say_next()
 
 
 def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
     from orderctl import listing
     from orderctl.cli import live, watch
+
+    page.require_at_most(options.MOST_ROWS, "--watch")
 
     def draw() -> str:
         with app.reading() as connection:

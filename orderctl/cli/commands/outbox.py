@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,13 @@ from orderctl.cli.message_options import Messages
 from orderctl.cli.options import Consent
 from orderctl.errors import ExitStatus
 from orderctl.states import MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from orderctl.outgoing import Filter, Message
 
 
 @click.group(cls=Group)
@@ -47,17 +54,31 @@ def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
         orderctl outbox list --waiting --kind webhook
         orderctl outbox list --order DH123456 -o json
     """
+    from orderctl.cli.pages import Pages
+
+    failed = False
+
+    def shown(found: Sequence[Message]) -> list[Message]:
+        nonlocal failed
+        failed = failed or any(message.state == MessageState.FAILED for message in found)
+        return message_lines.explained(app, found)
+
+    pages = Pages(app, page, messages.filter, _read)
+    app.render_pages(map(shown, pages))
+    if not pages.count:
+        app.say("No messages match.")
+    pages.say_next()
+    if failed:
+        app.say(f"next: {messages.resend_failed()}")
+
+
+def _read(
+    connection: Connection, wanted: Filter, limit: int, after: str | None
+) -> tuple[list[Message], str | None]:
     from orderctl import outgoing
 
-    with app.reading() as connection:
-        found = outgoing.page(connection, messages.filter(connection), limit=page.limit, after=page.after)
-    app.render(message_lines.explained(app, found.messages))
-    if not found.messages:
-        app.say("No messages match.")
-    if found.cursor:
-        app.say(f"next page: --after {found.cursor}")
-    if any(message.state == MessageState.FAILED for message in found.messages):
-        app.say(f"next: {messages.resend_failed()}")
+    found = outgoing.page(connection, wanted, limit=limit, after=after)
+    return found.messages, found.cursor
 
 
 @cli.command()

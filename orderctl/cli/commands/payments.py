@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orderctl.audit import Origin
     from orderctl.payments.intake import Receipt
-    from orderctl.payments.ledger import Payment
+    from orderctl.payments.ledger import Filter, Payment
 
 
 @click.group(cls=Group)
@@ -77,6 +77,7 @@ def list_(
         orderctl payments list --outcome mismatch,surplus --since yesterday
         orderctl payments list --provider sepay -o json
     """
+    from orderctl.cli.pages import Pages
     from orderctl.payments import ledger
 
     if sum((unmatched, undecided, outcome is not None)) > 1:
@@ -86,13 +87,20 @@ def list_(
     elif undecided:
         outcome = UNDECIDED
     wanted = ledger.Filter(outcome, provider, period.since, period.until)
-    with app.reading() as connection:
-        found = ledger.page(connection, wanted, limit=page.limit, after=page.after)
-    app.render(found.payments)
-    if not found.payments:
+    pages = Pages(app, page, lambda _: wanted, _read)
+    app.render_pages(pages)
+    if not pages.count:
         app.say("No payments match.")
-    if found.cursor:
-        app.say(f"next page: --after {found.cursor}")
+    pages.say_next()
+
+
+def _read(
+    connection: Connection, wanted: Filter, limit: int, after: str | None
+) -> tuple[list[Payment], str | None]:
+    from orderctl.payments import ledger
+
+    found = ledger.page(connection, wanted, limit=limit, after=after)
+    return found.payments, found.cursor
 
 
 @cli.command()

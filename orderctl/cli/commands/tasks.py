@@ -17,9 +17,12 @@ from orderctl.states import UNFINISHED, TaskStatus
 from orderctl.terminal.render import Column, Where, record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from orderctl.lifecycle import Moved
+    from orderctl.tasks import Task, TaskFilter
 
 _MOST_EVENTS: Final = 200
 _LONGEST_ID: Final = 40
@@ -69,26 +72,49 @@ def list_(
         orderctl tasks list --order DH123456 -o json
     """
     from orderctl import statuses, tasks
-    from orderctl.cli import live
 
     if failed and status:
         raise InvalidInput("give --failed or --status, not both")
-    with app.reading() as connection:
+
+    def begin(connection: Connection) -> TaskFilter:
         statuses.require_of_tasks(connection, status or ())
-        wanted = tasks.TaskFilter(
+        return tasks.TaskFilter(
             statuses=(TaskStatus.FAILED,) if failed else status,
             order_id=_order_id(connection, order),
             error_type=error_type,
             fingerprint=fingerprint,
         )
-        if group_by:
-            app.render(tasks.group_errors(connection, wanted, limit=page.limit), ERROR_GROUPS)
-            return
-        before = None if page.after is None else _task_id(page.after)
-        found = tasks.select_tasks(connection, wanted, limit=page.limit + 1, before_id=before)
-    app.render(live.tasks(app, found[: page.limit]))
-    if len(found) > page.limit:
-        app.say(f"next page: --after {found[page.limit - 1].id}")
+
+    if group_by:
+        _list_groups(app, page, begin)
+    else:
+        _list(app, page, begin)
+
+
+def _list_groups(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilter]) -> None:
+    from orderctl import tasks
+
+    page.require_at_most(options.MOST_ROWS, "--group-by")
+    with app.reading() as connection:
+        found = tasks.group_errors(connection, begin(connection), limit=page.limit)
+    app.render(found, ERROR_GROUPS)
+
+
+def _list(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilter]) -> None:
+    from orderctl import tasks
+    from orderctl.cli.live import Live
+    from orderctl.cli.pages import Pages
+
+    def read(
+        connection: Connection, wanted: TaskFilter, limit: int, after: str | None
+    ) -> tuple[list[Task], str | None]:
+        before = None if after is None else _task_id(after)
+        found = tasks.select_tasks(connection, wanted, limit=limit + 1, before_id=before)
+        return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
+
+    pages = Pages(app, page, begin, read)
+    app.render_pages(map(Live(app).tasks, pages))
+    pages.say_next()
 
 
 @cli.command()
