@@ -57,17 +57,32 @@ class LogReader:
             self._horizon = newest[0].id if newest else self.begin
             self._seen = {event.id for event in newest}
 
-    def history(self, *, lines: int | None, reverse: bool) -> Iterator[Event]:
-        """Return the events that exist, oldest first unless reversed.
+    def history(self, *, lines: int | None, reverse: bool) -> Iterator[list[Event]]:
+        """Return the events that exist, oldest first unless reversed, in pages that may be empty.
 
         Args:
             lines: Return at most this many events, the newest ones.
             reverse: Return the newest events first.
         """
         if lines is None:
-            return self._newest_first() if reverse else self._oldest_first()
-        newest = list(itertools.islice(self._newest_first(), lines))
-        return iter(newest if reverse else newest[::-1])
+            begin, end = self.begin, self._history_end()
+            return self._newest_first() if reverse else self._oldest_first(begin, end)
+        newest = _at_most(lines, self._newest_first())
+        return newest if reverse else self._turned(newest)
+
+    def _turned(self, newest_first: Iterator[list[Event]]) -> Iterator[list[Event]]:
+        """Yield events oldest first; if they are more than a page, they are read again, and not kept in memory."""
+        kept: list[Event] | None = []
+        first, last = 0, 0
+        for page in newest_first:
+            if page:
+                first, last = page[-1].id, max(last, page[0].id)
+            fits = kept is not None and len(kept) + len(page) <= _PAGE
+            kept = [*kept, *page] if kept is not None and fits else None
+        if kept is None:
+            yield from self._oldest_first(first - 1, last + 1)
+        else:
+            yield kept[::-1]
 
     def coming(self) -> Iterator[Event]:
         """Yield new events as they are written, without end."""
@@ -91,16 +106,15 @@ class LogReader:
         if self.cursor_file is not None:
             _write_cursor(self.cursor_file, self._read_id if shown_id is None else shown_id)
 
-    def _oldest_first(self) -> Iterator[Event]:
-        after, before = self.begin, self._history_end()
+    def _oldest_first(self, after: int, before: int | None) -> Iterator[list[Event]]:
         while page := self._page(replace(self.wanted, after_id=after, before_id=before, oldest_first=True)):
-            yield from self._matching(page)
+            yield self._matching(page)
             after = page[-1].id
 
-    def _newest_first(self) -> Iterator[Event]:
+    def _newest_first(self) -> Iterator[list[Event]]:
         before = self._history_end()
         while page := self._page(replace(self.wanted, before_id=before, after_id=self.begin)):
-            yield from self._matching(page)
+            yield self._matching(page)
             before = page[-1].id
 
     def _history_end(self) -> int | None:
@@ -110,19 +124,30 @@ class LogReader:
         since = max(self.begin, self._read_id - _OVERLAP, (self._horizon or 0) - _OVERLAP)
         return replace(self.wanted, after_id=since, oldest_first=True)
 
-    def _page(self, search: Search, limit: int = _PAGE) -> list[Event]:
+    def _page(self, search: Search, limit: int | None = None) -> list[Event]:
         from orderctl import audit
 
         with self.app.reading() as connection:
-            found = audit.search(connection, self.order_id, search, limit=limit)
+            found = audit.search(connection, self.order_id, search, limit=limit or _PAGE)
         self._read_id = max([self._read_id, *(event.id for event in found)])
         return found
 
-    def _matching(self, events: list[Event]) -> Iterator[Event]:
-        for event in events:
-            self._seen.add(event.id)
-            if self.grep is None or self.grep.search(event.message) or self.grep.search(event.event_type):
-                yield event
+    def _matching(self, events: list[Event]) -> list[Event]:
+        if self._horizon is not None:  # only these are read again
+            self._seen.update(event.id for event in events if event.id > self._horizon - _OVERLAP)
+        return [event for event in events if self._matches(event)]
+
+    def _matches(self, event: Event) -> bool:
+        grep = self.grep
+        return grep is None or bool(grep.search(event.message) or grep.search(event.event_type))
+
+
+def _at_most(lines: int, pages: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    for page in pages:
+        yield page[:lines]
+        lines -= len(page)
+        if lines <= 0:
+            return
 
 
 def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
@@ -133,11 +158,11 @@ def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
     """
     history = reader.history(lines=lines, reverse=reverse)
     if not reader.follow:
-        reader.app.render(history)
+        reader.app.render_pages(history)
         reader.leave_cursor()
         return
     form = reader.app.format
-    events = _noting(reader, itertools.chain(history, reader.coming()))
+    events = _noting(reader, itertools.chain(itertools.chain.from_iterable(history), reader.coming()))
     if form in {Format.JSON, Format.MARKDOWN}:
         raise InvalidInput(
             f"--follow does not end, and -o {form} prints only at the end", hint="use -o jsonl"

@@ -1,6 +1,7 @@
 """``orderctl logs``."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orderctl.cli import log_reader
+from orderctl.cli.app import App
 from orderctl.states import Severity
 from tests.cli.conftest import Program
 from tests.script import SCRIPT
@@ -70,17 +72,25 @@ def test_events_are_chosen(options, numbers, busy: Shop, inside: Program):
 
 
 @ONE_KIND
-def test_more_events_than_a_page_come_all_and_once(shop: Shop, inside: Program, monkeypatch):
-    monkeypatch.setattr("orderctl.cli.log_reader._PAGE", 3)
+@pytest.mark.parametrize("lines", [2, 3, 8, 20, 1000, None])
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_more_events_than_a_page_come_all_and_once(lines, form, shop: Shop, inside: Program, monkeypatch):
+    monkeypatch.setattr(log_reader, "_PAGE", 3)
     shop.paid("DH1")
     for number in range(20):
-        shop.record(1, "test_event", message=str(number))
+        shop.record(1, "test_event", message=f"<{number}>")
+    write, pieces = App.write, []
+    monkeypatch.setattr(App, "write", lambda app, text: (pieces.append(text), write(app, text)))
 
-    expected = [str(number) for number in range(20)]
-    assert messages(inside("logs", "show", "DH1", "-o", "jsonl", "--category", "system")) == expected
-    assert (
-        messages(inside("logs", "show", "DH1", "-o", "jsonl", "--category", "system", "-r")) == expected[::-1]
-    )
+    def shown(*more: str) -> list[str]:
+        pieces.clear()
+        most = [] if lines is None else ["-n", str(lines)]
+        return re.findall("<(.*?)>", inside("logs", "show", "DH1", "-o", form, *most, *more).out)
+
+    newest = [str(number) for number in range(20)][-(lines or 20) :]
+    for narrowed in (["--category", "system"], ["-g", "<"], ["-g", "test_event", "-r"]):
+        assert shown(*narrowed) == (newest[::-1] if "-r" in narrowed else newest)
+        assert max(piece.count("<") for piece in pieces) <= 3
 
 
 @ONE_KIND
