@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from orderctl.cli import bell, options
+from orderctl.cli import bell, options, pages
 from orderctl.cli.app import App
 from orderctl.cli.columns import status_style
 from orderctl.cli.options import Consent, Selection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orderctl.choices import Seen
     from orderctl.lifecycle import Moved
-    from orderctl.tasks import Task
+    from orderctl.tasks import Task, TaskFilter
 
 RESULTS: Final = (
     Column("id", keep=True, right=True),
@@ -87,7 +87,6 @@ def choose(app: App, selection: Selection, statuses: Sequence[str], *, only_mana
         only_managed: Whether selectors skip the tasks that the shop's own workers run.
     """
     from orderctl import orders, tasks
-    from orderctl.choices import Seen
 
     if not selection.by_selector:
         return _named(app, selection.task_ids[: selection.max], only_managed=only_managed)
@@ -100,10 +99,27 @@ def choose(app: App, selection: Selection, statuses: Sequence[str], *, only_mana
             fingerprint=selection.fingerprint,
             managed=True if only_managed else None,
         )
-        found = tasks.select_tasks(connection, wanted, limit=selection.max or options.MOST_CHANGES)
+        chosen = _newest(connection, wanted, selection.max or options.MOST_CHANGES)
         skipped = tasks.count(connection, replace(wanted, managed=False)) if only_managed else 0
-    chosen = [Chosen(task.id, task, Seen.of(task), selected=True) for task in reversed(found)]
-    return Choice(chosen, skipped, only_managed)
+    return Choice(chosen[::-1], skipped, only_managed)
+
+
+def _newest(connection: Connection, wanted: TaskFilter, most: int) -> list[Chosen]:
+    """Return tasks, newest first, without the texts of their errors: they are long, and not shown."""
+    from orderctl import tasks
+    from orderctl.choices import Seen
+
+    chosen: list[Chosen] = []
+    before = None
+    while limit := min(pages.SIZE, most - len(chosen)):
+        found = tasks.select_tasks(connection, wanted, limit=limit, before_id=before)
+        chosen += [
+            Chosen(task.id, replace(task, error_log=None), Seen.of(task), selected=True) for task in found
+        ]
+        if len(found) < limit:
+            break
+        before = found[-1].id
+    return chosen
 
 
 def _named(app: App, ids: Sequence[int], *, only_managed: bool) -> Choice:

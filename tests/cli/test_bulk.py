@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orderctl.cli import bulk
+from orderctl.cli import bulk, pages
 from orderctl.cli.app import App
 from tests.cli.conftest import Program
 from tests.shop import Shop
@@ -49,6 +49,20 @@ def test_two_retries_of_all_failed_tasks(shop: Shop, inside: Program, late: Prog
     assert rows(ended) == [(task, False, f"already waiting, retried by {actor}", None) for task in (1, 2)]
     assert (ended.status, ended.err) == (0, "2 tasks stayed as before: nothing was left to do.\n")
     assert shop.event_types("DH1").count("task_retried") == 2
+
+
+@pytest.mark.parametrize(
+    ("most", "ids"), [(1, [5]), (2, [4, 5]), (3, [3, 4, 5]), (4, [2, 3, 4, 5]), (9, [1, 2, 3, 4, 5])]
+)
+def test_a_selection_of_more_tasks_than_a_page(most, ids, shop: Shop, inside: Program, monkeypatch):
+    monkeypatch.setattr(pages, "SIZE", 2)
+    shop.paid("DH1", 5)
+    for task in range(1, 6):
+        shop.fail(task)
+
+    ended = inside("tasks", "retry", "--failed", "--max", str(most), "--dry-run", "-o", "json")
+
+    assert [row["id"] for row in json.loads(ended.out)] == ids
 
 
 def test_a_retry_of_tasks_that_were_changed_in_several_ways(shop: Shop, inside: Program, late: Program):
