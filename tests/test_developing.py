@@ -1,6 +1,7 @@
 """docs/developing.md: every file, command and name that it mentions exists, and the map of the house is complete.
 
-docs/payments.md: its commands and settings exist.
+docs/payments.md: its commands and settings exist. docs/performance.md: its commands and files exist, and its indexes
+are those of the shop's tables.
 """
 
 import importlib
@@ -137,6 +138,32 @@ def test_the_commands_and_settings_of_the_page_on_payments_exist():
     assert len(set(named)) > 10
     assert [words for words in commands if not is_command(words.split())] == []
     assert [name for name in named if not is_setting(name.removesuffix("_file").split("."))] == []
+
+
+def test_the_commands_files_and_indexes_of_the_page_on_performance_exist():
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    commands = re.findall(r"`orderctl ((?:[a-z-]+ ?)+)", page)
+    files = re.findall(rf"(?<![\w/]){PLACES}\.(?:py|md)", page)
+
+    assert len(commands) > 5
+    assert [words for words in commands if not is_command(words.split())] == []
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    assert _indexes(page) == {
+        (name, ", ".join(column.name for column in index.columns))
+        for name, table in importlib.import_module("migrations.versions.0001_tables").metadata.tables.items()
+        for index in table.indexes
+    }
+
+
+def _indexes(page: str) -> set[tuple[str, str]]:
+    """The tables and columns in the page's table of indexes; a row without a table belongs to that of the row above."""
+    found, table = set(), ""
+    for named, columns in re.findall(
+        r"^\| (?:`(\w+)`)? ?\| `([\w, ]+)`(?:, unique)? \| [^|]+ \|$", page, re.MULTILINE
+    ):
+        table = named or table
+        found.add((table, columns))
+    return {one for one in found if one[0] in {"orders", "download_tasks", "order_audit_logs"}}
 
 
 def test_the_map_names_every_module_and_package():
