@@ -1,15 +1,26 @@
-"""The numbers of paid orders and of their tasks, by status."""
+"""The numbers of paid orders and of their tasks, by status; tasks whose order does not exist count, too.
+
+Reading millions of rows takes seconds, so by default each walk of an index stops at a limit. Most tasks that wait
+belong to orders that were never paid: to find those of paid orders among them would take as long as to count them.
+So the tasks are reached from the paid orders. What a walk did not see is counted from the side of the tasks, if tasks
+with that status are few in all. A number that is not exact then is a lower bound, and marked as one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, union_all
 
 from orderctl import deletion, shape, statuses
 from orderctl.schema import download_tasks, orders
-from orderctl.states import OrderStatus, PaymentStatus, TaskStatus
+from orderctl.states import ENDED_ORDER, OrderStatus, PaymentStatus, TaskStatus
+
+#: The walks through the orders of each status share this many times ``statuses.COUNT_LIMIT`` tasks.
+_WALKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +30,22 @@ class Stats:
     Attributes:
         orders: The number of orders, by order status.
         tasks: The number of tasks, by task status.
-        capped: Whether a number stopped at ``statuses.COUNT_LIMIT + 1``: there are more.
+        at_least: The numbers that are lower bounds, such as ``tasks.pending``; all others are exact.
     """
 
     orders: dict[str, int]
     tasks: dict[str, int]
-    capped: bool
+    at_least: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def numbers(self) -> dict[str, dict[str, int]]:
+        """The numbers of orders and of tasks, by their names."""
+        return {"orders": self.orders, "tasks": self.tasks}
+
+    @property
+    def capped(self) -> bool:
+        """Whether there is a number that is only a lower bound."""
+        return bool(self.at_least)
 
 
 def count(connection: Connection, *, exact: bool = False) -> Stats:
@@ -32,50 +53,205 @@ def count(connection: Connection, *, exact: bool = False) -> Stats:
 
     Args:
         connection: A connection for reading.
-        exact: Count all rows, even if that means reading a large index to its end. Otherwise, and where a foreign
-            key holds each task to its order, tasks without an order are counted among the newest
-            ``statuses.COUNT_LIMIT`` tasks only.
+        exact: Count all rows, which reads large indexes to their end. Otherwise a number may be a lower bound, of at
+            most ``statuses.COUNT_LIMIT + 1``; and where a foreign key holds each task to its order, tasks without an
+            order are looked for among the newest ones only.
     """
-    found = _stats(connection, exact=exact)
-    for status, number in _orphans(connection, exact=exact).items():
-        found.tasks[status] = found.tasks.get(status, 0) + number
-    return found
-
-
-def _orphans(connection: Connection, *, exact: bool) -> dict[str, int]:
-    """Return the number of tasks whose order does not exist, by status."""
-    task = download_tasks.c
-    query = select(task.status, task.order_id).where(deletion.not_deleted(download_tasks))
-    if not exact or shape.has_foreign_key(connection, "download_tasks", "order_id"):
-        query = query.order_by(task.id.desc()).limit(statuses.COUNT_LIMIT)
-    some = query.subquery()
-    # Not NOT EXISTS: for that MySQL and MariaDB read all orders.
-    order = select(orders.c.id).where(orders.c.id == some.c.order_id).scalar_subquery()
-    counted = select(some.c.status, func.count()).where(order.is_(None)).group_by(some.c.status)
-    return {status or "": number for status, number in connection.execute(counted)}
-
-
-def _stats(connection: Connection, *, exact: bool) -> Stats:
-    o, task = orders.c, download_tasks.c
-    paid = and_(o.payment_status == PaymentStatus.PAID, deletion.not_deleted(orders))
-    kept = deletion.not_deleted(download_tasks)
     if exact:
-        by_order = select(o.order_status, func.count()).where(paid).group_by(o.order_status)
-        by_task = select(task.status, func.count()).join(orders, o.id == task.order_id).where(paid, kept)
-        return Stats(
-            _grouped(connection, by_order, OrderStatus),
-            _grouped(connection, by_task.group_by(task.status), TaskStatus),
-            capped=False,
-        )
-    order_counts = statuses.count(connection, select(o.id).where(paid), o.order_status, paid)
-    tasks_of_paid = select(task.id).join(orders, o.id == task.order_id).where(paid, kept)
-    task_counts = statuses.count(connection, tasks_of_paid, task.status)
-    capped = any(number > statuses.COUNT_LIMIT for number in (*order_counts.values(), *task_counts.values()))
-    return Stats(order_counts, task_counts, capped)
+        return Stats(_all_orders(connection), _all_tasks(connection))
+    counts, tests = _some_orders(connection)
+    seen, complete = _walk(connection, tests)
+    tasks, open_ended = _bounded(connection, seen, complete=complete)
+    cut = {f"orders.{status}" for status, number in counts.items() if number > statuses.COUNT_LIMIT}
+    return Stats(counts, tasks, frozenset(cut | {f"tasks.{status}" for status in open_ended}))
 
 
-def _grouped(connection: Connection, query: Select[str, int], known: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _is_paid() -> ColumnElement[bool]:
+    return orders.c.payment_status == PaymentStatus.PAID
+
+
+def _with_known(found: Mapping[str, int], known: Iterable[str]) -> dict[str, int]:
+    """Return the numbers with those of all known statuses, which stand first; nothing without a name is left out."""
+    counts = {str(status): found.get(status, 0) for status in known}
+    others = {status: number for status, number in found.items() if status not in counts}
+    return counts | {status: number for status, number in others.items() if status or number}
+
+
+# From the side of the orders.
+
+
+def _some_orders(connection: Connection) -> tuple[dict[str, int], list[ColumnElement[bool]]]:
+    """Return the numbers of orders up to the limit, and the conditions of those statuses, unfinished and rare ones first."""
+    rows = select(orders.c.id).where(_is_paid(), deletion.not_deleted(orders))
+    found: Counter[str] = Counter()
+    order: list[tuple[tuple[bool, int], ColumnElement[bool]]] = []
+    for status, test in statuses.tests(connection, orders.c.order_status, _is_paid()):
+        if number := statuses.capped(connection, rows.where(test)):
+            found[status] += number
+            order.append(((status in ENDED_ORDER, number), test))
+    counts = {status: min(number, statuses.COUNT_LIMIT + 1) for status, number in found.items()}
+    return _with_known(counts, OrderStatus), [test for _, test in sorted(order, key=lambda item: item[0])]
+
+
+def _walk(connection: Connection, tests: Sequence[ColumnElement[bool]]) -> tuple[Counter[str], bool]:
+    """Count the tasks of the newest paid orders of each status.
+
+    Args:
+        connection: A connection for reading.
+        tests: The conditions of the orders' statuses; those in front get what they need.
+
+    Returns:
+        The numbers by the tasks' status, and whether these are all tasks of paid orders.
+    """
+    seen: Counter[str] = Counter()
+    complete, rest = True, _WALKS * statuses.COUNT_LIMIT
+    for position, test in enumerate(tests):
+        most = min(rest // (len(tests) - position), statuses.COUNT_LIMIT)
+        rows = 0
+        for status, visited, number in connection.execute(_newest(test, most)):
+            seen[status or ""] += number
+            rows += visited
+        rest -= rows
+        complete = complete and rows <= most
+    return seen, complete
+
+
+def _newest(test: ColumnElement[bool], most: int) -> Any:
+    """Return a query of the tasks of the newest paid orders by status: the rows that it reads, and the tasks.
+
+    It reads one index of the orders from its end, and for each order one index of the tasks. The outer join fixes this
+    order, and lets orders without tasks count for the limit.
+    """
+    o, task = orders.c, download_tasks.c
+    some = (
+        select(task.id, task.status)
+        .select_from(orders)
+        .outerjoin(download_tasks, and_(task.order_id == o.id, deletion.not_deleted(download_tasks)))
+        .where(_is_paid(), test, deletion.not_deleted(orders))
+        .order_by(o.created_at.desc(), o.id.desc())
+        .limit(most + 1)
+        .subquery()
+    )
+    return select(some.c.status, func.count(), func.count(some.c.id)).group_by(some.c.status)
+
+
+# From the side of the tasks.
+
+
+def _bounded(
+    connection: Connection, seen: Mapping[str, int], *, complete: bool
+) -> tuple[dict[str, int], set[str]]:
+    """Return the numbers of tasks, and those of them that are lower bounds.
+
+    Args:
+        connection: A connection for reading.
+        seen: The tasks that were reached from their orders, by status.
+        complete: Whether these are all tasks of paid orders.
+    """
+    orphans, all_orphans = _orphans(connection)
+    counts = Counter(seen)
+    counts.update(orphans)
+    if complete and all_orphans:
+        return _with_known(counts, TaskStatus), set()
+    found = {status: min(number, statuses.COUNT_LIMIT + 1) for status, number in counts.items()}
+    tests: dict[str, ColumnElement[bool]] = {}
+    for status, test in statuses.tests(connection, download_tasks.c.status):
+        if found.get(status, 0) <= statuses.COUNT_LIMIT:
+            tests[status] = or_(tests[status], test) if status in tests else test
+    exact = {status: _of_paid(connection, test) for status, test in _few(connection, tests).items()}
+    open_ended = ({*found} | {*tests}) - {*exact}
+    numbers = _with_known(found | exact, TaskStatus)
+    return numbers | {status: numbers.get(status, 0) for status in open_ended}, open_ended
+
+
+def _few(connection: Connection, tests: Mapping[str, ColumnElement[bool]]) -> dict[str, ColumnElement[bool]]:
+    """Return the statuses whose tasks, paid or not, are so few that each can be looked at."""
+    rest = statuses.COUNT_LIMIT // 2
+    rows = select(download_tasks.c.id)
+    sizes = {status: statuses.capped(connection, rows.where(test), rest) for status, test in tests.items()}
+    few = {}
+    for status, size in sorted(sizes.items(), key=lambda item: item[1]):
+        rest -= size
+        if rest < 0:
+            break
+        few[status] = tests[status]
+    return few
+
+
+def _of_paid(connection: Connection, test: ColumnElement[bool]) -> int:
+    """Return the exact number of tasks of paid orders and of no order."""
+    some = (
+        select(download_tasks.c.order_id).where(test, deletion.not_deleted(download_tasks)).subquery("some")
+    )
+    counts = func.sum(case((_order_of(some.c.order_id) == 0, 0), else_=1))
+    return int(connection.execute(select(counts).select_from(some)).scalar() or 0)
+
+
+def _order_of(order_id: ColumnElement[int]) -> ColumnElement[int]:
+    """Return whether the order is paid (1 or 0), to be looked up by its id; NULL if it does not exist.
+
+    Not NOT EXISTS, nor a join: for those MySQL and MariaDB read all orders.
+    """
+    paid = case((and_(_is_paid(), deletion.not_deleted(orders)), 1), else_=0)
+    return select(paid).where(orders.c.id == order_id).correlate_except(orders).scalar_subquery()
+
+
+def _orphans(connection: Connection) -> tuple[dict[str, int], bool]:
+    """Return the number of tasks whose order does not exist, by status, and whether these are all.
+
+    Only the newest tasks are looked at: by their order, for which an index suffices. There are none where a foreign
+    key is in force, so there it is a tenth.
+    """
+    task, held = download_tasks.c, _have_orders(connection)
+    most = statuses.COUNT_LIMIT // 10 if held else statuses.COUNT_LIMIT
+    query = select(task.status, task.order_id).where(deletion.not_deleted(download_tasks))
+    some = query.order_by(task.order_id.desc()).limit(most + 1).subquery("some")
+    missing = case((_order_of(some.c.order_id).is_(None), 1), else_=0)
+    counted = select(some.c.status, func.count(), func.sum(missing)).select_from(some).group_by(some.c.status)
+    found: Counter[str] = Counter()
+    rows = 0
+    for status, looked_at, number in connection.execute(counted):
+        rows += looked_at
+        found[status or ""] += int(number)
+    return {status: number for status, number in found.items() if number}, held or rows <= most
+
+
+def _have_orders(connection: Connection) -> bool:
+    """Return whether a foreign key holds each task to an order; it lets those pass that name none."""
+    nameless = select(download_tasks.c.id).where(download_tasks.c.order_id.is_(None)).limit(1)
+    holds = shape.has_foreign_key(connection, "download_tasks", "order_id")
+    return holds and connection.execute(nameless).first() is None
+
+
+# All rows.
+
+
+def _all_orders(connection: Connection) -> dict[str, int]:
+    o = orders.c
+    paid = select(o.order_status, func.count()).where(_is_paid(), deletion.not_deleted(orders))
+    return _grouped(connection, paid.group_by(o.order_status), OrderStatus)
+
+
+def _all_tasks(connection: Connection) -> dict[str, int]:
+    """Count all tasks but those of unpaid and of deleted orders; in one statement, for it sees one moment.
+
+    Most orders of a shop are paid. To go through the few others is faster than to join the tasks to the paid ones.
+    """
+    task, status = download_tasks.c, orders.c.payment_status
+    every = select(task.status, func.count().label("number")).where(deletion.not_deleted(download_tasks))
+    others = (
+        select(task.status, (-func.count(task.id)).label("number"))
+        .select_from(orders)
+        .outerjoin(download_tasks, and_(task.order_id == orders.c.id, deletion.not_deleted(download_tasks)))
+        .where(or_(status != PaymentStatus.PAID, status.is_(None), deletion.is_deleted(orders)))
+    )
+    both = union_all(every.group_by(task.status), others.group_by(task.status)).subquery()
+    query = select(both.c.status, func.sum(both.c.number)).group_by(both.c.status)
+    return _grouped(connection, query, TaskStatus)
+
+
+def _grouped(connection: Connection, query: Any, known: Iterable[str]) -> dict[str, int]:
+    found: Counter[str] = Counter()
     for status, number in connection.execute(query):  # a status may be spelled in several ways
-        found[status or ""] = found.get(status or "", 0) + number
-    return {str(status): found.pop(status, 0) for status in known} | found
+        found[status or ""] += int(number)
+    return _with_known({status: number for status, number in found.items() if number}, known)

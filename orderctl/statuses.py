@@ -70,29 +70,33 @@ def _walk(
         last = connection.execute(query.where(bare > last)).scalar()
 
 
-def count(
-    connection: Connection, query: Any, column: Column[str], *conditions: ColumnElement[bool]
-) -> dict[str, int]:
-    """Count rows by status, each up to ``COUNT_LIMIT + 1``: all known statuses, and the others that stand there.
+def tests(
+    connection: Connection, column: Column[str], *conditions: ColumnElement[bool]
+) -> Iterator[tuple[str, ColumnElement[bool]]]:
+    """Return each status that stands in a column, with a condition for its rows.
+
+    A status that is spelled in several ways is returned once for each: an index that begins with the column has the
+    rows of one spelling in the order of its further columns. Rows without a status are under the name "".
 
     Args:
         connection: A connection for reading.
-        query: A SELECT of the rows that are counted.
         column: The column of the status.
         conditions: The conditions on the rows of the column's table, if an index begins with their columns.
     """
+    found = present(connection, column, *conditions)
     known = words.KNOWN[column.table.name, column.name]
-    counts = {status: _capped(connection, query.where(column == status)) for status in known}
-    bare = type_coerce(column, String)
-    for status in present(connection, column, *conditions):
-        if not words.is_known(connection.dialect, column, status):
-            counts[status] = _capped(connection, query.where(bare == status))
-    nameless = _capped(connection, query.where(column.is_(None)))
-    return counts | ({"": counts.get("", 0) + nameless} if nameless else {})
+    there = shape.of(connection.dialect).column(column.table.name, column.name)
+    names = {word: words.fold(word, known, there) for word in found}
+    if len(found) >= _MOST:  # there are more: the known ones are counted in any case
+        yield from ((status, column == status) for status in known)
+        names = {word: name for word, name in names.items() if name not in known}
+    yield from ((name, _is(column, word)) for word, name in names.items())
+    yield "", column.is_(None)
 
 
-def _capped(connection: Connection, query: Any) -> int:
-    some = query.limit(COUNT_LIMIT + 1).subquery()
+def capped(connection: Connection, query: Any, most: int | None = None) -> int:
+    """Return the number of rows of a query, counted up to one more than ``most`` (by default ``COUNT_LIMIT``)."""
+    some = query.limit((COUNT_LIMIT if most is None else most) + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
@@ -132,7 +136,7 @@ def _unknown_in(
     found = []
     for word, test in tests.items():
         rows = select(column.table.c.id).where(*conditions, test, deletion.not_deleted(column.table))
-        if number := _capped(connection, rows):
+        if number := capped(connection, rows):
             example = connection.execute(rows.limit(1)).scalar_one()
             found.append(Unknown(f"{column.table.name}.{column.name}", word, number, example))
     return found

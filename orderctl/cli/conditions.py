@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,26 +70,46 @@ class Condition:
             written = f"{self.status}{self.operator}{self.number}"
             raise _invalid(written, self.scope, there | _KNOWN[self.scope])
 
-    def is_met(self, counts: Mapping[str, Mapping[str, int]]) -> bool:
-        """Return whether the counts of orders and tasks, by status, meet the condition."""
-        return _COMPARE[self.operator](self._counted(counts), self.number)
+    def is_met(self, counts: Mapping[str, Mapping[str, int]], at_least: Collection[str] = ()) -> bool | None:
+        """Return whether the counts of orders and tasks, by status, meet the condition.
 
-    def explain(self, counts: Mapping[str, Mapping[str, int]], *, capped: bool = False) -> str:
+        Args:
+            counts: Numbers of orders and tasks, by status.
+            at_least: Those that are lower bounds, such as ``tasks.pending``.
+
+        Returns:
+            None when lower bounds cannot decide it.
+        """
+        found = self._counted(counts)
+        met = _COMPARE[self.operator](found, self.number)
+        if not self._is_bound(counts, at_least):
+            return met
+        # Above the limit the comparison has the same result for every higher number.
+        above = found > self.number or (found == self.number and self.operator in {">=", "<"})
+        return met if above else None
+
+    def explain(self, counts: Mapping[str, Mapping[str, int]], at_least: Collection[str] = ()) -> str:
         """Return the number that was compared and the limit, such as ``failed is 7 (> 5)``.
 
         Args:
             counts: Numbers of orders and tasks, by status.
-            capped: Whether counting stopped at a limit, so that the number may be larger.
+            at_least: Those that are lower bounds, such as ``tasks.pending``.
         """
         name = self.status if self.scope == "orders" else f"{self.scope}.{self.status}"
-        found = f"{'at least ' if capped else ''}{self._counted(counts)}"
-        return f"{name} is {found} ({self.operator} {self.number})"
+        bound = "at least " if self._is_bound(counts, at_least) else ""
+        return f"{name} is {bound}{self._counted(counts)} ({self.operator} {self.number})"
+
+    def _is_bound(self, counts: Mapping[str, Mapping[str, int]], at_least: Collection[str]) -> bool:
+        return any(f"{self.scope}.{status}" in at_least for status in self._chosen(counts))
+
+    def _chosen(self, counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        """Return the numbers that are compared, by status."""
+        group = counts[self.scope]
+        total = self.status == _TOTAL
+        return {name: number for name, number in group.items() if total or name.casefold() == self.status}
 
     def _counted(self, counts: Mapping[str, Mapping[str, int]]) -> int:
-        group = counts[self.scope]
-        if self.status == _TOTAL:
-            return sum(group.values())
-        return sum(number for status, number in group.items() if status.casefold() == self.status)
+        return sum(self._chosen(counts).values())
 
 
 def _invalid(text: str, scope: str, statuses: Iterable[str]) -> InvalidInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from orderctl.listing import OrderFilter
+    from orderctl.order_stats import Stats
     from orderctl.orders import Order
 
 STATS: Final = (
@@ -30,6 +32,7 @@ STATS: Final = (
     Column("count", right=True),
 )
 _WATCH_SECONDS: Final = 2.0
+_SLOW_SECONDS: Final = 2.0
 
 
 class Amount(click.ParamType[Decimal]):
@@ -172,7 +175,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
 
 
 @cli.command()
-@click.option("--exact", is_flag=True, help="Count every row instead of stopping at 10,000.")
+@click.option("--exact", is_flag=True, help="Count every row, which takes seconds with a million orders.")
 @click.option(
     "--fail-if",
     "conditions",
@@ -185,49 +188,64 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
 def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
     """Count paid orders and their tasks by status.
 
+    Counting stops where it would take long. A number such as 24+ is a lower bound: there are 24 or more.
+
     A CONDITION such as 'failed>5' compares the number of orders with this status with a limit. 'total' is
-    the number of all paid orders. 'tasks.failed>5' compares the number of tasks instead.
+    the number of all paid orders. 'tasks.failed>5' compares the number of tasks instead. If a lower bound cannot
+    decide it, every row is counted.
 
     Example:
         orderctl orders stats
         orderctl orders stats --fail-if 'failed>5' --fail-if 'tasks.pending>100'
     """
-    from orderctl import order_stats
     from orderctl.cli.conditions import Condition
-    from orderctl.statuses import COUNT_LIMIT
 
     wanted = [Condition.parse(text) for text in conditions]
-    exact = exact or any(condition.number >= COUNT_LIMIT for condition in wanted)
-    with app.reading() as connection:
-        found = order_stats.count(connection, exact=exact)
-    counts = {"orders": found.orders, "tasks": found.tasks}
+    found = _count(app, exact=exact)
+    if any(condition.is_met(found.numbers, found.at_least) is None for condition in wanted):
+        found = _count(app, exact=True)
     for condition in wanted:
-        condition.check(counts)
-    _show_stats(app, counts, found.capped)
-    met = [condition.explain(counts, capped=found.capped) for condition in wanted if condition.is_met(counts)]
+        condition.check(found.numbers)
+    _show_stats(app, found)
+    numbers = found.numbers, found.at_least
+    met = [condition.explain(*numbers) for condition in wanted if condition.is_met(*numbers)]
     if met:
         raise SubjectFailed(f"condition met: {', '.join(met)}")
 
 
-def _show_stats(app: App, counts: dict[str, dict[str, int]], capped: bool) -> None:
+def _count(app: App, *, exact: bool) -> Stats:
+    from orderctl import order_stats
+
+    waiting = threading.Timer(_SLOW_SECONDS, app.say, ["counting all rows"])
+    waiting.daemon = True
+    if exact:
+        waiting.start()
+    try:
+        with app.reading() as connection:
+            return order_stats.count(connection, exact=exact)
+    finally:
+        waiting.cancel()
+
+
+def _show_stats(app: App, found: Stats) -> None:
     from orderctl.statuses import COUNT_LIMIT
 
+    def shown(scope: str, status: str, number: int) -> int | str:
+        return f"{min(number, COUNT_LIMIT)}+" if f"{scope}.{status}" in found.at_least else number
+
+    def stored(scope: str, status: str, number: int) -> int:
+        return min(number, COUNT_LIMIT) if f"{scope}.{status}" in found.at_least else number
+
     if app.format is Format.JSON:
-        limited = {
-            scope: {
-                status: min(number, COUNT_LIMIT) if capped else number for status, number in group.items()
-            }
-            for scope, group in counts.items()
+        counts = {
+            scope: {status: stored(scope, status, number) for status, number in group.items()}
+            for scope, group in found.numbers.items()
         }
-        app.write_document({**limited, "capped": capped})
+        app.write_document({**counts, "capped": found.capped, "at_least": sorted(found.at_least)})
         return
     app.render(
-        {
-            "scope": scope,
-            "status": status,
-            "count": f"{COUNT_LIMIT}+" if capped and number > COUNT_LIMIT else number,
-        }
-        for scope, group in counts.items()
+        {"scope": scope, "status": status, "count": shown(scope, status, number)}
+        for scope, group in found.numbers.items()
         for status, number in group.items()
     )
 

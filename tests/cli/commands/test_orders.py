@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from orderctl import statuses
 from orderctl.cli.conditions import Condition
 from orderctl.errors import InvalidInput
 from tests.cli.conftest import Program
@@ -207,10 +208,58 @@ def test_a_condition_that_is_met_is_explained(text, explained):
     assert condition.explain(counts) == explained
 
 
-def test_a_count_that_stopped_at_its_limit_is_a_lower_bound():
-    counts = {"orders": {"failed": 10_001}, "tasks": {}}
+def test_a_lower_bound_is_explained_as_one():
+    counts = {"orders": {"failed": 10_001, "pending": 0}, "tasks": {}}
 
-    assert Condition.parse("failed>5").explain(counts, capped=True) == "failed is at least 10001 (> 5)"
+    assert Condition.parse("failed>5").explain(counts, {"orders.failed"}) == "failed is at least 10001 (> 5)"
+    assert Condition.parse("total>5").explain(counts, {"orders.pending"}) == "total is at least 10001 (> 5)"
+    assert Condition.parse("failed>5").explain(counts, {"orders.pending"}) == "failed is 10001 (> 5)"
+
+
+@pytest.mark.parametrize("operator", [">", ">=", "<", "<=", "=", "==", "!="])
+@pytest.mark.parametrize("limit", [6, 7, 8])
+def test_a_lower_bound_decides_what_is_true_of_every_higher_number(operator, limit):
+    condition = Condition.parse(f"tasks.pending{operator}{limit}")
+    possible = {condition.is_met({"orders": {}, "tasks": {"pending": number}}) for number in range(7, 20)}
+
+    decided = condition.is_met({"orders": {}, "tasks": {"pending": 7}}, {"tasks.pending"})
+
+    assert decided == (possible.pop() if len(possible) == 1 else None)
+
+
+@ONE_KIND
+@pytest.mark.parametrize(("condition", "status"), [("failed>1", 1), ("failed>4", 0), ("failed>=3", 1)])
+def test_what_lower_bounds_do_not_decide_is_counted(
+    condition, status, shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(3):
+        shop.paid(f"DH{number}")
+    shop.execute("UPDATE orders SET order_status = 'failed'")
+    monkeypatch.setattr(statuses, "COUNT_LIMIT", 1)
+
+    ended = inside("orders", "stats", "--fail-if", condition, "-o", "json")
+    counted = json.loads(ended.out)
+
+    assert ended.status == status
+    assert (counted["orders"]["failed"], counted["capped"]) == (
+        (1, True) if condition == "failed>1" else (3, False)
+    )
+
+
+@ONE_KIND
+def test_lower_bounds_are_shown_as_such(shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch):
+    for number in range(3):
+        shop.paid(f"DH{number}")
+    shop.execute("UPDATE orders SET order_status = 'failed'")
+    monkeypatch.setattr(statuses, "COUNT_LIMIT", 2)
+
+    rows = [json.loads(line) for line in inside("orders", "stats", "-o", "jsonl").out.splitlines()]
+    document = json.loads(inside("orders", "stats", "-o", "json").out)
+
+    assert {"scope": "orders", "status": "failed", "count": "2+"} in rows
+    assert {"scope": "tasks", "status": "completed", "count": 0} in rows
+    assert (document["orders"]["failed"], document["tasks"]["pending"]) == (2, 2)
+    assert (document["capped"], document["at_least"]) == (True, ["orders.failed", "tasks.pending"])
 
 
 @ONE_KIND
