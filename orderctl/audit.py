@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, String, func, or_, select, type_coerce, union_all
+from sqlalchemy import Connection, Row, Select, String, or_, select, type_coerce, union_all
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from orderctl import database, database_errors, deletion, masking, shop_tables, statuses, words
@@ -82,15 +82,6 @@ class Event:
     task_title: str | None = None
     course_url: str | None = None
     order_code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """The number of events of one category and severity."""
-
-    category: str
-    severity: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,28 +293,6 @@ def _unknown_severities(connection: Connection) -> list[str]:
 def _age(event: Event) -> tuple[datetime, int]:
     # Events written by the shop may have no time.
     return event.created_at or datetime.min.replace(tzinfo=UTC), event.id
-
-
-def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
-    """Count the events of paid orders, and of orders that do not exist, by category and severity."""
-    log = order_audit_logs.c
-    query = (
-        select(log.event_category, log.severity, func.count())
-        .outerjoin(orders, orders.c.id == log.order_id)
-        .where(
-            or_(orders.c.payment_status == PaymentStatus.PAID, orders.c.id.is_(None)),
-            deletion.not_deleted(orders),
-        )
-        .group_by(log.event_category, log.severity)
-        .order_by(log.event_category, log.severity)
-    )
-    if since is not None:
-        query = query.where(log.created_at >= since)
-    counts: dict[tuple[str, str], int] = {}
-    for category, severity, number in connection.execute(query):  # a word may be spelled in several ways
-        key = category or "", severity or ""
-        counts[key] = counts.get(key, 0) + number
-    return [Count(*key, number) for key, number in counts.items()]
 
 
 def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Event]:

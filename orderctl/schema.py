@@ -247,26 +247,18 @@ audit_hours: Final = Table(
     Column("events", BigInteger, nullable=False),
 )
 
-#: How far the events are counted: one row.
+#: How far the events are counted: one row, see ``audit_hours``.
 audit_counts: Final = Table(
     "orderctl_audit_counts",
     metadata,
     Column("log", String(64), primary_key=True),  # the name of the audit log's table
-    Column("counted_to", BigInteger, nullable=False),  # the highest id that is counted
+    Column("counted_from", BigInteger),  # the lowest id when the counting began
+    Column("counted_to", BigInteger),  # the highest id that is counted; NULL: none is
     Column("written", String(64)),  # that event's time as it stands in the row
-    Column("version", BigInteger, nullable=False),  # rises with each change of the counts
-    Column("settled_to", BigInteger, nullable=False),  # events up to this id may be counted
-    Column("seen_to", BigInteger, nullable=False),  # the highest id at the time ``seen_at``
+    Column("gaps", Text),  # JSON: ids up to ``counted_to`` that are not counted
+    Column("old_to", BigInteger),  # ids up to this one were given more than ten minutes ago
+    Column("seen_to", BigInteger),  # the highest id at the time ``seen_at``
     Column("seen_at", UtcDateTime),
-)
-
-#: Ids up to ``counted_to`` that no event has: of transactions that were undone, or have not ended yet.
-audit_gaps: Final = Table(
-    "orderctl_audit_gaps",
-    metadata,
-    Column("first_id", BigInteger, primary_key=True),
-    Column("last_id", BigInteger, nullable=False),
-    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 #: The relay's tokens that were revoked, until they would have expired anyway.
@@ -294,7 +286,6 @@ TABLES: Final = (
     payments,
     audit_hours,
     audit_counts,
-    audit_gaps,
 )
 
 

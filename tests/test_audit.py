@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, func, select, update
 
 from orderctl import audit, database
-from orderctl.audit import Count, NewEvent, Origin, Search
+from orderctl.audit import NewEvent, Origin, Search
 from orderctl.schema import order_audit_logs
 from orderctl.states import Category, EventType, Severity, Source, at_least
 from tests.shop import Shop
@@ -162,20 +162,6 @@ def test_error_summary_has_the_newest_of_all_paid_orders(shop: Shop) -> None:
     # Several events may have the same millisecond.
     since = shop.read(lambda c: audit.errors(c, since=newest))
     assert since == [event for event in found if event.created_at == newest]
-
-
-def test_summary_counts_events_of_paid_orders(shop: Shop) -> None:
-    shop.paid("DH1", courses=2)
-    shop.add("DH2")
-    shop.record(1, "note", Severity.ERROR)
-
-    assert shop.read(audit.summary) == [
-        Count("payment", "info", 1),
-        Count("system", "error", 1),
-        Count("task", "info", 2),
-    ]
-    later = shop.event(1, "note").created_at + timedelta(seconds=1)
-    assert shop.read(lambda c: audit.summary(c, since=later)) == []
 
 
 def test_latest_event_of_each_order(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from orderctl import audit, leases, listing, order_stats, reconcile, shape, statuses, tasks
+from orderctl import audit, audit_summary, leases, listing, order_stats, reconcile, shape, statuses, tasks
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.findings import FindingKind
 from orderctl.listing import OrderFilter
@@ -152,7 +152,7 @@ def test_events_of_an_unknown_severity_are_not_hidden(odd: Shop) -> None:
         (2, "fatal"), (2, "fatal"), (3, "error"), (3, "error"),
     ]  # fmt: skip
     assert [event.severity for event in of_order] == ["fatal", "fatal"]
-    assert {(count.severity, count.count) for count in odd.read(audit.summary) if count.category == "task"} == {
+    assert {(count.severity, count.count) for count in odd.read(audit_summary.summary) if count.category == "task"} == {
         ("fatal", 2), ("error", 2), ("info", 2),
     }  # fmt: skip
 

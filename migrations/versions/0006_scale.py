@@ -5,10 +5,11 @@ The column ``ready`` and the new indexes stand with the others of the shop's tab
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text
 from sqlalchemy import DateTime as SqliteDateTime
-from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 
+from orderctl.migrate import hours
 from orderctl.migrate.plan import Plan
 
 revision = "0006"
@@ -46,27 +47,19 @@ Table(
     "orderctl_audit_counts",
     metadata,
     Column("log", _text(64), primary_key=True),
-    Column("counted_to", BigInteger, nullable=False),
+    Column("counted_from", BigInteger),
+    Column("counted_to", BigInteger),
     Column("written", _text(64)),
-    Column("version", BigInteger, nullable=False),
-    Column("settled_to", BigInteger, nullable=False),
-    Column("seen_to", BigInteger, nullable=False),
+    Column("gaps", Text().with_variant(MEDIUMTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")),
+    Column("old_to", BigInteger),
+    Column("seen_to", BigInteger),
     Column("seen_at", Time),
-    info={"ours": True},
-    **OPTIONS,
-)
-
-Table(
-    "orderctl_audit_gaps",
-    metadata,
-    Column("first_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("last_id", BigInteger, nullable=False),
-    Column("seen_at", Time, nullable=False),
     info={"ours": True},
     **OPTIONS,
 )
 
 
 def upgrade(plan: Plan) -> None:
-    """Require the tables."""
+    """Require the tables, and count the events."""
     plan.tables(metadata)
+    hours.require(plan)

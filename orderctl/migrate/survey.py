@@ -35,7 +35,6 @@ TABLES: Final = (
     "orderctl_payments",
     "orderctl_audit_hours",
     "orderctl_audit_counts",
-    "orderctl_audit_gaps",
     HISTORY_TABLE,
     VERSION_TABLE,
 )

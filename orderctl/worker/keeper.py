@@ -1,6 +1,7 @@
 """The keeper, one for each supervisor: reconciles and sends the supervisor's heartbeat each second.
 
-About once an hour it deletes what payment providers sent and need not be kept any longer.
+About once an hour it deletes what payment providers sent and need not be kept any longer. Every few seconds it counts the
+new events of the audit log.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 
 import redis
 
-from orderctl import broker, channels, clock, findings, reconcile
+from orderctl import audit_hours, broker, channels, clock, findings, reconcile
 from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
 from orderctl.payments.retention import Retention
@@ -31,6 +32,7 @@ def keep(settings: Settings, supervisor: str) -> None:
     engine = rounds.open_database(settings)
     grace = Grace(settings.worker.lease_seconds)
     retention = Retention(engine, settings.payments.keep_raw_days)
+    counting = audit_hours.Counting(engine)
     born = clock.milliseconds()
     queue = settings.worker.queue
 
@@ -52,5 +54,6 @@ def keep(settings: Settings, supervisor: str) -> None:
         for finding in found:
             _log.info("%s", finding.text)
         retention.turn()  # last, because nothing waits for it
+        counting.turn()
 
     rounds.Rounds(settings, engine, rounds.stop_on_sigterm()).each_second(turn)

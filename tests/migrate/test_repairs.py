@@ -29,6 +29,10 @@ OURS = {
         "reference", "code", "content", "told_at", "happened_at", "outcome", "reason", "raw", "raw_since",
         "decided_by", "decided_at", "decision",
     ),
+    "orderctl_audit_hours": ("events",),
+    "orderctl_audit_counts": (
+        "counted_from", "counted_to", "written", "gaps", "old_to", "seen_to", "seen_at",
+    ),
     "orderctl_migrations": ("applied_at",),
 }  # fmt: skip
 

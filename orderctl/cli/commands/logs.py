@@ -18,7 +18,7 @@ from orderctl.states import Severity, at_least
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
-    from orderctl.audit import Count
+    from orderctl.audit_summary import Count
 
 COUNTS: Final = (Column("category"), Column("severity"), Column("count", right=True))
 MATRIX: Final = (
@@ -168,19 +168,33 @@ def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
 @click.option(
     "-S", "--since", type=options.MOMENT, metavar="TIME", help="Only from this time on (10m, 2h, yesterday)."
 )
+@click.option(
+    "--paid", is_flag=True, help="Only events of paid orders. This reads all events, which takes long."
+)
+@click.option(
+    "--recount", is_flag=True, help="First count all events anew, after some were deleted or changed."
+)
 @options.output(COUNTS, MATRIX)
 @pass_app
-def summary(app: App, *, since: Any) -> None:
-    """Count the events of paid orders by category and severity.
+def summary(app: App, *, since: Any, paid: bool, recount: bool) -> None:
+    """Count the events by category and severity.
 
     Example:
         orderctl logs summary
         orderctl logs summary --since yesterday -o json
+        orderctl logs summary --paid
     """
-    from orderctl import audit
+    from orderctl import audit_summary
+    from orderctl.cli import event_counts
 
+    if paid and recount:
+        raise InvalidInput("--recount cannot be combined with --paid, which counts all events in any case")
+    if paid:
+        app.say("reading all events; with millions of them this takes minutes")
+    else:
+        event_counts.catch_up(app, anew=recount)
     with app.reading() as connection:
-        found = audit.summary(connection, since=since)
+        found = (audit_summary.of_paid if paid else audit_summary.summary)(connection, since=since)
     if app.format in {Format.TABLE, Format.WIDE, Format.MARKDOWN} and not app.output.fields:
         unknown = sorted({count.severity for count in found} - set(map(str, Severity)))
         more = [Column(word, word.upper() or "NONE", right=True) for word in unknown]

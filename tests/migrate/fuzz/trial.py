@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from orderctl import (
     audit,
+    audit_summary,
     database,
     failures,
     leases,
@@ -194,6 +195,8 @@ def look(connection: Connection, order_id: int) -> None:
     assert {event: found[event] for event in EVENTS} == EVENTS, found
     assert order_id in [event.order_id for event in audit.errors(connection)]
     since = datetime.now(UTC) - timedelta(hours=1)
-    assert sum(count.count for count in audit.summary(connection, since=since)) >= sum(EVENTS.values())
+    assert sum(count.count for count in audit_summary.summary(connection, since=since)) >= sum(
+        EVENTS.values()
+    )
     assert audit.latest(connection, [order_id])[order_id].event_type == "order_completed"
     assert orders.find(connection, CODE).total_amount == Decimal(250_000)

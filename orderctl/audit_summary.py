@@ -1,0 +1,157 @@
+"""How many events there are by category and severity: from the buckets of ``audit_hours``, and what is in none counted live."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, func, or_, select, type_coerce
+
+from orderctl import audit_hours, deletion, shape
+from orderctl.audit_hours import SPANS, State
+from orderctl.schema import audit_hours as buckets
+from orderctl.schema import order_audit_logs, orders
+from orderctl.states import PaymentStatus
+
+_LOG: Final = order_audit_logs.c
+_WORDS: Final = (_LOG.event_category, _LOG.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of events of one category and severity."""
+
+    category: str
+    severity: str
+    count: int
+
+
+def summary(connection: Connection, *, since: datetime | None = None) -> list[Count]:
+    """Count all events by category and severity.
+
+    Args:
+        connection: A connection for reading, in which nothing was written.
+        since: Only events from this time on.
+    """
+    with snapshot(connection):
+        return count(connection, since=since)
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Let all statements see the rows as they are at the first one.
+
+    Args:
+        connection: A connection for reading, in which nothing was written.
+    """
+    connection.rollback()
+    if connection.dialect.name == "sqlite":  # each transaction does that
+        yield
+        return
+    connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.rollback()
+            connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def count(connection: Connection, *, since: datetime | None = None) -> list[Count]:
+    """Count all events as :func:`summary` does, in a :func:`snapshot`."""
+    state = audit_hours.state_of(connection)
+    if since is not None and (state.counted_to is None or not audit_hours.has_times(connection.dialect)):
+        parts = [_live(_LOG.created_at >= since)]
+    elif since is not None:
+        parts = list(_since(connection, state, since))
+    else:
+        parts = [_live(state.uncounted())]
+        if state.counted_to is not None:
+            parts.append(_in_buckets(buckets.c.span == "month"))
+    return _counts(connection, (row for part in parts for row in connection.execute(part)))
+
+
+def of_paid(connection: Connection, *, since: datetime | None = None) -> list[Count]:
+    """Count the events of paid orders, and of orders that do not exist, by category and severity. This reads all events.
+
+    Args:
+        connection: A connection for reading.
+        since: Only events from this time on.
+    """
+    is_paid = or_(orders.c.payment_status == PaymentStatus.PAID, orders.c.id.is_(None))
+    query = (
+        select(*_WORDS, func.count())
+        .outerjoin(orders, orders.c.id == _LOG.order_id)
+        .where(is_paid, deletion.not_deleted(orders))
+        .group_by(*_WORDS)
+    )
+    if since is not None:
+        query = query.where(_LOG.created_at >= since)
+    return _counts(connection, connection.execute(query))
+
+
+def _since(connection: Connection, state: State, since: datetime) -> Iterator[Select[Any]]:
+    """Yield the parts of a count from a time on: the rest of its hour, the later buckets, the later events in none."""
+    stored = _LOG.created_at.type.process_bind_param(since, connection.dialect)  # type: ignore[attr-defined]
+    begins = {span: stored.isoformat(" ")[:length] for span, length in SPANS.items()}
+    end = _end(stored, begins["hour"], on_sqlite=connection.dialect.name == "sqlite")
+    written = type_coerce(_LOG.created_at, String())
+    if end is None:  # the last hour that a time can have
+        yield _live(_LOG.created_at >= since)
+        return
+    yield _live(and_(_LOG.created_at >= since, written < end))
+    yield _live(and_(state.uncounted(), written >= end))
+    span, begin = buckets.c.span, buckets.c.begins
+    later = [and_(span == "month", begin > begins["month"])]
+    for smaller, larger in (("day", "month"), ("hour", "day")):
+        rest = and_(begin > begins[smaller], begin < _next_text(begins[larger]))
+        later.append(and_(span == smaller, rest))
+    yield _in_buckets(or_(*later))
+
+
+def _end(stored: datetime, hour: str, *, on_sqlite: bool) -> str | None:
+    """Return the end of an hour as the database compares it with times; None if there is no later one."""
+    if on_sqlite:
+        return _next_text(hour)
+    try:
+        following = stored.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    except OverflowError:
+        return None
+    return following.isoformat(" ")
+
+
+def _next_text(text: str) -> str:
+    """Return the lowest text behind all texts that begin with this one."""
+    return text[:-1] + chr(ord(text[-1]) + 1)
+
+
+def _live(condition: ColumnElement[bool]) -> Select[Any]:
+    return select(*_WORDS, func.count()).where(condition).group_by(*_WORDS)
+
+
+def _in_buckets(condition: ColumnElement[bool]) -> Select[Any]:
+    words = (
+        type_coerce(buckets.c.category, _LOG.event_category.type),
+        type_coerce(buckets.c.severity, _LOG.severity.type),
+    )
+    events = func.sum(buckets.c.events)
+    return select(*words, events).where(condition).group_by(*words).having(events > 0)
+
+
+def _counts(connection: Connection, rows: Iterable[Any]) -> list[Count]:
+    """Add numbers up: a word may be spelled in several ways, and is in several parts of a count."""
+    there = [shape.of(connection.dialect).column(order_audit_logs.name, word.name) for word in _WORDS]
+    spelled: dict[tuple[str, ...], tuple[str, ...]] = {}
+    numbers: Counter[tuple[str, ...]] = Counter()
+    for *words, number in rows:
+        shown = tuple((word or "")[: audit_hours.WORD].rstrip(" ") for word in words)
+        same = tuple(
+            word.casefold() if column and column.ignores_case else word
+            for word, column in zip(shown, there, strict=True)
+        )
+        numbers[spelled.setdefault(same, shown)] += int(number)
+    return [Count(category, severity, number) for (category, severity), number in sorted(numbers.items())]
