@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Index
 
@@ -13,6 +13,9 @@ from orderctl.migrate.ddl import ONLINE, Step
 
 if TYPE_CHECKING:
     from orderctl.migrate.plan import Plan
+
+#: How the names of orderctl's indexes begin.
+_NAMES: Final = ("ix_orderctl_", "uq_orderctl_")
 
 
 def require(plan: Plan, index: Index, there: found.Table, *, made: bool) -> None:
@@ -36,7 +39,8 @@ def require(plan: Plan, index: Index, there: found.Table, *, made: bool) -> None
         and (old.usable or not (whole or old.is_hidden))
         for old in ours
     )
-    others = [old for old in there.indexes if old not in ours]
+    # One of orderctl's that was cut down to these columns will not stay so.
+    others = [old for old in there.indexes if not old.name.startswith(_NAMES)]
     if not is_right and any(fitting.serves(old, columns, unique=unique, whole=whole) for old in others):
         # An index of ours that is unique although it must not be hinders the shop.
         _drop_indexes(plan, there, [old for old in ours if old.unique and not unique])
