@@ -4,7 +4,7 @@ Usage: python bench/events.py [--workers N] [--orders N] [--durable] [--server m
 
 Each worker is a process. It moves tasks through their states (claimed, enrolled, started, completed) without
 a download. The tasks of an order are spread over the workers, so that these compete for the order's row.
-Goals: 200 transactions per second with 8 workers on MySQL, and every order completed exactly once.
+Goals: 400 transactions per second with 8 workers on MySQL, and every order completed exactly once.
 
 With ``--durable`` the server syncs its log at each commit, as in production. That measures mostly the disk,
 so it is not the default.
@@ -32,7 +32,7 @@ from orderctl.states import Source
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
 from tests.shop import RULES
 
-GOAL = 200
+GOAL = 400
 TASKS = 3
 #: What a server does by default, and the binary log with it.
 DURABLE = (

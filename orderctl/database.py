@@ -78,11 +78,13 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, reruns: int = _
     began = clock.elapsed()
     for run in range(reruns):
         try:
-            with engine.begin() as connection:
-                primary.require(connection)
-                compiled.refresh(connection)
-                done = work(connection)
-                faultpoints.point("commit.before")
+            with engine.connect() as connection:
+                with connection.begin():
+                    primary.require(connection)
+                    compiled.refresh(connection)
+                    done = work(connection)
+                    faultpoints.point("commit.before")
+                connection.info[engines.CLEAN] = True
             faultpoints.point("commit.after")
         except DBAPIError as error:
             late = run == reruns - 1 or clock.elapsed() - began > _RERUN_SECONDS

@@ -34,20 +34,18 @@ def record(
 
     Args:
         connection: In the transaction that ends the order, which holds it.
-        order: The order.
+        order: The order. The end of this round is not recorded yet, see :func:`is_recorded`.
         status: How it ends.
         counts: The number of its tasks by status.
         origin: Who made the move that ends the order.
 
     Returns:
-        The numbers of its tasks; None if this round's end was recorded before. Then nothing is written.
+        The numbers of its tasks; None if the audit log has this round's end already. Then nothing is written.
     """
     completion = _completion(order.id, counts)
     # An admin is named as the actor. A worker is not: it did not decide to end the order.
     named = origin if origin.source in _DECIDING else Origin(origin.source)
-    if is_recorded(connection, order) or not audit.record(
-        connection, _event(order, status, completion, named)
-    ):
+    if not audit.record(connection, _event(order, status, completion, named)):
         return None
     about = {"orderCode": order.order_code, "source": str(named.source), "actor": named.actor}
     outbox.put_order_end(connection, _key(order), completion, status, about)

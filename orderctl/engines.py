@@ -21,9 +21,13 @@ from orderctl.errors import Misconfigured
 if TYPE_CHECKING:
     import ssl
 
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+
 _CONNECT_SECONDS: Final = 5
 #: What of SQLAlchemy's arguments for the driver stays; the URL's options are read here.
 _KEPT: Final = {"host", "port", "user", "database", "client_flag"}
+#: Key in the pool's notes about a connection: it has committed, and run nothing since then.
+CLEAN: Final = "orderctl_clean"
 #: Ends the name of the loggers of these engines' pools; a shop's worker may have engines of its own in this process.
 _POOL: Final = "orderctl"
 
@@ -83,6 +87,7 @@ def _connect_server(
         pool_size=pool_size,
         pool_timeout=10,
         pool_logging_name=_POOL,
+        pool_reset_on_return=None,  # see _end_transaction
         hide_parameters=True,  # a row of a task has the URL of its course
         query_cache_size=0,  # see ``compiled``
     )
@@ -100,7 +105,14 @@ def _connect_server(
     # Before SQLAlchemy's own listeners, which look at the sql_mode.
     event.listen(engine, "connect", prepare, insert=True)
     primary.watch(engine)
+    event.listen(engine, "reset", _end_transaction)
     return engine
+
+
+def _end_transaction(driver: Any, record: ConnectionPoolEntry, state: PoolResetState) -> None:
+    """Roll back what a connection that comes back to the pool may have left open; a commit has left nothing."""
+    if not record.info.pop(CLEAN, False) and not state.transaction_was_reset and not state.terminate_only:
+        driver.rollback()
 
 
 def _wrong(error: Exception) -> Misconfigured:

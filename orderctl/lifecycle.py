@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
 from orderctl import audit, clock, database, deletion, endings, masking, orders, shop_tables
 from orderctl.audit import NewEvent, Origin
@@ -152,9 +152,8 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
         OrderNotFound: The task's order does not exist. Where no foreign key prevents it, the shop can delete an
             order and leave its tasks behind.
     """
-    task = download_tasks.c
     if order_id is None:
-        found = connection.execute(select(task.order_id).where(task.id == task_id)).first()
+        found = connection.execute(_ORDER_OF, {"task_id": task_id}).first()
         if found is None:
             raise no_task(task_id)
         order_id = found.order_id
@@ -163,8 +162,7 @@ def hold(connection: Connection, task_id: int, order_id: int | None = None) -> t
     except OrderNotFound:
         missing = "has no order" if order_id is None else f"belongs to order {order_id}, which does not exist"
         raise OrderNotFound(f"task {task_id} {missing}", hint=f"orderctl tasks show {task_id}") from None
-    kept = _STATE.where(task.id == task_id, deletion.not_deleted(download_tasks))
-    row = connection.execute(kept.with_for_update()).mappings().first()
+    row = connection.execute(_HELD, {"task_id": task_id}).mappings().first()
     if row is None or order.deleted:
         raise no_task(task_id)
     return order, TaskState.of({**row, "order_code": order.order_code})
@@ -351,17 +349,19 @@ def end(connection: Connection, order: OrderState, origin: Origin, *, settle: bo
         What to publish after the commit; nothing if the order has not ended, had ended before, is deleted or has a
         status that orderctl does not know.
     """
-    current = orders.lock(connection, order.id)  # it may have been reopened in this transaction
     counts = orders.count_tasks(connection, [order.id]).get(order.id, {})
     status = order_end(counts)
-    if status is None or not orders.is_unended(current) or current.deleted:
+    if status is None:
+        return NOTHING
+    current = orders.lock(connection, order.id)  # it may have been reopened in this transaction
+    if not orders.is_unended(current) or current.deleted:
         return NOTHING
     # Where orderctl has ended this round, a later event of the shop's is its own note of that.
     recorded = endings.is_recorded(connection, current)
     by_shop = None if recorded else endings.by_shop(connection, current)
     if by_shop is not None:
         return Moved((_finish(connection, current, by_shop),)) if settle else NOTHING
-    completion = endings.record(connection, current, status, counts, origin)
+    completion = None if recorded else endings.record(connection, current, status, counts, origin)
     return Moved((_finish(connection, current, status),), completion=completion)
 
 
@@ -382,3 +382,7 @@ def _write_order(connection: Connection, order: OrderState, values: Mapping[str,
 
 
 _STATE: Final = select(*columns(TaskState, download_tasks))
+# Statements that are made once need no new key among the compiled ones.
+_IS_TASK: Final = download_tasks.c.id == bindparam("task_id")
+_ORDER_OF: Final = select(download_tasks.c.order_id).where(_IS_TASK)
+_HELD: Final = _STATE.where(_IS_TASK, deletion.not_deleted(download_tasks)).with_for_update()

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from orderctl import audit, database, database_errors, deletion, mailboxes, masking, shape, shop_tables, texts
@@ -397,7 +397,7 @@ def lock(connection: Connection, order_id: int) -> OrderState:
     Raises:
         OrderNotFound: The order does not exist.
     """
-    row = connection.execute(_STATES.where(orders.c.id == order_id).with_for_update()).mappings().first()
+    row = connection.execute(_LOCKED, {"order_id": order_id}).mappings().first()
     if row is None:
         raise OrderNotFound(f"order {order_id} not found", hint="orderctl orders list")
     return OrderState(**row)
@@ -421,3 +421,5 @@ def states(connection: Connection, order_ids: Collection[int]) -> dict[int, Orde
 _DELETED = deletion.is_deleted(orders).label("deleted")
 _ORDERS = select(*columns(Order, orders), _DELETED)
 _STATES = select(*columns(OrderState, orders), _DELETED)
+# A statement that is made once needs no new key among the compiled ones.
+_LOCKED = _STATES.where(orders.c.id == bindparam("order_id")).with_for_update()

@@ -26,3 +26,18 @@ def test_transaction_runs_again_but_not_for_long(
         database.transact(shop.engine, locked, reruns=3)
 
     assert len(ran) == runs
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_only_a_connection_that_may_have_an_open_transaction_is_rolled_back(shop: Shop) -> None:
+    def rolled_back() -> int:
+        query = "SHOW SESSION STATUS LIKE 'Com_rollback'"
+        return int(shop.read(lambda c: c.exec_driver_sql(query).one())[1])
+
+    before = rolled_back()
+    shop.add("DH1")
+    assert rolled_back() == before + 1  # after the query before
+
+    with pytest.raises(ZeroDivisionError):
+        shop.transact(lambda c: [c.exec_driver_sql("DELETE FROM orderctl_outbox"), 1 // 0])
+    assert rolled_back() >= before + 3

@@ -39,7 +39,8 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the lock on the order", "orderctl/orders.py",
-        "_STATES.where(orders.c.id == order_id).with_for_update()", "_STATES.where(orders.c.id == order_id)",
+        '_STATES.where(orders.c.id == bindparam("order_id")).with_for_update()',
+        '_STATES.where(orders.c.id == bindparam("order_id"))',
     ),
     Mutation(
         "the fence around a worker's writes", "orderctl/leases.py",
