@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from orderctl import audit_hours
 from orderctl.cli import log_reader
 from orderctl.cli.app import App
+from orderctl.errors import ExitStatus
 from orderctl.states import Severity
 from tests.cli.conftest import Program
 from tests.script import SCRIPT
@@ -203,6 +205,61 @@ def test_the_summary_counts(busy: Shop, inside: Program):
     ]
     assert ["system", "2", "2", "2", "2", "2", "10"] in [line.split() for line in table.splitlines()]
     assert inside("logs", "summary", "--since", "1s", "--fields", "count", "-o", "csv").status == 0
+
+
+def test_the_summary_of_paid_orders_says_that_it_takes_long(busy: Shop, inside: Program):
+    busy.add("DH2")
+
+    paid = inside("logs", "summary", "--paid", "-o", "json")
+    every = inside("logs", "summary", "-o", "json")
+
+    assert "reading all events; with millions of them this takes minutes" in paid.err
+    assert (every.status, every.err) == (0, "")
+    task = {"category": "task", "severity": "info"}
+    assert {**task, "count": 1} in json.loads(paid.out)
+    assert {**task, "count": 2} in json.loads(every.out)
+    assert inside("logs", "summary", "--paid", "--recount").status == ExitStatus.USAGE
+
+
+def test_the_summary_counts_first_what_no_supervisor_has_counted(
+    busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    before = inside("logs", "summary", "-o", "json")
+    monkeypatch.setattr(audit_hours, "NEWEST", 2)
+    monkeypatch.setattr(audit_hours, "MANY", 5)
+
+    ended = inside("logs", "summary", "-o", "json")
+    again = inside("logs", "summary", "-o", "json")
+
+    assert "counting the events that are not counted yet" in ended.err
+    assert (again.status, again.err) == (0, "")
+    assert ended.out == again.out == before.out
+
+    busy.execute("UPDATE order_audit_logs SET event_category = 'zalo' WHERE id = 2")
+    assert "zalo" not in inside("logs", "summary").out
+    assert "zalo" in inside("logs", "summary", "--recount").out
+
+
+@pytest.mark.databases("mariadb", "mysql")
+def test_an_account_that_may_only_read_gets_the_same_summary(
+    busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(audit_hours, "NEWEST", 2)
+    monkeypatch.setattr(audit_hours, "MANY", 5)
+    before = inside("logs", "summary", "-o", "json")
+    busy.execute("DELETE FROM order_audit_logs WHERE id > 8")
+    url = busy.engine.url
+    account = f"reader_{url.database}"[:32]
+    busy.execute(f"CREATE USER '{account}'@'%' IDENTIFIED BY 'secret'")
+    busy.execute(f"GRANT SELECT ON `{url.database}`.* TO '{account}'@'%'")
+    reading = url.set(username=account, password="secret").render_as_string(hide_password=False)
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", reading)
+
+    ended = inside("logs", "summary", "-o", "json")
+
+    assert (ended.status, before.status) == (0, 0), ended.err
+    assert sum(row["count"] for row in json.loads(ended.out)) == 8
+    assert inside("logs", "summary", "--recount").status not in {0, ExitStatus.USAGE}
 
 
 @ONE_KIND
