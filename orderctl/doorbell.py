@@ -167,6 +167,16 @@ def without_job(
         return {*silent(bells), *later[: max(places - (len(again) - len(later)), 0)]}
 
 
+def length(client: redis.Redis, queue_name: str) -> int:
+    """Return the number of jobs in the queue, also of other programs.
+
+    Raises:
+        RedisUnavailable: Redis does not answer.
+    """
+    with broker.translating():
+        return client.llen(open_queue(client, queue_name).key)
+
+
 def job_key(queue: Queue, job_id: bytes) -> bytes:
     """Return the key of a job's hash; unlike RQ's own function for any id that can be in a queue."""
     return queue.job_class.redis_job_namespace_prefix.encode() + job_id

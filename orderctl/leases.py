@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, or_
 
-from orderctl import audit, database, deletion, lifecycle, masking, orders
+from orderctl import audit, database, deletion, lifecycle, masking, orders, readiness
 from orderctl.audit import Origin
 from orderctl.errors import LeaseLost, NotFound
 from orderctl.lifecycle import NOTHING, Conditions, Move, Moved, TaskState
@@ -121,6 +121,7 @@ def _take(
     if not take_all:
         waiting.append(task.managed == 1)
     values = {
+        "ready": readiness.NOT_READY,
         "attempt": _next(found),
         "worker": worker,
         "lease_token": token,

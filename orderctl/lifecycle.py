@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 
-from orderctl import audit, clock, database, deletion, endings, masking, orders, shop_tables
+from orderctl import audit, clock, database, deletion, endings, masking, orders, readiness, shop_tables
 from orderctl.audit import NewEvent, Origin
 from orderctl.channels import Scope
 from orderctl.errors import OrderNotFound, TaskNotFound
@@ -207,7 +207,7 @@ def move(
         What to do after the commit. None if the row does not meet the fence any more; nothing is written
         then.
     """
-    if not write(connection, task.id, fence, _values(what)):
+    if not write(connection, task.id, fence, _values(task, what, order)):
         return None
     if what.is_told:
         _record(connection, task, what)
@@ -222,10 +222,16 @@ def move(
     return Moved((change, *reopened, *ended.messages), (after,), ended.completion)
 
 
-def _values(what: Move) -> dict[str, Any]:
-    values: dict[str, Any] = {"status": what.status.value}
+def _values(task: TaskState, what: Move, order: OrderState | None) -> dict[str, Any]:
+    values: dict[str, Any] = {"status": what.status.value, "ready": readiness.NOT_READY}
     if what.status is TaskStatus.PENDING:
         values["available_at"] = database.utc_now()
+        values["ready"] = readiness.after_move(
+            order,
+            managed=bool(what.values.get("managed", task.managed)),
+            failing=what.values.get("failing_since", task.failing_since) is not None,
+            reopens=what.reopens,
+        )
     if what.status not in _LEASED:
         values |= {"lease_token": None, "lease_until": None}
     return {**values, **what.values}
@@ -281,6 +287,7 @@ def pay(connection: Connection, order: OrderState, event: NewEvent) -> Moved:
     paid = {"payment_status": PaymentStatus.PAID.value, "paid_at": database.utc_now()}
     _write_order(connection, order, paid)
     audit.record(connection, event)
+    readiness.note_order(connection, order.id)
     task = download_tasks.c
     waiting = (
         task.order_id == order.id,

@@ -8,13 +8,13 @@ is a compare-and-set.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import redis
-from sqlalchemy import ColumnElement, Connection, Engine, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, select
 
 from orderctl import (
     clock,
@@ -27,6 +27,7 @@ from orderctl import (
     orders,
     primary,
     publications,
+    readiness,
 )
 from orderctl.audit import Origin
 from orderctl.counting import counted
@@ -35,17 +36,18 @@ from orderctl.findings import Finding
 from orderctl.grace import Grace
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.messages import StatusChange
+from orderctl.readiness import Found
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import (
     UNFINISHED,
-    WAITING,
     EventType,
     PaymentStatus,
     Source,
     TaskStatus,
 )
+from orderctl.sweep import Sweep, note_all
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,9 @@ T = TypeVar("T")
 
 #: How often a repair is retried at once. Supervisors try again a second later anyway.
 _RERUNS: Final = 2
+
+#: A due task: its id, its order's, and the number of attempts that it has had.
+_Due = tuple[int, int, int]
 
 
 def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = False) -> list[Finding]:
@@ -206,10 +211,27 @@ def _after_loss(task: TaskState) -> Move:
     )
 
 
-def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
-    """Ring the doorbell for tasks that are due and have no job in the queue."""
-    with database.reading(engine) as connection:
-        due, again = (find_due(connection, settings, failing=which) for which in (False, True))
+def ring(
+    engine: Engine, client: redis.Redis, settings: Settings, sweep: Sweep | None = None
+) -> list[Finding]:
+    """Ring the doorbell for tasks that are due and have no job in the queue.
+
+    Args:
+        engine: The database.
+        client: Redis.
+        settings: They name the queue, and decide which tasks orderctl may run.
+        sweep: Of the caller, who calls each second: what it costs does not grow with the tables. None: all open
+            orders are looked at.
+
+    Raises:
+        DatabaseUnavailable: When the database does not answer.
+        RedisUnavailable: When Redis does not answer.
+    """
+    if sweep is None:
+        due, again = _note_all(engine, settings)
+    else:
+        queued = doorbell.length(client, settings.worker.queue)
+        due, again = _sorted(sweep.find(engine, queued) if sweep.has_to_look(queued) else ())
     if not due + again:
         return []
     rung = set(doorbell.ring(client, *_bells(settings, due, again)))
@@ -220,8 +242,24 @@ def ring(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findin
     ]
 
 
+def _note_all(engine: Engine, settings: Settings) -> tuple[list[_Due], list[_Due]]:
+    note_all(engine, settings)
+    with database.reading(engine) as connection:
+        due, again = (find_due(connection, settings, failing=which) for which in (False, True))
+    return due, again
+
+
+def _sorted(found: Iterable[Found]) -> tuple[list[_Due], list[_Due]]:
+    """Return the tasks of which none has failed, and those that have been failing."""
+    first, again = (
+        [(one.id, one.order_id, one.attempt) for one in found if one.is_failing is failing]
+        for failing in (False, True)
+    )
+    return first, again
+
+
 def _bells(
-    settings: Settings, due: list[tuple[int, int, int]], again: list[tuple[int, int, int]]
+    settings: Settings, due: list[_Due], again: list[_Due]
 ) -> tuple[str, list[tuple[int, int]], list[tuple[int, int]], int]:
     """Return the queue, the tasks for it, and how many of those that have been failing may wait in it.
 
@@ -237,7 +275,7 @@ def find_due(
     limit: int | None = findings.BATCH,
     *,
     failing: bool | None = None,
-) -> list[tuple[int, int, int]]:
+) -> list[_Due]:
     """Return id, order id and number of attempts of each task that a worker may claim now.
 
     The query starts from the paid orders that have not ended, which are few, and not from the waiting tasks,
@@ -249,26 +287,16 @@ def find_due(
         limit: Maximum number of tasks; None: all.
         failing: Only tasks that have been failing, the longest due first, or only others; None: both.
     """
-    o, task = orders_table.c, download_tasks.c
+    task = download_tasks.c
     query = (
         select(task.id, task.order_id, task.attempt)
-        .join(orders_table, o.id == task.order_id)
-        .where(
-            o.payment_status == PaymentStatus.PAID,
-            orders.is_open(),
-            task.status.in_(WAITING),
-            task.lease_token.is_(None),
-            or_(task.available_at.is_(None), task.available_at <= database.utc_now()),
-            deletion.not_deleted(orders_table),
-            deletion.not_deleted(download_tasks),
-        )
+        .join(orders_table, orders_table.c.id == task.order_id)
+        .where(*readiness.claimable(take_all=settings.worker.take == "all"))
         .order_by(*([task.available_at] if failing else []), task.id)
         .limit(limit)
     )
     if failing is not None:
         query = query.where(task.failing_since.is_not(None) if failing else task.failing_since.is_(None))
-    if settings.worker.take != "all":
-        query = query.where(task.managed == 1)
     return [(row.id, row.order_id, row.attempt) for row in connection.execute(query)]
 
 

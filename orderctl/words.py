@@ -123,11 +123,7 @@ def spellings(dialect: Dialect, table: str, column: str, word: str) -> tuple[str
     if there is not None and there.ignores_case:
         return (word,)
     if (table, column) in _LEADING and word in KNOWN[table, column]:
-        seen = shape.of(dialect).seen.get((table, column), ())
-        written = spell(dialect, table, column, word)
-        return tuple(
-            dict.fromkeys((word, written, *(value for value in seen if fold(value, (word,), there) == word)))
-        )
+        return _written(dialect, table, column, word)
     return _cases(word)
 
 
@@ -142,6 +138,20 @@ def all_spellings(dialect: Dialect) -> Mapping[tuple[str, str, str], tuple[str, 
         for (table, column), known in KNOWN.items()
         for word in known
     }
+
+
+def usual(dialect: Dialect, table: str, column: str, word: str) -> tuple[str, ...]:
+    """Return those :func:`spellings` of a word that orderctl writes, and that stand in the newest rows."""
+    every = spellings(dialect, table, column, word)
+    written = _written(dialect, table, column, word)
+    return tuple(spelling for spelling in every if len(every) == 1 or spelling in written)
+
+
+def _written(dialect: Dialect, table: str, column: str, word: str) -> tuple[str, ...]:
+    there = shape.of(dialect).column(table, column)
+    seen = shape.of(dialect).seen.get((table, column), ())
+    same = (value for value in seen if fold(value, (word,), there) == word)
+    return tuple(dict.fromkeys((word, spell(dialect, table, column, word), *same)))
 
 
 class Word(TypeDecorator[str]):

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, delete, event, select, update
 
-from orderctl import clock, database, failures, leases, orders, reconcile, tasks
+from orderctl import clock, database, failures, leases, orders, readiness, reconcile, tasks
 from orderctl.errors import Conflict, LeaseLost
 from orderctl.failures import Failure
 from orderctl.grace import Grace
@@ -31,15 +31,18 @@ from orderctl.orders import NewCourse
 from orderctl.patience import Patience
 from orderctl.schema import TABLES, download_tasks, order_audit_logs, outbox
 from orderctl.schema import orders as orders_table
+from orderctl.settings import load
 from orderctl.states import (
     ENDED_ORDER,
     ENDED_TASK,
     UNFINISHED,
+    WAITING,
     ErrorType,
     Source,
     TaskStatus,
     order_end,
 )
+from orderctl.sweep import Sweep
 from tests.shop import COURSE, Shop
 
 MAX_ATTEMPTS = 2
@@ -70,6 +73,8 @@ class Pipeline(RuleBasedStateMachine):
         self.held: list[Held] = []
         self.attempts: dict[int, int] = {}
         self.rounds: dict[int, int] = {}
+        self.looks = Sweep(load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"}))
+        self.unsure: set[int] = set()  # tasks of which it may be noted wrongly whether they may be claimed
         for table in reversed(TABLES):
             self.shop.transact(lambda c, table=table: c.execute(delete(table)))
 
@@ -165,6 +170,26 @@ class Pipeline(RuleBasedStateMachine):
             )
         )
 
+    @rule(pick=picks, note=st.sampled_from([0, 1, 2]))
+    def spoil(self, pick: int, note: int) -> None:
+        """Something has noted in a task's row what is not so, as an older version or the shop might."""
+        task = self._pick(pick)
+        wrong = "UPDATE download_tasks SET ready = :note, available_at = NULL WHERE id = :id"
+        self.shop.execute(wrong, note=note, id=task.id)
+        self.unsure.add(task.id)
+
+    @rule()
+    def look(self) -> None:
+        """What a supervisor does each second finds all due tasks, and corrects what was noted."""
+        self.looks.find(self.shop.engine, 0)
+        found = [one.id for one in self.looks.find(self.shop.engine, 0)]
+        now = self.shop.read(Snapshot.of)
+        due = [task for task in now.tasks if task.available_at and task.available_at < LATER]
+        assert sorted(found) == [task.id for task in due if now.note(task)]
+        for task in now.tasks:
+            assert task.ready == now.note(task) or (not now.note(task) and task not in due), task
+        self.unsure = {task.id for task in now.tasks if task.ready != now.note(task)}
+
     @rule(pick=picks)
     def retry(self, pick: int) -> None:
         task = self._pick(pick)
@@ -246,6 +271,7 @@ class Pipeline(RuleBasedStateMachine):
         now = self.shop.read(Snapshot.of)
         for task in now.tasks:
             self._look_at_task(task)
+            self._look_at_note(task, now)
         for order in now.orders:
             self._look_at_order(order, now)
         assert all(count == 1 for count in now.ends().values()), "an attempt ended twice"
@@ -260,6 +286,14 @@ class Pipeline(RuleBasedStateMachine):
             assert task.lease_token is not None
         if task.lease_token is not None:
             assert task.attempt <= task.max_attempts
+
+    def _look_at_note(self, task: Any, now: Snapshot) -> None:
+        """Every move keeps the note; only a claim that opens an ended order does not note its other tasks."""
+        if not now.is_open(task) or task.attempt == 0:
+            self.unsure.add(task.id)
+        elif task.ready == now.note(task):
+            self.unsure.discard(task.id)
+        assert task.ready == now.note(task) or task.id in self.unsure
 
     def _look_at_order(self, order: Any, now: Snapshot) -> None:
         tasks_of = [task for task in now.tasks if task.order_id == order.id]
@@ -295,6 +329,20 @@ class Snapshot:
         tables = (orders_table, download_tasks, order_audit_logs)
         rows = [list(connection.execute(select(table).order_by(table.c.id))) for table in tables]
         return cls(*rows, Counter(connection.execute(select(outbox.c.dedup_key)).scalars()))
+
+    def is_open(self, task: Any) -> bool:
+        """Whether a task's order has not ended."""
+        return any(
+            order.order_status in ("pending", "processing")
+            for order in self.orders
+            if order.id == task.order_id
+        )
+
+    def note(self, task: Any) -> int:
+        """Return what is to be noted of a task, all of which are of paid orders."""
+        if task.status not in WAITING or task.lease_token is not None or not self.is_open(task):
+            return readiness.NOT_READY
+        return readiness.READY if task.failing_since is None else readiness.FAILING
 
     def ends(self) -> Counter[tuple[int, int]]:
         """Return how often each attempt of each task has ended."""

@@ -17,6 +17,7 @@ from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
 from orderctl.payments.retention import Retention
 from orderctl.settings import Settings
+from orderctl.sweep import Sweep
 from orderctl.worker import fleet, rounds
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def keep(settings: Settings, supervisor: str) -> None:
     """
     engine = rounds.open_database(settings)
     grace = Grace(settings.worker.lease_seconds)
+    sweep = Sweep(settings)
     retention = Retention(engine, settings.payments.keep_raw_days)
     counting = audit_hours.Counting(engine)
     born = clock.milliseconds()
@@ -50,7 +52,7 @@ def keep(settings: Settings, supervisor: str) -> None:
         if outage is not None:
             raise outage
         if not fleet.is_paused(client, queue):
-            found += reconcile.ring(engine, client, settings)
+            found += reconcile.ring(engine, client, settings, sweep)
         for finding in found:
             _log.info("%s", finding.text)
         retention.turn()  # last, because nothing waits for it

@@ -77,7 +77,16 @@ MUTATIONS = (
     ),
     Mutation(
         "the ringing of forgotten doorbells", "orderctl/reconcile.py",
-        "    if not due:\n        return []", "    if due is not None:\n        return []",
+        "    if not due + again:\n        return []", "    if due is not None:\n        return []",
+    ),
+    Mutation(
+        "the walk of the open orders", "orderctl/sweep.py",
+        "    return after if part.is_cut else part.last\n", "    return None\n", ("test_sweep.py",),
+    ),
+    Mutation(
+        "the note of a task that waits again", "orderctl/lifecycle.py",
+        "            reopens=what.reopens,\n        )", "            reopens=what.reopens,\n        ) * 0",
+        ("test_readiness.py",),
     ),
     Mutation(
         "the claim's token", "orderctl/worker/attempt.py", "            token=token,\n", "",
