@@ -19,6 +19,9 @@ from orderctl import deletion, shape, statuses
 from orderctl.schema import download_tasks, orders
 from orderctl.states import ENDED_ORDER, OrderStatus, PaymentStatus, TaskStatus
 
+#: With a limit, MySQL takes (payment_status, created_at, id) for a frequent status, and reads each order for it. MariaDB
+#: takes the right index, and this for a comment; so does MySQL where the shop's own index stands in for it.
+_BY_STATUS: Final = "/*+ INDEX(orders ix_orderctl_orders_payment_status_order_status_created_at_id) */"
 #: The walks through the orders of each status share this many times ``statuses.COUNT_LIMIT`` tasks.
 _WALKS: Final = 3
 
@@ -70,6 +73,10 @@ def _is_paid() -> ColumnElement[bool]:
     return orders.c.payment_status == PaymentStatus.PAID
 
 
+def _hinted(query: Any) -> Any:
+    return query.prefix_with(_BY_STATUS, dialect="mysql")
+
+
 def _with_known(found: Mapping[str, int], known: Iterable[str]) -> dict[str, int]:
     """Return the numbers with those of all known statuses, which stand first; nothing without a name is left out."""
     counts = {str(status): found.get(status, 0) for status in known}
@@ -82,7 +89,7 @@ def _with_known(found: Mapping[str, int], known: Iterable[str]) -> dict[str, int
 
 def _some_orders(connection: Connection) -> tuple[dict[str, int], list[ColumnElement[bool]]]:
     """Return the numbers of orders up to the limit, and the conditions of those statuses, unfinished and rare ones first."""
-    rows = select(orders.c.id).where(_is_paid(), deletion.not_deleted(orders))
+    rows = _hinted(select(orders.c.id).where(_is_paid(), deletion.not_deleted(orders)))
     found: Counter[str] = Counter()
     order: list[tuple[tuple[bool, int], ColumnElement[bool]]] = []
     for status, test in statuses.tests(connection, orders.c.order_status, _is_paid()):
@@ -124,7 +131,7 @@ def _newest(test: ColumnElement[bool], most: int) -> Any:
     """
     o, task = orders.c, download_tasks.c
     some = (
-        select(task.id, task.status)
+        _hinted(select(task.id, task.status))
         .select_from(orders)
         .outerjoin(download_tasks, and_(task.order_id == o.id, deletion.not_deleted(download_tasks)))
         .where(_is_paid(), test, deletion.not_deleted(orders))
