@@ -1,56 +1,96 @@
-"""A cache for a value that is expensive to compute."""
+"""A cache for a value that is expensive to compute, renewed in the background."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
 
 from orderctl.relay.api.threads import Late
 
 T = TypeVar("T")
 
+#: A computation gets at most one second of this many.
+_SHARE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T]):
+    """A value, and when its computation began."""
+
+    value: T
+    made_at: datetime
+
 
 class Cache(Generic[T]):
-    """Keeps a value for some time. Callers that ask while it is computed wait for the same computation.
+    """Keeps a value. Once there is one, callers get it at once, and an old one is renewed in the background.
+
+    It is renewed only when somebody asks, and so that at most a tenth of the time is spent on it.
 
     Args:
         make: Computes the value.
-        age: How long the value is kept, in seconds.
+        age: From this age on a value is renewed, in seconds.
+        too_old: From this age on callers wait for a new value, in seconds; they get its failure as an error.
+        now: The clock, in seconds.
     """
 
-    def __init__(self, make: Callable[[], Awaitable[T]], age: float) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Awaitable[T]],
+        *,
+        age: float,
+        too_old: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._make = make
         self._age = age
-        self._value: T
-        self._made_at = -float("inf")
-        self._making: asyncio.Future[T] | None = None
+        self._too_old = too_old
+        self._now = now
+        self._kept: Kept[T] | None = None
+        self._began = self._due = -float("inf")
+        self._making: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
 
-    async def get(self, patience: float) -> T:
-        """Return the value, computed at most ``age`` seconds ago.
+    async def get(self, patience: float) -> Kept[T]:
+        """Return the value.
 
         Args:
-            patience: Longest wait, in seconds. The computation continues afterwards, for the next caller.
+            patience: Longest wait, in seconds, if there is no value yet or it is too old. The computation continues
+                afterwards, for the next caller.
 
         Raises:
-            Late: When the wait is over.
+            Late: When the wait is over and there is no value yet.
         """
-        if time.monotonic() - self._made_at < self._age:
-            return self._value
-        if self._making is None:
+        if self._making is None and self._now() >= self._due:
             self._making = asyncio.ensure_future(self._renew())
-            self._making.add_done_callback(lambda made: made.cancelled() or made.exception())
-        try:
-            async with asyncio.timeout(patience):
-                return await asyncio.shield(self._making)
-        except TimeoutError:
-            raise Late(f"the database did not answer within {patience:g} s") from None
+        if self._kept is None or self._now() - self._began >= self._too_old:
+            await self._wait(patience)
+        if self._kept is None:
+            raise Late(f"the database did not answer within {patience:g} s")
+        return self._kept
 
-    async def _renew(self) -> T:
+    async def _wait(self, patience: float) -> None:
+        """Wait for the computation that runs, and raise the error with which the last one failed."""
+        if self._making is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await asyncio.shield(self._making)
+        if self._making is None and self._failure is not None:
+            raise self._failure.with_traceback(None)  # raised for each caller, it would gather their frames
+
+    async def _renew(self) -> None:
+        began, moment = self._now(), datetime.now(UTC)
         try:
-            self._value = await self._make()
-            self._made_at = time.monotonic()
+            self._kept = Kept(await self._make(), moment)
+            self._began, self._failure = began, None
+            shortest = self._age
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            self._failure = error
+            shortest = 0.0
         finally:
             self._making = None
-        return self._value
+        self._due = began + max(shortest, _SHARE * (self._now() - began))

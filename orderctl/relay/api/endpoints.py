@@ -22,6 +22,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import masking
@@ -42,6 +43,7 @@ from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.cache import Cache
 from orderctl.relay.api.queries import Found, Json, Wanted
 from orderctl.relay.api.reader import DEADLINE, Reader
+from orderctl.relay.api.threads import Late
 from orderctl.relay.closing import RESTART, UNAUTHORIZED
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.web import Reply, Request, in_json
@@ -52,11 +54,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: How long the counts of all orders and tasks are cached, in seconds.
+#: From this age on the counts of all orders and tasks are renewed, and from this age on a failure to do so is an error,
+#: in seconds.
 STATS_AGE: Final = 30.0
-#: How long counting all orders and tasks may take, and how long a page of orders waits for it, in seconds.
-_STATS_DEADLINE: Final = 60.0
+STATS_TOO_OLD: Final = 300.0
+#: How long counting all orders and tasks may take, in seconds.
+_STATS_DEADLINE: Final = 300.0
+#: How long a page of orders, and a client that takes lower bounds, waits for the first counts, in seconds.
 _TOTAL_PATIENCE: Final = 2.0
+_BOUNDS_PATIENCE: Final = 0.5
 _MOST_ORDERS: Final = 200
 _MOST_LOGS: Final = 1000
 _MOST_ERRORS: Final = 200
@@ -101,7 +107,9 @@ class Endpoints:
         self._secure = secure
         self._currency = currency
         self._numbers: Cache[Json] = Cache(
-            lambda: reader.read(queries.numbers, deadline=_STATS_DEADLINE), STATS_AGE
+            lambda: reader.read(queries.numbers, deadline=_STATS_DEADLINE),
+            age=STATS_AGE,
+            too_old=STATS_TOO_OLD,
         )
         self._get: dict[str, _Answer] = {
             _ORDERS: self._orders,
@@ -174,7 +182,7 @@ class Endpoints:
     async def _count(self, statuses: Sequence[str] | None) -> int | None:
         """Return the number of orders of these statuses; None when counting fails or takes too long."""
         try:
-            counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE))["orders"]
+            counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE)).value["orders"]
         except Unavailable:
             return None
         wanted = {status.casefold() for status in statuses or ("total",)}
@@ -197,9 +205,17 @@ class Endpoints:
                 continue
         return live
 
-    async def _stats(self, _request: Request, _access: Access) -> Reply:
-        numbers = await self._numbers.get(DEADLINE)
-        return in_json(200, {"data": {**numbers, "connections": len(self._exchange.members)}})
+    async def _stats(self, request: Request, _access: Access) -> Reply:
+        bounds = _is_set(request, "bounds")
+        try:
+            kept = await self._numbers.get(_BOUNDS_PATIENCE if bounds else DEADLINE)
+            numbers, moment = kept.value, kept.made_at
+        except Late:
+            if not bounds:
+                raise
+            numbers, moment = await self._read(queries.bounds), datetime.now(UTC)
+        more = {"connections": len(self._exchange.members), "countedAt": queries.moment(moment)}
+        return in_json(200, {"data": {**numbers, **more}})
 
     async def _logs(self, request: Request, order_id: int) -> Reply:
         severities = _words(request, "severity")
@@ -324,7 +340,7 @@ def _empty(path: str) -> Json:
         return {"data": [], "pagination": {**none, "nextCursor": None}}
     if path == _STATS:
         orders, tasks = dict.fromkeys(_STATUS_COUNTS, 0), dict.fromkeys(_TASK_COUNTS, 0)
-        return {"data": {"orders": orders, "tasks": tasks, "connections": 0}}
+        return {"data": {"orders": orders, "tasks": tasks, "connections": 0, "countedAt": None}}
     if path == _ERRORS:
         return {"data": []}
     if path == _PAYMENTS:

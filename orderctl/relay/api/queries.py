@@ -14,6 +14,7 @@ from orderctl import audit, clock, listing, order_stats, orders, tasks
 from orderctl.audit import Event, Search
 from orderctl.errors import TaskNotFound
 from orderctl.listing import OrderFilter
+from orderctl.order_stats import Stats
 from orderctl.orders import Order
 from orderctl.payments import ledger, waiting
 from orderctl.payments.ledger import Filter, Payment
@@ -140,7 +141,17 @@ def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[
 
 def numbers(connection: Connection) -> Json:
     """Return the exact numbers of orders and tasks by status."""
-    stats = order_stats.count(connection, exact=True)
+    return _numbers(order_stats.count(connection, exact=True))
+
+
+def bounds(connection: Connection) -> Json:
+    """Return the numbers of orders and tasks by status, and in ``atLeast`` which of them are lower bounds."""
+    stats = order_stats.count(connection)
+    totals = {name.partition(".")[0] + ".total" for name in stats.at_least}
+    return {**_numbers(stats), "atLeast": sorted(stats.at_least | totals)}
+
+
+def _numbers(stats: Stats) -> Json:
     return {
         "orders": {"total": sum(stats.orders.values()), **stats.orders},
         "tasks": {"total": sum(stats.tasks.values()), **stats.tasks},

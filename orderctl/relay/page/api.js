@@ -124,6 +124,8 @@
  * @typedef {object} Stats
  * @property {Record<"total"|OrderStatus, number>} orders
  * @property {Record<"total"|TaskStatus, number>} tasks
+ * @property {string[]} [atLeast] The numbers that are lower bounds, such as "orders.failed".
+ * @property {string|null} [countedAt] ISO 8601 with its zone.
  * @property {number} connections
  */
 
@@ -229,9 +231,13 @@ export class Api {
     return this.#get("errors", { limit });
   }
 
-  /** @returns {Promise<{data: Stats}>} */
+  /**
+   * Numbers of all orders and tasks; lower bounds while the relay has not counted them yet.
+   *
+   * @returns {Promise<{data: Stats}>}
+   */
   stats() {
-    return this.#get("dashboard/stats");
+    return this.#get("dashboard/stats", { bounds: 1 });
   }
 
   /** @returns {Promise<{data: Session}>} */

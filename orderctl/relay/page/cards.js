@@ -16,6 +16,8 @@ const CARDS = [
   ["failed", "Failed", "failed"],
   ["cancelled", "Cancelled", "cancelled"],
 ];
+/** From this age on the page shows when the numbers were counted, in ms. */
+const OLD = 60_000;
 /** @type {(keyof Stats["tasks"])[]} */
 const TASKS = ["downloading", "enrolled", "pending", "failed", "completed"];
 
@@ -48,17 +50,18 @@ export class Cards extends Emitter {
    *
    * @param {Partial<Stats>} stats
    */
-  show({ orders, tasks, connections }) {
-    for (const [key, element] of this.#numbers) write(element, text.number(number(orders?.[key])));
+  show({ orders, tasks, connections, atLeast, countedAt }) {
+    const bounds = new Set(Array.isArray(atLeast) ? atLeast : []);
+    const plus = (/** @type {string} */ name) => (bounds.has(name) ? "+" : "");
+    for (const [key, element] of this.#numbers)
+      write(element, `${text.number(number(orders?.[key]))}${plus(`orders.${key}`)}`);
     const parts = TASKS.filter((status) => tasks?.[status]).map(
-      (status) => `${text.number(tasks?.[status])} ${status}`,
+      (status) => `${text.number(tasks?.[status])}${plus(`tasks.${status}`)} ${status}`,
     );
     const clients = number(connections);
-    const watching = clients === null ? [] : [text.plural(clients, "connection")];
-    write(
-      this.#tasks,
-      [parts.length ? `Tasks: ${parts.join(", ")}` : "", ...watching].filter(Boolean).join(" · "),
-    );
+    const watching = clients === null ? "" : text.plural(clients, "connection");
+    const list = parts.length ? `Tasks: ${parts.join(", ")}` : "";
+    write(this.#tasks, [list, watching, age(countedAt)].filter(Boolean).join(" · "));
     return number(orders?.failed) ?? 0;
   }
 
@@ -97,4 +100,14 @@ export class Cards extends Emitter {
     this.#buttons.set(status, element);
     return element;
   }
+}
+
+/**
+ * The age of the numbers, if that is more than a minute.
+ *
+ * @param {unknown} countedAt ISO 8601 with its zone.
+ */
+function age(countedAt) {
+  const date = new Date(typeof countedAt === "string" ? countedAt : Number.NaN);
+  return Date.now() - date.getTime() > OLD ? `counted ${text.ago(date)}` : "";
 }

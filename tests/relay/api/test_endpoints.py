@@ -6,14 +6,16 @@ import http.client
 import json
 import sqlite3
 import threading
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 import redis
 
-from orderctl import publications
+from orderctl import publications, statuses
 from orderctl.channels import task_progress
 from orderctl.payments.transfer import Transfer
+from orderctl.relay.api import queries
 from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import SECRET, SOON, Answer, RunningRelay, StartRelay, mint
 from tests.shop import Shop
@@ -174,6 +176,20 @@ class TestStats:
         assert data["tasks"]["total"] == 2
         assert (data["tasks"]["completed"], data["tasks"]["failed"], data["tasks"]["pending"]) == (1, 1, 0)
         assert data["connections"] == 0
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(data["countedAt"])) < timedelta(minutes=1)
+        assert "atLeast" not in data
+        assert relay.ask(f"{STATS}?bounds=1").json["data"] == data
+
+    def test_lower_bounds_are_named(self, shop: Shop, monkeypatch: pytest.MonkeyPatch):
+        for number in range(3):
+            shop.paid(f"DH{number}")
+        shop.execute("UPDATE orders SET order_status = 'failed'")
+        monkeypatch.setattr(statuses, "COUNT_LIMIT", 1)
+
+        data = shop.read(queries.bounds)
+
+        assert (data["orders"]["failed"], data["orders"]["total"], data["tasks"]["total"]) == (2, 2, 2)
+        assert data["atLeast"] == ["orders.failed", "orders.total", "tasks.pending", "tasks.total"]
 
 
 class TestLogs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +75,22 @@ class TestList:
         expect(cards.filter(has_text="Completed").locator(".card-number")).to_have_text("1")
         expect(cards.filter(has_text="Failed").locator(".card-number")).to_have_text("0")
         expect(page.locator("#task-numbers")).to_contain_text("1 pending, 2 completed")
+
+    def test_numbers_that_are_old_or_lower_bounds_say_so(self, visit: Visits, relay: RunningRelay):
+        numbers = {
+            "orders": {"total": 10_003, "failed": 3, "completed": 10_000},
+            "tasks": {"pending": 24, "failed": 2},
+            "atLeast": ["orders.completed", "orders.total", "tasks.pending"],
+            "countedAt": (datetime.now(UTC) - timedelta(minutes=5)).isoformat(),
+        }
+        page = visit(relay)
+        page.route("**/api/admin/dashboard/stats**", lambda route: route.fulfill(json={"data": numbers}))
+        page.reload()
+
+        cards = page.locator(".card")
+        expect(cards.filter(has_text="Completed").locator(".card-number")).to_have_text("10,000+")
+        expect(cards.filter(has_text="Failed").locator(".card-number")).to_have_text("3")
+        expect(page.locator("#task-numbers")).to_have_text("Tasks: 24+ pending, 2 failed · counted 5 min ago")
 
     def test_an_empty_list(self, visit: Visits, relay: RunningRelay):
         expect(visit(relay).locator("#list-note")).to_have_text("No paid orders yet.")
