@@ -15,7 +15,7 @@ help:
 	@echo "make chaos  kill processes of two running shops at random (ARGS='--database mariadb --kills 100')"
 	@echo "make chaos-payments  kill the relay and the database while a bank sends (ARGS='--database mysql')"
 	@echo "make bench  run the benchmarks and print ratios"
-	@echo "make bench-queries  measure the queries with a million orders (ARGS='--server mariadb'; 20 minutes, 12 GB)"
+	@echo "make bench-queries  measure the queries with a million orders (ARGS='--server mariadb'; an hour, 12 GB)"
 	@echo "make bench-relay    compare the relay with other servers"
 	@echo "make fuzz-migrate   migrate random shops' databases (ARGS='--database mysql --seed 1 --schemas 10')"
 	@echo "make fuzz-relay     send malformed frames, requests and payments to the relay"
