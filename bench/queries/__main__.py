@@ -10,7 +10,8 @@ bench`` does not run this benchmark; ``make bench-queries`` does. SQLite has at 
 Goals: a page takes at most 10 ms at any size, and with the most orders at most twice its time with the fewest;
 statistics 50 ms, the summary of the audit log 10 ms, what a supervisor asks each second 5 ms.
 
-Without --server, on each server after the other. With --keep the databases stay in a folder, and with --from they are used again (sizes that are missing are written).
+Without --server, on each server after the other. With --keep the databases stay in a folder, and with --from they are
+used again (sizes that are missing are written). With --markdown the tables of docs/performance.md are written anew.
 """
 
 import argparse
