@@ -3,20 +3,20 @@
 A command's query is the function that the command calls. Each has its worst case in the shop of ``shop.py``.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from bench.queries.shop import CUSTOMER, Shop
 from orderctl import (
     audit,
+    audit_summary,
     database,
     findings,
     listing,
+    order_stats,
     orders,
     outbox,
     reconcile,
@@ -27,6 +27,7 @@ from orderctl.listing import OrderFilter
 from orderctl.outbox import EntryKind, Lane
 from orderctl.payments import ledger, waiting
 from orderctl.relay.api import queries as relay
+from orderctl.sweep import Sweep
 from orderctl.tasks import TaskFilter
 
 PAGE_MS, STATS_MS, SUMMARY_MS, SECOND_MS = 10, 50, 10, 5
@@ -194,7 +195,7 @@ def _counts(engine: Engine) -> list[Case]:
     return [
         Case(
             "orders stats",
-            _entry("order_stats.count"),
+            order_stats.count,
             """
 SELECT t.status, COUNT(*) FROM orders o JOIN download_tasks t ON t.order_id = o.id
 WHERE o.payment_status = 'paid' GROUP BY t.status""",
@@ -202,7 +203,7 @@ WHERE o.payment_status = 'paid' GROUP BY t.status""",
         ),
         Case(
             "logs summary",
-            _entry("audit_summary.summary"),
+            audit_summary.summary,
             "SELECT event_category, severity, COUNT(*) FROM order_audit_logs GROUP BY event_category, severity",
             SUMMARY_MS,
         ),
@@ -220,16 +221,6 @@ WHERE o.payment_status = 'paid' AND o.order_status IN ('pending', 'processing')
     ]
 
 
-def _entry(name: str) -> Any:
-    """Return a function of orderctl, such as ``audit.errors``; its case fails, and so the benchmark, if it is missing."""
-    module, _, function = name.rpartition(".")
-
-    def call(*values: Any, **named: Any) -> Any:
-        return getattr(importlib.import_module(f"orderctl.{module}"), function)(*values, **named)
-
-    return call
-
-
 def _second(engine: Engine, queued: int) -> Query:
     """Return what a supervisor asks the database each second: expired leases, due tasks, due messages.
 
@@ -240,12 +231,11 @@ def _second(engine: Engine, queued: int) -> Query:
     """
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
     lanes = (Lane([EntryKind.COMPLETION]), Lane([EntryKind.SUMMARY, EntryKind.ALERT]))
-    sweeps: list[Any] = []
+    sweep = Sweep(load)
 
     def query(connection: Connection) -> None:
-        sweeps[:] = sweeps or [_entry("sweep.Sweep")(load)]
         reconcile._expired(connection)  # noqa: SLF001
-        sweeps[0].find(engine, queued)
+        sweep.find(engine, queued)
         for lane in lanes:
             outbox.is_due(connection, lane)
 
@@ -254,8 +244,8 @@ def _second(engine: Engine, queued: int) -> Query:
 
 def _unbounded() -> list[Case]:
     rest: dict[str, Query] = {
-        "orders stats --exact": partial(_entry("order_stats.count"), exact=True),
-        "logs summary --paid": _entry("audit_summary.of_paid"),
+        "orders stats --exact": partial(order_stats.count, exact=True),
+        "logs summary --paid": audit_summary.of_paid,
         "orders list --paid --stale 10m": partial(
             listing.page, wanted=OrderFilter(paid=True, stale_seconds=600), limit=50
         ),
