@@ -80,8 +80,8 @@ def _shown(milliseconds: float | None) -> str:
 
 
 def _code(name: str) -> str:
-    """Return a name with its command in code: what stands before a comma or a colon."""
-    command = re.match(r"(?:orders|logs|tasks|payments|reconcile)\b[^,:]*", name)
+    """Return a name with its command in code: what stands before a colon, or a comma and a blank."""
+    command = re.match(r"(?:orders|logs|tasks|payments|reconcile)\b(?:[^,:]|,(?! ))*", name)
     return name if command is None else f"`{command[0]}`{name[command.end() :]}"
 
 
@@ -118,7 +118,8 @@ def aligned_growth(rows: Sequence[tuple[str, str, float, float]], per_year: int)
 def markdown_growth(rows: Sequence[tuple[str, str, float, float]], per_year: int) -> str:
     """Return the growth as a table of Markdown."""
     sentence, cells = growth(rows, per_year)
-    marked = [cells[0], *([f"`{row[0]}`", f"`{row[1]}`" if row[1] else "", *row[2:]] for row in cells[1:])]
+    marked = [cells[0], *([f"`{row[0]}`", f"`{row[1]}`", *row[2:]] for row in cells[1:-1])]
+    marked.append(cells[-1])
     return f"{_in_markdown(marked)}\n\n{sentence}."
 
 
