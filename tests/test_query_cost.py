@@ -28,6 +28,7 @@ from orderctl import (
     orders,
     outbox,
     outgoing,
+    readiness,
     reconcile,
     settings,
     statuses,
@@ -39,6 +40,7 @@ from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
 from orderctl.payments import ledger, retention, waiting
 from orderctl.states import EventType
+from orderctl.sweep import Sweep, _Place
 from orderctl.tasks import TaskFilter
 from orderctl.worker import alerts
 from tests import rows
@@ -111,8 +113,17 @@ def _fill(engine: Engine) -> Shop:
     rows.fill(engine, ORDERS)
     rows.fill_events(engine, LONG, 3000)
     rows.fill_payments(engine, ORDERS)
+    _note(engine)
     rows.analyze(engine)
     return Shop(engine)
+
+
+def _note(engine: Engine) -> None:
+    """Note of most tasks that they may be claimed, as where workers do not keep up."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE download_tasks SET available_at = created_at")
+        found = readiness.unnoted(connection, take_all=False)
+        readiness.correct(connection, [one.id for one in found[:-20]], take_all=False)
 
 
 @dataclass
@@ -238,6 +249,17 @@ def _look(connection: Connection) -> None:
     heard.look(connection)
 
 
+def _second_turn(load: settings.Settings, *, newest: bool) -> Callable[[Connection], Any]:
+    """Return a query for open orders in the middle of the walk."""
+
+    def turn(connection: Connection) -> None:
+        looks = Sweep(load)
+        looks._at, looks._newest = _Place(datetime(2024, 1, 1, 10, 0), ORDERS), not newest  # noqa: DTZ001 - as stored
+        looks._unnoted(connection)
+
+    return turn
+
+
 def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
     """Return each query with the number of rows that it may read."""
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
@@ -266,6 +288,13 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "error groups": (partial(tasks.group_errors, wanted=TaskFilter()), 500),
         "expired leases": (reconcile._expired, 30),
         "due tasks": (partial(reconcile.find_due, settings=load), 60 * 10),
+        "due tasks that are noted": (
+            partial(readiness.noted, note=readiness.READY, take_all=False, limit=100),
+            500,
+        ),
+        "a part of the open orders": (Sweep(load)._unnoted, 900),
+        "the next part": (_second_turn(load, newest=False), 900),
+        "the newest open orders": (_second_turn(load, newest=True), 900),
         "unended orders": (findings.unended, 60 * 10),
         "orders without tasks": (findings.without_tasks, 60 * 10),
         "outbox": (partial(outbox.take, lane=outbox.Lane(["summary"]), limit=20, lease_seconds=1), 20),
@@ -328,6 +357,11 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     assert keys("latest events")["newest"] == {f"{log}_order_id"}
     assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
     assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}
+    ready = "ix_orderctl_download_tasks_ready_available_at_id"
+    assert keys("due tasks that are noted")["download_tasks"] == {ready}
+    for name in ("a part of the open orders", "the next part", "the newest open orders"):
+        assert keys(name)["orders"] == {"ix_orderctl_orders_payment_status_order_status_created_at_id"}
+        assert keys(name)["download_tasks"] == {"ix_orderctl_download_tasks_order_id_status"}
     by_due_time = ("outbox", "endpoints", "outbox of an endpoint")
     for name in (*by_due_time, "failed messages", "unsent messages", "failed messages to send again"):
         assert keys(name)["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
