@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
@@ -19,6 +19,8 @@ from sqlalchemy import Connection, Engine, event
 
 from orderctl import (
     audit,
+    audit_hours,
+    audit_summary,
     database,
     findings,
     leases,
@@ -51,7 +53,10 @@ from tests.shop import Shop
 ORDERS = 2000
 LONG = 1000  # the order with many events
 #: Names of tables in the queries.
-TABLES = {"orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox", "orderctl_payments"}
+TABLES = {
+    "orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox", "orderctl_payments",
+    "orderctl_audit_hours", "orderctl_audit_counts",
+}  # fmt: skip
 
 
 #: Steps of SQLite's virtual machine for a row that the query reads, shows or sorts; at most, with what it does once.
@@ -114,6 +119,7 @@ def _fill(engine: Engine) -> Shop:
     rows.fill_events(engine, LONG, 3000)
     rows.fill_payments(engine, ORDERS)
     _note(engine)
+    audit_hours.catch_up(engine)
     rows.analyze(engine)
     return Shop(engine)
 
@@ -227,6 +233,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PAID = "ix_orderctl_orders_payment_status_created_at_id"
 CREATED = "ix_orderctl_orders_created_at_id"
 STATUSES = "ix_orderctl_orders_payment_status_order_status"
+LOG = "ix_orderctl_order_audit_logs"
 
 
 @pytest.mark.parametrize(("paid", "index"), [(True, PAID), (False, CREATED)], ids=["paid", "all"])
@@ -365,6 +372,18 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     by_due_time = ("outbox", "endpoints", "outbox of an endpoint")
     for name in (*by_due_time, "failed messages", "unsent messages", "failed messages to send again"):
         assert keys(name)["orderctl_outbox"] == {"ix_orderctl_outbox_sent_at_due_at"}
+
+
+def test_summary_of_the_log_reads_buckets_and_what_is_in_none(full: Shop) -> None:
+    midnight = datetime(2024, 1, 1, tzinfo=UTC)
+    hour = 120 * 14  # events
+    for since, most in ((None, 400), (midnight + timedelta(hours=9.5), 400 + hour), (LONG_AGO, 400)):
+        cost = _measure(full, partial(audit_summary.count, since=since))
+
+        assert cost.read < 2 * most, since
+        assert not cost.scans
+        assert cost.keys["orderctl_audit_hours"] == {"PRIMARY"}
+        assert cost.keys["order_audit_logs"] <= {"PRIMARY", f"{LOG}_created_at_id"}
 
 
 @pytest.mark.parametrize("limit", [20, 40])

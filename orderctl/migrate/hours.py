@@ -71,7 +71,7 @@ def _advance(connection: Connection) -> int:
     for attempt in range(_TRIES):
         primary.require_still(connection)  # a long log takes minutes
         try:
-            number = audit_hours.advance(connection)
+            number = audit_hours.advance(connection, most=audit_hours.BATCH)
         except DBAPIError as error:
             if attempt == _TRIES - 1 or on_sqlite or not database_errors.is_worth_rerunning(error):
                 raise
