@@ -97,15 +97,16 @@ def order_of_task(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def orphans(connection: Connection) -> list[Finding]:
-    """Return the tasks whose order does not exist: the newest one by one, and the number of the others.
+    """Return the tasks whose order does not exist: some one by one, and the number of the others.
 
-    Unlike the other queries it reads an index to its end.
+    Unlike the other queries it reads an index to its end: that of the orders, which are looked up in their order.
     """
     task = download_tasks.c
     query = select(task.id, task.order_id).where(
         order_of_task().scalar_subquery().is_(None), deletion.not_deleted(download_tasks)
     )
-    rows = connection.execute(query.order_by(task.id.desc()).limit(_MOST_ORPHANS + 1)).all()
+    query = query.order_by(task.order_id.desc()).limit(_MOST_ORPHANS + 1)
+    rows = sorted(connection.execute(query), key=lambda row: -row.id)
     found = [
         Finding(FindingKind.ORPHAN, row.order_id, row.id, f"task {row.id}: its order does not exist")
         for row in rows[:_SHOWN_ORPHANS]
