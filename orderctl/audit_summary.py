@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, func, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 
 from orderctl import audit_hours, deletion, shape
 from orderctl.audit_hours import SPANS, State
@@ -98,12 +109,15 @@ def _since(connection: Connection, state: State, since: datetime) -> Iterator[Se
     """Yield the parts of a count from a time on: the rest of its hour, the later buckets, the later events in none."""
     stored = _LOG.created_at.type.process_bind_param(since, connection.dialect)  # type: ignore[attr-defined]
     begins = {span: stored.isoformat(" ")[:length] for span, length in SPANS.items()}
-    end = _end(stored, begins["hour"], on_sqlite=connection.dialect.name == "sqlite")
-    written = type_coerce(_LOG.created_at, String())
+    on_sqlite = connection.dialect.name == "sqlite"
+    end = _end(stored, begins["hour"], on_sqlite=on_sqlite)
+    written: ColumnElement[str] = type_coerce(_LOG.created_at, String())
     if end is None:  # the last hour that a time can have
         yield _live(_LOG.created_at >= since)
         return
     yield _live(and_(_LOG.created_at >= since, written < end))
+    if on_sqlite:  # it would walk the index on the time, through all events; with a sign it cannot
+        written = literal_column(f"+{order_audit_logs.name}.created_at", String())
     yield _live(and_(state.uncounted(), written >= end))
     span, begin = buckets.c.span, buckets.c.begins
     later = [and_(span == "month", begin > begins["month"])]

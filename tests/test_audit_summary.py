@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from orderctl import audit_hours, audit_summary, database, moments, shape
+from orderctl.audit_gaps import Gap
 from orderctl.audit_summary import Count
 from orderctl.schema import order_audit_logs
 from orderctl.states import Severity
@@ -105,3 +107,24 @@ def test_columns_of_the_shop_have_other_types(shop: Shop, monkeypatch: pytest.Mo
         assert numbers(shop, TIMES[1:-2]) == live, kind
         assert live[0] == [Count("", "", 1), Count("payment", "info", 1), Count("Über", "notice", 1)]
         assert [sum(one.count for one in some) for some in live] == rows(shop, TIMES[1:-2]), kind
+
+
+@pytest.mark.databases("sqlite")
+def test_events_in_no_bucket_are_found_by_their_ids(shop: Shop) -> None:
+    state = audit_hours.State(1, 5000, "", (Gap(7, 7, 0), Gap(10, 20, 0), Gap(30, 31, 0)))
+    with database.reading(shop.engine) as connection:
+        of_hour, in_none, _ = audit_summary._since(connection, state, TIMES[3])
+        every = audit_summary._live(state.uncounted())
+
+        def plan(query: Select[Any]) -> str:
+            text = query.compile(connection, compile_kwargs={"literal_binds": False})
+            rows = connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {text}", tuple(text.construct_params().values())
+            )
+            return " ".join(row[3] for row in rows)
+
+        assert "ix_orderctl_order_audit_logs_created_at_id (created_at>? AND created_at<?)" in plan(of_hour)
+        for query in (in_none, every):
+            assert "USING INTEGER PRIMARY KEY (rowid>?)" in plan(query)
+            assert "SCAN order_audit_logs" not in plan(query)
+            assert "created_at_id" not in plan(query)
