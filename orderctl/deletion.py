@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Boolean, Dialect, Table
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
@@ -51,6 +51,16 @@ def is_deleted(table: Table) -> ColumnElement[bool]:
 def not_deleted(table: Table) -> ColumnElement[bool]:
     """Return the condition that a row of this table is not deleted; true for the missing row of an outer join."""
     return _Condition(table, deleted=False)
+
+
+def is_recorded(dialect: Dialect, table: Table) -> bool:
+    """Return whether the shop's table has a column for it; otherwise none of its rows is deleted.
+
+    Args:
+        dialect: The dialect of the database's engine.
+        table: The table.
+    """
+    return not shape.of(dialect).columns(table.name).keys().isdisjoint(_NAMES)
 
 
 @compiles(_Condition)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, String, and_, func, or_, select, type_coerce
 
-from orderctl import database, deletion, texts
+from orderctl import database, deletion, statuses, texts, walks, words
 from orderctl.errors import InvalidInput
 from orderctl.moments import SharedDateTime
 from orderctl.orders import Order, is_open, select_orders
 from orderctl.schema import download_tasks, orders
-from orderctl.states import UNFINISHED, PaymentStatus
+from orderctl.states import UNFINISHED, OrderStatus, PaymentStatus
+from orderctl.walks import Part
 
 _CURSOR_REST = "%m%dT%H%M%S%f"
 _CURSOR_TIME = f"%Y{_CURSOR_REST}"
@@ -69,14 +71,45 @@ def page(
     """
     o = orders.c
     stored = type_coerce(o.created_at, String).label("stored")
-    query = select(o.id, o.created_at, stored).where(*_conditions(wanted))
-    if after is not None:
-        query = query.where(_after(after))
-    query = query.order_by(o.created_at.desc(), o.id.desc()).limit(limit + 1).offset(skip or None)
-    rows = connection.execute(query).all()
+    query = select(o.id, o.created_at, stored)
+    found_in, rest = _parts(connection, wanted)
+    query = query.where(*_conditions(rest), *([] if after is None else [_after(after)]))
+    newest = walks.newest(query, found_in, (o.created_at, o.id), limit=limit + 1, skip=skip)
+    rows = connection.execute(newest).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
     return Page(found, _cursor(connection, chosen[-1]) if len(rows) > limit else None)
+
+
+def _parts(connection: Connection, wanted: OrderFilter) -> tuple[Sequence[Part], OrderFilter]:
+    """Return parts of the orders, each of which an index has in their order, and what is left of the filter."""
+    o = orders.c
+
+    def spelled(column: str, chosen: Iterable[str]) -> list[str | None]:
+        of_word = (words.spellings(connection.dialect, "orders", column, str(word)) for word in chosen)
+        return [*chain.from_iterable(of_word)]
+
+    if wanted.email is not None:
+        return walks.parts((o.user_email, _addresses(wanted.email))), replace(wanted, email=None)
+    payments = spelled("payment_status", [PaymentStatus.PAID])
+    if wanted.stale_seconds is not None:
+        unended = [*spelled("order_status", (OrderStatus.PENDING, OrderStatus.PROCESSING)), None]
+        return walks.parts((o.payment_status, payments), (o.order_status, unended)), wanted
+    if wanted.statuses is None:
+        return walks.parts((o.payment_status, payments)) if wanted.paid else [()], replace(wanted, paid=False)
+    if not wanted.paid:
+        payments = [*statuses.stored(connection, o.payment_status), None]
+    found_in = walks.parts(
+        (o.payment_status, payments), (o.order_status, spelled("order_status", wanted.statuses))
+    )
+    if len(found_in) > walks.MOST:
+        return [()], wanted
+    return found_in, replace(wanted, paid=False, statuses=None)
+
+
+def _addresses(email: str) -> list[str]:
+    # orderctl writes addresses in lower case, the shop perhaps as the customer did.
+    return list(dict.fromkeys((email.strip(), email.strip().lower())))
 
 
 def _after(cursor: str) -> ColumnElement[bool]:
@@ -111,9 +144,7 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     if wanted.stale_seconds is not None:
         conditions.append(_stale(wanted.stale_seconds))
     if wanted.email is not None:
-        # orderctl writes addresses in lower case, the shop perhaps as the customer did.
-        given = wanted.email.strip()
-        conditions.append(o.user_email.in_(dict.fromkeys((given, given.lower()))))
+        conditions.append(o.user_email.in_(_addresses(wanted.email)))
     if wanted.since is not None:
         conditions.append(o.created_at >= wanted.since)
     if wanted.until is not None:

@@ -48,12 +48,17 @@ def present(connection: Connection, column: Column[str], *conditions: ColumnElem
         column: A column with the type ``words.Word``.
         conditions: Further conditions on the rows.
     """
-    return list(_walk(connection, column, conditions))
+    return [foreign.text(value) or "" for value in stored(connection, column, *conditions)]
 
 
-def _walk(
-    connection: Connection, column: Column[str], conditions: Collection[ColumnElement[bool]]
-) -> Iterator[str]:
+def stored(connection: Connection, column: Column[str], *conditions: ColumnElement[bool]) -> Iterator[Any]:
+    """Yield what :func:`present` returns as the driver reads it: SQLite may have a text that is not UTF-8, or a number.
+
+    Args:
+        connection: A connection for reading.
+        column: A column of text.
+        conditions: Further conditions on the rows.
+    """
     bare = type_coerce(column, String)
     there = shape.of(connection.dialect).column(column.table.name, column.name)
     if there is not None and there.words:  # an index on an ENUM has the order of its declaration
@@ -66,7 +71,7 @@ def _walk(
     for _ in range(_MOST):
         if last is None:
             return
-        yield foreign.text(last) or ""
+        yield last
         last = connection.execute(query.where(bare > last)).scalar()
 
 

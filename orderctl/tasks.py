@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, not_, select, type_coerce
 
-from orderctl import choices, deletion, lifecycle, masking, orders
+from orderctl import choices, deletion, error_groups, lifecycle, masking, orders, statuses, walks, words
 from orderctl.audit import Origin
 from orderctl.choices import Seen
+from orderctl.error_groups import ErrorGroup
 from orderctl.errors import Conflict, NotManaged, OrderNotFound
 from orderctl.lifecycle import Move, Moved, TaskState
 from orderctl.orders import OrderState
@@ -28,6 +30,7 @@ from orderctl.states import (
     Source,
     TaskStatus,
 )
+from orderctl.walks import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,6 @@ class TaskFilter:
     managed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """A group of failed tasks with the same error type and fingerprint, with the newest as an example."""
-
-    error_type: str | None
-    fingerprint: str | None
-    count: int
-    latest_task_id: int
-    example: str | None
-
-
 def find(connection: Connection, task_id: int) -> Task:
     """Return the task with this id.
 
@@ -116,49 +108,69 @@ def select_tasks(
         before_id: Only tasks with a lower id: pass the last id of the previous page.
     """
     task = download_tasks.c
-    query = select(task.id).where(*_conditions(wanted))
+    found_in, rest = _parts(connection, wanted)
+    # With a column that no index has: else MySQL takes the first index that begins with the status, and sorts.
+    query = select(task.id, task.managed).where(*_conditions(connection, rest))
     if before_id is not None:
         query = query.where(task.id < before_id)
     # The ids first: else MariaDB would start with the orders and sort all tasks.
-    chosen = query.order_by(task.id.desc()).limit(limit).subquery()
+    chosen = walks.newest(query, found_in, [task.id], limit=limit).subquery()
     return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
+
+
+def _parts(connection: Connection, wanted: TaskFilter) -> tuple[Sequence[Part], TaskFilter]:
+    """Return parts of the tasks, each of which an index has in the order of their ids, and what is left of the filter."""
+    task = download_tasks.c
+    of_error = wanted.error_type is not None or wanted.fingerprint is not None
+    if wanted.ids is not None or wanted.order_id is not None or (wanted.statuses is None and not of_error):
+        return [()], wanted
+    chosen = _stored_statuses(connection, wanted)
+    groups: list[Part] = []
+    for status in chosen if of_error else ():
+        error = {"error_type": wanted.error_type, "fingerprint": wanted.fingerprint}
+        found = error_groups.parts(connection, status, **error)
+        if found is None:  # too many
+            groups = []
+            break
+        groups += found
+    else:
+        if of_error and len(groups) <= walks.MOST:
+            return groups, replace(wanted, statuses=None, error_type=None, fingerprint=None)
+    return walks.parts((task.status, chosen)), replace(wanted, statuses=None)
+
+
+def _stored_statuses(connection: Connection, wanted: TaskFilter) -> list[Any]:
+    """Return the statuses of a filter as they stand in the rows; without a filter, all of them."""
+    status, dialect = download_tasks.c.status, connection.dialect
+    if wanted.statuses is None:
+        return [*statuses.stored(connection, status), None]
+    spelled = (words.spellings(dialect, "download_tasks", "status", str(word)) for word in wanted.statuses)
+    return list(dict.fromkeys(chain.from_iterable(spelled)))
 
 
 def count(connection: Connection, wanted: TaskFilter) -> int:
     """Return the number of tasks that a filter lets through."""
-    query = select(func.count()).select_from(download_tasks).where(*_conditions(wanted))
+    query = select(func.count()).select_from(download_tasks).where(*_conditions(connection, wanted))
     return connection.execute(query).scalar_one()
 
 
-def group_errors(connection: Connection, wanted: TaskFilter, *, limit: int = 50) -> list[ErrorGroup]:
-    """Group failed tasks by error type and fingerprint, the largest group first."""
-    task = download_tasks.c
-    groups = (
-        select(
-            task.error_type,
-            task.error_fingerprint,
-            func.count().label("number"),
-            func.max(task.id).label("latest"),
-        )
-        .where(task.status == TaskStatus.FAILED, *_conditions(wanted))
-        .group_by(task.error_type, task.error_fingerprint)
-        .order_by(func.count().desc(), func.max(task.id).desc())
-        .limit(limit)
-        .subquery()
-    )
-    query = select(
-        groups.c.error_type,
-        groups.c.error_fingerprint,
-        groups.c.number,
-        groups.c.latest,
-        task.error_log,
-        task.course_url,
-    ).join(download_tasks, task.id == groups.c.latest)
-    rows = connection.execute(query.order_by(groups.c.number.desc(), groups.c.latest.desc()))
-    return [
-        ErrorGroup(*row[:-2], row.error_log and masking.of_task(row.error_log, row.course_url or ""))
-        for row in rows
-    ]
+def group_errors(
+    connection: Connection, wanted: TaskFilter, *, limit: int = 50, exact: bool = False
+) -> list[ErrorGroup]:
+    """Group failed tasks by error type and fingerprint, the largest group first.
+
+    Args:
+        connection: A connection for reading.
+        wanted: The filter.
+        limit: The maximum number of groups.
+        exact: Count all failed tasks. Otherwise each number stops at a limit, and of many groups those of the newest
+            failed tasks are returned.
+    """
+    conditions = _conditions(connection, wanted)
+    if exact or wanted.ids is not None or wanted.order_id is not None:
+        return error_groups.find_all(connection, conditions, limit=limit)
+    error = {"error_type": wanted.error_type, "fingerprint": wanted.fingerprint}
+    return error_groups.find(connection, conditions, limit=limit, **error)
 
 
 def retry(
@@ -326,13 +338,15 @@ def _because(reason: str | None) -> dict[str, str]:
     return {"because": f" ({reason})" if reason else ""}
 
 
-def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElement[bool]]:
     task = download_tasks.c
-    of_deleted = select(orders_table.c.id).where(
-        orders_table.c.id == task.order_id, deletion.is_deleted(orders_table)
-    )
-    # Not NOT EXISTS: for that MySQL and MariaDB may read all orders.
-    conditions = [deletion.not_deleted(download_tasks), of_deleted.scalar_subquery().is_(None)]
+    conditions = [deletion.not_deleted(download_tasks)]
+    if deletion.is_recorded(connection.dialect, orders_table):
+        of_deleted = select(orders_table.c.id).where(
+            orders_table.c.id == task.order_id, deletion.is_deleted(orders_table)
+        )
+        # Not NOT EXISTS: for that MySQL and MariaDB may read all orders.
+        conditions.append(of_deleted.scalar_subquery().is_(None))
     if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
     if wanted.managed is not None:

@@ -1,9 +1,10 @@
+from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from orderctl import failures, tasks
+from orderctl import error_groups, failures, tasks
 from orderctl.channels import Scope
 from orderctl.errors import Conflict, LeaseLost, NotManaged, TaskNotFound
 from orderctl.leases import Claim
@@ -336,6 +337,76 @@ def test_groups_failed_tasks_by_the_way_they_failed(shop: Shop) -> None:
     assert (one.error_type, one.count, one.latest_task_id) == ("DISK_SPACE", 1, other)
     assert one.fingerprint == shop.task(other).error_fingerprint != many.fingerprint
     assert shop.read(lambda c: tasks.group_errors(c, TaskFilter(), limit=1)) == [many]
+
+
+_ERRORS = [("NETWORK", "a"), ("NETWORK", "b"), ("NETWORK", None), ("TIMEOUT", "a"), (None, None), (None, "c")]
+
+
+def _fail_as(shop: Shop, errors: list[tuple[str | None, str | None]]) -> None:
+    """Write a failed task for each error, with the ids 1, 2, ..."""
+    shop.paid("DH1", courses=len(errors))
+    for number, (kind, mark) in enumerate(errors, 1):
+        values = {"status": "failed", "error_type": kind, "error_fingerprint": mark}
+        shop.transact(
+            lambda c, n=number, v=values: c.execute(
+                update(download_tasks).where(download_tasks.c.id == n).values(v)
+            )
+        )
+
+
+def test_groups_found_step_by_step_are_those_of_all_tasks(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_groups, "_STEP", 2)
+    chosen = Random(7)
+    _fail_as(shop, [chosen.choice(_ERRORS) for _ in range(40)])
+    filters = [
+        TaskFilter(error_type=kind, fingerprint=mark, order_id=order)
+        for kind in (None, "NETWORK", "SPACE") for mark in (None, "a") for order in (None, 1)
+    ]  # fmt: skip
+
+    for wanted in filters:
+        found, every = (
+            shop.read(lambda c, wanted=wanted, exact=exact: tasks.group_errors(c, wanted, exact=exact))
+            for exact in (False, True)
+        )
+        assert found == every
+        listed = shop.read(lambda c, wanted=wanted: tasks.select_tasks(c, wanted, limit=5, before_id=30))
+        expected = [
+            task.id
+            for task in reversed(shop.tasks(1))
+            if task.id < 30
+            and wanted.error_type in {None, task.error_type}
+            and wanted.fingerprint in {None, task.error_fingerprint}
+        ]
+        assert [task.id for task in listed] == expected[:5]
+
+
+def test_numbers_of_large_groups_stop_at_a_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail_as(shop, [("NETWORK", "a")] * 4 + [("NETWORK", "b")] * 3 + [("SPACE", None)])
+    monkeypatch.setattr(error_groups, "CAP_OF_FEW", 3)
+
+    first, second, third = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
+
+    assert (first.fingerprint, first.count, first.capped, first.latest_task_id) == ("a", 3, True, 4)
+    assert (second.fingerprint, second.count, second.capped, second.latest_task_id) == ("b", 3, False, 7)
+    assert (third.error_type, third.count, third.capped) == ("SPACE", 1, False)
+    exact = shop.read(lambda c: tasks.group_errors(c, TaskFilter(), exact=True))
+    assert [(group.count, group.capped) for group in exact] == [(4, False), (3, False), (1, False)]
+
+
+def test_of_many_groups_those_of_the_newest_failures_are_shown(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_as(shop, [("NETWORK", mark) for mark in "abcdeacc"])
+    monkeypatch.setattr(error_groups, "MOST", 3)
+    monkeypatch.setattr(error_groups, "_NEWEST", 4)
+
+    found = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
+
+    assert [(group.fingerprint, group.count) for group in found] == [("c", 3), ("a", 2), ("e", 1)]
+    listed = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(fingerprint="c"), limit=2))
+    assert [task.id for task in listed] == [8, 7]
 
 
 def test_groups_have_a_place_for_failures_of_others(shop: Shop) -> None:

@@ -112,10 +112,24 @@ TASKS: Final = (
     Column("updated_at", "UPDATED"),
 )
 
+
+class _AtLeast(int):
+    """A number at which counting stopped."""
+
+
+def _counted(group: Any) -> int:
+    return _AtLeast(group.count) if group.capped else int(group.count)
+
+
+def _at_least(number: int) -> str:
+    return f"{number:d}+" if isinstance(number, _AtLeast) else str(number)
+
+
 ERROR_GROUPS: Final = (
     Column("fingerprint", keep=True),
     Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),
-    Column("count", "TASKS", right=True),
+    Column("count", "TASKS", get=_counted, show=_at_least, right=True),
+    Column("capped", "MORE", where=Where.DATA),
     Column("latest_task_id", "LATEST", right=True),
     Column("example"),
 )

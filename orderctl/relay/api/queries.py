@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from orderctl import audit, clock, listing, order_stats, orders, tasks
 from orderctl.audit import Event, Search
+from orderctl.error_groups import ErrorGroup
 from orderctl.errors import TaskNotFound
 from orderctl.listing import OrderFilter
 from orderctl.order_stats import Stats
@@ -19,7 +20,7 @@ from orderctl.orders import Order
 from orderctl.payments import ledger, waiting
 from orderctl.payments.ledger import Filter, Payment
 from orderctl.states import UNDECIDED, PaymentStatus, TaskStatus
-from orderctl.tasks import ErrorGroup, Task, TaskFilter
+from orderctl.tasks import Task, TaskFilter
 
 #: A task's percent in these statuses, regardless of the last progress message.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
@@ -253,6 +254,7 @@ def _group(group: ErrorGroup, newest: Task | None) -> Json:
         "error_type": group.error_type,
         "fingerprint": group.fingerprint,
         "count": group.count,
+        "capped": group.capped,
         "latest_task_id": group.latest_task_id,
         "latest_task_title": newest and newest.title,
         "latest_order_id": newest and newest.order_id,

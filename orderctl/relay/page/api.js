@@ -106,6 +106,7 @@
  * @property {string|null} error_type
  * @property {string|null} fingerprint
  * @property {number} count
+ * @property {boolean} [capped] There are more than `count`.
  * @property {number} latest_task_id
  * @property {string|null} latest_task_title
  * @property {number|null} latest_order_id

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from orderctl import clock, failures
+from orderctl import clock, error_groups, failures
 from orderctl.failures import Failure
 from orderctl.states import ErrorType
 from tests.cli.conftest import Program
@@ -77,6 +77,7 @@ def test_failures_are_grouped(shop: Shop, inside: Program):
             "fingerprint": "abc123",
             "error_type": "NETWORK",
             "count": 2,
+            "capped": False,
             "latest_task_id": 2,
             "example": "NETWORK: the latest",
         },
@@ -84,6 +85,7 @@ def test_failures_are_grouped(shop: Shop, inside: Program):
             "fingerprint": "def456",
             "error_type": "TIMEOUT",
             "count": 1,
+            "capped": False,
             "latest_task_id": 3,
             "example": "TIMEOUT: too slow",
         },
@@ -91,6 +93,27 @@ def test_failures_are_grouped(shop: Shop, inside: Program):
     assert inside("tasks", "list", "--group-by", "error", "-o", "name").out == "abc123\ndef456\n"
     assert inside("tasks", "list", "--group-by", "error", "--fields", "count").out == "TASKS\n    2\n    1\n"
     assert inside("tasks", "list", "--group-by", "error", "--fields", "title").status == 2
+
+
+@ONE_KIND
+def test_a_number_at_which_counting_stopped_says_so(
+    shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    shop.paid("DH1", 3)
+    for task in (1, 2, 3):
+        shop.fail(task)
+    monkeypatch.setattr(error_groups, "CAP_OF_FEW", 2)
+    groups = ("tasks", "list", "--group-by", "error")
+
+    capped = inside(*groups, "--fields", "count")
+    assert (capped.out, capped.err) == (
+        "TASKS\n   2+\n",
+        "some numbers are not complete: --exact counts all failed tasks\n",
+    )
+    [group] = json.loads(inside(*groups, "-o", "json").out)
+    assert (group["count"], group["capped"], group["latest_task_id"]) == (2, True, 3)
+    assert inside(*groups, "--exact", "--fields", "count").out == "TASKS\n    3\n"
+    assert inside("tasks", "list", "--exact").status == 2
 
 
 @ONE_KIND

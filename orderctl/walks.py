@@ -1,0 +1,67 @@
+"""The newest rows of several parts of a table, each read in the order of an index and only as far as needed.
+
+One query over several statuses would read all their rows and sort them. So there is one ordered LIMIT query for each
+part, joined by UNION, and only what these return is sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, Select, String, false, select, type_coerce, union
+
+#: Columns of one part of a table with their values as they stand in the rows; None is NULL. An index begins with them.
+Part: TypeAlias = Sequence[tuple[ColumnElement[Any], Any]]
+#: With more parts, reading the rows in their order and leaving out the others is not slower as a rule.
+MOST: Final = 60
+
+
+def parts(*choices: tuple[ColumnElement[Any], Iterable[Any]]) -> list[Part]:
+    """Return a part for each combination of values.
+
+    Args:
+        choices: Columns, each with the values that it may have.
+    """
+    columns = [column for column, _ in choices]
+    return [
+        tuple(zip(columns, values, strict=True))
+        for values in product(*(dict.fromkeys(values) for _, values in choices))
+    ]
+
+
+def newest(
+    query: Select[Any],
+    found_in: Sequence[Part],
+    by: Sequence[Column[Any]],
+    *,
+    limit: int,
+    skip: int = 0,
+) -> Select[Any]:
+    """Return the query of the rows with the highest values, these first.
+
+    Args:
+        query: A SELECT of the table's rows with all conditions but those of the parts. Its columns include ``by``, and
+            they tell the rows apart: what two parts have in common is returned once.
+        found_in: The parts in which the rows are.
+        by: The columns by which rows are sorted; an index goes on with them after the columns of a part.
+        limit: The maximum number of rows.
+        skip: The number of rows to leave out before these.
+    """
+    if not found_in:
+        return query.where(false())
+    if len(found_in) == 1:
+        return _walk(query, found_in[0], by).limit(limit).offset(skip or None)
+    some = [_walk(query, part, by).limit(limit + skip).subquery() for part in found_in]
+    # Not UNION ALL: two spellings of a word may be equal for the database.
+    chosen = union(*(select(one) for one in some)).subquery()
+    newest_first = [chosen.c[column.key].desc() for column in by]
+    return select(chosen).order_by(*newest_first).limit(limit).offset(skip or None)
+
+
+def _walk(query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
+    bare = [(type_coerce(column, String), value) for column, value in part]
+    conditions = [column.is_(None) if value is None else column == value for column, value in bare]
+    # Not by the columns of the part, too, although the index has this order: MariaDB would sort.
+    return query.where(*conditions).order_by(*(column.desc() for column in by))
