@@ -184,7 +184,11 @@ def _of_newest(connection: Connection, status: str, conditions: _Conditions) -> 
     # The ids first, with a column that no index has: else MySQL reads the index of the errors, and sorts.
     query = select(_TASK.id, _TASK.managed).where(*conditions)
     found_in = walks.parts((_TASK.status, [status]))
-    ids = connection.execute(walks.newest(query, found_in, [_TASK.id], limit=_NEWEST)).scalars().all()
+    ids = (
+        connection.execute(walks.newest(connection.dialect, query, found_in, [_TASK.id], limit=_NEWEST))
+        .scalars()
+        .all()
+    )
     number, latest = func.count(), func.max(_TASK.id)
     query = select(*_ERROR).where(_TASK.id.in_(ids)).group_by(_TASK.error_type, _TASK.error_fingerprint)
     query = query.order_by(number.desc(), latest.desc())
@@ -196,7 +200,9 @@ def _count(connection: Connection, chosen: Sequence[Part], conditions: _Conditio
     cap = CAP_OF_FEW if len(chosen) <= FEW else CAP_OF_MANY
     counts = []
     for number, part in enumerate(chosen):
-        some = walks.newest(select(_TASK.id).where(*conditions), [part], [_TASK.id], limit=cap + 1).subquery()
+        some = walks.newest(
+            connection.dialect, select(_TASK.id).where(*conditions), [part], [_TASK.id], limit=cap + 1
+        ).subquery()
         counts.append(select(literal(number), func.count(), func.max(some.c.id)).select_from(some))
     return [
         _group(

@@ -74,7 +74,9 @@ def page(
     query = select(o.id, o.created_at, stored)
     found_in, rest = _parts(connection, wanted)
     query = query.where(*_conditions(rest), *([] if after is None else [_after(after)]))
-    newest = walks.newest(query, found_in, (o.created_at, o.id), limit=limit + 1, skip=skip)
+    newest = walks.newest(
+        connection.dialect, query, found_in, (o.created_at, o.id), limit=limit + 1, skip=skip
+    )
     rows = connection.execute(newest).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []

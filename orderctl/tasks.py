@@ -114,7 +114,7 @@ def select_tasks(
     if before_id is not None:
         query = query.where(task.id < before_id)
     # The ids first: else MariaDB would start with the orders and sort all tasks.
-    chosen = walks.newest(query, found_in, [task.id], limit=limit).subquery()
+    chosen = walks.newest(connection.dialect, query, found_in, [task.id], limit=limit).subquery()
     return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
 
 

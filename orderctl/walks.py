@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Select, String, false, select, type_coerce, union
+from sqlalchemy import Column, ColumnElement, Dialect, Select, String, false, select, type_coerce, union
 
 #: Columns of one part of a table with their values as they stand in the rows; None is NULL. An index begins with them.
 Part: TypeAlias = Sequence[tuple[ColumnElement[Any], Any]]
@@ -32,6 +32,7 @@ def parts(*choices: tuple[ColumnElement[Any], Iterable[Any]]) -> list[Part]:
 
 
 def newest(
+    dialect: Dialect,
     query: Select[Any],
     found_in: Sequence[Part],
     by: Sequence[Column[Any]],
@@ -42,6 +43,7 @@ def newest(
     """Return the query of the rows with the highest values, these first.
 
     Args:
+        dialect: The dialect of the database's engine.
         query: A SELECT of the table's rows with all conditions but those of the parts. Its columns include ``by``, and
             they tell the rows apart: what two parts have in common is returned once.
         found_in: The parts in which the rows are.
@@ -52,16 +54,22 @@ def newest(
     if not found_in:
         return query.where(false())
     if len(found_in) == 1:
-        return _walk(query, found_in[0], by).limit(limit).offset(skip or None)
-    some = [_walk(query, part, by).limit(limit + skip).subquery() for part in found_in]
+        return _walk(dialect, query, found_in[0], by).limit(limit).offset(skip or None)
+    some = [_walk(dialect, query, part, by).limit(limit + skip).subquery() for part in found_in]
     # Not UNION ALL: two spellings of a word may be equal for the database.
     chosen = union(*(select(one) for one in some)).subquery()
     newest_first = [chosen.c[column.key].desc() for column in by]
     return select(chosen).order_by(*newest_first).limit(limit).offset(skip or None)
 
 
-def _walk(query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
+def _walk(dialect: Dialect, query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
     bare = [(type_coerce(column, String), value) for column, value in part]
     conditions = [column.is_(None) if value is None else column == value for column, value in bare]
-    # Not by the columns of the part, too, although the index has this order: MariaDB would sort.
-    return query.where(*conditions).order_by(*(column.desc() for column in by))
+    # Also by the columns of the part, although they are constant: so MySQL takes the index that has this order.
+    # MariaDB would sort.
+    constant = [column for column, _ in bare] if _is_mysql(dialect) else []
+    return query.where(*conditions).order_by(*(column.desc() for column in [*constant, *by]))
+
+
+def _is_mysql(dialect: Dialect) -> bool:
+    return dialect.name == "mysql" and not getattr(dialect, "is_mariadb", False)
