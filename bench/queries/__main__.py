@@ -7,7 +7,7 @@ Each shop has as many abandoned orders beside these, three tasks and 14 events f
 each query (see shop.py). Writing a million orders on two idle cores takes 5 to 10 minutes and 12 GB of disk, so ``make
 bench`` does not run this benchmark; ``make bench-queries`` does. SQLite has at most 200,000 orders.
 
-Goals: a page takes at most 10 ms at any size, and with the most orders at most twice its time with the fewest;
+Goals: with the most orders a page takes at most 10 ms, and at most twice its time with the fewest;
 statistics 50 ms, the summary of the audit log 10 ms, what a supervisor asks each second 5 ms.
 
 Without --server, on each server after the other. With --keep the databases stay in a folder, and with --from they are

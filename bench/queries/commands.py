@@ -43,7 +43,7 @@ class Case:
         name: What it answers.
         query: What the command calls.
         by_hand: The statement that people write for the same; empty: none.
-        goal: Most milliseconds at any size; None: it reads many rows by design.
+        goal: Most milliseconds with the most orders; None: it reads many rows by design.
     """
 
     name: str
