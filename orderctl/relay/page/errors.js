@@ -45,7 +45,14 @@ function group(raw) {
   return h(
     "li",
     { class: "error-group", "data-fingerprint": text.line(raw.fingerprint ?? "") },
-    h("span", { class: "error-count", title: `${raw.capped ? "more than " : ""}${text.plural(raw.count, "failed task")}` }, text.number(raw.count) + (raw.capped ? "+" : "")),
+    h(
+      "span",
+      {
+        class: "error-count",
+        title: `${raw.capped ? "more than " : ""}${text.plural(raw.count, "failed task")}`,
+      },
+      text.number(raw.count) + (raw.capped ? "+" : ""),
+    ),
     h(
       "div",
       { class: "error-body" },
