@@ -181,8 +181,7 @@ def _failed(connection: Connection) -> Sequence[str]:
 
 def _of_newest(connection: Connection, status: str, conditions: _Conditions) -> list[Part]:
     """Return the largest groups of the newest failed tasks."""
-    # The ids first, with a column that no index has: else MySQL reads the index of the errors, and sorts.
-    query = select(_TASK.id, _TASK.managed).where(*conditions)
+    query = select(_TASK.id).where(*conditions)
     found_in = walks.parts((_TASK.status, [status]))
     ids = (
         connection.execute(walks.newest(connection.dialect, query, found_in, [_TASK.id], limit=_NEWEST))

@@ -15,13 +15,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, union_all
 
-from orderctl import deletion, shape, statuses
+from orderctl import deletion, shape, statuses, walks
 from orderctl.schema import download_tasks, orders
 from orderctl.states import ENDED_ORDER, OrderStatus, PaymentStatus, TaskStatus
 
-#: With a limit, MySQL takes (payment_status, created_at, id) for a frequent status, and reads each order for it. MariaDB
-#: takes the right index, and this for a comment; so does MySQL where the shop's own index stands in for it.
-_BY_STATUS: Final = "/*+ INDEX(orders ix_orderctl_orders_payment_status_order_status_created_at_id) */"
 #: The walks through the orders of each status share this many times ``statuses.COUNT_LIMIT`` tasks.
 _WALKS: Final = 3
 
@@ -74,7 +71,8 @@ def _is_paid() -> ColumnElement[bool]:
 
 
 def _hinted(query: Any) -> Any:
-    return query.prefix_with(_BY_STATUS, dialect="mysql")
+    # With a limit, MySQL takes (payment_status, created_at, id) for a frequent status, and reads each order for it.
+    return walks.hinted(query, orders, ("payment_status", "order_status", "created_at", "id"))
 
 
 def _with_known(found: Mapping[str, int], known: Iterable[str]) -> dict[str, int]:

@@ -109,8 +109,7 @@ def select_tasks(
     """
     task = download_tasks.c
     found_in, rest = _parts(connection, wanted)
-    # With a column that no index has: else MySQL takes the first index that begins with the status, and sorts.
-    query = select(task.id, task.managed).where(*_conditions(connection, rest))
+    query = select(task.id).where(*_conditions(connection, rest))
     if before_id is not None:
         query = query.where(task.id < before_id)
     # The ids first: else MariaDB would start with the orders and sort all tasks.

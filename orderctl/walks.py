@@ -10,15 +10,25 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Dialect, Select, String, false, select, type_coerce, union
+from sqlalchemy import (
+    Column,
+    Dialect,
+    Select,
+    String,
+    Table,
+    false,
+    select,
+    type_coerce,
+    union,
+)
 
 #: Columns of one part of a table with their values as they stand in the rows; None is NULL. An index begins with them.
-Part: TypeAlias = Sequence[tuple[ColumnElement[Any], Any]]
+Part: TypeAlias = Sequence[tuple[Column[Any], Any]]
 #: With more parts, reading the rows in their order and leaving out the others is not slower as a rule.
 MOST: Final = 60
 
 
-def parts(*choices: tuple[ColumnElement[Any], Iterable[Any]]) -> list[Part]:
+def parts(*choices: tuple[Column[Any], Iterable[Any]]) -> list[Part]:
     """Return a part for each combination of values.
 
     Args:
@@ -45,7 +55,8 @@ def newest(
     Args:
         dialect: The dialect of the database's engine.
         query: A SELECT of the table's rows with all conditions but those of the parts. Its columns include ``by``, and
-            they tell the rows apart: what two parts have in common is returned once.
+            they tell the rows apart: what two parts have in common is returned once. If the index has all its columns,
+            then MariaDB begins at a condition on ``by``; else it may read from the newest row on.
         found_in: The parts in which the rows are.
         by: The columns by which rows are sorted; an index goes on with them after the columns of a part.
         limit: The maximum number of rows.
@@ -62,12 +73,31 @@ def newest(
     return select(chosen).order_by(*newest_first).limit(limit).offset(skip or None)
 
 
+def hinted(query: Select[Any], table: Table, *choices: Sequence[str]) -> Select[Any]:
+    """Return a query that takes one of orderctl's indexes of a table on MySQL, whatever the numbers of rows are.
+
+    With a LIMIT, MySQL often takes an index that begins alike, and sorts, or reads the table by its ids. For MariaDB
+    this is a comment, and so it is for MySQL where the shop's own index stands in for this one.
+
+    Args:
+        query: A SELECT from the table.
+        table: The table.
+        choices: The columns of each index that is as good.
+    """
+    names = ", ".join(f"ix_orderctl_{table.name}_{'_'.join(columns)}" for columns in choices)
+    return query.prefix_with(f"/*+ INDEX({table.name} {names}) */", dialect="mysql")
+
+
 def _walk(dialect: Dialect, query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
     bare = [(type_coerce(column, String), value) for column, value in part]
     conditions = [column.is_(None) if value is None else column == value for column, value in bare]
     # Also by the columns of the part, although they are constant: so MySQL takes the index that has this order.
     # MariaDB would sort.
     constant = [column for column, _ in bare] if _is_mysql(dialect) else []
+    if part:
+        begin = [column.key for column, _ in part]
+        # Each index ends with the primary key, named or not.
+        query = hinted(query, by[-1].table, [*begin, *(column.key for column in by)], begin)
     return query.where(*conditions).order_by(*(column.desc() for column in [*constant, *by]))
 
 

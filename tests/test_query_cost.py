@@ -285,6 +285,18 @@ def test_page_of_some_orders_is_walked_in_their_order(
     assert cost.read < 450
 
 
+def test_middle_page_of_paid_orders_is_walked_beside_abandoned_orders(full: Shop) -> None:
+    change = "UPDATE orders SET payment_status = 'unpaid', order_status = 'pending' WHERE id % 2 = 0"
+    page = partial(listing.page, wanted=OrderFilter(paid=True), after=_cursor(full, ORDERS // 2))
+
+    for limit in (20, 100):
+        cost = _measure(full, partial(page, limit=limit), change)
+
+        assert PAID in cost.keys["orders"], limit
+        assert (cost.scans, cost.sorted) == (set(), set()), limit
+        assert cost.read < limit * 8 + 20, limit
+
+
 @pytest.mark.parametrize(
     ("wanted", "most"),
     [
@@ -299,10 +311,24 @@ def test_page_of_some_orders_is_walked_in_their_order(
 def test_page_of_some_tasks_is_walked_in_their_order(full: Shop, wanted: TaskFilter, most: int) -> None:
     change = "UPDATE download_tasks SET status = 'failed', error_type = 'NETWORK', error_fingerprint = 'f3' WHERE id % 3 = 0"
 
-    cost = _measure(full, partial(tasks.select_tasks, wanted=wanted, limit=20), change)
+    for before_id in (None, ORDERS):
+        page = partial(tasks.select_tasks, wanted=wanted, limit=20, before_id=before_id)
+        cost = _measure(full, page, change)
 
-    assert (cost.scans, cost.sorted) == (set(), set())
-    assert cost.read < most
+        assert (cost.scans, cost.sorted) == (set(), set()), before_id
+        assert cost.read < most, before_id
+
+
+@pytest.mark.parametrize("limit", [2, 50, 200])
+def test_newest_failed_tasks_are_walked_however_many_there_are(full: Shop, limit: int) -> None:
+    index = "ix_orderctl_download_tasks_status_id"
+    for every in (1, 3, 100, 1000):
+        change = f"UPDATE download_tasks SET status = 'failed' WHERE id % {every} = 0"
+        page = partial(tasks.select_tasks, wanted=TaskFilter(statuses=["failed"]), limit=limit)
+        cost = _measure(full, page, change)
+
+        assert index in cost.keys["download_tasks"], every
+        assert cost.read < 5 * limit + 20, every
 
 
 def test_errors_of_a_storm_are_counted_up_to_a_limit(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,9 +342,8 @@ def test_errors_of_a_storm_are_counted_up_to_a_limit(full: Shop, monkeypatch: py
     assert cost.read < 600
 
 
-@pytest.mark.databases("mariadb")  # MySQL sorts the failed tasks of the index of the errors here
 def test_of_many_errors_the_newest_are_looked_at(full: Shop) -> None:
-    change = "UPDATE download_tasks SET status = 'failed', error_type = 'NETWORK', error_fingerprint = CONCAT('x', id)"
+    change = "UPDATE download_tasks SET status = 'failed', error_type = 'NETWORK', error_fingerprint = id"
 
     cost = _measure(full, partial(tasks.group_errors, wanted=TaskFilter()), change)
 
