@@ -73,10 +73,10 @@ def page(
     stored = type_coerce(o.created_at, String).label("stored")
     query = select(o.id, o.created_at, stored)
     found_in, rest = _parts(connection, wanted)
-    query = query.where(*_conditions(rest), *([] if after is None else [_after(after)]))
-    newest = walks.newest(
-        connection.dialect, query, found_in, (o.created_at, o.id), limit=limit + 1, skip=skip
-    )
+    query = query.where(*_conditions(rest))
+    ranges = [] if after is None else _after(after)
+    by = (o.created_at, o.id)
+    newest = walks.newest(connection.dialect, query, found_in, by, limit=limit + 1, skip=skip, ranges=ranges)
     rows = connection.execute(newest).all()
     chosen = rows[:limit]
     found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
@@ -114,19 +114,22 @@ def _addresses(email: str) -> list[str]:
     return list(dict.fromkeys((email.strip(), email.strip().lower())))
 
 
-def _after(cursor: str) -> ColumnElement[bool]:
-    """Return the condition that an order comes after a cursor. Orders without a time come last."""
+def _after(cursor: str) -> list[ColumnElement[bool]]:
+    """Return the ranges of the orders that come after a cursor. Orders without a time come last."""
     o = orders.c
     created_at, order_id = parse_cursor(cursor)
     timeless = o.created_at.is_not_distinct_from(None)  # IS NULL also finds 0000-00-00 on MySQL
     if created_at is not None:
-        # Not a row-value comparison: with one MySQL reads the whole table.
-        older = and_(o.created_at <= created_at, or_(o.created_at < created_at, o.id < order_id))
-        return or_(older, timeless)
+        return [_before(created_at, order_id), timeless]
     last = orders.alias("last")
     its = select(last.c.created_at).where(last.c.id == order_id).scalar_subquery()
-    older = or_(o.created_at < its, and_(o.created_at == its, o.id < order_id))
-    return or_(older, and_(timeless, or_(its.is_distinct_from(None), o.id < order_id)))
+    return [_before(its, order_id), and_(timeless, or_(its.is_distinct_from(None), o.id < order_id))]
+
+
+def _before(moment: Any, order_id: int) -> ColumnElement[bool]:
+    o = orders.c
+    # Not a row-value comparison: with one MySQL reads the whole table.
+    return and_(o.created_at <= moment, or_(o.created_at < moment, o.id < order_id))
 
 
 def count(connection: Connection, wanted: OrderFilter) -> int:

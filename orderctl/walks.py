@@ -12,11 +12,13 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Dialect,
     Select,
     String,
     Table,
     false,
+    or_,
     select,
     type_coerce,
     union,
@@ -49,6 +51,7 @@ def newest(
     *,
     limit: int,
     skip: int = 0,
+    ranges: Sequence[ColumnElement[bool]] = (),
 ) -> Select[Any]:
     """Return the query of the rows with the highest values, these first.
 
@@ -61,12 +64,18 @@ def newest(
         by: The columns by which rows are sorted; an index goes on with them after the columns of a part.
         limit: The maximum number of rows.
         skip: The number of rows to leave out before these.
+        ranges: Conditions on ``by``, each of which holds for rows that follow each other in the index; a row has to
+            meet one of them. Without any, all rows are meant.
     """
-    if not found_in:
+    # As one condition these would let SQLite read from the newest row on. The others find the ranges in it.
+    choices = ranges if dialect.name == "sqlite" else [or_(*ranges)] if ranges else []
+    queries = [query.where(one) for one in choices] or [query]
+    walked = [_walk(dialect, one, part, by) for part in found_in for one in queries]
+    if not walked:
         return query.where(false())
-    if len(found_in) == 1:
-        return _walk(dialect, query, found_in[0], by).limit(limit).offset(skip or None)
-    some = [_walk(dialect, query, part, by).limit(limit + skip).subquery() for part in found_in]
+    if len(walked) == 1:
+        return walked[0].limit(limit).offset(skip or None)
+    some = [walk.limit(limit + skip).subquery() for walk in walked]
     # Not UNION ALL: two spellings of a word may be equal for the database.
     chosen = union(*(select(one) for one in some)).subquery()
     newest_first = [chosen.c[column.key].desc() for column in by]
