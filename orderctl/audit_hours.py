@@ -1,7 +1,7 @@
 """How many events there are in each hour, day and month: counted beside the audit log, which is only read.
 
 Each event with an id up to ``counted_to`` is in the buckets of its hour, its day and its month, except those in the gaps
-(see ``audit_gaps``). What is in no bucket yet, :mod:`orderctl.audit_summary` counts when it is asked. So the numbers are
+(see ``audit_gaps``; ``audit_counts`` has how far it is). What is in no bucket yet, :mod:`orderctl.audit_summary` counts when it is asked. So the numbers are
 right at any time, however far the counting is, and no program that writes events has to do anything for it.
 
 The events are counted in ranges of ids, in transactions that lock only rows of orderctl's own: no writer of the log waits.
@@ -10,12 +10,9 @@ An hour is what stands in the row, in no time zone: ``2026-01-31 23``.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -23,45 +20,29 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
-    Engine,
     Row,
     TextClause,
     and_,
     case,
     cast,
-    false,
     func,
-    insert,
     literal,
     null,
-    or_,
     select,
-    text,
     true,
-    type_coerce,
     union_all,
     update,
 )
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.types import NullType
 
-from orderctl import audit_gaps, clock, database, database_errors, foreign, moments, shape
+from orderctl import audit_counts, audit_gaps, foreign
+from orderctl.audit_counts import RAW, SPANS, WORD, Extent, State
 from orderctl.audit_gaps import Gap
-from orderctl.errors import DatabaseUnavailable, OrderctlError
-from orderctl.schema import audit_counts, audit_hours, order_audit_logs
+from orderctl.schema import audit_hours, order_audit_logs
 
-_log = logging.getLogger(__name__)
-
-#: The buckets, with how many characters of an event's time name one.
-SPANS: Final = {"hour": 13, "day": 10, "month": 7}
-#: The longest category or severity that is kept apart from others.
-WORD: Final = 64
 #: Most ids that one transaction looks at.
 BATCH: Final = 50_000
 #: The newest ids are not counted: most transactions that write them have not ended.
 NEWEST: Final = 200
-#: More events than this are worth counting before they are asked for.
-MANY: Final = 20_000
 #: Ids that were given before this time, in seconds, may be forgotten where the gaps are too many.
 _OLD_SECONDS: Final = 600
 #: When the counting begins, ids this far behind the newest one are taken for so old.
@@ -75,116 +56,6 @@ _ROWS: Final = 200
 _HIGHEST: Final = 2**63 - 1
 
 _LOG: Final = order_audit_logs.c
-#: The columns as they stand in the rows.
-_RAW: Final = {
-    name: type_coerce(_LOG[name], NullType()) for name in ("event_category", "severity", "created_at")
-}
-_OURS: Final = audit_counts.c.log == order_audit_logs.name
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """How far the events are counted.
-
-    Attributes:
-        counted_from: The lowest id when the counting began; None: it has not begun.
-        counted_to: The highest id that is counted.
-        written: The time of that event, as it stands in the row.
-        gaps: The ids between them that are not counted, lowest first.
-        old_to: Ids up to this one were given more than some minutes ago.
-        seen_to: The highest id at the time ``seen_at``.
-        seen_at: When it was looked at.
-    """
-
-    counted_from: int | None = None
-    counted_to: int | None = None
-    written: str | None = None
-    gaps: tuple[Gap, ...] = ()
-    old_to: int | None = None
-    seen_to: int | None = None
-    seen_at: datetime | None = None
-
-    def uncounted(self) -> ColumnElement[bool]:
-        """Return the condition of the events that are in no bucket."""
-        return true() if self.counted_to is None else or_(_LOG.id > self.counted_to, self.in_gaps())
-
-    def in_gaps(self) -> ColumnElement[bool] | TextClause:
-        """Return the condition of the events in gaps."""
-        name = f"{order_audit_logs.name}.id"
-        single = ", ".join(str(gap.first) for gap in self.gaps if gap.first == gap.last)
-        parts = [f"{name} IN ({single})"] if single else []
-        parts += [f"{name} BETWEEN {gap.first} AND {gap.last}" for gap in self.gaps if gap.first != gap.last]
-        # As text, because SQLAlchemy would take longer than the database for hundreds of gaps.
-        return text(f"({' OR '.join(parts)})") if parts else false()
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """What the audit log is at a moment.
-
-    Attributes:
-        first: The lowest id.
-        last: The highest id.
-        written: The time of the last counted event, as it stands in the row; None: it is gone.
-        now: The database's time.
-    """
-
-    first: int | None
-    last: int | None
-    written: str | None
-    now: datetime
-
-    def fits(self, state: State) -> bool:
-        """Whether it is the log that was counted, and not one that was emptied or whose oldest or newest rows are gone."""
-        if state.counted_to is None or self.first is None or self.last is None:
-            return state.counted_to is None
-        is_between = self.first == state.counted_from and self.last >= state.counted_to
-        return is_between and self.written is not None and self.written == state.written
-
-
-def state_of(connection: Connection) -> State:
-    """Return how far the events are counted; not at all if the log is not the one that was counted.
-
-    Args:
-        connection: A connection on which all statements see the same rows.
-    """
-    state = _state(connection)
-    return state if state is not None and extent(connection, state).fits(state) else State()
-
-
-def extent(connection: Connection, state: State) -> Extent:
-    """Look at the audit log."""
-    of_last = (
-        select(_RAW["created_at"], literal(1).label("there")).where(_LOG.id == state.counted_to).subquery()
-    )
-    query = select(
-        select(func.min(_LOG.id)).scalar_subquery().label("first"),
-        select(func.max(_LOG.id)).scalar_subquery().label("last"),
-        select(of_last.c.created_at).scalar_subquery().label("written"),
-        select(of_last.c.there).scalar_subquery().label("there"),
-        moments.utc_now().label("now"),
-    )
-    found = connection.execute(query).one()
-    written = (foreign.text(found.written) or "")[:WORD] if found.there else None
-    return Extent(found.first, found.last, written, found.now)
-
-
-def _written(connection: Connection, event_id: int) -> str | None:
-    """Return the time of an event as it stands in the row; None if the event does not exist."""
-    row = connection.execute(select(_RAW["created_at"]).where(_LOG.id == event_id)).first()
-    return None if row is None else (foreign.text(row[0]) or "")[:WORD]
-
-
-def _state(connection: Connection, *, lock: bool = False) -> State | None:
-    query = select(audit_counts).where(_OURS)
-    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    if row is None:
-        return None
-    values = {name: value for name, value in row.items() if name != "log"}
-    return State(**{**values, "gaps": audit_gaps.read(values["gaps"])})
-
-
-# --- Counting
 
 
 def advance(connection: Connection, *, most: int = BATCH, anew: bool = False) -> int:
@@ -195,14 +66,14 @@ def advance(connection: Connection, *, most: int = BATCH, anew: bool = False) ->
         most: The number of ids to look at.
         anew: Count all events again, and begin with the first.
     """
-    state = _state(connection, lock=True)
-    there = extent(connection, state or State())
+    state = audit_counts.read(connection, lock=True)
+    there = audit_counts.extent(connection, state or State())
     if state is None:
         if _range(connection, State(), there, most) is None:
             return 0
-        _begin(connection)
-        state = _state(connection, lock=True) or State()
-        there = extent(connection, state)
+        audit_counts.begin(connection)
+        state = audit_counts.read(connection, lock=True) or State()
+        there = audit_counts.extent(connection, state)
     begun = state
     if anew or not there.fits(state):
         connection.execute(update(audit_hours).where(audit_hours.c.events != 0).values(events=0))
@@ -212,7 +83,7 @@ def advance(connection: Connection, *, most: int = BATCH, anew: bool = False) ->
     after = _count(connection, late, there, most, found)
     _add(connection, found.buckets)
     if after != state:
-        _save(connection, after)
+        audit_counts.save(connection, after)
     return found.number
 
 
@@ -235,14 +106,6 @@ class _Found:
 def _word(value: object) -> str:
     # Without spaces at the end: a key of MySQL's does not tell them apart.
     return (foreign.text(value) or "")[:WORD].rstrip(" ")
-
-
-def _begin(connection: Connection) -> None:
-    try:
-        connection.execute(insert(audit_counts).values(log=order_audit_logs.name))
-    except IntegrityError as error:  # another program was faster
-        if not database_errors.is_duplicate(error):
-            raise
 
 
 def _aged(state: State, there: Extent) -> State:
@@ -284,7 +147,7 @@ def _count(connection: Connection, state: State, there: Extent, most: int, found
             found.add(rows)
             begun = bounds[0] if state.counted_from is None else state.counted_from
             done = replace(state, counted_from=begun, counted_to=bounds[1], gaps=gaps)
-            state = replace(done, written=_written(connection, bounds[1]))
+            state = replace(done, written=audit_counts.written_at(connection, bounds[1]))
             break
         # Up to the event before the gap that is one too many; the rest is counted when it is asked for.
         end = min(excess.first - 1, bounds[1])
@@ -335,27 +198,21 @@ def _look(
 def _groups(dialect: Dialect, condition: ColumnElement[bool] | TextClause, *, grouped: bool = True) -> Any:
     """Return the query for the numbers of events by hour, category and severity; or for the single events."""
     hour = hour_of(dialect).label("orderctl_hour")
-    words = (_RAW["event_category"].label("category"), _RAW["severity"].label("severity"))
+    words = (RAW["event_category"].label("category"), RAW["severity"].label("severity"))
     if not grouped:
         return select(hour, *words, literal(1).label("events"), _LOG.id).where(condition)
     query = select(hour, *words, func.count().label("events")).where(condition)
-    return query.group_by("orderctl_hour", _RAW["event_category"], _RAW["severity"])
+    return query.group_by("orderctl_hour", RAW["event_category"], RAW["severity"])
 
 
 def hour_of(dialect: Dialect) -> ColumnElement[Any]:
     """Return the hour of an event as it stands in the row; events without a time have the lowest one, an empty text."""
-    written = _RAW["created_at"]
+    written = RAW["created_at"]
     if dialect.name != "sqlite":
         return func.coalesce(func.left(written, SPANS["hour"]), "")  # faster than DATE_FORMAT
     # SQLite has any value in any column: numbers come before every text, and bytes behind every text.
     hour = func.substr(written, 1, SPANS["hour"])
     return case((func.typeof(written) == "text", hour), (func.typeof(written) == "blob", "~"), else_="")
-
-
-def has_times(dialect: Dialect) -> bool:
-    """Whether the database compares the events' times as texts of this form would be compared."""
-    there = shape.of(dialect).column(order_audit_logs.name, "created_at")
-    return dialect.name == "sqlite" or there is None or there.type in {"datetime", "timestamp", "date"}
 
 
 def _add(connection: Connection, buckets: Counter[tuple[str, str, str, str]]) -> None:
@@ -379,97 +236,3 @@ def _adding(dialect: Dialect, rows: list[dict[str, Any]]) -> Any:
 
     adding = mysql.insert(audit_hours).values(rows)
     return adding.on_duplicate_key_update(events=events + adding.inserted.events)
-
-
-def _save(connection: Connection, state: State) -> None:
-    values = {name: getattr(state, name) for name in State.__slots__}
-    values["gaps"] = audit_gaps.write(state.gaps)
-    connection.execute(update(audit_counts).where(_OURS).values(values))
-
-
-# --- Who counts
-
-
-def is_behind(connection: Connection, number: int) -> bool:
-    """Whether more than a number of events, besides the newest, are not counted.
-
-    Args:
-        connection: The database.
-        number: The number of events.
-    """
-    state = _state(connection) or State()
-    last = connection.execute(select(func.max(_LOG.id))).scalar()
-    if last is None or (state.counted_to is not None and last - state.counted_to <= number + NEWEST):
-        return state.counted_to is not None and not extent(connection, state).fits(state)
-    behind = true() if state.counted_to is None else _LOG.id > state.counted_to
-    ids = select(_LOG.id).where(behind, _LOG.id <= last - NEWEST).order_by(_LOG.id).limit(1).offset(number)
-    return connection.execute(ids).first() is not None
-
-
-def catch_up(engine: Engine, tell: Callable[[int], None] = lambda _: None, *, anew: bool = False) -> int:
-    """Count all events but the newest, and return how many there were.
-
-    Args:
-        engine: The database.
-        tell: Called after each transaction with the number of events that have been counted.
-        anew: Count the others, too, again.
-
-    Raises:
-        OrderctlError: The account may not write, or the database does not answer or accept writes.
-    """
-    total = some = database.transact(engine, partial(advance, anew=anew))
-    while some and is_far(engine, NEWEST):
-        tell(total)
-        some = database.transact(engine, advance)
-        total += some
-    return total
-
-
-def is_far(engine: Engine, number: int) -> bool:
-    """Whether more than a number of events, besides the newest, are not counted; see :func:`is_behind`."""
-    with database.reading(engine) as connection:
-        return is_behind(connection, number)
-
-
-@dataclass(slots=True)
-class Counting:
-    """Counts for a supervisor: in each turn a few events, which takes some milliseconds.
-
-    Attributes:
-        engine: The database.
-    """
-
-    engine: Engine
-    _next: float = -float("inf")
-
-    def turn(self) -> None:
-        """Count some events, if it is time and there are enough of them.
-
-        Raises:
-            DatabaseUnavailable: When the database does not answer. The next turn tries again.
-        """
-        if clock.elapsed() < self._next:
-            return
-        try:
-            pause = self._count()
-        except DatabaseUnavailable:
-            raise
-        except OrderctlError as error:
-            _log.warning("cannot count the events of the audit log: %s", error)
-            pause = _LONG_PAUSE
-        self._next = clock.elapsed() + pause
-
-    def _count(self) -> float:
-        if not is_far(self.engine, _FEW):
-            return _PAUSE
-        number = database.transact(self.engine, partial(advance, most=_SOME))
-        return _HELD_UP if number == 0 else 0.0
-
-
-#: So many events are worth a supervisor's transaction, and it looks at so many ids.
-_FEW: Final = 500
-_SOME: Final = 2000
-#: Pauses of a supervisor in seconds: when few events are new; when too many gaps are young; after an error.
-_PAUSE: Final = 5.0
-_HELD_UP: Final = 60.0
-_LONG_PAUSE: Final = 3600.0

@@ -22,8 +22,8 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from orderctl import audit_hours, deletion, shape
-from orderctl.audit_hours import SPANS, State
+from orderctl import audit_counts, deletion, shape
+from orderctl.audit_counts import SPANS, State
 from orderctl.schema import audit_hours as buckets
 from orderctl.schema import order_audit_logs, orders
 from orderctl.states import PaymentStatus
@@ -74,8 +74,8 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 def count(connection: Connection, *, since: datetime | None = None) -> list[Count]:
     """Count all events as :func:`summary` does, in a :func:`snapshot`."""
-    state = audit_hours.state_of(connection)
-    if since is not None and (state.counted_to is None or not audit_hours.has_times(connection.dialect)):
+    state = audit_counts.state_of(connection)
+    if since is not None and (state.counted_to is None or not audit_counts.has_times(connection.dialect)):
         parts = [_live(_LOG.created_at >= since)]
     elif since is not None:
         parts = list(_since(connection, state, since))
@@ -162,7 +162,7 @@ def _counts(connection: Connection, rows: Iterable[Any]) -> list[Count]:
     spelled: dict[tuple[str, ...], tuple[str, ...]] = {}
     numbers: Counter[tuple[str, ...]] = Counter()
     for *words, number in rows:
-        shown = tuple((word or "")[: audit_hours.WORD].rstrip(" ") for word in words)
+        shown = tuple((word or "")[: audit_counts.WORD].rstrip(" ") for word in words)
         same = tuple(
             word.casefold() if column and column.ignores_case else word
             for word, column in zip(shown, there, strict=True)

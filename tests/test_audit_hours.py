@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import audit_gaps, audit_hours, audit_summary, database
+from orderctl import audit_counting, audit_counts, audit_gaps, audit_hours, audit_summary, database
 from orderctl.audit_gaps import Gap
 from orderctl.audit_summary import Count
 from orderctl.schema import order_audit_logs
@@ -61,9 +61,9 @@ def advance(engine: Engine, most: int = 1000, *, anew: bool = False) -> int:
     return database.transact(engine, partial(audit_hours.advance, most=most, anew=anew))
 
 
-def state(engine: Engine) -> audit_hours.State:
+def state(engine: Engine) -> audit_counts.State:
     with database.reading(engine) as connection:
-        return audit_hours.state_of(connection)
+        return audit_counts.state_of(connection)
 
 
 class Writers:
@@ -191,22 +191,22 @@ def test_log_that_is_not_the_one_that_was_counted_is_counted_anew(busy: Shop, ch
     busy.execute(change)
 
     assert_right(busy.engine)
-    assert audit_hours.is_far(busy.engine, 0)
-    audit_hours.catch_up(busy.engine)
+    assert audit_counting.is_far(busy.engine, 0)
+    audit_counting.catch_up(busy.engine)
     assert_right(busy.engine)
-    assert not audit_hours.is_far(busy.engine, 0)
+    assert not audit_counting.is_far(busy.engine, 0)
 
 
 def test_events_that_were_changed_in_the_middle_are_counted_when_that_is_asked_for(busy: Shop) -> None:
     chance = random.Random(3)
     for _ in range(20):
         busy.transact(lambda c: write(c, chance))
-    audit_hours.catch_up(busy.engine)
+    audit_counting.catch_up(busy.engine)
     busy.execute("DELETE FROM order_audit_logs WHERE id IN (4, 5)")
     with database.reading(busy.engine) as connection:
         assert sum(one.count for one in audit_summary.summary(connection)) == 21
 
-    assert audit_hours.catch_up(busy.engine, anew=True) == 19
+    assert audit_counting.catch_up(busy.engine, anew=True) == 19
 
     assert_right(busy.engine)
 
@@ -227,7 +227,7 @@ def test_where_gaps_are_too_many_the_counting_waits_until_their_ids_are_old(
     assert_right(busy.engine)
 
     monkeypatch.setattr(audit_hours, "_OLD_SECONDS", 0)
-    assert audit_hours.catch_up(busy.engine) == 8
+    assert audit_counting.catch_up(busy.engine) == 8
     assert state(busy.engine).counted_to == 29
     assert [gap[:2] for gap in state(busy.engine).gaps] == [(26, 26), (28, 28)]
     assert_right(busy.engine)
@@ -248,11 +248,11 @@ def test_gaps_are_remembered_for_a_day() -> None:
 
 
 def test_supervisor_counts_when_there_is_enough_to_count(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_hours, "_SOME", 8)
-    monkeypatch.setattr(audit_hours, "_FEW", 4)
+    monkeypatch.setattr(audit_counting, "_SOME", 8)
+    monkeypatch.setattr(audit_counting, "_FEW", 4)
     now = 100.0
-    monkeypatch.setattr(audit_hours.clock, "elapsed", lambda: now)
-    counting, chance = audit_hours.Counting(busy.engine), random.Random(5)
+    monkeypatch.setattr(audit_counting.clock, "elapsed", lambda: now)
+    counting, chance = audit_counting.Counting(busy.engine), random.Random(5)
 
     def counted_to() -> int | None:
         nonlocal now

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, func, select
 
-from orderctl import audit_hours, audit_summary, database, moments, shape
+from orderctl import audit_counting, audit_counts, audit_hours, audit_summary, database, moments, shape
 from orderctl.audit_gaps import Gap
 from orderctl.audit_summary import Count
 from orderctl.schema import order_audit_logs
@@ -71,9 +71,9 @@ def test_buckets_have_the_numbers_of_odd_rows(shop: Shop, monkeypatch: pytest.Mo
     live = numbers(shop)
     monkeypatch.setattr(audit_hours, "NEWEST", 0)
 
-    assert audit_hours.catch_up(shop.engine) > 50
+    assert audit_counting.catch_up(shop.engine) > 50
 
-    assert not audit_hours.is_far(shop.engine, 0)
+    assert not audit_counting.is_far(shop.engine, 0)
     assert numbers(shop) == live
     assert [sum(one.count for one in some) for some in live] == rows(shop)
 
@@ -100,10 +100,10 @@ def test_columns_of_the_shop_have_other_types(shop: Shop, monkeypatch: pytest.Mo
             )
         live = numbers(shop, TIMES[1:-2])
 
-        assert audit_hours.catch_up(shop.engine) == 3
+        assert audit_counting.catch_up(shop.engine) == 3
 
         with database.reading(shop.engine) as connection:
-            assert audit_hours.state_of(connection).counted_to is not None
+            assert audit_counts.state_of(connection).counted_to is not None
         assert numbers(shop, TIMES[1:-2]) == live, kind
         assert live[0] == [Count("", "", 1), Count("payment", "info", 1), Count("Über", "notice", 1)]
         assert [sum(one.count for one in some) for some in live] == rows(shop, TIMES[1:-2]), kind
@@ -111,7 +111,7 @@ def test_columns_of_the_shop_have_other_types(shop: Shop, monkeypatch: pytest.Mo
 
 @pytest.mark.databases("sqlite")
 def test_events_in_no_bucket_are_found_by_their_ids(shop: Shop) -> None:
-    state = audit_hours.State(1, 5000, "", (Gap(7, 7, 0), Gap(10, 20, 0), Gap(30, 31, 0)))
+    state = audit_counts.State(1, 5000, "", (Gap(7, 7, 0), Gap(10, 20, 0), Gap(30, 31, 0)))
     with database.reading(shop.engine) as connection:
         of_hour, in_none, _ = audit_summary._since(connection, state, TIMES[3])
         every = audit_summary._live(state.uncounted())

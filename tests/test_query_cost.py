@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from orderctl import (
     audit,
-    audit_hours,
+    audit_counting,
     audit_summary,
     database,
     error_groups,
@@ -123,7 +123,7 @@ def _fill(engine: Engine) -> Shop:
     rows.fill_events(engine, LONG, 3000)
     rows.fill_payments(engine, ORDERS)
     _note(engine)
-    audit_hours.catch_up(engine)
+    audit_counting.catch_up(engine)
     rows.analyze(engine)
     return Shop(engine)
 

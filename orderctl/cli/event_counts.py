@@ -28,13 +28,13 @@ def catch_up(app: App, *, anew: bool = False) -> None:
         OrderctlError: All events are to be counted again, and the account may not write; or the database does not
             answer or is not migrated.
     """
-    from orderctl import audit_hours
+    from orderctl import audit_counting
 
-    if not anew and not audit_hours.is_far(app.engine, audit_hours.MANY):
+    if not anew and not audit_counting.is_far(app.engine, audit_counting.MANY):
         return
     app.say("counting the events that are not counted yet; with millions of them this takes a minute")
     try:
-        audit_hours.catch_up(app.engine, _progress(app), anew=anew)
+        audit_counting.catch_up(app.engine, _progress(app), anew=anew)
     except OrderctlError:
         if anew:
             raise

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import audit_hours, clock, database_errors, primary
+from orderctl import audit_counting, audit_hours, clock, database_errors, primary
 from orderctl.counting import counted
 from orderctl.migrate.ddl import Step
 from orderctl.migrate.plan import Plan
@@ -60,7 +60,7 @@ def fill(connection: Connection, tell: Callable[[str], None]) -> tuple[str, ...]
         if clock.elapsed() - told >= _TELL_SECONDS:
             told = clock.elapsed()
             tell(f"{_WHAT}, {total:,} so far")
-        if not audit_hours.is_behind(connection, audit_hours.NEWEST):
+        if not audit_counting.is_behind(connection, audit_hours.NEWEST):
             break
     return (f"counts of {counted(total, 'event')}",) if is_new and total else ()
 

@@ -12,7 +12,7 @@ import signal
 
 import redis
 
-from orderctl import audit_hours, broker, channels, clock, findings, reconcile
+from orderctl import audit_counting, broker, channels, clock, findings, reconcile
 from orderctl.errors import DatabaseUnavailable
 from orderctl.grace import Grace
 from orderctl.payments.retention import Retention
@@ -34,7 +34,7 @@ def keep(settings: Settings, supervisor: str) -> None:
     grace = Grace(settings.worker.lease_seconds)
     sweep = Sweep(settings)
     retention = Retention(engine, settings.payments.keep_raw_days)
-    counting = audit_hours.Counting(engine)
+    counting = audit_counting.Counting(engine)
     born = clock.milliseconds()
     queue = settings.worker.queue
 

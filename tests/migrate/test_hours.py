@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from orderctl import audit_hours, audit_summary, database, migrate
+from orderctl import audit_counts, audit_hours, audit_summary, database, migrate
 from orderctl.migrate import hours
 from tests.migrate.conftest import Account
 from tests.migrate.gallery import run
@@ -32,7 +32,7 @@ def earlier(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 def counted_to(engine: Engine) -> int | None:
     with database.reading(engine) as connection:
-        return audit_hours.state_of(connection).counted_to
+        return audit_counts.state_of(connection).counted_to
 
 
 def total(engine: Engine) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import audit_hours
+from orderctl import audit_counting, audit_hours
 from orderctl.cli import log_reader
 from orderctl.cli.app import App
 from orderctl.errors import ExitStatus
@@ -226,7 +226,7 @@ def test_the_summary_counts_first_what_no_supervisor_has_counted(
 ):
     before = inside("logs", "summary", "-o", "json")
     monkeypatch.setattr(audit_hours, "NEWEST", 2)
-    monkeypatch.setattr(audit_hours, "MANY", 5)
+    monkeypatch.setattr(audit_counting, "MANY", 5)
 
     ended = inside("logs", "summary", "-o", "json")
     again = inside("logs", "summary", "-o", "json")
@@ -245,7 +245,7 @@ def test_an_account_that_may_only_read_gets_the_same_summary(
     busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(audit_hours, "NEWEST", 2)
-    monkeypatch.setattr(audit_hours, "MANY", 5)
+    monkeypatch.setattr(audit_counting, "MANY", 5)
     before = inside("logs", "summary", "-o", "json")
     busy.execute("DELETE FROM order_audit_logs WHERE id > 8")
     url = busy.engine.url
