@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, Engine, func, select, true
+from sqlalchemy import Connection, Engine, select, true
 
 from orderctl import audit_counts, audit_hours, clock, database
-from orderctl.audit_counts import State
 from orderctl.errors import DatabaseUnavailable, OrderctlError
 from orderctl.schema import order_audit_logs
 
@@ -37,12 +36,12 @@ def is_behind(connection: Connection, number: int) -> bool:
         connection: The database.
         number: The number of events.
     """
-    state = audit_counts.read(connection) or State()
-    last = connection.execute(select(func.max(_LOG.id))).scalar()
+    state, there = audit_counts.look(connection, gaps=False)
+    last = there.last
     if last is None or (
         state.counted_to is not None and last - state.counted_to <= number + audit_hours.NEWEST
     ):
-        return state.counted_to is not None and not audit_counts.extent(connection, state).fits(state)
+        return not there.fits(state)
     behind = true() if state.counted_to is None else _LOG.id > state.counted_to
     ids = (
         select(_LOG.id)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Dialect,
+    RowMapping,
     TextClause,
     false,
     func,
@@ -106,27 +109,54 @@ def state_of(connection: Connection) -> State:
     """Return how far the events are counted; not at all if the log is not the one that was counted.
 
     Args:
-        connection: A connection on which all statements see the same rows.
+        connection: A connection for reading.
     """
-    state = read(connection)
-    return state if state is not None and extent(connection, state).fits(state) else State()
+    state, there = look(connection)
+    return state if there.fits(state) else State()
+
+
+def look(connection: Connection, *, gaps: bool = True) -> tuple[State, Extent]:
+    """Return how far the events were counted, and what the log is now, as one statement sees both.
+
+    Args:
+        connection: A connection for reading.
+        gaps: Whether the state needs its gaps, which may be some hundreds.
+    """
+    row = connection.execute(_LOOK if gaps else _LOOK_WITHOUT_GAPS).mappings().first()
+    if row is None:
+        return State(), extent(connection, State())
+    values = {name: row[name] for name in State.__slots__ if name != "gaps"}
+    return State(**values, gaps=audit_gaps.read(row["gaps"] if gaps else None)), _extent(row)
 
 
 def extent(connection: Connection, state: State) -> Extent:
     """Look at the audit log."""
-    of_last = (
-        select(RAW["created_at"], literal(1).label("there")).where(_LOG.id == state.counted_to).subquery()
+    query = select(*_looking(literal(state.counted_to, BigInteger)))
+    return _extent(connection.execute(query).mappings().one())
+
+
+def _looking(counted_to: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:
+    """Return the columns of an :class:`Extent`."""
+    of_last = select(RAW["created_at"]).where(_LOG.id == counted_to)
+    return (
+        select(func.min(_LOG.id)).scalar_subquery().label("orderctl_first"),
+        select(func.max(_LOG.id)).scalar_subquery().label("orderctl_last"),
+        of_last.scalar_subquery().label("orderctl_written"),
+        of_last.exists().label("orderctl_there"),
+        moments.utc_now().label("orderctl_now"),
     )
-    query = select(
-        select(func.min(_LOG.id)).scalar_subquery().label("first"),
-        select(func.max(_LOG.id)).scalar_subquery().label("last"),
-        select(of_last.c.created_at).scalar_subquery().label("written"),
-        select(of_last.c.there).scalar_subquery().label("there"),
-        moments.utc_now().label("now"),
-    )
-    found = connection.execute(query).one()
-    written = (foreign.text(found.written) or "")[:WORD] if found.there else None
-    return Extent(found.first, found.last, written, found.now)
+
+
+#: Made once: to make a query takes as long as to run it.
+_LOOK: Final = select(audit_counts, *_looking(audit_counts.c.counted_to)).where(_OURS)
+_LOOK_WITHOUT_GAPS: Final = _LOOK.with_only_columns(
+    *(column for column in _LOOK.selected_columns if column is not audit_counts.c.gaps)
+)
+
+
+def _extent(row: RowMapping) -> Extent:
+    written = (foreign.text(row["orderctl_written"]) or "")[:WORD] if row["orderctl_there"] else None
+    return Extent(row["orderctl_first"], row["orderctl_last"], written, row["orderctl_now"])
 
 
 def written_at(connection: Connection, event_id: int) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -48,32 +47,23 @@ def summary(connection: Connection, *, since: datetime | None = None) -> list[Co
         connection: A connection for reading, in which nothing was written.
         since: Only events from this time on.
     """
-    with snapshot(connection):
-        return count(connection, since=since)
+    take_snapshot(connection)
+    return count(connection, since=since)
 
 
-@contextmanager
-def snapshot(connection: Connection) -> Iterator[None]:
-    """Let all statements see the rows as they are at the first one.
+def take_snapshot(connection: Connection) -> None:
+    """Let all statements of the next transaction see the rows as they are at its first one.
 
     Args:
         connection: A connection for reading, in which nothing was written.
     """
     connection.rollback()
-    if connection.dialect.name == "sqlite":  # each transaction does that
-        yield
-        return
-    connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.rollback()
-            connection.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    if connection.dialect.name != "sqlite":  # there each transaction does that
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def count(connection: Connection, *, since: datetime | None = None) -> list[Count]:
-    """Count all events as :func:`summary` does, in a :func:`snapshot`."""
+    """Count all events as :func:`summary` does, after :func:`take_snapshot`."""
     state = audit_counts.state_of(connection)
     if since is not None and (state.counted_to is None or not audit_counts.has_times(connection.dialect)):
         parts = [_live(_LOG.created_at >= since)]

@@ -50,7 +50,8 @@ def truth(connection: Connection, since: datetime | None = None) -> list[Count]:
 
 
 def assert_right(engine: Engine, *times: datetime | None) -> None:
-    with database.reading(engine) as connection, audit_summary.snapshot(connection):
+    with database.reading(engine) as connection:
+        audit_summary.take_snapshot(connection)
         for since in times or (None,):
             assert sorted(audit_summary.count(connection, since=since), key=repr) == truth(
                 connection, since
