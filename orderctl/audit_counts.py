@@ -200,3 +200,9 @@ def has_times(dialect: Dialect) -> bool:
     """Whether the database compares the events' times as texts of this form would be compared."""
     there = shape.of(dialect).column(order_audit_logs.name, "created_at")
     return dialect.name == "sqlite" or there is None or there.type in {"datetime", "timestamp", "date"}
+
+
+def has_hours(dialect: Dialect) -> bool:
+    """Whether the events of an hour's bucket are those with a time in this hour: a date stands without an hour."""
+    there = shape.of(dialect).column(order_audit_logs.name, "created_at")
+    return has_times(dialect) and (there is None or there.type != "date")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -28,6 +28,7 @@ from orderctl.schema import order_audit_logs, orders
 from orderctl.states import PaymentStatus
 
 _LOG: Final = order_audit_logs.c
+_HALF: Final = 30  # minutes of an hour
 _WORDS: Final = (_LOG.event_category, _LOG.severity)
 
 
@@ -66,14 +67,15 @@ def count(connection: Connection, *, since: datetime | None = None) -> list[Coun
     """Count all events as :func:`summary` does, after :func:`take_snapshot`."""
     state = audit_counts.state_of(connection)
     if since is not None and (state.counted_to is None or not audit_counts.has_times(connection.dialect)):
-        parts = [_live(_LOG.created_at >= since)]
+        parts = [(1, _live(_LOG.created_at >= since))]
     elif since is not None:
         parts = list(_since(connection, state, since))
     else:
-        parts = [_live(state.uncounted())]
+        parts = [(1, _live(state.uncounted()))]
         if state.counted_to is not None:
-            parts.append(_in_buckets(buckets.c.span == "month"))
-    return _counts(connection, (row for part in parts for row in connection.execute(part)))
+            parts.append((1, _in_buckets(buckets.c.span == "month")))
+    found = ((*words, sign * number) for sign, part in parts for *words, number in connection.execute(part))
+    return _counts(connection, found)
 
 
 def of_paid(connection: Connection, *, since: datetime | None = None) -> list[Count]:
@@ -95,37 +97,51 @@ def of_paid(connection: Connection, *, since: datetime | None = None) -> list[Co
     return _counts(connection, connection.execute(query))
 
 
-def _since(connection: Connection, state: State, since: datetime) -> Iterator[Select[Any]]:
-    """Yield the parts of a count from a time on: the rest of its hour, the later buckets, the later events in none."""
+def _since(connection: Connection, state: State, since: datetime) -> Iterator[tuple[int, Select[Any]]]:
+    """Yield the parts of a count from a time on, each with its sign.
+
+    These are the buckets, the events in none, and the shorter side of the hour: its rest, or what is too much of it.
+    """
     stored = _LOG.created_at.type.process_bind_param(since, connection.dialect)  # type: ignore[attr-defined]
     begins = {span: stored.isoformat(" ")[:length] for span, length in SPANS.items()}
     on_sqlite = connection.dialect.name == "sqlite"
-    end = _end(stored, begins["hour"], on_sqlite=on_sqlite)
+    start, end = _bounds(stored, begins["hour"], on_sqlite=on_sqlite)
     written: ColumnElement[str] = type_coerce(_LOG.created_at, String())
     if end is None:  # the last hour that a time can have
-        yield _live(_LOG.created_at >= since)
+        yield 1, _live(_LOG.created_at >= since)
         return
-    yield _live(and_(_LOG.created_at >= since, written < end))
+    is_early = stored.minute < _HALF and audit_counts.has_hours(connection.dialect)
+    if not is_early:
+        yield 1, _live(and_(_LOG.created_at >= since, written < end))
+    by_id = written
     if on_sqlite:  # it would walk the index on the time, through all events; with a sign it cannot
-        written = literal_column(f"+{order_audit_logs.name}.created_at", String())
-    yield _live(and_(state.uncounted(), written >= end))
+        by_id = literal_column(f"+{order_audit_logs.name}.created_at", String())
+    yield 1, _live(and_(state.uncounted(), by_id >= (start if is_early else end)))
+    yield 1, _in_buckets(_later(begins, with_hour=is_early))
+    if is_early:
+        yield -1, _live(and_(_LOG.created_at < since, written >= start))
+
+
+def _later(begins: Mapping[str, str], *, with_hour: bool) -> ColumnElement[bool]:
+    """Return the condition of the buckets behind an hour, or of its own, too."""
     span, begin = buckets.c.span, buckets.c.begins
-    later = [and_(span == "month", begin > begins["month"])]
-    for smaller, larger in (("day", "month"), ("hour", "day")):
-        rest = and_(begin > begins[smaller], begin < _next_text(begins[larger]))
-        later.append(and_(span == smaller, rest))
-    yield _in_buckets(or_(*later))
+    hours = begin >= begins["hour"] if with_hour else begin > begins["hour"]
+    return or_(
+        and_(span == "month", begin > begins["month"]),
+        and_(span == "day", begin > begins["day"], begin < _next_text(begins["month"])),
+        and_(span == "hour", hours, begin < _next_text(begins["day"])),
+    )
 
 
-def _end(stored: datetime, hour: str, *, on_sqlite: bool) -> str | None:
-    """Return the end of an hour as the database compares it with times; None if there is no later one."""
+def _bounds(stored: datetime, hour: str, *, on_sqlite: bool) -> tuple[str, str | None]:
+    """Return the start and the end of an hour as the database compares them with times; no end if no time is later."""
     if on_sqlite:
-        return _next_text(hour)
+        return hour, _next_text(hour)
+    start = stored.replace(minute=0, second=0, microsecond=0)
     try:
-        following = stored.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        return start.isoformat(" "), (start + timedelta(hours=1)).isoformat(" ")
     except OverflowError:
-        return None
-    return following.isoformat(" ")
+        return start.isoformat(" "), None
 
 
 def _next_text(text: str) -> str:
@@ -158,4 +174,8 @@ def _counts(connection: Connection, rows: Iterable[Any]) -> list[Count]:
             for word, column in zip(shown, there, strict=True)
         )
         numbers[spelled.setdefault(same, shown)] += int(number)
-    return [Count(category, severity, number) for (category, severity), number in sorted(numbers.items())]
+    return [
+        Count(category, severity, number)
+        for (category, severity), number in sorted(numbers.items())
+        if number > 0
+    ]

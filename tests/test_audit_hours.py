@@ -131,7 +131,7 @@ def test_numbers_are_right_at_any_time_beside_four_writers(
     chance = random.Random(7)
     engine = database.connect(busy.engine.url.render_as_string(hide_password=False), pool_size=6)
     writers = Writers(engine, 4)
-    times = [None, *(BEGIN + timedelta(hours=hours) for hours in (0, 1.5, 26, 58))]
+    times = [None, *(BEGIN + timedelta(hours=hours) for hours in (0, 1.5, 1.3, 26.4, 58))]
     with writers.at_work():
         for _ in range(25):
             writers.stop.wait(0.02)
