@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, String, func, or_, select, type_coerce
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    String,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 
 from orderctl import deletion, foreign, shape, words
 from orderctl.errors import InvalidInput
@@ -66,22 +81,72 @@ def stored(connection: Connection, column: Column[str], *conditions: ColumnEleme
             if connection.execute(select(1).where(*conditions, bare == word).limit(1)).first() is not None:
                 yield word
         return
-    query = select(bare).where(*conditions).order_by(bare).limit(1)
-    last = connection.execute(query.where(bare.is_not(None))).scalar()
+    known = tuple(
+        words.spell(connection.dialect, column.table.name, column.name, word)
+        for word in words.KNOWN.get((column.table.name, column.name), ())
+    )
+    last, *others = connection.execute(_steps(column, conditions, known)).one()
+    following = dict(zip(known, others, strict=True))
     for _ in range(_MOST):
         if last is None:
             return
         yield last
-        last = connection.execute(query.where(bare > last)).scalar()
+        last = (
+            following[last]
+            if last in following
+            else connection.execute(_step(column, conditions), {"last": last}).scalar()
+        )
 
 
-def tests(
+@lru_cache(64)
+def _steps(
+    column: Column[str], conditions: tuple[ColumnElement[bool], ...], known: tuple[str, ...]
+) -> Select[Any]:
+    """Return a query for the first value, and for what follows each of the known ones: one round trip as a rule."""
+    bare = type_coerce(column, String)
+    first = _next(column, conditions, bare.is_not(None))
+    return select(first, *(_next(column, conditions, bare > word) for word in known))
+
+
+@lru_cache(64)
+def _step(column: Column[str], conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+    return select(_next(column, conditions, type_coerce(column, String) > bindparam("last")))
+
+
+def _next(
+    column: Column[str], conditions: tuple[ColumnElement[bool], ...], beyond: ColumnElement[bool]
+) -> ScalarSelect[Any]:
+    bare = type_coerce(column, String)
+    return select(bare).where(*conditions, beyond).order_by(bare).limit(1).scalar_subquery()
+
+
+class Spelling(NamedTuple):
+    """How a status is spelled in rows.
+
+    Attributes:
+        status: The status; "" if there is none.
+        word: The spelling; None: NULL.
+        folded: Whether a comparison finds every spelling.
+    """
+
+    status: str
+    word: str | None
+    folded: bool = False
+
+    def matches(self, column: Column[str]) -> ColumnElement[bool]:
+        """Return the condition that a column has it."""
+        if self.word is None:
+            return column.is_(None)
+        return column == self.word if self.folded else _is(column, self.word)
+
+
+def spellings(
     connection: Connection, column: Column[str], *conditions: ColumnElement[bool]
-) -> Iterator[tuple[str, ColumnElement[bool]]]:
-    """Return each status that stands in a column, with a condition for its rows.
+) -> Iterator[Spelling]:
+    """Return each status that stands in a column.
 
     A status that is spelled in several ways is returned once for each: an index that begins with the column has the
-    rows of one spelling in the order of its further columns. Rows without a status are under the name "".
+    rows of one spelling in the order of its further columns. Rows without a status are always among them.
 
     Args:
         connection: A connection for reading.
@@ -93,16 +158,30 @@ def tests(
     there = shape.of(connection.dialect).column(column.table.name, column.name)
     names = {word: words.fold(word, known, there) for word in found}
     if len(found) >= _MOST:  # there are more: the known ones are counted in any case
-        yield from ((status, column == status) for status in known)
+        yield from (Spelling(status, status, folded=True) for status in known)
         names = {word: name for word, name in names.items() if name not in known}
-    yield from ((name, _is(column, word)) for word, name in names.items())
-    yield "", column.is_(None)
+    yield from (Spelling(name, word) for word, name in names.items())
+    yield Spelling("", None)
 
 
 def capped(connection: Connection, query: Any, most: int | None = None) -> int:
     """Return the number of rows of a query, counted up to one more than ``most`` (by default ``COUNT_LIMIT``)."""
     some = query.limit((COUNT_LIMIT if most is None else most) + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def capped_number(rows: Select[Any], most: int) -> ColumnElement[int]:
+    """Return an expression for the number of rows, counted up to one more than ``most``.
+
+    Unlike a subquery with a limit, it stores no rows. It reads a few rows twice, and many rows once.
+
+    Args:
+        rows: A query for rows of one table.
+        most: The number of rows.
+    """
+    beyond = rows.with_only_columns(literal_column(str(most + 1), Integer)).limit(1).offset(most)
+    every = rows.with_only_columns(func.count())
+    return func.coalesce(beyond.scalar_subquery(), every.scalar_subquery())
 
 
 def unknown(
