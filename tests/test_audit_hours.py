@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import audit_counting, audit_counts, audit_gaps, audit_hours, audit_summary, database
@@ -268,3 +268,9 @@ def test_supervisor_counts_when_there_is_enough_to_count(busy: Shop, monkeypatch
     now += 10
     assert [counted_to() for _ in range(4)] == [8, 16, 24, 24]
     assert_right(busy.engine)
+
+    statements: list[str] = []
+    event.listen(busy.engine, "before_cursor_execute", lambda *some: statements.append(some[2]))
+    now += 10
+    counting.turn()
+    assert [one for one in statements if one.startswith("SELECT")] == statements[-1:], "one, if few are new"
