@@ -21,8 +21,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import masking
@@ -34,16 +33,14 @@ from orderctl.errors import (
     Misconfigured,
     OrderctlError,
     RedisUnavailable,
-    Unavailable,
 )
 from orderctl.messages import decode
 from orderctl.relay.access import COOKIE, Access, name_session
 from orderctl.relay.api import actions, queries
 from orderctl.relay.api.actions import Actions
-from orderctl.relay.api.cache import Cache
+from orderctl.relay.api.numbers import Numbers
 from orderctl.relay.api.queries import Found, Json, Wanted
-from orderctl.relay.api.reader import DEADLINE, Reader
-from orderctl.relay.api.threads import Late
+from orderctl.relay.api.reader import Reader
 from orderctl.relay.closing import RESTART, UNAUTHORIZED
 from orderctl.relay.exchange import Exchange
 from orderctl.relay.web import Reply, Request, in_json
@@ -54,15 +51,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: From this age on the counts of all orders and tasks are renewed, and from this age on a failure to do so is an error,
-#: in seconds.
-STATS_AGE: Final = 30.0
-STATS_TOO_OLD: Final = 300.0
-#: How long counting all orders and tasks may take, in seconds.
-_STATS_DEADLINE: Final = 300.0
-#: How long a page of orders, and a client that takes lower bounds, waits for the first counts, in seconds.
-_TOTAL_PATIENCE: Final = 2.0
-_BOUNDS_PATIENCE: Final = 0.5
 _MOST_ORDERS: Final = 200
 _MOST_LOGS: Final = 1000
 _MOST_ERRORS: Final = 200
@@ -106,11 +94,7 @@ class Endpoints:
         self._actions = actions
         self._secure = secure
         self._currency = currency
-        self._numbers: Cache[Json] = Cache(
-            lambda: reader.read(queries.numbers, deadline=_STATS_DEADLINE),
-            age=STATS_AGE,
-            too_old=STATS_TOO_OLD,
-        )
+        self._numbers = Numbers(reader)
         self._get: dict[str, _Answer] = {
             _ORDERS: self._orders,
             _STATS: self._stats,
@@ -169,7 +153,7 @@ class Endpoints:
     async def _pagination(self, wanted: Wanted, found: Found) -> Json:
         total = found.total
         if total is None:
-            total = await self._count(wanted.statuses)
+            total = await self._numbers.total(wanted.statuses)
         return {
             "page": wanted.page,
             "limit": wanted.limit,
@@ -178,15 +162,6 @@ class Endpoints:
             "hasMore": found.cursor is not None,
             "nextCursor": found.cursor,
         }
-
-    async def _count(self, statuses: Sequence[str] | None) -> int | None:
-        """Return the number of orders of these statuses; None when counting fails or takes too long."""
-        try:
-            counts: dict[str, int] = (await self._numbers.get(_TOTAL_PATIENCE)).value["orders"]
-        except Unavailable:
-            return None
-        wanted = {status.casefold() for status in statuses or ("total",)}
-        return sum(number for status, number in counts.items() if status.casefold() in wanted)
 
     async def _live(self, task_ids: Iterable[int]) -> dict[int, Json]:
         channels = [task_progress(task_id) for task_id in task_ids]
@@ -206,16 +181,8 @@ class Endpoints:
         return live
 
     async def _stats(self, request: Request, _access: Access) -> Reply:
-        bounds = _is_set(request, "bounds")
-        try:
-            kept = await self._numbers.get(_BOUNDS_PATIENCE if bounds else DEADLINE)
-            numbers, moment = kept.value, kept.made_at
-        except Late:
-            if not bounds:
-                raise
-            numbers, moment = await self._read(queries.bounds), datetime.now(UTC)
-        more = {"connections": len(self._exchange.members), "countedAt": queries.moment(moment)}
-        return in_json(200, {"data": {**numbers, **more}})
+        numbers = await self._numbers.stats(bounds=_is_set(request, "bounds"))
+        return in_json(200, {"data": {**numbers, "connections": len(self._exchange.members)}})
 
     async def _logs(self, request: Request, order_id: int) -> Reply:
         severities = _words(request, "severity")
