@@ -14,7 +14,7 @@ from orderctl.settings import Settings
 from orderctl.sweep import Sweep
 from orderctl.worker import fleet
 
-_LANES = (Lane([EntryKind.COMPLETION]), Lane([EntryKind.SUMMARY, EntryKind.ALERT]))
+_LANES = (Lane((EntryKind.COMPLETION,)), Lane((EntryKind.SUMMARY, EntryKind.ALERT)))
 
 
 def keeper(engine: Engine, settings: Settings) -> Callable[[], None]:

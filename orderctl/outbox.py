@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, case, or_, select, update
@@ -29,6 +30,8 @@ STRANGE_SECONDS: Final = 3600
 #: Stands between the key of an event and the endpoint, in the dedup key of each further endpoint's entry.
 _AT: Final = "@"
 _HIGHEST_ID: Final = 2**63 - 1
+#: Lanes of which the statements are kept.
+_LANES: Final = 64
 
 
 class EntryKind(StrEnum):
@@ -51,9 +54,9 @@ class Lane:
         configured: The configured endpoints, if ``endpoint`` is None.
     """
 
-    kinds: Sequence[EntryKind]
+    kinds: tuple[EntryKind, ...]
     endpoint: str | None = None
-    configured: Sequence[str] = ()
+    configured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +227,12 @@ def has_order_end(connection: Connection, key: str) -> bool:
 
 def is_due(connection: Connection, lane: Lane) -> bool:
     """Whether an entry is due. Needs no write lock, of which SQLite has only one."""
-    return connection.execute(_due(lane).limit(1)).first() is not None
+    return connection.execute(_first_due(lane)).first() is not None
 
 
 def due_endpoints(connection: Connection) -> set[str | None]:
     """Return the endpoints for which webhooks are due; None: some have no endpoint yet."""
-    query = select(outbox.c.endpoint).where(*_is_free([EntryKind.WEBHOOK])).distinct()
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(_endpoints()).scalars())
 
 
 def take(connection: Connection, lane: Lane, *, limit: int, lease_seconds: float) -> list[Entry]:
@@ -283,8 +285,22 @@ def _fault(kind: str, payload: object, lane: Lane) -> str | None:
     return None if isinstance(payload, dict) else "the payload is not an object"
 
 
+# The couriers look for entries each second: to build these statements takes longer than to run them.
+
+
+@lru_cache(_LANES)
 def _due(lane: Lane) -> Select[Any]:
     return select(outbox.c.id).where(*_is_due(lane))
+
+
+@lru_cache(_LANES)
+def _first_due(lane: Lane) -> Select[Any]:
+    return _due(lane).limit(1)
+
+
+@cache
+def _endpoints() -> Select[Any]:
+    return select(outbox.c.endpoint).where(*_is_free((EntryKind.WEBHOOK,))).distinct()
 
 
 def _is_due(lane: Lane) -> list[ColumnElement[bool]]:

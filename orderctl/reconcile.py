@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Literal, TypeVar
 
 import redis
-from sqlalchemy import ColumnElement, Connection, Engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from orderctl import (
     clock,
@@ -171,13 +171,17 @@ def _repair(engine: Engine, work: Callable[[Connection], T | None], what: str) -
 
 
 def _expired(connection: Connection) -> Sequence[Any]:
+    return connection.execute(_expired_query()).all()
+
+
+@cache  # to build it takes longer than to run it
+def _expired_query() -> Select[Any]:
     task = download_tasks.c
-    query = (
+    return (
         select(task.id, task.order_id, task.worker, task.lease_token)
         .where(*_expired_conditions(), findings.order_of_task(deletion.not_deleted(orders_table)).exists())
         .limit(findings.BATCH)
     )
-    return connection.execute(query).all()
 
 
 def _expired_conditions() -> list[ColumnElement[bool]]:

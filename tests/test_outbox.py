@@ -174,7 +174,7 @@ def test_no_entry_has_the_secrets_of_a_url(shop: Shop) -> None:
         "UPDATE orderctl_outbox SET payload = :old WHERE dedup_key = 'old'", old=json.dumps({"title": url})
     )
 
-    taken = shop.transact(lambda c: outbox.take(c, Lane([EntryKind.WEBHOOK]), limit=10, lease_seconds=60))
+    taken = shop.transact(lambda c: outbox.take(c, Lane((EntryKind.WEBHOOK,)), limit=10, lease_seconds=60))
     shop.transact(lambda c: outbox.postpone(c, taken[0], f"no answer of {url}", 60))
     shop.transact(lambda c: outbox.fail(c, taken[1], f"refused: {url}"))
 
@@ -251,11 +251,11 @@ def test_event_goes_to_each_endpoint_once_and_keeps_its_key(shop: Shop) -> None:
 
     assert not shop.transact(lambda c: outbox.address(c, event, ["a", "b"]))
     with shop.engine.connect() as connection:
-        assert not outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a", "b"]))
+        assert not outbox.is_due(connection, Lane((EntryKind.WEBHOOK,), configured=("a", "b")))
         # Another machine may know b: it is given up by one who does not when it is old.
-        assert not outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a"]))
+        assert not outbox.is_due(connection, Lane((EntryKind.WEBHOOK,), configured=("a",)))
     for name, key in {"a": "event", "b": "event@b"}.items():
-        lane = Lane([EntryKind.WEBHOOK], endpoint=name)
+        lane = Lane((EntryKind.WEBHOOK,), endpoint=name)
         [entry] = shop.transact(lambda c, lane=lane: outbox.take(c, lane, limit=9, lease_seconds=60))
         assert (entry.dedup_key, entry.event_key, entry.payload, entry.attempts) == (
             key,
@@ -265,8 +265,8 @@ def test_event_goes_to_each_endpoint_once_and_keeps_its_key(shop: Shop) -> None:
         )
     _set(shop, created_at=database.utc_now(-outbox.STRANGE_SECONDS - 1), lease_until=None)
     with shop.engine.connect() as connection:
-        assert not outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a", "b"]))
-        assert outbox.is_due(connection, Lane([EntryKind.WEBHOOK], configured=["a"]))
+        assert not outbox.is_due(connection, Lane((EntryKind.WEBHOOK,), configured=("a", "b")))
+        assert outbox.is_due(connection, Lane((EntryKind.WEBHOOK,), configured=("a",)))
 
 
 def test_alert_that_was_given_up_does_not_hold_back_the_next_one(shop: Shop) -> None:

@@ -418,10 +418,15 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "the newest open orders": (_second_turn(load, newest=True), 900),
         "unended orders": (findings.unended, 60 * 10),
         "orders without tasks": (findings.without_tasks, 60 * 10),
-        "outbox": (partial(outbox.take, lane=outbox.Lane(["summary"]), limit=20, lease_seconds=1), 20),
+        "outbox": (
+            partial(outbox.take, lane=outbox.Lane((outbox.EntryKind.SUMMARY,)), limit=20, lease_seconds=1),
+            20,
+        ),
         "endpoints": (outbox.due_endpoints, 20),
         "outbox of an endpoint": (
-            partial(outbox.take, lane=outbox.Lane(["webhook"], "crm"), limit=20, lease_seconds=1),
+            partial(
+                outbox.take, lane=outbox.Lane((outbox.EntryKind.WEBHOOK,), "crm"), limit=20, lease_seconds=1
+            ),
             20,
         ),
         "late entries": (findings.late, 20),

@@ -230,7 +230,7 @@ def _second(engine: Engine, queued: int) -> Query:
             here each time.
     """
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
-    lanes = (Lane([EntryKind.COMPLETION]), Lane([EntryKind.SUMMARY, EntryKind.ALERT]))
+    lanes = (Lane((EntryKind.COMPLETION,)), Lane((EntryKind.SUMMARY, EntryKind.ALERT)))
     sweep = Sweep(load)
 
     def query(connection: Connection) -> None:

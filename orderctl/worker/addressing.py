@@ -38,7 +38,7 @@ def due(
     dropped: dict[str, str] = {}
     found = _due(engine)
     if found - endpoints.keys():
-        lane = Lane([EntryKind.WEBHOOK], configured=[*endpoints])
+        lane = Lane((EntryKind.WEBHOOK,), configured=tuple(endpoints))
         while not over() and _is_due(engine, lane):
             remarks = database.transact(engine, lambda connection: _address(connection, lane, endpoints))
             dropped |= {key: remark for key, remark in remarks.items() if remark is not None}

@@ -70,7 +70,7 @@ def send(settings: Settings) -> None:
     loop = rounds.Rounds(settings, engine, stop)
     senders = _senders(engine, settings)
 
-    def of(kinds: Sequence[EntryKind]) -> Turn:
+    def of(kinds: tuple[EntryKind, ...]) -> Turn:
         return lambda client: _send(engine, Lane(kinds), senders(client), SendReport(), lambda: stop.made)
 
     hooks = _Webhooks(engine, endpoints, stop)
@@ -187,7 +187,7 @@ def _due_endpoints(
 def _send_webhooks(engine: Engine, endpoint: Endpoint, report: SendReport, over: Callable[[], bool]) -> None:
     """Send what an endpoint is to get."""
     sender = partial(_post, endpoint)
-    _send(engine, Lane([EntryKind.WEBHOOK], endpoint.name), {EntryKind.WEBHOOK: sender}, report, over)
+    _send(engine, Lane((EntryKind.WEBHOOK,), endpoint.name), {EntryKind.WEBHOOK: sender}, report, over)
 
 
 def _send(

@@ -92,12 +92,12 @@ def test_an_entry_that_another_courier_has_put_off_is_not_taken(world: World):
         if statement.startswith("SELECT") and not overtaken:
             overtaken.append(statement)
             with other.begin() as connection:
-                [entry] = outbox.take(connection, Lane([EntryKind.WEBHOOK]), limit=1, lease_seconds=60)
+                [entry] = outbox.take(connection, Lane((EntryKind.WEBHOOK,)), limit=1, lease_seconds=60)
                 outbox.postpone(connection, entry, "later", 60)
 
     event.listen(world.engine, "after_cursor_execute", overtake)
     assert (
-        world.shop.transact(lambda c: outbox.take(c, Lane([EntryKind.WEBHOOK]), limit=1, lease_seconds=60))
+        world.shop.transact(lambda c: outbox.take(c, Lane((EntryKind.WEBHOOK,)), limit=1, lease_seconds=60))
         == []
     )
     assert overtaken

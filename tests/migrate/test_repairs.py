@@ -259,7 +259,7 @@ def test_waiting_entry_is_due_although_its_time_was_dropped(engine: Engine) -> N
     migrate.up(engine)
 
     taken = shop.transact(
-        lambda c: outbox.take(c, outbox.Lane(list(outbox.EntryKind)), limit=9, lease_seconds=9)
+        lambda c: outbox.take(c, outbox.Lane(tuple(outbox.EntryKind)), limit=9, lease_seconds=9)
     )
     assert len(taken) == entries
     migrate.check(engine)

@@ -102,7 +102,7 @@ def test_everything_is_kept_and_sent_once_while_the_shop_writes(
 def deliver(shop: Shop) -> list[str]:
     """Send everything that is due; return the keys."""
     sent = shop.transact(
-        lambda c: outbox.take(c, outbox.Lane(list(outbox.EntryKind)), limit=99, lease_seconds=60)
+        lambda c: outbox.take(c, outbox.Lane(tuple(outbox.EntryKind)), limit=99, lease_seconds=60)
     )
     for entry in sent:
         assert shop.transact(lambda c, entry=entry: outbox.mark_sent(c, entry))
