@@ -100,10 +100,9 @@ def _spell(known: shape.Shape, table: str, column: str, word: str) -> str:
     if there is not None and there.words:
         # The first one is the shop's: a migration appends.
         return next((value for value in there.words if fold(value, (word,), there) == word), word)
-    found = known.seen.get((table, column), ())
-    seen = Counter(
-        value for value in found if fold(value, KNOWN[table, column], there) in KNOWN[table, column]
-    )
+    found = Counter(known.seen.get((table, column), ()))  # few values, each in many rows
+    words = KNOWN[table, column]
+    seen = Counter({value: count for value, count in found.items() if fold(value, words, there) in words})
     same = [value for value, _ in seen.most_common() if fold(value, (word,), there) == word]
     return same[0] if same else _style(seen)(word)
 
@@ -149,7 +148,7 @@ def usual(dialect: Dialect, table: str, column: str, word: str) -> tuple[str, ..
 
 def _written(dialect: Dialect, table: str, column: str, word: str) -> tuple[str, ...]:
     there = shape.of(dialect).column(table, column)
-    seen = shape.of(dialect).seen.get((table, column), ())
+    seen = dict.fromkeys(shape.of(dialect).seen.get((table, column), ()))
     same = (value for value in seen if fold(value, (word,), there) == word)
     return tuple(dict.fromkeys((word, spell(dialect, table, column, word), *same)))
 
