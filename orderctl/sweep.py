@@ -54,8 +54,9 @@ _EVERY_SPELLING: Final = 10
 _HIGHEST_ID: Final = 2**63 - 1
 #: A queue with this number of jobs keeps the workers busy: another job would wait behind these anyway.
 LONG_QUEUE: Final = 1000
-#: Most tasks of a kind that are looked at while the queue has as many jobs, and while it may soon be empty.
-_FEW: Final = 100
+#: From this number of jobs on the queue is not empty soon. Most tasks of a kind that are looked at then, and before.
+_SOME_JOBS: Final = 100
+_FEW: Final = 50
 _MANY: Final = 500
 #: How often due tasks are looked for while the queue is that long, in seconds.
 _LONG_QUEUE_SECONDS: Final = 60.0
@@ -140,7 +141,7 @@ class Sweep:
         Raises:
             DatabaseUnavailable: When the database does not answer.
         """
-        limit = _FEW if queued >= _FEW else _MANY
+        limit = _FEW if queued >= _SOME_JOBS else _MANY
         with database.reading(engine) as connection:
             found = self._unnoted(connection)
             for note in (readiness.READY, readiness.FAILING):
