@@ -42,7 +42,8 @@ from orderctl.channels import Scope
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
 from orderctl.payments import ledger, retention, waiting
-from orderctl.states import EventType
+from orderctl.payments.ledger import Filter
+from orderctl.states import UNDECIDED, EventType
 from orderctl.sweep import Sweep, _Place
 from orderctl.tasks import TaskFilter
 from orderctl.worker import alerts
@@ -343,6 +344,18 @@ def test_newest_failed_tasks_are_walked_however_many_there_are(full: Shop, limit
         assert cost.read < 5 * limit + 20, every
 
 
+@pytest.mark.parametrize("after", [None, "1000"], ids=["first", "later"])
+def test_page_of_payments_that_wait_is_walked_by_outcome(full: Shop, after: str | None) -> None:
+    for every in (3, 500):  # many wait, and few
+        change = f"UPDATE orderctl_payments SET outcome = 'mismatch' WHERE id % {every} = 0"
+        page = partial(ledger.page, wanted=Filter(outcomes=UNDECIDED), limit=20, after=after)
+        cost = _measure(full, page, change)
+
+        assert cost.keys["orderctl_payments"] == {"ix_orderctl_payments_outcome_id", "PRIMARY"}, every
+        assert (cost.scans, cost.sorted) == (set(), set()), every
+        assert cost.read < 300, every
+
+
 def test_errors_of_a_storm_are_counted_up_to_a_limit(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_groups, "CAP_OF_FEW", 20)
     change = "UPDATE download_tasks SET status = 'failed', error_type = 'NETWORK', error_fingerprint = 'f3' WHERE id > 200"
@@ -435,7 +448,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             20,
         ),
         "failures of an alert": (partial(alerts._count_failures, payload={"fingerprint": "f"}), 20),
-        "payments that wait": (partial(waiting.newest, limit=20), 60),
+        "payments that wait": (partial(waiting.newest, limit=20), 150),  # from one walk for each outcome
         "few payments that wait": (partial(waiting.newest, limit=2), 60),
         "numbers of payments that wait": (waiting.count, 60),
         "payments of an order": (partial(ledger.of_order, order_id=7), 20),

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
-from orderctl import money, texts
+from orderctl import money, texts, walks
 from orderctl.errors import InvalidInput, PaymentNotFound
 from orderctl.payments.transfer import MANUAL, STATEMENT, Transfer
 from orderctl.schema import columns, orders, payments
@@ -207,9 +207,7 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: str | Non
         InvalidInput: The cursor is not one of a page of payments.
     """
     p = payments.c
-    query = _rows().order_by(p.id.desc()).limit(limit + 1)
-    if wanted.outcomes is not None:
-        query = query.where(p.outcome.in_(wanted.outcomes))
+    query = select(p.id)
     if wanted.provider is not None:
         query = query.where(p.provider == wanted.provider)
     if wanted.since is not None:
@@ -220,7 +218,10 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: str | Non
         if not (after.isascii() and after.isdigit() and len(after) < len(str(2**63))):
             raise InvalidInput(f"{texts.shown(after)} is not a cursor of a page of payments")
         query = query.where(p.id < int(after))
-    found = _payments(connection, query)
+    outcomes = wanted.outcomes
+    found_in = [()] if outcomes is None else walks.parts((p.outcome, [str(one) for one in outcomes]))
+    chosen = walks.newest(connection.dialect, query, found_in, [p.id], limit=limit + 1).subquery()
+    found = _payments(connection, _rows().join(chosen, chosen.c.id == p.id).order_by(p.id.desc()))
     return Page(found[:limit], str(found[limit - 1].id) if len(found) > limit else None)
 
 
