@@ -74,6 +74,8 @@ def page(
     query = select(o.id, o.created_at, stored)
     found_in, rest = _parts(connection, wanted)
     query = query.where(*_conditions(rest))
+    if skip:
+        found_in = walks.occupied(connection, found_in)
     ranges = [] if after is None else _after(after)
     by = (o.created_at, o.id)
     newest = walks.newest(connection.dialect, query, found_in, by, limit=limit + 1, skip=skip, ranges=ranges)

@@ -13,15 +13,18 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Dialect,
     Select,
     String,
     Table,
     false,
+    literal,
     or_,
     select,
     type_coerce,
     union,
+    union_all,
 )
 
 #: Columns of one part of a table with their values as they stand in the rows; None is NULL. An index begins with them.
@@ -82,6 +85,22 @@ def newest(
     return select(chosen).order_by(*newest_first).limit(limit).offset(skip or None)
 
 
+def occupied(connection: Connection, found_in: Sequence[Part]) -> Sequence[Part]:
+    """Return the parts that have rows.
+
+    One of them can be read without sorting. So with many rows to skip it is worth to look: a word has several spellings,
+    of which most tables have one.
+    """
+    if len(found_in) < 2:  # noqa: PLR2004
+        return found_in
+    looks = []
+    for number, part in enumerate(found_in):
+        first = select(literal(number)).select_from(part[0][0].table).where(*_conditions(part)).limit(1)
+        looks.append(first.subquery())
+    there = set(connection.execute(union_all(*(select(look) for look in looks))).scalars())
+    return [part for number, part in enumerate(found_in) if number in there]
+
+
 def hinted(query: Select[Any], table: Table, *choices: Sequence[str]) -> Select[Any]:
     """Return a query that takes one of orderctl's indexes of a table on MySQL, whatever the numbers of rows are.
 
@@ -98,16 +117,19 @@ def hinted(query: Select[Any], table: Table, *choices: Sequence[str]) -> Select[
 
 
 def _walk(dialect: Dialect, query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
-    bare = [(type_coerce(column, String), value) for column, value in part]
-    conditions = [column.is_(None) if value is None else column == value for column, value in bare]
     # Also by the columns of the part, although they are constant: so MySQL takes the index that has this order.
     # MariaDB would sort.
-    constant = [column for column, _ in bare] if _is_mysql(dialect) else []
+    constant = [type_coerce(column, String) for column, _ in part] if _is_mysql(dialect) else []
     if part:
         begin = [column.key for column, _ in part]
         # Each index ends with the primary key, named or not.
         query = hinted(query, by[-1].table, [*begin, *(column.key for column in by)], begin)
-    return query.where(*conditions).order_by(*(column.desc() for column in [*constant, *by]))
+    return query.where(*_conditions(part)).order_by(*(column.desc() for column in [*constant, *by]))
+
+
+def _conditions(part: Part) -> list[ColumnElement[bool]]:
+    bare = [(type_coerce(column, String), value) for column, value in part]
+    return [column.is_(None) if value is None else column == value for column, value in bare]
 
 
 def _is_mysql(dialect: Dialect) -> bool:
