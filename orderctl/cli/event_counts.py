@@ -32,7 +32,8 @@ def catch_up(app: App, *, anew: bool = False) -> None:
 
     if not anew and not audit_counting.is_far(app.engine, audit_counting.MANY):
         return
-    app.say("counting the events that are not counted yet; with millions of them this takes a minute")
+    which = "all events anew" if anew else "the events that are not counted yet"
+    app.say(f"counting {which}; with millions of them this takes a minute")
     try:
         audit_counting.catch_up(app.engine, _progress(app), anew=anew)
     except OrderctlError:
