@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -153,8 +154,15 @@ def execute_all(connection: Connection, statement: Insert, rows: Sequence[Mappin
         for name, value in rows[0].items()
         if isinstance(value, database.utc_now)
     }
-    with connection.begin_nested():  # the rows may become several statements, the last of which may fail
+    savepoint = connection.begin_nested()  # the rows may become several statements: the last may fail
+    try:
         connection.execute(statement, [{**row, **times} for row in rows])
+        savepoint.commit()
+    except BaseException:
+        # A deadlock has undone the whole transaction, so that the savepoint is gone: it is the error that matters.
+        with contextlib.suppress(DBAPIError):
+            savepoint.rollback()
+        raise
 
 
 def _fit(connection: Connection, table: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pymysql.err import OperationalError
 from sqlalchemy import event, func, select, update
 
 from orderctl import audit, database
@@ -316,6 +317,24 @@ def test_error_of_another_kind_ends_the_batch(shop: Shop) -> None:
         shop.transact(lambda c: audit.record_all(c, [_sent(order_id), _sent(999_999), _sent(order_id)]))
 
     assert shop.event_types(order_id) == before
+
+
+@pytest.mark.databases("mysql", "mariadb")
+def test_batch_runs_again_after_a_deadlock(shop: Shop) -> None:
+    """It undoes the whole transaction, and with it the savepoint of the batch."""
+    order_id = shop.add("DH1")
+    deadlocks: list[str] = []
+
+    def deadlock(cursor: Any, statement: str, *_: Any) -> None:
+        if not deadlocks:
+            deadlocks.append(statement)
+            cursor.connection.rollback()
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+
+    event.listen(shop.engine, "do_executemany", deadlock)
+
+    assert shop.transact(lambda c: audit.record_all(c, [_sent(order_id), _sent(order_id)])) == 2
+    assert deadlocks
 
 
 def test_nothing_is_written_for_no_events(shop: Shop) -> None:
