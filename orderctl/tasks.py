@@ -124,6 +124,8 @@ def _parts(connection: Connection, wanted: TaskFilter) -> tuple[Sequence[Part], 
     if wanted.ids is not None or wanted.order_id is not None or (wanted.statuses is None and not of_error):
         return [()], wanted
     chosen = _stored_statuses(connection, wanted)
+    if len(chosen) > walks.MOST:  # perhaps not even all of them
+        return [()], wanted
     groups: list[Part] = []
     for status in chosen if of_error else ():
         error = {"error_type": wanted.error_type, "fingerprint": wanted.fingerprint}

@@ -318,6 +318,18 @@ def test_selection_chooses_by_each_of_its_words(shop: Shop) -> None:
     assert [task.id for task in page] == [slow]
 
 
+@pytest.mark.databases("sqlite")
+def test_selection_by_error_finds_tasks_of_any_of_very_many_statuses(shop: Shop) -> None:
+    shop.add("DH1", 110)
+    shop.execute(
+        "UPDATE download_tasks SET status = printf('at %03d', id),"
+        " error_type = CASE WHEN id IN (1, 109) THEN 'TIMEOUT' END"
+    )
+    found = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(error_type="TIMEOUT")))
+
+    assert [task.id for task in found] == [109, 1]
+
+
 def test_selection_of_no_ids_finds_nothing(shop: Shop) -> None:
     shop.paid()
 
