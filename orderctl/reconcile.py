@@ -231,11 +231,7 @@ def ring(
         DatabaseUnavailable: When the database does not answer.
         RedisUnavailable: When Redis does not answer.
     """
-    if sweep is None:
-        due, again = _note_all(engine, settings)
-    else:
-        queued = doorbell.length(client, settings.worker.queue)
-        due, again = _sorted(sweep.find(engine, queued) if sweep.has_to_look(queued) else ())
+    due, again = _note_all(engine, settings) if sweep is None else _look(engine, client, settings, sweep)
     if not due + again:
         return []
     rung = set(doorbell.ring(client, *_bells(settings, due, again)))
@@ -251,6 +247,16 @@ def _note_all(engine: Engine, settings: Settings) -> tuple[list[_Due], list[_Due
     with database.reading(engine) as connection:
         due, again = (find_due(connection, settings, failing=which) for which in (False, True))
     return due, again
+
+
+def _look(
+    engine: Engine, client: redis.Redis, settings: Settings, sweep: Sweep
+) -> tuple[list[_Due], list[_Due]]:
+    queued = doorbell.length(client, settings.worker.queue)
+    if sweep.has_to_look(queued):
+        return _sorted(sweep.find(engine, queued))
+    sweep.note(engine)
+    return [], []
 
 
 def _sorted(found: Iterable[Found]) -> tuple[list[_Due], list[_Due]]:

@@ -131,6 +131,18 @@ class Sweep:
         self._looked = now
         return True
 
+    def note(self, engine: Engine) -> None:
+        """Note which tasks of the next part of the open orders may be claimed.
+
+        Also while the queue is long: else the oldest of many orders, which a round reaches last, would wait for hours.
+
+        Raises:
+            DatabaseUnavailable: When the database does not answer.
+        """
+        with database.reading(engine) as connection:
+            found = self._unnoted(connection)
+        _correct(engine, found, take_all=self._take_all)
+
     def find(self, engine: Engine, queued: int) -> list[Found]:
         """Return tasks that may be claimed and are due, and correct the notes that are wrong.
 

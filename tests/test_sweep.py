@@ -223,6 +223,22 @@ def test_a_long_queue_is_neither_read_nor_added_to_but_once_in_a_while(
 
 
 @pytest.mark.databases("sqlite")
+def test_open_orders_are_gone_through_while_the_queue_is_long(
+    shop: Shop, settings: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the oldest ones are not the last to be found when the queue is shorter."""
+    monkeypatch.setattr("orderctl.clock.elapsed", lambda: 1000.0)
+    monkeypatch.setattr(sweep, "PART", 2)
+    monkeypatch.setattr(sweep, "_NEWEST", 1)
+    _paid_by_the_shop(shop, 6)
+    client.rpush(QUEUE, *(f"job-{number}" for number in range(sweep.LONG_QUEUE)))
+    looks = Sweep(settings)
+    for _ in range(6):
+        reconcile.ring(shop.engine, client, settings, looks)
+    assert {row.ready for row in shop.task_rows()} == {readiness.READY}
+
+
+@pytest.mark.databases("sqlite")
 def test_one_run_for_all_notes_everything(
     shop: Shop, settings: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
