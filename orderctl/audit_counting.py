@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select, true
 
 from orderctl import audit_counts, audit_hours, clock, database
-from orderctl.errors import DatabaseUnavailable, OrderctlError
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, OrderctlError
 from orderctl.schema import order_audit_logs
 
 _log = logging.getLogger(__name__)
@@ -109,5 +109,12 @@ class Counting:
     def _count(self) -> float:
         if not is_far(self.engine, _FEW):
             return _PAUSE
-        number = database.transact(self.engine, partial(audit_hours.advance, most=_SOME))
+        work = partial(audit_hours.advance, most=_SOME)
+        try:
+            number = database.transact(self.engine, work, reruns=1)
+        except (
+            DatabaseBusy
+        ) as error:  # another program counts: the supervisor has more important things to do
+            _log.debug("cannot count the events of the audit log now: %s", error)
+            return _PAUSE
         return _HELD_UP if number == 0 else 0.0

@@ -1,8 +1,9 @@
 """How many events there are in each hour, day and month: counted beside the audit log, which is only read.
 
 Each event with an id up to ``counted_to`` is in the buckets of its hour, its day and its month, except those in the gaps
-(see ``audit_gaps``; ``audit_counts`` has how far it is). What is in no bucket yet, :mod:`orderctl.audit_summary` counts when it is asked. So the numbers are
-right at any time, however far the counting is, and no program that writes events has to do anything for it.
+(see ``audit_gaps``; ``audit_counts`` has how far it is). What is in no bucket yet, :mod:`orderctl.audit_summary` counts
+when it is asked. So the numbers are right at any time, however far the counting is, and no program that writes events
+has to do anything for it.
 
 The events are counted in ranges of ids, in transactions that lock only rows of orderctl's own: no writer of the log waits.
 An hour is what stands in the row, in no time zone: ``2026-01-31 23``.

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
+from pymysql.err import OperationalError as PyMySqlError
 from sqlalchemy import Connection, Engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from orderctl import audit_counting, audit_counts, audit_gaps, audit_hours, audit_summary, database
 from orderctl.audit_gaps import Gap
@@ -274,3 +276,23 @@ def test_supervisor_counts_when_there_is_enough_to_count(busy: Shop, monkeypatch
     now += 10
     counting.turn()
     assert [one for one in statements if one.startswith("SELECT")] == statements[-1:], "one, if few are new"
+
+
+@pytest.mark.databases("sqlite")
+def test_supervisor_does_not_wait_for_another_program_that_counts(
+    busy: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def advance(_: Any, *, most: int) -> int:
+        tries.append(most)
+        raise OperationalError("", {}, PyMySqlError(1205, "Lock wait timeout exceeded"))
+
+    monkeypatch.setattr(audit_hours, "advance", advance)
+    monkeypatch.setattr(audit_counting, "is_far", lambda *_: True)
+    counting = audit_counting.Counting(busy.engine)
+
+    counting.turn()
+    counting.turn()
+
+    assert len(tries) == 1, "and not again for some seconds"
