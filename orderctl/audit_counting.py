@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 #: More events than this are worth counting before they are asked for.
 MANY: Final = 20_000
-#: So many events are worth a supervisor's transaction, and it looks at so many ids.
+#: This number of new events is worth a transaction of a supervisor, and this number of ids it looks at.
 _FEW: Final = 500
 _SOME: Final = 2000
 #: Pauses of a supervisor in seconds: when few events are new; when too many gaps are young; after an error.

@@ -46,7 +46,7 @@ def pages(
 ) -> Iterator[str]:
     """Yield pages of rows as text: a piece for each page, before the next page is asked for.
 
-    If a page cannot be read, a JSON list stays open: whoever reads it notices.
+    If a page cannot be read, a JSON list stays open: a program that reads it notices.
 
     Args:
         lists: The pages; they may be empty.

@@ -29,7 +29,7 @@ class Kept(Generic[T]):
 class Cache(Generic[T]):
     """Keeps a value. Once there is one, callers get it at once, and an old one is renewed in the background.
 
-    It is renewed only when somebody asks, and so that at most a tenth of the time is spent on it.
+    It is renewed only when someone asks, and so that at most a tenth of the time is spent on it.
 
     Args:
         make: Computes the value.
@@ -88,7 +88,7 @@ class Cache(Generic[T]):
             self._kept = Kept(await self._make(), moment)
             self._began, self._failure = began, None
             shortest = self._age
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - those who wait get it
             self._failure = error
             shortest = 0.0
         finally:
