@@ -95,7 +95,7 @@ def undo_scale(engine: Engine) -> None:
         engine,
         [
             "ALTER TABLE download_tasks DROP COLUMN ready",
-            *(f"DROP TABLE orderctl_audit_{name}" for name in ("hours", "counts", "gaps")),
+            *(f"DROP TABLE orderctl_audit_{name}" for name in ("hours", "counts")),
             "DELETE FROM orderctl_migrations WHERE revision = '0006'",
             "UPDATE orderctl_version SET version_num = '0005'",
         ],

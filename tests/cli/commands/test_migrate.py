@@ -54,17 +54,17 @@ def test_what_is_missing_is_listed_with_what_repairs_it(inside: Program, engine:
     inside("migrate", "up")
     run(
         engine,
-        ["ALTER TABLE download_tasks DROP COLUMN error_fingerprint", "DROP VIEW v_order_latest_events"],
+        ["ALTER TABLE download_tasks DROP COLUMN worker", "DROP VIEW v_order_latest_events"],
     )
 
     status = inside("migrate", "status")
     check = inside("migrate", "check")
 
     assert status.status == check.status == ExitStatus.FAILED
-    assert "missing: column error_fingerprint of download_tasks; orderctl migrate up" in status.err
-    assert "ALTER TABLE download_tasks ADD COLUMN error_fingerprint" in status.err
+    assert "missing: column worker of download_tasks; orderctl migrate up" in status.err
+    assert "ALTER TABLE download_tasks ADD COLUMN worker" in status.err
     assert "missing, not essential: view v_order_latest_events" in status.err
-    assert "missing: column error_fingerprint of download_tasks" in check.err
+    assert "missing: column worker of download_tasks" in check.err
     assert "hint: orderctl migrate up" in check.err
     assert inside("migrate", "up").status == inside("migrate", "check").status == 0
 
