@@ -58,8 +58,9 @@ LONG_QUEUE: Final = 1000
 _SOME_JOBS: Final = 100
 _FEW: Final = 50
 _MANY: Final = 500
-#: How often due tasks are looked for while the queue is that long, in seconds.
+#: How often due tasks are looked for while the queue is that long, and while it is not empty soon, in seconds.
 _LONG_QUEUE_SECONDS: Final = 60.0
+_SOME_JOBS_SECONDS: Final = 5.0
 #: How often a correction of notes is run again after a deadlock.
 _RERUNS: Final = 2
 
@@ -120,13 +121,13 @@ class Sweep:
         self._looked: float | None = None
 
     def has_to_look(self, queued: int) -> bool:
-        """Whether to look for due tasks: while the queue is long, once in a while, so that no task waits for ever.
+        """Whether to look for due tasks: while jobs wait, only once in a while, as another job would wait behind them.
 
         Args:
             queued: The number of jobs in the queue.
         """
         now = clock.elapsed()
-        if queued >= LONG_QUEUE and self._looked is not None and now - self._looked < _LONG_QUEUE_SECONDS:
+        if self._looked is not None and now - self._looked < _pause(queued):
             return False
         self._looked = now
         return True
@@ -197,6 +198,13 @@ class Sweep:
         if self._known is None or self._known[0] is not there or self._known[1] is not every:
             self._known = there, every, _ranges(dialect, every=every)
         return self._known[2]
+
+
+def _pause(queued: int) -> float:
+    """Return the time between two looks for due tasks in seconds."""
+    if queued >= LONG_QUEUE:
+        return _LONG_QUEUE_SECONDS
+    return _SOME_JOBS_SECONDS if queued >= _SOME_JOBS else 0.0
 
 
 def note_all(engine: Engine, settings: Settings) -> None:

@@ -235,7 +235,10 @@ def _second(engine: Engine, queued: int) -> Query:
 
     def query(connection: Connection) -> None:
         reconcile._expired(connection)  # noqa: SLF001
-        sweep.find(engine, queued)
+        if sweep.has_to_look(queued):
+            sweep.find(engine, queued)
+        else:
+            sweep.note(engine)
         for lane in lanes:
             outbox.is_due(connection, lane)
         outbox.due_endpoints(connection)
