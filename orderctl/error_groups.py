@@ -1,7 +1,7 @@
 """Failed tasks with the same error, as groups. What is read does not grow with the number of failed tasks.
 
-An index has the tasks by status, error type and fingerprint. The groups are found with one step each, and the tasks
-of each are counted up to a limit, from the newest one on.
+An index has the tasks by status, error type and fingerprint. The groups are found with one step each. If they are few,
+the tasks of each are counted up to a limit, from the newest one on; if they are many, the newest failed tasks are grouped.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from orderctl.schema import download_tasks
 from orderctl.states import TaskStatus
 from orderctl.walks import Part
 
-#: At most this many groups are looked at. If there are more, then those of the newest failed tasks.
+#: At most this many groups are looked at.
 MOST: Final = 100
-_NEWEST: Final = 200
+#: With more groups than ``FEW``, this many of the newest failed tasks are looked at.
+_NEWEST: Final = 1_000
 #: The numbers of tasks stop here: those of few groups, and those of many.
 FEW: Final = 10
 CAP_OF_FEW: Final = 1_000
@@ -152,10 +153,14 @@ def find(
         fingerprint: Only tasks that failed with this fingerprint.
     """
     chosen: list[Part] = []
+    counted: list[ErrorGroup] = []
     for status in _failed(connection):
         found = parts(connection, status, error_type=error_type, fingerprint=fingerprint)
-        chosen += _of_newest(connection, status, conditions) if found is None else found
-    counted = _count(connection, chosen, conditions) if chosen else []
+        if found is None or (len(found) > FEW and error_type is fingerprint is None):
+            counted += _of_newest(connection, status, conditions)
+        else:
+            chosen += found
+    counted += _count(connection, chosen, conditions) if chosen else []
     return _shown(connection, _merged(counted), limit)
 
 
@@ -179,20 +184,20 @@ def _failed(connection: Connection) -> Sequence[str]:
     return words.spellings(connection.dialect, "download_tasks", "status", TaskStatus.FAILED)
 
 
-def _of_newest(connection: Connection, status: str, conditions: _Conditions) -> list[Part]:
-    """Return the largest groups of the newest failed tasks."""
+def _of_newest(connection: Connection, status: str, conditions: _Conditions) -> list[ErrorGroup]:
+    """Return the largest groups of the newest failed tasks, with their numbers among these."""
     query = select(_TASK.id).where(*conditions)
     found_in = walks.parts((_TASK.status, [status]))
-    ids = (
-        connection.execute(walks.newest(connection.dialect, query, found_in, [_TASK.id], limit=_NEWEST))
-        .scalars()
-        .all()
+    newest = walks.newest(connection.dialect, query, found_in, [_TASK.id], limit=_NEWEST + 1).subquery()
+    number, latest = func.count().label("number"), func.max(_TASK.id).label("latest")
+    groups = (
+        select(*_ERROR, number, latest)
+        .join_from(newest, download_tasks, _TASK.id == newest.c.id)
+        .group_by(_TASK.error_type, _TASK.error_fingerprint)
     )
-    number, latest = func.count(), func.max(_TASK.id)
-    query = select(*_ERROR).where(_TASK.id.in_(ids)).group_by(_TASK.error_type, _TASK.error_fingerprint)
-    query = query.order_by(number.desc(), latest.desc())
-    rows = connection.execute(query.limit(MOST))
-    return [tuple(zip(_COLUMNS, (status, *row), strict=True)) for row in rows]
+    rows = connection.execute(groups).all()
+    capped = sum(row.number for row in rows) > _NEWEST
+    return [_group(*row[:2], number=row.number, latest=row.latest, capped=capped) for row in rows]
 
 
 def _count(connection: Connection, chosen: Sequence[Part], conditions: _Conditions) -> list[ErrorGroup]:

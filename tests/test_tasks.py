@@ -416,7 +416,15 @@ def test_of_many_groups_those_of_the_newest_failures_are_shown(
 
     found = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
 
-    assert [(group.fingerprint, group.count) for group in found] == [("c", 3), ("a", 2), ("e", 1)]
+    groups = [(group.fingerprint, group.count, group.capped) for group in found]
+    assert groups == [("c", 2, True), ("a", 1, True), ("e", 1, True), ("d", 1, True)]
+    monkeypatch.setattr(error_groups, "_NEWEST", 8)
+    exact = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
+    assert [(group.fingerprint, group.count, group.capped) for group in exact][:3] == [
+        ("c", 3, False),
+        ("a", 2, False),
+        ("e", 1, False),
+    ]
     listed = shop.read(lambda c: tasks.select_tasks(c, TaskFilter(fingerprint="c"), limit=2))
     assert [task.id for task in listed] == [8, 7]
 
