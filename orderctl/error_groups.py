@@ -77,34 +77,38 @@ def parts(
     *,
     error_type: str | None = None,
     fingerprint: str | None = None,
+    most: int = MOST,
 ) -> list[Part] | None:
-    """Return a part of the tasks for each group that an index tells apart; None if there are more than ``MOST``.
+    """Return a part of the tasks for each group that an index tells apart; None if there are more than ``most``.
 
     Args:
         connection: A connection for reading.
         status: The status of the tasks, as it stands in the rows.
         error_type: Only groups of this error type.
         fingerprint: Only groups of this fingerprint.
+        most: The maximum number of groups.
     """
     its_status = type_coerce(_TASK.status, String)
     query = select(*_ERROR).where(its_status.is_(None) if status is None else its_status == status)
     if error_type is not None:
         query = query.where(_TASK.error_type == error_type)
-    rows = _groups(connection, query, error_type)
-    if len(rows) > MOST:
+    rows = _groups(connection, query, error_type, most)
+    if len(rows) > most:
         return None
     same = _comparison(connection, fingerprint)
     return [tuple(zip(_COLUMNS, (status, *row), strict=True)) for row in rows if same(row[1])]
 
 
-def _groups(connection: Connection, query: Select[Any], error_type: str | None) -> list[tuple[Any, Any]]:
-    """Return the groups of the rows of a query in the index's order, up to ``MOST + 1``."""
+def _groups(
+    connection: Connection, query: Select[Any], error_type: str | None, most: int
+) -> list[tuple[Any, Any]]:
+    """Return the groups of the rows of a query in the index's order; more than ``most`` need not be all."""
     dialect = connection.dialect
     there = shape.of(dialect).column("download_tasks", "error_type")
-    if (dialect.name == "mysql" and not getattr(dialect, "is_mariadb", False)) or (there and there.words):
-        # With the status, although it is constant: so MySQL steps from group to group in the index.
+    if walks.is_mysql(dialect) or (there and there.words):
+        # With the status, although it is constant: so MySQL steps from group to group in the index, but not for few.
         return [tuple(row) for row in connection.execute(query.group_by(*_COLUMNS).limit(MOST + 1))]
-    return list(dict.fromkeys(islice(_walk(connection, query, error_type), MOST + 1)))
+    return list(dict.fromkeys(islice(_walk(connection, query, error_type), most + 1)))
 
 
 def _walk(connection: Connection, query: Select[Any], error_type: str | None) -> Iterator[tuple[Any, Any]]:
@@ -155,8 +159,9 @@ def find(
     chosen: list[Part] = []
     counted: list[ErrorGroup] = []
     for status in _failed(connection):
-        found = parts(connection, status, error_type=error_type, fingerprint=fingerprint)
-        if found is None or (len(found) > FEW and error_type is fingerprint is None):
+        most = FEW if error_type is fingerprint is None else MOST
+        found = parts(connection, status, error_type=error_type, fingerprint=fingerprint, most=most)
+        if found is None:
             counted += _of_newest(connection, status, conditions)
         else:
             chosen += found

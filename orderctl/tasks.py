@@ -128,8 +128,9 @@ def _parts(connection: Connection, wanted: TaskFilter) -> tuple[Sequence[Part], 
         return [()], wanted
     groups: list[Part] = []
     for status in chosen if of_error else ():
-        error = {"error_type": wanted.error_type, "fingerprint": wanted.fingerprint}
-        found = error_groups.parts(connection, status, **error)
+        found = error_groups.parts(
+            connection, status, error_type=wanted.error_type, fingerprint=wanted.fingerprint
+        )
         if found is None:  # too many
             groups = []
             break

@@ -411,7 +411,7 @@ def test_of_many_groups_those_of_the_newest_failures_are_shown(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fail_as(shop, [("NETWORK", mark) for mark in "abcdeacc"])
-    monkeypatch.setattr(error_groups, "MOST", 3)
+    monkeypatch.setattr(error_groups, "FEW", 3)
     monkeypatch.setattr(error_groups, "_NEWEST", 4)
 
     found = shop.read(lambda c: tasks.group_errors(c, TaskFilter()))
