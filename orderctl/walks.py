@@ -119,7 +119,7 @@ def hinted(query: Select[Any], table: Table, *choices: Sequence[str]) -> Select[
 def _walk(dialect: Dialect, query: Select[Any], part: Part, by: Sequence[Column[Any]]) -> Select[Any]:
     # Also by the columns of the part, although they are constant: so MySQL takes the index that has this order.
     # MariaDB would sort.
-    constant = [type_coerce(column, String) for column, _ in part] if _is_mysql(dialect) else []
+    constant = [type_coerce(column, String) for column, _ in part] if is_mysql(dialect) else []
     if part:
         begin = [column.key for column, _ in part]
         # Each index ends with the primary key, named or not.
@@ -132,5 +132,5 @@ def _conditions(part: Part) -> list[ColumnElement[bool]]:
     return [column.is_(None) if value is None else column == value for column, value in bare]
 
 
-def _is_mysql(dialect: Dialect) -> bool:
+def is_mysql(dialect: Dialect) -> bool:
     return dialect.name == "mysql" and not getattr(dialect, "is_mariadb", False)

@@ -492,6 +492,16 @@ def test_no_query_reads_more_than_it_shows(full: Shop) -> None:
     assert {name for name, (cost, _) in costs.items() if cost.sorts} - SORTS.keys() == set()
 
 
+def test_errors_of_one_second_are_walked_in_their_order(full: Shop) -> None:
+    change = (
+        "UPDATE order_audit_logs SET severity = 'error', created_at = '2024-01-01 00:00:00' WHERE id > 200"
+    )
+
+    cost = _measure(full, partial(audit.errors, limit=20), change)
+
+    assert (cost.scans, cost.sorted) == (set(), set())
+
+
 def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     queries = _queries()
 
