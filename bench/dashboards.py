@@ -3,7 +3,7 @@
     python bench/dashboards.py [--url DATABASE] [--dashboards N] [--every SECONDS] [--seconds N] [--rate N]
 
 Without ``--url`` it fills a small MySQL database of its own. With it, the database has to be migrated and filled (see
-bench/queries.py); the orders that the writers add are deleted at the end. Each dashboard asks what the shop's dashboard
+bench/queries); the orders that the writers add are deleted at the end. Each dashboard asks what the shop's dashboard
 and orderctl's own page ask. Goal: p99 of each kind of request at most 20 ms.
 """
 

@@ -31,7 +31,7 @@ from orderctl.walks import Part
 #: At most this many groups are looked at.
 MOST: Final = 100
 #: With more groups than ``FEW``, this many of the newest failed tasks are looked at.
-_NEWEST: Final = 1_000
+_NEWEST: Final = 400
 #: The numbers of tasks stop here: those of few groups, and those of many.
 FEW: Final = 10
 CAP_OF_FEW: Final = 1_000

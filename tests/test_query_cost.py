@@ -382,7 +382,7 @@ def test_of_many_errors_the_newest_are_looked_at(full: Shop) -> None:
     cost = _measure(full, partial(tasks.group_errors, wanted=TaskFilter()), change)
 
     assert (cost.scans, cost.sorted) == (set(), set())
-    assert cost.read < 6500  # a hundred groups, and the newest 1,000 tasks, grouped
+    assert cost.read < 3000  # a hundred groups, and the newest 400 tasks, grouped
 
 
 def _look(connection: Connection) -> None:
