@@ -70,7 +70,7 @@ class Cache(Generic[T]):
         if self._kept is None or self._now() - self._began >= self._too_old:
             await self._wait(patience)
         if self._kept is None:
-            raise Late(f"the database did not answer within {patience:g} s")
+            raise Late(f"counting did not end within {patience:g} s; it goes on, ask again")
         return self._kept
 
     async def _wait(self, patience: float) -> None:

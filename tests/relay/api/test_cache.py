@@ -134,7 +134,7 @@ def test_a_failure_leaves_the_last_value_until_that_is_too_old():
 def test_who_cannot_wait_leaves_it_to_the_next():
     async def run():
         numbers = Numbers(at_once=False)
-        with pytest.raises(Late):
+        with pytest.raises(Late, match="counting did not end"):
             await numbers.get(0.01)
         numbers.ready.set()
         return await numbers.get()
