@@ -166,6 +166,14 @@ def is_open() -> ColumnElement[bool]:
     return or_(status.in_((OrderStatus.PENDING, OrderStatus.PROCESSING)), status.is_(None))
 
 
+def how_to_pay(order: OrderState) -> str:
+    """Return the command that records the payment of an order; of an unknown amount, the one that shows it."""
+    code = shlex.quote(order.order_code)
+    if order.total_amount is None:
+        return f"orderctl orders show {code}"
+    return f"orderctl orders pay {code} --amount {order.total_amount.normalize():f}"
+
+
 def find(connection: Connection, reference: str, *, deleted: bool = False) -> Order:
     """Return the order with this code, or else the order with this id.
 

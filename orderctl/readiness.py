@@ -17,6 +17,7 @@ ready  meaning
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -162,6 +163,28 @@ def noted(connection: Connection, note: int, *, take_all: bool, limit: int) -> l
         limit: Maximum number of tasks.
     """
     return [found(row) for row in connection.execute(_noted(note, limit, take_all=take_all))]
+
+
+def line(connection: Connection, *, limit: int) -> list[tuple[datetime, int]]:
+    """Return the tasks that are noted as claimable and are due, as (due since, id), the longest due first.
+
+    Args:
+        connection: A connection for reading.
+        limit: Maximum number of tasks.
+    """
+    rows = [row for note in (READY, FAILING) for row in connection.execute(_line(note, limit))]
+    return sorted((row.available_at, row.id) for row in rows)[:limit]
+
+
+@cache
+def _line(note: int, limit: int) -> Select[Any]:
+    task = download_tasks.c
+    return (
+        select(task.available_at, task.id)
+        .where(task.ready == note, task.available_at <= database.utc_now())
+        .order_by(task.available_at, task.id)
+        .limit(limit)
+    )
 
 
 @cache

@@ -241,11 +241,9 @@ def _hold(connection: Connection, task_id: int) -> tuple[OrderState, TaskState]:
 
 def _refuse_retry(order: OrderState, task: TaskState) -> None:
     if order.payment_status != PaymentStatus.PAID:
-        code = shlex.quote(order.order_code)
-        unknown = order.total_amount is None
         raise Conflict(
             f"order {order.order_code} is not paid, so its tasks cannot be retried",
-            hint=f"orderctl orders {f'show {code}' if unknown else f'pay {code} --amount {order.total_amount}'}",
+            hint=orders.how_to_pay(order),
         )
     if not orders.is_valid(order) and order.order_status != OrderStatus.CANCELLED:
         raise Conflict(

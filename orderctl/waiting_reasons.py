@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from typing import Final
 
 import redis
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from orderctl.orders import Order
+from orderctl import database, orders, readiness, setting_sections
+from orderctl.counting import counted
+from orderctl.errors import OrderctlError
+from orderctl.orders import Order, OrderState
 from orderctl.settings import Settings
+from orderctl.states import ENDED_ORDER, UNFINISHED, WAITING, PaymentStatus
 from orderctl.tasks import Task
+from orderctl.worker import fleet
+from orderctl.worker.fleet import SupervisorSign
 
 
 class Cause(StrEnum):
     """What a task or an order waits for."""
 
     UNPAID = "unpaid"  #: Its order is not paid.
+    STATUS = "status"  #: Its order has a status that orderctl does not know.
     SHOP = "shop"  #: The shop's own workers are to carry it out.
     RETRY = "retry"  #: Its next attempt, after a failure that may pass by itself.
     PAUSED = "paused"  #: The queue is paused.
@@ -35,16 +48,40 @@ class Reason:
         cause: What it waits for.
         text: The same for people: ``no worker is running``.
         hint: The command that helps, which can be pasted; None: nothing has to be done.
+        rank: Of two reasons with the same cause, the one with the lower rank passes first.
     """
 
     cause: Cause
     text: str
     hint: str | None = None
+    rank: float = field(default=0, compare=False)
 
     @property
     def line(self) -> str:
         """The reason and the command on one line."""
         return f"{self.text}: {self.hint}" if self.hint else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers that take tasks of the queue.
+
+    Attributes:
+        workers: How many there are.
+        free: How many of them carry out no task.
+    """
+
+    workers: int
+    free: int
+
+
+#: Most tasks that are counted before a task.
+MOST_BEFORE: Final = 1000
+#: What an order waits for, the most telling first. Tasks that a worker takes soon say more than those that wait for longer.
+_TELLING: Final = (
+    Cause.SOON, Cause.BEHIND, Cause.PAUSED, Cause.NO_WORKER, Cause.UNKNOWN, Cause.RETRY, Cause.SHOP, Cause.STATUS,
+    Cause.UNPAID,
+)  # fmt: skip
 
 
 def of_tasks(
@@ -58,7 +95,12 @@ def of_tasks(
         settings: The queue, and which tasks the workers take.
         tasks: The tasks.
     """
-    raise NotImplementedError
+    if not any(map(_may_wait, tasks)):
+        return {}
+    known = orders.states(connection, {task.order_id for task in tasks if _may_wait(task)})
+    scene = _Scene(connection, client, settings)
+    found = {task.id: scene.of(task, known.get(task.order_id)) for task in tasks if _may_wait(task)}
+    return {task_id: reason for task_id, reason in found.items() if reason is not None}
 
 
 def of_order(
@@ -68,7 +110,7 @@ def of_order(
     order: Order,
     tasks: Sequence[Task],
 ) -> Reason | None:
-    """Return why nothing happens to an order; None when a worker carries out one of its tasks, or when it has ended.
+    """Return why nothing happens to an order; None when one of its tasks is running, or when it has ended.
 
     Args:
         connection: A connection for reading.
@@ -77,4 +119,158 @@ def of_order(
         order: The order.
         tasks: Its tasks.
     """
-    raise NotImplementedError
+    return summary(order, tasks, of_tasks(connection, client, settings, tasks))
+
+
+def summary(order: Order, tasks: Sequence[Task], reasons: Mapping[int, Reason]) -> Reason | None:
+    """Return why nothing happens to an order, from what its tasks wait for.
+
+    Args:
+        order: The order.
+        tasks: Its tasks.
+        reasons: Of :func:`of_tasks`, for these tasks.
+    """
+    if order.deleted or order.order_status in ENDED_ORDER:
+        return None
+    if any(task.status in UNFINISHED and task.id not in reasons for task in tasks):
+        return None  # it is running
+    if (held := _of_order(order)) is not None:
+        return held
+    return min(reasons.values(), key=lambda one: (_TELLING.index(one.cause), one.rank), default=None)
+
+
+def _may_wait(task: Task) -> bool:
+    return task.status in UNFINISHED
+
+
+def _of_order(order: OrderState) -> Reason | None:
+    """Return why no task of an order may be claimed, if that is so."""
+    if order.payment_status == PaymentStatus.REFUNDED:
+        return Reason(Cause.UNPAID, "the order's payment is refunded")
+    if order.payment_status != PaymentStatus.PAID:
+        return Reason(Cause.UNPAID, "the order is not paid", orders.how_to_pay(order))
+    if not orders.is_unended(order):
+        return Reason(Cause.STATUS, f"the order has the status {order.order_status!r}")
+    return None
+
+
+class _Scene:
+    """What the reasons of several tasks depend on. Each part is asked for once, and only if it is needed."""
+
+    def __init__(self, connection: Connection, client: redis.Redis | None, settings: Settings) -> None:
+        self._connection = connection
+        self._client = client
+        self._take_all = settings.worker.take == "all"
+        self._queue = settings.worker.queue
+
+    def of(self, task: Task, order: OrderState | None) -> Reason | None:
+        """Return why a task waits, if it does.
+
+        Args:
+            task: A task that has not ended.
+            order: Its order; None: it does not exist.
+        """
+        if order is None or order.deleted or order.order_status in ENDED_ORDER or self._runs(task):
+            return None
+        if (held := _of_order(order)) is not None:
+            return held
+        if not (task.managed or self._take_all):
+            return Reason(Cause.SHOP, "the shop's own workers carry it out")
+        if isinstance(self._crew, Reason) and self._crew.cause is not Cause.UNKNOWN:
+            return self._crew
+        if not task.leased and task.available_at is not None and task.available_at > self._now:
+            return _next_attempt(task, (task.available_at - self._now).total_seconds())
+        return self._crew if isinstance(self._crew, Reason) else self._in_line(task, self._crew)
+
+    def _runs(self, task: Task) -> bool:
+        """Whether a worker has the task: of orderctl's with a lease that holds, or of the shop's without one."""
+        if task.lease_until is not None:
+            return task.lease_until >= self._now
+        return task.status not in WAITING
+
+    def _in_line(self, task: Task, workers: Crew) -> Reason:
+        if task.leased:
+            return Reason(Cause.SOON, "its worker has ended: another one takes it over in a moment")
+        before = bisect_left(self._line, (task.available_at or self._now, task.id))
+        if before < workers.free:
+            return Reason(Cause.SOON, "a free worker takes it in a moment", rank=before)
+        if before > MOST_BEFORE:
+            return Reason(Cause.BEHIND, f"more than {counted(MOST_BEFORE, 'task')} before it", rank=before)
+        busy = "the worker is busy" if workers.workers == 1 else f"all {workers.workers} workers are busy"
+        text = f"{counted(before, 'task')} before it" if before else f"it is the next one: {busy}"
+        return Reason(Cause.BEHIND, text, rank=before)
+
+    @cached_property
+    def _now(self) -> datetime:
+        """The database's time, as all times of leases and attempts are."""
+        now: datetime = self._connection.execute(_NOW).scalar_one()
+        return now
+
+    @cached_property
+    def _line(self) -> list[tuple[datetime, int]]:
+        return readiness.line(self._connection, limit=MOST_BEFORE + 1)
+
+    @cached_property
+    def _crew(self) -> Crew | Reason:
+        """The workers of the queue, or why none of them takes a task."""
+        if self._client is None:
+            return _no_worker("no worker is running")
+        try:
+            paused = fleet.is_paused(self._client, self._queue)
+            signs = fleet.find_all(self._connection, self._client)
+        except OrderctlError as error:
+            return unknown(error)
+        if paused:
+            return Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{self._named_queue}")
+        return crew(signs, self._queue)
+
+    @property
+    def _named_queue(self) -> str:
+        default = setting_sections.Worker.queue.default
+        return "" if self._queue == default else f" --queue {shlex.quote(self._queue)}"
+
+
+_NOW: Final = select(database.utc_now())
+
+
+def unknown(error: OrderctlError) -> Reason:
+    """Return the reason for what cannot be found out, because Redis does not answer."""
+    return Reason(Cause.UNKNOWN, str(error), error.hint)
+
+
+def crew(signs: Sequence[SupervisorSign], queue: str) -> Crew | Reason:
+    """Return the workers of a queue, or why none of them takes a task.
+
+    Args:
+        signs: All supervisors.
+        queue: The queue.
+    """
+    ours = [sign for sign in signs if sign.alive and sign.queue == queue]
+    taking = [sign for sign in ours if not sign.draining]
+    if taking:
+        workers = sum(sign.concurrency or 0 for sign in taking)
+        return Crew(workers, max(0, workers - sum(len(sign.tasks) for sign in taking)))
+    if ours:
+        return _no_worker("no worker is running: the last ones finish their downloads and end")
+    others = sorted({str(sign.queue) for sign in signs if sign.alive})
+    if others:
+        plural = "queue" if len(others) == 1 else "queues"
+        return _no_worker(f"no worker is running on queue {queue}, only on {plural} {', '.join(others)}")
+    return _no_worker("no worker is running")
+
+
+def _no_worker(text: str) -> Reason:
+    return Reason(Cause.NO_WORKER, text, "orderctl worker start")
+
+
+def _next_attempt(task: Task, seconds: float) -> Reason:
+    why = f": {task.error_type}" if task.error_type else ""
+    return Reason(Cause.RETRY, f"next attempt in {_length(seconds)}{why}", rank=seconds)
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time for people, rounded up: an attempt never comes before it."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds > 2 * size:
+            return f"{math.ceil(seconds / size)} {unit}"
+    return f"{max(1, math.ceil(seconds))} s"

@@ -46,7 +46,7 @@ from orderctl.payments.ledger import Filter
 from orderctl.states import UNDECIDED, EventType
 from orderctl.sweep import Sweep, _Place
 from orderctl.tasks import TaskFilter
-from orderctl.worker import alerts
+from orderctl.worker import alerts, fleet
 from tests import rows
 from tests.servers.databases import fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer
@@ -73,6 +73,7 @@ SORTS = {
     "newest tasks": "the page, with the names of the orders",
     "failed tasks": "the page, with the names of the orders",
     "error groups": "the failed tasks",
+    "tasks of workers": "the tasks that are running",
     "due tasks": "the tasks that wait",
     "a part of the open orders": "the part, of one walk for each status",
     "the next part": "the part, of one walk for each status",
@@ -435,6 +436,8 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             partial(readiness.noted, note=readiness.READY, take_all=False, limit=100),
             500,
         ),
+        "tasks before another": (partial(readiness.line, limit=100), 250),
+        "tasks of workers": (fleet._held, 30),
         "a part of the open orders": (Sweep(load)._unnoted, 900),
         "the next part": (_second_turn(load, newest=False), 900),
         "the newest open orders": (_second_turn(load, newest=True), 900),

@@ -32,6 +32,7 @@ class SupervisorSign:
     Attributes:
         alive: Whether it sent a heartbeat; False when only the database knows it.
         tasks: Ids of the tasks that its workers hold.
+        draining: Whether it ends as soon as its workers have finished, and takes no more tasks.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SupervisorSign:
     version: str | None
     started: datetime | None
     tasks: tuple[int, ...]
+    draining: bool = False
 
 
 def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign]:
@@ -160,4 +162,5 @@ def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> Sup
         version=sign.get("version"),
         started=None if started is None else datetime.fromtimestamp(started / 1000, UTC),
         tasks=tuple(tasks),
+        draining=sign.get("draining") is True,
     )
