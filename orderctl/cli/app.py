@@ -279,9 +279,9 @@ class App:
 
         offered = self.output.columns if columns is None else columns
         if not self.output.fields:
-            return render.shown_in(offered, self.format, self.view.width)
+            return render.shown_in(offered, self.format)
         named = {column.name: column for column in offered}
-        chosen = [named[name] for name in self.output.fields if name in named]
+        chosen = [render.staying(named[name]) for name in self.output.fields if name in named]
         if not chosen:
             raise InvalidInput(
                 f"these rows have no column {', '.join(self.output.fields)}",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from orderctl.states import ErrorType
 from orderctl.terminal import render
 from orderctl.terminal.render import Column, Where
 
@@ -35,6 +36,7 @@ _DIFFERENCE_STYLES: Final = {
     "late": "dim",
     "without-transfer": "yellow",
 }
+_TYPES: Final = re.compile(rf"\A(?:(?:{'|'.join(ErrorType)}): ?)+")
 _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
@@ -68,6 +70,11 @@ def _short_reason(error: str) -> str:
     return re.sub(r"\Ahttps?://\S+: (?=\S)", "", _reason(error))
 
 
+def _untyped(error: str) -> str:
+    """Return an error without its type, which another column names."""
+    return _TYPES.sub("", error) or error
+
+
 def _live(name: str) -> Callable[[Any], Any]:
     """Return a function that reads an attribute that only a :class:`orderctl.cli.live.LiveTask` has."""
     return lambda task: getattr(task, name, None)
@@ -76,15 +83,15 @@ def _live(name: str) -> Callable[[Any], Any]:
 ORDERS: Final = (
     Column("order_code", "CODE", keep=True),
     Column("id", where=Where.WIDE, right=True),
-    Column("order_status", "STATUS", style=status_style),
-    Column("payment_status", "PAYMENT", style=status_style),
-    Column("total_amount", "AMOUNT", show=render.amount, right=True),
-    Column("user_email", "CUSTOMER"),
-    Column("total_tasks", "TASKS", right=True),
-    Column("completed_tasks", "DONE", right=True),
-    Column("failed_tasks", "FAILED", right=True, style=lambda count: "red" if count else None),
-    Column("progress_percentage", "PROGRESS", show=percent, right=True),
-    Column("created_at", "CREATED"),
+    Column("order_status", "STATUS", style=status_style, keep=True),
+    Column("payment_status", "PAYMENT", style=status_style, priority=9),
+    Column("total_amount", "AMOUNT", show=render.amount, right=True, keep=True),
+    Column("user_email", "CUSTOMER", priority=6),
+    Column("total_tasks", "TASKS", right=True, priority=4),
+    Column("completed_tasks", "DONE", right=True, priority=3),
+    Column("failed_tasks", "FAILED", right=True, style=lambda count: "red" if count else None, priority=8),
+    Column("progress_percentage", "PROGRESS", show=percent, right=True, priority=7),
+    Column("created_at", "CREATED", priority=5),
     Column("paid_at", where=Where.WIDE),
     Column("completed_at", where=Where.WIDE),
 )
@@ -93,23 +100,23 @@ TASKS: Final = (
     Column("id", keep=True, right=True),
     Column("order_id", where=Where.WIDE, right=True),
     Column("order_code", "ORDER", keep=True),
-    Column("title", instead=lambda task: task.course_url),
+    Column("title", instead=lambda task: task.course_url, priority=7),
     Column("course_url", where=Where.WIDE),
-    Column("status", style=status_style),
-    Column("percent", "%", get=_live("percent"), show="{:g}".format, right=True),
+    Column("status", style=status_style, keep=True),
+    Column("percent", "%", get=_live("percent"), show="{:g}".format, right=True, priority=6),
     Column("current_file", "FILE", get=_live("current_file"), where=Where.WIDE),
     Column("speed", get=_live("speed"), show=speed, where=Where.WIDE, right=True),
-    Column("attempt", "TRIES", right=True),
+    Column("attempt", "TRIES", right=True, priority=1),
     Column("max_attempts", where=Where.WIDE, right=True),
-    Column("retry_at", "NEXT TRY"),
-    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),
-    Column("error_log", "REASON"),
+    Column("retry_at", "NEXT TRY", priority=3),
+    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None, priority=8),
+    Column("error_log", "REASON", show=_untyped, priority=4),
     Column("failing_since", where=Where.WIDE),
     Column("error_fingerprint", "FINGERPRINT", where=Where.WIDE),
     Column("drive_link", where=Where.WIDE),
     Column("worker", where=Where.WIDE),
     Column("managed", where=Where.WIDE),
-    Column("updated_at", "UPDATED"),
+    Column("updated_at", "UPDATED", priority=2),
 )
 
 
@@ -127,21 +134,21 @@ def _at_least(number: int) -> str:
 
 ERROR_GROUPS: Final = (
     Column("fingerprint", keep=True),
-    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None),
-    Column("count", "TASKS", get=_counted, show=_at_least, right=True),
+    Column("error_type", "ERROR", style=lambda kind: "red" if kind else None, priority=9),
+    Column("count", "TASKS", get=_counted, show=_at_least, right=True, priority=8),
     Column("capped", "MORE", where=Where.DATA),
-    Column("latest_task_id", "LATEST", right=True),
-    Column("example"),
+    Column("latest_task_id", "LATEST TASK", right=True, priority=4),
+    Column("example", show=_untyped, priority=7),
 )
 
 EVENTS: Final = (
     Column("id", where=Where.WIDE, right=True),
     Column("created_at", "TIME", keep=True),
-    Column("severity", style=severity_style),
-    Column("event_type", "EVENT"),
+    Column("severity", style=severity_style, priority=4),
+    Column("event_type", "EVENT", priority=8),
     Column("order_id", where=Where.DATA, right=True),
-    Column("task_id", "TASK", right=True),
-    Column("message"),
+    Column("task_id", "TASK", right=True, priority=5),
+    Column("message", priority=9),
     Column("event_category", "CATEGORY", where=Where.WIDE),
     Column("previous_status", "FROM", where=Where.WIDE),
     Column("new_status", "TO", where=Where.WIDE),
@@ -157,19 +164,19 @@ ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", keep=
 
 PAYMENTS: Final = (
     Column("id", keep=True, right=True),
-    Column("told_at", "RECEIVED"),
-    Column("provider"),
+    Column("told_at", "RECEIVED", priority=6),
+    Column("provider", priority=3),
     Column("provider_id", where=Where.WIDE),
     Column("amount", show=render.amount, right=True, keep=True),
     Column("currency", where=Where.WIDE),
     Column("direction", where=Where.WIDE),
-    Column("bank"),
+    Column("bank", priority=4),
     Column("account", where=Where.WIDE),
     Column("reference", where=Where.WIDE),
     Column("order_id", where=Where.DATA, right=True),
-    Column("order_code", "ORDER", instead=lambda payment: payment.order_id),
+    Column("order_code", "ORDER", instead=lambda payment: payment.order_id, priority=9),
     Column("outcome", style=status_style, keep=True),
-    Column("reason"),
+    Column("reason", priority=5),
     Column("code", where=Where.WIDE),
     Column("content", where=Where.WIDE),
     Column("happened_at", where=Where.WIDE),
@@ -185,13 +192,13 @@ PAYMENT_DETAIL: Final = tuple(replace(column, where=Where.TABLE) for column in P
 DIFFERENCES: Final = (
     Column("kind", keep=True, style=lambda kind: _DIFFERENCE_STYLES.get(str(kind))),
     Column("line", right=True),
-    Column("happened_at", "TIME", needs=90),
+    Column("happened_at", "TIME", priority=2),
     Column("order_id", where=Where.DATA, right=True),
     Column("order_code", "ORDER", instead=lambda difference: difference.order_id, keep=True),
     Column("amount", show=render.amount, right=True, keep=True),
-    Column("expected", show=render.amount, right=True, needs=100),
+    Column("expected", show=render.amount, right=True, priority=1),
     Column("currency", where=Where.WIDE),
-    Column("payment_id", "PAYMENT", right=True, needs=72),
+    Column("payment_id", "PAYMENT", right=True, priority=4),
     Column("reference", where=Where.WIDE),
     Column("told_at", "RECEIVED", where=Where.WIDE),
     Column("outcome", where=Where.WIDE, style=status_style),
@@ -201,21 +208,21 @@ DIFFERENCES: Final = (
 
 MESSAGES: Final = (
     Column("id", keep=True, right=True),
-    Column("kind"),
+    Column("kind", priority=8),
     Column("state", style=status_style, keep=True),
     Column("order_id", where=Where.DATA, right=True),
-    Column("order_code", "ORDER", instead=lambda message: message.order_id),
+    Column("order_code", "ORDER", instead=lambda message: message.order_id, priority=7),
     Column("task_id", where=Where.WIDE, right=True),
-    Column("event", needs=100),
+    Column("event", priority=1),
     Column("endpoint", where=Where.WIDE),
-    Column("receiver", "TO", needs=72),
-    Column("attempts", "TRIES", right=True, needs=90),
+    Column("receiver", "TO", priority=4),
+    Column("attempts", "TRIES", right=True, priority=2),
     Column("resent", where=Where.WIDE, right=True),
     Column("created_at", where=Where.WIDE),
-    Column("due_at", "WHEN", instead=lambda message: message.sent_at or message.failed_at, needs=80),
+    Column("due_at", "WHEN", instead=lambda message: message.sent_at or message.failed_at, priority=3),
     Column("sent_at", where=Where.WIDE),
     Column("failed_at", where=Where.WIDE),
-    Column("last_error", "ERROR", show=_short_reason),
+    Column("last_error", "ERROR", show=_short_reason, priority=6),
     Column("dedup_key", where=Where.WIDE),
     Column("webhook_id", where=Where.WIDE),
 )
@@ -236,7 +243,6 @@ MESSAGE_DETAIL: Final = (
             column,
             where=Where.TABLE,
             instead=None,
-            needs=0,
             show=_reason if column.name == "last_error" else column.show,
         )
         for column in MESSAGES

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orderctl.errors import InvalidInput, Unavailable
-from orderctl.terminal import render, table
+from orderctl.terminal import render, widths
 from orderctl.terminal.render import Format
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _line(app: App, event: Event) -> str:
     view = app.view
     cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
     padded = (
-        table.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - table.width(cell.text))
+        widths.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - widths.width(cell.text))
         for name, cell in cells
     )
     return "  ".join(padded).rstrip() + "\n"

@@ -12,7 +12,7 @@ from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
 from orderctl.terminal import render
 from orderctl.terminal.render import Branch, View
-from orderctl.terminal.table import paint
+from orderctl.terminal.widths import paint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,7 +84,8 @@ def draw(found: OrderTree, view: View) -> str:
     known = {task.id for task in found.tasks}
     own = [event for event in found.events if event.task_id not in known]
     return render.tree(
-        Branch(_order_line(found.order, view), (*below, *_payments(found, view), *_events(own, view)))
+        Branch(_order_line(found.order, view), (*below, *_payments(found, view), *_events(own, view))),
+        view.width,
     )
 
 
@@ -99,7 +100,7 @@ def outlook(found: OrderTree) -> list[str]:
 
 def draw_task(task: Task | LiveTask, events: Sequence[Event], view: View) -> str:
     """Return a task with its events, as a tree."""
-    return render.tree(_task(task, events, view))
+    return render.tree(_task(task, events, view), view.width)
 
 
 def _order_line(order: Order | LiveOrder, view: View) -> str:

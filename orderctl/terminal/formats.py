@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.render import PLAIN, Column, Format, View
-from orderctl.terminal.table import Cell, Layout
+from orderctl.terminal.table import Cell, Head, Layout
 
 _Head: TypeAlias = Callable[[Sequence[Column]], str]
 _Line: TypeAlias = Callable[[Any, Sequence[Column]], str]
@@ -72,20 +72,14 @@ def _lines(
 
 
 def _table(lists: Iterable[Sequence[Any]], columns: Sequence[Column], view: View) -> Iterator[str]:
-    layout = Layout(
-        [column.heading for column in columns],
-        right=[column.right for column in columns],
-        keep=[column.keep for column in columns],
-        width=view.width,
-        color=view.color,
-    )
+    heads = [Head(column.heading, column.right, column.keep, column.priority) for column in columns]
+    layout = Layout(heads, room=view.width, color=view.color)
     for page in lists:
         yield layout.page([[render.cell(column, row, view) for column in columns] for row in page])
 
 
 def _markdown(lists: Iterable[Sequence[Any]], columns: Sequence[Column], view: View) -> Iterator[str]:
-    heads = [column.heading for column in columns]
-    layout = Layout(heads, right=[column.right for column in columns], style="github")
+    layout = Layout([Head(column.heading, column.right) for column in columns], style="github")
     empty = True
     for page in lists:
         empty = False

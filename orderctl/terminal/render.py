@@ -7,10 +7,9 @@ Programs get stable keys and plain values. People see values in the most readabl
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -19,7 +18,8 @@ from typing import Any, Final
 
 from orderctl import clock
 from orderctl.terminal import sanitise
-from orderctl.terminal.table import Cell, paint
+from orderctl.terminal.table import STAYS, Cell
+from orderctl.terminal.widths import paint, width, wrap
 
 
 class Format(StrEnum):
@@ -56,8 +56,9 @@ class Column:
         style: Returns the colour of a value (``red``, ``green``, ``yellow``, ``blue``, ``dim``) or None.
         right: Whether the column is aligned to the right.
         where: Where the column is shown unless ``--fields`` names it.
-        keep: Whether the column is never cut to fit the terminal.
-        needs: A table leaves the column out where the terminal has fewer columns than this.
+        keep: Whether the column is a key of the row: on a narrow terminal it never leaves, and is cut last.
+        priority: Where there is no room for all columns, those of the lowest priority leave first, of equal ones the
+            last; from 1 to 9. One of 10 never leaves.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Column:
     right: bool = False
     where: Where = Where.TABLE
     keep: bool = False
-    needs: int = 0
+    priority: int = 5
 
     def value(self, row: Any) -> Any:
         """Return the value of a row in this column."""
@@ -104,24 +105,26 @@ class View:
 
 PLAIN: Final = View(times="iso")
 NOTHING: Final = "-"
+_GAP: Final = 2
+#: A card with less room than this beside its names has its values below them.
+_LEAST_ROOM: Final = 16
+_FURTHER: Final = "  "
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def shown_in(columns: Sequence[Column], form: Format, width: int | None = None) -> tuple[Column, ...]:
-    """Return the columns that a format shows when ``--fields`` is not given.
-
-    Args:
-        columns: Those that there are.
-        form: The format.
-        width: That of the terminal; None: there is room for all of them.
-    """
+def shown_in(columns: Sequence[Column], form: Format) -> tuple[Column, ...]:
+    """Return the columns that a format shows when ``--fields`` is not given."""
     seen = {
         Format.TABLE: {Where.TABLE},
         Format.MARKDOWN: {Where.TABLE},
         Format.WIDE: {Where.TABLE, Where.WIDE},
     }.get(form, set(Where))
-    room = math.inf if width is None else width
-    return tuple(column for column in columns if column.where in seen and column.needs <= room)
+    return tuple(column for column in columns if column.where in seen)
+
+
+def staying(column: Column) -> Column:
+    """Return the column as one that never leaves, because the user has named it."""
+    return replace(column, priority=STAYS)
 
 
 def document(value: Any, *, indent: int | None = 2) -> str:
@@ -209,7 +212,7 @@ def cell(column: Column, row: Any, view: View) -> Cell:
         value = column.instead(row)
     text = human(value, view) if column.show is None or value is None else sanitise.line(column.show(value))
     style = column.style(value) if column.style and view.color else None
-    return Cell(text, style)
+    return Cell(text, style, whole=isinstance(value, _WHOLE))
 
 
 def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
@@ -217,6 +220,8 @@ def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
     return {column.name: column.value(row) for column in columns}
 
 
+#: Values of which a part means something else.
+_WHOLE: Final = (bool, int, float, Decimal, datetime, timedelta)
 _HUMAN: Final[tuple[tuple[Any, Callable[[Any, View], str]], ...]] = (
     (str, lambda value, _: sanitise.line(value)),
     (type(None), lambda _value, _: NOTHING),
@@ -229,13 +234,17 @@ _HUMAN: Final[tuple[tuple[Any, Callable[[Any, View], str]], ...]] = (
 
 
 def card(item: Any, columns: Sequence[Column], view: View) -> str:
-    """Return one item for people: a line for each column."""
-    wide = max((len(column.name) for column in columns), default=0)
-    lines = []
-    for column in columns:
-        shown = cell(column, item, view)
-        lines.append(f"{column.name.ljust(wide)}  {paint(shown.text, shown.style)}\n")
-    return "".join(lines)
+    """Return one item for people: a line for each column, or more where the terminal is too narrow for its value."""
+    wide = max((len(column.name) for column in columns), default=0) + _GAP
+    if view.width is not None and view.width - wide < _LEAST_ROOM:
+        return "".join(f"{column.name}\n  {_value(item, column, view, 2)}\n" for column in columns)
+    return "".join(f"{column.name.ljust(wide)}{_value(item, column, view, wide)}\n" for column in columns)
+
+
+def _value(item: Any, column: Column, view: View, indent: int) -> str:
+    shown = cell(column, item, view)
+    lines = wrap(paint(shown.text, shown.style), view.width and view.width - indent)
+    return f"\n{' ' * indent}".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,16 +255,30 @@ class Branch:
     below: tuple[Branch, ...] = ()
 
 
-def tree(root: Branch) -> str:
-    """Return a tree with its lines drawn. Its texts must be safe already (see :func:`human`)."""
-    return "\n".join([root.text, *_limbs(root.below, "")]) + "\n"
+def tree(root: Branch, room: int | None = None) -> str:
+    """Return a tree with its lines drawn.
+
+    Args:
+        root: Its texts must be safe already (see :func:`human`).
+        room: The terminal's width in columns; longer lines go on below, indented. None: they stay as they are.
+    """
+    return "\n".join([*_lines(root.text, "", "", room), *_limbs(root.below, "", room)]) + "\n"
 
 
-def _limbs(branches: Sequence[Branch], indent: str) -> Iterator[str]:
+def _limbs(branches: Sequence[Branch], indent: str, room: int | None) -> Iterator[str]:
     for position, branch in enumerate(branches):
         last = position == len(branches) - 1
-        first, *others = branch.text.split("\n")
-        yield f"{indent}{'└─ ' if last else '├─ '}{first}"
         below = f"{indent}{'   ' if last else '│  '}"
-        yield from (f"{below}{other}" for other in others)
-        yield from _limbs(branch.below, below)
+        yield from _lines(branch.text, f"{indent}{'└─ ' if last else '├─ '}", below, room)
+        yield from _limbs(branch.below, below, room)
+
+
+def _lines(text: str, first: str, below: str, room: int | None) -> Iterator[str]:
+    """Yield the lines of a branch; what is too long for one goes on in the next, a little further to the right."""
+    begin = first
+    for line in text.split("\n"):
+        pieces = wrap(line, room and room - width(below) - len(_FURTHER))
+        for piece in pieces:
+            yield begin + piece
+            begin = below + _FURTHER
+        begin = below

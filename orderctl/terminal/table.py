@@ -1,4 +1,4 @@
-"""Lays out cells as a table that fits the terminal."""
+"""Lays out cells as a table that fits the terminal, or as a card for each row where no table does."""
 
 from __future__ import annotations
 
@@ -7,125 +7,182 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
 
+from orderctl.terminal.widths import cut, cut_middle, paint, width
+
 _GAP: Final = 2
-_NARROWEST: Final = 8
-_STYLES: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
+#: Text is cut to no less than this before a less important column leaves.
+_NARROWEST: Final = 12
+#: Codes, which are better whole, are cut to no less than this before the table becomes cards.
+_NARROWEST_KEY: Final = 12
+#: The priority of a column that never leaves.
+STAYS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text that is safe to show, and its colour."""
+    """Text that is safe to show.
+
+    Attributes:
+        text: The text, in one line.
+        style: Its colour.
+        whole: Whether the text is of no use when it is cut, as a number or a time.
+    """
 
     text: str
     style: str | None = None
+    whole: bool = False
 
 
-def width(text: str) -> int:
-    """Return the number of columns of a terminal that a text takes."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 - takes 13 ms, which ASCII text does not need
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column of the layout.
 
-    return cell_len(text)
+    Attributes:
+        text: The heading.
+        right: Whether the column is aligned to the right.
+        keep: Whether the column never leaves, and is cut only when nothing else helps, in its middle.
+        priority: Columns of the lowest priority leave first; those of :data:`STAYS` never do.
+    """
 
+    text: str
+    right: bool = False
+    keep: bool = False
+    priority: int = STAYS
 
-def cut(text: str, room: int) -> str:
-    """Return the text cut to ``room`` columns; an ellipsis marks the cut."""
-    if width(text) <= room:
-        return text
-    if text.isascii():
-        return text[: max(room - 1, 0)].rstrip() + "…"
-    kept = text[:room]
-    while kept and width(kept) > room - 1:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
-
-
-def paint(text: str, style: str | None) -> str:
-    """Return the text in a colour of :data:`_STYLES`."""
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style else text
+    @property
+    def stays(self) -> bool:
+        """Whether the column never leaves."""
+        return self.keep or self.priority >= STAYS
 
 
 class Layout:
     """Lays out a table, page after page.
 
-    A column is as wide as its widest cell so far: it gets wider from one page to the next, never narrower.
+    The first page decides which columns there are. A column is as wide as its widest cell so far: it gets wider from
+    one page to the next, never narrower.
 
     Args:
-        heads: The headings.
-        right: For each column, whether it is aligned to the right.
-        keep: For each column, whether it is never cut.
-        width: The terminal's width in columns; when None, nothing is cut.
+        heads: The columns.
+        room: The terminal's width in columns; when None, nothing is left out or cut.
         color: Whether headings and cells are coloured.
         style: The table format of tabulate.
     """
 
     def __init__(
-        self,
-        heads: Sequence[str],
-        *,
-        right: Sequence[bool],
-        keep: Sequence[bool] = (),
-        width: int | None = None,
-        color: bool = False,
-        style: str = "plain",
+        self, heads: Sequence[Head], *, room: int | None = None, color: bool = False, style: str = "plain"
     ) -> None:
-        self._heads = list(heads)
-        self._right = right
-        self._keep = keep or [False] * len(heads)
-        self._room = width
+        self._heads = heads
+        self._room = room
         self._color = color
         self._style = style
-        self._widths = [_width_of(head) for head in heads]
+        self._widths = [width(head.text) for head in heads]
+        self._whole = [head.right for head in heads]
+        self._shown: list[int] | None = None  # the positions of the columns; empty: there are cards
         self._head_lines = 0  # of each page, those that an earlier page has shown already
 
     def page(self, rows: Sequence[Sequence[Cell]]) -> str:
         """Return the next rows as text, with a line break at its end; the first page begins with the headings."""
-        texts = [[cell.text for cell in row] for row in rows]
-        widths = self._widen(texts)
-        if self._room is not None:
-            texts = [[cut(text, room) for text, room in zip(line, widths, strict=True)] for line in texts]
+        self._measure(rows)
+        begins = self._shown is None
+        if self._shown is None:
+            self._shown = list(range(len(self._heads))) if self._room is None else self._choose(self._room)
+        if not self._shown and self._room is not None:
+            return ("" if begins else "\n") + "\n".join(self._card(row, self._room) for row in rows)
+        return self._table(rows, self._shown)
+
+    def _table(self, rows: Sequence[Sequence[Cell]], shown: Sequence[int]) -> str:
+        rooms = self._fit(shown)
         heads = [
-            _padded(head, room, right=right)
-            for head, room, right in zip(self._heads, widths, self._right, strict=True)
+            _padded(cut(self._heads[at].text, rooms[at]), rooms[at], right=self._heads[at].right)
+            for at in shown
         ]
+        texts = [[self._cut(row[at].text, at, rooms[at]) for at in shown] for row in rows]
         if self._color:
             heads = [paint(head, "bold") for head in heads]
-            texts = [_painted(line, row) for line, row in zip(texts, rows, strict=True)]
-        lines = _tabulate(heads, texts, self._right, self._style)
-        shown, self._head_lines = lines[self._head_lines :], len(lines) - len(rows)
-        return "".join(f"{line.rstrip()}\n" for line in shown)
+            texts = [
+                [paint(text, row[at].style) for text, at in zip(line, shown, strict=True)]
+                for line, row in zip(texts, rows, strict=True)
+            ]
+        lines = _tabulate(heads, texts, [self._heads[at].right for at in shown], self._style)
+        new, self._head_lines = lines[self._head_lines :], len(lines) - len(rows)
+        return "".join(f"{line.rstrip()}\n" for line in new)
 
-    def _widen(self, texts: Sequence[Sequence[str]]) -> list[int]:
-        """Return the widths of the columns with these cells, narrowed to fit the terminal."""
-        columns = zip(self._widths, *([_width_of(text) for text in line] for line in texts), strict=True)
-        self._widths = [max(column) for column in columns]
-        return self._widths if self._room is None else self._fit(self._room)
+    def _card(self, row: Sequence[Cell], room: int) -> str:
+        """Return a row with a line for each column that has a value in it."""
+        wide = min(max(width(head.text) for head in self._heads), room // 2 - 1)
+        lines = []
+        for head, cell in zip(self._heads, row, strict=True):
+            if cell.text not in {"", "-"}:
+                label = _padded(cut(head.text, wide), wide, right=False)
+                text = (cut_middle if head.keep else cut)(cell.text, room - wide - _GAP)
+                lines.append(f"{label}{' ' * _GAP}{paint(text, cell.style if self._color else None)}\n")
+        return "".join(lines)
 
-    def _fit(self, room: int) -> list[int]:
-        """Narrow the widest columns until the table fits, or no column can be narrowed any more."""
-        widths = list(self._widths)
-        floors = [
-            full if kept else min(full, max(_NARROWEST, _width_of(head)))
-            for full, kept, head in zip(widths, self._keep, self._heads, strict=True)
-        ]
-        excess = sum(widths) + _GAP * (len(widths) - 1) - room
-        while excess > 0:
-            widest = max(range(len(widths)), key=lambda at: widths[at] if widths[at] > floors[at] else 0)
-            if widths[widest] <= floors[widest]:
+    def _measure(self, rows: Sequence[Sequence[Cell]]) -> None:
+        for row in rows:
+            for at, cell in enumerate(row):
+                self._widths[at] = max(self._widths[at], width(cell.text))
+                self._whole[at] = self._whole[at] or cell.whole
+
+    def _choose(self, room: int) -> list[int]:
+        """Return the columns for which there is room; none if there is none even for those that stay."""
+        shown = list(range(len(self._heads)))
+        floors = [self._floor(at) for at in shown]
+        while _total(floors, shown) > room:
+            leaving = [at for at in shown if not self._heads[at].stays]
+            if not leaving:
                 break
-            widths[widest] -= 1
-            excess -= 1
-        return widths
+            shown.remove(min(leaving, key=lambda at: (self._heads[at].priority, -at)))
+        lowest = [self._lowest(at) for at in range(len(self._heads))]
+        return shown if _total(lowest, shown) <= room else []
+
+    def _floor(self, at: int) -> int:
+        """Return how wide a column has to be before a less important one leaves."""
+        full, head = self._widths[at], self._heads[at]
+        return full if head.keep or self._whole[at] else min(full, max(_NARROWEST, width(head.text)))
+
+    def _lowest(self, at: int) -> int:
+        """Return how wide a column has to be in a table."""
+        return self._floor(at) if self._whole[at] else min(self._floor(at), _NARROWEST_KEY)
+
+    def _fit(self, shown: Sequence[int]) -> list[int]:
+        """Return the widths: the widest columns narrowed until the table fits, text before codes before numbers."""
+        rooms = list(self._widths)
+        if self._room is None:
+            return rooms
+        every = range(len(rooms))
+        for floors in (
+            [self._floor(at) for at in every],
+            [self._lowest(at) for at in every],
+            [1] * len(rooms),
+        ):
+            _narrow(rooms, floors, shown, self._room)
+        return rooms
+
+    def _cut(self, text: str, at: int, room: int) -> str:
+        if self._room is None:
+            return text
+        return (cut_middle if self._heads[at].keep else cut)(text, room)
+
+
+def _total(rooms: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(rooms[at] for at in shown) + _GAP * (len(shown) - 1)
+
+
+def _narrow(rooms: list[int], floors: Sequence[int], shown: Sequence[int], most: int) -> None:
+    excess = _total(rooms, shown) - most
+    while excess > 0:
+        wide = [at for at in shown if rooms[at] > floors[at]]
+        if not wide:
+            return
+        widest = max(wide, key=lambda at: rooms[at])
+        rooms[widest] -= 1
+        excess -= 1
 
 
 def _padded(text: str, room: int, *, right: bool) -> str:
-    blanks = " " * (room - _width_of(text))
+    blanks = " " * (room - width(text))
     return blanks + text if right else text + blanks
-
-
-def _painted(line: Sequence[str], row: Sequence[Cell]) -> list[str]:
-    return [paint(text, cell.style) for text, cell in zip(line, row, strict=True)]
 
 
 def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], style: str) -> list[str]:
@@ -148,9 +205,6 @@ def _import_tabulate() -> Any:
     # Without wcwidth, tabulate counts letters instead of columns. It uses only this function of wcwidth. By
     # default, it also makes columns two wider than their headings.
     shim: Any = tabulate
-    shim.wcwidth, shim.WIDE_CHARS_MODE = SimpleNamespace(wcswidth=_width_of), True
+    shim.wcwidth, shim.WIDE_CHARS_MODE = SimpleNamespace(wcswidth=width), True
     shim.MIN_PADDING = 0
     return shim
-
-
-_width_of = width

@@ -8,9 +8,10 @@ import shlex
 import subprocess
 import sys
 from dataclasses import fields, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from orderctl.payments.differences import Difference
 from orderctl.payments.intake import Receipt
 from orderctl.payments.statements import Line
 from orderctl.payments.transfer import Direction
-from orderctl.terminal import render
+from orderctl.terminal import formats, render
 from tests.cli.commands.test_orders import queued
 from tests.cli.conftest import Ended, Program
 from tests.cli.test_startup import HEAVY, completing, imported
@@ -568,15 +569,20 @@ def test_nothing_is_drawn_without_a_terminal(unpaid: Shop, compare: Program, mon
 
 
 def test_a_narrow_terminal_has_fewer_columns():
-    def shown(width: int | None) -> list[str]:
-        placed = [statement_comparison._placed(column, applied=False) for column in DIFFERENCES]
-        return [column.heading for column in render.shown_in(placed, render.Format.TABLE, width)]
+    row = SimpleNamespace(
+        kind="wrong-amount", line=12, happened_at=datetime.now(UTC), order_id=1, order_code="DH123456", amount=300_000,
+        expected=350_000, payment_id=41, text="the order costs 350,000", applied=None,
+    )  # fmt: skip
+    placed = [statement_comparison._placed(column, applied=False) for column in DIFFERENCES]
+    columns = render.shown_in(placed, render.Format.TABLE)
 
-    assert shown(60) == ["KIND", "LINE", "ORDER", "AMOUNT", "DIFFERENCE"]
-    assert shown(80) == ["KIND", "LINE", "ORDER", "AMOUNT", "PAYMENT", "DIFFERENCE"]
-    assert shown(None) == shown(120) == [
-        "KIND", "LINE", "TIME", "ORDER", "AMOUNT", "EXPECTED", "PAYMENT", "DIFFERENCE",
-    ]  # fmt: skip
+    def shown(width: int) -> list[str]:
+        [text] = formats.rows([row], columns, render.Format.TABLE, render.View(width))
+        return text.splitlines()[0].split()
+
+    assert shown(60) == ["KIND", "LINE", "ORDER", "AMOUNT", "PAYMENT", "DIFFERENCE"]
+    assert shown(52) == ["KIND", "LINE", "ORDER", "AMOUNT", "DIFFERENCE"]
+    assert shown(120) == ["KIND", "LINE", "TIME", "ORDER", "AMOUNT", "EXPECTED", "PAYMENT", "DIFFERENCE"]
 
 
 def test_the_tab_key_completes_without_a_store(orderctl: Program):
