@@ -7,6 +7,7 @@ import pytest
 
 from orderctl.terminal import render
 from orderctl.terminal.render import Branch, Column, View
+from tests import units
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 COLUMNS = (Column("id"), Column("title"), Column("total_amount", show=render.amount))
@@ -26,17 +27,7 @@ def test_a_tree_is_drawn():
     assert render.tree(root) == ("root\n├─ first\n│  └─ leaf\n│     more\n└─ last\n   └─ leaf\n      more\n")
 
 
-@pytest.mark.parametrize(
-    ("ago", "shown"),
-    [
-        (0, "0s ago"),
-        (59.9, "59s ago"),
-        (60, "1m ago"),
-        (7199, "1h ago"),
-        (86400 * 400, "400d ago"),
-        (-120, "in 2m"),
-    ],
-)
+@pytest.mark.parametrize(("ago", "shown"), units.AGES)
 def test_relative_times(ago, shown):
     assert render.relative(NOON - timedelta(seconds=ago), NOON) == shown
 
@@ -47,9 +38,6 @@ def test_local_times_are_in_the_zone():
     assert render.moment(NOON, view) == "2026-05-01 19:00:00"
 
 
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**30, "1.0 GiB"), (2**50, "1024.0 TiB")],
-)
+@pytest.mark.parametrize(("count", "shown"), units.SIZES)
 def test_sizes(count, shown):
     assert render.size(count) == shown

@@ -379,7 +379,7 @@ async function start() {
   setInterval(() => !document.hidden && refresh(), REFRESH_INTERVAL);
   document.addEventListener("visibilitychange", () => !document.hidden && refresh());
   setInterval(() => panel.tick(), 1000);
-  setInterval(refreshTimes, 20_000);
+  setInterval(refreshTimes, 5000);
 }
 
 start();

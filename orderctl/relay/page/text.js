@@ -101,29 +101,56 @@ export function percent(value) {
 }
 
 /**
- * Format a speed, in kB/s or MB/s.
+ * Format a number of bytes in the words of the command line (orderctl/terminal/render.py): "512 B", "1.5 MiB".
+ *
+ * @param {number} bytes
+ */
+export function size(bytes) {
+  if (bytes < 1024) return `${rounded(bytes, 0)} B`;
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length);
+  return `${rounded(bytes / 1024 ** power, 1)} ${UNITS[power - 1]}`;
+}
+
+const UNITS = ["KiB", "MiB", "GiB", "TiB"];
+
+/**
+ * Round a half to the even digit, as the command line does.
+ *
+ * @param {number} value
+ * @param {number} decimals
+ */
+function rounded(value, decimals) {
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return new Intl.NumberFormat("en", { ...digits, roundingMode: "halfEven", useGrouping: false }).format(
+    value,
+  );
+}
+
+/**
+ * Format a speed: "1.5 MiB/s"; empty when it is unknown or zero.
  *
  * @param {number|null} value In bytes/s.
  */
 export function speed(value) {
-  if (!isKnown(value) || value <= 0) return "";
-  if (value < 1e5) return `${(value / 1e3).toFixed(1)} kB/s`;
-  return `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB/s`;
+  return isKnown(value) && value > 0 ? `${size(value)}/s` : "";
 }
 
 /**
- * Format a duration, roughly: an exact number would change too often.
+ * Format a length of time in its largest unit, in the words of the command line: "45s", "3m", "2h", "12d".
  *
  * @param {number} seconds
  */
 export function duration(seconds) {
-  if (seconds < 10) return "a few seconds";
-  if (seconds < 55) return `${Math.ceil(seconds / 5) * 5} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} d`;
+  const [unit, length] = LENGTHS.find(([, least]) => seconds >= least) ?? ["s", 1];
+  return `${Math.floor(seconds / length)}${unit}`;
 }
+
+/** @type {[unit: string, seconds: number][]} */
+const LENGTHS = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+];
 
 /**
  * Format an amount of money.
@@ -141,19 +168,28 @@ export function money(amount, currency) {
 }
 
 /**
- * Format a time relative to now.
+ * Format how long ago a moment was, or how far ahead it is, in the words of the command line: "3m ago", "in 2h".
+ *
+ * @param {number} seconds
+ */
+export function relative(seconds) {
+  return seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
+}
+
+/**
+ * Format a time relative to now; one that is a week ago or longer as its date.
  *
  * @param {Date} date
  * @param {number} now In ms since the epoch.
  */
 export function ago(date, now = Date.now()) {
-  const seconds = Math.round((now - date.getTime()) / 1000);
+  const seconds = (now - date.getTime()) / 1000;
   if (Number.isNaN(seconds)) return UNKNOWN;
-  if (seconds < 45) return "just now";
-  if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
-  if (seconds < 86_400) return `${Math.round(seconds / 3600)} h ago`;
-  return seconds < 7 * 86_400 ? `${Math.round(seconds / 86_400)} d ago` : day(date);
+  // Clocks differ: what has just been written may seem to lie ahead.
+  return seconds < WEEK ? relative(Math.max(0, seconds)) : day(date);
 }
+
+const WEEK = 7 * 86_400;
 
 /**
  * Format a date.

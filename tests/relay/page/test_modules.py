@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orderctl.relay.assembly import PAGE
+from tests import units
 from tests.relay.conftest import RunningRelay
 from tests.relay.page.conftest import Visits
 from tests.shop import Shop
@@ -67,15 +68,12 @@ class TestWords:
             ("words", "download_failed", "download failed"),
             ("percent", 99.99, "99 %"),
             ("percent", None, "\u2013"),
-            ("speed", 1_250_000, "1.3 MB/s"),
-            ("speed", 25_000_000, "25 MB/s"),
-            ("speed", 900, "0.9 kB/s"),
+            ("speed", 1_572_864, "1.5 MiB/s"),
             ("speed", 0, ""),
-            ("duration", 4, "a few seconds"),
-            ("duration", 41, "45 s"),
-            ("duration", 150, "3 min"),
-            ("duration", 8000, "2 h 13 min"),
-            ("duration", 400_000, "5 d"),
+            ("speed", None, ""),
+            ("duration", 41, "41s"),
+            *(("size", given, shown) for given, shown in units.SIZES),
+            *(("relative", given, shown) for given, shown in units.AGES),
         ]
 
         assert [(name, given, self.call(page, "text", name, given)) for name, given, _ in table] == table
