@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final
 
 from orderctl import embedded, environment, processes
 
-_FILE_BYTES: Final = 3_000_000
+_FILE_BYTES: Final = 1_500_000
 _BYTES_PER_SECOND: Final = 1_000_000
 _CHUNK: Final = 32 * 1024
 #: Longest wait for the relay to answer, in seconds.
@@ -29,12 +29,22 @@ _RELAY_SECONDS: Final = 30.0
 WEBHOOK: Final = "/api/payment/webhook"
 #: The course that answers 404 until it is repaired.
 BROKEN: Final = "statistics"
+#: The order that a bank's POST pays.
+BY_POST: Final = "DEMO-1"
+#: The order with the broken course.
+BROKEN_ORDER: Final = "DEMO-3"
+#: The orders that commands pay. One of all orders is not paid.
+BY_HAND: Final = ("DEMO-2", BROKEN_ORDER)
+AMOUNT: Final = 300_000
+CUSTOMER: Final = "customer@example.com"
 ORDERS: Final[dict[str, tuple[str, ...]]] = {
-    "DEMO-1": ("algebra", "geometry"),
+    BY_POST: ("algebra", "geometry"),
     "DEMO-2": ("chemistry",),
-    "DEMO-3": ("biology", BROKEN),
+    BROKEN_ORDER: ("biology", BROKEN),
     "DEMO-4": ("history",),
 }
+#: In the shop's folder: all orders but the first, for ``orders add --json``.
+FILE: Final = "orders.json"
 
 
 class CourseServer:
@@ -124,6 +134,24 @@ class Shop:
     def environ(self) -> dict[str, str]:
         """Return the environment for its commands: the settings of the shop, and none of this machine."""
         return environment.clean() | dict(self.overrides)
+
+    def addresses(self, code: str) -> list[str]:
+        """Return the URLs of an order's courses."""
+        return [f"{self.courses.url}/{course}/course.json" for course in ORDERS[code]]
+
+    def write_orders(self) -> None:
+        """Write the file of all orders but the first."""
+        _, *others = ORDERS
+        documents = [
+            {
+                "order_code": code,
+                "user_email": CUSTOMER,
+                "total_amount": AMOUNT,
+                "courses": self.addresses(code),
+            }
+            for code in others
+        ]
+        (self.folder / FILE).write_text(json.dumps(documents, indent=2), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
         """Return a command line that runs orderctl from this installation."""

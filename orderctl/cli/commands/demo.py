@@ -7,8 +7,9 @@ import shlex
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -19,6 +20,9 @@ from orderctl.errors import ExitStatus, SubjectFailed
 
 if TYPE_CHECKING:
     from orderctl.demo import Shop
+
+#: Characters in a line of a command, before the backslash: all fit terminals of 60 columns.
+_WIDEST = 54
 
 
 @click.command(cls=Command)
@@ -53,7 +57,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _tour(app: App, shop: Shop) -> None:
-    from orderctl.demo import ORDERS
+    from orderctl.demo import BROKEN_ORDER, BY_POST
 
     port = _free_port()
     _run(app, shop, "migrate", "up", "--quiet")
@@ -62,30 +66,35 @@ def _tour(app: App, shop: Shop) -> None:
     accept = ("--accept-payments", "--payments-without-secret")
     _start(app, shop, "relay", "start", "--port", str(port), *accept)
     shop.courses.start()
-    for code, courses in ORDERS.items():
-        options = [
-            word for course in courses for word in ("--course", f"{shop.courses.url}/{course}/course.json")
-        ]
-        customer = ("--email", "customer@example.com", "--amount", "300000")
-        _run(app, shop, "orders", "add", "--code", code, *customer, *options, "--quiet", "-o", "name")
-    by_post, *others = ORDERS
-    for number, code in enumerate(others, 1):
-        bank = ("--bank", "ACB", "--transaction", f"FT2601{number}")
-        _run(app, shop, "orders", "pay", code, "--amount", "300000", *bank)
-    # Last, so that its progress is still to come when it is shown.
-    _pay_by_post(app, shop, port, {"code": by_post, "transferAmount": 300000, "bankName": "ACB"})
-    for code in ORDERS:
-        _run(app, shop, "tail", "order", code)
+    _add_and_pay(app, shop, port)
+    _run(app, shop, "tail", "order", BY_POST)
     _run(app, shop, "orders", "list", "--paid")
     _run(app, shop, "tasks", "list", "--failed")
     app.write("\n# The course server is repaired; the failed task is retried.\n")
     shop.courses.repair()
     _run(app, shop, "tasks", "retry", "--failed", "--yes", "--reason", "server repaired")
-    _run(app, shop, "tail", "order", "DEMO-3", "--exit-status")
-    _run(app, shop, "orders", "show", "DEMO-3")
-    _run(app, shop, "logs", "show", "DEMO-3")
+    _run(app, shop, "tail", "order", BROKEN_ORDER, "--exit-status")
+    _run(app, shop, "orders", "show", BROKEN_ORDER)
+    _run(app, shop, "logs", "show", BROKEN_ORDER)
     _run(app, shop, "orders", "stats")
-    app.write(f"\nThe dashboard was at http://127.0.0.1:{port}/ ; orderctl demo --keep keeps it running.\n")
+    app.write(f"\nThe dashboard was at http://127.0.0.1:{port}/\nIt goes on with: orderctl demo --keep\n")
+
+
+def _add_and_pay(app: App, shop: Shop, port: int) -> None:
+    """Add all orders, and pay all but the last."""
+    from orderctl.demo import AMOUNT, BY_HAND, BY_POST, CUSTOMER, FILE
+
+    quiet, amount = ("--quiet", "-o", "name"), ("--amount", str(AMOUNT))
+    courses = [word for url in shop.addresses(BY_POST) for word in ("--course", url)]
+    _run(app, shop, "orders", "add", "--code", BY_POST, "--email", CUSTOMER, *amount, *courses, *quiet)
+    shop.write_orders()
+    app.write("\n# A file has three more orders; one of them is never paid.\n")
+    _run(app, shop, "orders", "add", "--json", FILE, *quiet)
+    for number, code in enumerate(BY_HAND, 1):
+        bank = ("--bank", "ACB", "--transaction", f"FT2601{number}")
+        _run(app, shop, "orders", "pay", code, *amount, *bank)
+    # Last, so that its progress is still to come when it is shown.
+    _pay_by_post(app, shop, port, {"code": BY_POST, "transferAmount": AMOUNT})
 
 
 def _run(app: App, shop: Shop, *arguments: str) -> None:
@@ -94,8 +103,9 @@ def _run(app: App, shop: Shop, *arguments: str) -> None:
     Raises:
         SubjectFailed: When the command fails, which ends the demo.
     """
-    app.write(f"\n$ orderctl {shlex.join(arguments)}\n")
-    code = subprocess.run(shop.command(*arguments), env=shop.environ(), check=False).returncode  # noqa: S603
+    app.write(f"\n$ {_wrapped(arguments)}\n")
+    argv, environ = shop.command(*arguments), shop.environ()
+    code = subprocess.run(argv, env=environ, cwd=shop.folder, check=False).returncode  # noqa: S603
     if code != ExitStatus.DONE:
         raise SubjectFailed(f"the demo's command ended with exit code {code}")
 
@@ -123,8 +133,23 @@ def _pay_by_post(app: App, shop: Shop, port: int, document: Mapping[str, object]
 
 
 def _start(app: App, shop: Shop, *arguments: str) -> None:
-    app.write(f"\n$ orderctl {shlex.join(arguments)} &\n")
+    app.write(f"\n$ {_wrapped(arguments)} &\n")
     shop.start(*arguments)
+
+
+def _wrapped(arguments: Sequence[str]) -> str:
+    """Return a command for a shell, on several lines if it is long; an option's value stays beside it."""
+    pieces = ["orderctl"]
+    for before, word in pairwise(("", *arguments)):
+        glued = before.startswith("--") and not word.startswith("-")
+        pieces[-1:] = [f"{pieces[-1]} {shlex.quote(word)}"] if glued else [pieces[-1], shlex.quote(word)]
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + len(piece) > _WIDEST:
+            lines.append(f"   {piece}")
+        else:
+            lines[-1] += f" {piece}"
+    return " \\\n ".join(lines)
 
 
 def _wait(app: App, shop: Shop) -> None:

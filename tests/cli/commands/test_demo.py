@@ -1,11 +1,13 @@
 """``orderctl demo``."""
 
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
+from orderctl.cli.commands import demo
 from tests.cli.conftest import Program
 from tests.servers.strict import DEVELOPMENT, complaints
 from tests.waiting import eventually
@@ -35,8 +37,29 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home
     assert "NOT_FOUND: HTTP 404" in ended.out
     assert "task_retried" in ended.out
     assert "order_completed" in ended.out
+    assert [
+        line for line in ended.out.splitlines() if len(line) > 60 and line[:2] in {"$ ", "# ", "  "}
+    ] == []
     assert list(place.iterdir()) == []
     assert not any(str(place).encode() in _environ(path) for path in Path("/proc").glob("[0-9]*/environ"))
+
+
+def test_a_long_command_is_printed_on_lines_that_a_shell_joins():
+    arguments = [
+        "orders",
+        "add",
+        "--email",
+        "customer@example.com",
+        "--course",
+        f"http://{'x' * 34}",
+        "-o",
+        "a b",
+    ]
+
+    printed = demo._wrapped(arguments)
+
+    assert max(map(len, printed.splitlines())) <= 60
+    assert [word for word in shlex.split(printed) if word.strip()] == ["orderctl", *arguments]
 
 
 def opened_when_there(place: Path, name: str) -> TextIO:
