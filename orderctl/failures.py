@@ -283,7 +283,7 @@ def _outlook(task: TaskState, wait: Wait | None) -> str:
     if task.failing_since is None:
         return ""
     tries = counted(wait.tries, "try", "tries")
-    return f" (given up after {tries}: failing since {_minute(task.failing_since)})"
+    return f" (given up after {tries}: failing since {_minute(task.failing_since)}, worker.give_up_after)"
 
 
 def _minute(moment: datetime) -> str:

@@ -253,7 +253,7 @@ def test_a_task_that_has_been_failing_for_too_long_is_given_up(shop: Shop) -> No
     assert (task.status, task.retry_at) == ("failed", None)
     event = shop.events(task.order_id, severities=["error"], task_id=task_id)[-1]
     since = f"failing since {task.failing_since:%Y-%m-%d %H:%M} UTC"
-    assert event.message.endswith(f"(given up after 3 tries: {since})")
+    assert event.message.endswith(f"(given up after 3 tries: {since}, worker.give_up_after)")
     assert event.details["tries"] == 3
     assert "failing_since" in event.details
     assert [row.payload["event"] for row in shop.outbox() if row.kind == "webhook"] == [

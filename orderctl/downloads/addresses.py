@@ -16,7 +16,10 @@ Address = IPv4Address | IPv6Address
 #: Family and socket address, as ``socket.connect`` takes them.
 Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 #: What to do where an address is refused.
-HINT = "set download.allow_private_hosts = true for the workers, to allow downloads from private networks"
+HINT = (
+    "set download.allow_private_hosts = true to allow it,"
+    " or start the workers with: ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS=1 orderctl worker start"
+)
 
 
 def _networks(*texts: str) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -145,11 +145,13 @@ class Stream(io.RawIOBase):
         if self._unanswered is not None:
             self._unanswered += elapsed
         if max(self._silent, self._unanswered or 0.0) >= self._limits.silence:
-            raise TooSlow(f"the server sent nothing for {self._limits.silence:g} s")
+            raise TooSlow(
+                f"the server sent nothing for {self._limits.silence:g} s (download.timeout_seconds)"
+            )
         if self._waited >= self._limits.window:
             if self._received < self._limits.slowest * self._limits.window:
                 raise TooSlow(
-                    f"slower than {self._limits.slowest} bytes/s: "
+                    f"slower than {self._limits.slowest} bytes/s (download.min_bytes_per_second): "
                     f"{self._received} bytes in {self._limits.window:g} s"
                 )
             self._waited, self._received = 0.0, 0
@@ -178,8 +180,10 @@ def connect(targets: Sequence[Target], limits: StreamLimits, check: Callable[[],
             sock.close()
             raise
         sock.close()
-    raised = TooSlow if set(reasons) == {errno.ETIMEDOUT} else HostUnreachable
-    raise raised(f"cannot connect to {shown}: {', '.join(map(os.strerror, dict.fromkeys(reasons)))}")
+    failed = f"cannot connect to {shown}: {', '.join(map(os.strerror, dict.fromkeys(reasons)))}"
+    if set(reasons) == {errno.ETIMEDOUT}:
+        raise TooSlow(f"{failed} after {limits.silence:g} s (download.timeout_seconds)")
+    raise HostUnreachable(failed)
 
 
 def _connect(sock: socket.socket, address: object, seconds: float, check: Callable[[], None]) -> int:

@@ -109,7 +109,7 @@ class Hub:
             return None
         if len(member.rooms) - len(member.leaving) >= self._max_subscriptions:
             raise TooManySubscriptions(
-                f"too many subscriptions: one connection may have {self._max_subscriptions}"
+                f"too many subscriptions: one connection may have {self._max_subscriptions} (relay.max_subscriptions)"
             )
         if room is None:
             room = self.rooms[name] = Room(topic)

@@ -134,8 +134,12 @@ class Site:
 
     def overloaded(self, request: Request, *, of_address: bool) -> Reply:
         """Return the error for a client that a limit keeps out."""
-        whose = "from this address" if of_address else "in all"
-        reply = self.refuse(request, 503, f"too many clients {whose} are connected; try again later")
+        of_all = "in all are connected (relay.max_connections)"
+        whose = (
+            "from this address are connected (relay.max_connections_per_address)" if of_address else of_all
+        )
+        error = f"too many clients {whose}; try again later"
+        reply = self.refuse(request, 503, error)
         return dataclasses.replace(reply, headers={**reply.headers, "Retry-After": str(_RETRY_AFTER)})
 
     def dress(self, request: Request, reply: Reply) -> Reply:

@@ -105,7 +105,7 @@ def test_a_silent_server_is_too_slow(download, scripted, stage):
     server = scripted(fall_silent)
     context = download.context(f"{server.url}/a.bin")
 
-    with pytest.raises(TooSlow, match=r"0\.2 s"):
+    with pytest.raises(TooSlow, match=r"0\.2 s \(download\.timeout_seconds\)"):
         HttpHandler(reserve=0).download(context, one_file(context.course_url))
 
 
