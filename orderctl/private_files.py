@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,17 @@ def make_file(path: Path) -> None:
             os.fchmod(descriptor, 0o600)
         finally:
             os.close(descriptor)
+
+
+def share(path: Path, group: str) -> None:
+    """Let a group read a file, if there is such a group.
+
+    Raises:
+        OSError: The operating system refuses.
+    """
+    with suppress(LookupError):
+        shutil.chown(path, group=group)
+        path.chmod(0o640)
 
 
 def check_owner(path: Path, setting: str) -> None:

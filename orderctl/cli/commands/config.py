@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
-from orderctl.errors import Conflict, Misconfigured
+from orderctl.errors import Conflict, InvalidInput, Misconfigured
 from orderctl.setting_keys import Key
 from orderctl.terminal.render import Column, Where
 
@@ -32,6 +33,8 @@ SHOWN: Final = (
     Column("about", where=Where.WIDE),
     Column("variable", where=Where.WIDE),
 )
+#: Of the user under whom the units of docs/systemd run.
+PROGRAM_GROUP: Final = "orderctl"
 FILES: Final = (Column("path"), Column("exists"))
 
 
@@ -87,8 +90,8 @@ def check(app: App) -> None:
     for path in app.settings.secret_files:
         if secret_files.is_exposed(path):
             app.warn(f"warning: {path} is a secret, and every user can read it: chmod 600 {path}")
-    for path in _readable_by_others(app):
-        app.warn(f"warning: {path} may contain secrets, and other users can read it: chmod 600 {path}")
+    for path in filter(secret_files.is_exposed, setting_sources.files(app.config)):
+        app.warn(f"warning: {path} may contain secrets, and every user can read it: chmod 600 {path}")
     app.say(f"{counted(count, 'setting')} checked, all valid.")
 
 
@@ -115,26 +118,59 @@ def path(app: App) -> None:
 
 
 @cli.command()
+@click.option(
+    "--system", is_flag=True, help=f"Write {setting_sources.SYSTEM_FILE}, for all users of this machine."
+)
 @click.option("--stdout", is_flag=True, help="Print the file instead of writing it.")
 @pass_app
-def init(app: App, *, stdout: bool) -> None:
+def init(app: App, *, system: bool, stdout: bool) -> None:
     """Create a configuration file in which every setting is listed and commented out.
+
+    The file is the user's own, that of --config, or with --system the machine's. An existing file is never overwritten
+    (exit code 4). Only its owner can read it, and with --system also the group orderctl, where there is one.
 
     Example:
         orderctl config init
         orderctl --config ./orderctl.toml config init
+        sudo orderctl config init --system
         orderctl config init --stdout
     """
+    if system and app.config:
+        raise InvalidInput("--system and --config were given", hint="leave out one of them")
     if stdout:
         app.write(template())
         return
-    target = app.config or setting_sources.user_file()
+    target = setting_sources.SYSTEM_FILE if system else app.config or setting_sources.user_file()
     if target is None:
         raise Misconfigured(
             "this user has no home folder: HOME is not an absolute path",
             hint="orderctl config init --config FILE",
         )
-    private_files.make_folder(target.parent)
+    if system:
+        _write_for_all(target)
+    else:
+        private_files.make_folder(target.parent)
+        _write_new(target)
+    option = ["--config", str(target)] if app.config else []
+    app.say(f"Wrote {target}. Edit it, then:")
+    for command in (["config", "check"], ["migrate", "up"]):
+        app.say(f"next: {shlex.join(['orderctl', *option, *command])}")
+
+
+def _write_for_all(target: Path) -> None:
+    try:
+        if not target.parent.exists():
+            target.parent.mkdir()
+            target.parent.chmod(0o755)  # a umask can have taken rights of the others
+        _write_new(target)
+        private_files.share(target, PROGRAM_GROUP)
+    except PermissionError as error:
+        raise Misconfigured(
+            f"cannot write {target}: {error.strerror}", hint="sudo orderctl config init --system"
+        ) from None
+
+
+def _write_new(target: Path) -> None:
     try:
         # It may contain secrets, so no other user may read it.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -143,13 +179,13 @@ def init(app: App, *, stdout: bool) -> None:
         raise Conflict(f"{target} already exists", hint="orderctl config init --stdout") from None
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - it is a descriptor
         file.write(template())
-    app.say(f"Wrote {target}.")
 
 
 def template() -> str:
     """Return a TOML file that lists every setting with its default, commented out."""
     parts = [
         "# Settings of orderctl. A setting that is commented out has its default.\n",
+        "# Which value is used, and where it comes from: orderctl config show\n",
         '# state_dir = "~/.local/state/orderctl"\n',
     ]
     for section, kind in setting_sections.SECTIONS.items():
@@ -174,8 +210,3 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return json.dumps(value)
     return f'"{value or ""}"' if value is None or isinstance(value, str) else str(value)
-
-
-def _readable_by_others(app: App) -> list[Path]:
-    found = [file for file in setting_sources.files(app.config) if file.exists()]
-    return [file for file in found if file.stat().st_mode & 0o077]

@@ -1,13 +1,16 @@
 """``orderctl config``."""
 
+import grp
 import json
+import os
 import stat
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from orderctl import environment, setting_sections, settings
+from orderctl import environment, setting_sections, setting_sources, settings
+from orderctl.cli.commands import config
 from orderctl.cli.commands.config import template
 from orderctl.errors import Misconfigured
 from tests.cli.conftest import Program
@@ -87,9 +90,7 @@ def test_check_warns_of_a_file_that_other_users_can_read(orderctl: Program, tmp_
     ended = orderctl("--config", str(file), "config", "check", "-q")
 
     assert ended.status == 0
-    assert (
-        ended.err == f"warning: {file} may contain secrets, and other users can read it: chmod 600 {file}\n"
-    )
+    assert ended.err == f"warning: {file} may contain secrets, and every user can read it: chmod 600 {file}\n"
 
 
 def test_check_warns_of_a_secret_that_every_user_can_read(orderctl: Program, tmp_path):
@@ -114,6 +115,37 @@ def test_init_writes_a_file_for_this_user_alone_and_never_over_another(orderctl:
     assert second.status == 4
     assert second.err.startswith(f"orderctl: {file} already exists\n")
     assert str(file) in orderctl("config", "path", "-o", "name").out
+
+
+def test_init_says_what_comes_next(orderctl: Program, tmp_path):
+    file = tmp_path / "own file.toml"
+
+    written = orderctl("--config", str(file), "config", "init")
+
+    assert written.err.splitlines() == [
+        f"Wrote {file}. Edit it, then:",
+        f"next: orderctl --config '{file}' config check",
+        f"next: orderctl --config '{file}' migrate up",
+    ]
+    assert orderctl("--config", str(file), "config", "init", "--system").status == 2
+
+
+@pytest.mark.parametrize(
+    ("group", "mode"), [("orderctl-test-no-such", 0o600), (grp.getgrgid(os.getgid()).gr_name, 0o640)]
+)
+def test_init_writes_the_machine_s_file_which_the_program_s_group_can_read(
+    inside: Program, tmp_path, monkeypatch, group, mode
+):
+    file = tmp_path / "etc" / "config.toml"
+    monkeypatch.setattr(setting_sources, "SYSTEM_FILE", file)
+    monkeypatch.setattr(config, "PROGRAM_GROUP", group)
+
+    written = inside("config", "init", "--system")
+
+    assert (written.status, written.err.splitlines()[1]) == (0, "next: orderctl config check")
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    assert stat.S_IMODE(file.parent.stat().st_mode) & 0o055 == 0o055
+    assert inside("config", "init", "--system").status == 4
 
 
 def test_the_template_has_every_setting_and_they_may_be_used(tmp_path):
