@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from orderctl.cli import bell, options
+from orderctl.cli import bell, locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
@@ -117,6 +117,7 @@ def show(app: App, job_id: str) -> None:
 @click.option("--to", metavar="QUEUE", help="RQ queue; by default the one that the job was made for.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @options.output(REQUEUED)
+@locks.lock
 @pass_app
 def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -> None:
     """Put rejected jobs into the queue that they were made for, or into another one.
@@ -142,6 +143,7 @@ def requeue(app: App, job_ids: tuple[str, ...], to: str | None, dry_run: bool) -
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All rejected jobs.")
 @options.consent
+@locks.lock
 @pass_app
 def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.Consent) -> None:
     """Delete rejected jobs for good; they are another program's.

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import ExitStatus
@@ -45,6 +45,7 @@ def status(app: App) -> ExitStatus:
 
 
 @cli.command()
+@locks.lock
 @pass_app
 def stop(app: App) -> None:
     """Stop the embedded Redis; the next command that needs it starts it again, with its data.

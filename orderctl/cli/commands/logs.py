@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_EVENTS
 from orderctl.cli.lazy import Group
@@ -175,6 +175,7 @@ def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
     "--recount", is_flag=True, help="First count all events anew, after some were deleted or changed."
 )
 @options.output(COUNTS, MATRIX)
+@locks.lock
 @pass_app
 def summary(app: App, *, since: Any, paid: bool, recount: bool) -> None:
     """Count the events by category and severity.

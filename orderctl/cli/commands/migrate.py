@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import ExitStatus
@@ -46,6 +46,7 @@ def cli() -> None:
     metavar="TIME",
     help="How long to wait for another migration, and for other transactions.",
 )
+@locks.lock
 @pass_app
 def up(app: App, lock_timeout: timedelta) -> None:
     """Bring the database to the newest revision.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import options
+from orderctl.cli import locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
@@ -298,6 +298,7 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
     help="Read orders from a file, or - for stdin.",
 )
 @options.output(ORDERS)
+@locks.lock
 @pass_app
 def add(
     app: App,
@@ -369,6 +370,7 @@ def add(
     metavar="NAME",
     help="The provider whose webhook --json reads; without it, the fields tell.",
 )
+@locks.lock
 @pass_app
 def pay(
     app: App,

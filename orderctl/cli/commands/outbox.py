@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderctl.cli import message_bulk, message_lines, message_options, options
+from orderctl.cli import locks, message_bulk, message_lines, message_options, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES, TRIALS
 from orderctl.cli.lazy import Group
@@ -121,6 +121,7 @@ def _text(app: App, connection: Any, message: Any, payload: Any) -> str:
 @message_options.selection
 @options.audited_consent
 @options.output(message_bulk.RESULTS)
+@locks.lock
 @pass_app
 def resend(app: App, message_ids: tuple[int, ...], messages: Messages, consent: Consent) -> ExitStatus:
     """Send messages again: they are due now, and have all their tries again.

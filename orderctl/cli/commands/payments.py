@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderctl.cli import options, statement_input
+from orderctl.cli import locks, options, statement_input
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import DIFFERENCES, PAYMENT_DETAIL, PAYMENTS
 from orderctl.cli.lazy import Group
@@ -155,6 +155,7 @@ def _not_kept(app: App, payment: Payment) -> NotFound:
 @click.argument("order", metavar="[ORDER]", required=False)
 @click.option("--refuse", is_flag=True, help="Set the payment aside: it pays no order.")
 @options.audited_consent
+@locks.lock
 @pass_app
 def match(app: App, payment_id: int, order: str | None, *, refuse: bool, consent: Consent) -> None:
     """Give a payment to an order, which it pays whatever its amount; or set it aside with --refuse.
@@ -267,6 +268,7 @@ def _refuse(app: App, payment_id: int, consent: Consent, origin: Origin) -> None
 )
 @options.consent
 @options.output(DIFFERENCES)
+@locks.lock
 @pass_app
 def reconcile(
     app: App,

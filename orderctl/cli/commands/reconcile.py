@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from orderctl.cli import options
+from orderctl.cli import locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
 from orderctl.counting import counted
@@ -30,6 +30,7 @@ FINDINGS: Final = (
 @click.option("--fix", is_flag=True, help="Also end orders whose tasks have all ended.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is wrong.")
 @options.output(FINDINGS)
+@locks.lock
 @pass_app
 def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     """Repair what crashes and outages have left behind.

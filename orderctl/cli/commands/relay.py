@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from orderctl.cli import options, token_input
+from orderctl.cli import locks, options, token_input
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.errors import InvalidInput, Misconfigured, Unavailable
@@ -215,6 +215,7 @@ def inspect(app: App, source: TextIO | None) -> None:
 @cli.command()
 @click.argument("token_ids", metavar="[ID]...", nargs=-1)
 @_from
+@locks.lock
 @pass_app
 def revoke(app: App, token_ids: tuple[str, ...], source: TextIO | None) -> None:
     """Revoke tokens: relays refuse them, and close their connections, within 5 seconds.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orderctl import texts
-from orderctl.cli import bulk, options
+from orderctl.cli import bulk, locks, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS
 from orderctl.cli.lazy import Group
@@ -164,6 +164,7 @@ def show(app: App, task_id: int) -> None:
 )
 @options.audited_consent
 @options.output(bulk.RESULTS)
+@locks.lock
 @pass_app
 def retry(
     app: App, task_ids: tuple[int, ...], selection: Selection, *, take: bool, consent: Consent
@@ -209,6 +210,7 @@ def retry(
 @options.selection
 @options.audited_consent
 @options.output(bulk.RESULTS)
+@locks.lock
 @pass_app
 def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
     """Cancel tasks, also those of the shop's own workers; a worker of orderctl's stops the download.

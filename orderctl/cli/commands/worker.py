@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from orderctl.cli import options, rejected_jobs
+from orderctl.cli import locks, options, rejected_jobs
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
@@ -58,6 +58,7 @@ def cli() -> None:
     "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for running downloads."
 )
 @click.option("--burst", is_flag=True, help="Carry out the tasks that are due, then exit.")
+@locks.lock
 @pass_app
 def start(app: App, burst: bool) -> None:
     """Start a supervisor with its workers; the first SIGTERM or Ctrl-C drains it, the second ends it.
@@ -152,6 +153,7 @@ def list_(app: App, only_rejected: bool) -> None:
 @cli.command()
 @click.argument("name")
 @options.consent
+@locks.lock
 @pass_app
 def stop(app: App, name: str, consent: options.Consent) -> None:
     """Ask a supervisor, on any host, to drain and end.
@@ -173,6 +175,7 @@ def stop(app: App, name: str, consent: options.Consent) -> None:
 
 @cli.command()
 @options.setting("worker.queue", "--queue", help="Queue to pause.")
+@locks.lock
 @pass_app
 def pause(app: App) -> None:
     """Stop the workers of a queue from taking new tasks; running downloads continue.
@@ -190,6 +193,7 @@ def pause(app: App) -> None:
 
 @cli.command()
 @options.setting("worker.queue", "--queue", help="Queue to resume.")
+@locks.lock
 @pass_app
 def resume(app: App) -> None:
     """Let the workers of a paused queue take tasks again.
