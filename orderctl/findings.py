@@ -19,7 +19,7 @@ from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import ENDED_TASK, PaymentStatus
 
-#: Most findings of one kind that are repaired in one run.
+#: Most findings of one kind that are repaired, or listed, in one run.
 BATCH: Final = 500
 #: At most this number of tasks without an order are named, and at most this number are counted.
 _SHOWN_ORPHANS: Final = 20
@@ -172,6 +172,11 @@ def unrung(task_id: int, order_id: int, *, repaired: bool = False) -> Finding:
         f"task {task_id} is due and has no job in the queue",
         repaired,
     )
+
+
+def further(kind: FindingKind) -> Finding:
+    """Return the finding that stands behind the last one that is listed of a kind."""
+    return Finding(kind, None, None, f"only the first {BATCH:,} were looked at: there may be more")
 
 
 def future_times(connection: Connection) -> list[Finding]:

@@ -97,13 +97,20 @@ def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Findi
     with database.reading(engine) as connection:
         expired = [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
         due, again = (find_due(connection, settings, failing=which) for which in (False, True))
-        orders_found = [*findings.unended(connection), *findings.without_tasks(connection)]
-        orders_found += [*findings.orphans(connection), *findings.late(connection)]
+        orders_found = [*_marked(findings.unended(connection)), *_marked(findings.without_tasks(connection))]
+        orders_found += [*findings.orphans(connection), *_marked(findings.late(connection))]
         orders_found += findings.unknown_statuses(connection, settings)
         orders_found += findings.future_times(connection)
     silent = doorbell.without_job(client, *_bells(settings, due, again))
     unrung = [findings.unrung(task_id, order_id) for task_id, order_id, _ in due + again if task_id in silent]
-    return [*expired, *unrung, *orders_found]
+    return [*_marked(expired), *_marked(unrung, max(len(due), len(again))), *orders_found]
+
+
+def _marked(found: list[Finding], looked_at: int | None = None) -> list[Finding]:
+    """Add a finding that there may be more of this kind, if the search ended at its limit."""
+    if not found or (len(found) if looked_at is None else looked_at) < findings.BATCH:
+        return found
+    return [*found, findings.further(found[0].kind)]
 
 
 def recover(engine: Engine, client: redis.Redis, grace: Grace) -> list[Finding]:
@@ -123,7 +130,7 @@ def recover(engine: Engine, client: redis.Redis, grace: Grace) -> list[Finding]:
         grace.miss()
         raise
     if found:
-        _log.warning("found %s of lost workers", counted(len(found), "task"))
+        _log.info("found %s of lost workers", counted(len(found), "task"))
     publications.changes(client, messages)
     return found
 

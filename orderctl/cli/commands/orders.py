@@ -181,7 +181,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
     "conditions",
     multiple=True,
     metavar="CONDITION",
-    help="Exit 1 when this condition is met; can be repeated.",
+    help="Print the numbers and exit 1 when this condition is met, otherwise nothing; can be repeated.",
 )
 @options.output(STATS)
 @pass_app
@@ -193,6 +193,8 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
     A CONDITION such as 'failed>5' compares the number of orders with this status with a limit. 'total' is
     the number of all paid orders. 'tasks.failed>5' compares the number of tasks instead. If a lower bound cannot
     decide it, every row is counted.
+
+    With --fail-if, whatever the format, nothing is printed as long as no condition is met: cron mails only then.
 
     Example:
         orderctl orders stats
@@ -206,9 +208,10 @@ def stats(app: App, *, exact: bool, conditions: tuple[str, ...]) -> None:
         found = _count(app, exact=True)
     for condition in wanted:
         condition.check(found.numbers)
-    _show_stats(app, found)
     numbers = found.numbers, found.at_least
     met = [condition.explain(*numbers) for condition in wanted if condition.is_met(*numbers)]
+    if met or not wanted:
+        _show_stats(app, found)
     if met:
         raise SubjectFailed(f"condition met: {', '.join(met)}")
 
@@ -218,7 +221,7 @@ def _count(app: App, *, exact: bool) -> Stats:
 
     waiting = threading.Timer(_SLOW_SECONDS, app.say, ["counting all rows"])
     waiting.daemon = True
-    if exact:
+    if exact and app.err.isatty():  # cron would mail it
         waiting.start()
     try:
         with app.reading() as connection:

@@ -38,11 +38,13 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     It recovers the tasks of lost workers, wakes workers for due tasks that have no job in the queue, and
     sends overdue messages. It deletes what payment providers sent longer ago than payments.keep_raw_days.
     It is idempotent and safe to run from cron; every supervisor does the same all the time. It exits 0 when
-    nothing is wrong afterwards.
+    nothing is wrong afterwards, and 1 when something is left. With --quiet it prints only what is left.
+
+    Of each kind, one run looks at the first 500; the next run goes on.
 
     Example:
         orderctl reconcile --check
-        orderctl reconcile --quiet    # from cron, every five minutes
+        orderctl reconcile --quiet --lock reconcile    # from cron, every five minutes
     """
     from orderctl import reconcile
     from orderctl.payments import retention
@@ -54,14 +56,19 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     if check:
         found = reconcile.check(app.engine, app.redis, app.settings)
         app.render(found)
+        if not found:
+            app.say("Nothing is wrong.")
         return ExitStatus.FAILED if found else ExitStatus.DONE
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
     report = courier.send_due(app.engine, app.redis, app.settings)
     forgotten = retention.forget(app.engine, app.settings.payments.keep_raw_days)
-    if found or not app.quiet:
-        app.render(found)
+    left = [finding for finding in found if not finding.repaired]
+    if left or not app.quiet:
+        app.render(left if app.quiet else found)
+    if not found:
+        app.say("Nothing was wrong.")
     if report.sent or report.postponed:
         app.say(f"outbox: {counted(len(report.sent), 'message')} sent, {len(report.postponed)} postponed")
     if forgotten:
         app.say(f"deleted what the provider sent of {counted(forgotten, 'payment')}")
-    return ExitStatus.DONE if all(finding.repaired for finding in found) else ExitStatus.FAILED
+    return ExitStatus.FAILED if left else ExitStatus.DONE
