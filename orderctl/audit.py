@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, String, or_, select, type_coerce, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    func,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from orderctl import database, database_errors, deletion, masking, shop_tables, statuses, walks, words
@@ -261,10 +272,7 @@ def errors(
     This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
     severities would sort all their events.
     """
-    log = order_audit_logs.c
-    of_event = orders.c.id == log.order_id
-    kept = select(orders.c.payment_status).where(of_event, deletion.not_deleted(orders)).scalar_subquery()
-    of_paid = or_(kept == PaymentStatus.PAID, ~select(orders.c.id).where(of_event).exists())
+    log, of_paid = order_audit_logs.c, _of_paid()
     unknown = [type_coerce(log.severity, String) == word for word in _unknown_severities(connection)]
     # With a column that is constant, MySQL takes the index; MariaDB would sort.
     constant = [log.severity.desc()] if walks.is_mysql(connection.dialect) else []
@@ -282,6 +290,40 @@ def errors(
     query = _events().join(shown, shown.c.id == log.id).add_columns(_ORDER_CODE)
     rows = connection.execute(query).all()
     return sorted((_event(row) for row in rows), key=_age, reverse=True)
+
+
+def _of_paid() -> ColumnElement[bool]:
+    """Return the condition that an event is one of a paid order, or of one that does not exist."""
+    of_event = orders.c.id == order_audit_logs.c.order_id
+    kept = select(orders.c.payment_status).where(of_event, deletion.not_deleted(orders)).scalar_subquery()
+    return or_(kept == PaymentStatus.PAID, ~select(orders.c.id).where(of_event).exists())
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the highest id of an event, 0 if there is none."""
+    return connection.scalar(select(func.max(order_audit_logs.c.id))) or 0
+
+
+def errors_after(
+    connection: Connection,
+    after_id: int,
+    *,
+    severities: Sequence[str] = (Severity.CRITICAL, Severity.ERROR),
+    since: datetime | None = None,
+    limit: int = 500,
+) -> list[Event]:
+    """Return events as :func:`errors` does, but those with an id above ``after_id``, in the order of their ids.
+
+    It reads all events from there on, of any severity, until the limit.
+    """
+    log = order_audit_logs.c
+    hidden = set(Severity) - set(severities)
+    query = _events().add_columns(_ORDER_CODE).where(log.id > after_id, _of_paid())
+    if hidden:
+        query = query.where(log.severity.not_in(hidden))
+    if since is not None:
+        query = query.where(log.created_at >= since)
+    return [_event(row) for row in connection.execute(query.order_by(log.id).limit(limit))]
 
 
 def _unknown_severities(connection: Connection) -> list[str]:

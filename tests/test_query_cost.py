@@ -422,6 +422,8 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             100,
         ),
         "error summary": (partial(audit.errors, limit=20), 400),
+        "newest event": (audit.newest_id, 10),
+        "errors after one": (partial(audit.errors_after, after_id=10**9, limit=50), 20),
         "latest events": (partial(audit.latest, order_ids=range(1, 21)), 150),
         "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
         "task": (partial(tasks.find, task_id=77), 10),

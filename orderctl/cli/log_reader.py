@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 _POLL_SECONDS: Final = 0.5
 #: An event may be committed after one with a higher id, so this number of ids is read again.
-_OVERLAP: Final = 1000
+OVERLAP: Final = 1000
+#: Digits of the longest id of an event.
+LONGEST_ID: Final = 19
 _WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
 
 
@@ -53,7 +55,7 @@ class LogReader:
         self.begin = self._read_id = _read_cursor(self.cursor_file)
         if self.follow:
             # Events that exist now belong to history(), all later ones to coming().
-            newest = self._page(self.wanted, _OVERLAP)
+            newest = self._page(self.wanted, OVERLAP)
             self._horizon = newest[0].id if newest else self.begin
             self._seen = {event.id for event in newest}
 
@@ -89,7 +91,7 @@ class LogReader:
         warned = False
         while True:
             try:
-                page = self._page(self._overlapping(), _OVERLAP + _PAGE)
+                page = self._page(self._overlapping(), OVERLAP + _PAGE)
                 warned = False
             except Unavailable as error:
                 page = []
@@ -98,13 +100,13 @@ class LogReader:
                 warned = True
             fresh = [event for event in page if event.id not in self._seen]
             yield from self._matching(fresh)
-            self._seen = {known for known in self._seen if known > self._read_id - _OVERLAP}
+            self._seen = {known for known in self._seen if known > self._read_id - OVERLAP}
             time.sleep(_POLL_SECONDS)
 
     def leave_cursor(self, shown_id: int | None = None) -> None:
         """Write the id of the last event shown into the cursor file; by default that of the last one read."""
         if self.cursor_file is not None:
-            _write_cursor(self.cursor_file, self._read_id if shown_id is None else shown_id)
+            write_cursor(self.cursor_file, str(self._read_id if shown_id is None else shown_id))
 
     def _oldest_first(self, after: int, before: int | None) -> Iterator[list[Event]]:
         while page := self._page(replace(self.wanted, after_id=after, before_id=before, oldest_first=True)):
@@ -121,7 +123,7 @@ class LogReader:
         return None if self._horizon is None else self._horizon + 1
 
     def _overlapping(self) -> Search:
-        since = max(self.begin, self._read_id - _OVERLAP, (self._horizon or 0) - _OVERLAP)
+        since = max(self.begin, self._read_id - OVERLAP, (self._horizon or 0) - OVERLAP)
         return replace(self.wanted, after_id=since, oldest_first=True)
 
     def _page(self, search: Search, limit: int | None = None) -> list[Event]:
@@ -134,7 +136,7 @@ class LogReader:
 
     def _matching(self, events: list[Event]) -> list[Event]:
         if self._horizon is not None:  # only these are read again
-            self._seen.update(event.id for event in events if event.id > self._horizon - _OVERLAP)
+            self._seen.update(event.id for event in events if event.id > self._horizon - OVERLAP)
         return [event for event in events if self._matches(event)]
 
     def _matches(self, event: Event) -> bool:
@@ -198,20 +200,21 @@ def _read_cursor(file: Path | None) -> int:
     if file is None or not file.exists():
         return 0
     text = file.read_text(encoding="utf-8", errors="replace").strip()
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID):
         raise InvalidInput(
             f"{file} does not contain the id of an event", hint="remove it to begin with the first event"
         )
     return int(text)
 
 
-def _write_cursor(file: Path, event_id: int) -> None:
+def write_cursor(file: Path, text: str) -> None:
+    """Replace the content of a cursor file."""
     # Written beside the file, then renamed: a crash leaves the old content or the new one.
     fresh = file.with_name(f"{file.name}.new")
     # Ctrl-C is delayed: an event that was shown is noted, and no file is left open or half written.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        fresh.write_text(f"{event_id}\n", encoding="utf-8")
+        fresh.write_text(f"{text}\n", encoding="utf-8")
         fresh.replace(file)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -18,6 +18,8 @@ from orderctl.states import Severity, at_least
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orderctl.audit_summary import Count
 
 COUNTS: Final = (Column("category"), Column("severity"), Column("count", right=True))
@@ -141,25 +143,41 @@ def show(
     "-n",
     "--lines",
     type=options.WholeNumber(1, options.MOST_ROWS),
-    default=50,
-    show_default=True,
     metavar="N",
-    help="At most N events.",
+    help=f"At most N events, the newest ones. Default: {options.DEFAULT_LIMIT}; with --cursor-file, all new ones.",
+)
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Show only errors that no run with this FILE has shown, oldest first; FILE notes how far it came.",
 )
 @options.output(ORDER_EVENTS, times="local")
 @pass_app
-def errors(app: App, *, severity: str, since: Any, lines: int) -> None:
-    """Show the newest errors of all paid orders.
+def errors(
+    app: App, *, severity: str, since: datetime | None, lines: int | None, cursor_file: Path | None
+) -> None:
+    """Show the newest errors of all paid orders, newest first.
+
+    With --cursor-file the first run shows the newest errors, and each later run those that are new: without new ones
+    it prints nothing, so that cron mails nothing. It exits 0 in any case. After a crash, errors are shown again rather
+    than left out. A second run at the same time waits for the first one.
 
     Example:
         orderctl logs errors
         orderctl logs errors --severity warning --since 2h
+        orderctl logs errors --cursor-file /var/lib/orderctl/errors-seen
     """
     from orderctl import audit
+    from orderctl.cli import error_cursor
 
+    severities = at_least(Severity(severity))[::-1]
+    if cursor_file is not None:
+        error_cursor.show(app, cursor_file, error_cursor.Wanted(severities, since, lines))
+        return
     with app.reading() as connection:
         found = audit.errors(
-            connection, severities=at_least(Severity(severity))[::-1], since=since, limit=lines
+            connection, severities=severities, since=since, limit=lines or options.DEFAULT_LIMIT
         )
     app.render(found)
 

@@ -143,7 +143,7 @@ def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        log_reader._write_cursor(file, 7)
+        log_reader.write_cursor(file, "7")
 
     assert [path.name for path in tmp_path.iterdir()] == ["cursor"]
     assert file.read_text() == "7\n"

@@ -1,0 +1,171 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderctl.cli import error_cursor
+from orderctl.cli.app import App
+from orderctl.cli.main import run
+from orderctl.states import Severity
+from tests.cli.conftest import Program
+from tests.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+@pytest.fixture
+def failing(shop: Shop) -> Shop:
+    """A shop with three errors."""
+    shop.paid("DH1")
+    for number in range(3):
+        fail(shop, f"old {number}")
+        shop.record(1)
+    return shop
+
+
+def fail(shop: Shop, message: str, **more: Any) -> None:
+    shop.record(1, "test_event", Severity.ERROR, message=message, **more)
+
+
+@pytest.fixture
+def new(inside: Program, tmp_path: Path):
+    """``new(*options)`` returns the messages of the errors that a run shows."""
+
+    def call(*options: str) -> list[str]:
+        file = str(tmp_path / "seen")
+        ended = inside("logs", "errors", "--cursor-file", file, "-o", "jsonl", *options)
+        assert (ended.status, ended.err if "-n" not in options else "") == (0, "")
+        return [json.loads(line)["message"] for line in ended.out.splitlines()]
+
+    return call
+
+
+def test_each_error_is_shown_once_oldest_first(failing: Shop, new):
+    assert new() == ["old 0", "old 1", "old 2"]
+    assert new() == []
+    fail(failing, "new 0")
+    fail(failing, "new 1")
+    failing.record(1)
+    assert new() == ["new 0", "new 1"]
+    assert new() == []
+
+
+def test_without_new_errors_nothing_is_printed(failing: Shop, inside: Program, tmp_path: Path):
+    arguments = ("logs", "errors", "--cursor-file", str(tmp_path / "seen"))
+    assert "old 2" in inside(*arguments).out
+
+    ended = inside(*arguments)
+
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+
+
+def test_the_first_run_shows_the_newest(failing: Shop, new):
+    assert new("-n", "2") == ["old 1", "old 2"]
+    assert new() == []
+
+
+def test_a_log_without_errors_is_read_from_then_on(shop: Shop, new):
+    shop.paid("DH1")
+    assert new() == []
+    fail(shop, "new")
+    assert new() == ["new"]
+
+
+def test_an_error_that_is_committed_late_is_shown(failing: Shop, new):
+    failing.execute("UPDATE order_audit_logs SET id = id + 100 WHERE message = 'old 2'")
+    assert new() == ["old 0", "old 1", "old 2"]
+    fail(failing, "late", id=50)
+
+    assert new() == ["late"]
+    assert new() == []
+
+
+def test_an_error_is_shown_again_after_a_run_that_could_not_print(
+    failing: Shop, new, monkeypatch: pytest.MonkeyPatch
+):
+    new()
+    fail(failing, "new")
+    with monkeypatch.context() as broken:
+        broken.setattr(App, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(AssertionError):
+            new()
+
+    assert new() == ["new"]
+
+
+def test_runs_at_once_show_each_error_once(
+    failing: Shop, new, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    new()
+    for number in range(20):
+        fail(failing, f"new {number}")
+    arguments = ["logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-o", "jsonl"]
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(lambda _: run(arguments), range(8)))
+
+    assert set(ended) == {0}
+    shown = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
+    assert shown == [f"new {number}" for number in range(20)]
+
+
+def test_many_are_shown_page_by_page(failing: Shop, new, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(error_cursor, "_PAGE", 2)
+    new()
+    for number in range(5):
+        fail(failing, f"new {number}")
+    assert new() == [f"new {number}" for number in range(5)]
+
+
+def test_what_lines_leaves_out_is_counted(failing: Shop, inside: Program, new, tmp_path: Path):
+    new()
+    for number in range(3):
+        fail(failing, f"new {number}")
+
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-n", "2")
+
+    assert "new 0" not in ended.out
+    assert ended.err == "1 earlier error not shown: more than --lines 2.\n"
+    assert new() == []
+
+
+def test_severity_and_since_choose(failing: Shop, new):
+    new()
+    failing.record(1, "test_event", Severity.WARNING, message="warned")
+    fail(failing, "ancient", created_at=datetime(2001, 1, 1, tzinfo=UTC))
+    fail(failing, "new")
+    assert new("--severity", "warning", "--since", "2002-01-01") == ["warned", "new"]
+
+
+def test_after_the_log_was_emptied_it_begins_anew(failing: Shop, new):
+    new()
+    failing.execute("DELETE FROM order_audit_logs")
+    fail(failing, "new")
+    assert new() == ["new"]
+
+
+@pytest.mark.parametrize("text", ["nonsense", "-1", "1 x", "9" * 5000, "\u0661"])
+def test_a_file_with_something_else_is_refused(text: str, failing: Shop, inside: Program, tmp_path: Path):
+    (tmp_path / "seen").write_text(text)
+
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"))
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"orderctl: {tmp_path}/seen does not contain ids of events\nhint: remove it")
+    assert (tmp_path / "seen").read_text() == text
+
+
+def test_the_file_of_logs_show_can_be_taken_over(failing: Shop, inside: Program, new, tmp_path: Path):
+    assert inside("logs", "show", "DH1", "--cursor-file", str(tmp_path / "seen")).status == 0
+    assert (tmp_path / "seen").read_text().split()[1:] == []
+    fail(failing, "new")
+    assert "new" in new()
+
+
+def test_a_folder_that_does_not_exist_is_named(failing: Shop, inside: Program, tmp_path: Path):
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "no" / "seen"))
+
+    assert (ended.status, ended.err) == (1, f"orderctl: {tmp_path}/no/seen: No such file or directory\n")
