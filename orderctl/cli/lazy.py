@@ -15,7 +15,7 @@ import click
 from click.exceptions import NoSuchCommand
 
 from orderctl import texts
-from orderctl.cli import global_options
+from orderctl.cli import effects, global_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -79,6 +79,22 @@ class Group(Described, click.Group):
         """Return the names of the commands in order."""
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or suggest commands that only read."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise self._unknown(ctx, error.command_name) from None
+
+    def _unknown(self, ctx: click.Context, typed: str) -> NoSuchCommand:
+        group = ctx.command_path.partition(" ")[2]
+        meant = effects.suggestions(group, typed, self.list_commands(ctx))
+        choice = " or ".join(repr(name) for name in meant)
+        question = f" Did you mean {choice}?" if meant else ""
+        return NoSuchCommand(typed, f"No such command {texts.shown(typed)}.{question}", ctx=ctx)
+
 
 class LazyGroup(Group):
     """The root group, whose commands are entries of a table.
@@ -101,15 +117,6 @@ class LazyGroup(Group):
             return None
         command: click.Command = import_module(f"{self.package}.{cmd_name}").cli
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or suggest commands with a similar name."""
-        try:
-            return super().resolve_command(ctx, args)
-        except NoSuchCommand as error:
-            raise NoSuchCommand(error.command_name, possibilities=self.entries, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands of the table by section."""

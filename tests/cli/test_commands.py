@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 import click
 import pytest
 
-from orderctl.cli import commands
+from orderctl.cli import commands, effects
 from orderctl.cli.lazy import Command, Described
 from orderctl.cli.main import COMMANDS, PROGRAM, root
 from tests.cli.conftest import Program
@@ -161,3 +161,36 @@ def _parse(line: str) -> None:
             return
         _, command, rest = command.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
         parent = ctx
+
+
+def test_each_command_is_marked_as_one_that_reads_or_one_that_changes():
+    leaves = {" ".join(path) for path, _ in LEAVES}
+    groups = {" ".join(path) for path, command in ALL if path and isinstance(command, click.Group)}
+
+    assert effects.CHANGING.isdisjoint(effects.READING)
+    assert leaves | groups == effects.CHANGING | effects.READING
+    assert groups <= effects.READING
+
+
+@pytest.mark.parametrize(
+    ("line", "typed", "meant"),
+    [
+        ("worker status", "status", " Did you mean 'list'?"),
+        ("orders ls", "ls", " Did you mean 'list'?"),
+        ("tasks rety 41", "rety", ""),
+        ("orders delete", "delete", ""),
+        ("worker strat", "strat", ""),
+        ("worker stopp", "stopp", ""),
+        ("migrate upp", "upp", ""),
+        ("reconcil", "reconcil", ""),
+        ("order list", "order", " Did you mean 'orders' or 'worker'?"),
+        ("jobs", "jobs", " Did you mean 'worker'?"),
+    ],
+)
+def test_a_mistyped_command_never_suggests_one_that_changes_something(
+    line: str, typed: str, meant: str, inside: Program
+):
+    ended = inside(*line.split())
+
+    said = f"orderctl: no such command '{typed}'.{meant}".removesuffix(".")
+    assert (ended.status, ended.out, ended.err.splitlines()[0]) == (2, "", said)
