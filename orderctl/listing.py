@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, String, and_, func, or_, select, type_coerce
 
-from orderctl import database, deletion, statuses, texts, walks, words
+from orderctl import database, deletion, searching, statuses, texts, walks, words
 from orderctl.errors import InvalidInput
 from orderctl.moments import SharedDateTime
 from orderctl.orders import Order, is_open, select_orders
@@ -35,6 +35,7 @@ class OrderFilter:
         since: Only orders created at this time or later.
         until: Only orders created before this time.
         deleted: Only orders that the shop has deleted; by default only the others.
+        search: Only orders whose code or address contains this, as far as :mod:`orderctl.searching` looks.
     """
 
     paid: bool = False
@@ -44,14 +45,20 @@ class OrderFilter:
     since: datetime | None = None
     until: datetime | None = None
     deleted: bool = False
+    search: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of orders, newest first, and the cursor of the next page (None after the last one)."""
+    """A page of orders, newest first, and the cursor of the next page (None after the last one).
+
+    Attributes:
+        total: The number of all orders that match, of the first page of a search.
+    """
 
     orders: list[Order]
     cursor: str | None
+    total: int | None = None
 
 
 def page(
@@ -72,17 +79,26 @@ def page(
     o = orders.c
     stored = type_coerce(o.created_at, String).label("stored")
     query = select(o.id, o.created_at, stored)
+    ranges = [] if after is None else _after(after)
+    if wanted.search:
+        query = query.where(*_conditions(wanted), *([or_(*ranges)] if ranges else []))
+        found = searching.rows(connection, wanted.search, query)
+        total = len(found) if after is None else None
+        return _page(connection, found[skip : skip + limit + 1], limit, total=total)
     found_in, rest = _parts(connection, wanted)
     query = query.where(*_conditions(rest))
     if skip:
         found_in = walks.occupied(connection, found_in)
-    ranges = [] if after is None else _after(after)
     by = (o.created_at, o.id)
     newest = walks.newest(connection.dialect, query, found_in, by, limit=limit + 1, skip=skip, ranges=ranges)
-    rows = connection.execute(newest).all()
+    return _page(connection, connection.execute(newest).all(), limit)
+
+
+def _page(connection: Connection, rows: Sequence[Row[Any]], limit: int, *, total: int | None = None) -> Page:
+    """Return the page of these orders; there is one more of them than the limit if others follow."""
     chosen = rows[:limit]
-    found = select_orders(connection, o.id.in_([row.id for row in chosen])) if chosen else []
-    return Page(found, _cursor(connection, chosen[-1]) if len(rows) > limit else None)
+    found = select_orders(connection, orders.c.id.in_([row.id for row in chosen])) if chosen else []
+    return Page(found, _cursor(connection, chosen[-1]) if len(rows) > limit else None, total)
 
 
 def _parts(connection: Connection, wanted: OrderFilter) -> tuple[Sequence[Part], OrderFilter]:

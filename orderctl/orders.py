@@ -12,7 +12,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from orderctl import audit, database, database_errors, deletion, mailboxes, masking, shape, shop_tables, texts
+from orderctl import (
+    audit,
+    database,
+    database_errors,
+    deletion,
+    mailboxes,
+    masking,
+    shape,
+    shop_tables,
+    similar,
+    texts,
+)
 from orderctl.audit import NewEvent, Origin
 from orderctl.capacity import Limits, room
 from orderctl.errors import Conflict, InvalidInput, OrderDeleted, OrderNotFound
@@ -221,9 +232,12 @@ def _missing(connection: Connection, reference: str, *, deleted: bool = False) -
         return OrderNotFound(
             f"deleted order {texts.shown(reference)} not found", hint="orderctl orders list --deleted"
         )
-    if not find_all(connection, reference, deleted=True):
-        return OrderNotFound(f"order {texts.shown(reference)} not found", hint="orderctl orders list")
-    return _deleted(reference)
+    if find_all(connection, reference, deleted=True):
+        return _deleted(reference)
+    codes = similar.codes(connection, reference)
+    resembles = f"; similar: {', '.join(map(texts.shown, codes))}" if codes else ""
+    hint = f"orderctl orders show {shlex.quote(codes[0])}" if codes else "orderctl orders list"
+    return OrderNotFound(f"order {texts.shown(reference)} not found{resembles}", hint=hint)
 
 
 def _deleted(reference: str) -> OrderDeleted:

@@ -33,7 +33,9 @@ from orderctl import (
     outgoing,
     readiness,
     reconcile,
+    searching,
     settings,
+    similar,
     statuses,
     tasks,
 )
@@ -89,7 +91,7 @@ SORTS = {
     "failed messages to send again": "what is not sent, which has an index by due time only",
 }
 #: Queries that walk a whole table by its id, and stop when they have found enough.
-WALKS = {"newest tasks", "newest messages"}
+WALKS = {"newest tasks", "newest messages", "codes like one that is missing"}
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +313,29 @@ def test_middle_page_of_paid_orders_is_walked_beside_abandoned_orders(full: Shop
         assert cost.read < limit * 8 + 20, limit  # as on the first page
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        OrderFilter(search="DH77"),
+        OrderFilter(search="nowhere"),
+        OrderFilter(search="dh", statuses=["no_such"]),
+    ],
+    ids=["some", "none", "rare"],
+)
+def test_a_search_reads_the_newest_orders_and_the_beginnings(
+    full: Shop, monkeypatch: pytest.MonkeyPatch, wanted: OrderFilter
+) -> None:
+    monkeypatch.setattr(searching, "NEWEST", 100)
+    monkeypatch.setattr(searching, "BEGINNING", 20)
+
+    cost = _measure(full, partial(listing.page, wanted=wanted, limit=20))
+
+    assert "uq_orderctl_orders_order_code" in cost.keys["orders"]
+    assert "ix_orderctl_orders_user_email_created_at_id" in cost.keys["orders"]
+    assert cost.scans <= {"orders"}  # the newest ones, by their ids
+    assert cost.read < 1000
+
+
 def test_skipped_orders_of_a_status_are_read_once_and_not_sorted(full: Shop) -> None:
     wanted = OrderFilter(paid=True, statuses=["completed"])
 
@@ -409,6 +434,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
     return {
         "order by code": (partial(orders.find, reference="DH777"), 20),
+        "codes like one that is missing": (partial(similar.codes, wanted="DH77777"), 1500),
         "orders of a customer": (partial(listing.page, wanted=OrderFilter(email="7@example.com")), 60),
         "events of a long order": (partial(audit.search, order_id=LONG, limit=50), 200),
         "first events": (

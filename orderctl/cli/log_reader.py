@@ -48,10 +48,10 @@ class LogReader:
     _horizon: int | None = None
 
     def __post_init__(self) -> None:
-        from orderctl import orders
+        from orderctl import references
 
         with self.app.reading() as connection:
-            self.order_id = orders.find(connection, self.order).id
+            self.order_id = references.find(connection, self.order).id
         self.begin = self._read_id = _read_cursor(self.cursor_file)
         if self.follow:
             # Events that exist now belong to history(), all later ones to coming().

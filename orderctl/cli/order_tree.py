@@ -61,10 +61,10 @@ def find(connection: Connection, reference: str, *, deleted: bool = False) -> Or
     Raises:
         OrderNotFound: When there is no such order.
     """
-    from orderctl import audit, orders, tasks
+    from orderctl import audit, references, tasks
     from orderctl.payments import ledger
 
-    order = orders.find(connection, reference, deleted=deleted)
+    order = references.find(connection, reference, deleted=deleted)
     newest = audit.search(connection, order.id, limit=_MOST_EVENTS + 1)
     events = newest[:_MOST_EVENTS][::-1]
     cut = len(newest) > _MOST_EVENTS

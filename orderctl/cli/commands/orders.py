@@ -71,6 +71,11 @@ def cli() -> None:
 )
 @click.option("--email", metavar="EMAIL", help="Only orders of this customer.")
 @click.option(
+    "--search",
+    metavar="PART",
+    help="Only orders whose code or e-mail address contains this, in any case.",
+)
+@click.option(
     "--deleted", is_flag=True, help="Only orders that the shop has deleted (in its column deleted_at)."
 )
 @click.option(
@@ -87,6 +92,7 @@ def list_(
     status: tuple[str, ...] | None,
     stale: timedelta | None,
     email: str | None,
+    search: str | None,
     deleted: bool,
     watch: bool,
     period: options.Period,
@@ -94,28 +100,45 @@ def list_(
 ) -> None:
     """List orders, newest first. Orders that the shop has deleted are left out, except with --deleted.
 
+    In a large shop, --search looks at the newest 10,000 orders, and at the last 1,000 codes and addresses that begin
+    with PART.
+
     Example:
         orderctl orders list --paid --status processing,failed
+        orderctl orders list --search 7002
         orderctl orders list --stale 10m
         orderctl orders list --paid --since yesterday -o json
     """
     from orderctl.listing import OrderFilter
 
     stale_seconds = None if stale is None else stale.total_seconds()
-    wanted = OrderFilter(paid, status, stale_seconds, email, period.since, period.until, deleted)
+    wanted = OrderFilter(
+        paid, status, stale_seconds, email, period.since, period.until, deleted, _part(search)
+    )
     if watch:
         _watch(app, wanted, page)
     else:
         _list(app, wanted, page)
 
 
+def _part(search: str | None) -> str | None:
+    if search is None or search.strip():
+        return search and search.strip()
+    raise InvalidInput("--search needs a part of a code or an address", hint="orderctl orders list")
+
+
 def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
-    from orderctl import listing, statuses
+    from orderctl import listing, searching, statuses
     from orderctl.cli.live import Live
     from orderctl.cli.pages import Pages
 
     def begin(connection: Connection) -> OrderFilter:
         statuses.require_of_orders(connection, wanted.statuses or ())
+        if wanted.search and not searching.is_complete(connection):
+            app.say(
+                f"searched: the newest {searching.NEWEST:,} orders, and the last {searching.BEGINNING:,} codes and"
+                f" addresses that begin with {texts.shown(wanted.search)}"
+            )
         return wanted
 
     def read(
@@ -152,8 +175,11 @@ def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
 def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
     """Show an order with its tasks, its payments and its events.
 
+    ORDER may also be the e-mail address of a customer who has a single order.
+
     Example:
         orderctl orders show DH123456
+        orderctl orders show customer@example.com
         orderctl orders show DH123456 --timeline
         orderctl orders show DH123456 -o json
     """

@@ -236,9 +236,9 @@ def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: C
 
 
 def _order_id(connection: Connection, reference: str | None) -> int | None:
-    from orderctl import orders
+    from orderctl import references
 
-    return None if reference is None else orders.find(connection, reference).id
+    return None if reference is None else references.find(connection, reference).id
 
 
 def _task_id(cursor: str) -> int:

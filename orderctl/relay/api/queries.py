@@ -19,7 +19,7 @@ from orderctl.order_stats import Stats
 from orderctl.orders import Order
 from orderctl.payments import ledger, waiting
 from orderctl.payments.ledger import Filter, Payment
-from orderctl.states import UNDECIDED, PaymentStatus, TaskStatus
+from orderctl.states import UNDECIDED, TaskStatus
 from orderctl.tasks import Task, TaskFilter
 
 #: A task's percent in these statuses, regardless of the last progress message.
@@ -37,7 +37,7 @@ class Wanted:
         page: Number of the page, from 1; ignored if there is a cursor.
         cursor: The cursor that the previous page returned.
         statuses: Only orders of these statuses; None: any.
-        search: Only the order of this code or id, or those of this e-mail address.
+        search: Only the orders whose code or e-mail address contains this, as far as ``searching`` looks.
     """
 
     limit: int
@@ -70,13 +70,10 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
     Raises:
         InvalidInput: When the cursor is not valid.
     """
-    if wanted.search and "@" not in wanted.search:
-        return _paid_orders_of(connection, wanted.search)
-    chosen = OrderFilter(paid=True, statuses=wanted.statuses, email=wanted.search)
+    chosen = OrderFilter(paid=True, statuses=wanted.statuses, search=wanted.search)
     skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
     page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
-    total = listing.count(connection, chosen) if wanted.search else None
-    return Found(page.orders, _tasks_of(connection, page.orders), page.cursor, total)
+    return Found(page.orders, _tasks_of(connection, page.orders), page.cursor, page.total)
 
 
 def one_order(connection: Connection, order_id: int) -> Found:
@@ -122,15 +119,6 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return moment(value) if isinstance(value, datetime) else value
-
-
-def _paid_orders_of(connection: Connection, reference: str) -> Found:
-    found = [
-        order
-        for order in orders.find_all(connection, reference)
-        if order.payment_status == PaymentStatus.PAID
-    ]
-    return Found(found, _tasks_of(connection, found), total=len(found))
 
 
 def _tasks_of(connection: Connection, found: Sequence[Order]) -> dict[int, list[Task]]:

@@ -109,6 +109,8 @@ class TestOrders:
         assert found("status=nonsense") == []
         assert found("search=DH1") == ["DH1"]
         assert found("search=Other%40Example.com") == ["DH2"]
+        assert found("search=dh&status=completed") == ["DH1"]
+        assert found("search=example.com") == ["DH2", "DH1"]
         assert found("search=DH3") == []
         assert found("search=nobody") == []
         assert relay.ask(f"{ORDERS}?search=DH1").json["pagination"]["total"] == 1
