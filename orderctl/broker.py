@@ -59,6 +59,16 @@ def url(settings: Settings) -> str:
     return Prefixed(settings.redis.url or embedded.ensure(settings.state_dir), settings.redis.prefix)
 
 
+def running_url(settings: Settings) -> str | None:
+    """Return the URL of Redis; None if it is the embedded server and that is not running. It is not started.
+
+    Raises:
+        RedisUnavailable: The embedded server is running, and does not answer.
+    """
+    url = settings.redis.url or embedded.find(settings.state_dir)
+    return None if url is None else Prefixed(url, settings.redis.prefix)
+
+
 def prefix(source: object) -> str:
     """Return the prefix of all names in Redis, for a client of this module or for the URL that it was made from."""
     return str(getattr(source, "prefix", ""))

@@ -95,7 +95,29 @@ def ensure(state_dir: Path) -> str:
             _make_private(folder)
         with _starting(folder):
             _start_or_wait(folder)
-    return f"unix://{quote(str(_find_socket(folder)))}"
+    return _url(_find_socket(folder))
+
+
+def find(state_dir: Path) -> str | None:
+    """Return the URL of the embedded Redis if it is running; else None. It is not started.
+
+    Raises:
+        RedisUnavailable: It is running, and does not answer.
+    """
+    found = status(state_dir)
+    if not found.running:
+        return None
+    if not found.answers:
+        raise _silent(found.pid)
+    return _url(found.socket)
+
+
+def _url(place: Path) -> str:
+    return f"unix://{quote(str(place))}"
+
+
+def _silent(pid: int | None) -> RedisUnavailable:
+    return RedisUnavailable(f"the embedded Redis (pid {pid}) does not answer", hint="orderctl embedded stop")
 
 
 def status(state_dir: Path) -> ServerStatus:
@@ -135,10 +157,7 @@ def _start_or_wait(folder: Path) -> None:
         if _await_answer(folder, place, _ANSWER_SECONDS):
             return
         if place.exists() and _is_alive(folder):
-            raise RedisUnavailable(
-                f"the embedded Redis (pid {_read_pid(folder)}) does not answer",
-                hint="orderctl embedded stop",
-            )
+            raise _silent(_read_pid(folder))
         _stop(folder)  # its socket was deleted: no client can reach it
     _start(folder)
 

@@ -25,6 +25,9 @@ from orderctl.tasks import Task
 from orderctl.worker import fleet
 from orderctl.worker.fleet import SupervisorSign
 
+#: How the workers are looked for; see :func:`of_tasks`.
+Client = redis.Redis | OrderctlError | None
+
 
 class Cause(StrEnum):
     """What a task or an order waits for."""
@@ -61,6 +64,11 @@ class Reason:
         """The reason and the command on one line."""
         return f"{self.text}: {self.hint}" if self.hint else self.text
 
+    @property
+    def record(self) -> dict[str, str | None]:
+        """The reason as it stands in JSON, for commands and for the relay."""
+        return {"cause": str(self.cause), "text": self.text, "hint": self.hint}
+
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -85,27 +93,36 @@ _TELLING: Final = (
 
 
 def of_tasks(
-    connection: Connection, client: redis.Redis | None, settings: Settings, tasks: Sequence[Task]
+    connection: Connection,
+    client: Client,
+    settings: Settings,
+    tasks: Sequence[Task],
+    *,
+    known: Crew | Reason | None = None,
 ) -> Mapping[int, Reason]:
     """Return, by the task's id, why each of these tasks waits; tasks that do not wait are left out.
 
     Args:
         connection: A connection for reading.
-        client: Redis; None when the embedded Redis does not run, so that no worker does.
+        client: Redis; None when the embedded Redis does not run, so that no worker does; an error when it is
+            known that Redis does not answer.
         settings: The queue, and which tasks the workers take.
         tasks: The tasks.
+        known: What :func:`look` has returned a moment ago; None: it is looked for now, if it matters.
     """
     if not any(map(_may_wait, tasks)):
         return {}
-    known = orders.states(connection, {task.order_id for task in tasks if _may_wait(task)})
+    states = orders.states(connection, {task.order_id for task in tasks if _may_wait(task)})
     scene = _Scene(connection, client, settings)
-    found = {task.id: scene.of(task, known.get(task.order_id)) for task in tasks if _may_wait(task)}
+    if known is not None:
+        scene.crew = known
+    found = {task.id: scene.of(task, states.get(task.order_id)) for task in tasks if _may_wait(task)}
     return {task_id: reason for task_id, reason in found.items() if reason is not None}
 
 
 def of_order(
     connection: Connection,
-    client: redis.Redis | None,
+    client: Client,
     settings: Settings,
     order: Order,
     tasks: Sequence[Task],
@@ -157,11 +174,11 @@ def _of_order(order: OrderState) -> Reason | None:
 class _Scene:
     """What the reasons of several tasks depend on. Each part is asked for once, and only if it is needed."""
 
-    def __init__(self, connection: Connection, client: redis.Redis | None, settings: Settings) -> None:
+    def __init__(self, connection: Connection, client: Client, settings: Settings) -> None:
         self._connection = connection
         self._client = client
+        self._settings = settings
         self._take_all = settings.worker.take == "all"
-        self._queue = settings.worker.queue
 
     def of(self, task: Task, order: OrderState | None) -> Reason | None:
         """Return why a task waits, if it does.
@@ -176,11 +193,11 @@ class _Scene:
             return held
         if not (task.managed or self._take_all):
             return Reason(Cause.SHOP, "the shop's own workers carry it out")
-        if isinstance(self._crew, Reason) and self._crew.cause is not Cause.UNKNOWN:
-            return self._crew
+        if isinstance(self.crew, Reason) and self.crew.cause is not Cause.UNKNOWN:
+            return self.crew
         if not task.leased and task.available_at is not None and task.available_at > self._now:
             return _next_attempt(task, (task.available_at - self._now).total_seconds())
-        return self._crew if isinstance(self._crew, Reason) else self._in_line(task, self._crew)
+        return self.crew if isinstance(self.crew, Reason) else self._in_line(task, self.crew)
 
     def _runs(self, task: Task) -> bool:
         """Whether a worker has the task: of orderctl's with a lease that holds, or of the shop's without one."""
@@ -211,23 +228,9 @@ class _Scene:
         return readiness.line(self._connection, limit=MOST_BEFORE + 1)
 
     @cached_property
-    def _crew(self) -> Crew | Reason:
+    def crew(self) -> Crew | Reason:
         """The workers of the queue, or why none of them takes a task."""
-        if self._client is None:
-            return _no_worker("no worker is running")
-        try:
-            paused = fleet.is_paused(self._client, self._queue)
-            signs = fleet.find_all(self._connection, self._client)
-        except OrderctlError as error:
-            return unknown(error)
-        if paused:
-            return Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{self._named_queue}")
-        return crew(signs, self._queue)
-
-    @property
-    def _named_queue(self) -> str:
-        default = setting_sections.Worker.queue.default
-        return "" if self._queue == default else f" --queue {shlex.quote(self._queue)}"
+        return look(self._connection, self._client, self._settings)
 
 
 _NOW: Final = select(database.utc_now())
@@ -236,6 +239,34 @@ _NOW: Final = select(database.utc_now())
 def unknown(error: OrderctlError) -> Reason:
     """Return the reason for what cannot be found out, because Redis does not answer."""
     return Reason(Cause.UNKNOWN, str(error), error.hint)
+
+
+def look(connection: Connection, client: Client, settings: Settings) -> Crew | Reason:
+    """Return the workers of the queue, or why none of them takes a task.
+
+    Args:
+        connection: A connection for reading.
+        client: As in :func:`of_tasks`.
+        settings: The queue.
+    """
+    queue = settings.worker.queue
+    if client is None:
+        return _no_worker("no worker is running")
+    if isinstance(client, OrderctlError):
+        return unknown(client)
+    try:
+        paused = fleet.is_paused(client, queue)
+        signs = fleet.find_all(connection, client)
+    except OrderctlError as error:
+        return unknown(error)
+    if paused:
+        return Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}")
+    return crew(signs, queue)
+
+
+def _named(queue: str) -> str:
+    default = setting_sections.Worker.queue.default
+    return "" if queue == default else f" --queue {shlex.quote(queue)}"
 
 
 def crew(signs: Sequence[SupervisorSign], queue: str) -> Crew | Reason:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from orderctl.cli import outlook
 from orderctl.states import ErrorType
 from orderctl.terminal import render
 from orderctl.terminal.render import Column, Where
@@ -250,9 +251,25 @@ MESSAGE_DETAIL: Final = (
     Column("payload"),
 )
 
+#: What an order or a task waits for, of rows with an attribute ``reason``.
+WAITING: Final = Column(
+    "waiting",
+    get=lambda found: outlook.record(found.reason),
+    show=lambda reason: reason["text"],
+    where=Where.DATA,
+)
+
+
+def _task_of(found: Any, task: Any) -> dict[str, Any]:
+    """Return the record of a task of an order, with what it waits for."""
+    waiting = outlook.record(found.outlook.tasks.get(task.id))
+    return {**render.record(task, TASKS), WAITING.name: waiting}
+
+
 ORDER_DETAIL: Final = (
     *ORDERS,
-    Column("tasks", get=lambda found: [render.record(task, TASKS) for task in found.tasks], where=Where.DATA),
+    WAITING,
+    Column("tasks", get=lambda found: [_task_of(found, task) for task in found.tasks], where=Where.DATA),
     Column(
         "payments",
         get=lambda found: [render.record(payment, PAYMENTS) for payment in found.payments],

@@ -89,14 +89,13 @@ class Live:
     def _ask(self, channels: Sequence[Channel]) -> dict[Channel, Data]:
         if self._away or not channels:
             return {}
-        from orderctl import broker, embedded, publications
+        from orderctl import broker, publications
 
-        settings = self._app.settings
         try:
             # An embedded server that does not run has no progress to show, so it is not started.
-            if not settings.redis.url and not embedded.status(settings.state_dir).running:
+            if (url := broker.running_url(self._app.settings)) is None:
                 return {}
-            with broker.hasty(broker.url(settings)) as client:
+            with broker.hasty(url) as client:
                 return publications.snapshots(client, channels)
         except OrderctlError as error:
             _log.debug("no live progress: %s", error)

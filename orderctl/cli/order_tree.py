@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from orderctl import clock
-from orderctl.cli import live, payment_lines
+from orderctl.cli import live, outlook, payment_lines
 from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
+from orderctl.cli.outlook import Outlook
 from orderctl.terminal import render
 from orderctl.terminal.render import Branch, View
 from orderctl.terminal.widths import paint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orderctl.orders import Order
     from orderctl.payments.ledger import Payment
     from orderctl.tasks import Task
+    from orderctl.waiting_reasons import Reason
 
 _MOST_EVENTS: Final = 1000
 
@@ -32,6 +34,7 @@ class OrderTree:
 
     Attributes:
         cut: Whether there are older events, which are left out.
+        outlook: What the order and its tasks wait for.
     """
 
     order: Order | LiveOrder
@@ -39,6 +42,12 @@ class OrderTree:
     payments: Sequence[Payment]
     events: Sequence[Event]
     cut: bool
+    outlook: Outlook = field(default_factory=lambda: Outlook(None, {}))
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why nothing happens to the order."""
+        return self.outlook.order
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.order, name)
@@ -46,10 +55,11 @@ class OrderTree:
 
 @dataclass(frozen=True)
 class TaskWithEvents:
-    """A task and its events, oldest first. It also has the attributes of the task."""
+    """A task, its events, oldest first, and what it waits for. It also has the attributes of the task."""
 
     task: Task | LiveTask
     events: Sequence[Event]
+    reason: Reason | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
@@ -73,23 +83,38 @@ def find(connection: Connection, reference: str, *, deleted: bool = False) -> Or
 
 
 def enliven(app: App, found: OrderTree) -> OrderTree:
-    """Return the tree with the live progress of its order and tasks."""
+    """Return the tree with the live progress of its order and tasks, and with what they wait for."""
+    ahead = outlook.of_found(app, cast("Order", found.order), cast("Sequence[Task]", found.tasks))
     [order] = live.orders(app, [found.order])
-    return replace(found, order=order, tasks=live.tasks(app, found.tasks))
+    return replace(found, order=order, tasks=live.tasks(app, found.tasks), outlook=ahead)
 
 
 def draw(found: OrderTree, view: View) -> str:
     """Return the tree as text: the order, its tasks with their events, its payments, then its own events."""
-    below = [_task(task, _events_of(found, task.id), view) for task in found.tasks]
+    below = [
+        _task(task, _events_of(found, task.id), view, _own_reason(found, task.id)) for task in found.tasks
+    ]
     known = {task.id for task in found.tasks}
     own = [event for event in found.events if event.task_id not in known]
+    lines = [_order_line(found.order, view)]
+    if found.reason is not None:
+        lines.append(_waits(found.reason, view))
     return render.tree(
-        Branch(_order_line(found.order, view), (*below, *_payments(found, view), *_events(own, view))),
-        view.width,
+        Branch("\n".join(lines), (*below, *_payments(found, view), *_events(own, view))), view.width
     )
 
 
-def outlook(found: OrderTree) -> list[str]:
+def _own_reason(found: OrderTree, task_id: int) -> Reason | None:
+    """Return what a task waits for, unless the line of its order says the same."""
+    reason = found.outlook.tasks.get(task_id)
+    return None if reason == found.reason else reason
+
+
+def _waits(reason: Reason, view: View) -> str:
+    return paint(outlook.line(reason), "yellow" if view.color and reason.hint else None)
+
+
+def next_tries(found: OrderTree) -> list[str]:
     """Return a line about each task that waits for its next try, which the events may not show."""
     return [
         f"task {task.id}: next try {clock.iso(task.retry_at)}, failing since {clock.iso(task.failing_since)}"
@@ -98,9 +123,9 @@ def outlook(found: OrderTree) -> list[str]:
     ]
 
 
-def draw_task(task: Task | LiveTask, events: Sequence[Event], view: View) -> str:
+def draw_task(found: TaskWithEvents, view: View) -> str:
     """Return a task with its events, as a tree."""
-    return render.tree(_task(task, events, view), view.width)
+    return render.tree(_task(found.task, found.events, view, found.reason), view.width)
 
 
 def _order_line(order: Order | LiveOrder, view: View) -> str:
@@ -118,7 +143,7 @@ def _order_line(order: Order | LiveOrder, view: View) -> str:
     return "  ".join(parts)
 
 
-def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
+def _task(task: Task | LiveTask, events: Sequence[Event], view: View, reason: Reason | None = None) -> Branch:
     parts = [f"task {task.id}", _status(task.status, view), render.human(task.name)]
     if task.attempt:
         parts.append(f"attempt {task.attempt} of {task.max_attempts}")
@@ -131,6 +156,8 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View) -> Branch:
     if task.retry_at is not None:
         since = render.moment(task.failing_since, view)
         lines.append(f"next try {render.moment(task.retry_at, view)}, failing since {since}")
+    if reason is not None:
+        lines.append(_waits(reason, view))
     if task.error_type or task.error_log:
         lines.append(paint(_error(task), _red(view)))
     if task.drive_link:

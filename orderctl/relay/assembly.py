@@ -16,6 +16,7 @@ from orderctl.relay import lookout, metrics
 from orderctl.relay.access import Gate, require_secret
 from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.endpoints import Endpoints
+from orderctl.relay.api.outlook import Outlook
 from orderctl.relay.api.reader import THREADS, Reader
 from orderctl.relay.bell import Bell, Ringer
 from orderctl.relay.exchange import Exchange
@@ -75,7 +76,7 @@ def build(
         Gate(here.host, here.hosts, here.origins),
         here.token_secret,
         Pages(PAGE),
-        Endpoints(reader, exchange, allowed, secure=secure, currency=currency),
+        Endpoints(reader, exchange, allowed, Outlook(redis_url, chosen), secure=secure, currency=currency),
         _webhook(chosen, database_url, accepted, tally, ringer),
         Probes(healthy=lambda: exchange.feed.up, exposition=metrics.exposition(exchange, tally)),
         actions=actions,

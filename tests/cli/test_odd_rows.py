@@ -18,9 +18,11 @@ from orderctl.payments import intake
 from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.relay.access import Access
 from orderctl.relay.api.endpoints import Endpoints
+from orderctl.relay.api.outlook import Outlook
 from orderctl.relay.api.reader import Reader
 from orderctl.relay.web import Request
 from orderctl.setting_sections import Mail
+from orderctl.settings import load
 from orderctl.states import ErrorType
 from orderctl.worker import letters, mail
 from tests import odd_rows
@@ -88,7 +90,8 @@ async def _faults_of_api(engine: Engine, odd: Odd) -> list[str]:
         raise RedisUnavailable("not needed here")
 
     exchange: Any = SimpleNamespace(feed=SimpleNamespace(read=refuse), members=())
-    endpoints = Endpoints(Reader(engine), exchange, None, secure=False, currency="VND")
+    outlook = Outlook("unix:///nonexistent/socket", load())
+    endpoints = Endpoints(Reader(engine), exchange, None, outlook, secure=False, currency="VND")
     access = Access("tester", admin=True)
     paths = [
         "orders/paid?limit=200",

@@ -190,7 +190,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
     found = order_tree.enliven(app, stored)
     if timeline:
         app.render(found.events, EVENTS)
-        for line in order_tree.outlook(found):
+        for line in order_tree.next_tries(found):
             app.say(line)
     else:
         app.render_one(found, human=lambda view: order_tree.draw(found, view))

@@ -9,7 +9,7 @@ import click
 from orderctl import texts
 from orderctl.cli import bulk, locks, options
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS
+from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, WAITING
 from orderctl.cli.lazy import Group
 from orderctl.cli.options import Consent, Selection
 from orderctl.errors import ExitStatus, InvalidInput
@@ -29,6 +29,7 @@ _LONGEST_ID: Final = 40
 
 DETAIL: Final = (
     *TASKS,
+    WAITING,
     Column("events", get=lambda found: [record(event, EVENTS) for event in found.events], where=Where.DATA),
 )
 
@@ -140,15 +141,16 @@ def show(app: App, task_id: int) -> None:
         orderctl tasks show 456 -o json
     """
     from orderctl import audit, tasks
-    from orderctl.cli import live, order_tree
+    from orderctl.cli import live, order_tree, outlook
 
     with app.reading() as connection:
         task = tasks.find(connection, task_id)
         search = audit.Search(task_id=task_id)
         events = audit.search(connection, task.order_id, search, limit=_MOST_EVENTS)[::-1]
+    reason = outlook.of_tasks(app, [task]).get(task_id)
     [shown] = live.tasks(app, [task])
-    found = order_tree.TaskWithEvents(shown, events)
-    app.render_one(found, human=lambda view: order_tree.draw_task(shown, events, view))
+    found = order_tree.TaskWithEvents(shown, events, reason)
+    app.render_one(found, human=lambda view: order_tree.draw_task(found, view))
     if task.status == TaskStatus.FAILED or task.retry_at is not None:
         ours = task.managed or app.settings.worker.take == "all"
         app.say(f"next: orderctl tasks retry {task_id}{'' if ours else ' --take'}")

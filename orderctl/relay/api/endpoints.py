@@ -22,6 +22,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import masking
@@ -39,6 +40,7 @@ from orderctl.relay.access import COOKIE, Access, name_session
 from orderctl.relay.api import actions, queries
 from orderctl.relay.api.actions import Actions
 from orderctl.relay.api.numbers import Numbers
+from orderctl.relay.api.outlook import Outlook
 from orderctl.relay.api.queries import Found, Json, Wanted
 from orderctl.relay.api.reader import Reader
 from orderctl.relay.closing import RESTART, UNAUTHORIZED
@@ -81,17 +83,26 @@ class Endpoints:
         reader: Runs the database queries.
         exchange: For live progress and the number of clients.
         actions: Carries out an admin's actions; None: actions are disabled.
+        outlook: Tells what orders wait for.
         secure: Whether tokens are required.
         currency: Currency of the amounts on the page.
     """
 
     def __init__(
-        self, reader: Reader, exchange: Exchange, actions: Actions | None, *, secure: bool, currency: str
+        self,
+        reader: Reader,
+        exchange: Exchange,
+        actions: Actions | None,
+        outlook: Outlook,
+        *,
+        secure: bool,
+        currency: str,
     ) -> None:
         self._read = reader.read
         self._run = reader.run
         self._exchange = exchange
         self._actions = actions
+        self._outlook = outlook
         self._secure = secure
         self._currency = currency
         self._numbers = Numbers(reader)
@@ -134,21 +145,33 @@ class Endpoints:
 
     async def _orders(self, request: Request, _access: Access) -> Reply:
         wanted = _wanted(request)
-        found = await self._read(lambda connection: queries.paid_orders(connection, wanted))
+
+        def query(connection: Connection) -> Found:
+            return self._ahead(connection, queries.paid_orders(connection, wanted))
+
+        found = await self._read(query)
         data = await self._in_json(found)
         return in_json(200, {"data": data, "pagination": await self._pagination(wanted, found)})
 
     async def _order(self, _request: Request, order_id: int) -> Reply:
         def query(connection: Connection) -> tuple[Found, list[Json]]:
-            return queries.one_order(connection, order_id), queries.payments_of(connection, order_id)
+            found = self._ahead(connection, queries.one_order(connection, order_id))
+            return found, queries.payments_of(connection, order_id)
 
         found, payments = await self._read(query)
         [data] = await self._in_json(found)
         return in_json(200, {"data": {**data, "payments": payments}})
 
+    def _ahead(self, connection: Connection, found: Found) -> Found:
+        """Return what was found, with what its orders wait for."""
+        return replace(found, waiting=self._outlook.of(connection, found))
+
     async def _in_json(self, found: Found) -> list[Json]:
         live = await self._live(task.id for found_tasks in found.tasks.values() for task in found_tasks)
-        return [queries.order_in_json(order, found.tasks.get(order.id, ()), live) for order in found.orders]
+        return [
+            queries.order_in_json(order, found.tasks.get(order.id, ()), live, found.waiting.get(order.id))
+            for order in found.orders
+        ]
 
     async def _pagination(self, wanted: Wanted, found: Found) -> Json:
         total = found.total

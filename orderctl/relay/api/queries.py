@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +21,7 @@ from orderctl.payments import ledger, waiting
 from orderctl.payments.ledger import Filter, Payment
 from orderctl.states import UNDECIDED, TaskStatus
 from orderctl.tasks import Task, TaskFilter
+from orderctl.waiting_reasons import Reason
 
 #: A task's percent in these statuses, regardless of the last progress message.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
@@ -56,12 +57,14 @@ class Found:
         tasks: By order.
         cursor: For the next page; None at the end.
         total: Number of all matching orders, None when it was not counted.
+        waiting: Why nothing happens to an order, by its id.
     """
 
     orders: Sequence[Order]
     tasks: Mapping[int, Sequence[Task]]
     cursor: str | None = None
     total: int | None = None
+    waiting: Mapping[int, Reason] = field(default_factory=dict)
 
 
 def paid_orders(connection: Connection, wanted: Wanted) -> Found:
@@ -175,7 +178,9 @@ def order_of_task(connection: Connection, task_id: int) -> int | None:
         return None
 
 
-def order_in_json(order: Order, found: Sequence[Task], live: Mapping[int, Json]) -> Json:
+def order_in_json(
+    order: Order, found: Sequence[Task], live: Mapping[int, Json], waits: Reason | None = None
+) -> Json:
     """Return an order with its tasks as JSON; ``live`` has the last progress message by task id."""
     return {
         "id": order.id,
@@ -185,6 +190,7 @@ def order_in_json(order: Order, found: Sequence[Task], live: Mapping[int, Json])
         "total_amount": float(order.total_amount or 0),
         "payment_status": order.payment_status,
         "created_at": moment(order.created_at),
+        "waiting": None if waits is None else waits.record,
         "stats": {
             "completedTasks": order.completed_tasks,
             "totalTasks": order.total_tasks,

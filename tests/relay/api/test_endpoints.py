@@ -75,6 +75,23 @@ class TestOrders:
             "nextCursor": None,
         }
 
+    def test_an_order_says_what_it_waits_for(self, relay: RunningRelay, shop: Shop):
+        shop.paid("DH1", 2)
+        unpaid = shop.add("DH2")
+        running = shop.paid("DH3")
+
+        shop.claimed(*running)
+        listed = {order["order_code"]: order["waiting"] for order in relay.ask(ORDERS).json["data"]}
+        shown = relay.ask(f"/api/admin/orders/{unpaid}").json["data"]["waiting"]
+
+        no_worker = {"cause": "no-worker", "text": "no worker is running", "hint": "orderctl worker start"}
+        assert listed == {"DH1": no_worker, "DH3": None}
+        assert shown == {
+            "cause": "unpaid",
+            "text": "the order is not paid",
+            "hint": "orderctl orders pay DH2 --amount 300000",
+        }
+
     def test_pages_by_number_and_by_cursor_agree(self, relay: RunningRelay, shop: Shop):
         for number in range(7):
             shop.paid(f"DH{number}")

@@ -1,0 +1,68 @@
+"""What the orders of a page wait for. Redis is asked at most once in two seconds, whatever the number of clients."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from orderctl import broker, waiting_reasons
+from orderctl.errors import OrderctlError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from orderctl.relay.api.queries import Found
+    from orderctl.settings import Settings
+    from orderctl.waiting_reasons import Crew, Reason
+
+_FRESH_SECONDS: Final = 2.0
+
+
+class Outlook:
+    """Tells what orders wait for; its methods block.
+
+    Args:
+        redis_url: Where the workers are looked for.
+        settings: The queue, and which tasks the workers take.
+        now: The clock, in seconds.
+    """
+
+    def __init__(
+        self, redis_url: str, settings: Settings, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redis_url = redis_url
+        self._settings = settings
+        self._now = now
+        self._lock = threading.Lock()
+        self._known: Crew | Reason | None = None
+        self._looked = -float("inf")
+
+    def of(self, connection: Connection, found: Found) -> Mapping[int, Reason]:
+        """Return, by the order's id, why nothing happens to orders; those to which something happens are left out."""
+        its = [task for of_order in found.tasks.values() for task in of_order]
+        crew = self._look(connection)
+        reasons = waiting_reasons.of_tasks(connection, None, self._settings, its, known=crew)
+        by_order = {
+            order.id: waiting_reasons.summary(
+                order, tasks, {task.id: reasons[task.id] for task in tasks if task.id in reasons}
+            )
+            for order in found.orders
+            for tasks in [found.tasks.get(order.id, ())]
+        }
+        return {order_id: reason for order_id, reason in by_order.items() if reason is not None}
+
+    def _look(self, connection: Connection) -> Crew | Reason:
+        with self._lock:
+            if self._known is None or self._now() - self._looked >= _FRESH_SECONDS:
+                self._known = self._ask(connection)
+                self._looked = self._now()
+            return self._known
+
+    def _ask(self, connection: Connection) -> Crew | Reason:
+        try:
+            with broker.hasty(self._redis_url) as client:
+                return waiting_reasons.look(connection, client, self._settings)
+        except OrderctlError as error:
+            return waiting_reasons.unknown(error)
