@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -153,7 +153,45 @@ def summary(order: Order, tasks: Sequence[Task], reasons: Mapping[int, Reason]) 
         return None  # it is running
     if (held := _of_order(order)) is not None:
         return held
-    return min(reasons.values(), key=lambda one: (_TELLING.index(one.cause), one.rank), default=None)
+    return most_telling(reasons.values())
+
+
+def most_telling(reasons: Iterable[Reason]) -> Reason | None:
+    """Return the reason that says most of several tasks: that of the one which comes first."""
+    return min(reasons, key=lambda one: (_TELLING.index(one.cause), one.rank), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The tasks that are due and wait for a worker of the queue.
+
+    Attributes:
+        tasks: How many there are; :data:`MOST_BEFORE` and one more if there are more than that.
+        reason: Why no worker takes them; None: workers do.
+    """
+
+    tasks: int
+    reason: Reason | None
+
+    @property
+    def text(self) -> str:
+        """The line for people: ``80 tasks wait``."""
+        number = counted(min(self.tasks, MOST_BEFORE), "task")
+        more = "more than " if self.tasks > MOST_BEFORE else ""
+        return f"{more}{number} {'waits' if self.tasks == 1 else 'wait'}"
+
+
+def of_queue(connection: Connection, client: Client, settings: Settings) -> Line:
+    """Return how many tasks wait for a worker, and why none takes them.
+
+    Args:
+        connection: A connection for reading.
+        client: As in :func:`of_tasks`.
+        settings: The queue.
+    """
+    waiting = len(readiness.line(connection, limit=MOST_BEFORE + 1))
+    found = look(connection, client, settings)
+    return Line(waiting, found if isinstance(found, Reason) else None)
 
 
 def _may_wait(task: Task) -> bool:

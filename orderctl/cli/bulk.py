@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from orderctl.cli import bell, options, pages
+from orderctl.cli import bell, options, outlook, pages
 from orderctl.cli.app import App
 from orderctl.cli.columns import status_style
 from orderctl.cli.options import Consent, Selection
@@ -254,8 +254,15 @@ def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str, choice: C
         app.say(_skipped(choice))
     _suggest_take(app, results)
     if verb == "Retry" and done:
-        subject = f"task {done[0].id}" if len(done) == 1 else f"order {done[0].order_code}"
-        app.say(f"next: orderctl tail {subject}")
+        outlook.say_of_tasks(app, [one.id for one in done])
+        app.say(f"next: {_watch(done)}")
+
+
+def _watch(done: Sequence[TaskOutcome]) -> str:
+    """Return the command that watches the changed tasks."""
+    if len(done) == 1:
+        return f"orderctl tail task {done[0].id}"
+    return outlook.watch_orders(one.order_code for one in done if one.order_code is not None)
 
 
 def _suggest_take(app: App, results: Sequence[TaskOutcome]) -> None:

@@ -156,10 +156,12 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View, reason: Re
     if task.retry_at is not None:
         since = render.moment(task.failing_since, view)
         lines.append(f"next try {render.moment(task.retry_at, view)}, failing since {since}")
-    if reason is not None:
-        lines.append(_waits(reason, view))
     if task.error_type or task.error_log:
         lines.append(paint(_error(task), _red(view)))
+    if reason is not None and (
+        task.retry_at is None or reason.hint
+    ):  # else it says no more than the next try
+        lines.append(_waits(reason, view))
     if task.drive_link:
         lines.append(render.human(task.drive_link))
     return Branch("\n".join(lines), _events(events, view))

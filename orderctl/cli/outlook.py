@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orderctl.errors import OrderctlError
 from orderctl.terminal import render
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from orderctl.cli.app import App
     from orderctl.orders import Order
     from orderctl.tasks import Task
-    from orderctl.waiting_reasons import Reason
+    from orderctl.waiting_reasons import Client, Line, Reason
+
+#: Of so many subjects of a change it is asked what they wait for; the others wait for the same or behind them.
+_MOST_ASKED: Final = 100
+#: Most orders that a command names.
+_MOST_NAMED: Final = 5
 
 
 class Outlook(NamedTuple):
@@ -28,8 +34,8 @@ class Outlook(NamedTuple):
     tasks: Mapping[int, Reason]
 
 
-def of_order(app: App, reference: str) -> tuple[Order, Outlook]:
-    """Return an order as it is now, and what it waits for.
+def of_order(app: App, order_id: int) -> Outlook:
+    """Return what an order and its tasks wait for now.
 
     Raises:
         OrderNotFound: There is no such order.
@@ -37,9 +43,9 @@ def of_order(app: App, reference: str) -> tuple[Order, Outlook]:
     from orderctl import orders, tasks
 
     with app.reading() as connection:
-        order = orders.find(connection, reference)
-        its = tasks.of_orders(connection, [order.id])
-    return order, of_found(app, order, its)
+        order = orders.get(connection, order_id)
+        its = tasks.of_orders(connection, [order_id])
+    return of_found(app, order, its)
 
 
 def of_found(app: App, order: Order, its: Sequence[Task]) -> Outlook:
@@ -52,20 +58,35 @@ def of_found(app: App, order: Order, its: Sequence[Task]) -> Outlook:
 
 def of_tasks(app: App, found: Sequence[Task]) -> Mapping[int, Reason]:
     """Return, by its id, why each of these tasks waits; the others are left out."""
-    from orderctl import broker, waiting_reasons
+    from orderctl import waiting_reasons
+
+    with _client(app) as client, app.reading() as connection:
+        return waiting_reasons.of_tasks(connection, client, app.settings, found)
+
+
+def of_queue(app: App) -> Line:
+    """Return how many tasks wait for a worker, and why none takes them."""
+    from orderctl import waiting_reasons
+
+    with _client(app) as client, app.reading() as connection:
+        return waiting_reasons.of_queue(connection, client, app.settings)
+
+
+@contextmanager
+def _client(app: App) -> Iterator[Client]:
+    from orderctl import broker
 
     with ExitStack() as stack:
         try:
             url = broker.running_url(app.settings)
-            client = None if url is None else stack.enter_context(broker.brisk(url))
+            client: Client = None if url is None else stack.enter_context(broker.brisk(url))
         except OrderctlError as error:
             client = error
-        with app.reading() as connection:
-            return waiting_reasons.of_tasks(connection, client, app.settings, found)
+        yield client
 
 
 def line(reason: Reason) -> str:
-    """Return a reason with its command, for a message: ``waits: no worker is running: orderctl worker start``."""
+    """Return a reason with its command, for people: ``waits: no worker is running: orderctl worker start``."""
     return f"waits: {render.human(reason.line)}"
 
 
@@ -74,20 +95,32 @@ def record(reason: Reason | None) -> dict[str, str | None] | None:
     return None if reason is None else reason.record
 
 
-def say(app: App, reasons: Mapping[Any, Reason], name: Callable[[Any], str]) -> None:
-    """Say of each subject what it waits for; those that wait for the same share a line.
-
-    Args:
-        app: The application.
-        reasons: The reasons, by subject.
-        name: Returns what a subject is called.
-    """
-    by_line: dict[str, list[str]] = {}
-    for subject, reason in reasons.items():
-        by_line.setdefault(line(reason), []).append(name(subject))
-    for text, names in by_line.items():
-        app.say(text if len(by_line) == 1 else f"{names[0]}{_further(names)} {text}")
+def say_of_orders(app: App, order_ids: Sequence[int]) -> None:
+    """Say after a change what orders wait for; the change is made, so that no error matters here."""
+    with suppress(OrderctlError):
+        found = [reason for one in order_ids[:_MOST_ASKED] if (reason := of_order(app, one).order)]
+        _say_most_telling(app, found)
 
 
-def _further(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+def say_of_tasks(app: App, task_ids: Sequence[int]) -> None:
+    """Say after a change what tasks wait for, as :func:`say_of_orders` does."""
+    from orderctl import tasks
+
+    with suppress(OrderctlError):
+        wanted = tasks.TaskFilter(ids=task_ids[:_MOST_ASKED])
+        with app.reading() as connection:
+            found = tasks.select_tasks(connection, wanted, limit=_MOST_ASKED)
+        _say_most_telling(app, of_tasks(app, found).values())
+
+
+def _say_most_telling(app: App, reasons: Iterable[Reason]) -> None:
+    from orderctl import waiting_reasons
+
+    if (reason := waiting_reasons.most_telling(reasons)) is not None:
+        app.say(line(reason))
+
+
+def watch_orders(codes: Iterable[str]) -> str:
+    """Return the command that watches these orders; of very many, the one that watches everything."""
+    quoted = [shlex.quote(code) for code in dict.fromkeys(codes)]
+    return "orderctl tail all" if len(quoted) > _MOST_NAMED else f"orderctl tail order {' '.join(quoted)}"

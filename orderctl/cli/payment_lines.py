@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orderctl.cli import bell
+from orderctl.cli import bell, outlook
 from orderctl.cli.app import App
 from orderctl.counting import counted
 from orderctl.errors import Conflict, OrderctlError, OrderNotFound, SubjectFailed
@@ -49,6 +49,7 @@ def report(app: App, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
             for line in _lines(receipt):
                 app.say(line)
+        _say_next(app, [receipt.payment for receipt in receipts if _has_paid(receipt)])
         for error in errors if len(receipts) > 1 else ():
             app.warn(f"orderctl: {error}\nhint: {error.hint}")
     if errors and len(receipts) > 1:
@@ -71,8 +72,20 @@ def _lines(receipt: Receipt) -> list[str]:
         return [f"Order {order} is not paid yet: {payment.reason}."]
     if payment.outcome == PaymentOutcome.PAID:
         remark = f": {payment.reason}" if payment.reason else ""
-        return [f"Order {order} is paid{remark}.", f"next: orderctl tail order {shlex.quote(order)}"]
+        return [f"Order {order} is paid{remark}."]
     return []
+
+
+def _has_paid(receipt: Receipt) -> bool:
+    return receipt.payment.outcome == PaymentOutcome.PAID and not receipt.repeated
+
+
+def _say_next(app: App, paying: Sequence[Payment]) -> None:
+    """Say what the orders that were just paid wait for, and how to watch them."""
+    if not paying:
+        return
+    outlook.say_of_orders(app, [payment.order_id for payment in paying if payment.order_id is not None])
+    app.say(f"next: {outlook.watch_orders(map(order_of, paying))}")
 
 
 def order_of(payment: Payment) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from orderctl.errors import TimedOut, Unavailable
+from orderctl.cli import outlook
+from orderctl.errors import OrderctlError, TimedOut, Unavailable
 from orderctl.states import ENDED_ORDER
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from orderctl.orders import Order
 
 _ASK_SECONDS: Final = 0.5
+#: How often it is looked what the order waits for, in seconds.
+_LOOK_SECONDS: Final = 2.0
 
 
 def for_order(app: App, reference: str, statuses: Collection[str], timeout: timedelta | None) -> Order:
@@ -27,7 +31,9 @@ def for_order(app: App, reference: str, statuses: Collection[str], timeout: time
     """
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
     found = _ask(app, reference)
+    news = _News(app)
     while found.order_status not in {*statuses, *ENDED_ORDER}:
+        news.look(found)
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(
                 f"timed out: order {found.order_code} is still {found.order_status}",
@@ -36,6 +42,27 @@ def for_order(app: App, reference: str, statuses: Collection[str], timeout: time
         time.sleep(_ASK_SECONDS)
         found = _ask_again(app, found)
     return found
+
+
+class _News:
+    """Says on stderr what an order waits for, whenever that changes."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._looked = -float("inf")
+        self._said: object = None
+
+    def look(self, order: Order) -> None:
+        """Look, unless that was just done."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        with suppress(OrderctlError):  # the wait goes on without it
+            reason = outlook.of_order(self._app, order.id).order
+            what = reason and (reason.cause, reason.hint)  # not its text: that counts down
+            if reason is not None and what != self._said:
+                self._app.say(outlook.line(reason))
+            self._said = what
+        self._looked = time.monotonic()
 
 
 def _ask(app: App, reference: str) -> Order:

@@ -192,7 +192,10 @@ def test_named_tasks_of_both_kinds_have_results_of_their_own(shops_own: Shop, in
     refused = (2, False, None, "task 2 is run by the shop's own workers")
     assert (tried.status, rows(tried)) == (0, [(1, False, None, None), refused])
     assert tried.err == "Would retry 1 task; nothing was changed.\nhint: orderctl tasks retry 2 --take\n"
-    assert ended.err == "hint: orderctl tasks retry 2 --take\nnext: orderctl tail task 1\n"
+    assert (
+        ended.err
+        == "hint: orderctl tasks retry 2 --take\nwaits: no worker is running: orderctl worker start\nnext: orderctl tail task 1\n"
+    )
     assert (ended.status, rows(ended)) == (1, [(1, True, None, None), refused])
 
 
@@ -203,7 +206,10 @@ def test_a_selection_skips_the_tasks_of_the_shop_s_own_workers(shops_own: Shop, 
     assert [one.status for one in (tried, ended, empty)] == [0, 0, 0]
     assert (rows(tried), rows(ended), rows(empty)) == ([(1, False, None, None)], [(1, True, None, None)], [])
     assert tried.err == f"Would retry 1 task; nothing was changed.\n{SKIPPED}"
-    assert ended.err == f"{SKIPPED}next: orderctl tail task 1\n"
+    assert (
+        ended.err
+        == f"{SKIPPED}waits: no worker is running: orderctl worker start\nnext: orderctl tail task 1\n"
+    )
     assert empty.err == SKIPPED
     assert statuses(shops_own) == [("pending", True), *[("failed", False)] * 3]
 

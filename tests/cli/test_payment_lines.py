@@ -64,7 +64,10 @@ def test_a_part_is_no_failure(shop: Shop, pay: Program, monkeypatch):
     assert (part.status, again.status, rest.status) == (0, 0, 0)
     assert part.err == "Order DH1 is not paid yet: 100000 of 300000 received: 200000 is missing.\n"
     assert again.err == "This payment of order DH1 was recorded before; nothing was changed.\n"
-    assert rest.err == "Order DH1 is paid.\nnext: orderctl tail order DH1\n"
+    assert (
+        rest.err
+        == "Order DH1 is paid.\nwaits: no worker is running: orderctl worker start\nnext: orderctl tail order DH1\n"
+    )
 
 
 @ONE_KIND
@@ -104,8 +107,9 @@ def test_several_transfers_of_one_document_are_reported_each(shop: Shop, pay: Pr
     assert (ended.status, ended.out) == (1, "")
     assert ended.err.splitlines() == [
         "Order DH1 is paid.",
-        "next: orderctl tail order DH1",
         "Payment 2 is ignored: outgoing.",
+        "waits: no worker is running: orderctl worker start",
+        "next: orderctl tail order DH1",
         "orderctl: the payment of 5 is kept without an order, with id 1: no order's code in the text",
         "hint: orderctl payments match 1 ORDER --reason WHY",
         f"orderctl: order DH2 stays unpaid: {short}; the payment is kept with id 4",

@@ -173,7 +173,10 @@ def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
 @options.output(ORDER_DETAIL, EVENTS)
 @pass_app
 def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
-    """Show an order with its tasks, its payments and its events.
+    """Show an order with its tasks, its payments and its events, and what it waits for.
+
+    In JSON, 'waiting' of an order and of each of its tasks has cause, text and hint (a command, or null); it is null
+    when nothing is waited for.
 
     ORDER may also be the e-mail address of a customer who has a single order.
 
@@ -196,7 +199,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
         app.render_one(found, human=lambda view: order_tree.draw(found, view))
     if found.cut:
         app.say(
-            f"Only the newest {len(found.events):,} events are shown.\nall: orderctl logs show {found.order_code}"
+            f"Only the newest {len(found.events):,} events are shown.\nall: orderctl logs show {shlex.quote(found.order_code)}"
         )
 
 
@@ -292,6 +295,8 @@ def _show_stats(app: App, found: Stats) -> None:
 @pass_app
 def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: timedelta | None) -> None:
     """Wait until an order has ended; exit 1 when it failed or was cancelled.
+
+    On stderr it says what the order waits for, whenever that changes.
 
     Example:
         orderctl orders wait DH123456 --timeout 30m

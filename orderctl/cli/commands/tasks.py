@@ -134,7 +134,9 @@ def _list(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilt
 @options.output(DETAIL)
 @pass_app
 def show(app: App, task_id: int) -> None:
-    """Show a task with its events.
+    """Show a task with its events, and what it waits for.
+
+    In JSON, 'waiting' has cause, text and hint (a command, or null); it is null when nothing is waited for.
 
     Example:
         orderctl tasks show 456

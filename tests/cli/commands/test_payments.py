@@ -233,7 +233,10 @@ def test_a_payment_is_given_to_an_order(payments: Shop, inside: Program):
     again = inside("payments", "match", "4", "DH2", "--reason", "he phoned", "--yes")
 
     assert (ended.status, ended.out) == (0, "")
-    assert ended.err == "Order DH3 is paid.\nnext: orderctl tail order DH3\n"
+    assert (
+        ended.err
+        == "Order DH3 is paid.\nwaits: no worker is running: orderctl worker start\nnext: orderctl tail order DH3\n"
+    )
     assert (again.status, again.err) == (
         4, "orderctl: payment 4 has paid order DH3\nhint: orderctl orders show DH3\n",
     )  # fmt: skip

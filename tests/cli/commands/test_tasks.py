@@ -182,7 +182,7 @@ def test_a_task_is_retried_by_id(shop: Shop, inside: Program, redis_url):
             "error": None,
         }
     ]
-    assert ended.err == "next: orderctl tail task 2\n"
+    assert ended.err == "waits: no worker is running: orderctl worker start\nnext: orderctl tail task 2\n"
     assert (shop.task(2).attempt, shop.task(2).max_attempts) == (1, 4)
     assert shop.order("DH1").order_status == "processing"
     retried = next(event for event in shop.events("DH1") if event.event_type == "task_retried")
