@@ -58,7 +58,9 @@ def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign
     return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
 
 
-def announce(client: redis.Redis, settings: Settings, name: str, *, started: int) -> None:
+def announce(
+    client: redis.Redis, settings: Settings, name: str, *, started: int, draining: bool = False
+) -> None:
     """Send the heartbeat of the supervisor, which is the parent of this process.
 
     Args:
@@ -66,6 +68,7 @@ def announce(client: redis.Redis, settings: Settings, name: str, *, started: int
         settings: All settings; the queue and the number of workers are reported.
         name: The supervisor's name.
         started: When it was started, in ms since the epoch.
+        draining: Whether it ends as soon as its workers have finished.
     """
     sign = {
         "name": name,
@@ -76,6 +79,7 @@ def announce(client: redis.Redis, settings: Settings, name: str, *, started: int
         "version": __version__,
         "started": started,
         "seen": clock.milliseconds(),
+        "draining": draining,
     }
     client.set(broker.key(client, channels.supervisor(name)), json.dumps(sign), ex=_SIGN_SECONDS)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from typing import Final
 
 import redis
 
@@ -19,6 +20,12 @@ from orderctl.payments.retention import Retention
 from orderctl.settings import Settings
 from orderctl.sweep import Sweep
 from orderctl.worker import fleet, rounds
+from orderctl.worker.heartbeat import StopRequest
+
+#: What the supervisor calls this child.
+KIND: Final = "keeper"
+#: The signal that tells the keeper that its supervisor drains: it goes on telling that, until SIGTERM.
+DRAINING: Final = signal.SIGUSR1
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +44,13 @@ def keep(settings: Settings, supervisor: str) -> None:
     counting = audit_counting.Counting(engine)
     born = clock.milliseconds()
     queue = settings.worker.queue
+    draining = StopRequest()
+    signal.signal(DRAINING, lambda *_: setattr(draining, "made", True))
 
     def turn(client: redis.Redis) -> None:
+        if draining.made:
+            fleet.announce(client, settings, supervisor, started=born, draining=True)
+            return
         found: list[findings.Finding] = []
         outage: DatabaseUnavailable | None = None
         try:

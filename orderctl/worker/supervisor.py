@@ -71,7 +71,7 @@ class Supervisor:
             for number in range(1, settings.worker.concurrency + 1)
         ]
         if not burst:
-            self._children.append(Child("keeper", lambda _: keeper.keep(settings, self.name)))
+            self._children.append(Child(keeper.KIND, lambda _: keeper.keep(settings, self.name)))
             self._children.append(Child("courier", lambda _: courier.send(settings)))
 
     def run(self) -> None:
@@ -82,6 +82,7 @@ class Supervisor:
                 in a row, and none of its kind has worked. In burst mode: any child failed.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signal.signal(keeper.DRAINING, signal.SIG_IGN)  # so that it ends no keeper that is just starting
         try:
             while self._turn():
                 pass
@@ -103,9 +104,11 @@ class Supervisor:
         if received is not None and received.si_signo in _ENDING:
             self._stop()
         self._reap()
+        # Sent each turn: a signal that arrives before a child has handled an earlier one is lost.
         if self._stage is Stage.ENDING:
-            # Sent each turn: a signal that arrives before a child has handled an earlier one is lost.
             self._signal_all(signal.SIGTERM)
+        elif self._stage is Stage.DRAINING:
+            self._drain()
         if self._deadline is not None and clock.elapsed() >= self._deadline:
             self._escalate()
         alive = any(child.pid is not None for child in self._children)
@@ -182,9 +185,17 @@ class Supervisor:
                     "draining: running downloads may take %.0f s more; a second signal ends them", drain
                 )
             self._deadline = clock.elapsed() + drain
-            self._signal_all(signal.SIGTERM)
+            self._signal_all(signal.SIGTERM, but=keeper.KIND)
+            self._drain()
         else:
             self._escalate()
+
+    def _drain(self) -> None:
+        """Let the keeper, which ends last, tell that the supervisor drains."""
+        working = any(child.pid is not None and child.kind == "worker" for child in self._children)
+        for child in self._children:
+            if child.pid is not None and child.kind == keeper.KIND:
+                os.kill(child.pid, keeper.DRAINING if working else signal.SIGTERM)
 
     def _escalate(self) -> None:
         """Go from draining to ending, and from ending to killing the children."""
@@ -196,7 +207,7 @@ class Supervisor:
         else:
             self._signal_all(signal.SIGKILL)
 
-    def _signal_all(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals, *, but: str | None = None) -> None:
         for child in self._children:
-            if child.pid is not None:
+            if child.pid is not None and child.kind != but:
                 os.kill(child.pid, number)

@@ -66,6 +66,11 @@ def _wait_for_rounds(world: World) -> None:
     eventually(lambda: seen() > begin + 2000 * rounds.PERIOD, "two turns of the keeper")
 
 
+def _draining(world: World) -> bool:
+    found = world.shop.read(lambda c: fleet.find_all(c, world.client))
+    return [one.draining for one in found if one.alive] == [True]
+
+
 def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World) -> None:
     url, reached = _held(world)
     first, second = world.shop.paid("DH1", [url, world.course("/next")])
@@ -74,6 +79,9 @@ def test_first_sigterm_lets_the_download_finish_and_begins_no_other(world: World
         reached()
         process.send_signal(signal.SIGTERM)
         eventually(lambda: "draining" in (world.state / "supervisor.log").read_text(), "the drain")
+        eventually(lambda: _draining(world), "the sign of the drain")
+        _wait_for_rounds(world)  # it does not vanish
+        assert _draining(world)
         assert process.poll() is None
         world.courses.release("/go/lesson.bin")
         assert process.wait(SOON) == 0
