@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, String, and_, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select, type_coerce
 
-from orderctl import database, deletion, searching, statuses, texts, walks, words
+from orderctl import database, deletion, foreign, searching, statuses, texts, walks, words
 from orderctl.errors import InvalidInput
 from orderctl.moments import SharedDateTime
 from orderctl.orders import Order, is_open, select_orders
@@ -20,6 +20,8 @@ from orderctl.walks import Part
 
 _CURSOR_REST = "%m%dT%H%M%S%f"
 _CURSOR_TIME = f"%Y{_CURSOR_REST}"
+_FEWEST_LETTERS: Final = 3
+_MOST_ADDRESSES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,37 @@ def _before(moment: Any, order_id: int) -> ColumnElement[bool]:
     o = orders.c
     # Not a row-value comparison: with one MySQL reads the whole table.
     return and_(o.created_at <= moment, or_(o.created_at < moment, o.id < order_id))
+
+
+def addresses_like(connection: Connection, email: str) -> list[str]:
+    """Return some customers' addresses that begin as an address does, each found with one step in an index.
+
+    Args:
+        connection: A connection to the database.
+        email: An address that may be misspelled behind its first letters.
+    """
+    name = email.partition("@")[0]
+    for begin in dict.fromkeys((name, name[: len(name) // 2], name[:_FEWEST_LETTERS])):
+        if len(begin) >= _FEWEST_LETTERS and begin.isascii() and begin.isprintable():
+            found = list(_beginning(connection, begin))
+            if found:
+                return found
+    return []
+
+
+def _beginning(connection: Connection, begin: str) -> Iterator[str]:
+    column, end = orders.c.user_email, begin[:-1] + chr(ord(begin[-1]) + 1)
+    last: Any = connection.execute(_first_address(column >= begin, column < end)).scalar()
+    for _ in range(_MOST_ADDRESSES):
+        if last is None:
+            return
+        yield foreign.text(last) or ""
+        last = connection.execute(_first_address(column > last, column < end)).scalar()
+
+
+def _first_address(*conditions: ColumnElement[bool]) -> Select[Any]:
+    column = orders.c.user_email
+    return select(column).where(*conditions).order_by(column).limit(1)
 
 
 def count(connection: Connection, wanted: OrderFilter) -> int:

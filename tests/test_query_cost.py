@@ -436,6 +436,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "order by code": (partial(orders.find, reference="DH777"), 20),
         "codes like one that is missing": (partial(similar.codes, wanted="DH77777"), 1500),
         "orders of a customer": (partial(listing.page, wanted=OrderFilter(email="7@example.com")), 60),
+        "addresses like one": (partial(listing.addresses_like, email="177@exmaple.com"), 100),
         "events of a long order": (partial(audit.search, order_id=LONG, limit=50), 200),
         "first events": (
             partial(audit.search, order_id=LONG, wanted=Search(oldest_first=True), limit=50),

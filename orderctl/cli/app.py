@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -211,25 +211,38 @@ class App:
 
     # --- Output
 
-    def render(self, rows: Iterable[Any], columns: Sequence[Column] | None = None) -> None:
+    def render(
+        self, rows: Iterable[Any], columns: Sequence[Column] | None = None, *, nothing: str | None = None
+    ) -> None:
         """Show rows in the format of ``-o`` with the columns of ``--fields``; each piece is written at once.
 
         Args:
             rows: Mappings, or objects with attributes. ``jsonl``, ``csv``, ``tsv`` and ``name`` take them
                 one by one, so there may be no end to them.
             columns: All columns that can be shown; those of ``options.output`` when None.
+            nothing: What is said on stderr if there are no rows, unless the format is one for programs.
         """
         from orderctl.terminal import formats
 
-        for piece in formats.rows(rows, self._chosen(columns), self.format, self.view):
+        come = _Coming(rows)
+        for piece in formats.rows(come, self._chosen(columns), self.format, self.view):
             self.write(piece)
+        self._say_if_empty(come, nothing)
 
-    def render_pages(self, pages: Iterable[Sequence[Any]]) -> None:
+    def render_pages(self, pages: Iterable[Sequence[Any]], *, nothing: str | None = None) -> None:
         """Show pages of rows as :meth:`render` shows rows; each is written before the next is asked for."""
         from orderctl.terminal import formats
 
-        for piece in formats.pages(pages, self._chosen(None), self.format, self.view):
+        come = _Coming(pages)
+        for piece in formats.pages(come, self._chosen(None), self.format, self.view):
             self.write(piece)
+        self._say_if_empty(come, nothing)
+
+    def _say_if_empty(self, come: _Coming, nothing: str | None) -> None:
+        if nothing is not None and not come.any:
+            from orderctl.cli import nothing as answers
+
+            answers.say(self, nothing)
 
     def rendered(self, rows: Iterable[Any]) -> str:
         """Return the text that :meth:`render` would write."""
@@ -336,6 +349,19 @@ class App:
             )
         if not click.confirm(sanitise.line(question), err=True):
             raise OrderctlError("not confirmed: nothing was changed")
+
+
+class _Coming:
+    """Passes rows, or pages of them, on; notes whether there was one."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.any = False
+        self._items = items
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._items:
+            self.any = self.any or not isinstance(item, list | tuple) or bool(item)
+            yield item
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orderctl.cli import nothing
 from orderctl.errors import InvalidInput, Unavailable
 from orderctl.terminal import render, widths
 from orderctl.terminal.render import Format
@@ -160,7 +161,7 @@ def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
     """
     history = reader.history(lines=lines, reverse=reverse)
     if not reader.follow:
-        reader.app.render_pages(history)
+        reader.app.render_pages(history, nothing=nothing.of("events"))
         reader.leave_cursor()
         return
     form = reader.app.format

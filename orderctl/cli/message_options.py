@@ -85,6 +85,10 @@ class Messages:
     max: int | None = None
     ids: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a period that ends before it begins."""
+        options.require_order(self.since, self.until)
+
     @property
     def by_selector(self) -> bool:
         """Whether messages are selected by their properties, and not by id."""

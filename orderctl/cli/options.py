@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from orderctl import texts
+from orderctl import clock, texts
 from orderctl.cli import times
 from orderctl.cli.app import App
 from orderctl.cli.global_options import setting as make_setting
@@ -437,6 +437,31 @@ class Period:
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a period that no time is in.
+
+        Raises:
+            InvalidInput: It ends before it begins.
+        """
+        require_order(self.since, self.until)
+
+
+def require_order(since: datetime | None, until: datetime | None) -> None:
+    """Check that a period has a time in it.
+
+    Args:
+        since: Its begin; None: it is open.
+        until: Its end, exclusive; None: it is open.
+
+    Raises:
+        InvalidInput: There is none.
+    """
+    if since is not None and until is not None and since >= until:
+        raise InvalidInput(
+            f"--since ({clock.iso(since)}) is not before --until ({clock.iso(until)})",
+            hint="--since is the earlier time, --until the later one",
+        )
 
 
 def _reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

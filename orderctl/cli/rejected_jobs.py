@@ -42,6 +42,7 @@ DETAILS: Final = (
         show=lambda extras: ", ".join(f"{name}: {value}" for name, value in extras.items()) or "-",
     ),
 )
+_NONE: Final = "No jobs were rejected, or they are gone."
 REQUEUED: Final = (Column("job_id", keep=True), Column("queue"))
 
 
@@ -87,10 +88,8 @@ def show_newest(app: App, limit: int) -> None:
     from orderctl.worker import rejected
 
     found = rejected.find_newest(app.redis, limit + 1)
-    app.render(found[:limit], COLUMNS)
-    if not found:
-        app.say("No jobs were rejected, or they are gone.")
-    elif len(found) > limit:
+    app.render(found[:limit], COLUMNS, nothing=_NONE)
+    if len(found) > limit:
         app.say(f"There are more than {limit}: use --limit.")
 
 
@@ -165,7 +164,7 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
         app.say(f"Would delete {found}; nothing was changed.")
         return
     if not number:
-        app.say("No jobs were rejected, or they are gone.")
+        app.say(_NONE)
         return
     consent.ask(app, f"Delete {found} of other programs?")
     with bell.naming_rights(app):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl.cli import locks, options
+from orderctl.cli import locks, nothing, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_EVENTS
 from orderctl.cli.lazy import Group
@@ -179,7 +179,7 @@ def errors(
         found = audit.errors(
             connection, severities=severities, since=since, limit=lines or options.DEFAULT_LIMIT
         )
-    app.render(found)
+    app.render(found, nothing=nothing.of("events" if severity != Severity.ERROR else "errors"))
 
 
 @cli.command()
@@ -217,9 +217,9 @@ def summary(app: App, *, since: Any, paid: bool, recount: bool) -> None:
     if app.format in {Format.TABLE, Format.WIDE, Format.MARKDOWN} and not app.output.fields:
         unknown = sorted({count.severity for count in found} - set(map(str, Severity)))
         more = [Column(word, word.upper() or "NONE", right=True) for word in unknown]
-        app.render(_matrix(found), (*MATRIX[:-1], *more, MATRIX[-1]))
+        app.render(_matrix(found), (*MATRIX[:-1], *more, MATRIX[-1]), nothing=nothing.of("events"))
     else:
-        app.render(found)
+        app.render(found, nothing=nothing.of("events"))
 
 
 def _matrix(counts: list[Count]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import locks, options
+from orderctl.cli import locks, nothing, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
@@ -148,7 +148,9 @@ def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
         return found.orders, found.cursor
 
     pages = Pages(app, page, begin, read)
-    app.render_pages(map(Live(app).orders, pages))
+    app.render_pages(map(Live(app).orders, pages), nothing=nothing.of("orders"))
+    if not pages.count and wanted.email is not None:
+        nothing.say_near_addresses(app, wanted.email)
     pages.say_next()
 
 
@@ -192,7 +194,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
         stored = order_tree.find(connection, order, deleted=deleted)
     found = order_tree.enliven(app, stored)
     if timeline:
-        app.render(found.events, EVENTS)
+        app.render(found.events, EVENTS, nothing=nothing.of("events"))
         for line in order_tree.next_tries(found):
             app.say(line)
     else:
@@ -280,6 +282,8 @@ def _show_stats(app: App, found: Stats) -> None:
         for scope, group in found.numbers.items()
         for status, number in group.items()
     )
+    if not any(found.numbers["orders"].values()):
+        nothing.say(app, "There are no paid orders.")
 
 
 @cli.command()

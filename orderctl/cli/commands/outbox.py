@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderctl.cli import locks, message_bulk, message_lines, message_options, options
+from orderctl.cli import locks, message_bulk, message_lines, message_options, nothing, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES, TRIALS
 from orderctl.cli.lazy import Group
@@ -64,9 +64,7 @@ def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
         return message_lines.explained(app, found)
 
     pages = Pages(app, page, messages.filter, _read)
-    app.render_pages(map(shown, pages))
-    if not pages.count:
-        app.say("No messages match.")
+    app.render_pages(map(shown, pages), nothing=nothing.of("messages"))
     pages.say_next()
     if failed:
         app.say(f"next: {messages.resend_failed()}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderctl.cli import locks, options, statement_input
+from orderctl.cli import locks, nothing, options, statement_input
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import DIFFERENCES, PAYMENT_DETAIL, PAYMENTS
 from orderctl.cli.lazy import Group
@@ -88,9 +88,7 @@ def list_(
         outcome = UNDECIDED
     wanted = ledger.Filter(outcome, provider, period.since, period.until)
     pages = Pages(app, page, lambda _: wanted, _read)
-    app.render_pages(pages)
-    if not pages.count:
-        app.say("No payments match.")
+    app.render_pages(pages, nothing=nothing.of("payments"))
     pages.say_next()
 
 
@@ -307,8 +305,6 @@ def reconcile(
         raise InvalidInput("give one --statement at a time")
     if consent.yes and not apply:
         raise InvalidInput("--yes confirms --apply", hint="add --apply, or leave --yes out")
-    if period.since and period.until and period.since >= period.until:
-        raise InvalidInput("--since is not before --until")
     scope = Scope(late_after.total_seconds(), period.since, period.until, accounts)
     asked = statement_comparison.Request(paths[0], notation, scope, only)
     if not apply:

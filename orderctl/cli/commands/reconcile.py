@@ -24,6 +24,7 @@ FINDINGS: Final = (
         style=lambda ok: "green" if ok else "red",
     ),
 )
+_NOTHING: Final = "Nothing to repair."
 
 
 @click.command(cls=Command)
@@ -55,18 +56,14 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
     app.require_database()
     if check:
         found = reconcile.check(app.engine, app.redis, app.settings)
-        app.render(found)
-        if not found:
-            app.say("Nothing is wrong.")
+        app.render(found, nothing=_NOTHING)
         return ExitStatus.FAILED if found else ExitStatus.DONE
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
     report = courier.send_due(app.engine, app.redis, app.settings)
     forgotten = retention.forget(app.engine, app.settings.payments.keep_raw_days)
     left = [finding for finding in found if not finding.repaired]
     if left or not app.quiet:
-        app.render(left if app.quiet else found)
-    if not found:
-        app.say("Nothing was wrong.")
+        app.render(left if app.quiet else found, nothing=_NOTHING)
     if report.sent or report.postponed:
         app.say(f"outbox: {counted(len(report.sent), 'message')} sent, {len(report.postponed)} postponed")
     if forgotten:

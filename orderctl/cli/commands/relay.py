@@ -249,9 +249,7 @@ def revoked(app: App) -> None:
 
     with app.reading() as connection:
         found = revoked_tokens.in_force(connection)
-    app.render(found)
-    if not found:
-        app.say("No tokens are revoked.")
+    app.render(found, nothing="No tokens are revoked.")
 
 
 @cli.command()

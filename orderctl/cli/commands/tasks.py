@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orderctl import texts
-from orderctl.cli import bulk, locks, options
+from orderctl.cli import bulk, locks, nothing, options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, WAITING
 from orderctl.cli.lazy import Group
@@ -107,7 +107,7 @@ def _list_groups(
     page.require_at_most(options.MOST_ROWS, "--group-by")
     with app.reading() as connection:
         found = tasks.group_errors(connection, begin(connection), limit=page.limit, exact=exact)
-    app.render(found, ERROR_GROUPS)
+    app.render(found, ERROR_GROUPS, nothing=nothing.of("failed tasks"))
     if any(group.capped for group in found):
         app.say("some numbers are not complete: --exact counts all failed tasks")
 
@@ -125,7 +125,7 @@ def _list(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilt
         return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
     pages = Pages(app, page, begin, read)
-    app.render_pages(map(Live(app).tasks, pages))
+    app.render_pages(map(Live(app).tasks, pages), nothing=nothing.of("tasks"))
     pages.say_next()
 
 

@@ -34,6 +34,7 @@ SUPERVISORS: Final = (
     Column("pid", where=Where.WIDE, right=True),
     Column("version", where=Where.WIDE),
 )
+_NONE: Final = "No worker is running.\nnext: orderctl worker start"
 
 
 @click.group(cls=Group)
@@ -143,7 +144,7 @@ def list_(app: App, only_rejected: bool) -> None:
         return
     app.require_database()
     with app.reading() as connection:
-        app.render(fleet.find_all(connection, app.redis))
+        app.render(fleet.find_all(connection, app.redis), nothing=_NONE)
     if fleet.is_paused(app.redis, app.settings.worker.queue):
         app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
     if jobs := rejected.count(app.redis):

@@ -1,0 +1,91 @@
+"""What is said when no row matches: never nothing, and never into data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from orderctl.cli.app import App
+
+#: Options that say how rows are shown, and not which.
+_MANNERS: Final = frozenset(
+    {
+        "after",
+        "cursor_file",
+        "exact",
+        "follow",
+        "group_by",
+        "interval",
+        "limit",
+        "lines",
+        "recount",
+        "reverse",
+        "timeline",
+        "watch",
+    }
+)
+#: The formats in which people read; the others go to programs, to which an empty answer is an answer.
+_FOR_PEOPLE: Final = frozenset({"table", "wide", "markdown"})
+_NEAREST: Final = 3
+
+
+def of(things: str) -> str:
+    """Return the sentence for a listing without rows: it names the filters that the user has given.
+
+    Args:
+        things: What is listed, such as "orders".
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("after") is not None:
+        return f"There are no more {things}."
+    named = [] if context is None else list(_filters(context))
+    return f"No {things} match: {', '.join(named)}." if named else f"There are no {things}."
+
+
+def say(app: App, sentence: str) -> None:
+    """Say a sentence about a listing without rows, if people read it."""
+    if app.output.format in _FOR_PEOPLE:
+        app.say(sentence)
+
+
+def say_near_addresses(app: App, email: str) -> None:
+    """Say which customers' addresses begin alike, for one that has no orders."""
+    if app.quiet or app.output.format not in _FOR_PEOPLE:
+        return
+    import difflib
+
+    from orderctl import listing
+
+    with app.reading() as connection:
+        found = listing.addresses_like(connection, email)
+    near = difflib.get_close_matches(email, found, _NEAREST, 0.5)
+    if near:
+        app.say(f"near it: {', '.join(near)}")
+
+
+def _filters(context: click.Context) -> Iterator[str]:
+    for param in context.command.params:
+        name = str(param.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if isinstance(param, click.Option) and param.expose_value and given and name not in _MANNERS:
+            label = max(param.opts, key=len).lstrip("-")
+            yield label if param.is_flag else f"{label} {_shown(context.params[name])}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        from orderctl import clock
+
+        return clock.iso(value)
+    if isinstance(value, timedelta):
+        from orderctl.terminal import render
+
+        return render.duration(value.total_seconds())
+    if isinstance(value, tuple):
+        return " or ".join(map(str, value))
+    return str(getattr(value, "pattern", value))

@@ -1,0 +1,101 @@
+"""Listings without rows: one line on stderr for people, and nothing there for programs."""
+
+import shlex
+
+import pytest
+
+from tests.cli.conftest import Program
+from tests.cli.test_commands import LEAVES
+from tests.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+#: What each command says about a shop without rows.
+SAID = {
+    "orders list": "There are no orders.",
+    "orders list --after 20260131T235959000000-42": "There are no more orders.",
+    "orders list --paid --status failed,completed --since 2026-05-01T00:00:00Z --email a@b.example": (
+        "No orders match: paid, status failed or completed, email a@b.example, since 2026-05-01T00:00:00Z."
+    ),
+    "orders list --stale 10m": "No orders match: stale 10m.",
+    "orders list --deleted": "No orders match: deleted.",
+    "orders stats": "There are no paid orders.",
+    "tasks list": "There are no tasks.",
+    "tasks list --failed --error-type network": "No tasks match: failed, error-type NETWORK.",
+    "tasks list --group-by error": "There are no failed tasks.",
+    "payments list": "There are no payments.",
+    "payments list --open": "No payments match: open.",
+    "outbox list": "There are no messages.",
+    "outbox list --state sent": "No messages match: state sent.",
+    "logs errors": "There are no errors.",
+    "logs errors --severity warning": "No events match: severity warning.",
+    "logs summary": "There are no events.",
+    "reconcile --check": "Nothing to repair.",
+    "reconcile": "Nothing to repair.",
+    "worker list": "No worker is running.\nnext: orderctl worker start",
+    "worker list --rejected": "No jobs were rejected, or they are gone.",
+    "worker rejected list": "No jobs were rejected, or they are gone.",
+    "relay revoked": "No tokens are revoked.",
+}
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_nothing_is_said_to_people_and_not_into_data(command: str, shop: Shop, inside: Program):
+    words = shlex.split(command)
+    table = inside(*words)
+    quiet = inside("-q", *words)
+
+    assert (table.status, table.err) == (0, f"{SAID[command]}\n")
+    assert (quiet.status, quiet.err) == (0, "")
+    for form in ("json", "jsonl", "csv", "tsv", "name"):
+        data = inside(*words, "-o", form)
+        assert (data.status, data.err) == (0, ""), form
+        assert form != "json" or command == "orders stats" or data.out == "[]\n"
+
+
+def test_every_list_is_looked_at():
+    lists = {" ".join(path) for path, _ in LEAVES if path[-1] in {"list", "errors", "summary", "revoked"}}
+
+    assert lists - {command.partition(" --")[0] for command in SAID} == set()
+
+
+def test_the_events_of_an_order_that_match_no_filter(shop: Shop, inside: Program):
+    shop.add("DH1")
+
+    ended = inside("logs", "show", "DH1", "--severity", "error", "-g", "timed? out", "-n", "5")
+
+    assert (ended.status, ended.out, ended.err) == (
+        0,
+        "",
+        "No events match: severity error, grep timed? out.\n",
+    )
+
+
+def test_addresses_near_one_without_orders_are_named(shop: Shop, inside: Program):
+    for number, email in enumerate(
+        ["nguyen.an@shop.example", "nguyen.anh@shop.example", "tran@shop.example"]
+    ):
+        shop.add(f"DH{number}", email=email)
+
+    ended = inside("orders", "list", "--email", "nguyen.an@shop.exmaple")
+
+    assert ended.err == (
+        "No orders match: email nguyen.an@shop.exmaple.\n"
+        "near it: nguyen.an@shop.example, nguyen.anh@shop.example\n"
+    )
+    assert inside("orders", "list", "--email", "xyz@shop.example").err == (
+        "No orders match: email xyz@shop.example.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["orders list", "payments list", "outbox list", "logs show DH1"])
+def test_a_period_that_ends_before_it_begins_is_refused(command: str, shop: Shop, inside: Program):
+    shop.add("DH1")
+
+    ended = inside(*command.split(), "--since", "2026-05-02T00:00:00Z", "--until", "2026-05-01T00:00:00Z")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        "orderctl: --since (2026-05-02T00:00:00Z) is not before --until (2026-05-01T00:00:00Z)\n"
+        "hint: --since is the earlier time, --until the later one\n"
+    )
