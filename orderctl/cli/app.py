@@ -244,11 +244,11 @@ class App:
 
             answers.say(self, nothing)
 
-    def rendered(self, rows: Iterable[Any]) -> str:
+    def rendered(self, rows: Iterable[Any], columns: Sequence[Column] | None = None) -> str:
         """Return the text that :meth:`render` would write."""
         from orderctl.terminal import formats
 
-        return "".join(formats.rows(rows, self._chosen(None), self.format, self.view))
+        return "".join(formats.rows(rows, self._chosen(columns), self.format, self.view))
 
     def write_document(self, value: Any) -> None:
         """Write a value as one JSON document, whatever ``-o`` says."""

@@ -46,8 +46,13 @@ class Pages(Generic[Wanted, Row]):
     ) -> None:
         self.count = 0
         self.cursor = asked.after
+        self._asked = asked
         self._app, self._begin, self._read = app, begin, read
         self._most = asked.limit or math.inf
+
+    def anew(self) -> Pages[Wanted, Row]:
+        """Return the same list, from its beginning."""
+        return Pages(self._app, self._asked, self._begin, self._read)
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
         """Yield the pages.

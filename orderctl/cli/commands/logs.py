@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl.cli import locks, nothing, options
+from orderctl.cli import locks, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_EVENTS
 from orderctl.cli.lazy import Group
@@ -20,13 +20,14 @@ from orderctl.terminal.render import Column, Format
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from orderctl.audit import Event
     from orderctl.audit_summary import Count
 
 COUNTS: Final = (Column("category"), Column("severity"), Column("count", right=True))
 MATRIX: Final = (
-    Column("category"),
+    Column("category", keep=True),
     *(Column(str(severity), right=True) for severity in Severity),
-    Column("total", right=True),
+    Column("total", right=True, keep=True),
 )
 _FOLLOWED: Final = 10
 
@@ -152,10 +153,17 @@ def show(
     metavar="FILE",
     help="Show only errors that no run with this FILE has shown, oldest first; FILE notes how far it came.",
 )
+@watch.option
 @options.output(ORDER_EVENTS, times="local")
 @pass_app
 def errors(
-    app: App, *, severity: str, since: datetime | None, lines: int | None, cursor_file: Path | None
+    app: App,
+    *,
+    severity: str,
+    since: datetime | None,
+    lines: int | None,
+    cursor_file: Path | None,
+    watching: watch.Watching,
 ) -> None:
     """Show the newest errors of all paid orders, newest first.
 
@@ -171,15 +179,22 @@ def errors(
     from orderctl import audit
     from orderctl.cli import error_cursor
 
+    if watching.watch and cursor_file is not None:
+        raise InvalidInput("give --watch or --cursor-file, not both")
     severities = at_least(Severity(severity))[::-1]
     if cursor_file is not None:
         error_cursor.show(app, cursor_file, error_cursor.Wanted(severities, since, lines))
         return
-    with app.reading() as connection:
-        found = audit.errors(
-            connection, severities=severities, since=since, limit=lines or options.DEFAULT_LIMIT
-        )
-    app.render(found, nothing=nothing.of("events" if severity != Severity.ERROR else "errors"))
+    empty = nothing.of("events" if severity != Severity.ERROR else "errors")
+    limit = lines or options.DEFAULT_LIMIT
+
+    def read() -> list[Event]:
+        with app.reading() as connection:
+            return audit.errors(connection, severities=severities, since=since, limit=limit)
+
+    if watching.watch:
+        watch.watch(app, watching, lambda: watch.picture(app, read(), empty))
+    app.render(read(), nothing=empty)
 
 
 @cli.command()

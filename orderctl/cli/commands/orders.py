@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import locks, nothing, options
+from orderctl.cli import locks, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from orderctl.orders import Order
 
 STATS: Final = (
-    Column("scope"),
-    Column("status"),
-    Column("count", right=True),
+    Column("scope", keep=True),
+    Column("status", keep=True),
+    Column("count", right=True, keep=True),
 )
-_WATCH_SECONDS: Final = 2.0
 _SLOW_SECONDS: Final = 2.0
 
 
@@ -78,11 +77,9 @@ def cli() -> None:
 @click.option(
     "--deleted", is_flag=True, help="Only orders that the shop has deleted (in its column deleted_at)."
 )
-@click.option(
-    "--watch", is_flag=True, help="Refresh the table every two seconds until Ctrl-C; needs a terminal."
-)
 @options.period
 @options.paging
+@watch.option
 @options.output(ORDERS)
 @pass_app
 def list_(
@@ -94,9 +91,9 @@ def list_(
     email: str | None,
     search: str | None,
     deleted: bool,
-    watch: bool,
     period: options.Period,
     page: options.Paging,
+    watching: watch.Watching,
 ) -> None:
     """List orders, newest first. Orders that the shop has deleted are left out, except with --deleted.
 
@@ -115,10 +112,7 @@ def list_(
     wanted = OrderFilter(
         paid, status, stale_seconds, email, period.since, period.until, deleted, _part(search)
     )
-    if watch:
-        _watch(app, wanted, page)
-    else:
-        _list(app, wanted, page)
+    _list(app, wanted, page, watching)
 
 
 def _part(search: str | None) -> str | None:
@@ -127,7 +121,7 @@ def _part(search: str | None) -> str | None:
     raise InvalidInput("--search needs a part of a code or an address", hint="orderctl orders list")
 
 
-def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
+def _list(app: App, wanted: OrderFilter, page: options.Paging, watching: watch.Watching) -> None:
     from orderctl import listing, searching, statuses
     from orderctl.cli.live import Live
     from orderctl.cli.pages import Pages
@@ -148,24 +142,12 @@ def _list(app: App, wanted: OrderFilter, page: options.Paging) -> None:
         return found.orders, found.cursor
 
     pages = Pages(app, page, begin, read)
+    if watching.watch:
+        watch.watch_pages(app, watching, pages, page, "orders", lambda rows: Live(app).orders(rows))
     app.render_pages(map(Live(app).orders, pages), nothing=nothing.of("orders"))
     if not pages.count and wanted.email is not None:
         nothing.say_near_addresses(app, wanted.email)
     pages.say_next()
-
-
-def _watch(app: App, wanted: OrderFilter, page: options.Paging) -> None:
-    from orderctl import listing
-    from orderctl.cli import live, watch
-
-    page.require_at_most(options.MOST_ROWS, "--watch")
-
-    def draw() -> str:
-        with app.reading() as connection:
-            found = listing.page(connection, wanted, limit=page.limit, after=page.after)
-        return app.rendered(live.orders(app, found.orders))
-
-    watch.watch(app, draw, seconds=_WATCH_SECONDS)
 
 
 @cli.command()

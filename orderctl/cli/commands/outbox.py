@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orderctl.cli import locks, message_bulk, message_lines, message_options, nothing, options
+from orderctl.cli import locks, message_bulk, message_lines, message_options, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import MESSAGE_DETAIL, MESSAGES, TRIALS
 from orderctl.cli.lazy import Group
@@ -41,9 +41,10 @@ def cli() -> None:
 @cli.command("list")
 @message_options.listed
 @options.paging
+@watch.option
 @options.output(MESSAGES)
 @pass_app
-def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
+def list_(app: App, *, messages: Messages, page: options.Paging, watching: watch.Watching) -> None:
     """List messages, newest first.
 
     WHEN is the time of the next try, or that at which the message was sent or given up. ERROR is why the last try
@@ -64,6 +65,8 @@ def list_(app: App, *, messages: Messages, page: options.Paging) -> None:
         return message_lines.explained(app, found)
 
     pages = Pages(app, page, messages.filter, _read)
+    if watching.watch:
+        watch.watch_pages(app, watching, pages, page, "messages", shown)
     app.render_pages(map(shown, pages), nothing=nothing.of("messages"))
     pages.say_next()
     if failed:

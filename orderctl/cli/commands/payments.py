@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orderctl.cli import locks, nothing, options, statement_input
+from orderctl.cli import locks, nothing, options, statement_input, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import DIFFERENCES, PAYMENT_DETAIL, PAYMENTS
 from orderctl.cli.lazy import Group
@@ -58,6 +58,7 @@ def cli() -> None:
 )
 @options.period
 @options.paging
+@watch.option
 @options.output(PAYMENTS)
 @pass_app
 def list_(
@@ -69,6 +70,7 @@ def list_(
     provider: str | None,
     period: options.Period,
     page: options.Paging,
+    watching: watch.Watching,
 ) -> None:
     """List payments, newest first.
 
@@ -88,6 +90,8 @@ def list_(
         outcome = UNDECIDED
     wanted = ledger.Filter(outcome, provider, period.since, period.until)
     pages = Pages(app, page, lambda _: wanted, _read)
+    if watching.watch:
+        watch.watch_pages(app, watching, pages, page, "payments")
     app.render_pages(pages, nothing=nothing.of("payments"))
     pages.say_next()
 

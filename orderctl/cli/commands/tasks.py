@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orderctl import texts
-from orderctl.cli import bulk, locks, nothing, options
+from orderctl.cli import bulk, locks, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, WAITING
 from orderctl.cli.lazy import Group
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from orderctl.error_groups import ErrorGroup
     from orderctl.lifecycle import Moved
     from orderctl.tasks import Task, TaskFilter
 
@@ -53,6 +54,7 @@ def cli() -> None:
 @click.option("--group-by", type=click.Choice(["error"]), help="Count failed tasks by error instead.")
 @click.option("--exact", is_flag=True, help="With --group-by: count all failed tasks, which may take long.")
 @options.paging
+@watch.option
 @options.output(TASKS, ERROR_GROUPS)
 @pass_app
 def list_(
@@ -66,6 +68,7 @@ def list_(
     group_by: str | None,
     exact: bool,
     page: options.Paging,
+    watching: watch.Watching,
 ) -> None:
     """List tasks, newest first.
 
@@ -94,25 +97,42 @@ def list_(
         )
 
     if group_by:
-        _list_groups(app, page, begin, exact=exact)
+        _list_groups(app, page, begin, watching, exact=exact)
     else:
-        _list(app, page, begin)
+        _list(app, page, begin, watching)
 
 
 def _list_groups(
-    app: App, page: options.Paging, begin: Callable[[Connection], TaskFilter], *, exact: bool
+    app: App,
+    page: options.Paging,
+    begin: Callable[[Connection], TaskFilter],
+    watching: watch.Watching,
+    *,
+    exact: bool,
 ) -> None:
     from orderctl import tasks
 
     page.require_at_most(options.MOST_ROWS, "--group-by")
-    with app.reading() as connection:
-        found = tasks.group_errors(connection, begin(connection), limit=page.limit, exact=exact)
-    app.render(found, ERROR_GROUPS, nothing=nothing.of("failed tasks"))
+    empty = nothing.of("failed tasks")
+
+    def read() -> list[ErrorGroup]:
+        with app.reading() as connection:
+            return tasks.group_errors(connection, begin(connection), limit=page.limit, exact=exact)
+
+    if watching.watch:
+        watch.watch(app, watching, lambda: watch.picture(app, read(), empty, columns=ERROR_GROUPS))
+    found = read()
+    app.render(found, ERROR_GROUPS, nothing=empty)
     if any(group.capped for group in found):
         app.say("some numbers are not complete: --exact counts all failed tasks")
 
 
-def _list(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilter]) -> None:
+def _list(
+    app: App,
+    page: options.Paging,
+    begin: Callable[[Connection], TaskFilter],
+    watching: watch.Watching,
+) -> None:
     from orderctl import tasks
     from orderctl.cli.live import Live
     from orderctl.cli.pages import Pages
@@ -125,6 +145,8 @@ def _list(app: App, page: options.Paging, begin: Callable[[Connection], TaskFilt
         return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
     pages = Pages(app, page, begin, read)
+    if watching.watch:
+        watch.watch_pages(app, watching, pages, page, "tasks", lambda rows: Live(app).tasks(rows))
     app.render_pages(map(Live(app).tasks, pages), nothing=nothing.of("tasks"))
     pages.say_next()
 

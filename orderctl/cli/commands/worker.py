@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from orderctl.cli import locks, options, rejected_jobs
+from orderctl.cli import locks, options, rejected_jobs, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
-from orderctl.errors import OrderctlError
+from orderctl.errors import InvalidInput, OrderctlError
 from orderctl.terminal.render import Column, Where
 
 if TYPE_CHECKING:
+    from orderctl.worker.fleet import SupervisorSign
     from orderctl.worker.supervisor import Supervisor
 
 SUPERVISORS: Final = (
     Column("name", keep=True),
     Column(
         "alive",
+        priority=9,
         show=lambda alive: "yes" if alive else "no heartbeat",
         style=lambda alive: None if alive else "red",
     ),
     Column("queue"),
     Column("concurrency", "WORKERS", right=True),
-    Column("tasks", show=lambda tasks: " ".join(map(str, tasks)) or "-"),
+    Column("tasks", priority=8, show=lambda tasks: " ".join(map(str, tasks)) or "-"),
     Column("started"),
     Column("host", where=Where.WIDE),
     Column("pid", where=Where.WIDE, right=True),
@@ -129,8 +131,9 @@ def _check_ground(app: App) -> None:
 @click.option(
     "--rejected", "only_rejected", is_flag=True, help="The same as 'orderctl worker rejected list'."
 )
+@watch.option
 @pass_app
-def list_(app: App, only_rejected: bool) -> None:
+def list_(app: App, only_rejected: bool, watching: watch.Watching) -> None:
     """List the supervisors and the tasks that their workers run.
 
     Example:
@@ -139,12 +142,20 @@ def list_(app: App, only_rejected: bool) -> None:
     """
     from orderctl.worker import fleet, rejected
 
+    if only_rejected and watching.watch:
+        raise InvalidInput("give --rejected or --watch, not both")
     if only_rejected:
         rejected_jobs.show_newest(app, options.DEFAULT_LIMIT)
         return
     app.require_database()
-    with app.reading() as connection:
-        app.render(fleet.find_all(connection, app.redis), nothing=_NONE)
+
+    def read() -> list[SupervisorSign]:
+        with app.reading() as connection:
+            return fleet.find_all(connection, app.redis)
+
+    if watching.watch:
+        watch.watch(app, watching, lambda: watch.picture(app, read(), _NONE))
+    app.render(read(), nothing=_NONE)
     if fleet.is_paused(app.redis, app.settings.worker.queue):
         app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
     if jobs := rejected.count(app.redis):
