@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 RESULTS: Final = (
     Column("id", keep=True, right=True),
     Column("order_code", "ORDER", keep=True),
-    Column("title"),
-    Column("status", style=status_style),
-    Column("changed"),
-    Column("note"),
-    Column("error", style=lambda error: "red" if error else None),
+    Column("title", priority=4),
+    Column("status", style=status_style, priority=6),
+    Column("changed", priority=7),
+    Column("note", priority=8),
+    Column("error", priority=9, style=lambda error: "red" if error else None),
 )
 
 

@@ -11,6 +11,7 @@ from orderctl.cli import outlook
 from orderctl.states import ErrorType
 from orderctl.terminal import render
 from orderctl.terminal.render import Column, Where
+from orderctl.terminal.table import STAYS
 
 _STATUS_STYLES: Final = {
     "completed": "green",
@@ -37,7 +38,7 @@ _DIFFERENCE_STYLES: Final = {
     "late": "dim",
     "without-transfer": "yellow",
 }
-_TYPES: Final = re.compile(rf"\A(?:(?:{'|'.join(ErrorType)}): ?)+")
+_TYPES: Final = re.compile(rf"\A(?:(?:{'|'.join(ErrorType)})(?:: ?|\Z))+")
 _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
@@ -71,9 +72,13 @@ def _short_reason(error: str) -> str:
     return re.sub(r"\Ahttps?://\S+: (?=\S)", "", _reason(error))
 
 
+def untyped(error: str) -> str:
+    """Return an error without its type, which stands before it; nothing if there is only the type."""
+    return _TYPES.sub("", error)
+
+
 def _untyped(error: str) -> str:
-    """Return an error without its type, which another column names."""
-    return _TYPES.sub("", error) or error
+    return untyped(error) or render.NOTHING
 
 
 def _live(name: str) -> Callable[[Any], Any]:
@@ -136,7 +141,7 @@ def _at_least(number: int) -> str:
 ERROR_GROUPS: Final = (
     Column("fingerprint", keep=True),
     Column("error_type", "ERROR", style=lambda kind: "red" if kind else None, priority=9),
-    Column("count", "TASKS", get=_counted, show=_at_least, right=True, priority=8),
+    Column("count", "TASKS", get=_counted, show=_at_least, right=True, keep=True),
     Column("capped", "MORE", where=Where.DATA),
     Column("latest_task_id", "LATEST TASK", right=True, priority=4),
     Column("example", show=_untyped, priority=7),
@@ -146,10 +151,10 @@ EVENTS: Final = (
     Column("id", where=Where.WIDE, right=True),
     Column("created_at", "TIME", keep=True),
     Column("severity", style=severity_style, priority=4),
-    Column("event_type", "EVENT", priority=8),
+    Column("event_type", "EVENT", priority=7),
     Column("order_id", where=Where.DATA, right=True),
     Column("task_id", "TASK", right=True, priority=5),
-    Column("message", priority=9),
+    Column("message", priority=STAYS),
     Column("event_category", "CATEGORY", where=Where.WIDE),
     Column("previous_status", "FROM", where=Where.WIDE),
     Column("new_status", "TO", where=Where.WIDE),
@@ -161,7 +166,7 @@ EVENTS: Final = (
 )
 
 #: Columns of events of several orders: those of events, and the code of the order.
-ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", keep=True), *EVENTS[2:])
+ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", priority=8), *EVENTS[2:])
 
 PAYMENTS: Final = (
     Column("id", keep=True, right=True),

@@ -26,6 +26,7 @@ _POLL_SECONDS: Final = 0.5
 OVERLAP: Final = 1000
 #: Digits of the longest id of an event.
 LONGEST_ID: Final = 19
+_FURTHER: Final = "  "
 _WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
 
 
@@ -187,14 +188,15 @@ def _noting(reader: LogReader, events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _line(app: App, event: Event) -> str:
-    """Return an event as one line, in columns that are wide enough for most values."""
+    """Return an event as one line, in columns that are wide enough for most values; a narrow terminal has more lines."""
     view = app.view
     cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
     padded = (
         widths.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - widths.width(cell.text))
         for name, cell in cells
     )
-    return "  ".join(padded).rstrip() + "\n"
+    lines = widths.wrap("  ".join(padded).rstrip(), view.width and view.width - len(_FURTHER))
+    return f"\n{_FURTHER}".join(lines) + "\n"
 
 
 def _read_cursor(file: Path | None) -> int:

@@ -35,9 +35,9 @@ RESULTS: Final = (
     Column("event", priority=1),
     Column("receiver", "TO", priority=3),
     Column("state", "WAS", style=status_style, priority=4),
-    Column("changed"),
-    Column("note"),
-    Column("error", style=lambda error: "red" if error else None),
+    Column("changed", priority=7),
+    Column("note", priority=8),
+    Column("error", priority=9, style=lambda error: "red" if error else None),
 )
 #: Messages of one transaction: it holds their rows, on SQLite the whole database.
 _BATCH: Final = 100

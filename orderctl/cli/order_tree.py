@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from orderctl import clock
 from orderctl.cli import live, outlook, payment_lines
-from orderctl.cli.columns import percent, severity_style, speed, status_style
+from orderctl.cli.columns import percent, severity_style, speed, status_style, untyped
 from orderctl.cli.live import LiveOrder, LiveTask
 from orderctl.cli.outlook import Outlook
 from orderctl.terminal import render
@@ -169,8 +169,7 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View, reason: Re
 
 def _error(task: Task | LiveTask) -> str:
     """The type and text of a task's error. Text that orderctl wrote begins with the type already."""
-    log = render.human(task.error_log)
-    return log if log.startswith(f"{task.error_type}: ") else f"{render.human(task.error_type)}: {log}"
+    return ": ".join(render.human(part) for part in (task.error_type, untyped(task.error_log or "")) if part)
 
 
 def _payments(found: OrderTree, view: View) -> tuple[Branch, ...]:

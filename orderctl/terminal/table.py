@@ -12,8 +12,13 @@ from orderctl.terminal.widths import cut, cut_middle, paint, width
 _GAP: Final = 2
 #: Text is cut to no less than this before a less important column leaves.
 _NARROWEST: Final = 12
-#: Codes, which are better whole, are cut to no less than this before the table becomes cards.
+#: What the table is about, such as a message, gets more.
+_NARROWEST_MAIN: Final = 24
+#: Codes and ids are better whole. They are cut to no less than this, a UUID, before a less important column leaves;
+_NARROW_KEY: Final = 36
+#: and to no less than this before the table becomes cards.
 _NARROWEST_KEY: Final = 12
+_EMPTY: Final = {"", "-"}
 #: The priority of a column that never leaves.
 STAYS: Final = 10
 
@@ -77,6 +82,7 @@ class Layout:
         self._style = style
         self._widths = [width(head.text) for head in heads]
         self._whole = [head.right for head in heads]
+        self._filled = [False] * len(heads)
         self._shown: list[int] | None = None  # the positions of the columns; empty: there are cards
         self._head_lines = 0  # of each page, those that an earlier page has shown already
 
@@ -112,7 +118,7 @@ class Layout:
         wide = min(max(width(head.text) for head in self._heads), room // 2 - 1)
         lines = []
         for head, cell in zip(self._heads, row, strict=True):
-            if cell.text not in {"", "-"}:
+            if cell.text not in _EMPTY:
                 label = _padded(cut(head.text, wide), wide, right=False)
                 text = (cut_middle if head.keep else cut)(cell.text, room - wide - _GAP)
                 lines.append(f"{label}{' ' * _GAP}{paint(text, cell.style if self._color else None)}\n")
@@ -123,6 +129,7 @@ class Layout:
             for at, cell in enumerate(row):
                 self._widths[at] = max(self._widths[at], width(cell.text))
                 self._whole[at] = self._whole[at] or cell.whole
+                self._filled[at] = self._filled[at] or cell.text not in _EMPTY
 
     def _choose(self, room: int) -> list[int]:
         """Return the columns for which there is room; none if there is none even for those that stay."""
@@ -132,14 +139,21 @@ class Layout:
             leaving = [at for at in shown if not self._heads[at].stays]
             if not leaving:
                 break
-            shown.remove(min(leaving, key=lambda at: (self._heads[at].priority, -at)))
+            shown.remove(min(leaving, key=self._rank))
         lowest = [self._lowest(at) for at in range(len(self._heads))]
         return shown if _total(lowest, shown) <= room else []
+
+    def _rank(self, at: int) -> tuple[bool, int, int]:
+        """Return by what columns leave: those without a value first, then those of low priority, then the last ones."""
+        return self._filled[at], self._heads[at].priority, -at
 
     def _floor(self, at: int) -> int:
         """Return how wide a column has to be before a less important one leaves."""
         full, head = self._widths[at], self._heads[at]
-        return full if head.keep or self._whole[at] else min(full, max(_NARROWEST, width(head.text)))
+        if self._whole[at]:
+            return full
+        least = _NARROW_KEY if head.keep else _NARROWEST_MAIN if head.stays else _NARROWEST
+        return min(full, max(least, width(head.text)))
 
     def _lowest(self, at: int) -> int:
         """Return how wide a column has to be in a table."""

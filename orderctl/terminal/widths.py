@@ -9,6 +9,7 @@ from typing import Final
 _STYLES: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 _PAINT: Final = re.compile("\x1b\\[[0-9]+m")
 _RESET: Final = "\x1b[0m"
+_BLANK_END: Final = re.compile("\\s+((?:\x1b\\[[0-9]+m)*)\\Z")
 _WORDS: Final = re.compile(r"(\s+)")
 #: Letters that belong to the one before: variation selectors, the joiner of emoji, and their skin tones.
 _ATTACHED: Final = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\u20e3]")
@@ -75,7 +76,7 @@ def wrap(text: str, room: int | None) -> list[str]:
 
 
 def _ended(line: str, style: str) -> str:
-    return line.rstrip() + (_RESET if style else "")
+    return _BLANK_END.sub(r"\1", line) + (_RESET if style else "")
 
 
 def _pieces(text: str, room: int) -> Iterator[str]:

@@ -99,6 +99,20 @@ def test_a_table_is_cut_to_the_terminal_and_only_where_it_may_be():
 @given(st.text(), st.integers(1, 40))
 def test_a_cut_text_fits(words, room):
     assert table.width(table.cut(words, room)) <= max(room, 1)
+    assert table.width(table.cut_middle(words, room)) <= max(room, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "cut"),
+    [
+        ("DH1234567890", 7, "DH1…890"),
+        ("Kho\u0301abc", 4, "Kho\u0301…"),
+        ("Kho\u0301ab", 3, "Kh…"),
+        ("a👩‍💻👩‍💻", 4, "a👩‍💻…"),
+    ],
+)
+def test_a_text_is_cut_between_letters(text, room, cut):
+    assert (table.cut_middle if text.isascii() else table.cut)(text, room) == cut
 
 
 def test_colours_are_there_only_when_wanted_and_do_not_shift_a_table():
@@ -308,3 +322,44 @@ def test_each_page_fits_the_terminal():
     assert max(map(table.width, lines)) <= 60
     assert "1234567890123" in lines[2]
     assert ["…" in line for line in lines] == [False, False, True, True]
+
+
+def test_columns_neither_come_nor_go_within_a_list():
+    columns = (Column("code", keep=True), Column("title"), Column("note", priority=1))
+    first = [{"code": "DH1", "title": "short", "note": "n"}]
+    later = [{"code": "D" * 64, "title": "long " * 9, "note": "note " * 9}]
+
+    parts = list(formats.pages([first, later, first], columns, Format.TABLE, View(width=40)))
+
+    assert parts[0].splitlines()[0].split() == ["CODE", "TITLE", "NOTE"]
+    assert max(table.width(line) for part in parts for line in part.splitlines()) <= 40
+    assert len(parts[1].split("  ")) == parts[1].count("…") == 3
+
+
+def test_columns_without_a_value_leave_first_then_those_of_low_priority():
+    columns = (
+        Column("code", keep=True), Column("title", priority=3), Column("note", priority=4), Column("retry", priority=9),
+    )  # fmt: skip
+    row = {"code": "DH1", "title": "t" * 20, "note": "n" * 20, "retry": None}
+
+    def heads(width: int) -> list[str]:
+        return text([row], Format.TABLE, View(width=width), columns).splitlines()[0].split()
+
+    assert heads(40) == ["CODE", "TITLE", "NOTE", "RETRY"]
+    assert heads(34) == ["CODE", "TITLE", "NOTE"]
+    assert heads(20) == ["CODE", "NOTE"]
+
+
+def test_where_no_table_fits_each_row_is_a_card():
+    columns = (
+        Column("code", keep=True),
+        Column("amount", right=True, keep=True),
+        Column("title"),
+        Column("note"),
+    )
+    rows = [{"code": "D" * 30, "amount": 10**12, "title": "Khóa học lập trình", "note": None}] * 2
+
+    assert text(rows, Format.TABLE, View(width=24), columns) == (
+        "CODE    DDDDDDDD…DDDDDDD\nAMOUNT  1000000000000\nTITLE   Khóa học lập tr…\n\n"
+        "CODE    DDDDDDDD…DDDDDDD\nAMOUNT  1000000000000\nTITLE   Khóa học lập tr…\n"
+    )

@@ -25,17 +25,18 @@ from orderctl.counting import counted
 from orderctl.errors import Conflict, InvalidInput, Misconfigured
 from orderctl.setting_keys import Key
 from orderctl.terminal.render import Column, Where
+from orderctl.terminal.table import STAYS
 
 SHOWN: Final = (
-    Column("key"),
-    Column("value"),
+    Column("key", keep=True),
+    Column("value", priority=STAYS),
     Column("origin"),
     Column("about", where=Where.WIDE),
     Column("variable", where=Where.WIDE),
 )
 #: Of the user under whom the units of docs/systemd run.
 PROGRAM_GROUP: Final = "orderctl"
-FILES: Final = (Column("path"), Column("exists"))
+FILES: Final = (Column("path", keep=True), Column("exists"))
 
 
 @click.group(cls=Group)

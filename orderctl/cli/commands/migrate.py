@@ -15,8 +15,8 @@ from orderctl.terminal.render import Column
 
 REVISIONS: Final = (
     Column("id", "REVISION", keep=True),
-    Column("about", "WHAT IT ADDS"),
-    Column("is_applied", "APPLIED", show=lambda applied: "yes" if applied else "pending"),
+    Column("about", "WHAT IT ADDS", priority=6),
+    Column("is_applied", "APPLIED", show=lambda applied: "yes" if applied else "pending", keep=True),
     Column("applied_at", "WHEN"),
     Column("applied_by", "BY"),
     Column("version"),

@@ -12,12 +12,13 @@ from orderctl.cli.lazy import Command
 from orderctl.counting import counted
 from orderctl.errors import ExitStatus, InvalidInput
 from orderctl.terminal.render import Column
+from orderctl.terminal.table import STAYS
 
 FINDINGS: Final = (
     Column("kind", keep=True),
-    Column("order_id", "ORDER", right=True),
+    Column("order_id", "ORDER", right=True, priority=6),
     Column("task_id", "TASK", right=True),
-    Column("text", "FINDING"),
+    Column("text", "FINDING", priority=STAYS),
     Column(
         "repaired",
         show=lambda repaired: "yes" if repaired else "no",
