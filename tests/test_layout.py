@@ -46,6 +46,7 @@ CROSS_CUTTING = {
     "test_extending.py": "the examples in docs/extending.md",
     "test_layout.py": "this rule",
     "test_query_cost.py": "how many rows each query reads",
+    "test_shell_blocks.py": "every shell block of README.md and docs/, and the lines for cron",
     "test_state_machine.py": "any sequence of the domain's verbs",
     "worker/test_pm2.py": "the PM2 file of docs/running.md",
     "worker/test_pipeline.py": "whole orders through real supervisors",
