@@ -48,7 +48,8 @@ CROSS_CUTTING = {
     "test_query_cost.py": "how many rows each query reads",
     "test_shell_blocks.py": "every shell block of README.md and docs/, and the lines for cron",
     "test_state_machine.py": "any sequence of the domain's verbs",
-    "worker/test_pm2.py": "the PM2 file of docs/running.md",
+    "worker/test_pm2.py": "the file docs/pm2/ecosystem.config.cjs",
+    "cli/test_systemd.py": "the files of docs/systemd",
     "worker/test_pipeline.py": "whole orders through real supervisors",
 }
 

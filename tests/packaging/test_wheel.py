@@ -37,7 +37,7 @@ def test_every_package_is_listed():
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy, without files that setuptools left in the source tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("orderctl", "migrations", "man", "completions"):
+    for name in ("orderctl", "migrations", "man", "completions", "docs/systemd", "docs/pm2"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -68,7 +68,13 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
 def test_manual_pages_and_completions_are_in_the_wheel(wheel):
     pages = {f"share/man/man1/{file.name}" for file in (ROOT / "man").iterdir()}
 
-    assert data_files(wheel) == pages | {
+    units = {
+        f"share/orderctl/{kind}/{file.name}"
+        for kind in ("systemd", "pm2")
+        for file in (ROOT / "docs" / kind).iterdir()
+    }
+
+    assert data_files(wheel) == pages | units | {
         "share/bash-completion/completions/orderctl.bash",
         "share/zsh/site-functions/_orderctl",
         "share/fish/vendor_completions.d/orderctl.fish",

@@ -1,10 +1,9 @@
-"""The PM2 file of docs/running.md: its syntax, its limits, and both programs under the real PM2."""
+"""The file docs/pm2/ecosystem.config.cjs: its syntax, its limits, and both programs under the real PM2."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -24,14 +23,13 @@ from tests.servers.process import free_port
 from tests.servers.programs import find
 from tests.waiting import SOON, eventually
 
-PAGE = Path(__file__).parents[2] / "docs/running.md"
-[DOCUMENTED] = re.findall(r"```js\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+DOCUMENTED = (Path(__file__).parents[2] / "docs/pm2/ecosystem.config.cjs").read_text(encoding="utf-8")
 
 Pm2 = Callable[..., Any]
 
 
 def test_the_file_is_javascript_and_its_limits_fit(tmp_path: Path) -> None:
-    file = tmp_path / "ecosystem.config.js"
+    file = tmp_path / "ecosystem.config.cjs"
     file.write_text(DOCUMENTED)
     show = ["-p", "JSON.stringify(require(process.argv[1]))", str(file)]
     with needed():
@@ -67,7 +65,7 @@ def pm2(world: World, port: int) -> Iterator[Pm2]:
     }.items():
         assert old in text
         text = text.replace(old, str(new))
-    (world.state / "ecosystem.config.js").write_text(text)
+    (world.state / "ecosystem.config.cjs").write_text(text)
     # By default PM2 asks a server of its makers for a newer version.
     home = {"PM2_HOME": str(world.state / "pm2"), "PM2_DISABLE_VERSION_CHECK": "true"}
 
@@ -106,7 +104,7 @@ def test_pm2_drains_and_restarts(world: World, pm2: Pm2, port: int) -> None:
     probe = [SCRIPT, "relay", "probe", "--port", str(port)]
 
     # A running download may finish.
-    pm2("start", "ecosystem.config.js")
+    pm2("start", "ecosystem.config.cjs")
     eventually(lambda: world.shop.task(task_id).status == "downloading", "the download")
     eventually(lambda: subprocess.run(probe, check=False, capture_output=True).returncode == 0, "the relay")
     stopping = threading.Thread(target=pm2, args=["stop", "orderctl-worker"])
