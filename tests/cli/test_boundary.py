@@ -10,7 +10,7 @@ import pytest
 
 from orderctl import errors
 from orderctl.cli.boundary import guard
-from orderctl.cli.commands.help import EXIT_CODES
+from orderctl.cli.topics import EXIT_CODES
 from orderctl.errors import ExitStatus
 from tests.cli.conftest import Program
 from tests.script import SCRIPT

@@ -66,7 +66,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
 
 
 def test_manual_pages_and_completions_are_in_the_wheel(wheel):
-    pages = {f"share/man/man1/{file.name}" for file in (ROOT / "man").iterdir()}
+    pages = {f"share/man/man{file.suffix[1:]}/{file.name}" for file in (ROOT / "man").iterdir()}
 
     units = {
         f"share/orderctl/{kind}/{file.name}"

@@ -2,98 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
-
 import click
 
-from orderctl import environment, setting_sections
-from orderctl.cli import times
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
-from orderctl.errors import ExitStatus
+from orderctl.cli.topics import TOPICS, laid_out
 
-#: The meaning of each exit code.
-EXIT_CODES: Final[dict[ExitStatus, str]] = {
-    ExitStatus.DONE: "The command succeeded, or there was nothing to do.",
-    ExitStatus.FAILED: "The order or task failed, part of a bulk change did, or a check found something.",
-    ExitStatus.USAGE: "The command line or its input is not valid.",
-    ExitStatus.NOT_FOUND: "The order, payment, task or worker was not found.",
-    ExitStatus.CONFLICT: "The current state does not allow the change.",
-    ExitStatus.UNAVAILABLE: "The database, Redis, the workers or the relay do not answer, and the command needs them.",
-    ExitStatus.INTERNAL: "An error in orderctl itself; please report it.",
-    ExitStatus.TRY_LATER: "Another process holds a lock; try again later.",
-    ExitStatus.CONFIGURATION: "A setting is not valid, or the database is not migrated.",
-    ExitStatus.TIMED_OUT: "The timeout that was given has expired.",
-    ExitStatus.INTERRUPTED: "The command was interrupted with Ctrl-C.",
-}
-
-OUTPUT: Final = """\
-Data goes to stdout, everything else to stderr. -o chooses the format:
-
-  table     for people, cut to the width of the terminal (the default)
-  wide      for people, every column, nothing cut
-  json      one JSON document; an empty list is []
-  jsonl     one JSON document on each line, each written at once
-  csv       for spreadsheets; text that begins like a formula is preceded by an apostrophe
-  tsv       for cut and awk; tabs and line breaks are written as \\t and \\n
-  markdown  for tickets
-  name      only ids or names, for xargs
-
---fields NAME,... chooses columns; --fields alone lists them. JSON keys are stable, times in JSON are in
-UTC, and amounts are numbers. When the output is not a terminal, nothing is cut, coloured or animated;
-NO_COLOR, TERM=dumb and CLICOLOR_FORCE are respected. Control characters in texts are shown as escapes.
-
-Output that cannot be written (a full disk, a closed stdout) is an error, exit code 1. A reader that ends
-early, as in "| head", is not. Messages that cannot be written to stderr are lost and change no exit code.
-"""
-
-TIMES: Final = f"""\
-Options that take a time (--since, --until) accept {times.MOMENTS}.
-A date or a time of day without a zone is in the time zone of the setting display.time_zone.
-
-Options that take a length of time (--stale, --timeout) accept {times.SPANS};
-a number without a unit is in seconds.
-
---time-format relative|iso|local chooses how tables show times.
-"""
-
-
-def exit_codes() -> str:
-    """Return the exit codes as a table."""
-    return "".join(f"{status:>5}  {text}\n" for status, text in EXIT_CODES.items())
-
-
-def variables() -> str:
-    """Return the environment variables as a table."""
-    lines = [
-        "Every setting has a variable. Lists are separated by commas; switches are 1, 0, true or false.\n"
-    ]
-    rows = [("ORDERCTL_CONFIG", "an additional configuration file, read last")]
-    rows.append(
-        (
-            environment.variable("state_dir"),
-            "folder of the embedded database, the embedded Redis and downloads",
-        )
-    )
-    for key, item in setting_sections.declared().items():
-        rows.append((environment.variable(key), item.about))
-        if item.secret:
-            rows.append((environment.variable(f"{key}_file"), "a file that contains it"))
-    rows += [
-        ("ORDERCTL_DEBUG", "1: show the traceback of an internal error"),
-        ("NO_COLOR, CLICOLOR_FORCE", "use colours never, or always"),
-    ]
-    wide = max(len(name) for name, _ in rows)
-    return "\n".join([*lines, *(f"  {name.ljust(wide)}  {about}" for name, about in rows)]) + "\n"
-
-
-TOPICS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
-    "exit-codes": ("what the exit codes mean", exit_codes),
-    "environment": ("the environment variables", variables),
-    "output": ("formats, fields, colours", lambda: OUTPUT),
-    "times": ("how times and lengths of time are written", lambda: TIMES),
-}
+#: Columns of the texts, where no terminal is narrower.
+_WIDEST = 100
 
 
 @click.command(cls=Command)
@@ -108,7 +24,6 @@ def cli(app: App, topic: str | None) -> None:
         orderctl help exit-codes
         orderctl help times
     """
-    if topic is None:
-        app.write("".join(f"  {name:<12} {about}\n" for name, (about, _) in TOPICS.items()))
-        return
-    app.write(TOPICS[topic][1]())
+    listed = "".join(f"  {name}  {about}\n" for name, (about, _) in TOPICS.items())
+    text = listed if topic is None else TOPICS[topic][1]()
+    app.write(laid_out(text, min(app.view.width or _WIDEST, _WIDEST)))

@@ -413,7 +413,7 @@ def pay(
 
     Example:
         orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014
-        echo '{"code":"DH123456","transferAmount":300000,"bankName":"ACB","id":7}' | orderctl orders pay --json -
+        echo '{"code":"DH123456","transferAmount":300000,"id":7}' | orderctl orders pay --json -
     """
     from orderctl.audit import Origin
     from orderctl.cli import order_input, payment_lines

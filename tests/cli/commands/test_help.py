@@ -1,6 +1,6 @@
 """``orderctl help``."""
 
-from orderctl.cli.commands.help import EXIT_CODES
+from orderctl.cli.topics import EXIT_CODES
 from orderctl.errors import ExitStatus
 from orderctl.terminal.render import Format
 from tests.cli.conftest import Program
