@@ -53,13 +53,16 @@ export class Cards extends Emitter {
   show({ orders, tasks, connections, atLeast, countedAt }) {
     const bounds = new Set(Array.isArray(atLeast) ? atLeast : []);
     const plus = (/** @type {string} */ name) => (bounds.has(name) ? "+" : "");
-    for (const [key, element] of this.#numbers)
-      write(element, `${text.number(number(orders?.[key]))}${plus(`orders.${key}`)}`);
+    for (const [key, element] of this.#numbers) {
+      const count = number(orders?.[key]);
+      write(element, `${text.number(count)}${plus(`orders.${key}`)}`);
+      element.parentElement?.classList.toggle("is-zero", count === 0);
+    }
     const parts = TASKS.filter((status) => tasks?.[status]).map(
-      (status) => `${text.number(tasks?.[status])}${plus(`tasks.${status}`)} ${status}`,
+      (status) => `${text.number(tasks?.[status])}${plus(`tasks.${status}`)}\u00a0${status}`,
     );
     const clients = number(connections);
-    const watching = clients === null ? "" : text.plural(clients, "connection");
+    const watching = clients === null ? "" : text.plural(clients, "connection").replace(" ", "\u00a0");
     const list = parts.length ? `Tasks: ${parts.join(", ")}` : "";
     write(this.#tasks, [list, watching, age(countedAt)].filter(Boolean).join(" · "));
     return number(orders?.failed) ?? 0;

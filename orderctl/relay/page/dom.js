@@ -127,36 +127,6 @@ export function setSeverity(element, severity) {
 }
 
 /**
- * Create a progress bar: its element, and a function that sets its value.
- *
- * @param {string} label
- */
-export function bar(label) {
-  const element = h(
-    "div",
-    {
-      class: "bar",
-      role: "progressbar",
-      "aria-label": text.line(label),
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-    h("span", { class: "bar-fill" }),
-  );
-  /**
-   * @param {number} percent
-   * @param {string} status
-   */
-  function set(percent, status) {
-    const shown = Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
-    element.style.setProperty("--share", String(shown / 100));
-    element.setAttribute("aria-valuenow", String(Math.floor(shown)));
-    setStatus(element, status);
-  }
-  return { element, set };
-}
-
-/**
  * Create an element with a time relative to now; `refreshTimes` updates it.
  *
  * @param {string|null} iso

@@ -4,7 +4,8 @@
 /** @import { Order } from "./order.js" */
 /** @import { Store } from "./store.js" */
 
-import { badge, bar, fill, h, relativeTime, setStatus, targetOf, write } from "./dom.js";
+import { bar, inWords, ofOrder } from "./bar.js";
+import { badge, fill, h, relativeTime, setStatus, targetOf, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
 import { ENDED } from "./order.js";
 import * as text from "./text.js";
@@ -107,6 +108,7 @@ export class List extends Emitter {
 
   #arrange() {
     const { ids } = this.#listing;
+    this.#fitAmounts(ids);
     const wanted = new Set(ids);
     for (const [id, row] of this.#rows) if (!wanted.has(id)) this.#drop(id, row);
     let place = this.#element.firstElementChild;
@@ -119,6 +121,17 @@ export class List extends Emitter {
     // The observer reports only changes. After a short page the end is still near: observe it again.
     this.#ender.unobserve(this.#end);
     this.#ender.observe(this.#end);
+  }
+
+  /**
+   * Make the column of amounts as wide as the longest one, so that none is cut and all rows are aligned.
+   *
+   * @param {number[]} ids
+   */
+  #fitAmounts(ids) {
+    const currency = this.#currency();
+    const lengths = ids.map((id) => text.money(this.#store.order(id)?.amount ?? null, currency).length);
+    this.#element.style.setProperty("--amount", String(Math.max(0, ...lengths)));
   }
 
   /** @param {boolean} near */
@@ -233,7 +246,7 @@ class Row {
     write(this.#email, order.email);
     setStatus(this.#status, order.status);
     write(this.#status, text.words(order.status));
-    this.#bar.set(order.percent, order.status);
+    this.#bar.set(ofOrder(order));
     write(this.#percent, text.percent(order.percent));
     write(this.#now, progressText(order));
     write(this.#amount, text.money(order.amount, this.#currency));
@@ -266,10 +279,8 @@ class Row {
  * @param {Order} order
  */
 function progressText(order) {
-  const { total, completed, failed } = order.counts;
   const { file, speed } = order.now;
-  const parts = [total ? `${completed} of ${text.plural(total, "task")}` : "no tasks"];
-  if (failed) parts.push(`${failed} failed`);
+  const parts = [inWords(order).replace(" completed", "")];
   if (!ENDED.has(order.status)) parts.push(text.line(file), text.speed(speed));
   return parts.filter(Boolean).join(" · ");
 }

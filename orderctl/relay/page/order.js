@@ -208,17 +208,24 @@ export class Order {
     return [this.code, String(this.id), this.email].some((word) => String(word).toLowerCase().includes(part));
   }
 
-  /** Numbers of all, completed and failed tasks, without cancelled ones. */
+  /** Numbers of tasks: `total` without cancelled ones. */
   get counts() {
     if (!this.tasks.length) {
       return {
         total: this.stats.totalTasks ?? 0,
         completed: this.stats.completedTasks ?? 0,
         failed: this.stats.failedTasks ?? 0,
+        cancelled: 0,
       };
     }
     const of = (/** @type {string} */ status) => this.tasks.filter((task) => task.status === status).length;
-    return { total: this.tasks.length - of("cancelled"), completed: of("completed"), failed: of("failed") };
+    const cancelled = of("cancelled");
+    return {
+      total: this.tasks.length - cancelled,
+      completed: of("completed"),
+      failed: of("failed"),
+      cancelled,
+    };
   }
 
   /** The file of the last progress message, and the total speed of all tasks. */

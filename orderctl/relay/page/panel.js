@@ -5,7 +5,8 @@
 /** @import { Store } from "./store.js" */
 
 import { ApiError } from "./api.js";
-import { badge, bar, button, fill, h, relativeTime, setStatus, write } from "./dom.js";
+import { bar, inWords, ofOrder } from "./bar.js";
+import { badge, button, fill, h, relativeTime, setStatus, write } from "./dom.js";
 import { channelsOf } from "./list.js";
 import { AuditLog } from "./log.js";
 import { payment } from "./payments.js";
@@ -198,18 +199,8 @@ class View {
         h("span", { title: "Order id" }, `#${order.id}`),
       );
     }
-    this.#bar.set(order.percent, order.status);
-    const { total, completed, failed } = order.counts;
-    write(
-      this.#sum,
-      [
-        text.percent(order.percent),
-        `${completed} of ${text.plural(total, "task")} completed`,
-        failed && `${failed} failed`,
-      ]
-        .filter(Boolean)
-        .join(" · "),
-    );
+    this.#bar.set(ofOrder(order));
+    write(this.#sum, `${text.percent(order.percent)} · ${inWords(order)}`);
     this.#arrange(order);
     this.#showPayments(order);
   }

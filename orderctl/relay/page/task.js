@@ -4,7 +4,8 @@
 /** @import { Task } from "./order.js" */
 /** @import { Context } from "./panel.js" */
 
-import { badge, bar, button, externalLink, fill, h, setStatus, webAddress, write } from "./dom.js";
+import { bar, ofTask } from "./bar.js";
+import { badge, button, externalLink, fill, h, setStatus, webAddress, write } from "./dom.js";
 import { ACTIVE } from "./order.js";
 import * as text from "./text.js";
 
@@ -53,7 +54,7 @@ export class TaskCard {
     setStatus(this.#status, task.status);
     write(this.#title, task.title);
     write(this.#status, text.words(task.status));
-    this.#bar.set(task.percent, task.status);
+    this.#bar.set(ofTask(task));
     write(this.#percent, text.percent(task.percent));
     this.#error.hidden = !task.error;
     const error = task.error ? text.block(task.error) : "";

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.databases("sqlite")
 
 class TestPhone:
     def test_everything_fits(self, visit: Visits, relay: RunningRelay, shop: Shop):
-        tasks = shop.paid("DH1234567890", 3, email="a.rather.long.name.of.a.customer@mail.example.com")
+        email = "a.rather.long.name.of.a.customer@mail.example.com"
+        tasks = shop.paid("DH1234567890", 3, email=email, amount="9876543210")
         shop.record(
             shop.order("DH1234567890").id, "download_failed", Severity.ERROR, details={"a": "b" * 300}
         )
@@ -28,6 +29,10 @@ class TestPhone:
         page = visit(relay, viewport=PHONE)
         page.locator(".row").wait_for()
         assert overflow(page) == 0
+        amount = page.locator(".row-amount")
+        expect(amount).to_have_text("₫9,876,543,210")
+        expect(amount).to_be_in_viewport(ratio=1)
+        assert amount.evaluate("(one) => one.scrollWidth <= one.clientWidth && one.clientHeight < 30")
 
         page.locator(".row").click()
         page.locator(".task").nth(len(tasks) - 1).wait_for()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from orderctl import database, publications
+from orderctl import database, publications, tasks
 from orderctl.channels import order_complete, order_status, task_status
 from orderctl.schema import download_tasks, orders
 from tests.relay.conftest import RunningRelay
@@ -44,6 +44,17 @@ def fill(shop: Shop, count: int) -> None:
                 connection.execute(download_tasks.insert().values(**row, **now))
 
 
+COLOR = "(element) => getComputedStyle(element).color"
+#: Where each part of a bar begins and ends, in percent.
+SHARES = """(bar) => {
+    const whole = bar.getBoundingClientRect();
+    const share = (x) => Math.round((x - whole.left) / whole.width * 100);
+    const parts = [...bar.children].map((part) => [part.className, part.getBoundingClientRect()]);
+    return Object.fromEntries(parts.map(([name, { left, right }]) => [name, [share(left), share(right)]]));
+}"""
+SETTLED = "(bar) => bar.getAnimations({ subtree: true }).length === 0"
+
+
 class TestList:
     def test_shows_paid_orders_newest_first(self, visit: Visits, relay: RunningRelay, shop: Shop):
         first, _ = shop.paid("DH1", 2, email="one@example.com")
@@ -73,8 +84,30 @@ class TestList:
         cards = page.locator(".card")
         expect(cards.filter(has_text="All paid").locator(".card-number")).to_have_text("2")
         expect(cards.filter(has_text="Completed").locator(".card-number")).to_have_text("1")
-        expect(cards.filter(has_text="Failed").locator(".card-number")).to_have_text("0")
+        none = cards.filter(has_text="Failed").locator(".card-number")
+        expect(none).to_have_text("0")
         expect(page.locator("#task-numbers")).to_contain_text("1 pending, 2 completed")
+        assert none.evaluate(COLOR) == cards.filter(has_text="Cancelled").locator(".card-number").evaluate(
+            COLOR
+        )
+
+    def test_a_failed_order_shows_what_failed_and_what_succeeded(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
+        done, failed, cancelled, _ = shop.paid("DH1", 4)
+        shop.carry_out(done)
+        shop.fail(failed)
+        shop.transact(lambda c: tasks.cancel(c, cancelled, actor="tester"))
+
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}")
+
+        page.locator(".task").first.wait_for()
+        for bar in (page.locator(".row .bar"), page.locator(".panel-head .bar")):
+            expect(bar).to_have_attribute("aria-valuetext", "1 of 3 tasks completed, 1 failed, 1 cancelled")
+            page.wait_for_function(SETTLED, arg=bar.element_handle())
+            shares = bar.evaluate(SHARES)
+            assert shares == {"bar-fill": [0, 25], "bar-failed": [50, 75], "bar-cancelled": [75, 100]}
+        expect(page.locator(".row-now")).to_have_text("1 of 3 tasks, 1 failed, 1 cancelled")
 
     def test_numbers_that_are_old_or_lower_bounds_say_so(self, visit: Visits, relay: RunningRelay):
         numbers = {
