@@ -1,45 +1,48 @@
-"""Watch a task or an order until it ends: its state in the database, then the messages on its channels."""
+"""Watch orders and tasks: their state in the database, then the messages on their channels."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from orderctl import channels, clock, database, neighbours, orders, tasks
-from orderctl.channels import Channel, Scope
-from orderctl.errors import OrderctlError, RedisUnavailable, TimedOut
+from orderctl import channels, clock, database, neighbours, subjects
+from orderctl.audit import Event
+from orderctl.channels import Channel, MessageKind, Scope
+from orderctl.errors import OrderctlError, RedisUnavailable, TimedOut, Unavailable
+from orderctl.inquiries import Inquiry
 from orderctl.messages import Data
 from orderctl.neighbours import Neighbours
+from orderctl.news import News
 from orderctl.states import ENDED_ORDER, ENDED_TASK
+from orderctl.subjects import End, Key, Standing, Subject
 from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
-from orderctl.tasks import Task
 
-_log = logging.getLogger(__name__)
-
-#: Maximum time between two looks into the database, in seconds: other programs may end the subject without a
-#: message.
+#: Maximum time between two looks into the database, in seconds: other programs may end a subject without a message.
 _ASK_SECONDS = 5.0
 #: Time between two looks for messages of another shop, in seconds.
 _LOOK_SECONDS = 2.0
+#: Time between two questions why a subject waits, in seconds.
+_WHY_SECONDS = 2.0
+#: Time without progress after which it is asked why, in seconds; progress comes more often.
+_STILL_SECONDS = 8.0
+#: Time between two looks for names of orders and tasks, in seconds, and most of them in one look.
+_NAME_SECONDS, _MOST_NAMES = 0.3, 100
+#: Longest time without an event of the subscription, in seconds: answers of the background are shown this late.
+_TICK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """The subject that is watched: an order with its tasks, or one task.
+class Found:
+    """What the database says of orders and tasks.
 
     Attributes:
-        channels: The channels to listen to.
-        labels: The names of the order and its tasks for the screen.
+        first: Whether these are the ones to begin with.
     """
 
-    scope: Scope
-    id: int
-    channels: tuple[Channel, ...]
-    labels: Mapping[tuple[Scope, int], str]
+    standings: tuple[Standing, ...]
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,40 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a subject waits for.
+
+    Attributes:
+        key: The subject; None: everything.
+        cause: One word; empty: it waits no longer.
+        text: The same for people.
+        hint: The command that helps.
+    """
+
+    key: Key | None
+    cause: str
+    text: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event that was written into the audit log."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
-    """A remark about the subscription itself, such as a lost connection."""
+    """A remark about the watching itself, such as a lost connection."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of the subject, as the database has it."""
+Watched = Found | Update | Waiting | Happened | Remark | End
 
-    scope: Scope
-    id: int
-    status: str
-    detail: str | None = None
+#: Returns what these subjects wait for; a subject that does not wait is left out. It may raise OrderctlError.
+Why = Callable[[Sequence[Subject]], Sequence[Waiting]]
 
 
 @dataclass(slots=True)
@@ -99,88 +122,155 @@ class Patience:
             raise TimedOut(f"no message for {self.idle:g} s", hint="orderctl worker list")
 
 
-def find_task(engine: Engine, task_id: int) -> Subject:
-    """Return the task with this id as a subject.
-
-    Raises:
-        TaskNotFound: The task does not exist.
-    """
-    with database.reading(engine) as connection:
-        task = tasks.find(connection, task_id)
-    labels = {(Scope.TASK, task.id): _label(task)}
-    return Subject(Scope.TASK, task.id, channels.of_subject(Scope.TASK, task.id), labels)
-
-
-def find_order(engine: Engine, reference: str) -> Subject:
-    """Return the order with this code or id as a subject.
-
-    Raises:
-        OrderNotFound: The order does not exist.
-    """
-    with database.reading(engine) as connection:
-        order = orders.find(connection, reference)
-        own = tasks.of_orders(connection, [order.id])
-    listened = list(channels.of_subject(Scope.ORDER, order.id))
-    for task in own:
-        listened += channels.of_subject(Scope.TASK, task.id)
-    labels = {(Scope.ORDER, order.id): order.order_code} | {
-        (Scope.TASK, task.id): _label(task) for task in own
-    }
-    return Subject(Scope.ORDER, order.id, tuple(listened), labels)
-
-
-def _label(task: Task) -> str:
-    return f"task {task.id} {task.title or ''}".strip()
-
-
-def watch(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark | End]:
-    """Watch a subject until it ends.
+def watch(
+    engine: Engine,
+    url: Callable[[], str],
+    watched: Sequence[Subject],
+    patience: Patience,
+    *,
+    why: Why | None = None,
+    events: bool = False,
+    fail_fast: bool = False,
+) -> Iterator[Watched]:
+    """Watch subjects until all have ended.
 
     The database is asked first, again after the subscription (the messages of an end in between are missed),
     and then from time to time.
 
     Args:
         engine: The engine of the database.
-        url: The URL of Redis; used only if the subject has not ended.
-        subject: A subject from :func:`find_task` or :func:`find_order`.
+        url: Returns the URL of Redis; called only if a subject has not ended.
+        watched: Subjects from ``subjects``.
         patience: The limits of waiting.
+        why: Says what subjects wait for; it is called in a thread of its own.
+        events: Whether to look for new events of the audit log.
+        fail_fast: Whether to stop as soon as one subject has failed or was cancelled.
 
     Yields:
-        The messages and remarks; :class:`End` last.
+        What is known and what happens; an :class:`End` for each subject.
 
     Raises:
         TimedOut: A limit of ``patience`` is exceeded.
         RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
-    ended = _find_end(engine, subject)
-    if ended is None:
-        yield from _listen(engine, url, subject, patience)
-        ended = _find_end(engine, subject)
-    if ended is not None:
-        yield ended
+    watching = _Watching(engine, watched, why, events=events)
+    for happened in watching.run(url, patience):
+        yield happened
+        if fail_fast and isinstance(happened, End) and happened.is_failure:
+            return
 
 
-def _listen(engine: Engine, url: str, subject: Subject, patience: Patience) -> Iterator[Update | Remark]:
-    asked = clock.elapsed()
-    for event in subscribe(url, subject.channels, tick=0.5):
-        yield from _updates(event, patience)
-        if _may_have_ended(event, subject) or clock.elapsed() - asked > _ASK_SECONDS:
-            asked = clock.elapsed()
-            if _find_end(engine, subject) is not None:
-                return
+class _Watching:
+    """Subjects of which some have not ended yet."""
+
+    def __init__(self, engine: Engine, watched: Sequence[Subject], why: Why | None, *, events: bool) -> None:
+        self._engine = engine
+        self._open = {subject.key: subject for subject in watched}
+        self._subject_of = {
+            (channel.scope, channel.id): subject.key for subject in watched for channel in subject.channels
+        }
+        self._stirred: dict[Key, float] = {}  # when progress of a subject came last
+        self._waits: dict[Key | None, Waiting] = {}
+        self._reasons = None if why is None else Inquiry(lambda: why(self._still()), _WHY_SECONDS)
+        self._news = News(engine, watched) if events else None
+        self._asked = clock.elapsed()
+        self._is_away = False
+
+    def run(self, url: Callable[[], str], patience: Patience) -> Iterator[Watched]:
+        yield Found(tuple(one for subject in self._open.values() for one in subject.standings), first=True)
+        yield from self._ends()
+        if not self._open:
+            return
+        yield from self._answers()
+        listened = [channel for subject in self._open.values() for channel in subject.channels]
+        for event in subscribe(url(), listened, tick=_TICK_SECONDS):
+            yield from self._moved(event)
+            yield from _updates(event, patience)
+            if self._may_have_ended(event) or clock.elapsed() - self._asked > _ASK_SECONDS:
+                yield from self._look()
+            yield from self._answers()
+            if not self._open:
+                break
+        if self._news:
+            yield from map(Happened, self._news.last())
+
+    def _look(self) -> Iterator[Watched]:
+        """Yield what has ended; while the database does not answer, say so once."""
+        self._asked = clock.elapsed()
+        try:
+            yield from self._ends()
+        except Unavailable as error:
+            if not self._is_away:
+                yield Remark(f"{error}; trying again")
+            self._is_away = True
+        else:
+            self._is_away = False
+
+    def _ends(self) -> Iterator[End]:
+        with database.reading(self._engine) as connection:
+            ended = [end for one in self._open.values() if (end := subjects.find_end(connection, one))]
+        for end in ended:
+            del self._open[end.scope, end.id]
+            yield end
+
+    def _answers(self) -> Iterator[Watched]:
+        if self._news:
+            yield from map(Happened, self._news.poll())
+        found = self._reasons.poll() if self._reasons else None
+        if found is not None:
+            fresh: dict[Key | None, Waiting] = {one.key: one for one in found if one.key in self._open}
+            over = [key for key in self._waits if key not in fresh]
+            yield from (one for key, one in fresh.items() if self._waits.get(key) != one)
+            yield from (Waiting(key, "", "") for key in over)
+            self._waits = fresh
+
+    def _still(self) -> list[Subject]:
+        """Return the subjects without progress for a while."""
+        since = clock.elapsed() - _STILL_SECONDS
+        return [one for key, one in list(self._open.items()) if self._stirred.get(key, since) <= since]
+
+    def _moved(self, event: SubscriptionEvent) -> Iterator[Waiting]:
+        """Note that there is progress, so that the subject waits no longer."""
+        if not isinstance(event, Message) or event.snapshot or event.channel.kind is not MessageKind.PROGRESS:
+            return
+        key = self._subject_of.get((event.channel.scope, event.channel.id))
+        if key is not None:
+            self._stirred[key] = clock.elapsed()
+            if self._waits.pop(key, None):
+                yield Waiting(key, "", "")
+
+    def _may_have_ended(self, event: SubscriptionEvent) -> bool:
+        if isinstance(event, Subscribed):
+            return True
+        if not isinstance(event, Message) or (event.channel.scope, event.channel.id) not in self._open:
+            return False
+        return event.channel.kind is MessageKind.COMPLETE or event.data.get("newStatus") in {
+            *ENDED_ORDER,
+            *ENDED_TASK,
+        }
 
 
 def watch_patterns(
-    engine: Engine, url: str, patterns: Sequence[str], patience: Patience
-) -> Iterator[Update | Remark]:
+    engine: Engine,
+    url: Callable[[], str],
+    patterns: Sequence[str],
+    patience: Patience,
+    *,
+    begin: bool = False,
+    history: bool = False,
+    why: Why | None = None,
+) -> Iterator[Watched]:
     """Watch all channels that match these patterns, until the caller closes the iterator.
 
     Args:
-        engine: The database, which is only asked whether it has the orders and tasks. It need not answer.
-        url: The URL of Redis.
+        engine: The database. It need not answer.
+        url: Returns the URL of Redis.
         patterns: Glob patterns of channels.
         patience: The limits of waiting.
+        begin: Whether to begin with what is running, and to look for names and for what has stopped.
+        history: Whether to begin with the last message of each channel of the last hour.
+        why: Says what everything waits for while nothing runs; called without subjects.
 
     Yields:
         The messages; a remark if another shop is heard.
@@ -190,10 +280,89 @@ def watch_patterns(
         RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
+    looking = _Looking(engine, patterns, why) if begin else None
+    if looking:
+        yield from looking.begin()
+    kept = None if history else (looking.channels if looking else [])
     lookout = _Lookout(engine)
-    for event in subscribe(url, (), patterns, tick=0.5):
+    for event in subscribe(url(), (), patterns, kept=kept, tick=_TICK_SECONDS):
         yield from _updates(event, patience)
         yield from lookout.see(event)
+        if looking:
+            yield from looking.see(event)
+
+
+class _Looking:
+    """Looks in the background for what runs, for names, and why nothing runs."""
+
+    def __init__(self, engine: Engine, patterns: Sequence[str], why: Why | None) -> None:
+        self._engine = engine
+        self._matchers = [channels.matching(pattern) for pattern in patterns]
+        self._unnamed: dict[Key, None] = {}
+        self._asked: set[Key] = set()
+        self._running = Inquiry(self._find_running, _ASK_SECONDS, delay=_ASK_SECONDS)
+        self._names = Inquiry(self._find_names, _NAME_SECONDS)
+        self._reasons = None if why is None else Inquiry(lambda: why(()), _WHY_SECONDS)
+        self._waits: Sequence[Waiting] = ()
+        self._stirred = clock.elapsed() - _STILL_SECONDS
+        self.channels: list[Channel] = []
+
+    def begin(self) -> Iterator[Found | Remark]:
+        """Yield what runs now, and note the channels of these tasks and their orders."""
+        try:
+            found = self._find_running()
+        except OrderctlError as error:
+            yield Remark(f"it is not known what runs: {error}")
+            return
+        self._asked |= {one.key for one in found.standings}
+        keys = dict.fromkeys(key for one in found.standings for key in (one.key, (Scope.ORDER, one.order_id)))
+        listened = [channel for key in keys for channel in channels.of_subject(*key)]
+        self.channels = [one for one in listened if any(match.match(str(one)) for match in self._matchers)]
+        yield Found(found.standings, first=True)
+
+    def see(self, event: SubscriptionEvent) -> Iterator[Found | Waiting]:
+        """Note of whom a message is, and yield the answers that have come."""
+        if isinstance(event, Message):
+            key = event.channel.scope, event.channel.id
+            if key not in self._asked and key[1] <= channels.MAX_ID:
+                self._unnamed[key] = None
+            if event.channel.kind is MessageKind.PROGRESS and not event.snapshot:
+                self._stirred = clock.elapsed()
+        for found in (self._names.poll(ask=bool(self._unnamed)), self._running.poll()):
+            if found is not None:
+                yield found
+        yield from self._reason()
+
+    def _reason(self) -> Iterator[Waiting]:
+        if clock.elapsed() - self._stirred < _STILL_SECONDS:
+            waits: Sequence[Waiting] | None = ()
+        else:
+            waits = self._reasons.poll() if self._reasons else None
+        if waits is not None and waits != self._waits:
+            yield from waits or [Waiting(None, "", "")]
+            self._waits = waits
+
+    def _find_running(self) -> Found:
+        with database.reading(self._engine) as connection:
+            found = subjects.running(connection)
+        if any(
+            match.match("order:1:progress") for match in self._matchers
+        ):  # every task is a part of an order
+            return Found(tuple(found), first=True)
+        return Found(tuple(one for one in found if self._is_matched(one)), first=True)
+
+    def _is_matched(self, one: Standing) -> bool:
+        own = channels.of_subject(one.scope, one.id)
+        return any(match.match(str(channel)) for match in self._matchers for channel in own)
+
+    def _find_names(self) -> Found:
+        keys = list(self._unnamed)[-_MOST_NAMES:]  # the newest first: they are on the screen
+        with database.reading(self._engine) as connection:
+            found = subjects.name(connection, keys)
+        self._asked.update(keys)
+        for key in keys:
+            self._unnamed.pop(key, None)
+        return Found(tuple(found))
 
 
 class _Lookout:
@@ -202,35 +371,23 @@ class _Lookout:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._heard = Neighbours()
-        self._found: list[neighbours.Subject] = []
-        self._thread: threading.Thread | None = None
-        self._looked = clock.elapsed()
+        self._inquiry = Inquiry(self._look, _LOOK_SECONDS, delay=_LOOK_SECONDS)
         self._over = False
 
     def see(self, event: SubscriptionEvent) -> Iterator[Remark]:
         if isinstance(event, Message):
             self._heard.note(event.channel.scope, event.channel.id)
-        if self._over:
-            return
-        if self._found:
+        found = None if self._over else self._inquiry.poll()
+        if found:
             self._over = True
-            yield Remark(neighbours.warning(self._found))
-        elif clock.elapsed() - self._looked > _LOOK_SECONDS and (
-            self._thread is None or not self._thread.is_alive()
-        ):
-            self._looked = clock.elapsed()
-            self._thread = threading.Thread(target=self._look, name="lookout", daemon=True)
-            self._thread.start()
+            yield Remark(neighbours.warning(found))
 
-    def _look(self) -> None:
-        try:
-            with database.reading(self._engine) as connection:
-                self._found = self._heard.look(connection)
-        except OrderctlError as error:  # the messages are shown without a database, too
-            _log.debug("cannot look for messages of another shop: %s", error)
+    def _look(self) -> Sequence[neighbours.Subject]:
+        with database.reading(self._engine) as connection:
+            return self._heard.look(connection)
 
 
-def in_words(channel: Channel, data: Data) -> str:
+def in_words(channel: Channel, data: Mapping[str, object]) -> str:
     """Return a message as text, for kinds that have no display of their own: ``note: text=Hello``."""
     known = {channels.id_name(channel.scope), "timestamp"}
     fields = (f"{name}={value}" for name, value in data.items() if name not in known and value is not None)
@@ -250,32 +407,3 @@ def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | 
         case _:
             pass
     patience.check()
-
-
-def _may_have_ended(event: SubscriptionEvent, subject: Subject) -> bool:
-    if isinstance(event, Subscribed):
-        return True
-    if not isinstance(event, Message) or (event.channel.scope, event.channel.id) != (
-        subject.scope,
-        subject.id,
-    ):
-        return False
-    return event.channel.kind is channels.MessageKind.COMPLETE or event.data.get("newStatus") in {
-        *ENDED_ORDER,
-        *ENDED_TASK,
-    }
-
-
-def _find_end(engine: Engine, subject: Subject) -> End | None:
-    with database.reading(engine) as connection:
-        if subject.scope is Scope.TASK:
-            task = tasks.find(connection, subject.id)
-            detail = task.error_log or task.drive_link
-            return End(subject.scope, task.id, task.status, detail) if task.status in ENDED_TASK else None
-        order = orders.get(connection, subject.id)
-    detail = f"{order.completed_tasks} of {order.total_tasks} tasks completed"
-    return (
-        End(subject.scope, order.id, order.order_status, detail)
-        if order.order_status in ENDED_ORDER
-        else None
-    )

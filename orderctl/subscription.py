@@ -71,6 +71,7 @@ def subscribe(
     subscribed: Iterable[Channel] = (),
     patterns: Iterable[str] = (),
     *,
+    kept: Iterable[Channel] | None = None,
     tick: float = 1.0,
     ping_after: float = 5.0,
     clock: Callable[[], float] = time.monotonic,
@@ -82,6 +83,8 @@ def subscribe(
         subscribed: The channels to listen to.
         patterns: Glob patterns of channels to listen to, such as ``task:*:progress``. Redis gets the general
             patterns only, ``task:*`` and ``order:*``: access rules may name these, and no narrower ones.
+        kept: Of the patterns, only the snapshots of these channels are read, and after a reconnect those of the
+            channels that were heard; None: all that Redis has, which takes a scan of its keys.
         tick: Seconds without an event after which :class:`Idle` is yielded; while Redis hangs, it may be up
             to three seconds late.
         ping_after: Seconds without data from the server after which a PING is sent; the reply has to come
@@ -95,7 +98,7 @@ def subscribe(
         RedisUnavailable: The first connection failed; later ones are retried without a limit.
         Misconfigured: Redis denies access when the first connection is made; names all missing rights.
     """
-    listener = _Listener(url, subscribed, patterns)
+    listener = _Listener(url, subscribed, patterns, kept)
     if not listener.subscribed and not listener.patterns:
         raise ValueError("give at least one channel or pattern")
     try:
@@ -113,11 +116,14 @@ def subscribe(
 class _Listener:
     """One subscription, which may use several connections, one after the other."""
 
-    def __init__(self, url: str, subscribed: Iterable[Channel], patterns: Iterable[str]) -> None:
+    def __init__(
+        self, url: str, subscribed: Iterable[Channel], patterns: Iterable[str], kept: Iterable[Channel] | None
+    ) -> None:
         self.client = broker.brisk(url, name="orderctl-listener")
         self.subscribed = list(dict.fromkeys(subscribed))
         self.patterns = list(dict.fromkeys(patterns))
         self.matchers = [channels.matching(pattern) for pattern in self.patterns]
+        self.kept = None if kept is None else list(kept)
         self.prefix = broker.prefix(url)
         self.connection: Any = None
         self.buffered: list[tuple[Channel, Data]] = []  # messages received while catching up
@@ -234,17 +240,24 @@ class _Listener:
 
     def read_snapshots(self) -> list[tuple[Channel, Data]]:
         """Return the snapshots of all channels of this subscription, oldest first."""
-        wanted = dict.fromkeys(self.subscribed)
-        for pattern in self.on_server(self.patterns):
-            for key in self.client.scan_iter(match=pattern, count=_PAGE):
-                channel = self.parse(key)
-                if channel is not None:
-                    wanted[channel] = None
+        wanted = dict.fromkeys([*self.subscribed, *self.kept_channels()])
         found: list[tuple[Channel, Data]] = []
         names = list(wanted)
         for start in range(0, len(names), _PAGE):
             found += publications.snapshots(self.client, names[start : start + _PAGE]).items()
         return sorted(found, key=lambda item: messages.sent_at(item[1]))
+
+    def kept_channels(self) -> Iterator[Channel]:
+        """Yield the channels of the patterns whose snapshots are read."""
+        if self.kept is not None:
+            yield from self.kept
+            yield from self.last
+            return
+        for pattern in self.on_server(self.patterns):
+            for key in self.client.scan_iter(match=pattern, count=_PAGE):
+                channel = self.parse(key)
+                if channel is not None:
+                    yield channel
 
     def on_server(self, names: Iterable[object]) -> list[str]:
         """Return the names of channels or patterns on the server."""

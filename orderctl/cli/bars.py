@@ -2,123 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.text import Text
 
-from orderctl.channels import MessageKind, Scope
-from orderctl.follow import End, Update, in_words
-from orderctl.messages import Data
-from orderctl.states import ENDED_TASK
-from orderctl.terminal import render, sanitise
+from orderctl import clock
+from orderctl.cli import bar_lines
+from orderctl.cli.board import Board
+from orderctl.follow import Found, Happened, Update, Waiting, Watched, in_words
+from orderctl.subjects import End
 
-#: Most bars on the screen at once. Beyond that, the bar that ended first is removed.
-_MOST_BARS: Final = 30
-#: Longest label before a bar, in characters.
-_LABEL_WIDTH: Final = 28
-
-
-class _Plain(ProgressColumn):
-    """A text field of a bar. It has no markup, since file names are not trusted."""
-
-    def __init__(self, field: str, style: str = "") -> None:
-        super().__init__()
-        self._field = field
-        self._style = style
-
-    def render(self, task: Task) -> Text:
-        """Return the field's text, cut to the width of the terminal."""
-        return Text(
-            str(task.fields.get(self._field, "")), style=self._style, overflow="ellipsis", no_wrap=True
-        )
+_PER_SECOND: Final = 8
 
 
 def draw(
-    stream: TextIO, events: Iterable[Update | End], labels: Mapping[tuple[Scope, int], str], *, color: bool
+    stream: TextIO,
+    events: Iterable[Watched],
+    *,
+    color: bool,
+    subjects: bool = True,
+    line: Callable[[Happened], str] = str,
 ) -> None:
-    """Draw the events as bars until they end.
+    """Draw the events as bars until they end; the last frame stays.
 
     Args:
         stream: A terminal.
         events: From ``follow``.
-        labels: Labels of bars; a bar without one is labelled like "task 4".
         color: Whether to use colours.
+        subjects: Whether some orders and tasks are watched, and not everything.
+        line: Returns an audit event as a line, which is printed above the bars.
     """
     console = Console(file=stream, no_color=not color, highlight=False)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>5.1f} %"),
-        _Plain("speed", "cyan"),
-        _Plain("state"),
-    )
-    with Progress(*columns, console=console, expand=True, refresh_per_second=8) as progress:
-        bars = _Bars(progress, labels)
+    screen = _Screen(console, Board(subjects=subjects))
+    with Live(screen, console=console, refresh_per_second=_PER_SECOND) as live:
         for event in events:
-            bars.show(event)
+            if isinstance(event, Happened):
+                console.print(Text(line(event), no_wrap=True, overflow="ellipsis"))
+                continue
+            screen.show(event)
+            if isinstance(event, Found) and event.first:
+                live.refresh()
 
 
-class _Bars:
-    """One bar for each order or task of which a message arrived."""
+class _Screen:
+    """The bars as rich asks for them, in a thread of its own."""
 
-    def __init__(self, progress: Progress, labels: Mapping[tuple[Scope, int], str]) -> None:
-        self._drawing = progress
-        self._labels = labels
-        self._bars: dict[tuple[Scope, int], TaskID] = {}
-        self._ended: list[tuple[Scope, int]] = []
-        self._drawn: dict[MessageKind, Callable[[tuple[Scope, int], Data], None]] = {
-            MessageKind.PROGRESS: self._progress,
-            MessageKind.STATUS: self._status,
-            MessageKind.COMPLETE: self._complete,
-        }
+    def __init__(self, console: Console, board: Board) -> None:
+        self._board = board
+        self._lock = threading.Lock()
+        self._columns = console.width
 
-    def show(self, event: Update | End) -> None:
-        """Draw one event."""
-        if isinstance(event, End):
-            self._end(event)
-            return
-        subject = (event.channel.scope, event.channel.id)
-        draw = self._drawn.get(event.channel.kind)
-        if draw and (event.channel.scope, event.channel.kind) != (Scope.TASK, MessageKind.COMPLETE):
-            draw(subject, event.data)
-        else:
-            self._set(subject, None, state=in_words(event.channel, event.data))
+    def show(self, event: Watched) -> None:
+        """Take in one event."""
+        now = clock.elapsed()
+        with self._lock:
+            match event:
+                case Found():
+                    self._board.find(event)
+                case Update():
+                    self._board.update(event, now, in_words(event.channel, event.data))
+                case Waiting():
+                    self._board.wait(event)
+                case End():
+                    self._board.end(event, now)
+                case _:
+                    pass
 
-    def _progress(self, subject: tuple[Scope, int], data: Data) -> None:
-        speed = f"{render.size(data['speed'])}/s" if data.get("speed") else ""
-        self._set(subject, data["percent"], speed=speed, state=data.get("currentFile") or "")
-
-    def _status(self, subject: tuple[Scope, int], data: Data) -> None:
-        status, error = str(data["newStatus"]), str(data.get("error") or "")
-        percent = 100.0 if status == "completed" else None
-        self._set(subject, percent, speed="", state=f"{status} {error}".strip())
-        if status in ENDED_TASK:
-            self._ended.append(subject)
-
-    def _complete(self, subject: tuple[Scope, int], data: Data) -> None:
-        self._set(subject, None, state=f"complete: {data['completedTasks']} of {data['totalTasks']}")
-
-    def _end(self, event: End) -> None:
-        percent = 100.0 if event.status == "completed" else None
-        state = f"{event.status}: {event.detail}" if event.detail else event.status
-        self._set((event.scope, event.id), percent, speed="", state=state)
-
-    def _set(self, subject: tuple[Scope, int], percent: float | None, **fields: str) -> None:
-        clean = {name: sanitise.line(text) for name, text in fields.items()}
-        if subject not in self._bars:
-            self._make_room()
-            self._bars[subject] = self._drawing.add_task(self._label(subject), total=100)
-        self._drawing.update(self._bars[subject], completed=percent, **clean)  # type: ignore[arg-type]
-
-    def _label(self, subject: tuple[Scope, int]) -> str:
-        text = sanitise.line(self._labels.get(subject, f"{subject[0]} {subject[1]}"))
-        return text if len(text) <= _LABEL_WIDTH else f"{text[: _LABEL_WIDTH - 1]}…"
-
-    def _make_room(self) -> None:
-        if len(self._bars) >= _MOST_BARS and self._ended:
-            bar = self._bars.pop(self._ended.pop(0), None)
-            if bar is not None:
-                self._drawing.remove_task(bar)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines for the size that the terminal has now."""
+        columns, rows = console.size
+        if columns < self._columns and console.is_terminal:
+            console.clear()  # the terminal has wrapped the lines of the last frame
+        self._columns = columns
+        with self._lock:
+            lines = bar_lines.lines(self._board, clock.elapsed(), columns, rows - 1)
+        for line in lines:
+            yield Text.assemble(*line, no_wrap=True, overflow="crop")

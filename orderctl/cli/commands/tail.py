@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orderctl import channels
-from orderctl.channels import MessageKind, Scope
 from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
-from orderctl.errors import ExitStatus, InvalidInput
-from orderctl.terminal import render
-from orderctl.terminal.render import Column, Format
+from orderctl.errors import ExitStatus, InvalidInput, OrderNotFound
+from orderctl.terminal.render import Column
 
 if TYPE_CHECKING:
-    from orderctl.follow import End, Patience, Remark, Update
+    from sqlalchemy import Connection
+
+    from orderctl.follow import Patience, Watched
+    from orderctl.subjects import Subject
 
 LINES: Final = (
     Column("scope"),
@@ -27,9 +30,24 @@ LINES: Final = (
     Column("snapshot"),
     Column("data"),
 )
-_FAILED: Final = {"failed", "cancelled"}
 
-waiting = [
+
+class _OrdersByDefault(Group):
+    """A group whose command ``order`` may be left out: ``tail DH1`` is ``tail order DH1``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command before the arguments, if there is none."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            named = next((word for word in args if word in self.commands), None)
+            if named is not None and args[0].startswith("-"):
+                args.remove(named)
+            else:
+                named = "order"
+            args = [named, *args]
+        return super().parse_args(ctx, args)
+
+
+patience = [
     click.option(
         "--timeout", type=options.SPAN, metavar="TIME", help="Give up after this time and exit 124."
     ),
@@ -40,118 +58,191 @@ waiting = [
         help="Give up and exit 124 when no message arrives for this time.",
     ),
 ]
+_of_subjects = [
+    click.option("--exit-status", is_flag=True, help="Exit 1 when one of them failed or was cancelled."),
+    click.option("--fail-fast", is_flag=True, help="Exit 1 as soon as one of them failed or was cancelled."),
+    click.option(
+        "--events/--no-events",
+        default=None,
+        help="Also show new events of the audit log. On a terminal they are shown above the bars by default.",
+    ),
+    *patience,
+]
+_of_everything = [
+    click.option(
+        "--history",
+        is_flag=True,
+        help="Begin with the last message of each channel in the last hour; without it a pipe gets new ones only.",
+    ),
+    *patience,
+]
 
 
-def _patient(function: Any) -> Any:
-    for option in reversed(waiting):
-        function = option(function)
-    return function
+def _options(those: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(those):
+            function = option(function)
+        return function
+
+    return decorate
 
 
-@click.group(cls=Group)
+@click.group(cls=_OrdersByDefault, subcommand_metavar="COMMAND|ORDER... [ARGS]...")
 def cli() -> None:
-    """Watch a task, an order or everything live.
+    """Watch tasks, orders or everything live.
 
-    'tail task' and 'tail order' end when the task or the order ends. On a terminal they draw bars. Elsewhere
-    they write one line for each message, or one JSON document with -o jsonl.
+    'tail ORDER...' is 'tail order ORDER...'. Tasks and orders are watched until they have ended. On a terminal
+    they are bars: a bar glides to what the newest message says, and never beyond. Elsewhere there is one line
+    for each message, or one JSON document with -o jsonl.
+
+    What waits says what it waits for: on a terminal below the bars, else on stderr. With -o jsonl this is a
+    record of the type 'waiting' with cause, text and hint. Events of the audit log have the type 'event', and
+    the last record of each task or order has the type 'end'.
 
     Example:
+        orderctl tail DH123456
         orderctl tail task 456
-        orderctl tail order DH123456 --exit-status
+        orderctl tail order DH123456 DH123457 --fail-fast
     """
 
 
 @cli.command()
-@click.argument("task_id", metavar="ID", type=options.WholeNumber(min=1))
-@click.option("--exit-status", is_flag=True, help="Exit 1 when the task failed or was cancelled.")
-@_patient
+@click.argument(
+    "task_ids", metavar="ID...", type=options.WholeNumber(min=1, max=channels.MAX_ID), nargs=-1, required=True
+)
+@_options(_of_subjects)
 @options.output(LINES)
 @pass_app
-def task(
-    app: App,
-    task_id: int,
-    exit_status: bool,
-    timeout: timedelta | None,
-    stall_timeout: timedelta | None,
-) -> ExitStatus:
-    """Watch one task until it ends.
+def task(app: App, /, task_ids: tuple[int, ...], **chosen: Any) -> ExitStatus:
+    """Watch tasks until they have ended.
 
     Example:
         orderctl tail task 456
-        orderctl tail task 456 -o jsonl --timeout 10m
+        orderctl tail task 456 457 -o jsonl --timeout 10m
     """
-    from orderctl import follow
+    from orderctl import subjects
 
-    subject = follow.find_task(app.engine, task_id)
-    events = follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout))
-    return _show(app, events, exit_status, subject.labels)
+    return _watch(app, subjects.find_task, task_ids, **chosen)
 
 
 @cli.command()
-@click.argument("order", metavar="ORDER")
-@click.option("--exit-status", is_flag=True, help="Exit 1 when the order failed or was cancelled.")
-@_patient
+@click.argument("orders", metavar="ORDER...", nargs=-1, required=True)
+@_options(_of_subjects)
 @options.output(LINES)
 @pass_app
-def order(
-    app: App,
-    order: str,
-    exit_status: bool,
-    timeout: timedelta | None,
-    stall_timeout: timedelta | None,
-) -> ExitStatus:
-    """Watch an order (id or code) and its tasks until it ends.
+def order(app: App, /, orders: tuple[str, ...], **chosen: Any) -> ExitStatus:
+    """Watch orders (ids or codes) and their tasks until they have ended.
 
     Example:
         orderctl tail order DH123456
-        orderctl tail order DH123456 --exit-status --stall-timeout 5m
+        orderctl tail order DH123456 DH123457 --exit-status --stall-timeout 5m
     """
-    from orderctl import follow
+    from orderctl import subjects
 
-    subject = follow.find_order(app.engine, order)
-    events = follow.watch(app.engine, app.redis_url, subject, _patience(timeout, stall_timeout))
-    return _show(app, events, exit_status, subject.labels)
+    try:
+        return _watch(app, subjects.find_order, orders, **chosen)
+    except OrderNotFound as error:
+        raise _with_hint(error, orders) from None
+
+
+def _with_hint(error: OrderNotFound, words: Sequence[str]) -> OrderNotFound:
+    """Return the error; with the command that was meant, if the first word looks like one."""
+    meant = get_close_matches(words[0].lower(), cli.commands, n=1)
+    if meant:
+        error.hint = shlex.join(["orderctl", "tail", meant[0], *words[1:]])
+    elif words[0].isascii() and words[0].isdecimal():
+        error.hint = shlex.join(["orderctl", "tail", "task", *words])
+    return error
+
+
+def _watch(
+    app: App,
+    find: Callable[[Connection, Any], Subject],
+    references: Sequence[Any],
+    *,
+    exit_status: bool,
+    fail_fast: bool,
+    events: bool | None,
+    timeout: timedelta | None,
+    stall_timeout: timedelta | None,
+) -> ExitStatus:
+    from orderctl import follow
+    from orderctl.cli import tail_output, waiting_lines
+
+    with app.reading() as connection:
+        found = {one.key: one for one in (find(connection, reference) for reference in references)}
+    shown = follow.watch(
+        app.engine,
+        lambda: app.redis_url,
+        list(found.values()),
+        _patience(timeout, stall_timeout),
+        why=waiting_lines.of_subjects(app),
+        events=tail_output.draws_bars(app) if events is None else events,
+        fail_fast=fail_fast,
+    )
+    failed = tail_output.show(app, shown, names={key: one.name for key, one in found.items()})
+    return ExitStatus.FAILED if failed and (exit_status or fail_fast) else ExitStatus.DONE
 
 
 @cli.command("all")
-@_patient
+@_options(_of_everything)
 @options.output(LINES)
 @pass_app
-def all_(app: App, timeout: timedelta | None, stall_timeout: timedelta | None) -> ExitStatus:
+def all_(app: App, /, **chosen: Any) -> ExitStatus:
     """Watch every order and task until Ctrl-C.
+
+    On a terminal it begins with the tasks that are running. What has ended stays for some seconds.
 
     Example:
         orderctl tail all
         orderctl tail all -o jsonl | jq .data.percent
     """
-    from orderctl import follow
-
-    patience = _patience(timeout, stall_timeout)
-    events = follow.watch_patterns(app.engine, app.redis_url, channels.PATTERNS, patience)
-    return _show(app, events, exit_status=False)
+    return _watch_patterns(app, channels.PATTERNS, **chosen)
 
 
 @cli.command()
 @click.argument("pattern")
-@_patient
+@_options(_of_everything)
 @options.output(LINES)
 @pass_app
-def pattern(app: App, pattern: str, timeout: timedelta | None, stall_timeout: timedelta | None) -> ExitStatus:
+def pattern(app: App, /, pattern: str, **chosen: Any) -> ExitStatus:
     """Watch the channels {scope}:{id}:{type} that match a pattern, until Ctrl-C.
 
     Example:
         orderctl tail pattern 'task:*:progress'
         orderctl tail pattern 'order:*:complete' -o jsonl
     """
-    from orderctl import follow
-
     if not pattern.startswith((*(f"{scope}:" for scope in channels.KINDS), "*")):
         raise InvalidInput(
             f"{pattern!r} matches no channel: their names are {{scope}}:{{id}}:{{type}}",
             hint="such as 'task:*:progress' or 'order:7:*'",
         )
-    events = follow.watch_patterns(app.engine, app.redis_url, [pattern], _patience(timeout, stall_timeout))
-    return _show(app, events, exit_status=False)
+    return _watch_patterns(app, [pattern], **chosen)
+
+
+def _watch_patterns(
+    app: App,
+    patterns: Sequence[str],
+    *,
+    history: bool,
+    timeout: timedelta | None,
+    stall_timeout: timedelta | None,
+) -> ExitStatus:
+    from orderctl import follow
+    from orderctl.cli import tail_output, waiting_lines
+
+    begin = tail_output.draws_bars(app)
+    events: Iterable[Watched] = follow.watch_patterns(
+        app.engine,
+        lambda: app.redis_url,
+        patterns,
+        _patience(timeout, stall_timeout),
+        begin=begin,
+        history=history,
+        why=waiting_lines.of_everything(app),
+    )
+    tail_output.show(app, events)
+    return ExitStatus.DONE
 
 
 def _patience(timeout: timedelta | None, stall_timeout: timedelta | None) -> Patience:
@@ -162,87 +253,3 @@ def _patience(timeout: timedelta | None, stall_timeout: timedelta | None) -> Pat
 
 def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else span.total_seconds()
-
-
-def _show(
-    app: App,
-    events: Iterable[Update | Remark | End],
-    exit_status: bool,
-    labels: Mapping[tuple[channels.Scope, int], str] | None = None,
-) -> ExitStatus:
-    """Show the events in the chosen format, and return the exit status."""
-    from orderctl.follow import End, Remark
-
-    ends: list[End] = []
-
-    def noted() -> Iterator[Update | End]:
-        for event in events:
-            if isinstance(event, Remark):
-                app.say(event.text)
-                continue
-            if isinstance(event, End):
-                ends.append(event)
-            yield event
-
-    if app.format is not Format.TABLE:
-        app.render(_record(event) for event in noted())
-    elif app.out.isatty() and app.ambient.terminal != "dumb":
-        from orderctl.cli import bars
-
-        bars.draw(app.out, noted(), labels or {}, color=app.colored(app.out))
-    else:
-        for event in noted():
-            app.write(f"{line(event)}\n")
-    failed = any(end.status in _FAILED for end in ends)
-    return ExitStatus.FAILED if exit_status and failed else ExitStatus.DONE
-
-
-def _record(event: Update | End) -> dict[str, Any]:
-    from orderctl.follow import End
-
-    if isinstance(event, End):
-        data = {"status": event.status, "detail": event.detail}
-        return {"scope": event.scope, "id": event.id, "type": "end", "snapshot": False, "data": data}
-    channel = event.channel
-    return {
-        "scope": channel.scope,
-        "id": channel.id,
-        "type": channel.kind,
-        "snapshot": event.snapshot,
-        "data": event.data,
-    }
-
-
-def line(event: Update | End) -> str:
-    """Return an event as one line for people."""
-    from orderctl.follow import End, in_words
-    from orderctl.terminal import sanitise
-
-    if isinstance(event, End):
-        detail = f": {event.detail}" if event.detail else ""
-        return sanitise.line(f"{event.scope} {event.id} {event.status}{detail}")
-    data, channel = event.data, event.channel
-    draw = _DRAWN.get((channel.scope, channel.kind)) or _DRAWN.get((None, channel.kind))
-    return sanitise.line(f"{channel.scope} {channel.id}  {draw(data) if draw else in_words(channel, data)}")
-
-
-def _progress(data: Mapping[str, Any]) -> str:
-    speed = data.get("speed")
-    rate = f"  {render.size(speed)}/s" if speed else ""
-    return f"{data['percent']:5.1f} %  {data.get('currentFile') or ''}{rate}"
-
-
-def _status(data: Mapping[str, Any]) -> str:
-    error = f": {data['error']}" if data.get("error") else ""
-    return f"{data.get('previousStatus') or '-'} -> {data['newStatus']}{error}"
-
-
-def _complete(data: Mapping[str, Any]) -> str:
-    return f"complete: {data['completedTasks']} of {data['totalTasks']} tasks"
-
-
-_DRAWN: Final[Mapping[tuple[Scope | None, MessageKind], Callable[[Mapping[str, Any]], str]]] = {
-    (None, MessageKind.PROGRESS): _progress,
-    (None, MessageKind.STATUS): _status,
-    (Scope.ORDER, MessageKind.COMPLETE): _complete,
-}
