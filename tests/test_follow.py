@@ -25,7 +25,9 @@ def test_another_shop_is_remarked_on_once(
         publications.publish(client, task_progress(77), said.data())
 
     publish()
-    for event in follow.watch_patterns(engine, redis_url, ["task:*"], Patience(total=60)):
+    for event in follow.watch_patterns(
+        engine, lambda: redis_url, ["task:*"], Patience(total=30), history=True
+    ):
         seen.append(event)
         if isinstance(event, Remark) or (not answers and len(seen) > 20):
             break

@@ -9,11 +9,12 @@ import threading
 
 import pytest
 
-from orderctl import broker, channels, follow, publications
+from orderctl import broker, channels, follow, publications, subjects
 from orderctl.cli import bars
-from orderctl.cli.commands.tail import line
-from orderctl.follow import End, Patience, Update
+from orderctl.cli.tail_output import line
+from orderctl.follow import Found, Patience, Update
 from orderctl.messages import Completion, StatusChange, TaskProgress
+from orderctl.subjects import End
 from tests.cli.conftest import Program
 from tests.script import SCRIPT
 from tests.shop import Shop
@@ -23,6 +24,14 @@ pytestmark = pytest.mark.databases("sqlite")
 
 def progress(percent: float, task_id: int = 1, file: str = "a.mp4") -> TaskProgress:
     return TaskProgress(task_id, percent, file, 2_000_000, 1_000 + round(percent), 1, round(percent))
+
+
+def watched(shop: Shop, redis_url: str):
+    """Watch task 1; what the database says of it first is left out."""
+    found = [shop.read(lambda connection: subjects.find_task(connection, 1))]
+    events = follow.watch(shop.engine, lambda: redis_url, found, Patience(total=120))
+    assert isinstance(next(events), Found)
+    return events
 
 
 def test_the_end_of_a_finished_task_is_shown_at_once_and_without_redis(
@@ -70,7 +79,7 @@ def test_a_message_is_one_line(message, shown):
 
 def test_a_kind_that_is_not_drawn_is_still_shown():
     stream = io.StringIO()
-    bars.draw(stream, [NOTE], {}, color=False)
+    bars.draw(stream, [NOTE], color=False)
 
     assert line(NOTE).startswith("order 7  note: text=a")
     assert "note: text=a" in stream.getvalue()
@@ -84,7 +93,7 @@ def test_the_completion_of_a_task_by_another_program_is_shown(data, shown):
     channel = channels.Channel(channels.Scope.TASK, 7, channels.MessageKind.COMPLETE)
     update = Update(channel, {"taskId": 7, "timestamp": 1} | data, False)
     stream = io.StringIO()
-    bars.draw(stream, [update], {}, color=False)
+    bars.draw(stream, [update], color=False)
 
     assert line(update) == f"task 7  {shown}"
     assert shown in stream.getvalue()
@@ -96,8 +105,7 @@ def test_the_completion_of_a_task_ends_it_only_with_the_task(shop: Shop, redis_u
     shop.paid("DH1", 1)
     client = broker.brisk(redis_url)
     channel = channels.Channel(channels.Scope.TASK, 1, channels.MessageKind.COMPLETE)
-    subject = follow.find_task(shop.engine, 1)
-    events = follow.watch(shop.engine, redis_url, subject, Patience())
+    events = watched(shop, redis_url)
     publications.publish(client, channel, {"taskId": 1, "timestamp": 1})
 
     assert next(events).channel == channel  # the snapshot
@@ -115,7 +123,7 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
     with subprocess.Popen(
         [SCRIPT, "tail", "order", "DH1", "-o", "jsonl"], stdout=subprocess.PIPE, text=True
     ) as process:
-        read = (json.loads(line) for line in process.stdout)
+        read = (one for line in process.stdout if (one := json.loads(line))["type"] != "waiting")
         first = {
             (line["scope"], line["data"]["percent"], line["snapshot"]) for line in (next(read), next(read))
         }
@@ -144,15 +152,16 @@ def test_lines_come_one_by_one_until_the_order_ends(shop: Shop, redis_url: str):
 def test_an_end_that_was_not_published_is_found_in_the_database(shop: Shop, redis_url: str, monkeypatch):
     monkeypatch.setattr(follow, "_ASK_SECONDS", 0.1)
     shop.paid("DH1", 1)
-    subject = follow.find_task(shop.engine, 1)
     client = broker.brisk(redis_url)
-    events = follow.watch(shop.engine, redis_url, subject, Patience(total=120))
+    events = watched(shop, redis_url)
     publications.publish_progress(client, progress(10), 1, {})
     assert isinstance(next(events), Update)
 
     shop.carry_out(1)
 
-    assert [event for event in events if isinstance(event, End)] == [End(channels.Scope.TASK, 1, "completed")]
+    assert [event for event in events if isinstance(event, End)] == [
+        End(channels.Scope.TASK, 1, "task 1", "completed")
+    ]
     client.close()
 
 
