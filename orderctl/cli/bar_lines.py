@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from orderctl.states import TaskStatus
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.motion import FULL
-from orderctl.terminal.table import cut, width
+from orderctl.terminal.widths import cut, width
 
 if TYPE_CHECKING:
     from orderctl.cli.board import Bar, Board

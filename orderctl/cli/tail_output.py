@@ -9,8 +9,9 @@ from orderctl import clock
 from orderctl.channels import MessageKind, Scope
 from orderctl.follow import Happened, Remark, Update, Waiting, Watched, in_words
 from orderctl.subjects import End, Key
-from orderctl.terminal import render, sanitise, table
+from orderctl.terminal import render, sanitise
 from orderctl.terminal.render import Format
+from orderctl.terminal.widths import cut
 
 if TYPE_CHECKING:
     from orderctl.cli.app import App
@@ -102,7 +103,7 @@ class _Shown:
 
     def _write(self, text: str) -> None:
         clean, width = sanitise.line(text), self._app.view.width
-        self._app.write(f"{clean if width is None else table.cut(clean, width)}\n")
+        self._app.write(f"{clean if width is None else cut(clean, width)}\n")
 
     def records(self, event: Watched) -> Iterator[Mapping[str, Any]]:
         """Yield an event as a record for programs."""
