@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import orderctl
 from tests.script import SCRIPT
 
-TAB = {"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": "orderctl ", "COMP_CWORD": "1"}
+TAB = {"_ORDERCTL_COMPLETE": "zsh_complete"}
 
 SHOP = tempfile.TemporaryDirectory(prefix="orderctl-bench-")
 EMBEDDED = {"ORDERCTL_STATE_DIR": SHOP.name}
@@ -33,7 +33,8 @@ CASES = [
     ("import click", [sys.executable, "-c", "import click"], {}, None, None),
     ("its packages and a query", [sys.executable, "-c", QUERY], {}, None, None),
     ("orderctl --help", [SCRIPT, "--help"], {}, "import click", 1.35),
-    ("orderctl <TAB>", [SCRIPT], TAB, "import click", 1.35),
+    ("orderctl <TAB>", [SCRIPT, ""], TAB, "import click", 1.35),
+    ("orderctl orders show DH<TAB>", [SCRIPT, "orders", "show", "DH"], TAB | EMBEDDED, "import click", None),
     ("orderctl orders list", [SCRIPT, "orders", "list"], EMBEDDED, "its packages and a query", 1.25),
     ("orderctl config show", [SCRIPT, "config", "show", "-o", "json"], {}, "import click", None),
 ]

@@ -1,28 +1,14 @@
 _orderctl_completion() {
-    local IFS=$'\n'
-    local response
-
-    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _ORDERCTL_COMPLETE=bash_complete $1)
-
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
-
-        if [[ $type == 'dir' ]]; then
-            COMPREPLY=()
-            compopt -o dirnames
-        elif [[ $type == 'file' ]]; then
-            COMPREPLY=()
-            compopt -o default
-        elif [[ $type == 'plain' ]]; then
-            COMPREPLY+=($value)
-        fi
-    done
-
-    return 0
+    local type value about program=orderctl
+    [[ $1 == */* ]] && program=${1/#\~/$HOME}
+    COMPREPLY=()
+    while IFS=$'\t' read -r type value about; do
+        case $type in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done < <(_ORDERCTL_COMPLETE=bash_complete "$program" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
 }
 
-_orderctl_completion_setup() {
-    complete -o nosort -F _orderctl_completion orderctl
-}
-
-_orderctl_completion_setup;
+complete -o nosort -F _orderctl_completion orderctl 2>/dev/null || complete -F _orderctl_completion orderctl

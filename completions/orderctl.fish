@@ -1,17 +1,21 @@
-function _orderctl_completion;
-    set -l response (env _ORDERCTL_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) orderctl);
+function _orderctl_completion
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l plain (string unescape -- $current 2>/dev/null; or string trim --left --chars "'\"" -- $current)
+    set -l program orderctl
+    string match -q '*/*' -- $words[1]; and set program $words[1]
+    for line in (_ORDERCTL_COMPLETE=fish_complete $program $words[2..-1] "$plain" 2>/dev/null)
+        set -l parts (string split --max 1 \t -- $line)
+        switch $parts[1]
+            case dir
+                __fish_complete_directories $current
+            case file
+                __fish_complete_path $current
+            case plain
+                printf '%s\n' $parts[2]
+        end
+    end
+end
 
-    for completion in $response;
-        set -l metadata (string split "," $completion);
-
-        if test $metadata[1] = "dir";
-            __fish_complete_directories $metadata[2];
-        else if test $metadata[1] = "file";
-            __fish_complete_path $metadata[2];
-        else if test $metadata[1] = "plain";
-            echo $metadata[2];
-        end;
-    end;
-end;
-
-complete --no-files --command orderctl --arguments "(_orderctl_completion)";
+complete --command orderctl --erase
+complete --keep-order --no-files --command orderctl --arguments '(_orderctl_completion)'

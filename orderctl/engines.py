@@ -14,16 +14,12 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from orderctl import database_urls, foreign, moments, primary, sqlite_files
+from orderctl import database_urls, driver_options, foreign, moments, primary, sqlite_files
 from orderctl.database_urls import DEFAULT, Address
-from orderctl.errors import Misconfigured
 
 if TYPE_CHECKING:
-    import ssl
-
     from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-_CONNECT_SECONDS: Final = 5
 #: What of SQLAlchemy's arguments for the driver stays; the URL's options are read here.
 _KEPT: Final = {"host", "port", "user", "database", "client_flag"}
 #: Key in the pool's notes about a connection: it has committed, and run nothing since then.
@@ -55,7 +51,7 @@ def connect(
     try:
         address = database_urls.parse(url)
     except ValueError as error:
-        raise _wrong(error) from None
+        raise driver_options.wrong(error) from None
     if address.is_file:
         engine = _connect_sqlite(address, getattr(url, "origin", "given"), file_wait_seconds)
     else:
@@ -73,7 +69,7 @@ def _connect_server(
 ) -> Engine:
     from orderctl import logins, sessions  # noqa: PLC0415 - the embedded default starts without them
 
-    arguments = _arguments(address, answer_timeout)
+    arguments = driver_options.of(address, answer_timeout)
     engine = create_engine(
         URL.create(
             address.driver,
@@ -113,53 +109,6 @@ def _end_transaction(driver: Any, record: ConnectionPoolEntry, state: PoolResetS
     """Roll back what a connection that comes back to the pool may have left open; a commit has left nothing."""
     if not record.info.pop(CLEAN, False) and not state.transaction_was_reset and not state.terminate_only:
         driver.rollback()
-
-
-def _wrong(error: Exception) -> Misconfigured:
-    return Misconfigured(f"setting database.url: {error}", hint="orderctl config show")
-
-
-def _arguments(address: Address, answer_timeout: int | None) -> dict[str, Any]:
-    options = address.options
-    arguments: dict[str, Any] = {
-        "charset": "utf8mb4",
-        "connect_timeout": options.get("connect_timeout", _CONNECT_SECONDS),
-    }
-    for name in ("read_timeout", "write_timeout"):
-        # A migration waits as long as a statement takes, whatever the URL says.
-        arguments[name] = answer_timeout and min(answer_timeout, options.get(name, answer_timeout))
-    if address.password:
-        arguments["password"] = address.password.encode()  # the driver would encode it as Latin-1
-    if "unix_socket" in options:
-        arguments["unix_socket"] = options["unix_socket"]
-    mode = database_urls.tls_mode(options)
-    if mode == "DISABLED":
-        arguments["ssl_disabled"] = True
-    elif mode != "PREFERRED":
-        arguments["ssl"] = _tls(mode, options)
-    return arguments
-
-
-def _tls(mode: str, options: Any) -> ssl.SSLContext:
-    import ssl  # noqa: PLC0415 - takes 10 ms, and only some servers need it
-
-    context = ssl.create_default_context()
-    context.check_hostname = mode == "VERIFY_IDENTITY"
-    context.verify_mode = ssl.CERT_NONE if mode == "REQUIRED" else ssl.CERT_REQUIRED
-    # MySQL's own certificates lack an extension that Python 3.13 and newer ask for.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    loaded = {"ssl-ca": options.get("ssl_ca"), "ssl-cert": options.get("ssl_cert")}
-    for name, path in loaded.items():
-        try:
-            if path is not None and name == "ssl-ca":
-                context.load_verify_locations(path)
-            elif path is not None:
-                context.load_cert_chain(path, options["ssl_key"], password="")
-        except OSError as error:
-            pem = "not a certificate in PEM format with its key, without a password"
-            reason = pem if isinstance(error, ssl.SSLError) else error.strerror
-            raise _wrong(ValueError(f"option {name}: cannot read {path}: {reason}")) from None
-    return context
 
 
 #: Where the URL of an engine comes from.

@@ -79,7 +79,10 @@ def setting(key: str, *names: str, help: str, metavar: str | None = None, **extr
 
 def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
     def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        if value is None or ctx.resilient_parsing:
+        if value is None:
+            return
+        if ctx.resilient_parsing:  # the TAB key: it is checked where the value is used
+            ctx.ensure_object(App).flags[key] = value
             return
         from orderctl import masking, settings
 

@@ -85,7 +85,7 @@ def main() -> NoReturn:
     """Run the program ``orderctl`` and exit."""
     streams.prepare()
     if asked := environment.ambient().completion:
-        sys.exit(_complete(asked))
+        _complete(asked)
     try:
         status = run()
     except KeyboardInterrupt:  # a second Ctrl-C, while the first was being reported
@@ -97,13 +97,16 @@ def main() -> NoReturn:
     sys.exit(status)
 
 
-def _complete(asked: str) -> int:
-    from click.shell_completion import shell_complete
+def _complete(asked: str) -> NoReturn:
+    import os
+
+    from orderctl.cli import shells
 
     try:
-        status = shell_complete(root, {}, PROGRAM, environment.COMPLETION, asked)
+        answer = shells.answer(root, PROGRAM, asked, {"obj": App()})
+        sys.stdout.write("" if answer is None else answer + "\n")
         sys.stdout.flush()
-    except Exception:  # noqa: BLE001 - a traceback would appear in the line that the user is typing
+    except BaseException:  # noqa: BLE001 - a traceback would appear in the line that the user is typing
         abandon(sys.stdout)
-        return 1
-    return status
+        os._exit(1)
+    os._exit(0 if answer is not None else 1)  # a thread may wait for a store that does not answer

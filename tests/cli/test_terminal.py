@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -76,12 +77,12 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*arguments: str, **env: str) -> Iterator[Terminal]:
+def on_terminal(*arguments: str, program: Path = SCRIPT, **env: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     surroundings = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     process = subprocess.Popen(
-        [SCRIPT, *arguments],
+        [program, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -6,23 +6,15 @@ import click
 
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Command
-from orderctl.environment import COMPLETION
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
     """Return the completion script for a shell."""
-    from click.shell_completion import get_completion_class
+    from orderctl.cli import shells
 
-    from orderctl.cli.main import PROGRAM, root
-
-    found = get_completion_class(shell)
-    if found is None:
-        raise ValueError(f"no completion for {shell}")
-    maker = found(root, {}, PROGRAM, COMPLETION)
-    # Not maker.source(): for bash that starts a bash and warns about its version on stderr.
-    return (maker.source_template % maker.source_vars()).strip() + "\n"
+    return shells.SHELLS[shell].source_template
 
 
 @click.command(cls=Command)

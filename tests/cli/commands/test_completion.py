@@ -13,12 +13,9 @@ from tests.servers.programs import find
 
 
 def complete(orderctl: Program, line: str) -> list[str]:
-    words = line.split(" ")
-    ended = orderctl(
-        env={"_ORDERCTL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    )
-    assert ended.err == ""
-    return [item.partition(",")[2] for item in ended.out.splitlines()]
+    ended = orderctl(*line.split(" ")[1:], env={"_ORDERCTL_COMPLETE": "zsh_complete"})
+    assert (ended.status, ended.err) == (0, "")
+    return [item.split("\t")[1] for item in ended.out.splitlines() if item]
 
 
 @pytest.mark.parametrize(
@@ -41,17 +38,20 @@ def test_tab_completes(line, found, orderctl: Program):
 
 
 def test_tab_survives_a_broken_configuration(orderctl: Program):
-    env = {
-        "_ORDERCTL_COMPLETE": "bash_complete",
-        "COMP_WORDS": "orderctl c",
-        "COMP_CWORD": "1",
-        "ORDERCTL_CONFIG": "/nope",
-    }
+    env = {"_ORDERCTL_COMPLETE": "zsh_complete", "ORDERCTL_CONFIG": "/nope"}
 
-    ended = orderctl(env=env)
+    for words, found in ((("c",), "plain\tconfig\t"), (("orders", "show", ""), "")):
+        ended = orderctl(*words, env=env)
 
-    assert (ended.status, ended.err) == (0, "")
-    assert "plain,config" in ended.out
+        assert (ended.status, ended.err) == (0, "")
+        assert found in ended.out
+
+
+@pytest.mark.parametrize("asked", ["bash_source", "nonsense", "tcsh_complete"])
+def test_another_question_of_a_shell_is_answered_with_nothing(asked, orderctl: Program):
+    ended = orderctl("orders", env={"_ORDERCTL_COMPLETE": asked})
+
+    assert (ended.status, ended.out, ended.err) == (1, "", "")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -73,7 +73,7 @@ def test_bash_completes_with_the_script(tmp_path):
     code = f"""
         PATH={SCRIPT.parent}:$PATH
         eval "$(orderctl completion bash)"
-        COMP_WORDS=(orderctl config s) COMP_CWORD=2
+        COMP_LINE='orderctl config s' COMP_POINT=17
         _orderctl_completion orderctl
         echo "${{COMPREPLY[@]}}"
     """
