@@ -71,9 +71,17 @@ class Command(Described):
 
 
 class Group(Described, click.Group):
-    """A group that lists its commands in the order of its module."""
+    """A group that lists its commands in the order of its module.
+
+    Args:
+        default: The command that is meant where none of the group's is named: ``logs DH1`` is ``logs show DH1``.
+    """
 
     command_class = Command
+
+    def __init__(self, *args: Any, default: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.default = default
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of the commands in order."""
@@ -84,13 +92,20 @@ class Group(Described, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or suggest commands that only read."""
         try:
-            return super().resolve_command(ctx, args)
+            found = super().resolve_command(ctx, args)
         except NoSuchCommand as error:
-            raise self._unknown(ctx, error.command_name) from None
+            meant = self._meant(ctx, error.command_name)
+            if self.default is None or (meant and not any(map(str.isdigit, error.command_name))):
+                raise self._unknown(ctx, error.command_name, meant) from None
+            found = None, None, args[1:]
+        if self.default is not None and found[1] is None:  # at the TAB key, too
+            return self.default, self.get_command(ctx, self.default), args
+        return found
 
-    def _unknown(self, ctx: click.Context, typed: str) -> NoSuchCommand:
-        group = ctx.command_path.partition(" ")[2]
-        meant = effects.suggestions(group, typed, self.list_commands(ctx))
+    def _meant(self, ctx: click.Context, typed: str) -> list[str]:
+        return effects.suggestions(ctx.command_path.partition(" ")[2], typed, self.list_commands(ctx))
+
+    def _unknown(self, ctx: click.Context, typed: str, meant: list[str]) -> NoSuchCommand:
         choice = " or ".join(repr(name) for name in meant)
         question = f" Did you mean {choice}?" if meant else ""
         return NoSuchCommand(typed, f"No such command {texts.shown(typed)}.{question}", ctx=ctx)

@@ -25,7 +25,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "orders": CommandEntry("List, show, add and pay orders.", "Orders"),
     "payments": CommandEntry("List and show payments, and decide about those that paid no order.", "Orders"),
     "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
-    "logs": CommandEntry("Search the audit log.", "Orders"),
+    "logs": CommandEntry(
+        "Search the audit log. 'orderctl logs ORDER' is 'orderctl logs show ORDER'.", "Orders"
+    ),
     "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),
     "outbox": CommandEntry(
         "List and show mails, webhooks and completion messages, and send them again.", "Orders"

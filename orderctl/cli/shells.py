@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete
 
 from orderctl.cli import completing
+from orderctl.cli.lazy import Group
 
 #: Characters at which bash, besides blanks and quotes, begins a new word of its own.
 _BREAKS: Final = "@><=;|&(:"
@@ -36,6 +37,8 @@ class Completion(ShellComplete):
         ctx = shell_completion._resolve_context(self.cli, self.ctx_args, self.prog_name, args)  # noqa: SLF001
         asked, rest = shell_completion._resolve_incomplete(ctx, args, incomplete)  # noqa: SLF001 - as Click's own method
         found = asked.shell_complete(ctx, rest)
+        if isinstance(asked, Group) and asked.default is not None:
+            asked = asked.commands[asked.default].params[0]  # what may stand in the command's place
         if isinstance(asked, click.Parameter):
             known = {item.value for item in found}
             found += [one for one in completing.complete(ctx, asked, rest) if one.value not in known]

@@ -47,12 +47,12 @@ class Pattern(click.ParamType[re.Pattern[str]]):
             self.fail(f"{value!r} is not a valid regular expression: {error}", param, ctx)
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, default="show")
 def cli() -> None:
-    """Search the audit log.
+    """Search the audit log. 'orderctl logs ORDER' is 'orderctl logs show ORDER'.
 
     Example:
-        orderctl logs show DH123456
+        orderctl logs DH123456
         orderctl logs errors --since yesterday
     """
 

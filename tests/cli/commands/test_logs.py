@@ -291,3 +291,20 @@ def test_a_file_on_a_full_disk_is_an_error(busy: Shop):
         1,
         "orderctl: cannot write the output: No space left on device\n",
     )
+
+
+def test_an_order_in_the_commands_place_shows_its_events(shop: Shop, inside: Program):
+    shop.paid("DH1")
+
+    short = inside("logs", "DH1", "-n", "1", "-o", "jsonl")
+
+    assert short == inside("logs", "show", "DH1", "-n", "1", "-o", "jsonl")
+    assert (short.status, len(short.out.splitlines())) == (0, 1)
+    assert inside("logs", "DH2").err.startswith("orderctl: order 'DH2' not found")
+
+
+def test_a_mistyped_command_of_the_log_is_not_taken_for_an_order(inside: Program):
+    ended = inside("logs", "eror")
+
+    assert ended.status == 2
+    assert ended.err.startswith("orderctl: no such command 'eror'. Did you mean 'errors'?\n")
