@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, func, not_, select, type_coerce
 
@@ -31,6 +31,9 @@ from orderctl.states import (
     TaskStatus,
 )
 from orderctl.walks import Part
+
+#: Of how many of the newest tasks the time of the last change is looked at.
+LOOKED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class TaskFilter:
         error_type: Only tasks that failed with this error type.
         fingerprint: Only tasks that failed with this fingerprint.
         managed: Only tasks that orderctl's workers run, or only those of the shop's own workers.
+        since: Only tasks that changed last at this time or later.
+        until: Only tasks that changed last before this time.
     """
 
     ids: Collection[int] | None = None
@@ -75,6 +80,13 @@ class TaskFilter:
     error_type: ErrorType | str | None = None
     fingerprint: str | None = None
     managed: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def of_period(self) -> bool:
+        """Whether it is for tasks of a period, for which no index has them."""
+        return (self.since, self.until) != (None, None) and self.ids is None and self.order_id is None
 
 
 def find(connection: Connection, task_id: int) -> Task:
@@ -107,14 +119,33 @@ def select_tasks(
         limit: The maximum number of tasks.
         before_id: Only tasks with a lower id: pass the last id of the previous page.
     """
+    if wanted.of_period:
+        looked = replace(wanted, since=None, until=None)
+        chosen = _walk(connection, looked, before_id, LOOKED).subquery()
+    else:
+        chosen = _walk(connection, wanted, before_id, limit).subquery()
+    query = _select().join(chosen, chosen.c.id == download_tasks.c.id).where(*_of_period(wanted))
+    return _rows(connection, query.order_by(download_tasks.c.id.desc()).limit(limit))
+
+
+def looked_at(connection: Connection, wanted: TaskFilter, *, before_id: int | None = None) -> int | None:
+    """Return the id at which :func:`select_tasks` ends looking for tasks of a period; None if it looks at all of them."""
+    if not wanted.of_period:
+        return None
+    query = _walk(connection, replace(wanted, since=None, until=None), before_id, LOOKED + 1)
+    ids = connection.execute(query).scalars().all()
+    return ids[-2] if len(ids) > LOOKED else None
+
+
+def _walk(connection: Connection, wanted: TaskFilter, before_id: int | None, limit: int) -> Select[Any]:
+    """Return the query of the ids of the newest tasks."""
     task = download_tasks.c
     found_in, rest = _parts(connection, wanted)
     query = select(task.id).where(*_conditions(connection, rest))
     if before_id is not None:
         query = query.where(task.id < before_id)
     # The ids first: else MariaDB would start with the orders and sort all tasks.
-    chosen = walks.newest(connection.dialect, query, found_in, [task.id], limit=limit).subquery()
-    return _rows(connection, _select().join(chosen, chosen.c.id == task.id).order_by(task.id.desc()))
+    return walks.newest(connection.dialect, query, found_in, [task.id], limit=limit)
 
 
 def _parts(connection: Connection, wanted: TaskFilter) -> tuple[Sequence[Part], TaskFilter]:
@@ -349,6 +380,7 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElemen
         conditions.append(of_deleted.scalar_subquery().is_(None))
     if wanted.ids is not None:
         conditions.append(task.id.in_(wanted.ids))
+    conditions += _of_period(wanted)
     if wanted.managed is not None:
         managed = func.coalesce(task.managed, 0) == 1  # the shop's own column may hold NULL
         conditions.append(managed if wanted.managed else not_(managed))
@@ -362,6 +394,12 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElemen
         if value is not None:
             conditions.append(column == value)
     return conditions
+
+
+def _of_period(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    changed = download_tasks.c.updated_at
+    since = [changed >= wanted.since] if wanted.since is not None else []
+    return since + ([changed < wanted.until] if wanted.until is not None else [])
 
 
 def _select() -> Select[Any]:

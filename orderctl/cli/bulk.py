@@ -86,7 +86,7 @@ def choose(app: App, selection: Selection, statuses: Sequence[str], *, only_mana
         statuses: The statuses of the tasks that selectors select.
         only_managed: Whether selectors skip the tasks that the shop's own workers run.
     """
-    from orderctl import orders, tasks
+    from orderctl import fingerprints, orders, tasks
 
     if not selection.by_selector:
         return _named(app, selection.task_ids[: selection.max], only_managed=only_managed)
@@ -96,7 +96,7 @@ def choose(app: App, selection: Selection, statuses: Sequence[str], *, only_mana
             statuses=statuses,
             order_id=order,
             error_type=selection.error_type,
-            fingerprint=selection.fingerprint,
+            fingerprint=fingerprints.find(connection, selection.fingerprint),
             managed=True if only_managed else None,
         )
         chosen = _newest(connection, wanted, selection.max or options.MOST_CHANGES)

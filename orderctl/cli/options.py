@@ -477,7 +477,8 @@ selection: Decorator[Any] = gathered(
     click.Option(
         ["--fingerprint"],
         metavar="HEX",
-        help="Tasks that failed with this error; 'tasks list --group-by error' lists fingerprints.",
+        help="Tasks that failed with this error, of which the first digits suffice; 'tasks list --group-by error' lists"
+        " fingerprints.",
     ),
     click.Option(
         ["--max"], type=WholeNumber(1, MOST_CHANGES), metavar="N", help="At most N tasks, the newest ones."

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
 import redis
@@ -110,7 +111,16 @@ def check_running(client: redis.Redis, name: str) -> None:
     """
     with broker.translating():
         if not client.exists(broker.key(client, channels.supervisor(name))):
-            raise NotFound(f"supervisor {name!r} not found", hint="orderctl worker list")
+            raise NotFound(
+                f"supervisor {name!r} not found{_similar(client, name)}", hint="orderctl worker list"
+            )
+
+
+def _similar(client: redis.Redis, name: str) -> str:
+    """Return what to add to a message about a name that no running supervisor has."""
+    names = [sign["name"] for sign in _signs(client)]
+    similar = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names)
+    return f"; similar: {', '.join(map(repr, similar[:3]))}" if similar else ""
 
 
 def stop(client: redis.Redis, name: str) -> None:

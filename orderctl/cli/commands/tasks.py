@@ -50,9 +50,12 @@ def cli() -> None:
 @click.option("--status", type=options.TASK_STATUSES, help="Only tasks with one of these statuses.")
 @click.option("--order", metavar="ORDER", help="Only tasks of this order (id or code).")
 @click.option("--error-type", type=options.ERROR_TYPE, help="Only tasks that failed with this type of error.")
-@click.option("--fingerprint", metavar="HEX", help="Only tasks that failed with this error.")
+@click.option(
+    "--fingerprint", metavar="HEX", help="Only tasks that failed with this error; its first digits suffice."
+)
 @click.option("--group-by", type=click.Choice(["error"]), help="Count failed tasks by error instead.")
 @click.option("--exact", is_flag=True, help="With --group-by: count all failed tasks, which may take long.")
+@options.period
 @options.paging
 @watch.option
 @options.output(TASKS, ERROR_GROUPS)
@@ -67,20 +70,21 @@ def list_(
     fingerprint: str | None,
     group_by: str | None,
     exact: bool,
+    period: options.Period,
     page: options.Paging,
     watching: watch.Watching,
 ) -> None:
-    """List tasks, newest first.
+    """List tasks, newest first. --since and --until are about the last change: when a failed task failed.
 
     Of more than a thousand failed tasks with one error, --group-by counts a thousand; of more than a hundred with each of
     more than ten errors, a hundred. Of more than a hundred errors it shows those of the newest 200 tasks.
 
     Example:
-        orderctl tasks list --failed
+        orderctl tasks list --failed --since 2h
         orderctl tasks list --failed --group-by error
         orderctl tasks list --order DH123456 -o json
     """
-    from orderctl import statuses, tasks
+    from orderctl import fingerprints, statuses, tasks
 
     if failed and status:
         raise InvalidInput("give --failed or --status, not both")
@@ -93,7 +97,9 @@ def list_(
             statuses=(TaskStatus.FAILED,) if failed else status,
             order_id=_order_id(connection, order),
             error_type=error_type,
-            fingerprint=fingerprint,
+            fingerprint=fingerprints.find(connection, fingerprint),
+            since=period.since,
+            until=period.until,
         )
 
     if group_by:
@@ -142,6 +148,8 @@ def _list(
     ) -> tuple[list[Task], str | None]:
         before = None if after is None else _task_id(after)
         found = tasks.select_tasks(connection, wanted, limit=limit + 1, before_id=before)
+        if len(found) <= limit and (end := tasks.looked_at(connection, wanted, before_id=before)):
+            app.say(f"looked at {tasks.LOOKED:,} tasks, newest first; the others: --after {end}")
         return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
     pages = Pages(app, page, begin, read)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from orderctl import clock, error_groups, failures
+from orderctl import clock, error_groups, failures, tasks
 from orderctl.failures import Failure
 from orderctl.states import ErrorType
 from tests.cli.conftest import Program
@@ -335,3 +335,46 @@ def test_tasks_without_their_order_are_named_and_counted_up_to_a_limit(
     assert texts()[20:] == ["5 further tasks have no order"]
     monkeypatch.setattr("orderctl.findings._MOST_ORPHANS", 22)
     assert texts()[20:] == ["22+ further tasks have no order"]
+
+
+@ONE_KIND
+def test_tasks_of_a_period_are_those_that_changed_last_in_it(
+    shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    shop.paid("DH1", 4)
+    for number in range(1, 5):
+        shop.fail(number)
+    shop.execute("UPDATE download_tasks SET updated_at = '2026-05-01 00:00:00' WHERE id IN (1, 3)")
+
+    def listed(*options: str) -> list[int]:
+        return ids(inside("tasks", "list", "-o", "json", *options))
+
+    assert listed("--since", "1h") == [4, 2]
+    assert listed("--failed", "--since", "2026-04-30", "--until", "2026-05-02") == [3, 1]
+    assert listed("--order", "DH1", "--until", "2026-05-02") == [3, 1]
+    assert listed("--failed", "--since", "1h", "--after", "4") == [2]
+    [group] = json.loads(inside("tasks", "list", "--group-by", "error", "--since", "1h", "-o", "json").out)
+    assert group["count"] == 2
+    monkeypatch.setattr(tasks, "LOOKED", 2)
+    cut = inside("tasks", "list", "--failed", "--since", "1h", "-o", "json")
+    assert (ids(cut), cut.err) == ([4], "looked at 2 tasks, newest first; the others: --after 3\n")
+    assert listed("--failed", "--since", "1h", "--after", "3") == [2]
+
+
+@ONE_KIND
+def test_the_first_digits_of_a_fingerprint_name_it(shop: Shop, inside: Program):
+    shop.paid("DH1", 3)
+    for number, mark in enumerate(("abcd1234", "abcd9999", "beef0000"), 1):
+        shop.fail(number, fingerprint=mark)
+
+    assert ids(inside("tasks", "list", "--fingerprint", "beef", "-o", "json")) == [3]
+    assert ids(inside("tasks", "list", "--fingerprint", "abcd1", "-o", "json")) == [1]
+    assert ids(inside("tasks", "list", "--fingerprint", "0123", "-o", "json")) == []
+    several = inside("tasks", "retry", "--fingerprint", "abcd", "--yes")
+    assert several.status == 2
+    assert several.err.startswith(
+        "orderctl: several fingerprints begin with 'abcd': abcd1234, abcd9999\nhint: "
+    )
+    assert inside("tasks", "cancel", "--fingerprint", "bee", "--yes").status == 2
+    assert inside("tasks", "retry", "--fingerprint", "beef", "--yes").status == 0
+    assert [task.status for task in shop.tasks(1)] == ["failed", "failed", "pending"]
