@@ -1,5 +1,6 @@
 """Which modules the program imports, and when."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import orderctl.cli
 from orderctl.cli.main import COMMANDS, PACKAGE
+from tests.shop import Shop
 
 HEAVY = (
     "sqlalchemy",
@@ -88,3 +90,61 @@ def test_no_module_of_the_command_line_but_the_bars_imports_a_store():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not set(done.stdout.splitlines()) & {*HEAVY}
+
+
+#: What each command needs of the libraries; with rows to show, and nothing that downloads.
+NEEDED = {
+    "orders list": {"sqlalchemy", "tabulate"},
+    "orders list --search DH": {"sqlalchemy", "tabulate"},
+    "orders show DH1": {"sqlalchemy"},
+    "orders stats": {"sqlalchemy", "tabulate"},
+    "payments list": {"sqlalchemy", "tabulate"},
+    "tasks list": {"sqlalchemy", "tabulate"},
+    "tasks show 1": {"sqlalchemy"},
+    "tasks retry 77": {"sqlalchemy"},
+    "logs DH1": {"sqlalchemy", "tabulate"},
+    "logs summary": {"sqlalchemy", "tabulate"},
+    "outbox list": {"sqlalchemy", "tabulate"},
+    "migrate check": {"sqlalchemy", "alembic"},
+    "config show": {"tabulate"},
+    "embedded status": set(),
+    "relay token": set(),
+    "completion bash": set(),
+    "help times": set(),
+}
+
+#: Runs commands, each in a copy of a process that has imported only the root, and for the last ones the database, and
+#: prints the modules of each.
+FORKS = """
+import json, os, sys
+from orderctl.cli.main import run
+for line in json.loads(sys.argv[1]):
+    if line is None:
+        import orderctl.database
+        continue
+    if not (child := os.fork()):
+        told = os.dup(1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        run(line.split())
+        os.write(told, (json.dumps([line, [name for name in sys.modules if "." not in name]]) + "\\n").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.databases("sqlite")
+def test_a_command_imports_what_it_needs_only(shop: Shop):
+    shop.paid("DH1")
+
+    lines = [line for line, names in NEEDED.items() if "sqlalchemy" not in names]
+    lines += [None, *(line for line in NEEDED if line not in lines)]
+
+    told = subprocess.check_output([sys.executable, "-c", FORKS, json.dumps(lines)], text=True)
+
+    found = {line: {*HEAVY} & {*modules} for line, modules in map(json.loads, told.splitlines())}
+    # A table of no rows needs no tabulate.
+    assert {line: names - {"tabulate"} for line, names in found.items()} == {
+        line: names - {"tabulate"} for line, names in NEEDED.items()
+    }
+    assert {line for line, names in found.items() if "tabulate" in names - NEEDED[line]} == set()
