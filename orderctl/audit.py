@@ -201,6 +201,17 @@ def find_by_key(connection: Connection, dedup_key: str) -> Event | None:
     return None if row is None else _event(row)
 
 
+def times_of(connection: Connection, dedup_keys: Collection[str]) -> dict[str, datetime | None]:
+    """Return the times of the events that have these dedup keys, by key."""
+    log = order_audit_logs.c
+    found: dict[str, datetime | None] = {}
+    left = iter(dedup_keys)
+    while chosen := list(islice(left, _CHUNK)):
+        query = select(log.dedup_key, log.created_at).where(log.dedup_key.in_(chosen))
+        found |= {row.dedup_key: row.created_at for row in connection.execute(query)}
+    return found
+
+
 def search(
     connection: Connection, order_id: int, wanted: Search | None = None, *, limit: int = 1000
 ) -> list[Event]:

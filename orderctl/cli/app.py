@@ -138,6 +138,14 @@ class App:
         return broker.url(self.settings)
 
     @functools.cached_property
+    def running_redis(self) -> redis.Redis | None:
+        """A client whose commands fail as those of :attr:`redis` do; None when it is the embedded Redis, and that does not run. It is not started."""
+        from orderctl import broker
+
+        url = broker.running_url(self.settings)
+        return None if url is None else broker.brisk(url)
+
+    @functools.cached_property
     def redis(self) -> redis.Redis:
         """A Redis client whose commands fail when Redis does not answer within three seconds."""
         from orderctl import broker
@@ -146,9 +154,9 @@ class App:
 
     def close(self) -> None:
         """Close the stores. The next use opens them again."""
-        for name, end in (("engine", "dispose"), ("redis", "close")):
-            if name in self.__dict__:
-                getattr(self.__dict__.pop(name), end)()
+        for name, end in (("engine", "dispose"), ("redis", "close"), ("running_redis", "close")):
+            if (store := self.__dict__.pop(name, None)) is not None:
+                getattr(store, end)()
 
     @functools.cached_property
     def actor(self) -> str:

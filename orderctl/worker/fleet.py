@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis
 from sqlalchemy import Connection, select
 
-from orderctl import __version__, broker, channels, clock, database
+from orderctl import __version__, broker, channels, clock, database, texts
 from orderctl.errors import NotFound
 from orderctl.schema import download_tasks
 from orderctl.settings import Settings
@@ -48,14 +48,18 @@ class SupervisorSign:
     draining: bool = False
 
 
-def find_all(connection: Connection, client: redis.Redis) -> list[SupervisorSign]:
+def find_all(connection: Connection, client: redis.Redis | None) -> list[SupervisorSign]:
     """Return all supervisors that Redis or the database knows.
+
+    Args:
+        connection: A connection for reading.
+        client: Redis; None: it is the embedded one, and does not run.
 
     Raises:
         RedisUnavailable: When Redis does not answer.
     """
     held = _held(connection)
-    signs = {sign["name"]: sign for sign in _signs(client)}
+    signs = {} if client is None else {sign["name"]: sign for sign in _signs(client)}
     return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
 
 
@@ -85,6 +89,12 @@ def announce(
     client.set(broker.key(client, channels.supervisor(name)), json.dumps(sign), ex=_SIGN_SECONDS)
 
 
+def retire(client: redis.Redis, name: str) -> None:
+    """Take the sign of a supervisor away, which ends. By SET, the right that its heartbeat needs anyway."""
+    with broker.translating():
+        client.set(broker.key(client, channels.supervisor(name)), "", px=1)
+
+
 def pause(client: redis.Redis, queue: str) -> None:
     """Stop the workers of a queue from taking new tasks; running tasks continue."""
     with broker.translating():
@@ -103,24 +113,32 @@ def is_paused(client: redis.Redis, queue: str) -> bool:
         return bool(client.exists(broker.key(client, channels.paused(queue))))
 
 
-def check_running(client: redis.Redis, name: str) -> None:
-    """Check that a supervisor of this name runs, on any host.
+def is_draining(client: redis.Redis | None, name: str) -> bool:
+    """Whether the supervisor of this name, on any host, ends already.
+
+    Args:
+        client: Redis; None: it is the embedded one, and does not run.
+        name: The supervisor's name.
 
     Raises:
         NotFound: When there is no running supervisor of that name.
     """
-    with broker.translating():
-        if not client.exists(broker.key(client, channels.supervisor(name))):
-            raise NotFound(
-                f"supervisor {name!r} not found{_similar(client, name)}", hint="orderctl worker list"
-            )
+    sign: Any = None
+    if client is not None:
+        with broker.translating():
+            sign = client.get(broker.key(client, channels.supervisor(name)))
+    if sign is None:
+        similar = "" if client is None else _similar(client, name)
+        raise NotFound(f"supervisor {texts.shown(name)} not found{similar}", hint="orderctl worker list")
+    found = broker.read_json(sign)
+    return isinstance(found, dict) and found.get("draining") is True
 
 
 def _similar(client: redis.Redis, name: str) -> str:
     """Return what to add to a message about a name that no running supervisor has."""
     names = [sign["name"] for sign in _signs(client)]
     similar = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names)
-    return f"; similar: {', '.join(map(repr, similar[:3]))}" if similar else ""
+    return f"; similar: {', '.join(map(texts.shown, similar[:3]))}" if similar else ""
 
 
 def stop(client: redis.Redis, name: str) -> None:
@@ -129,7 +147,7 @@ def stop(client: redis.Redis, name: str) -> None:
     Raises:
         NotFound: When there is no running supervisor of that name.
     """
-    check_running(client, name)
+    is_draining(client, name)
     with broker.translating():
         client.set(broker.key(client, channels.stop(name)), 1, ex=60)
 

@@ -6,6 +6,7 @@ new events of the audit log.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Final
 import redis
 
 from orderctl import audit_counting, broker, channels, clock, findings, reconcile
-from orderctl.errors import DatabaseUnavailable
+from orderctl.errors import DatabaseUnavailable, OrderctlError
 from orderctl.grace import Grace
 from orderctl.payments.retention import Retention
 from orderctl.settings import Settings
@@ -71,3 +72,13 @@ def keep(settings: Settings, supervisor: str) -> None:
         counting.turn()
 
     rounds.Rounds(settings, engine, rounds.stop_on_sigterm()).each_second(turn)
+    _retire(settings, supervisor)
+
+
+def _retire(settings: Settings, supervisor: str) -> None:
+    """Take the sign away, if Redis answers: else it expires within seconds."""
+    with contextlib.suppress(OrderctlError):
+        url = broker.running_url(settings)
+        if url is not None:
+            with contextlib.closing(broker.brisk(url)) as client:
+                fleet.retire(client, supervisor)

@@ -314,6 +314,7 @@ def test_stop_key_ends_one_supervisor(world: World) -> None:
         fleet.stop(world.client, name)
 
         assert one.wait(SOON) == 0
+        assert _name(world, one) is None  # its sign is gone at once
         assert other.poll() is None
         assert not world.client.exists(channels.stop(name))
 

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orderctl.cli import locks, options, rejected_jobs, watch
 from orderctl.cli.app import App, pass_app
+from orderctl.cli.columns import speed
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
 from orderctl.errors import InvalidInput, OrderctlError
-from orderctl.terminal.render import Column, Where
+from orderctl.terminal.render import Column, Format, Where
 
 if TYPE_CHECKING:
-    from orderctl.worker.fleet import SupervisorSign
+    from orderctl.worker.roster import WorkerSign
     from orderctl.worker.supervisor import Supervisor
 
-SUPERVISORS: Final = (
-    Column("name", keep=True),
+_STATE_STYLES: Final = {"idle": "dim", "draining": "yellow", "no heartbeat": "red"}
+
+
+def _of_supervisor(name: str) -> Callable[[Any], Any]:
+    return lambda row: getattr(row.supervisor, name)
+
+
+def _of_task(name: str) -> Callable[[Any], Any]:
+    return lambda row: getattr(row.task, name, None)
+
+
+def _held(row: Any) -> list[int]:
+    return [] if row.task is None else [row.task.id]
+
+
+#: The first ones are the worker's, the others its supervisor's.
+WORKERS: Final = (
+    Column("worker", keep=True),
+    Column("state", style=lambda state: _STATE_STYLES.get(str(state), "blue")),
+    Column("task_id", "TASK", get=_of_task("id"), right=True),
+    Column("order_code", "ORDER", get=_of_task("order_code")),
+    Column("title", get=_of_task("title"), instead=_of_task("course_url")),
+    Column("percent", "%", get=_of_task("percent"), show="{:g}".format, right=True),
+    Column("speed", get=_of_task("speed"), show=speed, right=True),
+    Column("since"),
+    Column("name", "SUPERVISOR", get=_of_supervisor("name"), where=Where.WIDE),
     Column(
         "alive",
         priority=9,
+        get=_of_supervisor("alive"),
         show=lambda alive: "yes" if alive else "no heartbeat",
         style=lambda alive: None if alive else "red",
+        where=Where.WIDE,
     ),
-    Column("queue"),
-    Column("concurrency", "WORKERS", right=True),
-    Column("tasks", priority=8, show=lambda tasks: " ".join(map(str, tasks)) or "-"),
-    Column("started"),
-    Column("host", where=Where.WIDE),
-    Column("pid", where=Where.WIDE, right=True),
-    Column("version", where=Where.WIDE),
+    Column("queue", get=_of_supervisor("queue"), where=Where.WIDE),
+    Column("concurrency", "WORKERS", get=_of_supervisor("concurrency"), where=Where.WIDE, right=True),
+    Column("tasks", get=_held, where=Where.DATA),
+    Column("started", get=_of_supervisor("started"), where=Where.WIDE),
+    Column("host", get=_of_supervisor("host"), where=Where.WIDE),
+    Column("pid", get=_of_supervisor("pid"), where=Where.WIDE, right=True),
+    Column("version", get=_of_supervisor("version"), where=Where.WIDE),
 )
-_NONE: Final = "No worker is running.\nnext: orderctl worker start"
+_NONE: Final = "No worker is running."
 
 
 @click.group(cls=Group)
@@ -127,38 +155,65 @@ def _check_ground(app: App) -> None:
 
 
 @cli.command("list")
-@options.output(SUPERVISORS, rejected_jobs.COLUMNS)
+@options.output(WORKERS, rejected_jobs.COLUMNS)
 @click.option(
     "--rejected", "only_rejected", is_flag=True, help="The same as 'orderctl worker rejected list'."
 )
 @watch.option
 @pass_app
 def list_(app: App, only_rejected: bool, watching: watch.Watching) -> None:
-    """List the supervisors and the tasks that their workers run.
+    """List the workers, what each of them does, and its supervisor.
+
+    A worker is idle, enrolling (it finds out which files there are), downloading or draining (its supervisor ends after
+    this task). One without a heartbeat is lost, and another worker takes its task over. In JSON, 'name' and the keys
+    behind it are those of the supervisor.
 
     Example:
         orderctl worker list
         orderctl worker list -o json
     """
-    from orderctl.worker import fleet, rejected
-
     if only_rejected and watching.watch:
         raise InvalidInput("give --rejected or --watch, not both")
     if only_rejected:
         rejected_jobs.show_newest(app, options.DEFAULT_LIMIT)
         return
     app.require_database()
-
-    def read() -> list[SupervisorSign]:
-        with app.reading() as connection:
-            return fleet.find_all(connection, app.redis)
-
     if watching.watch:
-        watch.watch(app, watching, lambda: watch.picture(app, read(), _NONE))
-    app.render(read(), nothing=_NONE)
-    if fleet.is_paused(app.redis, app.settings.worker.queue):
-        app.say(f"Queue {app.settings.worker.queue} is paused.\nnext: orderctl worker resume")
-    if jobs := rejected.count(app.redis):
+        watch.watch(app, watching, lambda: watch.picture(app, _workers(app), _NONE))
+    found = _workers(app)
+    app.render(found, nothing=_NONE)
+    if app.format is not Format.JSON:
+        _say_of_queue(app, idle=not found)
+
+
+def _workers(app: App) -> list[WorkerSign]:
+    """Return the workers; what is known of the progress of their tasks is with these."""
+    from orderctl.cli import live
+    from orderctl.worker import roster
+
+    with app.reading() as connection:
+        found = roster.find_all(connection, app.running_redis)
+    running = [one.task for one in found if one.task is not None]
+    by_id: dict[int, Any] = {task.id: task for task in live.tasks(app, running)}
+    return [replace(one, task=one.task and by_id[one.task.id]) for one in found]
+
+
+def _say_of_queue(app: App, *, idle: bool) -> None:
+    """Say how many tasks wait, and what has to be done so that they are carried out."""
+    from orderctl.cli import outlook
+    from orderctl.waiting_reasons import Cause
+    from orderctl.worker import rejected
+
+    line = outlook.of_queue(app)
+    paused = line.reason is not None and line.reason.cause is Cause.PAUSED
+    if line.tasks:
+        why = f": {line.reason.text}" if line.reason and not idle and not paused else ""
+        app.say(f"{line.text[:1].upper()}{line.text[1:]}{why}.")
+    if paused:
+        app.say(f"Queue {app.settings.worker.queue} is paused.")
+    if line.reason is not None and (line.tasks or idle or paused):
+        app.say(f"next: {line.reason.hint}")
+    if app.running_redis is not None and (jobs := rejected.count(app.running_redis)):
         app.say(f"{counted(jobs, 'job')} rejected.\nnext: orderctl worker rejected list")
 
 
@@ -168,17 +223,22 @@ def list_(app: App, only_rejected: bool, watching: watch.Watching) -> None:
 @locks.lock
 @pass_app
 def stop(app: App, name: str, consent: options.Consent) -> None:
-    """Ask a supervisor, on any host, to drain and end.
+    """Ask a supervisor, on any host, to drain and end. NAME is its name, or that of one of its workers.
 
     Example:
         orderctl worker stop web1-4711-a3f9
         orderctl worker stop web1-4711-a3f9 --yes
     """
-    from orderctl.worker import fleet
+    from orderctl.worker import fleet, roster
 
-    consent.ask(app, f"Stop supervisor {name}?")
+    name = roster.supervisor_of(name)
+    if fleet.is_draining(app.running_redis, name):
+        app.say(
+            f"Supervisor {name} ends already, as soon as its downloads have finished.\nnext: orderctl worker list"
+        )
+        return
+    consent.ask(app, f"Stop supervisor {name} with all its workers?")
     if consent.dry_run:
-        fleet.check_running(app.redis, name)
         app.say(f"Would ask supervisor {name} to stop; nothing was changed.")
         return
     fleet.stop(app.redis, name)

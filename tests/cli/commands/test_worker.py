@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orderctl import broker, channels
+from orderctl import broker, channels, publications
+from orderctl.messages import TaskProgress
 from tests.cli.conftest import Program
 from tests.servers.course import CourseServer
 from tests.shop import Shop
@@ -61,27 +63,96 @@ def test_an_unknown_supervisor_is_not_found(shop: Shop, inside: Program):
     assert "orderctl worker list" in ended.err
 
 
-def test_stopping_asks_first(shop: Shop, inside: Program):
-    assert inside("worker", "stop", "nobody").status == 2
+def test_stopping_looks_before_it_asks(shop: Shop, redis_url: str, inside: Program):
+    assert inside("worker", "stop", "nobody").status == 3
+    _start(redis_url, "web1-7")
+
+    asked = inside("worker", "stop", "web1-7.worker-2.13")
+
+    assert asked.status == 2
+    assert "Stop supervisor web1-7 with all its workers?" in asked.err
 
 
-def test_supervisors_are_listed_with_their_heartbeat(shop: Shop, redis_url: str, inside: Program):
-    client = broker.brisk(redis_url)
+def test_a_supervisor_that_drains_is_not_asked_again(shop: Shop, redis_url: str, inside: Program):
+    _start(redis_url, "web1-7", draining=True)
+
+    ended = inside("worker", "stop", "web1-7")
+
+    assert ended.status == 0
+    assert ended.err.startswith("Supervisor web1-7 ends already")
+
+
+def _start(redis_url: str, name: str, **more: Any) -> None:
+    """Let there be a supervisor."""
     sign = {
-        "name": "web1-7",
-        "host": "web1",
-        "pid": 7,
-        "queue": "q",
-        "concurrency": 2,
-        "version": "1",
-        "started": 0,
-    }
-    client.set(channels.supervisor("web1-7"), json.dumps(sign))
-    client.close()
+        "name": name, "host": "web1", "pid": 7, "queue": "orderctl", "concurrency": 2, "version": "1", "started": 0
+    }  # fmt: skip
+    with broker.brisk(redis_url) as client:
+        client.set(channels.supervisor(name), json.dumps(sign | more))
+
+
+def test_each_worker_is_listed_with_what_it_does(shop: Shop, redis_url: str, inside: Program):
+    first, second, third, waiting = shop.paid(courses=4, titled=True)
+    _start(redis_url, "web1-7", concurrency=3)
+    _start(redis_url, "web1-8", draining=True, concurrency=1)
+    shop.start(shop.claimed(first, worker="web1-7.worker-2.13"))
+    shop.claimed(second, worker="web1-8.worker-1.1")
+    shop.claimed(third, worker="web2-9.worker-1.1")
+    with broker.brisk(redis_url) as client:
+        publications.publish_progress(client, TaskProgress(first, 40.0, "1.mp4", 2e6, 1000, 1, 1), 1, {})
+
+    rows = json.loads(inside("worker", "list", "-o", "json").out)
+    shown = inside("worker", "list")
+
+    assert [(row["worker"], row["state"], row["tasks"]) for row in rows] == [
+        ("web1-7.worker-1", "idle", []),
+        ("web1-7.worker-2", "downloading", [first]),
+        ("web1-7.worker-3", "idle", []),
+        ("web1-8.worker-1", "draining", [second]),
+        ("web2-9.worker-1", "no heartbeat", [third]),
+    ]
+    busy, lost = rows[1], rows[4]
+    assert (busy["name"], busy["alive"], busy["concurrency"], busy["host"]) == ("web1-7", True, 3, "web1")
+    assert (busy["order_code"], busy["title"], busy["percent"], busy["speed"]) == ("DH1", "Course 1", 40, 2e6)
+    assert busy["since"] is not None
+    assert (lost["name"], lost["alive"], lost["host"]) == ("web2-9", False, None)
+    assert shown.err == "1 task waits.\n"
+    assert waiting
+
+
+def test_no_worker_is_said_with_what_waits(shop: Shop, redis_url: str, inside: Program):
+    shop.paid(courses=2)
+
+    listed, document = inside("worker", "list"), inside("worker", "list", "-o", "json")
+
+    assert listed.err == "No supervisor is running.\n2 tasks wait.\nnext: orderctl worker start\n"
+    assert (document.out, document.err) == ("[]\n", "")
+    _start(redis_url, "mail-1", queue="mail")
+    why = "no worker is running on queue orderctl, only on queue mail"
+    assert inside("worker", "list").err == f"2 tasks wait: {why}.\nnext: orderctl worker start\n"
+    assert inside("worker", "pause").status == 0
+    assert inside("worker", "list").err == (
+        "2 tasks wait.\nQueue orderctl is paused.\nnext: orderctl worker resume\n"
+    )
+
+
+def test_a_drained_supervisor_without_tasks_is_a_row(shop: Shop, redis_url: str, inside: Program):
+    _start(redis_url, "web1-8", draining=True)
 
     [row] = json.loads(inside("worker", "list", "-o", "json").out)
 
-    assert (row["name"], row["alive"], row["concurrency"], row["tasks"]) == ("web1-7", True, 2, [])
+    assert (row["worker"], row["state"]) == ("web1-8", "draining")
+
+
+def test_looking_for_workers_starts_no_server(
+    shop: Shop, inside: Program, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("ORDERCTL_REDIS_URL")
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(state_dir))
+
+    assert inside("worker", "list").status == 0
+    assert inside("worker", "stop", "nobody", "--yes").status == 3
+    assert not state_dir.exists()
 
 
 def test_a_dry_run_of_stopping_says_what_would_be_done(shop: Shop, redis_url: str, inside: Program):
