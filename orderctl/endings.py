@@ -28,7 +28,12 @@ _ENDS: Final[Mapping[str, OrderStatus]] = {
 
 
 def record(
-    connection: Connection, order: OrderState, status: OrderStatus, counts: Mapping[str, int], origin: Origin
+    connection: Connection,
+    order: OrderState,
+    status: OrderStatus,
+    counts: Mapping[str, int],
+    origin: Origin,
+    reason: str | None = None,
 ) -> Completion | None:
     """Write an order's end: the audit event, and the completion message, mail and webhook in the outbox.
 
@@ -38,6 +43,7 @@ def record(
         status: How it ends.
         counts: The number of its tasks by status.
         origin: Who made the move that ends the order.
+        reason: Why, if an admin has ended the order as a whole.
 
     Returns:
         The numbers of its tasks; None if the audit log has this round's end already. Then nothing is written.
@@ -45,7 +51,7 @@ def record(
     completion = _completion(order.id, counts)
     # An admin is named as the actor. A worker is not: it did not decide to end the order.
     named = origin if origin.source in _DECIDING else Origin(origin.source)
-    if not audit.record(connection, _event(order, status, completion, named)):
+    if not audit.record(connection, _event(order, status, completion, named, reason)):
         return None
     about = {"orderCode": order.order_code, "source": str(named.source), "actor": named.actor}
     outbox.put_order_end(connection, _key(order), completion, status, about)
@@ -83,17 +89,27 @@ def _key(order: OrderState) -> str:
     return f"order:{order.id}:round:{order.round}"
 
 
-def _event(order: OrderState, status: OrderStatus, completion: Completion, origin: Origin) -> NewEvent:
+def _event(
+    order: OrderState, status: OrderStatus, completion: Completion, origin: Origin, reason: str | None
+) -> NewEvent:
     completed, total = completion.completed_tasks, completion.total_tasks
+    because = f" ({reason})" if reason else ""
     return NewEvent(
         EventType[f"ORDER_{status.name}"],
         order.id,
         origin,
-        words={"order_code": order.order_code, "status": status, "completed": completed, "total": total},
+        words={
+            "order_code": order.order_code,
+            "status": status,
+            "completed": completed,
+            "total": total,
+            "because": because,
+        },
         details={
             "completedCount": completed,
             "failedCount": completion.failed_tasks,
             "totalCount": total,
+            **({"reason": reason} if reason else {}),
         },
         previous_status=order.order_status,
         new_status=status,

@@ -372,6 +372,20 @@ def end(connection: Connection, order: OrderState, origin: Origin, *, settle: bo
     return Moved((_finish(connection, current, status),), completion=completion)
 
 
+def cancel(connection: Connection, order: OrderState, origin: Origin, reason: str | None) -> Moved:
+    """End an order as cancelled, whatever its tasks have come to.
+
+    Args:
+        connection: In a transaction that has locked the order first, and cancelled its unfinished tasks.
+        order: The order, which has not ended.
+        origin: Who cancels it.
+        reason: Why, for the audit log.
+    """
+    counts = orders.count_tasks(connection, [order.id]).get(order.id, {})
+    completion = endings.record(connection, order, OrderStatus.CANCELLED, counts, origin, reason)
+    return Moved((_finish(connection, order, OrderStatus.CANCELLED),), completion=completion)
+
+
 def _finish(connection: Connection, order: OrderState, status: OrderStatus) -> StatusChange:
     return _move_order(connection, order, status, completed_at=database.utc_now())
 

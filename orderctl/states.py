@@ -148,7 +148,7 @@ class EventType(StrEnum):
     DOWNLOAD_FAILED = "download_failed", Category.DOWNLOAD, "Download failed: {error}{again}", Severity.ERROR
     ORDER_COMPLETED = "order_completed", Category.SYSTEM, _ORDER_END
     ORDER_FAILED = "order_failed", Category.SYSTEM, _ORDER_END, Severity.ERROR
-    ORDER_CANCELLED = "order_cancelled", Category.SYSTEM, _ORDER_END
+    ORDER_CANCELLED = "order_cancelled", Category.SYSTEM, f"{_ORDER_END}{{because}}"
     ORDER_REOPENED = "order_reopened", Category.SYSTEM, "Order {order_code} reopened"
     EMAIL_SENT = "email_sent", Category.EMAIL, "Mail sent"
     EMAIL_FAILED = "email_failed", Category.EMAIL, "Mail failed: {error}", Severity.ERROR

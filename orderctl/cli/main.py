@@ -22,7 +22,7 @@ PROGRAM: Final = "orderctl"
 PACKAGE: Final = "orderctl.cli.commands"
 #: The commands. Each has an entry here and a module of the same name, which is imported when it is called.
 COMMANDS: Final[dict[str, CommandEntry]] = {
-    "orders": CommandEntry("List, show, add and pay orders.", "Orders"),
+    "orders": CommandEntry("List, show, add, pay and cancel orders.", "Orders"),
     "payments": CommandEntry("List and show payments, and decide about those that paid no order.", "Orders"),
     "tasks": CommandEntry("List, show, retry and cancel tasks.", "Orders"),
     "logs": CommandEntry(

@@ -1,4 +1,4 @@
-"""``orderctl orders``: list, show, count, wait for, add and pay orders."""
+"""``orderctl orders``: list, show, count, wait for, add, pay and cancel orders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import locks, nothing, options, watch
+from orderctl.cli import locks, nothing, options, order_cancel, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
-from orderctl.errors import InvalidInput, SubjectFailed
+from orderctl.errors import ExitStatus, InvalidInput, SubjectFailed
 from orderctl.states import ENDED_ORDER, OrderStatus
 from orderctl.terminal.render import Column, Format
 
@@ -49,7 +49,7 @@ class Amount(click.ParamType[Decimal]):
 
 @click.group(cls=Group)
 def cli() -> None:
-    """List, show, add and pay orders.
+    """List, show, add, pay and cancel orders.
 
     ORDER is an order's code or its id.
 
@@ -366,6 +366,25 @@ def add(
     for order, asked in zip(added[:1], new, strict=False):
         code = shlex.quote(order.order_code)
         app.say(f"next: orderctl orders pay {code} --amount {asked.total_amount.normalize():f}")
+
+
+@cli.command()
+@click.argument("references", metavar="ORDER...", nargs=-1, required=True)
+@options.audited_consent
+@options.output(order_cancel.RESULTS)
+@pass_app
+def cancel(app: App, references: tuple[str, ...], consent: options.Consent) -> ExitStatus:
+    """Cancel orders that have not ended, paid or not; a worker of orderctl's stops the download.
+
+    Tasks that have not ended are cancelled, and the order ends as cancelled; completed and failed tasks stay as they
+    are. The payment stays as it is, too: the shop sends the money back. An order that has ended is a conflict (exit
+    4, or 1 if there are several orders). 'tasks retry' reopens a cancelled order.
+
+    Example:
+        orderctl orders cancel DH123456 --reason "the customer has withdrawn"
+        orderctl orders cancel DH123456 DH123457 --dry-run
+    """
+    return order_cancel.cancel(app, references, consent)
 
 
 @cli.command()

@@ -548,3 +548,41 @@ def test_a_queue_whose_name_another_program_uses_for_something_else_is_a_wrong_s
     assert "hint: set redis.prefix or worker.queue" in ended.err
     assert shop.order("DH1").payment_status == "paid"
     assert inside("reconcile").status == 78
+
+
+@pytest.mark.databases("sqlite")
+class TestCancel:
+    def test_one_order_is_cancelled_and_its_money_named(self, shop: Shop, inside: Program):
+        shop.paid("DH1", 2)
+
+        dry = inside("orders", "cancel", "DH1", "--dry-run", "-o", "json")
+        ended = inside("orders", "cancel", "DH1", "--reason", "withdrawn", "-o", "json")
+        again = inside("orders", "cancel", "DH1")
+
+        assert dry.err == "payment: paid; refund by the shop\nWould cancel 1 order; nothing was changed.\n"
+        assert [json.loads(one.out)[0]["cancelled_tasks"] for one in (dry, ended)] == [2, 2]
+        assert [json.loads(one.out)[0]["changed"] for one in (dry, ended)] == [False, True]
+        assert (ended.status, ended.err) == (0, "payment: paid; refund by the shop\n")
+        assert shop.order("DH1").order_status == "cancelled"
+        assert (again.status, again.err) == (
+            4, "orderctl: order DH1 is already cancelled\nhint: orderctl orders show DH1\n",
+        )  # fmt: skip
+
+    def test_several_orders_have_results_of_their_own(self, shop: Shop, inside: Program):
+        shop.add("DH1")
+        shop.carry_out(*shop.paid("DH2"))
+        shop.add("DH3")
+        shop.pay("DH3", "1")
+
+        ended = inside("orders", "cancel", "DH1", "DH2", "DH1", "nope", "DH3", "-o", "json")
+
+        rows = json.loads(ended.out)
+        assert ended.status == 1
+        assert [(row["order_code"], row["changed"]) for row in rows] == [
+            ("DH1", True), ("DH2", False), ("nope", False), ("DH3", True),
+        ]  # fmt: skip
+        assert [row["error"] for row in rows][1:3] == [
+            "order DH2 is already completed",
+            "order 'nope' not found",
+        ]
+        assert "DH1: payment: pending; nothing to refund\n" in ended.err
