@@ -11,6 +11,7 @@ from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orderctl.orders import NewCourse, NewOrder
+    from orderctl.payments.providers.protocol import Provider
     from orderctl.payments.transfer import Transfer
     from orderctl.settings import Settings
 
@@ -132,15 +133,16 @@ def _check_line(name: str, text: str | None) -> None:
         )
 
 
-def read_delivery(document: TextIO, provider: str | None = None) -> list[Transfer]:
-    """Return the transfers that the document of a bank's webhook tells of.
+def read_deliveries(document: TextIO, provider: str | None = None) -> list[list[Transfer]]:
+    """Return the transfers that the document of a bank's webhook, or each document of a list, tells of.
 
     Args:
         document: The file.
         provider: The name of the provider that has sent it; None: its fields tell.
 
     Raises:
-        InvalidInput: The provider is not installed, or the document is not one of a provider's.
+        InvalidInput: The provider is not installed, or a document is not one of a provider's. Of a list, the message
+            says which.
     """
     from orderctl.payments.providers import registry
 
@@ -152,8 +154,24 @@ def read_delivery(document: TextIO, provider: str | None = None) -> list[Transfe
         )
     content = documents.parse(_text(document), "the payment")
     providers = registry.load(installed if provider is None else [provider])
+    if not isinstance(content, list) or registry.tell_apart(providers, content) is not None:
+        return [_read_delivery(content, providers, provider)]
+    return [_item(place, item, providers, provider) for place, item in enumerate(content)]
+
+
+def _item(place: int, item: Any, providers: Mapping[str, Provider], provider: str | None) -> list[Transfer]:
+    try:
+        return _read_delivery(item, providers, provider)
+    except InvalidInput as error:
+        raise InvalidInput(f"item {place + 1} of the list: {error}", hint=error.hint) from None
+
+
+def _read_delivery(content: Any, providers: Mapping[str, Provider], provider: str | None) -> list[Transfer]:
+    from orderctl.payments.providers import registry
+
     sender = registry.tell_apart(providers, content) if provider is None else providers[provider]
     if sender is None:
+        installed = registry.installed()
         raise InvalidInput(
             f"the document has the fields of none, or of several, of the providers {', '.join(installed)}",
             hint='add --provider NAME, or give one such as {"code": "DH1", "transferAmount": 300000, "bankName": "ACB"}',

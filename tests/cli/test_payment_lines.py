@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from orderctl.errors import DatabaseUnavailable
+from orderctl.payments import intake
 from tests.cli.conftest import Ended, Program
 from tests.shop import Shop
 
@@ -166,3 +168,56 @@ def test_odd_values_of_a_document_are_kept_and_shown(shop: Shop, pay: Program, i
     assert (ended.status, shown.status) == (0, 0), (ended.err, shown.err)
     assert json.loads(shown.out)["long"] == odd["long"]
     assert "\u202e" not in shown.out
+
+
+@ONE_KIND
+def test_a_list_of_deliveries_is_recorded_one_by_one(shop: Shop, pay: Program):
+    shop.add("DH1")
+    shop.add("DH2")
+    two = {"id": 2, "code": "DH2"}
+
+    ended = pay([PLAIN | {"id": 1}, PLAIN | two | {"transferAmount": 7}, PLAIN | {"id": 1}])
+    again = pay([PLAIN | {"id": 1}, PLAIN | two | {"id": 3}])
+
+    assert ended.status == 1
+    assert "1 of 3 payments paid no order" in ended.err
+    assert again.status == 0
+    assert again.err.splitlines() == [
+        "This payment of order DH1 was recorded before; nothing was changed.",
+        "Order DH2 is paid.",
+        "waits: no worker is running: orderctl worker start",
+        "next: orderctl tail order DH2",
+    ]
+
+
+@ONE_KIND
+def test_of_a_list_with_an_unreadable_item_nothing_is_recorded(shop: Shop, pay: Program):
+    shop.add("DH1")
+
+    ended = pay([PLAIN | {"id": 1}, {"nonsense": 1}])
+
+    assert ended.status == 2
+    assert ended.err.startswith("orderctl: item 2 of the list: ")
+    assert shop.ledger() == []
+    assert pay([]).err == "The list is empty: no payment was recorded.\n"
+
+
+@ONE_KIND
+def test_of_an_outage_within_a_list_the_rest_is_named(
+    shop: Shop, pay: Program, monkeypatch: pytest.MonkeyPatch
+):
+    shop.add("DH1")
+    receive = intake.receive
+
+    def fail_later(connection: Any, transfers: Any, *more: Any) -> Any:
+        if shop.ledger():
+            raise DatabaseUnavailable("the database does not answer")
+        return receive(connection, transfers, *more)
+
+    monkeypatch.setattr(intake, "receive", fail_later)
+
+    ended = pay([PLAIN | {"id": 1}, PLAIN | {"id": 2}, PLAIN | {"id": 3}])
+
+    assert ended.status == 69
+    assert "Order DH1 is paid." in ended.err
+    assert "2 deliveries not recorded: the same list can be recorded again" in ended.err

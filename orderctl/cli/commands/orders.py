@@ -401,7 +401,7 @@ def cancel(app: App, references: tuple[str, ...], consent: options.Consent) -> E
     "document",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="Read the bank's webhook from a file, or - for stdin.",
+    help="Read the bank's webhook, or a list of them, from a file, or - for stdin.",
 )
 @click.option(
     "--provider",
@@ -426,16 +426,17 @@ def pay(
     Recording the same payment again changes nothing. If the amount is wrong, the order stays unpaid and the
     command exits 1; if the order is paid already, the payment is kept as surplus and the command exits 4.
 
-    With --json, FILE is what a bank sends to the relay: of the shop's own kind, of SePay or of Casso. A payment
-    that names no order is kept as unmatched, and the command exits 3. 'orderctl payments list --open' lists
-    what waits for a decision.
+    With --json, FILE is what a bank sends to the relay: of the shop's own kind, of SePay or of Casso; or a list of
+    that, of which each item is recorded by itself, and none if one of them cannot be read. A payment that names no
+    order is kept as unmatched, and the command exits 3, or 1 if there are several. 'orderctl payments list --open'
+    lists what waits for a decision.
 
     Example:
         orderctl orders pay DH123456 --amount 300000 --bank ACB --transaction FT26014
         echo '{"code":"DH123456","transferAmount":300000,"id":7}' | orderctl orders pay --json -
     """
     from orderctl.audit import Origin
-    from orderctl.cli import order_input, payment_lines
+    from orderctl.cli import order_input, payment_lines, payment_recording
     from orderctl.payments import intake
     from orderctl.payments.amounts import Rules
     from orderctl.states import Source
@@ -448,10 +449,10 @@ def pay(
         )
     rules, origin = Rules.of(app.settings), Origin(Source.CLI, app.actor)
     if document:
-        transfers = order_input.read_delivery(document, provider)
-        receipts = app.transact(lambda connection: intake.receive(connection, transfers, rules, origin))
+        deliveries = order_input.read_deliveries(document, provider)
+        payment_recording.record(app, deliveries, rules, origin)
     else:
         transfer = order_input.one_payment(code, amount, bank, transaction)
         order = transfer.code or ""
-        receipts = [app.transact(lambda connection: intake.pay(connection, order, transfer, rules, origin))]
-    payment_lines.report(app, receipts)
+        receipt = app.transact(lambda connection: intake.pay(connection, order, transfer, rules, origin))
+        payment_lines.report(app, [receipt])
