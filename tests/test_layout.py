@@ -44,6 +44,7 @@ CROSS_CUTTING = {
     "test_at_once.py": "whatever runs several times at once changes everything once",
     "test_developing.py": "what docs/developing.md mentions exists",
     "test_extending.py": "the examples in docs/extending.md",
+    "test_hints.py": "commands in messages can be pasted",
     "test_layout.py": "this rule",
     "test_query_cost.py": "how many rows each query reads",
     "test_shell_blocks.py": "every shell block of README.md and docs/, and the lines for cron",

@@ -48,7 +48,7 @@ REQUEUED: Final = (Column("job_id", keep=True), Column("queue"))
 
 @click.group("rejected", cls=Group)
 def cli() -> None:
-    """List, show, requeue and drop jobs that are not orderctl's.
+    """List, show, requeue, dismiss and drop jobs that are not orderctl's.
 
     The workers run only orderctl's own jobs. Another program's job in their queue is kept as it is; only its id leaves
     the queue.
@@ -170,3 +170,35 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
     with bell.naming_rights(app):
         dropped = rejected.drop(app.redis, chosen)
     app.say(f"Deleted {counted(dropped, 'job')}.")
+
+
+@cli.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All rejected jobs.")
+@options.consent
+@pass_app
+def dismiss(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.Consent) -> None:
+    """Take rejected jobs off the list, and leave the jobs as they are; they are in no queue any more.
+
+    Write -- before an id that begins with a hyphen.
+
+    Example:
+        orderctl worker rejected dismiss 5d3c2e
+        orderctl worker rejected dismiss --all --yes
+    """
+    from orderctl.worker import rejected
+
+    if bool(job_ids) == everything:
+        raise InvalidInput("give the ids of jobs, or --all", hint="orderctl worker rejected list")
+    chosen = None if everything else job_ids
+    number = rejected.dismiss(app.redis, chosen, dry_run=True)
+    if consent.dry_run:
+        app.say(f"Would dismiss {counted(number, 'job')}; nothing was changed.")
+        return
+    if not number:
+        app.say("No jobs were rejected, or they are gone.")
+        return
+    consent.ask(app, f"Dismiss {counted(number, 'job')}?", needed=everything)
+    with bell.naming_rights(app):
+        dismissed = rejected.dismiss(app.redis, chosen)
+    app.say(f"Dismissed {counted(dismissed, 'job')}.")

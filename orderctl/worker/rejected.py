@@ -197,6 +197,29 @@ def drop(client: redis.Redis, job_ids: Collection[str] | None, *, dry_run: bool 
         return sum(_delete(client, queue, raw, entries) for raw, entries in chosen.items())
 
 
+def dismiss(client: redis.Redis, job_ids: Collection[str] | None, *, dry_run: bool = False) -> int:
+    """Forget that jobs were rejected. The jobs themselves stay as they are; they are in no queue any more.
+
+    Args:
+        client: A Redis client.
+        job_ids: The ids as they are shown; None: all of them.
+        dry_run: Only count.
+
+    Returns:
+        Their number.
+
+    Raises:
+        NotFound: When a job was not rejected, or is gone. Nothing has been forgotten then.
+        RedisUnavailable: When Redis does not answer.
+    """
+    with broker.translating():
+        chosen = _gather(client, None) if job_ids is None else _select(client, job_ids)
+        fields = [entry.entry for entries in chosen.values() for entry in entries]
+        for begin in range(0, 0 if dry_run else len(fields), _PAGE):
+            client.hdel(_key(client), *fields[begin : begin + _PAGE])
+        return len(chosen)
+
+
 def prune(client: redis.Redis, cursor: int = 0, pages: int = 20) -> int:
     """Forget entries whose job is gone.
 

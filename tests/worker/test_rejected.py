@@ -146,6 +146,21 @@ def test_a_dropped_job_is_gone_with_all_that_rq_keeps_of_it(client: redis.Redis,
     assert client.keys("*") == []
 
 
+def test_a_dismissed_job_is_only_taken_off_the_list(client: redis.Redis, queue: Queue, inside: Program):  # noqa: F811
+    put(queue, b"a", b"b", b"c")
+
+    def dismiss(*words: str) -> Ended:
+        return inside("worker", "rejected", "dismiss", *words)
+
+    assert dismiss("a", "--dry-run").err == "Would dismiss 1 job; nothing was changed.\n"
+    assert dismiss("a").err == "Dismissed 1 job.\n"
+    assert [dismiss(*words).status for words in ((), ("a",), ("b", "--all"), ("--all",))] == [2, 3, 2, 2]
+    assert listed(client) == {"b", "c"}
+    assert dismiss("--all", "--yes").err == "Dismissed 2 jobs.\n"
+    assert client.exists("rq:job:a", "rq:job:b", "rq:job:c") == 3
+    assert inside("worker", "list").err.count("rejected") == 0
+
+
 def test_the_commands(client: redis.Redis, queue: Queue, inside: Program):  # noqa: F811
     put(queue, b"a", b"b b", b"\x1b[2J")
     put(queue, b"ours", origin=b"orderctl")
