@@ -23,6 +23,7 @@ CROSS_CUTTING = {
     "cli/test_selection.py": "all commands that take a selection refuse an empty one",
     "cli/test_startup.py": "which modules each start of the program imports",
     "cli/test_terminal.py": "the whole program on a pseudo-terminal",
+    "cli/test_widths.py": "all commands that show something, on narrow terminals",
     "downloads/test_disk_full.py": "a full disk, wherever a download meets it",
     "downloads/test_hostile_servers.py": "malformed and hostile answers, wherever a download meets them",
     "downloads/test_leaks.py": "whatever a download opens is closed",

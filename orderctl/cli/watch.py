@@ -30,8 +30,9 @@ _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 _LEAVE: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 #: A frame is written over the one before, and shown when it is complete: so nothing flickers.
 _BEGIN_FRAME: Final = "\x1b[?2026h\x1b[H"
-_LINE_END: Final = "\x1b[K\r\n"
-_END_FRAME: Final = "\x1b[K\x1b[J\x1b[?2026l"
+_END_FRAME: Final = "\x1b[?2026l"
+_CLEAR_REST: Final = "\x1b[K"
+_CLEAR_BELOW: Final = "\r\n\x1b[J"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def _screen(app: App) -> Iterator[Callable[[list[str]], None]]:
 
     def show(lines: list[str]) -> None:
         last[:] = lines
-        app.write(_BEGIN_FRAME + _LINE_END.join(lines) + _END_FRAME)
+        below = _CLEAR_BELOW if len(lines) < _size().lines else ""
+        app.write(_BEGIN_FRAME + "\r\n".join(map(_cleared, lines)) + below + _END_FRAME)
 
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -153,6 +155,13 @@ def _screen(app: App) -> Iterator[Callable[[list[str]], None]]:
     finally:
         signal.signal(signal.SIGTERM, before)
         app.write(_LEAVE + "".join(f"{line}\n" for line in last))
+
+
+def _cleared(line: str) -> str:
+    """Return a line that clears what stood behind it. At the end of a full line that would be its own last letter."""
+    from orderctl.terminal.widths import bare, width
+
+    return line if width(bare(line)) >= _size().columns else line + _CLEAR_REST
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -15,6 +15,7 @@ from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
+COLUMNS = 60
 WATCHED = (
     "orders list",
     "tasks list",
@@ -32,7 +33,7 @@ class Watched:
     def __init__(self, inside: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         self._inside, self._monkeypatch = inside, monkeypatch
         monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
-        for name, value in {"COLUMNS": "60", "LINES": "8", "TERM": "xterm"}.items():
+        for name, value in {"COLUMNS": str(COLUMNS), "LINES": "8", "TERM": "xterm"}.items():
             monkeypatch.setenv(name, value)
 
     def __call__(self, command: str, *changes: Callable[[], object]) -> tuple[list[list[str]], Ended]:
@@ -46,8 +47,14 @@ class Watched:
 
         self._monkeypatch.setattr(watch, "_wait", wait)
         ended = self._inside(*command.split(), "--watch")
-        drawn = re.findall("\x1b\\[H(.*?)\x1b\\[J", ended.out, re.DOTALL)
-        return [[bare(line).removesuffix("\x1b[K") for line in one.split("\r\n")] for one in drawn], ended
+        drawn = re.findall("\x1b\\[H(.*?)(?:\r\n\x1b\\[J)?\x1b\\[\\?2026l", ended.out, re.DOTALL)
+        lines = [[bare(line) for line in one.split("\r\n")] for one in drawn]
+        assert all(
+            line.endswith("\x1b[K") is (width(line.removesuffix("\x1b[K")) < COLUMNS)
+            for one in lines
+            for line in one
+        )
+        return [[line.removesuffix("\x1b[K") for line in one] for one in lines], ended
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def watched(inside: Program, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 def test_a_frame_has_a_clock_fits_the_screen_and_says_what_is_left_out(shop: Shop, watched: Watched):
     for number in range(1, 10):
-        shop.paid(f"DH{number}")
+        shop.paid(f"DH{number}", email=f"{'customer' * 6}@example.com")
 
     [first, second], ended = watched("orders list", lambda: shop.paid("DH10"))
     [limited], _ = watched("orders list -L 7")
@@ -67,7 +74,7 @@ def test_a_frame_has_a_clock_fits_the_screen_and_says_what_is_left_out(shop: Sho
     assert [line.split()[0] for line in first[1:]] == ["CODE", "DH9", "DH8", "DH7", "DH6", "DH5", "4"]
     assert (first[-1], second[-1], limited[-1], exact[-1]) == ("4 more", "5 more", "2+ more", "1+ more")
     assert second[2].startswith("DH10 ")
-    assert all(len(one) == 8 and max(map(width, one)) <= 60 for one in (first, second, limited, exact))
+    assert all(len(one) == 8 and max(map(width, one)) <= COLUMNS for one in (first, second, limited, exact))
     assert (ended.status, ended.err) == (130, "orderctl: interrupted\n")
 
 

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orderctl.errors import Unavailable
 from orderctl.terminal import formats, render, table
@@ -94,25 +92,6 @@ def test_a_table_is_cut_to_the_terminal_and_only_where_it_may_be():
     assert "1234567890123" in lines[1]
     assert "…" in lines[1]
     assert "…" not in text(rows, Format.TABLE)
-
-
-@given(st.text(), st.integers(1, 40))
-def test_a_cut_text_fits(words, room):
-    assert table.width(table.cut(words, room)) <= max(room, 1)
-    assert table.width(table.cut_middle(words, room)) <= max(room, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "room", "cut"),
-    [
-        ("DH1234567890", 7, "DH1…890"),
-        ("Kho\u0301abc", 4, "Kho\u0301…"),
-        ("Kho\u0301ab", 3, "Kh…"),
-        ("a👩‍💻👩‍💻", 4, "a👩‍💻…"),
-    ],
-)
-def test_a_text_is_cut_between_letters(text, room, cut):
-    assert (table.cut_middle if text.isascii() else table.cut)(text, room) == cut
 
 
 def test_colours_are_there_only_when_wanted_and_do_not_shift_a_table():

@@ -4,10 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from orderctl.terminal import render, widths
+from orderctl.terminal import render
 from orderctl.terminal.render import Branch, Column, View
 from tests import units
 
@@ -43,22 +41,6 @@ def test_local_times_are_in_the_zone():
 @pytest.mark.parametrize(("count", "shown"), units.SIZES)
 def test_sizes(count, shown):
     assert render.size(count) == shown
-
-
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])), st.integers(2, 40))
-def test_wrapped_text_fits_and_is_complete(words, room):
-    lines = widths.wrap(words, room)
-
-    assert all(widths.width(line) <= room for line in lines)
-    assert "".join("".join(lines).split()) == "".join(words.split())
-
-
-def test_a_colour_goes_on_in_the_next_line():
-    assert widths.wrap(f"a {widths.paint('red words', 'red')} b", 6) == [
-        "a \x1b[31mred\x1b[0m",
-        "\x1b[31mwords\x1b[0m",
-        "b",
-    ]
 
 
 def test_a_tree_and_a_card_go_on_below_on_a_narrow_terminal():
