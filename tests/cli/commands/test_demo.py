@@ -34,7 +34,7 @@ def test_the_demo_shows_the_whole_job_and_leaves_nothing(orderctl: Program, home
     assert len({line for line in ended.out.splitlines() if " %  lesson-" in line}) > 1  # progress advances
     assert '/api/payment/webhook\n{"code": "DEMO-1"' in ended.out
     assert '-> 200 {"success":true' in ended.out
-    assert "NOT_FOUND: HTTP 404" in ended.out
+    assert "NOT_FOUND  HTTP 404" in ended.out
     assert "task_retried" in ended.out
     assert "order_completed" in ended.out
     assert [
