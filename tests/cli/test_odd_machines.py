@@ -2,12 +2,18 @@
 
 import json
 import os
+import shlex
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from orderctl.cli.main import PROGRAM
+from orderctl.errors import ExitStatus
 from tests.cli.conftest import Program
+from tests.cli.test_commands import LEAVES
+from tests.cli.test_locks import WITHOUT
 from tests.script import SCRIPT
 
 REFUSED = "http://127.0.0.1:9/course"  # an address of a private network: the attempt ends at once
@@ -150,3 +156,33 @@ def test_a_path_that_is_too_long_is_a_wrong_setting(
 
     assert ended.status == 78, ended.err
     assert "set database.url or state_dir to a " in ended.err
+
+
+EXAMPLES = [
+    (" ".join(path), list(takewhile(lambda word: word not in {"|", "<", ">"}, words[1:])))
+    for path, command in LEAVES
+    for line in command.example.splitlines()
+    if (words := shlex.split(line, comments=True))[:1] == [PROGRAM]
+    if path != ("demo",)  # its shop is in a temporary folder
+]
+
+
+@pytest.mark.parametrize("lock", [[], ["--lock", "a"]], ids=["free", "locked"])
+def test_every_command_ends_with_a_documented_code_where_nothing_can_be_written(
+    lock: list[str], inside: Program, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+):
+    """As from cron: nothing is known of a terminal or a locale, stdin is empty, and here the home is read-only."""
+    for name in os.environ:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/proc/self")
+    with open(os.devnull) as nothing:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdin", nothing)
+        for path, arguments in EXAMPLES:
+            if lock and path in WITHOUT:
+                continue
+            with subtests.test(arguments=arguments):
+                ended = inside(*arguments, *lock)
+                assert ended.status in set(ExitStatus) - {ExitStatus.INTERNAL}
+                assert ended.status == 78 or not lock
+                assert [line for line in ended.err.splitlines() if line[:1] == " "] == []
+                assert ended.out + ended.err or ended.status == 0
