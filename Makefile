@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint fresh chaos chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs clean
+.PHONY: help demo test lint fresh chaos chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs pictures clean
 
 help:
 	@echo "make demo   install into $(VENV) and show orderctl at work on a temporary shop"
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz-relay     send malformed frames, requests and payments to the relay"
 	@echo "make soak-relay     run the relay under load for MINUTES ($(MINUTES))"
 	@echo "make docs   generate man/ and completions/ from the commands"
+	@echo "make pictures  make docs/demo.svg, docs/dashboard.png and docs/screens/ from real runs (2 minutes)"
 	@echo "make clean  remove everything that make created"
 
 # The stamp is written after a successful install only, so the next run repeats a failed one.
@@ -92,6 +93,9 @@ soak-relay: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m orderctl.cli.manual
 
+pictures: $(VENV)/.dev
+	$(BIN)/python -m docs.pictures $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find orderctl migrations tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find orderctl migrations tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} +

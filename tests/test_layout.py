@@ -47,6 +47,7 @@ CROSS_CUTTING = {
     "test_extending.py": "the examples in docs/extending.md",
     "test_hints.py": "commands in messages can be pasted",
     "test_layout.py": "this rule",
+    "test_pictures.py": "the pictures of the documentation, and the script that makes them",
     "test_query_cost.py": "how many rows each query reads",
     "test_shell_blocks.py": "every shell block of README.md and docs/, and the lines for cron",
     "test_state_machine.py": "any sequence of the domain's verbs",

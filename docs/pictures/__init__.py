@@ -1,0 +1,1 @@
+"""Makes the pictures and the screens of the documentation from real runs: ``make pictures``."""
