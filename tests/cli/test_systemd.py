@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
+import tomllib
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
 from orderctl import settings
-from orderctl.cli.commands.config import PROGRAM_GROUP
+from orderctl.cli.commands.config import PROGRAM_GROUP, template
 from orderctl.errors import ExitStatus
 from tests.script import SCRIPT
 from tests.servers.availability import needed
@@ -110,8 +112,12 @@ def test_systemd_makes_the_user_and_the_folders(tmp_path: Path):
     ]
 
 
-def test_the_page_installs_every_file():
+def test_the_page_installs_every_file_and_names_the_state_folder_in_the_file_of_config_init():
     page = (ROOT / "docs/running.md").read_text(encoding="utf-8")
+    [old, new] = re.findall(r"sed -i 's\|(.*?)\|(.*?)\|' /etc/orderctl/config.toml", page)[0]
+    document = tomllib.loads(re.sub(old, new, template(), flags=re.MULTILINE))
+
+    assert document["state_dir"] == "/var/lib/orderctl"
 
     installed = {
         path
