@@ -3,9 +3,9 @@
 /** @import { Action, Api } from "./api.js" */
 /** @import { Task } from "./order.js" */
 
-import { ApiError } from "./api.js";
 import { button, h, write } from "./dom.js";
 import * as text from "./text.js";
+import { ApiError } from "./transport.js";
 
 /**
  * The question, its consequence, the button that confirms, and the results: success, failure.

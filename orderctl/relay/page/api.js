@@ -2,6 +2,8 @@
 
 /** @import { Token } from "./token.js" */
 
+import { ApiError, authorization, parse, send } from "./transport.js";
+
 /**
  * A download task of an order.
  *
@@ -23,6 +25,16 @@
  * @property {string|null} [failing_since] Since when it has been failing, likewise.
  * @property {boolean} [managed] Whether orderctl's workers run it, and not the shop's own.
  * @property {string|null} [updated_at]
+ * @property {Waiting|null} [waiting]
+ */
+
+/**
+ * What an order or a task waits for, and the command that helps.
+ *
+ * @typedef {object} Waiting
+ * @property {string} cause
+ * @property {string} text
+ * @property {string|null} [hint]
  */
 
 /**
@@ -39,6 +51,7 @@
  * @property {RawStats} stats
  * @property {RawTask[]} tasks
  * @property {Payment[]} [payments] Oldest first; only of an order that is read alone.
+ * @property {Waiting|null} [waiting] Why nothing happens to it; older relays do not tell.
  */
 
 /**
@@ -156,22 +169,6 @@
 
 /** @typedef {"retry"|"cancel"} Action */
 /** @typedef {Record<string, string|number|null|undefined>} Parameters */
-
-/** Longest wait for an answer, in ms. */
-const TIMEOUT = 15_000;
-
-/** The relay refused a request, or did not answer it. `status` is the HTTP status; 0: no answer. */
-export class ApiError extends Error {
-  /**
-   * @param {number} status
-   * @param {string} message
-   */
-  constructor(status, message) {
-    super(message);
-    this.name = "ApiError";
-    this.status = status;
-  }
-}
 
 export class Api {
   #token;
@@ -293,44 +290,5 @@ export class Api {
       if (response.status !== 401) throw new ApiError(response.status, why);
       await this.#token.renew(used, used === null ? "" : why);
     }
-  }
-}
-
-/**
- * @param {string|null} token
- * @returns {Record<string, string>}
- */
-function authorization(token) {
-  return token === null ? {} : { Authorization: `Bearer ${token}` };
-}
-
-/**
- * @param {string} path
- * @param {RequestInit} options
- */
-async function send(path, options) {
-  try {
-    return await fetch(path, {
-      cache: "no-store",
-      redirect: "error",
-      signal: AbortSignal.timeout(TIMEOUT),
-      ...options,
-    });
-  } catch (error) {
-    const late = error instanceof Error && error.name === "TimeoutError";
-    throw new ApiError(
-      0,
-      late ? "the relay did not answer within 15 seconds" : "the relay cannot be reached",
-    );
-  }
-}
-
-/** @param {Response} response */
-async function parse(response) {
-  try {
-    return await response.json();
-  } catch {
-    if (response.ok) throw new ApiError(response.status, "the relay's answer is not JSON");
-    return null;
   }
 }

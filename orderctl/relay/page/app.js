@@ -5,21 +5,24 @@
 /** @import { Query } from "./listing.js" */
 
 import { act, Notice } from "./actions.js";
-import { Api, ApiError } from "./api.js";
+import { Api } from "./api.js";
 import { Cards } from "./cards.js";
-import { fill, h, refreshTimes, targetOf, write } from "./dom.js";
+import { byId, refreshTimes, targetOf } from "./dom.js";
 import { Errors } from "./errors.js";
 import { explain, listen } from "./keys.js";
 import { List } from "./list.js";
 import { Listing } from "./listing.js";
 import { Live } from "./live.js";
+import { Note } from "./note.js";
 import { Panel } from "./panel.js";
-import { Payments, total } from "./payments.js";
+import { Payments } from "./payments.js";
 import { Pill } from "./pill.js";
 import { Store } from "./store.js";
 import * as text from "./text.js";
 import * as theme from "./theme.js";
 import { Token } from "./token.js";
+import { ApiError } from "./transport.js";
+import { Views } from "./views.js";
 
 /** How often data without live messages is read again, in ms. */
 const REFRESH_INTERVAL = 15_000;
@@ -29,17 +32,6 @@ const STALE_DELAY = 400;
 const MAX_SUBSCRIPTIONS = 900;
 /** From this width on, the order is shown beside the list and not on top of it. */
 const WIDE = matchMedia("(min-width: 68rem)");
-
-/**
- * An element of index.html.
- *
- * @param {string} id
- */
-function byId(id) {
-  const element = document.getElementById(id);
-  if (element === null) throw new Error(`no element with id ${id}`);
-  return element;
-}
 
 const token = new Token();
 const api = new Api(token);
@@ -66,6 +58,11 @@ const panel = new Panel(byId("panel"), api, store, {
   act: (task, action) => act(api, task, action, (message, failed) => notice.show(message, failed)),
   close: () => closePanel(),
 });
+const views = new Views();
+const note = new Note(
+  () => listing.next(),
+  () => refresh(),
+);
 const search = /** @type {HTMLInputElement} */ (byId("search"));
 
 // Subscriptions.
@@ -133,7 +130,7 @@ async function refresh(readList = () => listing.refresh()) {
     () => session.admin || readSession(),
     readStats,
     readList,
-    readWaiting,
+    () => payments.count(),
     readView,
     () => panel.refresh(),
   ])
@@ -145,20 +142,8 @@ async function refresh(readList = () => listing.refresh()) {
 
 /** Read the data of the shown view, except the orders. */
 async function readView() {
-  if (view === "errors") await errors.refresh();
-  if (view === "payments") await payments.refresh();
-}
-
-/** Show how many payments wait beside the link to their view. */
-async function readWaiting() {
-  const { data } = await api.payments({ open: 1, limit: 1 });
-  const waiting = total(data?.waiting);
-  byId("payments-waiting").hidden = !waiting;
-  fill(
-    byId("payments-waiting"),
-    waiting,
-    waiting && h("span", { class: "unseen" }, " waiting for a decision"),
-  );
+  if (views.name === "errors") await errors.refresh();
+  if (views.name === "payments") await payments.refresh();
 }
 
 /**
@@ -179,32 +164,12 @@ async function errorOf(request) {
 // The list.
 
 listing.on("change", () => {
-  const { ids, loading, more } = listing;
+  const { ids, loading } = listing;
   store.keep(new Set([...listing.kept, panel.id]));
-  write(byId("list-note"), listNote());
-  byId("more").hidden = !more;
+  note.show(listing);
   byId("list").setAttribute("aria-busy", String(loading && !ids.length));
 });
 list.on("end", () => listing.query.search || listing.next());
-
-/** The text below the list. */
-function listNote() {
-  const { ids, loading, failure, total, searched, query } = listing;
-  if (!ids.length && loading) return "Loading…";
-  if (!ids.length && failure) return `The orders cannot be shown: ${failure}.`;
-  const found = ids.length ? text.plural(total ?? ids.length, "order") : "No orders match";
-  const filter = query.status && `with status ${query.status}`;
-  if (query.search) {
-    const loaded = text.plural(searched, "order");
-    return (
-      `${[found, filter].filter(Boolean).join(" ")}. A complete code, id or e-mail address is searched for in ` +
-      `all paid orders; a part of one only in the ${loaded} loaded here.`
-    );
-  }
-  if (ids.length) return found;
-  return query.status ? `No orders ${filter}.` : "No paid orders yet.";
-}
-byId("more").addEventListener("click", () => listing.next());
 
 /** @param {Query} query */
 function choose(query) {
@@ -219,7 +184,7 @@ function choose(query) {
 }
 
 cards.on("choose", (status) => {
-  if (view !== "orders") location.hash = "#/";
+  if (views.name !== "orders") location.hash = "#/";
   choose({ ...listing.query, status });
 });
 
@@ -233,37 +198,15 @@ byId("search-form").addEventListener("submit", (event) => {
   list.step(0);
 });
 
-// Views: #/, #/payments, #/errors, #/orders/ID.
+// Views.
 
-const VIEWS = ["orders", "payments", "errors"];
-/** The view that is shown, beside the order or below it. */
-let view = "orders";
-
-const ORDER = /^#\/orders\/(\d{1,16})$/;
-
-function route() {
-  const id = Number(ORDER.exec(location.hash)?.[1] ?? Number.NaN) || null;
-  const asked = VIEWS.find((name) => location.hash === `#/${name}`);
-  view = asked ?? (id === null ? "orders" : view);
-  for (const name of VIEWS) {
-    byId(`${name}-view`).hidden = name !== view;
-    markView(byId(`to-${name}`), name === view);
-  }
+views.on("change", (id) => {
   errorOf(readView);
   list.mark(id);
   panel.open(id, !WIDE.matches).then(updateSubscriptions);
   updateSubscriptions();
   updateInert();
-}
-
-/**
- * @param {Element} link
- * @param {boolean} current Whether its view is shown.
- */
-function markView(link, current) {
-  if (current) link.setAttribute("aria-current", "page");
-  else link.removeAttribute("aria-current");
-}
+});
 
 /** Make the list inert while the order covers it. */
 function updateInert() {
@@ -272,30 +215,10 @@ function updateInert() {
 
 function closePanel() {
   if (panel.id === null) return;
-  goTo(view === "orders" ? "#/" : `#/${view}`);
-  if (view === "orders") list.step(0);
+  views.replace(views.name === "orders" ? "#/" : `#/${views.name}`);
+  if (views.name === "orders") list.step(0);
 }
 
-/**
- * Go to a view, and add it to the browser's history.
- *
- * @param {string} hash
- */
-function goToView(hash) {
-  location.hash = hash;
-}
-
-/**
- * Go to a view without adding it to the browser's history.
- *
- * @param {string} hash
- */
-function goTo(hash) {
-  history.replaceState(null, "", hash);
-  route();
-}
-
-addEventListener("hashchange", route);
 WIDE.addEventListener("change", updateInert);
 
 // Keys and buttons.
@@ -307,11 +230,11 @@ const SHORTCUTS = [
   [["k", "ArrowUp"], "Previous order", (event) => moveFocus(-1, event)],
   [["Escape"], "Close the order, or clear the search", () => closeOrClear()],
   [["1", "2", "3", "4", "5", "6"], "Filter by status", ({ key }) => cards.choose(Number(key))],
-  [["o"], "Show the orders", () => goToView("#/")],
-  [["p"], "Show the payments that wait for a decision", () => goToView("#/payments")],
-  [["e"], "Show the errors", () => goToView("#/errors")],
+  [["o"], "Show the orders", () => views.open("#/")],
+  [["p"], "Show the payments that wait for a decision", () => views.open("#/payments")],
+  [["e"], "Show the errors", () => views.open("#/errors")],
   [["r"], "Reload the data", () => refresh()],
-  [["t"], "Change the theme: auto, light or dark", () => changeTheme()],
+  [["t"], "Change the theme: auto, light or dark", () => theme.change()],
   [["?"], "Show these shortcuts", () => explain(SHORTCUTS)],
 ];
 
@@ -325,16 +248,16 @@ function moveFocus(by, event) {
   // Outside the list, arrow keys scroll.
   const inList = targetOf(event)?.closest("#list");
   const arrows = event.key.startsWith("Arrow");
-  if (view !== "orders" || byId("main").inert || (arrows && !inList)) return false;
+  if (views.name !== "orders" || byId("main").inert || (arrows && !inList)) return false;
   const id = list.step(inList ? by : 0);
-  if (id !== null && panel.id !== null) goTo(`#/orders/${id}`);
+  if (id !== null && panel.id !== null) views.replace(`#/orders/${id}`);
   return true;
 }
 
 function focusSearch() {
   if (panel.id !== null && !WIDE.matches) closePanel();
-  if (view !== "orders") location.hash = "#/";
-  route();
+  if (views.name !== "orders") location.hash = "#/";
+  views.route();
   search.select();
   search.focus();
 }
@@ -347,33 +270,22 @@ function closeOrClear() {
   else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
 }
 
-function changeTheme() {
-  theme.change();
-  showTheme();
-}
-
-function showTheme() {
-  const name = theme.current();
-  write(byId("theme-name"), name.charAt(0).toUpperCase() + name.slice(1));
-  byId("theme").setAttribute("aria-label", `Change the theme, now ${name}`);
-}
-
 listen(SHORTCUTS);
-byId("theme").addEventListener("click", changeTheme);
+byId("theme").addEventListener("click", theme.change);
 byId("help").addEventListener("click", () => explain(SHORTCUTS));
 
 // Start.
 
 async function start() {
-  showTheme();
+  theme.show();
   const asked = new URLSearchParams(location.search);
   search.value = asked.get("search") ?? "";
   await errorOf(readSession);
-  route();
+  views.route();
   const chosen = choose({ status: asked.get("status") ?? "", search: search.value });
   const failure = await errorOf(readStats);
   await chosen;
-  await errorOf(readWaiting);
+  await errorOf(() => payments.count());
   pill.failure = failure ?? listing.failure;
   started = true;
   setInterval(() => !document.hidden && refresh(), REFRESH_INTERVAL);

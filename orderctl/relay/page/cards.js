@@ -4,8 +4,8 @@
 
 import { button, h, setStatus, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
-import { number } from "./order.js";
 import * as text from "./text.js";
+import { number } from "./values.js";
 
 /** @type {[status: string, label: string, key: keyof Stats["orders"]][]} */
 const CARDS = [
@@ -56,7 +56,7 @@ export class Cards extends Emitter {
     for (const [key, element] of this.#numbers) {
       const count = number(orders?.[key]);
       write(element, `${text.number(count)}${plus(`orders.${key}`)}`);
-      element.parentElement?.classList.toggle("is-zero", count === 0);
+      element.parentElement?.classList.toggle("is-zero", !count);
     }
     const parts = TASKS.filter((status) => tasks?.[status]).map(
       (status) => `${text.number(tasks?.[status])}${plus(`tasks.${status}`)}\u00a0${status}`,
@@ -96,7 +96,10 @@ export class Cards extends Emitter {
    */
   #card(status, label, key, place) {
     const figure = h("span", { class: "card-number" }, "–");
-    const element = button("", () => this.choose(place), { class: "card", "aria-keyshortcuts": place });
+    const element = button("", () => this.choose(place), {
+      class: "card is-zero",
+      "aria-keyshortcuts": place,
+    });
     element.append(figure, h("span", { class: "card-label" }, label));
     setStatus(element, status || "all");
     this.#numbers.set(key, figure);

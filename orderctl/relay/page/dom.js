@@ -40,6 +40,17 @@ export function h(name, attributes = {}, ...children) {
 }
 
 /**
+ * An element of index.html.
+ *
+ * @param {string} id
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`no element with id ${id}`);
+  return element;
+}
+
+/**
  * Replace the children of an element.
  *
  * @param {Element} element

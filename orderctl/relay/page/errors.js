@@ -2,9 +2,10 @@
 
 /** @import { Api, ErrorGroup } from "./api.js" */
 
+import { explained } from "./command.js";
 import { fill, h, relativeTime, write } from "./dom.js";
-import { list } from "./order.js";
 import * as text from "./text.js";
+import { list } from "./values.js";
 
 /** Fingerprints that are safe in a command that users copy into a shell. */
 const PLAIN = /^\w{1,64}$/;
@@ -65,12 +66,7 @@ function group(raw) {
       message,
       h("p", { class: "quiet" }, ...latest(raw)),
       PLAIN.test(raw.fingerprint ?? "") &&
-        h(
-          "p",
-          { class: "quiet" },
-          "Retry all of them: ",
-          h("code", {}, `orderctl tasks retry --fingerprint ${raw.fingerprint}${take}`),
-        ),
+        explained("Retry all of them:", `orderctl tasks retry --fingerprint ${raw.fingerprint}${take}`),
     ),
   );
 }

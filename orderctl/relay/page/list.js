@@ -7,6 +7,7 @@
 import { bar, inWords, ofOrder } from "./bar.js";
 import { badge, fill, h, relativeTime, setStatus, targetOf, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
+import { reasonOf } from "./hints.js";
 import { ENDED } from "./order.js";
 import * as text from "./text.js";
 
@@ -245,6 +246,7 @@ class Row {
     write(this.#code, order.code);
     write(this.#email, order.email);
     setStatus(this.#status, order.status);
+    setStatus(this.#link, order.status);
     write(this.#status, text.words(order.status));
     this.#bar.set(ofOrder(order));
     write(this.#percent, text.percent(order.percent));
@@ -281,6 +283,7 @@ class Row {
 function progressText(order) {
   const { file, speed } = order.now;
   const parts = [inWords(order).replace(" completed", "")];
-  if (!ENDED.has(order.status)) parts.push(text.line(file), text.speed(speed));
+  if (!ENDED.has(order.status))
+    parts.push(text.line(file), text.speed(speed), text.line(reasonOf(order)?.text));
   return parts.filter(Boolean).join(" · ");
 }

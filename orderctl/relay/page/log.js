@@ -3,10 +3,10 @@
 /** @import { Api, AuditEvent } from "./api.js" */
 /** @import { Order, Task } from "./order.js" */
 
-import { ApiError } from "./api.js";
 import { button, fill, h, setSeverity, write } from "./dom.js";
-import { hasId, list } from "./order.js";
 import * as text from "./text.js";
+import { ApiError } from "./transport.js";
+import { hasId, list } from "./values.js";
 
 /** Number of events that one request reads. */
 const PAGE = 50;

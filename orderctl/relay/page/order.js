@@ -1,9 +1,10 @@
 /** Orders and tasks as the page keeps them. They are read from the API and updated by live messages. */
 
-/** @import { Payment, RawOrder, RawTask } from "./api.js" */
+/** @import { Payment, RawOrder, RawTask, Waiting } from "./api.js" */
 /** @import { Position, Progress, StatusChange } from "./live.js" */
 
 import { Pace } from "./pace.js";
+import { hasId, list, moment, number } from "./values.js";
 
 export const ENDED = new Set(["completed", "failed", "cancelled"]);
 export const ACTIVE = new Set(["enrolled", "downloading"]);
@@ -39,6 +40,8 @@ export class Task {
     this.failingSince = null;
     /** Whether orderctl's workers run it, and not the shop's own. */
     this.managed = true;
+    /** @type {Waiting|null} */
+    this.waiting = null;
     this.pace = new Pace();
     /** Time of the last live message (performance.now()). */
     this.touched = Number.NEGATIVE_INFINITY;
@@ -63,6 +66,7 @@ export class Task {
     this.managed = raw.managed !== false;
     if (this.touched > asked) return;
     this.status = String(raw.status ?? "");
+    if (raw.waiting !== undefined) this.waiting = raw.waiting;
     this.error = raw.error_log ?? null;
     this.retryAt = moment(raw.retry_at);
     this.failingSince = moment(raw.failing_since);
@@ -130,6 +134,8 @@ export class Order {
     this.tasks = [];
     /** @type {Payment[]} Oldest first. */
     this.payments = [];
+    /** @type {Waiting|null} */
+    this.waiting = null;
     this.touched = Number.NEGATIVE_INFINITY;
     /** @type {Position|null} */
     this.last = null;
@@ -158,6 +164,7 @@ export class Order {
         return task;
       });
     if (raw.payments) this.payments = list(raw.payments).filter(hasId);
+    if (raw.waiting !== undefined) this.waiting = raw.waiting;
     if (this.touched > asked) return;
     this.status = String(raw.order_status ?? "");
   }
@@ -253,45 +260,4 @@ export function isNewer(data, than) {
 function sequence(data) {
   const [attempt, seq] = [number(data.attempt), number(data.seq)];
   return attempt === null || seq === null ? null : { attempt, seq };
-}
-
-/**
- * @param {string|null|undefined} value ISO 8601 with its zone.
- * @returns {number|null} In ms since the epoch.
- */
-function moment(value) {
-  return number(Date.parse(value ?? ""));
-}
-
-/**
- * Return a finite number, or null for any other value.
- *
- * @param {unknown} value
- */
-export function number(value) {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-/**
- * Return an array, empty for any other value.
- *
- * @template T
- * @param {T[]|null|undefined} value
- * @returns {T[]}
- */
-export function list(value) {
-  return Array.isArray(value) ? value : [];
-}
-
-/**
- * Whether an object of the API has a valid id.
- *
- * @template {{id: unknown}} T
- * @param {T|null|undefined} raw
- * @returns {raw is T}
- */
-export function hasId(raw) {
-  return (
-    raw !== null && typeof raw === "object" && Number.isSafeInteger(Number(raw.id)) && Number(raw.id) > 0
-  );
 }

@@ -4,7 +4,7 @@
 /** @import { Order } from "./order.js" */
 /** @import { Store } from "./store.js" */
 
-import { list } from "./order.js";
+import { list } from "./values.js";
 
 /** Number of orders that one request reads. */
 const PAGE = 100;

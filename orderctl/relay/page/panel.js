@@ -4,14 +4,16 @@
 /** @import { Order, Task } from "./order.js" */
 /** @import { Store } from "./store.js" */
 
-import { ApiError } from "./api.js";
 import { bar, inWords, ofOrder } from "./bar.js";
+import { failure } from "./command.js";
 import { badge, button, fill, h, relativeTime, setStatus, write } from "./dom.js";
+import { Commands, Reason } from "./hints.js";
 import { channelsOf } from "./list.js";
 import { AuditLog } from "./log.js";
 import { payment } from "./payments.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
+import { ApiError } from "./transport.js";
 
 /** Delay before an order is read, so that moving quickly through the list sends no requests, in ms. */
 const READ_DELAY = 120;
@@ -134,11 +136,19 @@ export class Panel {
 
   /** @param {string} why */
   #fail(why) {
-    const close = button("Back to the list", () => this.#context.close());
     fill(
       this.#element,
-      h("p", { class: "panel-note", role: "alert" }, `This order cannot be shown: ${why}.`),
-      close,
+      h(
+        "div",
+        { class: "panel-note", role: "alert" },
+        ...failure("This order cannot be shown", why),
+        h(
+          "div",
+          { class: "note-buttons" },
+          button("Try again", () => this.refresh()),
+          button("Back to the list", () => this.#context.close()),
+        ),
+      ),
     );
   }
 }
@@ -149,6 +159,8 @@ class View {
   #facts = h("p", { class: "panel-facts" });
   #bar = bar("Progress of the order");
   #sum = h("p", { class: "quiet" });
+  #reason = new Reason();
+  #commands = new Commands();
   #tasks = h("ul", { class: "tasks" });
   #payments = h("ul", { class: "payments" });
   #paid = h("section", { "aria-label": "Payments" }, h("h3", {}, "Payments"), this.#payments);
@@ -176,9 +188,11 @@ class View {
         this.#facts,
         this.#bar.element,
         this.#sum,
+        this.#reason.element,
       ),
       h("section", { "aria-label": "Tasks" }, h("h3", {}, "Tasks"), this.#tasks),
       this.#paid,
+      this.#commands.element,
       this.log.element,
     ];
   }
@@ -201,6 +215,8 @@ class View {
     }
     this.#bar.set(ofOrder(order));
     write(this.#sum, `${text.percent(order.percent)} · ${inWords(order)}`);
+    this.#reason.show(order);
+    this.#commands.show(order);
     this.#arrange(order);
     this.#showPayments(order);
   }

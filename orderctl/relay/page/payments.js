@@ -2,9 +2,10 @@
 
 /** @import { Api, Payment } from "./api.js" */
 
-import { badge, button, fill, h, relativeTime, write } from "./dom.js";
-import { hasId, list, number } from "./order.js";
+import { explained } from "./command.js";
+import { badge, button, byId, fill, h, relativeTime, write } from "./dom.js";
 import * as text from "./text.js";
+import { hasId, list, number } from "./values.js";
 
 /** Number of payments that one request reads. */
 const PAGE = 50;
@@ -45,6 +46,15 @@ export class Payments {
     this.#older = button("Load older payments", () => this.#read(this.#before));
     this.#older.hidden = true;
     end.append(this.#older);
+  }
+
+  /** Read how many payments wait, and show that beside the link to their view. */
+  async count() {
+    const { data } = await this.#api.payments({ open: 1, limit: 1 });
+    const waiting = total(data?.waiting);
+    const element = byId("payments-waiting");
+    element.hidden = !waiting;
+    fill(element, waiting, waiting && h("span", { class: "unseen" }, " waiting for a decision"));
   }
 
   /** Read the newest payments again. */
@@ -90,7 +100,7 @@ function counts(waiting) {
  *
  * @param {Record<string, number>|null|undefined} waiting
  */
-export function total(waiting) {
+function total(waiting) {
   const sum = Object.values(waiting ?? {}).reduce((all, count) => all + (number(count) ?? 0), 0);
   if (sum > BESIDE_LINK) return `${BESIDE_LINK}+`;
   return sum ? text.number(sum) : "";
@@ -123,8 +133,8 @@ export function payment(raw, currency, linked) {
     raw.content && h("p", { class: "payment-content" }, raw.content),
     h("p", { class: "payment-facts quiet" }, ...facts(raw, linked)),
     raw.decided_by && h("p", { class: "quiet" }, decision(raw)),
-    waits && h("p", { class: "quiet" }, "Give it to an order: ", h("code", {}, command(raw, order(raw)))),
-    waits && h("p", { class: "quiet" }, "Set it aside: ", h("code", {}, command(raw, "--refuse"))),
+    waits && explained("Give it to an order:", command(raw, order(raw))),
+    waits && explained("Set it aside:", command(raw, "--refuse")),
   );
 }
 

@@ -4,7 +4,8 @@
 /** @import { Message, Progress, StatusChange } from "./live.js" */
 
 import { Emitter } from "./emitter.js";
-import { ENDED, hasId, Order, Task } from "./order.js";
+import { ENDED, Order, Task } from "./order.js";
+import { hasId } from "./values.js";
 
 /**
  * Fires `change` with an order, at most once for each order and frame. Fires `stale` with the id of an order

@@ -6,6 +6,7 @@
 
 import { bar, ofTask } from "./bar.js";
 import { badge, button, externalLink, fill, h, setStatus, webAddress, write } from "./dom.js";
+import { Reason } from "./hints.js";
 import { ACTIVE } from "./order.js";
 import * as text from "./text.js";
 
@@ -22,6 +23,7 @@ export class TaskCard {
   #bar;
   #percent = h("span", { class: "task-percent" });
   #now = h("p", { class: "task-now" });
+  #reason = new Reason();
   #error = h("p", { class: "task-error", tabindex: 0 });
   #links = h("div", { class: "task-links" });
   #events;
@@ -43,6 +45,7 @@ export class TaskCard {
       h("div", { class: "task-head" }, this.#title, this.#status),
       h("div", { class: "task-progress" }, this.#bar.element, this.#percent),
       this.#now,
+      this.#reason.element,
       this.#error,
       this.#links,
     );
@@ -59,6 +62,7 @@ export class TaskCard {
     this.#error.hidden = !task.error;
     const error = task.error ? text.block(task.error) : "";
     if (this.#error.textContent !== error) this.#error.textContent = error;
+    this.#reason.show(task);
     this.#showLinks();
     this.tick();
   }

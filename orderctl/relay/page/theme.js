@@ -29,7 +29,7 @@ function isTheme(value) {
   return typeof value === "string" && Object.hasOwn(NEXT, value);
 }
 
-/** Switch to the next theme, and return it. */
+/** Switch to the next theme. */
 export function change() {
   const theme = NEXT[current()];
   document.documentElement.dataset.theme = theme;
@@ -38,7 +38,15 @@ export function change() {
   } catch {
     // Storage is not allowed: the choice lasts until the page is reloaded.
   }
-  return theme;
+  show();
+}
+
+/** Show the theme on its button. */
+export function show() {
+  const name = current();
+  const [label, element] = [document.getElementById("theme-name"), document.getElementById("theme")];
+  if (label) label.textContent = name.charAt(0).toUpperCase() + name.slice(1);
+  element?.setAttribute("aria-label", `Change the theme, now ${name}`);
 }
 
 document.documentElement.dataset.theme = current();

@@ -1,5 +1,6 @@
 /** The access token. It is kept while the tab is open; the user is asked for it when the relay needs one. */
 
+import { command } from "./command.js";
 import { h, write } from "./dom.js";
 import { Emitter } from "./emitter.js";
 
@@ -71,6 +72,7 @@ function ask(why) {
     autocomplete: "off",
     spellcheck: "false",
     required: true,
+    autofocus: true,
   });
   const reason = h("p", { class: "dialog-error", role: "alert" });
   write(reason, why && `The last token was refused: ${why}.`);
@@ -79,7 +81,7 @@ function ask(why) {
     { method: "dialog" },
     h("h2", { id: "token-title" }, "Token needed"),
     h("p", {}, "This relay shows orders to admins only. Create a token on the host of the relay:"),
-    h("pre", { class: "command" }, "orderctl relay token --scope admin"),
+    command("orderctl relay token --scope admin --ttl 12h"),
     reason,
     h("label", { for: "token" }, "Token"),
     input,

@@ -71,5 +71,5 @@ class TestOutage:
 
         page = visit(relay)
 
-        expect(page.locator("#list-note")).to_contain_text("The orders cannot be shown")
+        expect(page.locator("#list-failure")).to_contain_text("The orders cannot be shown")
         expect(page.locator("#banner")).to_be_visible()

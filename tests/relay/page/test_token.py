@@ -34,7 +34,8 @@ class TestToken:
         [task] = shop.paid("DH1")
         shop.start(shop.claimed(task))
         page = visit.open(relay)
-        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_contain_text("orderctl relay token --scope admin --ttl 12h")
+        expect(page.get_by_label("Token", exact=True)).to_be_focused()
         expect(page.locator(".row")).to_have_count(0)
 
         self.give(page, "nonsense")
