@@ -125,14 +125,13 @@ export class List extends Emitter {
   }
 
   /**
-   * Make the column of amounts as wide as the longest one, so that none is cut and all rows are aligned.
+   * Make the column of amounts as wide as the highest one, so that none is cut and all rows are aligned.
    *
    * @param {number[]} ids
    */
   #fitAmounts(ids) {
-    const currency = this.#currency();
-    const lengths = ids.map((id) => text.money(this.#store.order(id)?.amount ?? null, currency).length);
-    this.#element.style.setProperty("--amount", String(Math.max(0, ...lengths)));
+    const highest = ids.reduce((most, id) => Math.max(most, this.#store.order(id)?.amount ?? 0), 0);
+    this.#element.style.setProperty("--amount", String(text.money(highest, this.#currency()).length));
   }
 
   /** @param {boolean} near */
