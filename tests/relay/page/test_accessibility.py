@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orderctl import tasks
 from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import RunningRelay
 from tests.relay.page.conftest import PHONE, Visits, expect, overflow
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.databases("sqlite")
 
 
+#: The heights of what a finger has to hit.
+HEIGHTS = """() => [...document.querySelectorAll(".top a, button, select, .task-links a")]
+    .filter((one) => one.checkVisibility() && !one.closest("[inert]"))
+    .map((one) => one.getBoundingClientRect().height)"""
+
+
 class TestPhone:
     def test_everything_fits(self, visit: Visits, relay: RunningRelay, shop: Shop):
         email = "a.rather.long.name.of.a.customer@mail.example.com"
-        tasks = shop.paid("DH1234567890", 3, email=email, amount="9876543210")
+        failed = shop.paid("DH1234567890", 3, email=email, amount="9876543210")
         shop.record(
             shop.order("DH1234567890").id, "download_failed", Severity.ERROR, details={"a": "b" * 300}
         )
-        for task in tasks:
+        for task in failed:
             shop.fail(task, ErrorType.TIMEOUT, "x" * 300)
         page = visit(relay, viewport=PHONE)
         page.locator(".row").wait_for()
@@ -35,9 +42,10 @@ class TestPhone:
         assert amount.evaluate("(one) => one.scrollWidth <= one.clientWidth && one.clientHeight < 30")
 
         page.locator(".row").click()
-        page.locator(".task").nth(len(tasks) - 1).wait_for()
+        page.locator(".task").nth(len(failed) - 1).wait_for()
         page.locator("summary").first.click()
         assert overflow(page) == 0
+        assert min(page.evaluate(HEIGHTS)) >= 44
         panel = page.locator("#panel").bounding_box()
         assert panel is not None
         assert (panel["x"], panel["width"]) == (0, PHONE["width"])
@@ -141,8 +149,9 @@ class TestTheme:
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_text_has_enough_contrast(self, visit: Visits, relay: RunningRelay, shop: Shop, scheme: str):
-        [task] = shop.paid("DH1")
+        task, other = shop.paid("DH1", 2)
         shop.fail(task, ErrorType.TIMEOUT, "x")
+        shop.transact(lambda c: tasks.cancel(c, other, actor="tester"))
         shop.record(shop.order("DH1").id, "late", Severity.WARNING, task_id=task)
         page = visit(relay, f"#/orders/{shop.order('DH1').id}", color_scheme=scheme)
         page.locator(".log-event").first.wait_for()

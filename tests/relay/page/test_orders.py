@@ -68,7 +68,7 @@ class TestList:
         row = page.locator(".row").nth(1)
         expect(row).to_contain_text("one@example.com")
         expect(row.locator(".badge")).to_have_text("processing")
-        expect(row.locator(".row-now")).to_have_text("1 of 2 tasks")
+        expect(row.locator(".row-now")).to_contain_text("1 of 2 tasks")
         expect(row.locator(".row-percent")).to_have_text("50 %")
         expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50")
         expect(row.locator(".row-amount")).to_contain_text("300,000")
@@ -107,7 +107,7 @@ class TestList:
             page.wait_for_function(SETTLED, arg=bar.element_handle())
             shares = bar.evaluate(SHARES)
             assert shares == {"bar-fill": [0, 25], "bar-failed": [50, 75], "bar-cancelled": [75, 100]}
-        expect(page.locator(".row-now")).to_have_text("1 of 3 tasks, 1 failed, 1 cancelled")
+        expect(page.locator(".row-now")).to_contain_text("1 of 3 tasks, 1 failed, 1 cancelled")
 
     def test_numbers_that_are_old_or_lower_bounds_say_so(self, visit: Visits, relay: RunningRelay):
         numbers = {
