@@ -182,6 +182,8 @@ class _Watching:
         yield from self._ends()
         if not self._open:
             return
+        if self._news:
+            self._news.begin()
         yield from self._answers()
         listened = [channel for subject in self._open.values() for channel in subject.channels]
         for event in subscribe(url(), listened, tick=_TICK_SECONDS):

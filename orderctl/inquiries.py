@@ -38,12 +38,20 @@ class Inquiry(Generic[T]):
         Args:
             ask: Whether there is something to ask.
         """
+        if self._is_asking:
+            return None
         answer = self._answers.pop() if self._answers else None
-        if ask and clock.elapsed() - self._asked >= self._seconds and not self._is_asking:
+        if ask and clock.elapsed() - self._asked >= self._seconds:
             self._asked = clock.elapsed()
             self._thread = threading.Thread(target=self._run, name="inquiry", daemon=True)
             self._thread.start()
         return answer
+
+    def finish(self, seconds: float) -> T | None:
+        """Return the answer to the question that is being asked, after this time at most."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self.poll(ask=False)
 
     @property
     def _is_asking(self) -> bool:

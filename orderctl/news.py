@@ -23,7 +23,7 @@ _PAGE: Final = 200
 
 
 class News:
-    """New events of subjects: those that are written after the first look.
+    """New events of subjects: those that are written from :meth:`begin` on.
 
     Args:
         engine: The database.
@@ -40,13 +40,17 @@ class News:
         self._seen: dict[int, set[int]] = {}
         self._inquiry = Inquiry(self._look, _LOOK_SECONDS)
 
+    def begin(self) -> None:
+        """Look for what is there already."""
+        self._look()
+
     def poll(self) -> list[Event]:
         """Return the events that the last look has found, oldest first."""
         return self._inquiry.poll() or []
 
     def last(self) -> list[Event]:
         """Look once more, now; without the database there is nothing."""
-        found = self.poll()
+        found = self._inquiry.finish(_LOOK_SECONDS) or []
         try:
             return found + self._look()
         except OrderctlError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,7 +79,6 @@ class Failed:
     """A task that has failed, and why."""
 
     task_id: int
-    label: str
     reason: str
 
 
@@ -185,7 +184,7 @@ def _end_of_order(subject: Subject, order: Order, own: Sequence[Task]) -> End:
     if links:
         detail += f", {links} {'link' if links == 1 else 'links'}"
     failing = [task for task in own if task.status == TaskStatus.FAILED]
-    failed = tuple(Failed(task.id, _named(task), reason(task)) for task in failing)
+    failed = tuple(Failed(task.id, reason(task)) for task in failing)
     hint = _retry(failing, order) if failing and order.order_status == OrderStatus.FAILED else None
     standings = (_of_order(order), *(_of_task(task, _named(task)) for task in own))
     status = order.order_status or ""
@@ -206,11 +205,6 @@ def reason(task: Task) -> str:
         text = text.removeprefix(f"{kind}: ").lstrip()
     text = "" if text == kind else text
     return ": ".join(part for part in (kind, text) if part) or "no reason is recorded"
-
-
-def labels(standings: Iterable[Standing]) -> Mapping[Key, str]:
-    """Return the labels of orders and tasks."""
-    return {one.key: one.label for one in standings}
 
 
 def _of_task(task: Task, label: str) -> Standing:

@@ -15,6 +15,7 @@ from orderctl.cli import bar_lines
 from orderctl.cli.board import Board
 from orderctl.follow import Found, Happened, Update, Waiting, Watched, in_words
 from orderctl.subjects import End
+from orderctl.terminal.table import cut
 
 _PER_SECOND: Final = 8
 
@@ -41,7 +42,7 @@ def draw(
     with Live(screen, console=console, refresh_per_second=_PER_SECOND) as live:
         for event in events:
             if isinstance(event, Happened):
-                console.print(Text(line(event), no_wrap=True, overflow="ellipsis"))
+                console.print(Text(cut(line(event), console.width - 1)))
                 continue
             screen.show(event)
             if isinstance(event, Found) and event.first:

@@ -95,7 +95,7 @@ class _Shown:
         """Write how a subject has ended, why tasks have failed, and which command is the next one."""
         self._write(end_line(end))
         for failed in end.failed[:_MOST_FAILED]:
-            self._write(f"  {failed.label}: {failed.reason}")
+            self._write(f"  task {failed.task_id}: {failed.reason}")
         if len(end.failed) > _MOST_FAILED:
             self._write(f"  and {len(end.failed) - _MOST_FAILED} more")
         if end.hint:

@@ -18,6 +18,8 @@ _LONGEST: Final = 6.0
 _MEMORY: Final = 20.0
 #: Time without a message after which no time left is shown, in seconds.
 _STALE: Final = 20.0
+#: Messages that come within this time of each other are one, in seconds: those of an order's tasks, for example.
+_BURST: Final = 1.0
 _SECOND: Final = 1000.0
 
 
@@ -33,8 +35,9 @@ class Motion:
     _from: float = 0.0
     _began: float = -math.inf
     _span: float = 0.0
-    _stamp: float | None = None
     _rate: float | None = None
+    #: The percent from which the next rate is measured, when it was sent, and whether the message said so.
+    _base: tuple[float, float, bool] | None = None
 
     def tell(self, percent: float, now: float, stamp: float | None = None) -> None:
         """Take in a message.
@@ -46,17 +49,16 @@ class Motion:
         """
         shown, passed = self.at(now), now - self._began
         if percent < self.truth:
-            self._rate = None  # another attempt
-        elif math.isfinite(passed):
-            self._measure(percent - self.truth, self._sent_after(stamp, passed))
+            self._rate, self._base = None, None  # another attempt
+        self._measure(percent, now if stamp is None else stamp / _SECOND, stamped=stamp is not None)
         self._from = min(shown, percent) if percent < FULL and math.isfinite(passed) else percent
-        self._span = min(passed, _LONGEST) if math.isfinite(passed) else 0.0
-        self.truth, self._began, self._stamp = percent, now, stamp
+        self._span = self._find_span(passed)
+        self.truth, self._began = percent, now
 
     def jump(self, percent: float) -> None:
         """Stand at a place at once, as at an end; the next message begins anew."""
         self.truth = self._from = percent
-        self._began, self._span, self._stamp, self._rate = -math.inf, 0.0, None, None
+        self._began, self._span, self._rate, self._base = -math.inf, 0.0, None, None
 
     def at(self, now: float) -> float:
         """Return the place at a time."""
@@ -72,14 +74,20 @@ class Motion:
             return None
         return max(0.0, (FULL - self.truth) / self._rate - passed)
 
-    def _sent_after(self, stamp: float | None, passed: float) -> float:
-        if stamp is None or self._stamp is None:
-            return passed
-        return (stamp - self._stamp) / _SECOND
+    def _find_span(self, passed: float) -> float:
+        """Return the seconds of the next glide. Messages of several tasks in a row belong to one."""
+        if not math.isfinite(passed):
+            return 0.0
+        return min(passed, _LONGEST) if passed >= _BURST else max(passed, self._span - passed)
 
-    def _measure(self, gain: float, seconds: float) -> None:
+    def _measure(self, percent: float, sent: float, *, stamped: bool) -> None:
         """Note a rate in percent per second: an exponentially weighted mean."""
-        if seconds <= 0:
+        if self._base is None or self._base[2] != stamped:
+            self._base = percent, sent, stamped
+            return
+        gain, seconds = percent - self._base[0], sent - self._base[1]
+        if seconds < _BURST:
             return
         sample, weight = gain / seconds, math.exp(-seconds / _MEMORY)
         self._rate = sample if self._rate is None else weight * self._rate + (1 - weight) * sample
+        self._base = percent, sent, stamped

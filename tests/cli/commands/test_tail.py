@@ -9,10 +9,11 @@ import threading
 
 import pytest
 
-from orderctl import broker, channels, follow, publications, subjects
+from orderctl import broker, channels, follow, news, publications, subjects
 from orderctl.cli import bars
 from orderctl.cli.tail_output import line
-from orderctl.follow import Found, Patience, Update
+from orderctl.errors import RedisUnavailable
+from orderctl.follow import Found, Happened, Patience, Update, Waiting
 from orderctl.messages import Completion, StatusChange, TaskProgress
 from orderctl.subjects import End
 from tests.cli.conftest import Program
@@ -189,6 +190,214 @@ def test_the_stall_timeout_ends_it_when_no_message_arrives(shop: Shop, inside: P
 
     assert ended.status == 124
     assert "no message for 1 s" in ended.err
+
+
+def test_a_code_is_an_order_and_a_command_that_is_mistyped_is_suggested(shop: Shop, inside: Program):
+    shop.paid("DH1", 1)
+    shop.paid("DH2", 2)
+    for task_id in (1, 2, 3):
+        shop.carry_out(task_id)
+
+    both = inside("tail", "DH1", "DH2", "DH1")
+    assert both.out.splitlines() == [
+        "order DH1 completed: 1 of 1 tasks completed",
+        "order DH2 completed: 2 of 2 tasks completed",
+    ]
+    assert inside("tail", "--exit-status", "task", "1", "2").out == "task 1 completed\ntask 2 completed\n"
+    mistyped = inside("tail", "ordr", "DH1")
+    assert (mistyped.status, mistyped.err) == (
+        3,
+        "orderctl: order 'ordr' not found\nhint: orderctl tail order DH1\n",
+    )
+    assert "hint: orderctl tail task 77" in inside("tail", "77").err
+
+
+def test_an_order_that_has_failed_says_why_and_what_to_do(shop: Shop, inside: Program):
+    shop.paid("DH1", 2)
+    shop.fail(1, message="connection refused")
+    shop.carry_out(2)
+    shop.execute("UPDATE download_tasks SET drive_link = 'https://drive.example/2' WHERE id = 2")
+
+    ended = inside("tail", "DH1")
+
+    assert ended.out == (
+        "order DH1 failed: 1 of 2 tasks completed, 1 link\n  task 1: NETWORK: connection refused\n"
+    )
+    assert ended.err == "next: orderctl tasks retry 1\n"
+    assert inside("tail", "DH1", "-q").err == ""
+    assert inside("tail", "task", "1").out == "task 1 failed: NETWORK: connection refused\n"
+    [end] = map(json.loads, inside("tail", "DH1", "-o", "jsonl").out.splitlines())
+    assert end["data"] == {
+        "status": "failed",
+        "detail": "1 of 2 tasks completed, 1 link",
+        "failed": [{"task_id": 1, "reason": "NETWORK: connection refused"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "log", "shown"),
+    [
+        ("UNKNOWN", "UNKNOWN: UNKNOWN: x", "UNKNOWN: x"),
+        ("UNKNOWN", "UNKNOWN", "UNKNOWN"),
+        ("UNKNOWN", None, "UNKNOWN"),
+        (None, "x", "x"),
+        (None, None, "no reason is recorded"),
+    ],
+)
+def test_a_reason_says_its_type_once(kind, log, shown, shop: Shop, inside: Program):
+    shop.paid("DH1", 1)
+    shop.fail(1)
+    shop.execute("UPDATE download_tasks SET error_type = :kind, error_log = :log", kind=kind, log=log)
+
+    assert inside("tail", "task", "1").out == f"task 1 failed: {shown}\n"
+
+
+def test_the_retry_of_several_failures_names_the_order(shop: Shop, inside: Program):
+    for task_id in shop.paid("A&B", 6):
+        shop.fail(task_id)
+
+    assert inside("tail", "A&B").err == "next: orderctl tasks retry --failed --order 'A&B'\n"
+
+
+def test_fail_fast_ends_with_the_first_failure(shop: Shop, inside: Program, monkeypatch):
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1/0")
+    shop.paid("DH1", 1)
+    shop.paid("DH2", 1)
+    shop.fail(2)
+
+    ended = inside("tail", "DH1", "DH2", "--fail-fast")
+
+    assert (ended.status, ended.out.splitlines()[0]) == (1, "order DH2 failed: 0 of 1 tasks completed")
+
+
+def test_what_waits_says_so_once_on_stderr(shop: Shop, inside: Program, monkeypatch):
+    monkeypatch.setattr(follow, "_WHY_SECONDS", 0.1)
+    shop.add("DH1")
+
+    ended = inside("tail", "DH1", "--timeout", "1s")
+
+    assert (ended.status, ended.out) == (124, "")
+    assert ended.err.count("waiting: ") == 1
+    assert "orderctl orders pay DH1" in ended.err
+    record = json.loads(inside("tail", "DH1", "--timeout", "1s", "-o", "jsonl").out)
+    assert (record["type"], record["data"]["cause"]) == ("waiting", "unpaid")
+
+
+def test_a_subject_waits_until_there_is_progress(shop: Shop, redis_url: str, monkeypatch):
+    monkeypatch.setattr(follow, "_WHY_SECONDS", 0)
+    shop.paid("DH1", 1)
+    reasons = iter([[Waiting((channels.Scope.TASK, 1), "behind", "1 task before it")], []])
+    found = [shop.read(lambda connection: subjects.find_task(connection, 1))]
+    events = follow.watch(
+        shop.engine, lambda: redis_url, found, Patience(total=60), why=lambda _: next(reasons, [])
+    )
+
+    waits = itertools.islice((event for event in events if isinstance(event, Waiting)), 2)
+
+    assert [one.cause for one in waits] == ["behind", ""]
+    events.close()
+
+
+def test_stores_that_fail_in_the_background_do_not_end_it(shop: Shop, redis_url: str, monkeypatch):
+    monkeypatch.setattr(follow, "_WHY_SECONDS", 0)
+    shop.paid("DH1", 1)
+    asked = threading.Semaphore(0)
+
+    def why(_subjects):
+        asked.release()
+        raise RedisUnavailable("away")
+
+    found = [shop.read(lambda connection: subjects.find_task(connection, 1))]
+    events = follow.watch(shop.engine, lambda: redis_url, found, Patience(total=60), why=why)
+    assert isinstance(next(events), Found)
+    seen = []
+    reader = threading.Thread(target=lambda: seen.extend(events))
+    reader.start()
+    assert asked.acquire(timeout=60)
+    assert asked.acquire(timeout=60)
+    shop.carry_out(1)
+    client = broker.brisk(redis_url)
+    publications.send(client, StatusChange(channels.Scope.TASK, 1, "completed", "downloading", 9_999))
+    reader.join(60)
+    client.close()
+
+    assert isinstance(seen[-1], End)
+
+
+def test_new_events_of_the_audit_log_are_found_once(shop: Shop):
+    shop.paid("DH1", 1)
+    found = [shop.read(lambda connection: subjects.find_order(connection, "DH1"))]
+    fresh = news.News(shop.engine, found)
+    fresh.begin()
+
+    shop.carry_out(1)
+
+    written = [event.event_type for event in fresh.last()]
+    assert written[-1] == "order_completed"
+    assert "download_completed" in written
+    assert fresh.last() == []
+
+
+def test_events_are_shown_as_they_are_written(shop: Shop, redis_url: str, monkeypatch):
+    monkeypatch.setattr(news, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(follow, "_ASK_SECONDS", 0)
+    shop.paid("DH1", 1)
+    found = [shop.read(lambda connection: subjects.find_order(connection, "DH1"))]
+    client = broker.brisk(redis_url)
+    publications.publish(client, channels.task_progress(1), progress(10).data())
+    client.close()
+    shown = []
+    for event in follow.watch(shop.engine, lambda: redis_url, found, Patience(total=60), events=True):
+        if isinstance(event, Update):
+            shop.carry_out(1)
+        if isinstance(event, Happened):
+            shown.append(event.event.event_type)
+
+    assert shown.count("order_completed") == shown.count("download_completed") == 1
+
+
+def test_without_a_terminal_everything_begins_with_new_messages(shop: Shop, redis_url: str, inside: Program):
+    client = broker.brisk(redis_url)
+    publications.publish_progress(client, progress(10), 1, {})
+    client.close()
+
+    assert inside("tail", "all", "--timeout", "0.3s").out == ""
+    assert "10.0 %" in inside("tail", "all", "--timeout", "0.3s", "--history").out
+
+
+def test_everything_begins_with_what_is_running(shop: Shop, redis_url: str):
+    """Of what has ended not even the messages are read, of which there are very many after a busy hour."""
+    shop.paid("DH1", 2, titled=True)
+    shop.start(shop.claimed(1))
+    client = broker.brisk(redis_url)
+    for task_id in (1, 2):
+        publications.publish(client, channels.task_progress(task_id), progress(10, task_id).data())
+    client.close()
+
+    events = follow.watch_patterns(
+        shop.engine, lambda: redis_url, channels.PATTERNS, Patience(total=60), begin=True
+    )
+
+    found, message = next(events), next(events)
+    assert [(one.id, one.label) for one in found.standings] == [(1, "DH1 Course 1")]
+    assert (message.channel.id, message.snapshot) == (1, True)
+    events.close()
+
+
+def test_names_are_looked_up_in_the_background(shop: Shop, redis_url: str):
+    shop.paid("DH1", 1, titled=True)
+    client = broker.brisk(redis_url)
+    events = follow.watch_patterns(
+        shop.engine, lambda: redis_url, channels.PATTERNS, Patience(total=60), begin=True
+    )
+    named = (
+        one for event in events if isinstance(event, Found) and not event.first for one in event.standings
+    )
+    threading.Timer(0.3, lambda: publications.publish_progress(client, progress(10), 1, {})).start()
+
+    assert {one.label for one in itertools.islice(named, 2)} == {"DH1", "DH1 Course 1"}
+    events.close()
+    client.close()
 
 
 def test_a_pattern_chooses_channels(shop: Shop, redis_url: str):
