@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from orderctl import channels, clock, database, neighbours, subjects
-from orderctl.audit import Event
 from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.errors import OrderctlError, RedisUnavailable, TimedOut, Unavailable
 from orderctl.inquiries import Inquiry
-from orderctl.messages import Data
 from orderctl.neighbours import Neighbours
 from orderctl.news import News
 from orderctl.states import ENDED_ORDER, ENDED_TASK
-from orderctl.subjects import End, Key, Standing, Subject
+from orderctl.subjects import Subject
 from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
+from orderctl.watched import End, Found, Happened, Key, Remark, Standing, Update, Waiting, Watched
 
 #: Maximum time between two looks into the database, in seconds: other programs may end a subject without a message.
 _ASK_SECONDS = 5.0
@@ -32,60 +31,6 @@ _NAME_SECONDS, _MOST_NAMES = 0.3, 100
 #: Longest time without an event of the subscription, in seconds: answers of the background are shown this late.
 _TICK_SECONDS = 0.2
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the database says of orders and tasks.
-
-    Attributes:
-        first: Whether these are the ones to begin with.
-    """
-
-    standings: tuple[Standing, ...]
-    first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A message; ``snapshot`` is True if it was sent before the subscription."""
-
-    channel: Channel
-    data: Data
-    snapshot: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What a subject waits for.
-
-    Attributes:
-        key: The subject; None: everything.
-        cause: One word; empty: it waits no longer.
-        text: The same for people.
-        hint: The command that helps.
-    """
-
-    key: Key | None
-    cause: str
-    text: str
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """An event that was written into the audit log."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A remark about the watching itself, such as a lost connection."""
-
-    text: str
-
-
-Watched = Found | Update | Waiting | Happened | Remark | End
 
 #: Returns what these subjects wait for; a subject that does not wait is left out. It may raise OrderctlError.
 Why = Callable[[Sequence[Subject]], Sequence[Waiting]]
@@ -387,13 +332,6 @@ class _Lookout:
     def _look(self) -> Sequence[neighbours.Subject]:
         with database.reading(self._engine) as connection:
             return self._heard.look(connection)
-
-
-def in_words(channel: Channel, data: Mapping[str, object]) -> str:
-    """Return a message as text, for kinds that have no display of their own: ``note: text=Hello``."""
-    known = {channels.id_name(channel.scope), "timestamp"}
-    fields = (f"{name}={value}" for name, value in data.items() if name not in known and value is not None)
-    return f"{channel.kind}: {', '.join(fields)}".removesuffix(": ")
 
 
 def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:

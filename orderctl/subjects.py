@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,37 +15,12 @@ from orderctl.orders import Order
 from orderctl.schema import orders as orders_table
 from orderctl.states import ENDED_ORDER, ENDED_TASK, OrderStatus, TaskStatus
 from orderctl.tasks import Task, TaskFilter
-
-#: An order or a task.
-Key = tuple[Scope, int]
+from orderctl.watched import End, Failed, Key, Standing
 
 #: Most running tasks that are looked for.
 _MOST_RUNNING: Final = 200
 #: Most failed tasks of an order whose ids a command for a retry names.
 _MOST_NAMED: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the database says of an order or a task.
-
-    Attributes:
-        label: Its name for people.
-        order_id: The order itself, or the task's order.
-        percent: The share of an order's tasks that are completed; 0 or 100 for a task.
-    """
-
-    scope: Scope
-    id: int
-    label: str
-    status: str
-    order_id: int
-    percent: float
-
-    @property
-    def key(self) -> Key:
-        """The order or task."""
-        return self.scope, self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +47,6 @@ class Subject:
     def order_id(self) -> int:
         """The order itself, or the task's order."""
         return self.standings[0].order_id
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A task that has failed, and why."""
-
-    task_id: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of a subject, as the database has it.
-
-    Attributes:
-        name: ``order DH1`` or ``task 4``.
-        detail: What has become of it, on one line.
-        failed: The tasks that have failed.
-        hint: The command that runs them again, which can be pasted.
-        standings: The order and its tasks, or the task, as they are now.
-    """
-
-    scope: Scope
-    id: int
-    name: str
-    status: str
-    detail: str | None = None
-    failed: tuple[Failed, ...] = ()
-    hint: str | None = None
-    standings: tuple[Standing, ...] = field(default=(), compare=False)
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether it has failed, or was cancelled."""
-        return self.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}
 
 
 def find_task(connection: Connection, task_id: int) -> Subject:

@@ -4,8 +4,9 @@ import pytest
 
 from orderctl import broker, database, follow, publications
 from orderctl.channels import task_progress
-from orderctl.follow import Patience, Remark
+from orderctl.follow import Patience
 from orderctl.messages import TaskProgress
+from orderctl.watched import Remark
 from tests.shop import Shop
 
 

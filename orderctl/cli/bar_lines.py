@@ -12,7 +12,7 @@ from orderctl.terminal.widths import cut, width
 
 if TYPE_CHECKING:
     from orderctl.cli.board import Bar, Board
-    from orderctl.follow import Waiting
+    from orderctl.watched import Waiting
 
 #: Columns below which no bar is drawn, and those of a percentage.
 _NARROW, _PERCENT = 40, 7

@@ -13,9 +13,8 @@ from rich.text import Text
 from orderctl import clock
 from orderctl.cli import bar_lines
 from orderctl.cli.board import Board
-from orderctl.follow import Found, Happened, Update, Waiting, Watched, in_words
-from orderctl.subjects import End
 from orderctl.terminal.table import cut
+from orderctl.watched import End, Found, Happened, Update, Waiting, Watched, in_words
 
 _PER_SECOND: Final = 8
 

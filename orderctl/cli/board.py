@@ -6,15 +6,12 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orderctl.channels import MessageKind, Scope
 from orderctl.states import ENDED_ORDER, ENDED_TASK, OrderStatus, TaskStatus
 from orderctl.terminal.motion import FULL, Motion
-
-if TYPE_CHECKING:
-    from orderctl.follow import Found, Update, Waiting
-    from orderctl.subjects import End, Key, Standing
+from orderctl.watched import End, Found, Key, Standing, Update, Waiting
 
 #: Seconds for which a bar that has ended stands among all, and for which it is dim before it leaves.
 _STAYS, _DIM = 6.0, 4.0

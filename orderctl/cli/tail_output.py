@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import clock
 from orderctl.channels import MessageKind, Scope
-from orderctl.follow import Happened, Remark, Update, Waiting, Watched, in_words
-from orderctl.subjects import End, Key
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.render import Format
 from orderctl.terminal.widths import cut
+from orderctl.watched import End, Happened, Key, Remark, Update, Waiting, Watched, in_words
 
 if TYPE_CHECKING:
     from orderctl.cli.app import App

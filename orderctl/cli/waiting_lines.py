@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orderctl.channels import Scope
+from orderctl.watched import Key, Waiting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from orderctl.cli.app import App
-    from orderctl.follow import Waiting, Why
-    from orderctl.subjects import Key, Subject
+    from orderctl.follow import Why
+    from orderctl.subjects import Subject
     from orderctl.waiting_reasons import Reason
 
 
@@ -55,8 +56,6 @@ def _reason(app: App, connection: Connection, subject: Subject) -> Reason | None
 
 
 def _waiting(found: Iterator[tuple[Key | None, Reason | None]]) -> Iterator[Waiting]:
-    from orderctl.follow import Waiting
-
     for key, reason in found:
         if reason is not None:
             yield Waiting(key, str(reason.cause), reason.text, reason.hint)

@@ -5,9 +5,8 @@ import pytest
 from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.cli import bar_lines
 from orderctl.cli.board import Board
-from orderctl.follow import Found, Update, Waiting
-from orderctl.subjects import End, Standing
 from orderctl.terminal.table import width
+from orderctl.watched import End, Found, Standing, Update, Waiting
 
 LONG = "Khóa học tiếng Việt nâng cao 🎬🎬 dành cho người mới bắt đầu"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from orderctl.orders import NewCourse
 from orderctl.terminal import table
 from tests.script import SCRIPT
 from tests.shop import Shop
@@ -163,3 +164,18 @@ def test_a_watched_list_shows_what_changes_until_ctrl_c(shop: Shop):
     assert shown.rstrip().endswith("orderctl: interrupted")
     assert "\x1b[?1049l" in shown  # the screen is as it was before
     assert "\x1b[?25h" in shown  # and the cursor is visible
+
+
+def test_what_waits_is_drawn_at_once_and_the_last_frame_stays(shop: Shop):
+    shop.add("DH1", [NewCourse("http://courses.example/one", "Khóa học tiếng Việt nâng cao 🎬🎬 rất dài")])
+
+    with on_terminal("tail", "DH1", "--no-events") as terminal:
+        terminal.until("DH1 ")
+        terminal.until("  orderctl orders pay DH1 --amount 300000")
+        shown = terminal.interrupt()
+        assert terminal.process.wait() == 130
+
+    frame = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", shown[shown.rindex("DH1  ") :]).splitlines()
+    assert "Khóa học" in frame[1]
+    assert frame[2].startswith("Waiting: ")
+    assert all(table.width(line) < 60 for line in frame)

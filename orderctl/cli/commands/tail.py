@@ -20,8 +20,9 @@ from orderctl.terminal.render import Column
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from orderctl.follow import Patience, Watched
+    from orderctl.follow import Patience
     from orderctl.subjects import Subject
+    from orderctl.watched import Watched
 
 LINES: Final = (
     Column("scope"),
@@ -89,7 +90,7 @@ def _options(those: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 @click.group(cls=_OrdersByDefault, subcommand_metavar="COMMAND|ORDER... [ARGS]...")
 def cli() -> None:
-    """Watch tasks, orders or everything live.
+    """Watch a task, an order or everything live.
 
     'tail ORDER...' is 'tail order ORDER...'. Tasks and orders are watched until they have ended. On a terminal
     they are bars: a bar glides to what the newest message says, and never beyond. Elsewhere there is one line
@@ -107,9 +108,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument(
-    "task_ids", metavar="ID...", type=options.WholeNumber(min=1, max=channels.MAX_ID), nargs=-1, required=True
-)
+@click.argument("task_ids", metavar="ID...", type=options.WholeNumber(min=1), nargs=-1, required=True)
 @_options(_of_subjects)
 @options.output(LINES)
 @pass_app

@@ -12,10 +12,10 @@ import pytest
 from orderctl import broker, channels, follow, news, publications, subjects
 from orderctl.cli import bars
 from orderctl.cli.tail_output import line
-from orderctl.errors import RedisUnavailable
-from orderctl.follow import Found, Happened, Patience, Update, Waiting
+from orderctl.errors import DatabaseUnavailable, RedisUnavailable
+from orderctl.follow import Patience
 from orderctl.messages import Completion, StatusChange, TaskProgress
-from orderctl.subjects import End
+from orderctl.watched import End, Found, Happened, Remark, Update, Waiting
 from tests.cli.conftest import Program
 from tests.script import SCRIPT
 from tests.shop import Shop
@@ -322,6 +322,28 @@ def test_stores_that_fail_in_the_background_do_not_end_it(shop: Shop, redis_url:
     client.close()
 
     assert isinstance(seen[-1], End)
+
+
+def test_a_database_that_goes_away_is_remarked_on_once_and_asked_again(
+    shop: Shop, redis_url: str, monkeypatch
+):
+    shop.paid("DH1", 1)
+    answers = iter([None, *[DatabaseUnavailable("the database is away")] * 3])
+    end = End(channels.Scope.TASK, 1, "task 1", "completed")
+
+    def find_end(_connection, _subject):
+        answer = next(answers, end)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(follow, "_ASK_SECONDS", 0)
+    monkeypatch.setattr(subjects, "find_end", find_end)
+    found = [shop.read(lambda connection: subjects.find_task(connection, 1))]
+
+    seen = list(follow.watch(shop.engine, lambda: redis_url, found, Patience(total=60)))
+
+    assert [type(one) for one in seen] == [Found, Remark, End]
 
 
 def test_new_events_of_the_audit_log_are_found_once(shop: Shop):
