@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orderctl.cli.board import Bar, Board
     from orderctl.watched import Waiting
 
-#: Columns below which no bar is drawn, and those of a percentage.
-_NARROW, _PERCENT = 40, 7
+#: Columns below which no bar is drawn, those of a percentage, and those from which bytes are shown.
+_NARROW, _PERCENT, _WIDE = 40, 7, 100
 _SHORTEST, _LONGEST = 6, 40
 #: Seconds without a message after which this is said of a running task; one comes every few seconds.
 _SILENT: Final = 20.0
@@ -65,7 +65,7 @@ def _line(bar: Bar, board: Board, now: float, room: int, label_room: int) -> Lin
         pieces += [Piece(" "), *_bar(percent, length, _COLOURS.get(bar.status, "cyan"))]
     pieces.append(Piece(f"{_shown(percent, bar):5.1f} %".rjust(_PERCENT + 1)))
     left = room - sum(width(piece.text) for piece in pieces) - 1
-    if left > 1 and (text := "  ".join(_words(bar, now))):
+    if left > 1 and (text := "  ".join(_words(bar, now, room))):
         pieces += [Piece(" "), Piece(cut(text, left), _style(bar))]
     return [Piece(piece.text, "dim") for piece in pieces] if board.is_dim(bar, now) else pieces
 
@@ -81,7 +81,7 @@ def _shown(percent: float, bar: Bar) -> float:
     return percent if percent >= FULL or bar.status == TaskStatus.COMPLETED else min(99.9, percent)
 
 
-def _words(bar: Bar, now: float) -> Iterator[str]:
+def _words(bar: Bar, now: float, room: int) -> Iterator[str]:
     if bar.rank > 0 or bar.note:
         yield sanitise.line(" ".join(part for part in (bar.status, bar.note) if part))
         return
@@ -91,7 +91,9 @@ def _words(bar: Bar, now: float) -> Iterator[str]:
         yield f"{render.size(bar.speed)}/s"
     left = bar.motion.left(now)
     if left is not None:
-        yield f"{render.duration(left)} left"
+        # A message has no bytes: the rest is about what the speed makes of the time.
+        rest = f" (~{render.size(bar.speed * left)})" if bar.speed and left and room >= _WIDE else ""
+        yield f"{render.duration(left)} left{rest}"
     yield sanitise.line(bar.file or (bar.status if bar.heard_at < 0 else ""))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import termios
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -38,7 +41,7 @@ def draw(
     """
     console = Console(file=stream, no_color=not color, highlight=False)
     screen = _Screen(console, Board(subjects=subjects))
-    with Live(screen, console=console, refresh_per_second=_PER_SECOND) as live:
+    with _silent_keys(stream), Live(screen, console=console, refresh_per_second=_PER_SECOND) as live:
         for event in events:
             if isinstance(event, Happened):
                 console.print(Text(cut(line(event), console.width - 1)))
@@ -46,6 +49,30 @@ def draw(
             screen.show(event)
             if isinstance(event, Found) and event.first:
                 live.refresh()
+
+
+@contextmanager
+def _silent_keys(stream: TextIO) -> Iterator[None]:
+    """Keep keys that are pressed, also the ^C of an interruption, out of the bars."""
+    if not _is_in_front(stream):
+        yield
+        return
+    before = termios.tcgetattr(stream)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(stream, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        if _is_in_front(stream):
+            termios.tcsetattr(stream, termios.TCSADRAIN, before)
+
+
+def _is_in_front(stream: TextIO) -> bool:
+    """Whether this process may change the terminal: in the background it would be stopped."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # not a terminal, or another session's
+        return False
 
 
 class _Screen:

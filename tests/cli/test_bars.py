@@ -125,6 +125,7 @@ def test_speed_time_left_and_file_are_shown():
     made.update(Update(progress(1, 50).channel, progress(1, 50).data | {"timestamp": 5001}, False), 105, "")
 
     assert "1.9 MiB/s  24s left  a.mp4" in lines(made, 106)[0]
+    assert "1.9 MiB/s  24s left (~45.8 MiB)  a.mp4" in lines(made, 106, columns=120)[0]
     assert "no message for 25s" in lines(made, 130)[0]
 
 
