@@ -16,7 +16,7 @@ from rich.text import Text
 from orderctl import clock
 from orderctl.cli import bar_lines
 from orderctl.cli.board import Board
-from orderctl.terminal.table import cut
+from orderctl.terminal.widths import cut
 from orderctl.watched import End, Found, Happened, Update, Waiting, Watched, in_words
 
 _PER_SECOND: Final = 8
