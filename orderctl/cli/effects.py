@@ -29,11 +29,12 @@ READING: Final = frozenset(
 #: Commands that change something, or start a process that does.
 CHANGING: Final = frozenset(
     {
-        "orders add", "orders pay",
+        "orders add", "orders pay", "orders cancel",
         "payments match", "payments reconcile",
         "tasks retry", "tasks cancel",
         "outbox resend", "outbox test",
         "worker start", "worker stop", "worker pause", "worker resume", "worker rejected requeue", "worker rejected drop",
+        "worker rejected dismiss",
         "relay start", "relay token", "relay revoke",
         "reconcile",
         "migrate up",

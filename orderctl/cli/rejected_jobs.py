@@ -176,6 +176,7 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All rejected jobs.")
 @options.consent
+@locks.lock
 @pass_app
 def dismiss(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.Consent) -> None:
     """Take rejected jobs off the list, and leave the jobs as they are; they are in no queue any more.

@@ -168,8 +168,8 @@ def test_pages_and_periods():
     assert calling(options.paging)().values == {"page": Paging(limit=50)}
     assert calling(options.paging)("-L", "0").values == {"page": Paging(limit=0)}
     assert calling(options.paging)("-L", "7", "--after", "abc").values == {"page": Paging(7, "abc")}
-    got = calling(options.period)("--since", "2026-05-01T00:00Z", "-U", "@0").values["period"]
-    assert got == Period(datetime(2026, 5, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
+    got = calling(options.period)("--since", "@0", "-U", "2026-05-01T00:00Z").values["period"]
+    assert got == Period(datetime(1970, 1, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

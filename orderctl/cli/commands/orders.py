@@ -371,6 +371,7 @@ def add(
 @cli.command()
 @click.argument("references", metavar="ORDER...", nargs=-1, required=True)
 @options.audited_consent
+@locks.lock
 @options.output(order_cancel.RESULTS)
 @pass_app
 def cancel(app: App, references: tuple[str, ...], consent: options.Consent) -> ExitStatus:

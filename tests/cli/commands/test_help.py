@@ -30,8 +30,8 @@ def test_every_exit_code_is_explained(inside: Program):
 
 def test_every_form_of_a_time_that_the_topic_names_is_taken(inside: Program):
     text = inside("help", "times").out
-    moments = text.partition("accept ")[2].partition(".\n")[0]
-    spans = text.partition("(--stale, --timeout) accept ")[2].partition(";")[0]
+    moments = text.partition("accept ")[2].partition(". ")[0].replace("\n", " ")
+    spans = text.partition("(--stale, --timeout) accept ")[2].partition(";")[0].replace("\n", " ")
     forms = [form.strip("' ").removesuffix(" (ago)") for form in moments.split(",")]
 
     assert len(forms) >= 8

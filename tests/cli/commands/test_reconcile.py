@@ -45,7 +45,7 @@ def test_quiet_reconcile_prints_nothing_when_nothing_is_wrong(shop: Shop, inside
 
 
 def test_nothing_is_wrong_is_said(shop: Shop, inside: Program):
-    assert inside("reconcile", "--check").err == "Nothing is wrong.\n"
+    assert inside("reconcile", "--check").err == "Nothing to repair.\n"
     assert inside("reconcile").err == "Nothing was wrong.\n"
 
 

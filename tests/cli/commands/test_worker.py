@@ -125,7 +125,7 @@ def test_no_worker_is_said_with_what_waits(shop: Shop, redis_url: str, inside: P
 
     listed, document = inside("worker", "list"), inside("worker", "list", "-o", "json")
 
-    assert listed.err == "No supervisor is running.\n2 tasks wait.\nnext: orderctl worker start\n"
+    assert listed.err == "No worker is running.\n2 tasks wait.\nnext: orderctl worker start\n"
     assert (document.out, document.err) == ("[]\n", "")
     _start(redis_url, "mail-1", queue="mail")
     why = "no worker is running on queue orderctl, only on queue mail"
