@@ -178,7 +178,8 @@ def _orders(rows: Rows, begin: str) -> list[Found]:
         condition, values = rows.begins("order_code", spelled)
         query = f"SELECT * FROM orders WHERE {condition} ORDER BY order_code DESC LIMIT {_MOST}"  # noqa: S608
         found += rows.read(query, *values)
-    return [Found(_text(row, "order_code"), _about(row, "order_status", "payment_status")) for row in found]
+    by_code = {_text(row, "order_code"): row for row in found}
+    return [Found(code, _about(row, "order_status", "payment_status")) for code, row in by_code.items()]
 
 
 def _customers(rows: Rows, begin: str) -> list[Found]:
@@ -211,7 +212,7 @@ def _by_id(rows: Rows, what: str, begin: str, narrowed: str = "") -> list[Row]:
     """Return the newest rows whose id begins with a text."""
     if not begin:
         ids = [(0, 10**_DIGITS)]
-    elif begin.isascii() and begin.isdigit() and not begin.startswith("0"):
+    elif begin.isascii() and begin.isdigit() and not begin.startswith("0") and len(begin) < _DIGITS:
         widths = range(_DIGITS - len(begin))
         ids = [(int(begin) * 10**more, (int(begin) + 1) * 10**more - 1) for more in widths]
     else:

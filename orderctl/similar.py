@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, String, select, type_coerce
@@ -69,6 +68,8 @@ def _completed(connection: Connection, text: str, newest: list[str]) -> list[str
 
 def _likeness(one: str, other: str) -> float:
     """Return how much two codes have in common, from 0 to 1."""
+    from difflib import SequenceMatcher  # noqa: PLC0415 - for what is not found only
+
     if one == other or (len(one) >= _PART and other.endswith(one)):
         return 1.0
     if len(one) >= _PART and one in other:

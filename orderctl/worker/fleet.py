@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any, Final
 
 import redis
@@ -136,6 +135,8 @@ def is_draining(client: redis.Redis | None, name: str) -> bool:
 
 def _similar(client: redis.Redis, name: str) -> str:
     """Return what to add to a message about a name that no running supervisor has."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for what is not found only
+
     names = [sign["name"] for sign in _signs(client)]
     similar = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names)
     return f"; similar: {', '.join(map(texts.shown, similar[:3]))}" if similar else ""

@@ -87,6 +87,7 @@ def test_tab_completes_in_fish(odd: Shop, tmp_path: Path) -> None:
         "orderctl tasks list --order=D",
         "orderctl orders list --status failed,on",
         "orderctl tasks show ",
+        "orderctl logs D",
     ) == [
         "DH70025\tpending, paid",
         f"{ODD}\ton_hold, pending",
@@ -94,6 +95,7 @@ def test_tab_completes_in_fish(odd: Shop, tmp_path: Path) -> None:
         "failed,on_hold",
         "2\tpending",
         "1\tpending, Course 1",
+        "DH70025\tpending, paid",
     ]
 
 
