@@ -209,3 +209,19 @@ def test_a_template_of_a_mail_with_an_error_is_found_before_a_worker_starts(
 
     assert ended.status == 78
     assert f"setting mail.templates: {folder / 'order.html'}, line 2: Encountered unknown tag" in ended.err
+
+
+def test_a_supervisor_that_does_not_run_is_answered_with_similar_names(
+    shop: Shop, redis_url: str, inside: Program
+):
+    client = broker.brisk(redis_url)
+    sign = json.dumps({"name": "web1-4711-a3f9", "started": 1})
+    client.set(broker.key(client, channels.supervisor("web1-4711-a3f9")), sign)
+
+    for typed in ("web1", "web1-4711-a3f8"):
+        ended = inside("worker", "stop", typed, "--yes")
+
+        said = f"orderctl: supervisor '{typed}' not found; similar: 'web1-4711-a3f9'"
+        assert (ended.status, ended.err.splitlines()[0]) == (3, said)
+    assert "similar" not in inside("worker", "stop", "nope", "--yes").err
+    client.close()
