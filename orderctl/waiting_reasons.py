@@ -320,7 +320,7 @@ def crew(signs: Sequence[SupervisorSign], queue: str) -> Crew | Reason:
         workers = sum(sign.concurrency or 0 for sign in taking)
         return Crew(workers, max(0, workers - sum(len(sign.tasks) for sign in taking)))
     if ours:
-        return _no_worker("no worker is running: the last ones finish their downloads and end")
+        return _no_worker("the workers are draining and take no more tasks")
     others = sorted({str(sign.queue) for sign in signs if sign.alive})
     if others:
         plural = "queue" if len(others) == 1 else "queues"

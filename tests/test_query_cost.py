@@ -455,6 +455,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "newest event": (audit.newest_id, 10),
         "errors after one": (partial(audit.errors_after, after_id=10**9, limit=50), 20),
         "latest events": (partial(audit.latest, order_ids=range(1, 21)), 150),
+        "times of events by key": (partial(audit.times_of, dedup_keys=["payment:DH7", "payment:DH8"]), 20),
         "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
         "task": (partial(tasks.find, task_id=77), 10),
         "tasks of orders": (partial(tasks.of_orders, order_ids=range(1, 51)), 800),

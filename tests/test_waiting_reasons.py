@@ -82,7 +82,7 @@ def test_without_a_worker_nothing_happens(shop: Shop, client: redis.Redis) -> No
     draining = _task(shop, client, task_id)
     assert draining is not None
     assert (draining.cause, draining.hint) == (Cause.NO_WORKER, "orderctl worker start")
-    assert "finish their downloads and end" in draining.text
+    assert draining.text == "the workers are draining and take no more tasks"
 
 
 def test_a_paused_queue_takes_nothing(shop: Shop, client: redis.Redis) -> None:
