@@ -232,4 +232,8 @@ def _lack_of_workers(app: App) -> str | None:
             found = fleet.find_all(connection, app.redis)
     except OrderctlError as error:
         return f"cannot find out whether a worker runs: {error}"
-    return None if any(one.alive for one in found) else "no worker runs, so nothing is sent now"
+    return (
+        None
+        if any(one.alive and not one.draining for one in found)
+        else "no worker runs, so nothing is sent now"
+    )
