@@ -108,7 +108,13 @@ def picture(
     app: App, rows: Sequence[Any], instead: str, *, columns: Sequence[Any] | None = None, more: bool = False
 ) -> Picture:
     """Return rows as a table, or a sentence if there are none."""
-    return Picture(app.rendered(rows, columns) if rows else f"{instead}\n", more)
+    from orderctl.terminal import sanitise
+    from orderctl.terminal.widths import wrap
+
+    if rows:
+        return Picture(app.rendered(rows, columns), more)
+    lines = [part for line in sanitise.block(instead).split("\n") for part in wrap(line, _size().columns)]
+    return Picture("\n".join(lines), more)
 
 
 def watch(app: App, watching: Watching, draw: Callable[[], Picture]) -> NoReturn:
@@ -170,6 +176,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _frame(app: App, shown: Picture, note: str, interval: float) -> list[str]:
     """Return the lines that fit the terminal: the clock, an error, the table, and how many rows are left out."""
+    from orderctl import masking
     from orderctl.terminal import sanitise
     from orderctl.terminal.widths import cut, paint, wrap
 
@@ -179,7 +186,8 @@ def _frame(app: App, shown: Picture, note: str, interval: float) -> list[str]:
     head = cut(f"every {interval:g} s · {now} · Ctrl-C ends", size.columns)
     lines = [paint(head, "dim" if color else None)]
     if note:
-        lines += wrap(paint(sanitise.line(note), "red" if color else None), size.columns)
+        text = sanitise.line(masking.foreign(note))
+        lines += wrap(paint(text, "red" if color else None), size.columns)
     table = shown.table.splitlines()
     room = max(size.lines - len(lines), 1)
     hidden = len(table) - room + 1 if len(table) > room or (shown.more and len(table) == room) else 0

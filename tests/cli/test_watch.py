@@ -120,6 +120,12 @@ def test_each_list_can_be_watched_even_if_it_is_empty(command: str, shop: Shop, 
     assert ended.status == 130
 
 
+def test_what_the_user_has_typed_is_safe_to_show(shop: Shop, watched: Watched):
+    [frame], _ = watched("orders list --paid --email \x1b[2Ja@b.exam --status completed")
+
+    assert frame[1:] == ["No orders match: paid, status completed, email", "\\x1b[2Ja@b.exam."]
+
+
 @pytest.mark.parametrize("command", WATCHED)
 def test_without_a_terminal_it_is_refused(command: str, shop: Shop, inside: Program):
     ended = inside(*command.split(), "--watch")
