@@ -455,7 +455,7 @@ def test_what_another_program_records_meanwhile_is_not_counted(unpaid: Shop, com
         (["--statement", "{}", "--since", "nix"], "needs a time such as"),
         (
             ["--statement", "{}", "--since", "2026-12-01", "--until", "2026-11-01"],
-            "--since is not before --until",
+            "is not before --until",
         ),
         (["--statement", "{}", "--only", "nix"], "needs one or more of missing, double"),
         (["--statement", "{}", "--dates", "dym"], "'dym' is not one of"),
