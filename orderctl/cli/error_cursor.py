@@ -71,6 +71,7 @@ def show(app: App, file: Path, wanted: Wanted) -> None:
     """
     from orderctl import audit
 
+    log_reader.check_cursor(file)
     with _alone(file):
         position = _read(file)
         with app.reading() as connection:

@@ -199,9 +199,20 @@ def _line(app: App, event: Event) -> str:
     return f"\n{_FURTHER}".join(lines) + "\n"
 
 
+def check_cursor(file: Path) -> None:
+    """Refuse a cursor file that is something else, such as /dev/null: it would be replaced by a file.
+
+    Raises:
+        InvalidInput: It exists, and is not a file.
+    """
+    if file.exists() and not file.is_file():
+        raise InvalidInput(f"--cursor-file {file} is not a regular file")
+
+
 def _read_cursor(file: Path | None) -> int:
     if file is None or not file.exists():
         return 0
+    check_cursor(file)
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID):
         raise InvalidInput(

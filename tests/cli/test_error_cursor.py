@@ -1,4 +1,5 @@
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,3 +170,16 @@ def test_a_folder_that_does_not_exist_is_named(failing: Shop, inside: Program, t
     ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "no" / "seen"))
 
     assert (ended.status, ended.err) == (1, f"orderctl: {tmp_path}/no/seen: No such file or directory\n")
+
+
+@pytest.mark.parametrize("command", [("errors",), ("show", "DH1")])
+def test_a_device_or_the_like_is_not_replaced(
+    command: tuple[str, ...], failing: Shop, inside: Program, tmp_path: Path
+):
+    os.mkfifo(tmp_path / "seen")
+
+    ended = inside("logs", *command, "--cursor-file", str(tmp_path / "seen"))
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"orderctl: --cursor-file {tmp_path}/seen is not a regular file\n"
+    assert (tmp_path / "seen").is_fifo()
