@@ -38,6 +38,7 @@ from orderctl import (
     settings,
     similar,
     statuses,
+    subjects,
     tasks,
 )
 from orderctl.audit import Search
@@ -77,6 +78,8 @@ SORTS = {
     "failed tasks": "the page, with the names of the orders",
     "a fingerprint's first digits": "one for each status and type of error",
     "failures of a period": "the page, with the names of the orders",
+    "running tasks": "the page, with the names of the orders",
+    "names of orders and tasks": "the tasks that were heard, with the names of their orders",
     "error groups": "the failed tasks",
     "tasks of workers": "the tasks that are running",
     "due tasks": "the tasks that wait",
@@ -466,6 +469,11 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "failures of a period": (
             partial(tasks.select_tasks, wanted=TaskFilter(statuses=["failed"], since=LONG_AGO), limit=20),
             500,
+        ),
+        "running tasks": (subjects.running, 800),
+        "names of orders and tasks": (
+            partial(subjects.name, keys=[(scope, number) for scope in Scope for number in range(1, 51)]),
+            800,
         ),
         "error groups": (partial(tasks.group_errors, wanted=TaskFilter()), 500),
         "expired leases": (reconcile._expired, 30),

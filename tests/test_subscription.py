@@ -76,6 +76,22 @@ def test_patterns_have_snapshots_too_oldest_first(client, redis_url):
     assert percents(until(events, Message)) == [30]
 
 
+def test_of_patterns_only_the_snapshots_that_are_asked_for_are_read(client, redis_url):
+    for task_id in (1, 2, 3):
+        publications.publish(client, task_progress(task_id), progress(10 * task_id, task_id=task_id))
+
+    events = subscribe(redis_url, patterns=["task:*"], kept=[task_progress(2)], tick=0.05)
+    assert percents(until(events, Idle)) == [20]
+    publications.publish(client, task_progress(1), progress(11))
+    assert percents(until(events, Message)) == [11]
+    client.client_kill_filter(_type="pubsub")
+    publications.publish(client, task_progress(1), progress(12))
+    publications.publish(client, task_progress(3), progress(31, task_id=3))
+
+    assert until(events, Subscribed)[-1] == Subscribed(again=True)
+    assert percents(until(events, Idle)) == [12]  # of the channels that were heard
+
+
 def test_snapshots_that_do_not_say_when_they_were_sent_come_first(client, redis_url):
     for task_id, more in ((1, {"timestamp": 5}), (2, {}), (3, {"timestamp": None})):
         publications.publish(client, task_progress(task_id), {"taskId": task_id, "percent": task_id, **more})
