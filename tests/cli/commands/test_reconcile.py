@@ -46,7 +46,7 @@ def test_quiet_reconcile_prints_nothing_when_nothing_is_wrong(shop: Shop, inside
 
 def test_nothing_is_wrong_is_said(shop: Shop, inside: Program):
     assert inside("reconcile", "--check").err == "Nothing to repair.\n"
-    assert inside("reconcile").err == "Nothing was wrong.\n"
+    assert inside("reconcile").err == "Nothing to repair.\n"
 
 
 def test_quiet_reconcile_prints_nothing_when_all_was_repaired(shop: Shop, inside: Program):
