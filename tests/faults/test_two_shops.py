@@ -97,7 +97,7 @@ def test_live_progress_and_snapshots_are_those_of_the_shop(world: World, other: 
         assert publications.snapshots(shop.client, [task_progress(1)])[task_progress(1)]["percent"] == percent
         assert statuses(shop.listener) == [f"s{percent}"]
         tail = subprocess.run(
-            [str(SCRIPT), "tail", "pattern", "*", "--timeout", "1s"],
+            [str(SCRIPT), "tail", "pattern", "*", "--history", "--timeout", "1s"],
             env=shop.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (tail.returncode, tail.stdout.count("task 1"), f"{percent}.0 %" in tail.stdout) == (
