@@ -75,7 +75,7 @@ KEYS = {
     "outbox list": "ID KIND STATE ORDER ERROR",
     "logs errors": "TIME ORDER MESSAGE",
     f"logs show {LONG}": "TIME EVENT MESSAGE",
-    "worker list": "NAME",
+    "worker list": "WORKER STATE TASK",
     "reconcile --check": "KIND TASK FINDING",
     "migrate status": "REVISION APPLIED",
 }
