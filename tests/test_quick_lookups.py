@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orderctl import quick_lookups, settings
+from orderctl import broker, channels, quick_lookups, settings
 from orderctl.quick_lookups import Lookup
 from tests.shop import Shop
 
@@ -61,3 +61,18 @@ def test_leaves_out_what_the_shop_has_deleted(filled: Shop, migrated_url: str) -
     values = quick_lookups.ask(given, quick_lookups.ORDERS, "", seconds=60)
 
     assert [one.value for one in values] == ["DH7_1", "DH70025"]
+
+
+def test_finds_supervisors_and_starts_no_server_for_it(redis_url: str, tmp_path: Path) -> None:
+    client = broker.brisk(redis_url)
+    for name in ("web1-7", "web2-8"):
+        client.set(channels.supervisor(name), "{}")
+    client.close()
+    given = settings.load(environ={"ORDERCTL_REDIS_URL": redis_url})
+    embedded = settings.load(environ={"ORDERCTL_STATE_DIR": str(tmp_path / "state")})
+
+    found = quick_lookups.ask(given, quick_lookups.SUPERVISORS, "web1", seconds=60)
+
+    assert [one.value for one in found] == ["web1-7"]
+    assert quick_lookups.ask(embedded, quick_lookups.SUPERVISORS, "", seconds=60) == []
+    assert list(tmp_path.iterdir()) == []
