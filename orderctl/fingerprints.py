@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ def find(connection: Connection, typed: str | None) -> str | None:
     if len(found) > 1:
         raise InvalidInput(
             f"several fingerprints begin with {texts.shown(typed)}: {', '.join(found[:_NAMED])}",
-            hint=f"orderctl tasks list --fingerprint {found[0]}",
+            hint=f"orderctl tasks list --fingerprint {shlex.quote(found[0])}",
         )
     return found[0]
 

@@ -64,11 +64,13 @@ EXPECTED: Final = {
     ("docs/running.md", "orderctl worker rejected show"): (3, "no job was rejected"),
     ("docs/running.md", "orderctl worker rejected requeue"): (3, "no job was rejected"),
     ("docs/running.md", "orderctl worker rejected drop"): (3, "no job was rejected"),
+    ("docs/running.md", "orderctl worker rejected dismiss"): (3, "no job was rejected"),
     ("docs/webhooks.md", "orderctl outbox list --kind webhook"): (1, "grep: no message has this id"),
 }
 #: Programs that are not there, or must not do anything.
 STUBS: Final = [
     "sudo",
+    "sudoedit",
     "make",
     "pip",
     "git",
