@@ -134,7 +134,7 @@ def _end_of_order(subject: Subject, order: Order, own: Sequence[Task]) -> End:
 def _retry(failing: Sequence[Task], order: Order | None) -> str:
     take = "" if any(task.managed for task in failing) else " --take"
     if order is None or len(failing) <= _MOST_NAMED:
-        return f"orderctl tasks retry {' '.join(str(task.id) for task in failing)}{take}"
+        return f"orderctl tasks retry {shlex.join(str(task.id) for task in failing)}{take}"
     return f"orderctl tasks retry --failed --order {shlex.quote(order.order_code)}{take}"
 
 
