@@ -102,7 +102,9 @@ class App:
     def engine(self) -> Engine:
         """The database."""
         from orderctl import database
+        from orderctl.cli import log_lines
 
+        log_lines.mask_warnings()
         return database.connect(self.database_url, pool_size=self.settings.database.pool_size)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
