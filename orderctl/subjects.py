@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from orderctl import channels, orders, tasks
+from orderctl import channels, orders, references, tasks
 from orderctl.channels import Channel, Scope
 from orderctl.orders import Order
 from orderctl.schema import orders as orders_table
@@ -66,7 +66,7 @@ def find_order(connection: Connection, reference: str) -> Subject:
     Raises:
         OrderNotFound: The order does not exist.
     """
-    order = orders.find(connection, reference)
+    order = references.find(connection, reference)
     own = [_of_task(task, _named(task)) for task in tasks.of_orders(connection, [order.id])]
     standings = (_of_order(order), *own)
     listened = [channel for one in standings for channel in channels.of_subject(one.scope, one.id)]

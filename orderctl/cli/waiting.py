@@ -66,10 +66,10 @@ class _News:
 
 
 def _ask(app: App, reference: str) -> Order:
-    from orderctl import orders
+    from orderctl import references
 
     with app.reading() as connection:
-        return orders.find(connection, reference)
+        return references.find(connection, reference)
 
 
 def _ask_again(app: App, known: Order) -> Order:

@@ -51,7 +51,8 @@ class Amount(click.ParamType[Decimal]):
 def cli() -> None:
     """List, show, add, pay and cancel orders.
 
-    ORDER is an order's code or its id.
+    ORDER is an order's code or its id. Commands that only read also take the e-mail address of a customer who has a
+    single order.
 
     Example:
         orderctl orders list --paid
@@ -161,8 +162,6 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
 
     In JSON, 'waiting' of an order and of each of its tasks has cause, text and hint (a command, or null); it is null
     when nothing is waited for.
-
-    ORDER may also be the e-mail address of a customer who has a single order.
 
     Example:
         orderctl orders show DH123456
