@@ -205,7 +205,9 @@ def test_a_code_is_an_order_and_a_command_that_is_mistyped_is_suggested(shop: Sh
     ]
     assert inside("tail", "--exit-status", "task", "1", "2").out == "task 1 completed\ntask 2 completed\n"
     customer = shop.order("DH1").user_email
-    assert inside("tail", "order", customer).err.startswith(f"orderctl: '{customer}' has several orders: DH2, DH1")
+    assert inside("tail", "order", customer).err.startswith(
+        f"orderctl: '{customer}' has several orders: DH2, DH1"
+    )
     mistyped = inside("tail", "ordr", "DH1")
     assert (mistyped.status, mistyped.err) == (
         3,
