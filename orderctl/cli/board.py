@@ -87,8 +87,8 @@ class Board:
             bar.status = one.status
         if bar.heard_at == -math.inf and not bar.has_ended:
             bar.motion.jump(one.percent)
-        if bar.has_ended and one.percent >= FULL:
-            bar.motion.jump(one.percent)
+        if bar.has_ended:
+            _settle(bar, one)
 
     def update(self, update: Update, now: float, words: str) -> None:
         """Take in a message; ``words`` is the same for people, for kinds that have no bar."""
@@ -138,8 +138,7 @@ class Board:
             bar = self._bar(one.key)
             bar.label, bar.order_id, bar.status = one.label, one.order_id, one.status
             bar.file, bar.speed, bar.note, bar.ended_at = "", None, reasons.get(one.key, ""), now
-            if one.percent >= FULL:
-                bar.motion.jump(FULL)
+            _settle(bar, one)
         self.waits.pop((end.scope, end.id), None)
 
     def wait(self, waiting: Waiting) -> None:
@@ -191,3 +190,9 @@ class Board:
             label = f"{key[0]} {key[1]}"
             self._bars[key] = Bar(key, next(self._numbers), label, key[1] if key[0] is Scope.ORDER else None)
         return self._bars[key]
+
+
+def _settle(bar: Bar, one: Standing) -> None:
+    """Draw what has ended as the database has it; of a failed task only messages say how far it came."""
+    if one.scope is Scope.ORDER or one.percent >= FULL:
+        bar.motion.jump(one.percent)

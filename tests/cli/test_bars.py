@@ -153,3 +153,15 @@ def test_the_last_frame_has_what_the_database_says():
     made.end(End(Scope.ORDER, 1, "order DH1", "completed", "2 of 2 tasks completed", standings=ended), 100)
 
     assert [("100.0 %" in line, "completed" in line) for line in lines(made)] == [(True, True)] * 3
+
+
+def test_an_order_that_failed_has_the_percent_of_its_tasks():
+    failed = Standing(Scope.ORDER, 1, "DH1", "failed", 1, 50.0)
+    own = (task(1, "completed"), task(2, "failed"))
+    watched = board(order(), task(1), task(2))
+    watched.update(Update(Channel(Scope.ORDER, 1, MessageKind.PROGRESS), {"percent": 41.0}, False), 99, "")
+
+    watched.end(End(Scope.ORDER, 1, "order DH1", "failed", "1 of 2 tasks", standings=(failed, *own)), 100)
+
+    opened_later = board(failed, *own)
+    assert ["50.0 %" in lines(made)[0] for made in (watched, opened_later)] == [True, True]
