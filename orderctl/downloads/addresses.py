@@ -17,8 +17,8 @@ Address = IPv4Address | IPv6Address
 Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 #: What to do where an address is refused.
 HINT = (
-    "set download.allow_private_hosts = true to allow it,"
-    " or start the workers with: ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS=1 orderctl worker start"
+    "set download.allow_private_hosts = true and start the workers again to allow it,"
+    " or start them with: ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS=1 orderctl worker start"
 )
 
 

@@ -393,7 +393,7 @@ def test_a_course_on_a_private_host_is_warned_about(host, shop: Shop, inside: Pr
 
     assert (warned.status, allowed.status, others.status) == (0, 0, 0)
     assert "is not a public address" in warned.err
-    assert "set download.allow_private_hosts = true" in warned.err
+    assert "set download.allow_private_hosts = true and start the workers again" in warned.err
     assert "warning" not in allowed.err + others.err
 
 
