@@ -121,6 +121,18 @@ class TestTasks:
 
         expect(page.locator(".panel-title")).to_have_text("unpaid")
 
+    def test_beside_a_long_code_the_status_stays_on_one_line(
+        self, visit: Visits, relay: RunningRelay, shop: Shop
+    ):
+        code = "KHOAHOC-2026-NGUYEN-THI-MINH-KHAI-0042"
+        shop.paid(code)
+
+        page = visit(relay, f"#/orders/{shop.order(code).id}")
+
+        badge = page.locator(".panel-line .badge")
+        expect(badge).to_have_text("pending")
+        assert badge.evaluate("(one) => one.clientHeight") < 30
+
     def test_an_order_that_does_not_exist(self, visit: Visits, relay: RunningRelay):
         page = visit(relay, "#/orders/999")
 
