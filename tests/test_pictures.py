@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from wcwidth import wcswidth
 
 from docs.pictures import drawing, screens, stand_ins
 from docs.pictures.recorder import Terminal
@@ -37,7 +38,7 @@ def test_a_recording_shows_each_frame_and_the_colours(tmp_path: Path):
 def test_what_stands_for_a_name_is_as_long():
     shown = stand_ins.replacing("127.0.0.1:41234")
 
-    for text in (f"http://127.0.0.1:41234/a {socket.gethostname()}-7", "http://127.0.0.1…", "http://127.…"):
+    for text in (f"http://127.0.0.1:41234/a {socket.gethostname()}-7", "http://127.0.0.1…", "http://127.0…"):
         assert len(shown(text)) == len(text)
         assert "127.0" not in shown(text)
     with pytest.raises(AssertionError):
@@ -62,3 +63,10 @@ def test_each_command_has_its_screen(width: int):
 
     assert shown == [command.split()[0] for command in screens.COMMANDS]
     assert re.findall(r"^orderctl: .*", text, re.MULTILINE) == []
+    assert [line for line in text.splitlines() if not 0 <= wcswidth(line) <= width] == []
+
+
+def test_of_bars_that_moved_a_screen_has_what_stays():
+    moved = b"\x1b[?25l\x1b[2KDH1   0 %\r\ntask 1\r\x1b[2K\x1b[1A\x1b[2KDH1 \x1b[2m--\x1b[0m 50 %\r\ntask 1\r\n\x1b[?25hfailed\r\n"
+
+    assert screens.last_frame(moved) == "DH1 -- 50 %\ntask 1\nfailed\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 
 from docs.pictures import drawing, stand_ins
 from docs.pictures.recorder import Terminal
@@ -36,6 +37,10 @@ def _prepare(shop: Shop, env: dict[str, str]) -> None:
     subprocess.run(shop.command("migrate", "up", "--quiet"), env=env, check=True)
     shop.start("worker", "start", "--concurrency", "3")
     shop.courses.start()
+    while not subprocess.run(
+        shop.command("worker", "list", "-o", "name"), env=env, check=True, capture_output=True
+    ).stdout:
+        time.sleep(0.2)
 
 
 def _commands(url: str) -> list[str]:

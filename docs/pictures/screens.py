@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import pyte
 from wcwidth import wcswidth
 
 from orderctl.demo import Shop
@@ -22,6 +23,8 @@ from orderctl.demo import Shop
 WIDTHS = (60, 80, 200)
 _ROWS = 50
 _AT_ONCE = 2
+#: Columns of the terminal that finds out what stays: it wraps no line, so that one that is too long is noticed.
+_NO_WRAP = 400
 COMMANDS = (
     "orders list -L 12",
     "orders list --paid -L 8",
@@ -61,7 +64,7 @@ def write(folder: Path, shop: Shop, shown: Callable[[str], str]) -> list[str]:
         screens = (f"$ orderctl {command}\n{text}" for command, text in zip(commands, texts, strict=True))
         (folder / f"{width}-columns.txt").write_text("\n".join(screens), encoding="utf-8")
         for command, text in zip(commands, texts, strict=True):
-            if max(map(_columns, text.splitlines()), default=0) > width:
+            if max(map(wcswidth, text.splitlines()), default=0) > width:
                 too_long.append(f"{command} ({width} columns)")
     (folder / "README.md").write_text(_index(commands), encoding="utf-8")
     return too_long
@@ -96,11 +99,14 @@ def _output(shop: Shop, width: int, command: str) -> str:
             break
     process.wait()
     os.close(ours)
-    return b"".join(pieces).decode(errors="replace").replace("\r\n", "\n")
+    return last_frame(b"".join(pieces))
 
 
-def _columns(line: str) -> int:
-    return max(wcswidth(line), 0)
+def last_frame(output: bytes) -> str:
+    """Return what stands on a terminal at the end of an output."""
+    screen = pyte.Screen(_NO_WRAP, output.count(b"\n") + 1)
+    pyte.ByteStream(screen).feed(output)
+    return "\n".join(line.rstrip() for line in screen.display).rstrip("\n") + "\n"
 
 
 def _index(listed: Sequence[str]) -> str:

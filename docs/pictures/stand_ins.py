@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import cycle, islice
 
 _COURSES = "courses.example"
-_LEAST = 6
+_LEAST = 3
 
 
 def pairs(course_host: str) -> dict[str, str]:
