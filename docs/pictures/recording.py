@@ -21,15 +21,15 @@ def record() -> str:
         env = shop.environ() | {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
         terminal = Terminal(_COLUMNS, _ROWS)
         _prepare(shop, env)
+        shown = stand_ins.replacing(shop.courses.url.removeprefix("http://"))
         for command in _commands(shop.courses.url):
-            terminal.type(command)
+            terminal.type(shown(command))  # else half of an address is typed, for which nothing stands
             words = shlex.split(command.replace("\\\n", " "))
             terminal.run(shop.command(*words[1:]), env, shop.folder)
             terminal.rest(_PAUSE)
         terminal.rest(_END)
     finally:
         shop.close()
-    shown = stand_ins.replacing(shop.courses.url.removeprefix("http://"))
     return drawing.animation(terminal.frames, _COLUMNS, _ROWS, shown)
 
 
