@@ -15,10 +15,11 @@ from typing import Final
 import redis
 from sqlalchemy import Connection, select
 
-from orderctl import database, orders, readiness, setting_sections
+from orderctl import database, orders, readiness, setting_sections, tasks
 from orderctl.counting import counted
 from orderctl.errors import OrderctlError
 from orderctl.orders import Order, OrderState
+from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import ENDED_ORDER, UNFINISHED, WAITING, PaymentStatus
 from orderctl.tasks import Task
@@ -139,13 +140,32 @@ def of_order(
     return summary(order, tasks, of_tasks(connection, client, settings, tasks))
 
 
+def of_orders(
+    connection: Connection, client: Client, settings: Settings, order_ids: Sequence[int]
+) -> dict[int, Reason]:
+    """Return, by the order's id, why nothing happens to these orders; Redis is asked once for all of them.
+
+    Args:
+        connection: A connection for reading.
+        client: As in :func:`of_tasks`.
+        settings: As in :func:`of_tasks`.
+        order_ids: The orders.
+    """
+    found = orders.select_orders(connection, orders_table.c.id.in_(order_ids))
+    its: dict[int, list[Task]] = {order.id: [] for order in found}
+    for task in tasks.of_orders(connection, list(its)) if its else ():
+        its[task.order_id].append(task)
+    reasons = of_tasks(connection, client, settings, [task for own in its.values() for task in own])
+    return summaries(found, its, reasons)
+
+
 def summary(order: Order, tasks: Sequence[Task], reasons: Mapping[int, Reason]) -> Reason | None:
     """Return why nothing happens to an order, from what its tasks wait for.
 
     Args:
         order: The order.
         tasks: Its tasks.
-        reasons: Of :func:`of_tasks`, for these tasks.
+        reasons: Of :func:`of_tasks`, for these tasks and perhaps others.
     """
     if order.deleted or order.order_status in ENDED_ORDER:
         return None
@@ -153,7 +173,21 @@ def summary(order: Order, tasks: Sequence[Task], reasons: Mapping[int, Reason]) 
         return None  # it is running
     if (held := _of_order(order)) is not None:
         return held
-    return most_telling(reasons.values())
+    return most_telling(reasons[task.id] for task in tasks if task.id in reasons)
+
+
+def summaries(
+    found: Iterable[Order], its: Mapping[int, Sequence[Task]], reasons: Mapping[int, Reason]
+) -> dict[int, Reason]:
+    """Return, by the order's id, why nothing happens to orders; those to which something happens are left out.
+
+    Args:
+        found: The orders.
+        its: Their tasks, by the order's id.
+        reasons: Of :func:`of_tasks`, for all these tasks.
+    """
+    by_order = {order.id: summary(order, its.get(order.id, ()), reasons) for order in found}
+    return {order_id: reason for order_id, reason in by_order.items() if reason is not None}
 
 
 def most_telling(reasons: Iterable[Reason]) -> Reason | None:

@@ -97,9 +97,11 @@ def record(reason: Reason | None) -> dict[str, str | None] | None:
 
 def say_of_orders(app: App, order_ids: Sequence[int]) -> None:
     """Say after a change what orders wait for; the change is made, so that no error matters here."""
-    with suppress(OrderctlError):
-        found = [reason for one in order_ids[:_MOST_ASKED] if (reason := of_order(app, one).order)]
-        _say_most_telling(app, found)
+    from orderctl import waiting_reasons
+
+    with suppress(OrderctlError), _client(app) as client, app.reading() as connection:
+        found = waiting_reasons.of_orders(connection, client, app.settings, order_ids[:_MOST_ASKED])
+        _say_most_telling(app, found.values())
 
 
 def say_of_tasks(app: App, task_ids: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from orderctl import embedded
 from orderctl.cli import outlook, waiting
+from orderctl.worker import fleet
 from tests.cli.conftest import Program
 from tests.shop import Shop
 
@@ -105,3 +106,24 @@ def test_a_wait_says_what_for_when_that_changes(
         "waits: the order is not paid: orderctl orders pay DH1 --amount 300000",
         LINE,
     ]
+
+
+def test_redis_is_asked_once_for_all_orders_that_are_paid(
+    shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    codes = ("DH1", "DH2", "DH3")
+    for code in codes:
+        shop.add(code)
+    asked: list[str] = []
+    is_paused = fleet.is_paused
+    monkeypatch.setattr(
+        fleet, "is_paused", lambda client, queue: asked.append(queue) or is_paused(client, queue)
+    )
+
+    bank = [{"code": code, "transferAmount": 300000, "id": at} for at, code in enumerate(codes)]
+    (file := tmp_path / "bank.json").write_text(json.dumps(bank))
+
+    ended = inside("orders", "pay", "--json", str(file))
+
+    assert (ended.status, ended.err.count(LINE)) == (0, 1)
+    assert len(asked) == 1

@@ -44,14 +44,7 @@ class Outlook:
         its = [task for of_order in found.tasks.values() for task in of_order]
         crew = self._look(connection)
         reasons = waiting_reasons.of_tasks(connection, None, self._settings, its, known=crew)
-        by_order = {
-            order.id: waiting_reasons.summary(
-                order, tasks, {task.id: reasons[task.id] for task in tasks if task.id in reasons}
-            )
-            for order in found.orders
-            for tasks in [found.tasks.get(order.id, ())]
-        }
-        return {order_id: reason for order_id, reason in by_order.items() if reason is not None}
+        return waiting_reasons.summaries(found.orders, found.tasks, reasons)
 
     def _look(self, connection: Connection) -> Crew | Reason:
         with self._lock:
