@@ -146,7 +146,7 @@ def ring(
 
 
 def without_job(
-    client: redis.Redis,
+    client: redis.Redis | None,
     queue_name: str,
     bells: Iterable[tuple[int, int]],
     again: Sequence[tuple[int, int]] = (),
@@ -154,14 +154,19 @@ def without_job(
 ) -> set[int]:
     """Return the ids of those tasks for which :func:`ring` queues a job, without changing anything.
 
+    Without a client, which is the embedded Redis that does not run, no task has one.
+
     Raises:
         RedisUnavailable: Redis does not answer.
     """
     with broker.translating():
-        key = open_queue(client, queue_name).key
+        key = "" if client is None else open_queue(client, queue_name).key
+
+        def is_silent(bell: tuple[int, int]) -> bool:
+            return client is None or all(client.lpos(key, name) is None for name in _names(*bell))
 
         def silent(some: Iterable[tuple[int, int]]) -> list[int]:
-            return [bell[0] for bell in some if all(client.lpos(key, name) is None for name in _names(*bell))]
+            return [bell[0] for bell in some if is_silent(bell)]
 
         later = silent(again)
         return {*silent(bells), *later[: max(places - (len(again) - len(later)), 0)]}

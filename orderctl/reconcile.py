@@ -87,8 +87,13 @@ def run(engine: Engine, client: redis.Redis, settings: Settings, *, fix: bool = 
     return found + ring(engine, client, settings)
 
 
-def check(engine: Engine, client: redis.Redis, settings: Settings) -> list[Finding]:
+def check(engine: Engine, client: redis.Redis | None, settings: Settings) -> list[Finding]:
     """Return what is wrong, and change nothing.
+
+    Args:
+        engine: The database.
+        client: Redis; None: it is the embedded one, and does not run.
+        settings: As in :func:`run`.
 
     Raises:
         DatabaseUnavailable: When the database does not answer.

@@ -76,6 +76,7 @@ class App:
         self.output = Output()
         self.environ = environ
         self.arguments: Sequence[str] = ()
+        self._running: redis.Redis | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -139,13 +140,14 @@ class App:
 
         return broker.url(self.settings)
 
-    @functools.cached_property
+    @property
     def running_redis(self) -> redis.Redis | None:
-        """A client whose commands fail as those of :attr:`redis` do; None when it is the embedded Redis, and that does not run. It is not started."""
+        """A client whose commands fail as those of :attr:`redis` do; None while it is the embedded Redis, and that does not run. It is not started."""
         from orderctl import broker
 
-        url = broker.running_url(self.settings)
-        return None if url is None else broker.brisk(url)
+        if self._running is None and (url := broker.running_url(self.settings)) is not None:
+            self._running = broker.brisk(url)
+        return self._running
 
     @functools.cached_property
     def redis(self) -> redis.Redis:
@@ -156,9 +158,12 @@ class App:
 
     def close(self) -> None:
         """Close the stores. The next use opens them again."""
-        for name, end in (("engine", "dispose"), ("redis", "close"), ("running_redis", "close")):
-            if (store := self.__dict__.pop(name, None)) is not None:
-                getattr(store, end)()
+        for name, end in (("engine", "dispose"), ("redis", "close")):
+            if name in self.__dict__:
+                getattr(self.__dict__.pop(name), end)()
+        if self._running is not None:
+            self._running.close()
+            self._running = None
 
     @functools.cached_property
     def actor(self) -> str:

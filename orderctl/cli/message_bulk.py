@@ -229,7 +229,7 @@ def _lack_of_workers(app: App) -> str | None:
 
     try:
         with app.reading() as connection:
-            found = fleet.find_all(connection, app.redis)
+            found = fleet.find_all(connection, app.running_redis)
     except OrderctlError as error:
         return f"cannot find out whether a worker runs: {error}"
     return (

@@ -87,7 +87,7 @@ def show_newest(app: App, limit: int) -> None:
     """Show the newest rejected jobs."""
     from orderctl.worker import rejected
 
-    found = rejected.find_newest(app.redis, limit + 1)
+    found = rejected.find_newest(app.running_redis, limit + 1)
     app.render(found[:limit], COLUMNS, nothing=_NONE)
     if len(found) > limit:
         app.say(f"There are more than {limit}: use --limit.")
@@ -108,7 +108,7 @@ def show(app: App, job_id: str) -> None:
     """
     from orderctl.worker import rejected
 
-    app.render_one(rejected.find(app.redis, job_id))
+    app.render_one(rejected.find(app.running_redis, job_id))
 
 
 @cli.command()
@@ -197,7 +197,7 @@ def dismiss(app: App, job_ids: tuple[str, ...], everything: bool, consent: optio
         app.say(f"Would dismiss {counted(number, 'job')}; nothing was changed.")
         return
     if not number:
-        app.say("No jobs were rejected, or they are gone.")
+        app.say(_NONE)
         return
     consent.ask(app, f"Dismiss {counted(number, 'job')}?", needed=everything)
     with bell.naming_rights(app):

@@ -107,12 +107,18 @@ def count(client: redis.Redis) -> int:
         return int(client.hlen(_key(client)))
 
 
-def find_newest(client: redis.Redis, limit: int) -> list[Summary]:
+def find_newest(client: redis.Redis | None, limit: int) -> list[Summary]:
     """Return at most ``limit`` rejected jobs that still exist, the newest first.
+
+    Args:
+        client: A Redis client; None: it is the embedded one, and does not run.
+        limit: The maximum number of jobs.
 
     Raises:
         RedisUnavailable: When Redis does not answer.
     """
+    if client is None:
+        return []
     with broker.translating():
         queue = doorbell.open_queue(client, "")
         pages = (_existing(client, queue, page)[0] for page in _pages(client))
@@ -121,17 +127,19 @@ def find_newest(client: redis.Redis, limit: int) -> list[Summary]:
         return [job for job in found if job is not None]
 
 
-def find(client: redis.Redis, job_id: str) -> Summary:
+def find(client: redis.Redis | None, job_id: str) -> Summary:
     """Return one rejected job.
 
     Args:
-        client: A Redis client.
+        client: As in :func:`find_newest`.
         job_id: The id as it is shown.
 
     Raises:
         NotFound: When no such job was rejected, or it is gone.
         RedisUnavailable: When Redis does not answer.
     """
+    if client is None:
+        raise _not_found(job_id)
     with broker.translating():
         [(raw_id, entries)] = _select(client, [job_id]).items()
         return _summarise(client, raw_id, entries)

@@ -3,13 +3,15 @@
 import re
 import sys
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
-from orderctl import listing
+from orderctl import broker, clock, listing, settings
 from orderctl.cli import watch
 from orderctl.errors import DatabaseUnavailable
 from orderctl.terminal.widths import bare, width
+from orderctl.worker import fleet
 from tests.cli.conftest import Ended, Program
 from tests.shop import Shop
 
@@ -158,3 +160,18 @@ def test_a_change_of_size_is_seen_at_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(watch.time, "sleep", lambda _: monkeypatch.setenv("COLUMNS", "60"))
 
     watch._wait(3600)
+
+
+def test_an_embedded_redis_that_is_started_meanwhile_is_seen(
+    shop: Shop, watched: Watched, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "running_url", lambda _: None)
+
+    def start() -> None:
+        monkeypatch.setattr(broker, "running_url", lambda _: redis_url)
+        with closing(broker.brisk(redis_url)) as client:
+            fleet.announce(client, settings.load(), "web1-7", started=clock.milliseconds())
+
+    frames, _ = watched("worker list", start)
+
+    assert ["web1-7" in "".join(frame) for frame in frames] == [False, True]

@@ -56,7 +56,7 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         raise InvalidInput("give --fix or --check, not both")
     app.require_database()
     if check:
-        found = reconcile.check(app.engine, app.redis, app.settings)
+        found = reconcile.check(app.engine, app.running_redis, app.settings)
         app.render(found, nothing=_NOTHING)
         return ExitStatus.FAILED if found else ExitStatus.DONE
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Program
+from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -33,3 +34,26 @@ def test_a_command_that_is_refused_starts_no_embedded_redis(inside: Program, hom
     assert inside(*arguments.split()).status in {2, 69, 78}
 
     assert not (home / "state" / "orderctl" / "redis").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("reconcile --check", 1),
+        ("worker list", 0),
+        ("worker list --rejected", 0),
+        ("worker rejected list", 0),
+        ("worker rejected show 5d3c2e", 3),
+        ("outbox list", 0),
+    ],
+)
+def test_a_command_that_only_reads_starts_no_embedded_redis(
+    shop: Shop, inside: Program, state_dir: Path, monkeypatch: pytest.MonkeyPatch, command: str, status: int
+):
+    shop.paid()  # no worker is woken for its task
+    monkeypatch.delenv("ORDERCTL_REDIS_URL")
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(state_dir))
+
+    assert inside(*command.split()).status == status
+
+    assert not state_dir.exists()
