@@ -88,6 +88,9 @@ def show(app: App, file: Path, wanted: Wanted) -> None:
 def _show_newest(app: App, position: Position, wanted: Wanted) -> None:
     from orderctl import audit
 
+    # These first: what is committed after they are read is noted only if it is shown, or else by the next run.
+    for page in _pages(app, position.begin, wanted):
+        position.note(page)
     with app.reading() as connection:
         found = audit.errors(
             connection,
@@ -95,8 +98,6 @@ def _show_newest(app: App, position: Position, wanted: Wanted) -> None:
             since=wanted.since,
             limit=wanted.lines or options.DEFAULT_LIMIT,
         )
-    for page in _pages(app, position.begin, wanted):
-        position.note(page)
     position.note(found)
     app.render_pages([found[::-1]] if found else [])
 

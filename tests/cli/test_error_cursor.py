@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orderctl import audit
 from orderctl.cli import error_cursor
 from orderctl.cli.app import App
 from orderctl.cli.main import run
@@ -183,3 +184,20 @@ def test_a_device_or_the_like_is_not_replaced(
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == f"orderctl: --cursor-file {tmp_path}/seen is not a regular file\n"
     assert (tmp_path / "seen").is_fifo()
+
+
+def test_an_error_that_is_committed_during_the_first_run_is_shown_once(
+    failing: Shop, new, monkeypatch: pytest.MonkeyPatch
+):
+    read, late = audit.errors, ["late"]
+
+    def then_fail(*arguments: Any, **more: Any) -> Any:
+        found = read(*arguments, **more)
+        if late:
+            fail(failing, late.pop())
+        return found
+
+    monkeypatch.setattr(audit, "errors", then_fail)
+
+    assert [*new(), *new()] == ["old 0", "old 1", "old 2", "late"]
+    assert new() == []
