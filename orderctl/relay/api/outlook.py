@@ -1,4 +1,4 @@
-"""What the orders of a page wait for. Redis is asked at most once in two seconds, whatever the number of clients."""
+"""What the orders of a page wait for. Redis is asked seldom, whatever the number of clients and of its keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from orderctl.settings import Settings
     from orderctl.waiting_reasons import Crew, Reason
 
+#: How long an answer is used at least, and how many times as long as it took: the supervisors' signs are looked for
+#: among all keys of Redis, which may be those of other programs, too.
 _FRESH_SECONDS: Final = 2.0
+_REST: Final = 20
 
 
 class Outlook:
@@ -37,7 +40,7 @@ class Outlook:
         self._now = now
         self._lock = threading.Lock()
         self._known: Crew | Reason | None = None
-        self._looked = -float("inf")
+        self._fresh_until = -float("inf")
 
     def of(self, connection: Connection, found: Found) -> Mapping[int, Reason]:
         """Return, by the order's id, why nothing happens to orders; those to which something happens are left out."""
@@ -48,9 +51,11 @@ class Outlook:
 
     def _look(self, connection: Connection) -> Crew | Reason:
         with self._lock:
-            if self._known is None or self._now() - self._looked >= _FRESH_SECONDS:
+            began = self._now()
+            if self._known is None or began >= self._fresh_until:
                 self._known = self._ask(connection)
-                self._looked = self._now()
+                ended = self._now()
+                self._fresh_until = ended + max(_FRESH_SECONDS, _REST * (ended - began))
             return self._known
 
     def _ask(self, connection: Connection) -> Crew | Reason:
