@@ -23,6 +23,8 @@ from orderctl.states import UNFINISHED
 _SIGN_SECONDS: Final = 10
 #: The year 5138, in ms since the epoch.
 _LAST_MOMENT: Final = 10**14
+#: More than one machine has.
+_MOST_WORKERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,12 @@ def _is_sign(sign: Any) -> bool:
     """Whether a supervisor has written this."""
     match sign:
         case {"name": str(), "started": int(started)}:
-            return 0 <= started < _LAST_MOMENT
+            return 0 <= started < _LAST_MOMENT and _is_number_of_workers(sign.get("concurrency"))
     return False
+
+
+def _is_number_of_workers(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and 0 <= value <= _MOST_WORKERS)
 
 
 def _supervisor(name: str, sign: dict[str, Any] | None, tasks: list[int]) -> SupervisorSign:

@@ -1,6 +1,7 @@
 """``orderctl worker``."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,16 @@ def test_a_supervisor_that_does_not_run_is_answered_with_similar_names(
         assert (ended.status, ended.err.splitlines()[0]) == (3, said)
     assert "similar" not in inside("worker", "stop", "nope", "--yes").err
     client.close()
+
+
+@pytest.mark.parametrize("workers", ["many", -1, 10**9, [2]])
+def test_a_sign_that_no_supervisor_has_written_is_left_out(
+    shop: Shop, redis_url: str, inside: Program, workers: object
+):
+    sign = {"name": "web1-7", "queue": "orderctl", "started": 1, "concurrency": workers}
+    with closing(broker.brisk(redis_url)) as client:
+        client.set(channels.supervisor("web1-7"), json.dumps(sign))
+
+    ended = inside("worker", "list", "-o", "json")
+
+    assert (ended.status, json.loads(ended.out)) == (0, [])
