@@ -227,7 +227,8 @@ def watch_patterns(
         RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
-    looking = _Looking(engine, patterns, why) if begin else None
+    looking = _Looking(engine, patterns) if begin else None
+    stillness = _Stillness(why) if why else None
     if looking:
         yield from looking.begin()
     kept = None if history else (looking.channels if looking else [])
@@ -237,21 +238,20 @@ def watch_patterns(
         yield from lookout.see(event)
         if looking:
             yield from looking.see(event)
+        if stillness:
+            yield from stillness.see(event)
 
 
 class _Looking:
-    """Looks in the background for what runs, for names, and why nothing runs."""
+    """Looks in the background for what runs, and for names."""
 
-    def __init__(self, engine: Engine, patterns: Sequence[str], why: Why | None) -> None:
+    def __init__(self, engine: Engine, patterns: Sequence[str]) -> None:
         self._engine = engine
         self._matchers = [channels.matching(pattern) for pattern in patterns]
         self._unnamed: dict[Key, None] = {}
         self._asked: set[Key] = set()
         self._running = Inquiry(self._find_running, _ASK_SECONDS, delay=_ASK_SECONDS)
         self._names = Inquiry(self._find_names, _NAME_SECONDS)
-        self._reasons = None if why is None else Inquiry(lambda: why(()), _WHY_SECONDS)
-        self._waits: Sequence[Waiting] = ()
-        self._stirred = clock.elapsed() - _STILL_SECONDS
         self.channels: list[Channel] = []
 
     def begin(self) -> Iterator[Found | Remark]:
@@ -267,27 +267,15 @@ class _Looking:
         self.channels = [one for one in listened if any(match.match(str(one)) for match in self._matchers)]
         yield Found(found.standings, first=True)
 
-    def see(self, event: SubscriptionEvent) -> Iterator[Found | Waiting]:
+    def see(self, event: SubscriptionEvent) -> Iterator[Found]:
         """Note of whom a message is, and yield the answers that have come."""
         if isinstance(event, Message):
             key = event.channel.scope, event.channel.id
             if key not in self._asked and key[1] <= channels.MAX_ID:
                 self._unnamed[key] = None
-            if event.channel.kind is MessageKind.PROGRESS and not event.snapshot:
-                self._stirred = clock.elapsed()
         for found in (self._names.poll(ask=bool(self._unnamed)), self._running.poll()):
             if found is not None:
                 yield found
-        yield from self._reason()
-
-    def _reason(self) -> Iterator[Waiting]:
-        if clock.elapsed() - self._stirred < _STILL_SECONDS:
-            waits: Sequence[Waiting] | None = ()
-        else:
-            waits = self._reasons.poll() if self._reasons else None
-        if waits is not None and waits != self._waits:
-            yield from waits or [Waiting(None, "", "")]
-            self._waits = waits
 
     def _find_running(self) -> Found:
         with database.reading(self._engine) as connection:
@@ -310,6 +298,25 @@ class _Looking:
         for key in keys:
             self._unnamed.pop(key, None)
         return Found(tuple(found))
+
+
+class _Stillness:
+    """Asks in the background why nothing runs, while there is no progress."""
+
+    def __init__(self, why: Why) -> None:
+        self._reasons = Inquiry(lambda: why(()), _WHY_SECONDS)
+        self._waits: Sequence[Waiting] = ()
+        self._stirred = clock.elapsed() - _STILL_SECONDS
+
+    def see(self, event: SubscriptionEvent) -> Iterator[Waiting]:
+        """Note progress, and yield what is waited for when this has changed."""
+        if isinstance(event, Message) and event.channel.kind is MessageKind.PROGRESS and not event.snapshot:
+            self._stirred = clock.elapsed()
+        is_still = clock.elapsed() - self._stirred >= _STILL_SECONDS
+        waits: Sequence[Waiting] | None = self._reasons.poll() if is_still else ()
+        if waits is not None and waits != self._waits:
+            yield from waits or [Waiting(None, "", "")]
+            self._waits = waits
 
 
 class _Lookout:

@@ -391,6 +391,14 @@ def test_without_a_terminal_everything_begins_with_new_messages(shop: Shop, redi
     assert "10.0 %" in inside("tail", "all", "--timeout", "0.3s", "--history").out
 
 
+def test_without_a_terminal_everything_says_what_it_waits_for(shop: Shop, inside: Program):
+    shop.paid("DH1", 1)
+
+    assert (
+        "waiting: no worker is running: orderctl worker start" in inside("tail", "all", "--timeout", "3s").err
+    )
+
+
 def test_everything_begins_with_what_is_running(shop: Shop, redis_url: str):
     """Of what has ended not even the messages are read, of which there are very many after a busy hour."""
     shop.paid("DH1", 2, titled=True)
