@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from orderctl import deletion, lifecycle, orders
+from orderctl import deletion, lifecycle, orders, texts
 from orderctl.audit import Origin
 from orderctl.errors import Conflict, OrderDeleted
 from orderctl.lifecycle import Move, Moved, TaskState
@@ -46,7 +45,7 @@ def cancel(connection: Connection, order_id: int, origin: Origin, reason: str | 
 
 def refuse(connection: Connection, order: OrderState) -> None:
     """Refuse an order that cannot be cancelled, as :func:`cancel` does."""
-    hint = f"orderctl orders show {shlex.quote(order.order_code)}"
+    hint = f"orderctl orders show {texts.arguments(order.order_code)}"
     if order.deleted:
         raise OrderDeleted(f"the shop has deleted order {order.order_code}", hint=f"{hint} --deleted")
     if order.order_status in ENDED_ORDER:

@@ -179,10 +179,16 @@ def is_open() -> ColumnElement[bool]:
 
 def how_to_pay(order: OrderState) -> str:
     """Return the command that records the payment of an order; of an unknown amount, the one that shows it."""
-    code = shlex.quote(order.order_code)
     if order.total_amount is None:
-        return f"orderctl orders show {code}"
-    return f"orderctl orders pay {code} --amount {order.total_amount.normalize():f}"
+        return f"orderctl orders show {texts.arguments(order.order_code)}"
+    return payment_command(order.order_code, order.total_amount)
+
+
+def payment_command(code: str, amount: Decimal) -> str:
+    """Return the command that records the payment of this amount for the order with this code."""
+    if code.startswith("-"):
+        return f"orderctl orders pay --amount {amount.normalize():f} {texts.arguments(code)}"
+    return f"orderctl orders pay {shlex.quote(code)} --amount {amount.normalize():f}"
 
 
 def find(connection: Connection, reference: str, *, deleted: bool = False) -> Order:
@@ -236,12 +242,12 @@ def _missing(connection: Connection, reference: str, *, deleted: bool = False) -
         return _deleted(reference)
     codes = similar.codes(connection, reference)
     resembles = f"; similar: {', '.join(map(texts.shown, codes))}" if codes else ""
-    hint = f"orderctl orders show {shlex.quote(codes[0])}" if codes else "orderctl orders list"
+    hint = f"orderctl orders show {texts.arguments(codes[0])}" if codes else "orderctl orders list"
     return OrderNotFound(f"order {texts.shown(reference)} not found{resembles}", hint=hint)
 
 
 def _deleted(reference: str) -> OrderDeleted:
-    hint = f"orderctl orders show {shlex.quote(reference)} --deleted"
+    hint = f"orderctl orders show --deleted {texts.arguments(reference)}"
     return OrderDeleted(f"the shop has deleted order {texts.shown(reference)}", hint=hint)
 
 
@@ -350,7 +356,7 @@ def _lock_codes(connection: Connection) -> None:
 def _exists(new: NewOrder) -> Conflict:
     return Conflict(
         f"order {new.order_code} already exists",
-        hint=f"orderctl orders show {shlex.quote(new.order_code)}",
+        hint=f"orderctl orders show {texts.arguments(new.order_code)}",
     )
 
 

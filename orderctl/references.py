@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -54,5 +53,5 @@ def _several(email: str, found: Sequence[Order]) -> InvalidInput:
     codes = ", ".join(order.order_code for order in found[:_MOST_NAMED])
     return InvalidInput(
         f"{texts.shown(email)} has several orders: {codes}{more}",
-        hint=f"orderctl orders show {shlex.quote(found[0].order_code)}",
+        hint=f"orderctl orders show {texts.arguments(found[0].order_code)}",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +10,18 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, func, not_, select, type_coerce
 
-from orderctl import choices, deletion, error_groups, lifecycle, masking, orders, statuses, walks, words
+from orderctl import (
+    choices,
+    deletion,
+    error_groups,
+    lifecycle,
+    masking,
+    orders,
+    statuses,
+    texts,
+    walks,
+    words,
+)
 from orderctl.audit import Origin
 from orderctl.choices import Seen
 from orderctl.error_groups import ErrorGroup
@@ -280,7 +290,7 @@ def _refuse_retry(order: OrderState, task: TaskState) -> None:
         raise Conflict(
             f"order {order.order_code} has the status {order.order_status!r}, which orderctl does not know, so its"
             " tasks cannot be retried",
-            hint=f"orderctl orders show {shlex.quote(order.order_code)}",
+            hint=f"orderctl orders show {texts.arguments(order.order_code)}",
         )
     retryable = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.PENDING, TaskStatus.ENROLLED)
     if task.leased and task.status in UNFINISHED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from typing import Final
 
 #: Lone surrogates, which UTF-8 cannot encode (bytes in other encodings arrive as such), and NUL.
@@ -22,6 +23,11 @@ _BLANKS: Final = re.compile(r"\s+")
 def is_storable(text: str) -> bool:
     """Whether the text can be encoded in UTF-8, and has no NUL character."""
     return (text.isascii() and text.isprintable()) or not _UNSTORABLE.search(text)
+
+
+def arguments(*words: str) -> str:
+    """Return words as the last arguments of a command that can be pasted: quoted, and never taken for options."""
+    return f"-- {shlex.join(words)}" if any(word.startswith("-") for word in words) else shlex.join(words)
 
 
 def shown(value: object) -> str:

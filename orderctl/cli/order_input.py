@@ -156,6 +156,8 @@ def read_deliveries(document: TextIO, provider: str | None = None) -> list[list[
     providers = registry.load(installed if provider is None else [provider])
     if not isinstance(content, list) or registry.tell_apart(providers, content) is not None:
         return [_read_delivery(content, providers, provider)]
+    if not content:
+        raise InvalidInput("the document contains no payments")
     return [_item(place, item, providers, provider) for place, item in enumerate(content)]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from orderctl import texts
 from orderctl.errors import OrderctlError
 from orderctl.terminal import render
 
@@ -124,5 +124,7 @@ def _say_most_telling(app: App, reasons: Iterable[Reason]) -> None:
 
 def watch_orders(codes: Iterable[str]) -> str:
     """Return the command that watches these orders; of very many, the one that watches everything."""
-    quoted = [shlex.quote(code) for code in dict.fromkeys(codes)]
-    return "orderctl tail all" if len(quoted) > _MOST_NAMED else f"orderctl tail order {' '.join(quoted)}"
+    named = tuple(dict.fromkeys(codes))
+    return (
+        "orderctl tail all" if len(named) > _MOST_NAMED else f"orderctl tail order {texts.arguments(*named)}"
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from orderctl import texts
 from orderctl.cli import outlook
 from orderctl.errors import OrderctlError, TimedOut, Unavailable
 from orderctl.states import ENDED_ORDER
@@ -37,7 +37,7 @@ def for_order(app: App, reference: str, statuses: Collection[str], timeout: time
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(
                 f"timed out: order {found.order_code} is still {found.order_status}",
-                hint=f"orderctl tail order {shlex.quote(reference)}",
+                hint=f"orderctl tail order {texts.arguments(reference)}",
             )
         time.sleep(_ASK_SECONDS)
         found = _ask_again(app, found)

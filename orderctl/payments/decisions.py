@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from sqlalchemy import Connection
 
-from orderctl import audit, money, orders
+from orderctl import audit, money, orders, texts
 from orderctl.audit import NewEvent, Origin
 from orderctl.errors import Conflict, OrderNotFound, Superseded
 from orderctl.orders import OrderState
@@ -89,7 +88,7 @@ def propose(connection: Connection, payment_id: int, reference: str, *, rules: R
 def _proposal(connection: Connection, payment: Payment, order: OrderState, rules: Rules) -> Proposal:
     because = closed.why(order, rules.pending)
     if because is not None:
-        look = f"orderctl orders show {shlex.quote(order.order_code or str(order.id))}"
+        look = f"orderctl orders show {texts.arguments(order.order_code or str(order.id))}"
         aside = f"orderctl payments match {payment.id} --refuse --reason WHY"
         raise Conflict(
             f"order {order.order_code} {because} and cannot be paid",
@@ -173,7 +172,7 @@ def _refuse_changed(now: Proposal, seen: Proposal) -> None:
     if (now.order.id, now.order.total_amount) != (seen.order.id, seen.order.total_amount):
         raise Superseded(
             f"order {now.order.order_code} was changed by another process; nothing was changed",
-            hint=f"orderctl orders show {shlex.quote(now.order.order_code or str(now.order.id))}",
+            hint=f"orderctl orders show {texts.arguments(now.order.order_code or str(now.order.id))}",
         )
     if (now.payment, now.verdict) != (seen.payment, seen.verdict):
         raise Superseded(
@@ -244,7 +243,8 @@ def _refuse_decided(payment: Payment) -> None:
         )
     order = payment.order_code or payment.order_id
     raise Conflict(
-        f"payment {payment.id} has paid order {order}", hint=f"orderctl orders show {shlex.quote(str(order))}"
+        f"payment {payment.id} has paid order {order}",
+        hint=f"orderctl orders show {texts.arguments(str(order))}",
     )
 
 

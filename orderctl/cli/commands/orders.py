@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -182,7 +181,7 @@ def show(app: App, order: str, *, timeline: bool, deleted: bool) -> None:
         app.render_one(found, human=lambda view: order_tree.draw(found, view))
     if found.cut:
         app.say(
-            f"Only the newest {len(found.events):,} events are shown.\nall: orderctl logs show {shlex.quote(found.order_code)}"
+            f"Only the newest {len(found.events):,} events are shown.\nall: orderctl logs show {texts.arguments(found.order_code)}"
         )
 
 
@@ -298,7 +297,7 @@ def wait(app: App, order: str, *, statuses: tuple[str, ...] | None, timeout: tim
     if found.order_status not in wanted:
         raise SubjectFailed(
             f"order {found.order_code} is {found.order_status}",
-            hint=f"orderctl orders show {shlex.quote(found.order_code)}",
+            hint=f"orderctl orders show {texts.arguments(found.order_code)}",
         )
 
 
@@ -363,8 +362,7 @@ def add(
     added = app.transact(work)
     app.render(added)
     for order, asked in zip(added[:1], new, strict=False):
-        code = shlex.quote(order.order_code)
-        app.say(f"next: orderctl orders pay {code} --amount {asked.total_amount.normalize():f}")
+        app.say(f"next: {orders.payment_command(order.order_code, asked.total_amount)}")
 
 
 @cli.command()

@@ -502,7 +502,7 @@ def test_an_order_that_the_shop_has_deleted_is_shown_with_deleted_only(shop: Sho
         ended = inside(*command, "DH1")
         assert (ended.status, ended.err) == (
             3,
-            "orderctl: the shop has deleted order 'DH1'\nhint: orderctl orders show DH1 --deleted\n",
+            "orderctl: the shop has deleted order 'DH1'\nhint: orderctl orders show --deleted DH1\n",
         )
     assert "deleted by the shop" in inside("orders", "show", "DH1", "--deleted").out
     assert inside("orders", "show", "DH2", "--deleted").status == 3
@@ -586,3 +586,22 @@ class TestCancel:
             "order 'nope' not found",
         ]
         assert "DH1: payment: pending; nothing to refund\n" in ended.err
+
+
+def test_hints_for_a_code_that_begins_with_a_hyphen_can_be_pasted(shop: Shop, inside: Program):
+    added = inside(
+        "orders",
+        "add",
+        "--code",
+        "-x",
+        "--email",
+        "a@example.com",
+        "--amount",
+        "7",
+        "--course",
+        "https://example.com/a.zip",
+    )
+    assert added.err == "next: orderctl orders pay --amount 7 -- -x\n"
+
+    paid = inside(*added.err.removeprefix("next: orderctl ").split())
+    assert (paid.status, paid.err.splitlines()[-1]) == (0, "next: orderctl tail order -- -x")
