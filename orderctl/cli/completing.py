@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _KINDS: Final = {
     "order": "ORDERS",
     "orders": "ORDERS",
+    "references": "ORDERS",
     "task_id": "TASKS",
     "task_ids": "TASKS",
     "payment_id": "PAYMENTS",
