@@ -114,7 +114,7 @@ def _show_new(app: App, position: Position, wanted: Wanted) -> None:
         count += len(page)
     app.render_pages([list(newest)] if newest else [])
     if count > len(newest):
-        app.say(
+        app.warn(  # even with -q: they are noted as shown, and no later run shows them
             f"{counted(count - len(newest), 'earlier error')} not shown: more than --lines {wanted.lines}."
         )
 

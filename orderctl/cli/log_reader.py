@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import signal
 import time
@@ -203,16 +204,22 @@ def check_cursor(file: Path) -> None:
     """Refuse a cursor file that is something else, such as /dev/null: it would be replaced by a file.
 
     Raises:
-        InvalidInput: It exists, and is not a file.
+        InvalidInput: It exists, and is not a file; or it cannot be replaced: each run would show the same again.
     """
     if file.exists() and not file.is_file():
         raise InvalidInput(f"--cursor-file {file} is not a regular file")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"the folder of --cursor-file {file} does not exist")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(f"cannot write to the folder of --cursor-file {file}")
 
 
 def _read_cursor(file: Path | None) -> int:
-    if file is None or not file.exists():
+    if file is None:
         return 0
     check_cursor(file)
+    if not file.exists():
+        return 0
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID):
         raise InvalidInput(

@@ -127,7 +127,7 @@ def test_what_lines_leaves_out_is_counted(failing: Shop, inside: Program, new, t
     for number in range(3):
         fail(failing, f"new {number}")
 
-    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-n", "2")
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-n", "2", "--quiet")
 
     assert "new 0" not in ended.out
     assert ended.err == "1 earlier error not shown: more than --lines 2.\n"
@@ -170,7 +170,8 @@ def test_the_file_of_logs_show_can_be_taken_over(failing: Shop, inside: Program,
 def test_a_folder_that_does_not_exist_is_named(failing: Shop, inside: Program, tmp_path: Path):
     ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "no" / "seen"))
 
-    assert (ended.status, ended.err) == (1, f"orderctl: {tmp_path}/no/seen: No such file or directory\n")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"orderctl: the folder of --cursor-file {tmp_path}/no/seen does not exist\n"
 
 
 @pytest.mark.parametrize("command", [("errors",), ("show", "DH1")])
@@ -201,3 +202,12 @@ def test_an_error_that_is_committed_during_the_first_run_is_shown_once(
 
     assert [*new(), *new()] == ["old 0", "old 1", "old 2", "late"]
     assert new() == []
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_errors_are_shown(
+    failing: Shop, inside: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root can write anywhere
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"))
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"orderctl: cannot write to the folder of --cursor-file {tmp_path}/seen\n"
