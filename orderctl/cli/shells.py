@@ -19,7 +19,8 @@ from orderctl.cli.lazy import Group
 
 #: Characters at which bash, besides blanks and quotes, begins a new word of its own.
 _BREAKS: Final = "@><=;|&(:"
-_SPECIAL: Final = re.compile(r"([^\w@%+=:,./~^\-])", re.ASCII)
+#: What bash needs quoted. Letters outside ASCII it takes as they are, and they are read more easily so.
+_SPECIAL: Final = re.compile(r"([^\w@%+=:,./~^\-\u0080-\U0010ffff])", re.ASCII)
 
 
 class Completion(ShellComplete):

@@ -128,6 +128,7 @@ def test_a_line_is_split_as_bash_splits_it(line: str, words: list[str], raw: str
         ("a$b", '"a', '"', "a\\$b"),
         ("--order=a@b", "--order=", "", "a@b"),
         ("a@b.c", "a@b", "", "@b.c"),
+        ("Đơn 5 🎓", "Đ", "", "Đơn\\ 5\\ 🎓"),
     ],
 )
 def test_a_value_is_quoted_for_bash(value: str, raw: str, quote: str, put: str) -> None:
