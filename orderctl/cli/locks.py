@@ -34,7 +34,8 @@ class LockName(click.ParamType[str]):
         """Return the name."""
         if not _VALID.fullmatch(str(value)):
             self.fail(
-                f"{texts.shown(value)} is not a valid name: 1 to 64 letters, digits, '_', '-' and '.', no dot in front",
+                f"{texts.shown(value)} is not a valid name: 1 to 64 ASCII letters, digits, '_', '-' and '.',"
+                " no '-' or '.' in front",
                 param,
                 ctx,
             )

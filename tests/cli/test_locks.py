@@ -100,7 +100,7 @@ def test_a_name_that_cannot_be_that_of_a_file_is_refused(name: str, state: Path,
     ended = inside("migrate", "up", f"--lock={name}")
 
     assert ended.status == 2
-    assert "is not a valid name: 1 to 64 letters" in ended.err
+    assert "1 to 64 ASCII letters, digits, '_', '-' and '.', no '-' or '.' in front\n" in ended.err
     assert not state.exists()
 
 
