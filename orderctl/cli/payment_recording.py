@@ -38,8 +38,6 @@ def record(app: App, deliveries: Sequence[Sequence[Transfer]], rules: Rules, ori
                 left = counted(len(deliveries) - number, "delivery", "deliveries")
                 app.warn(f"{left} not recorded: the same list can be recorded again")
             raise
-    if not deliveries:
-        app.say("The list is empty: no payment was recorded.")
     payment_lines.report(app, receipts)
 
 

@@ -55,8 +55,22 @@ def imported(*arguments: str, **env: str) -> set[str]:
     return set(done.stderr.splitlines())
 
 
+#: What the script of zsh sets when it asks the program.
+TAB = {"_ORDERCTL_COMPLETE": "zsh_complete"}
+
+
 def completing(*words: str, **env: str) -> set[str]:
-    return imported(*words, _ORDERCTL_COMPLETE="zsh_complete", **env)
+    return imported(*words, **TAB, **env)
+
+
+def typed(line: str) -> list[str]:
+    """The arguments of a line, of which the last is to be completed."""
+    return line.split(" ")[1:]
+
+
+def offered(answer: str) -> list[str]:
+    """The words that the program has answered to the script of zsh."""
+    return [line.split("\t")[1] for line in answer.splitlines()]
 
 
 def test_help_imports_neither_a_command_nor_a_store():

@@ -25,7 +25,7 @@ from orderctl.states import ErrorType
 from orderctl.terminal import render
 from orderctl.worker import courier, fleet
 from tests.cli.conftest import Program
-from tests.cli.test_startup import completing, imported
+from tests.cli.test_startup import TAB, imported, offered, typed
 from tests.script import SCRIPT
 from tests.shop import Shop
 from tests.worker.conftest import Hook, Office
@@ -593,7 +593,7 @@ def test_the_kinds_are_those_of_the_outbox():
 def test_words_are_completed(line: str, found: list[str]):
     known = {"ORDERCTL_NOTIFY_ENDPOINT": '[{"name": "crm", "url": "https://crm.example/"}]'}
     done = subprocess.run(
-        [SCRIPT], env=os.environ | known | completing(line), capture_output=True, text=True, check=True
+        [SCRIPT, *typed(line)], env=os.environ | known | TAB, capture_output=True, text=True, check=True
     )
 
-    assert [word.partition(",")[2] for word in done.stdout.splitlines()] == found
+    assert offered(done.stdout) == found

@@ -11,7 +11,7 @@ from orderctl.cli.app import App
 from orderctl.payments.ledger import Payment
 from orderctl.payments.transfer import Direction, Transfer
 from tests.cli.conftest import Program
-from tests.cli.test_startup import HEAVY, completing, imported
+from tests.cli.test_startup import HEAVY, TAB, completing, offered, typed
 from tests.shop import RULES, Shop
 
 ONE_KIND = pytest.mark.databases("sqlite")
@@ -449,8 +449,5 @@ def test_a_database_without_the_ledger_is_not_migrated(shop: Shop, inside: Progr
     ],
 )
 def test_the_tab_key_completes_without_a_store(line, found, orderctl: Program):
-    ended = orderctl(env=completing(line))
-    modules = imported(**completing(line))
-
-    assert [answer.partition(",")[2] for answer in ended.out.splitlines()] == found
-    assert not modules & {*HEAVY}
+    assert offered(orderctl(*typed(line), env=TAB).out) == found
+    assert not completing(*typed(line)) & {*HEAVY}
