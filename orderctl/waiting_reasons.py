@@ -84,6 +84,19 @@ class Crew:
     free: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is seen of the workers in Redis.
+
+    Attributes:
+        crew: The workers of the queue, or why none of them takes a task.
+        alive: The supervisors that send a heartbeat, of any queue; None: it is not known.
+    """
+
+    crew: Crew | Reason
+    alive: frozenset[str] | None
+
+
 #: Most tasks that are counted before a task.
 MOST_BEFORE: Final = 1000
 #: What an order waits for, the most telling first. Tasks that a worker takes soon say more than those that wait for longer.
@@ -99,7 +112,7 @@ def of_tasks(
     settings: Settings,
     tasks: Sequence[Task],
     *,
-    known: Crew | Reason | None = None,
+    known: Sight | None = None,
 ) -> Mapping[int, Reason]:
     """Return, by the task's id, why each of these tasks waits; tasks that do not wait are left out.
 
@@ -111,13 +124,14 @@ def of_tasks(
         tasks: The tasks.
         known: What :func:`look` has returned a moment ago; None: it is looked for now, if it matters.
     """
-    if not any(map(_may_wait, tasks)):
+    unfinished = [task for task in tasks if _may_wait(task)]
+    if not unfinished:
         return {}
-    states = orders.states(connection, {task.order_id for task in tasks if _may_wait(task)})
-    scene = _Scene(connection, client, settings)
+    states = orders.states(connection, {task.order_id for task in unfinished})
+    scene = _Scene(connection, client, settings, unfinished)
     if known is not None:
-        scene.crew = known
-    found = {task.id: scene.of(task, states.get(task.order_id)) for task in tasks if _may_wait(task)}
+        scene.crew, scene.alive = known.crew, known.alive
+    found = {task.id: scene.of(task, states.get(task.order_id)) for task in unfinished}
     return {task_id: reason for task_id, reason in found.items() if reason is not None}
 
 
@@ -224,8 +238,8 @@ def of_queue(connection: Connection, client: Client, settings: Settings) -> Line
         settings: The queue.
     """
     waiting = len(readiness.line(connection, limit=MOST_BEFORE + 1))
-    found = look(connection, client, settings)
-    return Line(waiting, found if isinstance(found, Reason) else None)
+    crew = look(connection, client, settings).crew
+    return Line(waiting, crew if isinstance(crew, Reason) else None)
 
 
 def _may_wait(task: Task) -> bool:
@@ -246,7 +260,10 @@ def _of_order(order: OrderState) -> Reason | None:
 class _Scene:
     """What the reasons of several tasks depend on. Each part is asked for once, and only if it is needed."""
 
-    def __init__(self, connection: Connection, client: Client, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, client: Client, settings: Settings, unfinished: Sequence[Task]
+    ) -> None:
+        self._unfinished = unfinished
         self._connection = connection
         self._client = client
         self._settings = settings
@@ -273,11 +290,25 @@ class _Scene:
 
     def _runs(self, task: Task) -> bool:
         """Whether a worker has the task: of orderctl's with a lease that holds, or of the shop's without one."""
-        if task.lease_until is not None:
-            return task.lease_until >= self._now
-        return task.status not in WAITING
+        if task.lease_until is None:
+            return task.status not in WAITING
+        return self._is_held(task) and not self._is_lost(task)
+
+    def _is_held(self, task: Task) -> bool:
+        return task.lease_until is not None and task.lease_until >= self._now
+
+    def _is_lost(self, task: Task) -> bool:
+        """Whether the supervisor of a task's worker sends no heartbeat, though the lease still holds."""
+        if task.worker is None or self.alive is None:
+            return False
+        return fleet.supervisor_of(task.worker) not in self.alive
 
     def _in_line(self, task: Task, workers: Crew) -> Reason:
+        if task.lease_until is not None and self._is_held(task):
+            seconds = (task.lease_until - self._now).total_seconds()
+            return Reason(
+                Cause.SOON, f"its worker sends no heartbeat: taken over in {_length(seconds)}", rank=seconds
+            )
         if task.leased:
             return Reason(Cause.SOON, "its worker has ended: another one takes it over in a moment")
         before = bisect_left(self._line, (task.available_at or self._now, task.id))
@@ -302,19 +333,34 @@ class _Scene:
     @cached_property
     def crew(self) -> Crew | Reason:
         """The workers of the queue, or why none of them takes a task."""
-        return look(self._connection, self._client, self._settings)
+        seen = look(self._connection, self._client, self._settings)
+        if seen.alive is None:
+            self.alive = None  # Redis that has not answered is not asked again
+        return seen.crew
+
+    @cached_property
+    def alive(self) -> frozenset[str] | None:
+        """The supervisors of these tasks that send a heartbeat; they are asked for by name, which costs little."""
+        names = {fleet.supervisor_of(task.worker) for task in self._unfinished if task.worker is not None}
+        if isinstance(self._client, OrderctlError):
+            return None
+        try:
+            return fleet.alive(self._client, names)
+        except OrderctlError as error:
+            self.crew = blind(error).crew
+            return None
 
 
 _NOW: Final = select(database.utc_now())
 
 
-def unknown(error: OrderctlError) -> Reason:
-    """Return the reason for what cannot be found out, because Redis does not answer."""
-    return Reason(Cause.UNKNOWN, str(error), error.hint)
+def blind(error: OrderctlError) -> Sight:
+    """Return what is seen when Redis does not answer: nothing."""
+    return Sight(Reason(Cause.UNKNOWN, str(error), error.hint), None)
 
 
-def look(connection: Connection, client: Client, settings: Settings) -> Crew | Reason:
-    """Return the workers of the queue, or why none of them takes a task.
+def look(connection: Connection, client: Client, settings: Settings) -> Sight:
+    """Return what is seen of the workers of the queue.
 
     Args:
         connection: A connection for reading.
@@ -323,17 +369,20 @@ def look(connection: Connection, client: Client, settings: Settings) -> Crew | R
     """
     queue = settings.worker.queue
     if client is None:
-        return _no_worker("no worker is running")
+        return Sight(_no_worker("no worker is running"), frozenset())
     if isinstance(client, OrderctlError):
-        return unknown(client)
+        return blind(client)
     try:
         paused = fleet.is_paused(client, queue)
         signs = fleet.find_all(connection, client)
     except OrderctlError as error:
-        return unknown(error)
+        return blind(error)
+    alive = frozenset(sign.name for sign in signs if sign.alive)
     if paused:
-        return Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}")
-    return crew(signs, queue)
+        return Sight(
+            Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}"), alive
+        )
+    return Sight(crew(signs, queue), alive)
 
 
 def _named(queue: str) -> str:

@@ -1,7 +1,8 @@
 """Why tasks and orders wait: each cause, its words, and the command that helps."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -184,6 +185,70 @@ def test_a_lost_worker_is_replaced(shop: Shop, client: redis.Redis) -> None:
     assert _task(shop, client, task_id) == Reason(
         Cause.SOON, "its worker has ended: another one takes it over in a moment"
     )
+
+
+def test_a_task_whose_supervisor_sends_no_heartbeat_is_not_running(shop: Shop, client: redis.Redis) -> None:
+    lost, held = shop.paid(courses=2)
+    shop.start(shop.claimed(lost, worker="gone.worker-1.1"))
+
+    assert _task(shop, client, lost) == NO_WORKER
+    assert _order(shop, client) == NO_WORKER
+    assert _task(shop, None, lost) == NO_WORKER
+
+    _start(client, workers=2)
+    shop.claimed(held, worker="s1.worker-2.1")
+    found = _task(shop, client, lost)
+    assert found is not None
+    assert found.cause is Cause.SOON
+    assert re.fullmatch(r"its worker sends no heartbeat: taken over in (29|30) s", found.text)
+    assert (_task(shop, client, held), _order(shop, client)) == (None, None)
+
+    _start(client, "gone")
+    assert _task(shop, client, lost) is None
+
+
+def test_a_running_task_counts_as_running_while_redis_is_away(shop: Shop) -> None:
+    [task_id] = shop.paid()
+    shop.claimed(task_id, worker="gone.worker-1.1")
+    with broker.hasty("unix:///nonexistent/socket") as away:
+        assert (_task(shop, away, task_id), _order(shop, away)) == (None, None)
+
+
+def test_workers_of_running_tasks_are_asked_for_by_name_and_once(
+    shop: Shop, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for task_id in shop.paid(courses=3):
+        shop.claimed(task_id, worker=f"s1.worker-{task_id}.1")
+    _start(client)
+    asked: list[str] = []
+    monkeypatch.setattr(client, "execute_command", _noting(client.execute_command, asked))
+
+    assert _order(shop, client) is None
+    assert asked == ["MGET"]
+
+
+@pytest.mark.parametrize("claimed", [0, 1])
+def test_redis_that_is_away_is_asked_once(
+    claimed: int, shop: Shop, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = shop.paid(courses=2)
+    shop.claimed(ids[claimed], worker="s1.worker-1.1")
+    asked: list[str] = []
+    with broker.hasty("unix:///nonexistent/socket") as away:
+        monkeypatch.setattr(away, "execute_command", _noting(away.execute_command, asked))
+        its = shop.tasks(1)
+        found = shop.read(lambda c: waiting_reasons.of_tasks(c, away, _settings(), its))
+
+    assert [reason.cause for reason in found.values()] == [Cause.UNKNOWN]
+    assert len(asked) == 1
+
+
+def _noting(call: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    def noted(*arguments: Any, **more: Any) -> Any:
+        names.append(arguments[0])
+        return call(*arguments, **more)
+
+    return noted
 
 
 def test_what_has_ended_waits_for_nothing(shop: Shop, client: redis.Redis) -> None:

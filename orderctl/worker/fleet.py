@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -62,6 +62,28 @@ def find_all(connection: Connection, client: redis.Redis | None) -> list[Supervi
     held = _held(connection)
     signs = {} if client is None else {sign["name"]: sign for sign in _signs(client)}
     return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
+
+
+def alive(client: redis.Redis | None, names: Iterable[str]) -> frozenset[str]:
+    """Return those of these supervisors that sent a heartbeat in the last ten seconds.
+
+    Args:
+        client: Redis; None: it is the embedded one, and does not run.
+        names: Names of supervisors.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    asked = sorted(names)
+    if client is None or not asked:
+        return frozenset()
+    keys = [broker.key(client, channels.supervisor(name)) for name in asked]
+    return frozenset(sign["name"] for sign in _read(client, keys))
+
+
+def supervisor_of(worker: str) -> str:
+    """Return the name of the supervisor of a worker that holds a task."""
+    return worker.rpartition(".worker-")[0] or worker
 
 
 def announce(
@@ -163,7 +185,7 @@ def _held(connection: Connection) -> dict[str, list[int]]:
     )
     held: dict[str, list[int]] = {}
     for task_id, worker in connection.execute(query.order_by(task.id)).all():
-        held.setdefault(worker.rpartition(".worker-")[0] or worker, []).append(task_id)
+        held.setdefault(supervisor_of(worker), []).append(task_id)
     return held
 
 
@@ -171,6 +193,11 @@ def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:
     with broker.translating():
         pattern = broker.key(client, channels.supervisor("*"))
         keys = list(client.scan_iter(match=pattern, count=1000))
+    return _read(client, keys)
+
+
+def _read(client: redis.Redis, keys: Sequence[Any]) -> list[dict[str, Any]]:
+    with broker.translating():
         values: Any = client.mget(keys) if keys else []
     signs = [broker.read_json(value) for value in values if value is not None]
     return [sign for sign in signs if _is_sign(sign)]

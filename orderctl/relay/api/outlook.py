@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orderctl.relay.api.queries import Found
     from orderctl.settings import Settings
-    from orderctl.waiting_reasons import Crew, Reason
+    from orderctl.waiting_reasons import Reason, Sight
 
 #: How long an answer is used at least, and how many times as long as it took: the supervisors' signs are looked for
 #: among all keys of Redis, which may be those of other programs, too.
@@ -39,17 +39,17 @@ class Outlook:
         self._settings = settings
         self._now = now
         self._lock = threading.Lock()
-        self._known: Crew | Reason | None = None
+        self._known: Sight | None = None
         self._fresh_until = -float("inf")
 
     def of(self, connection: Connection, found: Found) -> Mapping[int, Reason]:
         """Return, by the order's id, why nothing happens to orders; those to which something happens are left out."""
         its = [task for of_order in found.tasks.values() for task in of_order]
-        crew = self._look(connection)
-        reasons = waiting_reasons.of_tasks(connection, None, self._settings, its, known=crew)
+        seen = self._look(connection)
+        reasons = waiting_reasons.of_tasks(connection, None, self._settings, its, known=seen)
         return waiting_reasons.summaries(found.orders, found.tasks, reasons)
 
-    def _look(self, connection: Connection) -> Crew | Reason:
+    def _look(self, connection: Connection) -> Sight:
         with self._lock:
             began = self._now()
             if self._known is None or began >= self._fresh_until:
@@ -58,9 +58,9 @@ class Outlook:
                 self._fresh_until = ended + max(_FRESH_SECONDS, _REST * (ended - began))
             return self._known
 
-    def _ask(self, connection: Connection) -> Crew | Reason:
+    def _ask(self, connection: Connection) -> Sight:
         try:
             with broker.hasty(self._redis_url) as client:
                 return waiting_reasons.look(connection, client, self._settings)
         except OrderctlError as error:
-            return waiting_reasons.unknown(error)
+            return waiting_reasons.blind(error)

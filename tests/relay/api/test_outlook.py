@@ -34,3 +34,15 @@ def test_redis_is_asked_seldom(
 
     assert [reason.cause for reasons in seen for reason in reasons.values()] == [Cause.UNKNOWN] * 3
     assert (len(looks), list(clock)) == (asked, [])
+
+
+def test_a_task_of_a_lost_worker_is_not_running(shop: Shop, redis_url: str) -> None:
+    [task_id] = shop.paid()
+    shop.claimed(task_id, worker="gone.worker-1.1")
+    found = shop.read(lambda c: queries.paid_orders(c, Wanted(5)))
+
+    seen = shop.read(lambda c: Outlook(redis_url, load()).of(c, found))
+    blind = shop.read(lambda c: Outlook("unix:///nonexistent/socket", load()).of(c, found))
+
+    assert [reason.cause for reason in seen.values()] == [Cause.NO_WORKER]
+    assert blind == {}
