@@ -34,8 +34,13 @@ class Outlook(NamedTuple):
     tasks: Mapping[int, Reason]
 
 
-def of_order(app: App, order_id: int) -> Outlook:
+def of_order(app: App, order_id: int, *, hasty: bool = False) -> Outlook:
     """Return what an order and its tasks wait for now.
+
+    Args:
+        app: The application.
+        order_id: The order.
+        hasty: Whether to give Redis 0.2 s to answer, where the next look comes soon.
 
     Raises:
         OrderNotFound: There is no such order.
@@ -45,22 +50,22 @@ def of_order(app: App, order_id: int) -> Outlook:
     with app.reading() as connection:
         order = orders.get(connection, order_id)
         its = tasks.of_orders(connection, [order_id])
-    return of_found(app, order, its)
+    return of_found(app, order, its, hasty=hasty)
 
 
-def of_found(app: App, order: Order, its: Sequence[Task]) -> Outlook:
+def of_found(app: App, order: Order, its: Sequence[Task], *, hasty: bool = False) -> Outlook:
     """Return what an order that was read, and its tasks, wait for."""
     from orderctl import waiting_reasons
 
-    found = of_tasks(app, its)
+    found = of_tasks(app, its, hasty=hasty)
     return Outlook(waiting_reasons.summary(order, its, found), found)
 
 
-def of_tasks(app: App, found: Sequence[Task]) -> Mapping[int, Reason]:
+def of_tasks(app: App, found: Sequence[Task], *, hasty: bool = False) -> Mapping[int, Reason]:
     """Return, by its id, why each of these tasks waits; the others are left out."""
     from orderctl import waiting_reasons
 
-    with _client(app) as client, app.reading() as connection:
+    with _client(app, hasty=hasty) as client, app.reading() as connection:
         return waiting_reasons.of_tasks(connection, client, app.settings, found)
 
 
@@ -73,13 +78,14 @@ def of_queue(app: App) -> Line:
 
 
 @contextmanager
-def _client(app: App) -> Iterator[Client]:
+def _client(app: App, *, hasty: bool = False) -> Iterator[Client]:
     from orderctl import broker
 
+    connect = broker.hasty if hasty else broker.brisk
     with ExitStack() as stack:
         try:
             url = broker.running_url(app.settings)
-            client: Client = None if url is None else stack.enter_context(broker.brisk(url))
+            client: Client = None if url is None else stack.enter_context(connect(url))
         except OrderctlError as error:
             client = error
         yield client

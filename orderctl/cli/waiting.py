@@ -57,7 +57,7 @@ class _News:
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
         with suppress(OrderctlError):  # the wait goes on without it
-            reason = outlook.of_order(self._app, order.id).order
+            reason = outlook.of_order(self._app, order.id, hasty=True).order
             what = reason and (reason.cause, reason.hint)  # not its text: that counts down
             if reason is not None and what != self._said:
                 self._app.say(outlook.line(reason))

@@ -2,11 +2,12 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from orderctl import embedded
+from orderctl import broker, embedded
 from orderctl.cli import outlook, waiting
 from orderctl.worker import fleet
 from tests.cli.conftest import Program
@@ -106,6 +107,23 @@ def test_a_wait_says_what_for_when_that_changes(
         "waits: the order is not paid: orderctl orders pay DH1 --amount 300000",
         LINE,
     ]
+
+
+def test_a_wait_does_not_overrun_its_timeout_for_a_redis_that_is_silent(
+    shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.paid("DH1")
+    patience: list[float] = []
+    hasty = broker.hasty
+    monkeypatch.setattr(broker, "brisk", lambda _url: patience.append(3))
+    monkeypatch.setattr(broker, "hasty", lambda url: patience.append(0.2) or hasty(url))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("ORDERCTL_REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        ended = inside("orders", "wait", "DH1", "--timeout", "0")
+
+    assert (ended.status, patience) == (124, [0.2])
+    assert ended.err.startswith("waits: Redis does not answer: ")
 
 
 def test_redis_is_asked_once_for_all_orders_that_are_paid(
