@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any, Final
@@ -16,6 +17,7 @@ from orderctl.states import ErrorType
 #: With fewer digits, too many errors begin alike.
 LEAST: Final = 4
 _NAMED: Final = 5
+_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
 
 _TASK: Final = download_tasks.c
 _MARK: Final = type_coerce(_TASK.error_fingerprint, String)
@@ -29,10 +31,16 @@ def find(connection: Connection, typed: str | None) -> str | None:
         typed: A fingerprint or its beginning; None: nothing was typed.
 
     Raises:
-        InvalidInput: Several begin so, or it is too short.
+        InvalidInput: It is not hexadecimal, several begin so, or it is too short.
     """
-    if typed is None or not typed or not texts.is_storable(typed):
-        return typed
+    if typed is None:
+        return None
+    if not _HEX.fullmatch(typed):  # a typing mistake must not pass as "nothing to do"
+        raise InvalidInput(
+            f"{texts.shown(typed)} is not a fingerprint: it has hexadecimal digits only",
+            hint="orderctl tasks list --group-by error",
+        )
+    typed = typed.lower()
     found = sorted({mark for value in _beginning(connection, typed) if (mark := foreign.text(value))})
     if typed in found or not found:
         return typed

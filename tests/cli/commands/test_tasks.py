@@ -378,3 +378,36 @@ def test_the_first_digits_of_a_fingerprint_name_it(shop: Shop, inside: Program):
     assert inside("tasks", "cancel", "--fingerprint", "bee", "--yes").status == 2
     assert inside("tasks", "retry", "--fingerprint", "beef", "--yes").status == 0
     assert [task.status for task in shop.tasks(1)] == ["failed", "failed", "pending"]
+
+
+@ONE_KIND
+@pytest.mark.parametrize("typed", ["xyz1", "abcd-", "", "abc d", "\u0661234"])
+@pytest.mark.parametrize(
+    "command", [("list",), ("list", "--group-by", "error"), ("retry", "-y"), ("cancel", "-y")]
+)
+def test_a_fingerprint_that_is_not_hexadecimal_is_refused(
+    typed: str, command: tuple[str, ...], shop: Shop, inside: Program
+):
+    shop.paid()
+    shop.fail(1, fingerprint="abcd1234")
+
+    ended = inside(
+        "tasks", *command, *(["--failed"] if command[0] == "retry" else []), "--fingerprint", typed
+    )
+
+    assert (ended.status, ended.out) == (2, "")
+    if typed or command[0] != "cancel":  # an empty selection is refused as that
+        assert ended.err.startswith(
+            f"orderctl: {typed!r} is not a fingerprint: it has hexadecimal digits only\nhint: "
+        )
+    assert shop.task(1).status == "failed"
+
+
+@ONE_KIND
+def test_a_fingerprint_is_found_in_any_case_and_one_of_no_task_is_no_mistake(shop: Shop, inside: Program):
+    shop.paid()
+    shop.fail(1, fingerprint="abcd1234")
+
+    assert ids(inside("tasks", "list", "--fingerprint", "ABCD", "-o", "json")) == [1]
+    ended = inside("tasks", "retry", "--fingerprint", "abcd9", "--yes")
+    assert (ended.status, ended.err.startswith("No tasks match")) == (0, True)
