@@ -87,13 +87,16 @@ def _workers(
     sign: SupervisorSign, held: Mapping[int, Task], since: Mapping[int, datetime | None]
 ) -> Iterator[WorkerSign]:
     """Return the workers of a supervisor; one without a number if none is known of it."""
-    busy = {_role(task.worker): task for task_id in sign.tasks if (task := held.get(task_id)) is not None}
-    idle = range(1, (sign.concurrency or 0) + 1) if sign.alive and not sign.draining else ()
-    roles = {*busy, *(f"worker-{number}" for number in idle)}
+    its = [task for task_id in sign.tasks if (task := held.get(task_id)) is not None]
+    # By task: a worker that was started again after a crash, and the one before it, may both hold one.
+    found = [(_role(task.worker), task) for task in its]
+    busy = {role for role, _ in found}
+    free = range(1, (sign.concurrency or 0) + 1) if sign.alive and not sign.draining else ()
+    roles: list[tuple[str, Task | None]] = [*found]
+    roles += [(role, None) for number in free if (role := f"worker-{number}") not in busy]
     if not roles:
         yield WorkerSign(sign.name, _state(sign, None), sign)
-    for role in sorted(roles, key=_number):
-        task = busy.get(role)
+    for role, task in sorted(roles, key=lambda one: _number(one[0])):
         begun = since.get(task.id) if task is not None else None
         yield WorkerSign(f"{sign.name}.{role}", _state(sign, task), sign, task, begun)
 

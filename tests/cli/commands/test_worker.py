@@ -121,6 +121,21 @@ def test_each_worker_is_listed_with_what_it_does(shop: Shop, redis_url: str, ins
     assert waiting
 
 
+def test_a_worker_that_was_started_again_hides_no_task(shop: Shop, redis_url: str, inside: Program):
+    before, now = shop.paid(courses=2)
+    _start(redis_url, "web1-7", concurrency=2)
+    shop.claimed(before, worker="web1-7.worker-1.2")
+    shop.claimed(now, worker="web1-7.worker-1.3")
+
+    rows = json.loads(inside("worker", "list", "-o", "json").out)
+
+    assert [(row["worker"], row["tasks"]) for row in rows] == [
+        ("web1-7.worker-1", [before]),
+        ("web1-7.worker-1", [now]),
+        ("web1-7.worker-2", []),
+    ]
+
+
 def test_no_worker_is_said_with_what_waits(shop: Shop, redis_url: str, inside: Program):
     shop.paid(courses=2)
 
