@@ -72,7 +72,7 @@ def show(app: App, file: Path, wanted: Wanted) -> None:
     from orderctl import audit
 
     log_reader.check_cursor(file)
-    with _alone(file):
+    with _alone(app, file):
         position = _read(file)
         with app.reading() as connection:
             newest = audit.newest_id(connection)
@@ -134,17 +134,28 @@ def _pages(app: App, after: int, wanted: Wanted) -> Iterator[list[Event]]:
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _alone(app: App, file: Path) -> Iterator[None]:
     """Let one run at a time read the file, show errors, and replace it; a second one waits."""
     while True:
         number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(number, fcntl.LOCK_EX)
+            _lock(app, file, number)
             if _is(file, number):
                 yield
                 return
         finally:
             os.close(number)
+
+
+def _lock(app: App, file: Path, number: int) -> None:
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            app.say(f"waiting for another run with {file}")
+            fcntl.flock(number, fcntl.LOCK_EX)
+    except OSError as error:  # such as NFS without its lock service
+        raise InvalidInput(f"cannot lock --cursor-file {file}: {error.strerror}") from None
 
 
 def _is(file: Path, number: int) -> bool:

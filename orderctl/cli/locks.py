@@ -68,21 +68,29 @@ def held(state_dir: Path, name: str) -> Iterator[None]:
 
     Raises:
         LockHeld: Another process holds it.
-        Misconfigured: Its file cannot be made.
+        Misconfigured: Its file cannot be made, locked or written.
     """
     folder = state_dir.absolute() / "locks"
-    try:
+    with _naming(folder):
         number = _open(state_dir, folder, name)
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot use the folder {folder}: {error.strerror}",
-            hint="set state_dir to a folder that you can write to",
-        ) from None
     try:
-        _take(number, name)
+        with _naming(folder):
+            _take(number, name)
         yield
     finally:
         os.close(number)
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Name the folder in errors of the file system: NFS without its lock service, a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot use the folder {folder}: {error.strerror}",
+            hint="set state_dir to a folder that you can write to, on a disk of this machine",
+        ) from None
 
 
 def _open(state_dir: Path, folder: Path, name: str) -> int:

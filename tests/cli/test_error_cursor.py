@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -211,3 +213,31 @@ def test_a_file_that_cannot_be_written_is_refused_before_errors_are_shown(
     ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"))
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == f"orderctl: cannot write to the folder of --cursor-file {tmp_path}/seen\n"
+
+
+def test_a_run_that_waits_for_another_one_says_so(
+    failing: Shop, new, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    new()
+    fail(failing, "new")
+    other = os.open(tmp_path / "seen", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    said: list[str] = []
+    monkeypatch.setattr(App, "say", lambda _, text: (said.append(text), os.close(other)))
+
+    assert new() == ["new"]
+    assert said == [f"waiting for another run with {tmp_path}/seen"]
+
+
+def test_a_file_that_cannot_be_locked_is_named(
+    failing: Shop, inside: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"))
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"orderctl: cannot lock --cursor-file {tmp_path}/seen: No locks available\n"

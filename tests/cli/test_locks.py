@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -159,3 +161,28 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path, inside: Pro
 
     assert ended.status == 78
     assert ended.err.startswith(f"orderctl: cannot use the folder {tmp_path}/file/state/locks: ")
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        ("flock", errno.ENOLCK),
+        ("flock", errno.EOPNOTSUPP),
+        ("ftruncate", errno.EIO),
+        ("pwrite", errno.ENOSPC),
+    ],
+)
+def test_a_file_system_that_cannot_lock_is_named(
+    call: str, number: int, state: Path, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl if call == "flock" else os, call, refuse)
+
+    ended = inside("migrate", "up", "--lock", "a")
+
+    assert (ended.status, ended.out) == (78, "")
+    assert ended.err.startswith(
+        f"orderctl: cannot use the folder {state}/locks: {os.strerror(number)}\nhint: "
+    )
