@@ -168,8 +168,9 @@ def errors(
     """Show the newest errors of all paid orders, newest first.
 
     With --cursor-file the first run shows the newest errors, and each later run those that are new: without new ones
-    it prints nothing, so that cron mails nothing. It exits 0 in any case. After a crash, errors are shown again rather
-    than left out. A second run at the same time waits for the first one.
+    it prints nothing, so that cron mails nothing. It exits 0 with and without new errors, 2 if FILE cannot be written, and
+    69 if the database does not answer. After a crash, errors are shown again rather than left out. A second run at the
+    same time says that it waits for the first one.
 
     Example:
         orderctl logs errors

@@ -213,7 +213,8 @@ def retry(
     Tasks that the shop's own workers run are left to them, unless --take is given or worker.take is "all".
     Selectors skip them; one that is named by ID is a conflict (exit 4, or 1 if there are several tasks).
 
-    When no task matches, it exits 0 and with --quiet prints nothing. It exits 1 when a task could not be retried.
+    When no task matches, it exits 0 and with --quiet prints nothing; with -o json it prints []. It exits 1 when a task
+    could not be retried.
 
     Example:
         orderctl tasks retry 41 42
