@@ -55,7 +55,7 @@ class Page:
     """A page of orders, newest first, and the cursor of the next page (None after the last one).
 
     Attributes:
-        total: The number of all orders that match, of the first page of a search.
+        total: The number of all orders that a search finds, unless it goes on after a cursor.
     """
 
     orders: list[Order]

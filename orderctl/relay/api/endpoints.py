@@ -175,7 +175,7 @@ class Endpoints:
 
     async def _pagination(self, wanted: Wanted, found: Found) -> Json:
         total = found.total
-        if total is None:
+        if total is None and not wanted.search:
             total = await self._numbers.total(wanted.statuses)
         return {
             "page": wanted.page,

@@ -56,7 +56,7 @@ class Found:
         orders: Newest first.
         tasks: By order.
         cursor: For the next page; None at the end.
-        total: Number of all matching orders, None when it was not counted.
+        total: Number of all orders that a search finds, None when it was not counted.
         waiting: Why nothing happens to an order, by its id.
     """
 

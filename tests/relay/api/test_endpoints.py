@@ -131,6 +131,10 @@ class TestOrders:
         assert found("search=DH3") == []
         assert found("search=nobody") == []
         assert relay.ask(f"{ORDERS}?search=DH1").json["pagination"]["total"] == 1
+        first = relay.ask(f"{ORDERS}?search=dh&limit=1").json["pagination"]
+        assert first["total"] == 2
+        rest = relay.ask(f"{ORDERS}?search=dh&limit=1&cursor={first['nextCursor']}").json["pagination"]
+        assert (rest["total"], rest["totalPages"]) == (None, None)  # not the number of all orders
         for written in ("completed", "COMPLETED", "Completed,completed"):
             assert found(f"status={written}") == ["DH1"]
             assert relay.ask(f"{ORDERS}?status={written}").json["pagination"]["total"] == 1
