@@ -62,3 +62,5 @@ class Inquiry(Generic[T]):
             self._answers[:] = [self._ask()]
         except OrderctlError as error:
             _log.debug("no answer: %s", error)
+        except Exception:  # noqa: BLE001 - a thread's traceback would stand in the middle of the bars
+            _log.debug("no answer", exc_info=True)

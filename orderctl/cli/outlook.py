@@ -65,30 +65,31 @@ def of_tasks(app: App, found: Sequence[Task], *, hasty: bool = False) -> Mapping
     """Return, by its id, why each of these tasks waits; the others are left out."""
     from orderctl import waiting_reasons
 
-    with _client(app, hasty=hasty) as client, app.reading() as connection:
-        return waiting_reasons.of_tasks(connection, client, app.settings, found)
+    with client(app, hasty=hasty) as reached, app.reading() as connection:
+        return waiting_reasons.of_tasks(connection, reached, app.settings, found)
 
 
 def of_queue(app: App) -> Line:
     """Return how many tasks wait for a worker, and why none takes them."""
     from orderctl import waiting_reasons
 
-    with _client(app) as client, app.reading() as connection:
-        return waiting_reasons.of_queue(connection, client, app.settings)
+    with client(app) as reached, app.reading() as connection:
+        return waiting_reasons.of_queue(connection, reached, app.settings)
 
 
 @contextmanager
-def _client(app: App, *, hasty: bool = False) -> Iterator[Client]:
+def client(app: App, *, hasty: bool = False) -> Iterator[Client]:
+    """Return a client of Redis, or the error why there is none; None: the embedded server, which does not run."""
     from orderctl import broker
 
     connect = broker.hasty if hasty else broker.brisk
     with ExitStack() as stack:
         try:
             url = broker.running_url(app.settings)
-            client: Client = None if url is None else stack.enter_context(connect(url))
+            reached: Client = None if url is None else stack.enter_context(connect(url))
         except OrderctlError as error:
-            client = error
-        yield client
+            reached = error
+        yield reached
 
 
 def line(reason: Reason) -> str:
@@ -105,8 +106,8 @@ def say_of_orders(app: App, order_ids: Sequence[int]) -> None:
     """Say after a change what orders wait for; the change is made, so that no error matters here."""
     from orderctl import waiting_reasons
 
-    with suppress(OrderctlError), _client(app) as client, app.reading() as connection:
-        found = waiting_reasons.of_orders(connection, client, app.settings, order_ids[:_MOST_ASKED])
+    with suppress(OrderctlError), client(app) as reached, app.reading() as connection:
+        found = waiting_reasons.of_orders(connection, reached, app.settings, order_ids[:_MOST_ASKED])
         _say_most_telling(app, found.values())
 
 

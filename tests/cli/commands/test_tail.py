@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
-from orderctl import broker, channels, follow, news, publications, subjects
-from orderctl.cli import bars
+from orderctl import broker, channels, embedded, follow, news, publications, subjects
+from orderctl.cli import bars, waiting_lines
+from orderctl.cli.app import App
 from orderctl.cli.tail_output import line
 from orderctl.errors import DatabaseUnavailable, RedisUnavailable
 from orderctl.follow import Patience
@@ -285,6 +287,29 @@ def test_what_waits_says_so_once_on_stderr(shop: Shop, inside: Program, monkeypa
     assert "orderctl orders pay DH1" in ended.err
     record = json.loads(inside("tail", "DH1", "--timeout", "1s", "-o", "jsonl").out)
     assert (record["type"], record["data"]["cause"]) == ("waiting", "unpaid")
+
+
+@pytest.mark.parametrize(("url", "cause"), [(None, "no-worker"), ("redis://127.0.0.1:1/0", "unknown")])
+def test_what_waits_says_so_while_redis_is_away(url, cause, shop: Shop, state_dir: Path, monkeypatch):
+    """The embedded server is not started for that."""
+    shop.add("DH1")
+    shop.paid("DH2", 1)
+    found = [
+        shop.read(lambda connection, code=code: subjects.find_order(connection, code))
+        for code in ("DH1", "DH2")
+    ]
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(state_dir))
+    monkeypatch.delenv("ORDERCTL_REDIS_URL")
+    if url:
+        monkeypatch.setenv("ORDERCTL_REDIS_URL", url)
+    app = App()
+
+    causes = [one.cause for one in waiting_lines.of_subjects(app)(found)]
+    causes += [one.cause for one in waiting_lines.of_everything(app)(())]
+    app.close()
+
+    assert causes == ["unpaid", cause, cause]
+    assert not embedded.status(state_dir).running
 
 
 def test_a_subject_waits_until_there_is_progress(shop: Shop, redis_url: str, monkeypatch):
