@@ -7,27 +7,23 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from orderctl import channels, clock, database, neighbours, subjects
-from orderctl.channels import Channel, MessageKind, Scope
-from orderctl.errors import OrderctlError, RedisUnavailable, TimedOut, Unavailable
+from orderctl import clock, database, subjects
+from orderctl.channels import MessageKind
+from orderctl.errors import RedisUnavailable, TimedOut, Unavailable
 from orderctl.inquiries import Inquiry
-from orderctl.neighbours import Neighbours
+from orderctl.looking import Looking, Lookout
 from orderctl.news import News
 from orderctl.states import ENDED_ORDER, ENDED_TASK
 from orderctl.subjects import Subject
 from orderctl.subscription import Message, Reconnecting, Subscribed, SubscriptionEvent, subscribe
-from orderctl.watched import End, Found, Happened, Key, Remark, Standing, Update, Waiting, Watched
+from orderctl.watched import End, Found, Happened, Key, Remark, Update, Waiting, Watched
 
 #: Maximum time between two looks into the database, in seconds: other programs may end a subject without a message.
 _ASK_SECONDS = 5.0
-#: Time between two looks for messages of another shop, in seconds.
-_LOOK_SECONDS = 2.0
 #: Time between two questions why a subject waits, in seconds.
 _WHY_SECONDS = 2.0
 #: Time without progress after which it is asked why, in seconds; progress comes more often.
 _STILL_SECONDS = 8.0
-#: Time between two looks for names of orders and tasks, in seconds, and most of them in one look.
-_NAME_SECONDS, _MOST_NAMES = 0.3, 100
 #: Longest time without an event of the subscription, in seconds: answers of the background are shown this late.
 _TICK_SECONDS = 0.2
 
@@ -211,7 +207,7 @@ def watch_patterns(
     """Watch all channels that match these patterns, until the caller closes the iterator.
 
     Args:
-        engine: The database. It need not answer.
+        engine: The database. It need not answer, but what it answers has to be orderctl's tables.
         url: Returns the URL of Redis.
         patterns: Glob patterns of channels.
         patience: The limits of waiting.
@@ -223,81 +219,23 @@ def watch_patterns(
         The messages; a remark if another shop is heard.
 
     Raises:
+        Misconfigured: There is no database, or it is not migrated.
         TimedOut: A limit of ``patience`` is exceeded.
         RedisUnavailable: Redis does not answer when the watching starts.
     """
     patience.start()
-    looking = _Looking(engine, patterns) if begin else None
+    looking = Looking(engine, patterns)
     stillness = _Stillness(why) if why else None
-    if looking:
-        yield from looking.begin()
-    kept = None if history else (looking.channels if looking else [])
-    lookout = _Lookout(engine)
+    yield from looking.begin()
+    kept = None if history else (looking.channels if begin else [])
+    lookout = Lookout(engine)
     for event in subscribe(url(), (), patterns, kept=kept, tick=_TICK_SECONDS):
         yield from _updates(event, patience)
         yield from lookout.see(event)
-        if looking:
+        if begin:
             yield from looking.see(event)
         if stillness:
             yield from stillness.see(event)
-
-
-class _Looking:
-    """Looks in the background for what runs, and for names."""
-
-    def __init__(self, engine: Engine, patterns: Sequence[str]) -> None:
-        self._engine = engine
-        self._matchers = [channels.matching(pattern) for pattern in patterns]
-        self._unnamed: dict[Key, None] = {}
-        self._asked: set[Key] = set()
-        self._running = Inquiry(self._find_running, _ASK_SECONDS, delay=_ASK_SECONDS)
-        self._names = Inquiry(self._find_names, _NAME_SECONDS)
-        self.channels: list[Channel] = []
-
-    def begin(self) -> Iterator[Found | Remark]:
-        """Yield what runs now, and note the channels of these tasks and their orders."""
-        try:
-            found = self._find_running()
-        except OrderctlError as error:
-            yield Remark(f"it is not known what runs: {error}")
-            return
-        self._asked |= {one.key for one in found.standings}
-        keys = dict.fromkeys(key for one in found.standings for key in (one.key, (Scope.ORDER, one.order_id)))
-        listened = [channel for key in keys for channel in channels.of_subject(*key)]
-        self.channels = [one for one in listened if any(match.match(str(one)) for match in self._matchers)]
-        yield Found(found.standings, first=True)
-
-    def see(self, event: SubscriptionEvent) -> Iterator[Found]:
-        """Note of whom a message is, and yield the answers that have come."""
-        if isinstance(event, Message):
-            key = event.channel.scope, event.channel.id
-            if key not in self._asked and key[1] <= channels.MAX_ID:
-                self._unnamed[key] = None
-        for found in (self._names.poll(ask=bool(self._unnamed)), self._running.poll()):
-            if found is not None:
-                yield found
-
-    def _find_running(self) -> Found:
-        with database.reading(self._engine) as connection:
-            found = subjects.running(connection)
-        if any(
-            match.match("order:1:progress") for match in self._matchers
-        ):  # every task is a part of an order
-            return Found(tuple(found), first=True)
-        return Found(tuple(one for one in found if self._is_matched(one)), first=True)
-
-    def _is_matched(self, one: Standing) -> bool:
-        own = channels.of_subject(one.scope, one.id)
-        return any(match.match(str(channel)) for match in self._matchers for channel in own)
-
-    def _find_names(self) -> Found:
-        keys = list(self._unnamed)[-_MOST_NAMES:]  # the newest first: they are on the screen
-        with database.reading(self._engine) as connection:
-            found = subjects.name(connection, keys)
-        self._asked.update(keys)
-        for key in keys:
-            self._unnamed.pop(key, None)
-        return Found(tuple(found))
 
 
 class _Stillness:
@@ -317,28 +255,6 @@ class _Stillness:
         if waits is not None and waits != self._waits:
             yield from waits or [Waiting(None, "", "")]
             self._waits = waits
-
-
-class _Lookout:
-    """Looks in the background for messages of another shop, and remarks on them once."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._heard = Neighbours()
-        self._inquiry = Inquiry(self._look, _LOOK_SECONDS, delay=_LOOK_SECONDS)
-        self._over = False
-
-    def see(self, event: SubscriptionEvent) -> Iterator[Remark]:
-        if isinstance(event, Message):
-            self._heard.note(event.channel.scope, event.channel.id)
-        found = None if self._over else self._inquiry.poll()
-        if found:
-            self._over = True
-            yield Remark(neighbours.warning(found))
-
-    def _look(self) -> Sequence[neighbours.Subject]:
-        with database.reading(self._engine) as connection:
-            return self._heard.look(connection)
 
 
 def _updates(event: SubscriptionEvent, patience: Patience) -> Iterator[Update | Remark]:

@@ -424,6 +424,40 @@ def test_without_a_terminal_everything_says_what_it_waits_for(shop: Shop, inside
     )
 
 
+@pytest.mark.parametrize("command", [("all",), ("pattern", "task:*")])
+@pytest.mark.parametrize("there", [True, False])
+def test_everything_needs_a_database_that_is_migrated(
+    command, there, tmp_path: Path, state_dir: Path, inside: Program, monkeypatch
+):
+    """It ends before it starts the embedded Redis."""
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(state_dir))
+    monkeypatch.delenv("ORDERCTL_REDIS_URL", raising=False)
+    if there:
+        (tmp_path / "empty.db").touch()
+        monkeypatch.setenv("ORDERCTL_DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+    else:
+        monkeypatch.delenv("ORDERCTL_DATABASE_URL", raising=False)
+
+    ended = inside("tail", *command, "--timeout", "3s")
+
+    assert (ended.status, ended.out) == (78, "")
+    assert ended.err.replace("download_tasks", "orders") == inside("orders", "list").err
+    assert "\nhint: orderctl " in ended.err
+    assert not state_dir.exists()
+
+
+def test_everything_goes_on_without_a_database_that_is_away(shop: Shop, inside: Program, monkeypatch):
+    client = broker.brisk(broker.url(App().settings))
+    publications.publish_progress(client, progress(10), 1, {})
+    client.close()
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", "mysql://root@127.0.0.1:1/shop")
+
+    ended = inside("tail", "all", "--history", "--timeout", "1s")
+
+    assert "10.0 %" in ended.out
+    assert ended.err.count("; messages are shown without it") == 1
+
+
 def test_everything_begins_with_what_is_running(shop: Shop, redis_url: str):
     """Of what has ended not even the messages are read, of which there are very many after a busy hour."""
     shop.paid("DH1", 2, titled=True)
