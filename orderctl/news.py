@@ -18,6 +18,8 @@ from orderctl.subjects import Subject
 _LOOK_SECONDS: Final = 1.0
 #: An event may be committed after one with a higher id, so as many events are read again.
 _OVERLAP: Final = 50
+#: Longest time for which the end waits for a look that has begun, in seconds: two at once would find an event twice.
+_LAST_SECONDS: Final = 2.0
 #: Most new events of an order in one look.
 _PAGE: Final = 200
 
@@ -50,7 +52,7 @@ class News:
 
     def last(self) -> list[Event]:
         """Look once more, now; without the database there is nothing."""
-        found = self._inquiry.finish(_LOOK_SECONDS) or []
+        found = self._inquiry.finish(_LAST_SECONDS) or []
         try:
             return found + self._look()
         except OrderctlError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from orderctl.states import TaskStatus
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.motion import FULL
-from orderctl.terminal.widths import cut, width
+from orderctl.terminal.widths import cut, width, wrap
 
 if TYPE_CHECKING:
     from orderctl.cli.board import Bar, Board
@@ -20,6 +20,8 @@ _SHORTEST, _LONGEST = 6, 40
 #: Seconds without a message after which this is said of a running task; one comes every few seconds.
 _SILENT: Final = 20.0
 _COLOURS: Final = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+
+_INDENT: Final = "  "
 
 FILLED, EMPTY = "━", "─"
 
@@ -43,12 +45,27 @@ def lines(board: Board, now: float, columns: int, rows: int) -> list[Line]:
     bars, more = board.shown(now, max(1, rows - len(waits)))
     if more:
         bars, more = bars[:-1], more + 1
-    drawn = [_line(bar, board, now, room, _label_room(bars, room)) for bar in bars]
+    drawn = list(_drawn(bars, board, now, room, max(1, rows - len(waits)) - len(bars) - bool(more)))
     if more:
         drawn.append([Piece(cut(f"{more} more", room), "dim")])
     if not drawn and not waits and board.begun:
         drawn.append([Piece(cut("Nothing is running. New messages appear here; Ctrl-C ends.", room), "dim")])
     return drawn + waits
+
+
+def _drawn(bars: Sequence[Bar], board: Board, now: float, room: int, spare: int) -> Iterator[Line]:
+    """Yield the bars' lines; where there are spare lines, a reason that was cut stands in full below its bar."""
+    label_room = _label_room(bars, room)
+    for bar in bars:
+        line = _line(bar, board, now, room, label_room)
+        yield line
+        if bar.status != TaskStatus.FAILED or not bar.note or not line[-1].text.endswith("…"):
+            continue
+        reason = wrap(sanitise.line(bar.note), max(2, room - len(_INDENT)))
+        if len(reason) <= spare:
+            spare -= len(reason)
+            style = line[-1].style
+            yield from ([Piece(cut(_INDENT + part, room), style)] for part in reason)
 
 
 def _label_room(bars: Sequence[Bar], room: int) -> int:

@@ -9,7 +9,7 @@ from orderctl import clock
 from orderctl.channels import MessageKind, Scope
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.render import Format
-from orderctl.terminal.widths import cut
+from orderctl.terminal.widths import wrap
 from orderctl.watched import End, Happened, Key, Remark, Update, Waiting, Watched, in_words
 
 if TYPE_CHECKING:
@@ -94,15 +94,18 @@ class _Shown:
         """Write how a subject has ended, why tasks have failed, and which command is the next one."""
         self._write(end_line(end))
         for failed in end.failed[:_MOST_FAILED]:
-            self._write(f"  task {failed.task_id}: {failed.reason}")
+            self._write(f"task {failed.task_id}: {failed.reason}", "  ")
         if len(end.failed) > _MOST_FAILED:
-            self._write(f"  and {len(end.failed) - _MOST_FAILED} more")
+            self._write(f"and {len(end.failed) - _MOST_FAILED} more", "  ")
         if end.hint:
             self._app.say(f"next: {end.hint}")
 
-    def _write(self, text: str) -> None:
-        clean, width = sanitise.line(text), self._app.view.width
-        self._app.write(f"{clean if width is None else cut(clean, width)}\n")
+    def _write(self, text: str, indent: str = "") -> None:
+        """Write a text, wrapped at the terminal's width: a reason is copied and searched for."""
+        width = self._app.view.width
+        room = None if width is None else max(2, width - len(indent))
+        for part in wrap(sanitise.line(text), room):
+            self._app.write(f"{indent}{part}\n")
 
     def records(self, event: Watched) -> Iterator[Mapping[str, Any]]:
         """Yield an event as a record for programs."""

@@ -145,6 +145,23 @@ def test_a_reason_and_its_command_take_two_lines_where_the_terminal_is_narrow():
     assert len(lines(made)) == 1
 
 
+@pytest.mark.parametrize("subjects", [True, False])
+def test_the_reason_of_a_failure_stands_in_full_below_its_bar(subjects):
+    """It is what is copied and searched for."""
+    reason = "NETWORK: connection refused while reading from http://127.0.0.1:8000/courses/1/video.mp4"
+    made = board(task(1, label="task 1"), task(2, label="task 2"), subjects=subjects)
+    made.update(status(1, "failed", error=reason), 100, "")
+
+    drawn = lines(made, columns=80)
+
+    at = next(index for index, line in enumerate(drawn) if line.startswith("task 1")) + 1
+    assert " ".join(line.strip() for line in drawn[at : at + 2]) == reason
+    assert max(map(width, drawn)) < 80
+    assert len(drawn) == 4
+    assert len(lines(made, columns=80, rows=3)) == 2  # running bars are worth more than the rest of a reason
+    assert len(lines(made, columns=200)) == 2
+
+
 def test_the_last_frame_has_what_the_database_says():
     made = board(order(), task(1), task(2))
     made.wait(Waiting((Scope.ORDER, 1), "no-worker", "no worker is running"))

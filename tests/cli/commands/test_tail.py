@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -238,6 +239,21 @@ def test_an_order_that_has_failed_says_why_and_what_to_do(shop: Shop, inside: Pr
         "detail": "1 of 2 tasks completed, 1 link",
         "failed": [{"task_id": 1, "reason": "NETWORK: connection refused"}],
     }
+
+
+@pytest.mark.parametrize("subject", [("DH1",), ("task", "1")])
+def test_a_reason_is_wrapped_at_the_width_of_the_terminal_and_not_cut(
+    subject, shop: Shop, inside: Program, monkeypatch
+):
+    message = "connection refused while reading from http://127.0.0.1:8000/courses/1/video.mp4"
+    shop.paid("DH1", 1)
+    shop.fail(1, message=message)
+    monkeypatch.setattr(App, "view", SimpleNamespace(width=60))
+
+    out = inside("tail", *subject).out
+
+    assert max(map(len, out.splitlines())) <= 60
+    assert message in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -509,7 +525,8 @@ def test_a_pattern_chooses_channels(shop: Shop, redis_url: str):
     speaker.start()
     command = [SCRIPT, "tail", "pattern", "task:*:status", "-o", "jsonl"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        lines = [process.stdout.readline() for _ in range(6)]
+        read = (one for line in process.stdout if (one := json.loads(line))["type"] != "waiting")
+        lines = list(itertools.islice(read, 6))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)
     over.set()
@@ -517,7 +534,7 @@ def test_a_pattern_chooses_channels(shop: Shop, redis_url: str):
     client.close()
 
     assert process.returncode == 130
-    assert {json.loads(line)["type"] for line in lines} == {"status"}
+    assert {one["type"] for one in lines} == {"status"}
 
 
 def test_a_pattern_that_matches_no_channel_is_refused(inside: Program):
