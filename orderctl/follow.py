@@ -12,6 +12,7 @@ from orderctl.channels import MessageKind
 from orderctl.errors import RedisUnavailable, TimedOut, Unavailable
 from orderctl.inquiries import Inquiry
 from orderctl.looking import Looking, Lookout
+from orderctl.names import Names
 from orderctl.news import News
 from orderctl.states import ENDED_ORDER, ENDED_TASK
 from orderctl.subjects import Subject
@@ -115,6 +116,8 @@ class _Watching:
         self._waits: dict[Key | None, Waiting] = {}
         self._reasons = None if why is None else Inquiry(lambda: why(self._still()), _WHY_SECONDS)
         self._news = News(engine, watched) if events else None
+        standings = [one for subject in watched for one in subject.standings]
+        self._names = Names(engine, subjects.name_tasks, {one.key for one in standings if not one.titled})
         self._asked = clock.elapsed()
         self._is_away = False
 
@@ -129,6 +132,8 @@ class _Watching:
         listened = [channel for subject in self._open.values() for channel in subject.channels]
         for event in subscribe(url(), listened, tick=_TICK_SECONDS):
             yield from self._moved(event)
+            if isinstance(event, Message):
+                self._names.note(event)
             yield from _updates(event, patience)
             if self._may_have_ended(event) or clock.elapsed() - self._asked > _ASK_SECONDS:
                 yield from self._look()
@@ -160,6 +165,8 @@ class _Watching:
     def _answers(self) -> Iterator[Watched]:
         if self._news:
             yield from map(Happened, self._news.poll())
+        if (named := self._names.poll()) is not None:
+            yield named
         found = self._reasons.poll() if self._reasons else None
         if found is not None:
             fresh: dict[Key | None, Waiting] = {one.key: one for one in found if one.key in self._open}

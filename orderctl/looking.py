@@ -10,16 +10,15 @@ from orderctl import channels, database, neighbours, subjects
 from orderctl.channels import Channel, Scope
 from orderctl.errors import Misconfigured, OrderctlError
 from orderctl.inquiries import Inquiry
+from orderctl.names import Names
 from orderctl.neighbours import Neighbours
 from orderctl.subscription import Message, SubscriptionEvent
-from orderctl.watched import Found, Key, Remark, Standing
+from orderctl.watched import Found, Remark, Standing
 
 #: Time between two looks for what runs, in seconds.
 _RUNNING_SECONDS = 5.0
 #: Time between two looks for messages of another shop, in seconds.
 _LOOK_SECONDS = 2.0
-#: Time between two looks for names of orders and tasks, in seconds, and most of them in one look.
-_NAME_SECONDS, _MOST_NAMES = 0.3, 100
 
 
 class Looking:
@@ -28,10 +27,8 @@ class Looking:
     def __init__(self, engine: Engine, patterns: Sequence[str]) -> None:
         self._engine = engine
         self._matchers = [channels.matching(pattern) for pattern in patterns]
-        self._unnamed: dict[Key, None] = {}
-        self._asked: set[Key] = set()
         self._running = Inquiry(self._find_running, _RUNNING_SECONDS, delay=_RUNNING_SECONDS)
-        self._names = Inquiry(self._find_names, _NAME_SECONDS)
+        self._names = Names(engine, subjects.name)
         self.channels: list[Channel] = []
 
     def begin(self) -> Iterator[Found | Remark]:
@@ -47,7 +44,7 @@ class Looking:
         except OrderctlError as error:
             yield Remark(f"{error}; messages are shown without it")
             return
-        self._asked |= {one.key for one in found.standings}
+        self._names.know(found.standings)
         keys = dict.fromkeys(key for one in found.standings for key in (one.key, (Scope.ORDER, one.order_id)))
         listened = [channel for key in keys for channel in channels.of_subject(*key)]
         self.channels = [one for one in listened if any(match.match(str(one)) for match in self._matchers)]
@@ -56,10 +53,8 @@ class Looking:
     def see(self, event: SubscriptionEvent) -> Iterator[Found]:
         """Note of whom a message is, and yield the answers that have come."""
         if isinstance(event, Message):
-            key = event.channel.scope, event.channel.id
-            if key not in self._asked and key[1] <= channels.MAX_ID:
-                self._unnamed[key] = None
-        for found in (self._names.poll(ask=bool(self._unnamed)), self._running.poll()):
+            self._names.note(event)
+        for found in (self._names.poll(), self._running.poll()):
             if found is not None:
                 yield found
 
@@ -75,15 +70,6 @@ class Looking:
     def _is_matched(self, one: Standing) -> bool:
         own = channels.of_subject(one.scope, one.id)
         return any(match.match(str(channel)) for match in self._matchers for channel in own)
-
-    def _find_names(self) -> Found:
-        keys = list(self._unnamed)[-_MOST_NAMES:]  # the newest first: they are on the screen
-        with database.reading(self._engine) as connection:
-            found = subjects.name(connection, keys)
-        self._asked.update(keys)
-        for key in keys:
-            self._unnamed.pop(key, None)
-        return Found(tuple(found))
 
 
 class Lookout:

@@ -82,16 +82,23 @@ def running(connection: Connection) -> list[Standing]:
 
 def name(connection: Connection, keys: Collection[Key]) -> list[Standing]:
     """Return what the database says of these orders and tasks, labelled with the order's code."""
-    ids = {scope: [subject_id for kind, subject_id in keys if kind is scope] for scope in Scope}
-    named: list[Standing] = []
-    if ids[Scope.ORDER]:
-        found = orders.select_orders(connection, orders_table.c.id.in_(ids[Scope.ORDER]))
-        named += [_of_order(order) for order in found]
-    if ids[Scope.TASK]:
-        wanted = TaskFilter(ids=ids[Scope.TASK])
-        own = tasks.select_tasks(connection, wanted, limit=len(ids[Scope.TASK]))
-        named += [_of_task(task, _with_code(task)) for task in own]
-    return named
+    ids = _ids(keys, Scope.ORDER)
+    found = orders.select_orders(connection, orders_table.c.id.in_(ids)) if ids else []
+    own = _tasks(connection, _ids(keys, Scope.TASK))
+    return [*map(_of_order, found), *(_of_task(task, _with_code(task)) for task in own)]
+
+
+def name_tasks(connection: Connection, keys: Collection[Key]) -> list[Standing]:
+    """Return what the database says of these tasks, labelled as the tasks of :func:`find_order`."""
+    return [_of_task(task, _named(task)) for task in _tasks(connection, _ids(keys, Scope.TASK))]
+
+
+def _ids(keys: Collection[Key], scope: Scope) -> list[int]:
+    return [subject_id for kind, subject_id in keys if kind is scope]
+
+
+def _tasks(connection: Connection, ids: Sequence[int]) -> Sequence[Task]:
+    return tasks.select_tasks(connection, TaskFilter(ids=ids), limit=len(ids)) if ids else []
 
 
 def find_end(connection: Connection, subject: Subject) -> End | None:
@@ -149,7 +156,7 @@ def reason(task: Task) -> str:
 
 def _of_task(task: Task, label: str) -> Standing:
     percent = 100.0 if task.status == TaskStatus.COMPLETED else 0.0
-    return Standing(Scope.TASK, task.id, label, task.status, task.order_id, percent)
+    return Standing(Scope.TASK, task.id, label, task.status, task.order_id, percent, bool(task.title))
 
 
 def _of_order(order: Order) -> Standing:

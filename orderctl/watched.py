@@ -26,6 +26,7 @@ class Standing:
         label: Its name for people.
         order_id: The order itself, or the task's order.
         percent: The share of an order's tasks that are completed; 0 or 100 for a task.
+        titled: Whether the label is final: a task has no title before it is enrolled.
     """
 
     scope: Scope
@@ -34,6 +35,7 @@ class Standing:
     status: str
     order_id: int
     percent: float
+    titled: bool = True
 
     @property
     def key(self) -> Key:
