@@ -114,6 +114,19 @@ class Board:
             bar.note, bar.ended_at = "", None
         bar.file, bar.speed = file, data.get("speed")
         bar.motion.tell(data["percent"], now, data.get("timestamp"))
+        self._lower(bar)
+
+    def _lower(self, of: Bar) -> None:
+        """Lower an order's bar to what its tasks say after one was put back: messages of the order still count it."""
+        order = self._bars.get((Scope.ORDER, of.order_id or 0))
+        own = [bar for bar in self._bars.values() if bar.key[0] is Scope.TASK and bar.order_id == of.order_id]
+        own = [bar for bar in own if bar.status != TaskStatus.CANCELLED]
+        was_put_back = any(bar.status == TaskStatus.PENDING and bar.heard_at > -math.inf for bar in own)
+        if order is None or order.has_ended or not was_put_back:
+            return
+        mean = sum(bar.motion.truth for bar in own if bar.status != TaskStatus.FAILED) / len(own)
+        if mean < order.motion.truth:
+            order.motion.jump(mean)
 
     def _status(self, bar: Bar, data: Mapping[str, Any], now: float) -> None:
         had_ended = bar.has_ended
@@ -125,6 +138,7 @@ class Board:
             bar.motion.jump(FULL)
         elif bar.status == TaskStatus.PENDING:
             bar.motion.jump(0.0)
+            self._lower(bar)
         if not bar.has_ended:
             bar.ended_at = None
         elif not had_ended:

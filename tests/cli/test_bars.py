@@ -119,6 +119,23 @@ def test_a_late_message_does_not_make_an_ended_task_run():
     assert "completed" not in lines(made, 102)[0]
 
 
+def test_an_order_falls_with_the_task_whose_worker_was_killed():
+    made = board(order(), task(1), task(2, "completed"), task(3, "cancelled"))
+    share = Update(Channel(Scope.ORDER, 1, MessageKind.PROGRESS), {"percent": 65.9}, False)
+    made.update(progress(1, 31.8), 100, "")
+    made.update(share, 100, "")
+    assert "65.9 %" in lines(made, 110)[0]
+
+    made.update(status(1, "pending"), 120, "")
+    assert "50.0 %" in lines(made, 120)[0]
+    made.update(share, 121, "")  # it was sent before
+    assert "50.0 %" in lines(made, 130)[0]
+
+    made.update(progress(1, 40), 140, "")
+    made.update(Update(share.channel, {"percent": 70.0}, False), 140, "")
+    assert "70.0 %" in lines(made, 160)[0]
+
+
 def test_speed_time_left_and_file_are_shown():
     made = board(task(1, label="task 1"))
     made.update(progress(1, 40), 100, "")
