@@ -119,13 +119,13 @@ class Board:
     def _lower(self, of: Bar) -> None:
         """Lower an order's bar to what its tasks say after one was put back: messages of the order still count it."""
         order = self._bars.get((Scope.ORDER, of.order_id or 0))
+        if order is None or order.has_ended:
+            return
         own = [bar for bar in self._bars.values() if bar.key[0] is Scope.TASK and bar.order_id == of.order_id]
         own = [bar for bar in own if bar.status != TaskStatus.CANCELLED]
         was_put_back = any(bar.status == TaskStatus.PENDING and bar.heard_at > -math.inf for bar in own)
-        if order is None or order.has_ended or not was_put_back:
-            return
-        mean = sum(bar.motion.truth for bar in own if bar.status != TaskStatus.FAILED) / len(own)
-        if mean < order.motion.truth:
+        mean = sum(bar.motion.truth for bar in own if bar.status != TaskStatus.FAILED) / max(1, len(own))
+        if was_put_back and mean < order.motion.truth:
             order.motion.jump(mean)
 
     def _status(self, bar: Bar, data: Mapping[str, Any], now: float) -> None:
