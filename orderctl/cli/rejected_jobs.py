@@ -13,6 +13,7 @@ from orderctl.cli.lazy import Group
 from orderctl.counting import counted
 from orderctl.errors import InvalidInput
 from orderctl.terminal.render import Column, Where
+from orderctl.terminal.table import UUID
 
 
 def _moment(milliseconds: int) -> datetime:
@@ -20,7 +21,7 @@ def _moment(milliseconds: int) -> datetime:
 
 
 COLUMNS: Final = (
-    Column("job_id", keep=True),
+    Column("job_id", keep=True, least=UUID),
     Column("queue"),
     Column("function"),
     Column("reason"),
@@ -43,7 +44,7 @@ DETAILS: Final = (
     ),
 )
 _NONE: Final = "No jobs were rejected, or they are gone."
-REQUEUED: Final = (Column("job_id", keep=True), Column("queue"))
+REQUEUED: Final = (Column("job_id", keep=True, least=UUID), Column("queue"))
 
 
 @click.group("rejected", cls=Group)

@@ -13,12 +13,13 @@ from orderctl.cli.app import App
 from orderctl.counting import counted
 from orderctl.errors import InvalidInput, Misconfigured, NotFound, NotMigrated, Unavailable
 from orderctl.terminal.render import Column
+from orderctl.terminal.table import UUID
 
 if TYPE_CHECKING:
     from orderctl.relay.tokens import Token
 
 TOKENS: Final = (
-    Column("token_id", "ID", keep=True),
+    Column("token_id", "ID", keep=True, least=UUID),
     Column("state"),
     Column("subject"),
     Column("scopes", show=" ".join),
@@ -28,7 +29,7 @@ TOKENS: Final = (
     Column("revoked_by", "BY"),
 )
 REVOKED: Final = (
-    Column("token_id", "ID", keep=True),
+    Column("token_id", "ID", keep=True, least=UUID),
     Column("revoked_at", "REVOKED"),
     Column("revoked_by", "BY"),
     Column("expires_at", "UNTIL"),

@@ -72,7 +72,9 @@ def _lines(
 
 
 def _table(lists: Iterable[Sequence[Any]], columns: Sequence[Column], view: View) -> Iterator[str]:
-    heads = [Head(column.heading, column.right, column.keep, column.priority) for column in columns]
+    heads = [
+        Head(column.heading, column.right, column.keep, column.least, column.priority) for column in columns
+    ]
     layout = Layout(heads, room=view.width, color=view.color)
     for page in lists:
         yield layout.page([[render.cell(column, row, view) for column in columns] for row in page])

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from orderctl import clock
 from orderctl.terminal import sanitise
-from orderctl.terminal.table import STAYS, Cell
+from orderctl.terminal.table import NARROW_KEY, STAYS, Cell
 from orderctl.terminal.widths import paint, width, wrap
 
 
@@ -57,6 +57,7 @@ class Column:
         right: Whether the column is aligned to the right.
         where: Where the column is shown unless ``--fields`` names it.
         keep: Whether the column is a key of the row: on a narrow terminal it never leaves, and is cut last.
+        least: To how many columns a key is cut before a less important column leaves.
         priority: Where there is no room for all columns, those of the lowest priority leave first, of equal ones the
             last; from 1 to 9. One of 10 never leaves.
     """
@@ -70,6 +71,7 @@ class Column:
     right: bool = False
     where: Where = Where.TABLE
     keep: bool = False
+    least: int = NARROW_KEY
     priority: int = 5
 
     def value(self, row: Any) -> Any:

@@ -14,11 +14,15 @@ _GAP: Final = 2
 _NARROWEST: Final = 12
 #: What the table is about, such as a message, gets more.
 _NARROWEST_MAIN: Final = 24
-#: Codes and ids are better whole. They are cut to no less than this, a UUID, before a less important column leaves;
-_NARROW_KEY: Final = 36
+#: Codes and ids are better whole, if possible up to the length of a UUID: text is cut before them.
+UUID: Final = 36
+#: They are cut to no less than this before a less important column leaves: an ordinary code stays whole;
+NARROW_KEY: Final = 20
 #: and to no less than this before the table becomes cards.
 _NARROWEST_KEY: Final = 12
 _EMPTY: Final = {"", "-"}
+#: A column with nothing but this leaves first.
+_LITTLE: Final = {*_EMPTY, "0"}
 #: The priority of a column that never leaves.
 STAYS: Final = 10
 
@@ -45,13 +49,15 @@ class Head:
     Attributes:
         text: The heading.
         right: Whether the column is aligned to the right.
-        keep: Whether the column never leaves, and is cut only when nothing else helps, in its middle.
+        keep: Whether the column never leaves, and is cut in its middle, after text.
+        least: To how many columns a column that is kept is cut before a less important one leaves.
         priority: Columns of the lowest priority leave first; those of :data:`STAYS` never do.
     """
 
     text: str
     right: bool = False
     keep: bool = False
+    least: int = NARROW_KEY
     priority: int = STAYS
 
     @property
@@ -129,7 +135,7 @@ class Layout:
             for at, cell in enumerate(row):
                 self._widths[at] = max(self._widths[at], width(cell.text))
                 self._whole[at] = self._whole[at] or cell.whole
-                self._filled[at] = self._filled[at] or cell.text not in _EMPTY
+                self._filled[at] = self._filled[at] or cell.text not in _LITTLE
 
     def _choose(self, room: int) -> list[int]:
         """Return the columns for which there is room; none if there is none even for those that stay."""
@@ -144,7 +150,7 @@ class Layout:
         return shown if _total(lowest, shown) <= room else []
 
     def _rank(self, at: int) -> tuple[bool, int, int]:
-        """Return by what columns leave: those without a value first, then those of low priority, then the last ones."""
+        """Return by what columns leave: those that say nothing first, then those of low priority, then the last ones."""
         return self._filled[at], self._heads[at].priority, -at
 
     def _floor(self, at: int) -> int:
@@ -152,8 +158,13 @@ class Layout:
         full, head = self._widths[at], self._heads[at]
         if self._whole[at]:
             return full
-        least = _NARROW_KEY if head.keep else _NARROWEST_MAIN if head.stays else _NARROWEST
+        least = head.least if head.keep else _NARROWEST_MAIN if head.stays else _NARROWEST
         return min(full, max(least, width(head.text)))
+
+    def _gentle(self, at: int) -> int:
+        """Return how wide a column is while text can be cut instead."""
+        is_code = self._heads[at].keep and not self._whole[at]
+        return min(self._widths[at], UUID) if is_code else self._floor(at)
 
     def _lowest(self, at: int) -> int:
         """Return how wide a column has to be in a table."""
@@ -166,6 +177,7 @@ class Layout:
             return rooms
         every = range(len(rooms))
         for floors in (
+            [self._gentle(at) for at in every],
             [self._floor(at) for at in every],
             [self._lowest(at) for at in every],
             [1] * len(rooms),

@@ -14,11 +14,14 @@ from sqlalchemy import update
 
 from orderctl import broker, channels, clock
 from orderctl.audit import Event
+from orderctl.cli import rejected_jobs, token_input
 from orderctl.cli.log_reader import LogReader
 from orderctl.orders import NewCourse
 from orderctl.payments.transfer import Transfer
 from orderctl.schema import outbox as outbox_table
 from orderctl.states import ErrorType, Severity
+from orderctl.terminal.render import Column
+from orderctl.terminal.table import Cell, Head, Layout
 from orderctl.terminal.widths import bare, width
 from orderctl.worker import rejected
 from tests.cli.conftest import Program
@@ -217,3 +220,37 @@ def test_the_type_of_an_error_is_said_once(shop: Shop, inside: Program):
     assert "it broke" in said
     assert "UNKNOWN: UNKNOWN" not in said
     assert "UNKNOWN: -" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "columns", "heads"),
+    [
+        ("tasks list --failed", 60, "ID ORDER TITLE STATUS ERROR"),
+        ("tasks list --failed", 80, "ID ORDER TITLE STATUS ERROR REASON UPDATED"),
+        ("orders list", 80, "CODE STATUS PAYMENT AMOUNT CUSTOMER PROGRESS"),
+    ],
+)
+def test_a_long_code_is_cut_before_columns_of_use_leave(
+    shop: Shop, terminal: Callable[[str, int], list[str]], command: str, columns: int, heads: str
+):
+    ordinary, long = "KH-2026-1234567-0001", "KH-2026-" + "abcdef" * 6 + "-1"
+    for task, code in enumerate((ordinary, long), start=1):
+        shop.paid(code, email="nguyen.an@example.com", amount="1290000")
+        shop.execute("UPDATE download_tasks SET title = 'Khóa học lập trình Python'")
+        if "failed" in command:
+            shop.fail(task, ErrorType.NETWORK, "connection refused after 30 s")
+
+    shown = terminal(command, columns)
+
+    assert shown[0].split() == heads.split()
+    assert ordinary in "".join(shown)
+    assert long not in "".join(shown)
+
+
+@pytest.mark.parametrize("columns", [rejected_jobs.COLUMNS, token_input.TOKENS], ids=["jobs", "tokens"])
+def test_an_id_that_is_typed_again_stays_whole(columns: tuple[Column, ...]):
+    job_id = "0b5a7e0c-5f0e-4a55-9f4e-2d8f5c1a7e33"
+    heads = [Head(one.heading, keep=one.keep, least=one.least, priority=one.priority) for one in columns]
+    row = [Cell(job_id), *(Cell("long text " * 9) for _ in columns[1:])]
+
+    assert job_id in Layout(heads, room=80).page([row])
