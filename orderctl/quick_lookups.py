@@ -27,6 +27,8 @@ SECONDS: Final = 0.25
 _MOST: Final = 50
 #: Of how many of the newest rows the statuses, the errors and the codes are looked at.
 _NEWEST: Final = 200
+#: Among how many of the newest tasks those that failed are looked for.
+_LOOKED: Final = 5000
 #: No id has more digits.
 _DIGITS: Final = 18
 _LAST: Final = "\U0010ffff"
@@ -170,6 +172,12 @@ def _redis(settings: Settings) -> Any:
 
 # --- The kinds of values
 
+#: With a condition on the status, MariaDB walks all ids for the last few tasks that failed.
+_FAILED: Final = (
+    f"SELECT task.* FROM (SELECT id, status FROM download_tasks{{}} ORDER BY id DESC LIMIT {_LOOKED}) AS newest"  # noqa: S608
+    " JOIN download_tasks AS task ON task.id = newest.id WHERE newest.status = 'failed' ORDER BY newest.id DESC"
+)
+
 
 def _orders(rows: Rows, begin: str) -> list[Found]:
     newest = rows.read(f"SELECT * FROM orders ORDER BY id DESC LIMIT {_NEWEST}")  # noqa: S608 - a number
@@ -190,42 +198,43 @@ def _customers(rows: Rows, begin: str) -> list[Found]:
     return [Found(_text(row, "user_email")) for row in rows.read(query, *values)]
 
 
-def _tasks(rows: Rows, begin: str, status: str | None = None) -> list[Found]:
-    narrowed = "" if status is None else f"status = '{status}' AND "
-    found = _by_id(rows, "id, status, title, course_url FROM download_tasks", begin, narrowed)
+def _tasks(rows: Rows, begin: str) -> list[Found]:
+    return _told(_by_id(rows, "SELECT * FROM download_tasks{} ORDER BY id DESC", begin))
+
+
+def _failed_tasks(rows: Rows, begin: str) -> list[Found]:
+    return _told(_by_id(rows, _FAILED, begin))
+
+
+def _told(found: Sequence[Row]) -> list[Found]:
     for row in found:
         row["title"] = masking.of_task(_text(row, "title"), _text(row, "course_url"))
     return [Found(str(row["id"]), _about(row, "status", "title")) for row in found]
 
 
 def _payments(rows: Rows, begin: str) -> list[Found]:
-    found = _by_id(rows, "id, outcome, reference FROM orderctl_payments", begin)
+    found = _by_id(rows, "SELECT id, outcome, reference FROM orderctl_payments{} ORDER BY id DESC", begin)
     return [Found(str(row["id"]), _about(row, "outcome", "reference")) for row in found]
 
 
 def _messages(rows: Rows, begin: str) -> list[Found]:
-    found = _by_id(rows, "id, kind FROM orderctl_outbox", begin)
+    found = _by_id(rows, "SELECT id, kind FROM orderctl_outbox{} ORDER BY id DESC", begin)
     return [Found(str(row["id"]), _about(row, "kind")) for row in found]
 
 
-def _by_id(rows: Rows, what: str, begin: str, narrowed: str = "") -> list[Row]:
-    """Return the newest rows whose id begins with a text."""
+def _by_id(rows: Rows, query: str, begin: str) -> list[Row]:
+    """Return the newest rows whose id begins with a text; the query has ``{}`` for the condition on ids."""
     if not begin:
-        ids = [(0, 10**_DIGITS)]
-    elif begin.isascii() and begin.isdigit() and not begin.startswith("0") and len(begin) < _DIGITS:
-        widths = range(_DIGITS - len(begin))
-        ids = [(int(begin) * 10**more, (int(begin) + 1) * 10**more - 1) for more in widths]
-    else:
+        return rows.read(f"{query.format('')} LIMIT {_MOST}")
+    if not (begin.isascii() and begin.isdigit() and not begin.startswith("0") and len(begin) < _DIGITS):
         return []
-    ranges = " OR ".join(f"id BETWEEN {first} AND {last}" for first, last in ids)
-    return rows.read(f"SELECT {what} WHERE {narrowed}({ranges}) ORDER BY id DESC LIMIT {_MOST}")
+    tens = [10**more for more in range(_DIGITS - len(begin))]
+    ranges = " OR ".join(f"id BETWEEN {int(begin) * ten} AND {(int(begin) + 1) * ten - 1}" for ten in tens)
+    return rows.read(f"{query.format(f' WHERE {ranges}')} LIMIT {_MOST}")
 
 
 def _fingerprints(rows: Rows, begin: str) -> list[Found]:
-    query = (
-        "SELECT error_type, error_fingerprint FROM download_tasks WHERE status = 'failed' ORDER BY id DESC"
-    )
-    found = rows.read(f"{query} LIMIT {_NEWEST}")
+    found = rows.read(f"{_FAILED.format('')} LIMIT {_NEWEST}")
     marks = {_text(row, "error_fingerprint"): _about(row, "error_type") for row in found}
     return [Found(mark, about) for mark, about in marks.items() if mark.startswith(begin)]
 
@@ -258,7 +267,7 @@ def _about(row: Row, *columns: str) -> str:
 ORDERS: Final = Lookup(_orders)
 CUSTOMERS: Final = Lookup(_customers)
 TASKS: Final = Lookup(_tasks)
-FAILED_TASKS: Final = Lookup(lambda rows, begin: _tasks(rows, begin, "failed"))
+FAILED_TASKS: Final = Lookup(_failed_tasks)
 PAYMENTS: Final = Lookup(_payments)
 MESSAGES: Final = Lookup(_messages)
 FINGERPRINTS: Final = Lookup(_fingerprints)

@@ -6,7 +6,7 @@ the steps of its virtual machine.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,7 @@ from orderctl import (
     orders,
     outbox,
     outgoing,
+    quick_lookups,
     readiness,
     reconcile,
     searching,
@@ -610,3 +611,28 @@ def test_statistics_read_no_more_than_their_limit(
     assert "ix_orderctl_download_tasks_order_id_status" in cost.keys["download_tasks"]
     assert not cost.scans
     assert cost.read < 11 * limit + 100
+
+
+@pytest.mark.parametrize("failed", ["id < 100", "id < 0", "id > 0"], ids=["old", "none", "all"])
+def test_failed_tasks_for_the_tab_key_are_looked_for_among_the_newest(
+    full: Shop, monkeypatch: pytest.MonkeyPatch, failed: str
+) -> None:
+    limit = "5000"
+    assert limit in quick_lookups._FAILED
+    monkeypatch.setattr(quick_lookups, "_FAILED", quick_lookups._FAILED.replace(limit, "300"))
+    change = f"UPDATE download_tasks SET status = CASE WHEN {failed} THEN 'failed' ELSE 'completed' END"
+
+    for wanted in (quick_lookups.FAILED_TASKS, quick_lookups.FINGERPRINTS):
+        for begin in ("", "5"):
+            cost = _measure(full, partial(_look_up, wanted=wanted, begin=begin), change)
+
+            assert cost.read < 1500, (wanted, begin)  # of 6000 tasks
+
+
+def _look_up(connection: Connection, wanted: quick_lookups.Lookup, begin: str) -> None:
+    def execute(query: str, values: Sequence[Any]) -> Any:
+        cursor = connection.connection.cursor()
+        cursor.execute(query, tuple(values))
+        return cursor
+
+    wanted.find(quick_lookups.Rows(execute, server=connection.dialect.name != "sqlite"), begin)

@@ -58,9 +58,18 @@ def test_leaves_out_what_the_shop_has_deleted(filled: Shop, migrated_url: str) -
     filled.execute("UPDATE orders SET deletedAt = '2026-01-01 00:00:00' WHERE order_code = 'X%1'")
     given = settings.load(environ={"ORDERCTL_DATABASE_URL": migrated_url})
 
+    filled.execute("ALTER TABLE download_tasks ADD COLUMN deleted_at DATETIME")
+    filled.execute("UPDATE download_tasks SET status = 'failed'")
+    filled.execute("UPDATE download_tasks SET deleted_at = '2026-01-01 00:00:00' WHERE id = 2")
+
     values = quick_lookups.ask(given, quick_lookups.ORDERS, "", seconds=60)
+    tasks = [
+        quick_lookups.ask(given, kind, "", seconds=60)
+        for kind in (quick_lookups.TASKS, quick_lookups.FAILED_TASKS)
+    ]
 
     assert [one.value for one in values] == ["DH7_1", "DH70025"]
+    assert [[one.value for one in found] for found in tasks] == [["4", "3", "1"], ["4", "3", "1"]]
 
 
 def test_finds_supervisors_and_starts_no_server_for_it(redis_url: str, tmp_path: Path) -> None:
