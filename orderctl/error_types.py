@@ -9,6 +9,7 @@ import errno
 import re
 import socket
 import ssl
+from collections.abc import Collection
 from typing import Final
 
 from orderctl.states import ErrorType
@@ -86,3 +87,15 @@ def message(exception: BaseException) -> str:
         return str(exception)
     except Exception:  # noqa: BLE001 - an exception class of the shop's handler may fail here
         return type(exception).__name__
+
+
+def untyped(text: str, kinds: Collection[str] = tuple(ErrorType)) -> str:
+    """Return the text of an error without its type, which may stand before it more than once."""
+    words = "|".join(map(re.escape, kinds))
+    return re.sub(rf"\A(?:(?:{words})(?:: *|\Z))+", "", text)
+
+
+def typed(kind: str | None, text: str | None) -> str:
+    """Return the type and the text of an error; the type stands there once."""
+    said = (text or "").strip()
+    return ": ".join(part for part in (kind, untyped(said, [kind]) if kind else said) if part)

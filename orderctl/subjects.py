@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from orderctl import channels, orders, references, tasks
+from orderctl import channels, error_types, orders, references, tasks
 from orderctl.channels import Channel, Scope
 from orderctl.orders import Order
 from orderctl.schema import orders as orders_table
@@ -146,12 +146,8 @@ def _retry(failing: Sequence[Task], order: Order | None) -> str:
 
 
 def reason(task: Task) -> str:
-    """Return the type and the text of a task's error; the type stands there once."""
-    kind, text = task.error_type or "", (task.error_log or "").strip()
-    while kind and text.startswith(f"{kind}: "):
-        text = text.removeprefix(f"{kind}: ").lstrip()
-    text = "" if text == kind else text
-    return ": ".join(part for part in (kind, text) if part) or "no reason is recorded"
+    """Return why a task failed."""
+    return error_types.typed(task.error_type, task.error_log) or "no reason is recorded"
 
 
 def _of_task(task: Task, label: str) -> Standing:

@@ -48,3 +48,26 @@ def test_it_loads_neither_the_database_nor_redis():
 )
 def test_an_explanation_says_what_to_do(error, text):
     assert error_types.explain(error) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("UNKNOWN", "it broke", "UNKNOWN: it broke"),
+        ("UNKNOWN", " UNKNOWN: UNKNOWN:  it broke\n", "UNKNOWN: it broke"),
+        ("UNKNOWN", "UNKNOWN", "UNKNOWN"),
+        ("UNKNOWN", None, "UNKNOWN"),
+        ("OWN (x)", "OWN (x): it broke", "OWN (x): it broke"),
+        ("NETWORK", "TIMEOUT: 30 s", "NETWORK: TIMEOUT: 30 s"),
+        ("NETWORK", "NETWORKS: all gone", "NETWORK: NETWORKS: all gone"),
+        (None, "NETWORK: gone", "NETWORK: gone"),
+        (None, None, ""),
+    ],
+)
+def test_the_type_of_an_error_is_said_once(kind, text, said):
+    assert error_types.typed(kind, text) == said
+
+
+def test_what_kind_it_is_can_be_left_out():
+    assert error_types.untyped("UNKNOWN: UNKNOWN: it broke") == "it broke"
+    assert error_types.untyped("NETWORK") == ""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from orderctl import error_types
 from orderctl.cli import outlook
-from orderctl.states import ErrorType
 from orderctl.terminal import render
 from orderctl.terminal.render import Column, Where
 from orderctl.terminal.table import STAYS
@@ -38,7 +38,6 @@ _DIFFERENCE_STYLES: Final = {
     "late": "dim",
     "without-transfer": "yellow",
 }
-_TYPES: Final = re.compile(rf"\A(?:(?:{'|'.join(ErrorType)})(?:: ?|\Z))+")
 _SEVERITY_STYLES: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
@@ -72,13 +71,8 @@ def _short_reason(error: str) -> str:
     return re.sub(r"\Ahttps?://\S+: (?=\S)", "", _reason(error))
 
 
-def untyped(error: str) -> str:
-    """Return an error without its type, which stands before it; nothing if there is only the type."""
-    return _TYPES.sub("", error)
-
-
 def _untyped(error: str) -> str:
-    return untyped(error) or render.NOTHING
+    return error_types.untyped(error) or render.NOTHING
 
 
 def _live(name: str) -> Callable[[Any], Any]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from orderctl import clock
+from orderctl import clock, error_types
 from orderctl.cli import live, outlook, payment_lines
-from orderctl.cli.columns import percent, severity_style, speed, status_style, untyped
+from orderctl.cli.columns import percent, severity_style, speed, status_style
 from orderctl.cli.live import LiveOrder, LiveTask
 from orderctl.cli.outlook import Outlook
 from orderctl.terminal import render
@@ -157,7 +157,7 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View, reason: Re
         since = render.moment(task.failing_since, view)
         lines.append(f"next try {render.moment(task.retry_at, view)}, failing since {since}")
     if task.error_type or task.error_log:
-        lines.append(paint(_error(task), _red(view)))
+        lines.append(paint(render.human(error_types.typed(task.error_type, task.error_log)), _red(view)))
     if reason is not None and (
         task.retry_at is None or reason.hint
     ):  # else it says no more than the next try
@@ -165,11 +165,6 @@ def _task(task: Task | LiveTask, events: Sequence[Event], view: View, reason: Re
     if task.drive_link:
         lines.append(render.human(task.drive_link))
     return Branch("\n".join(lines), _events(events, view))
-
-
-def _error(task: Task | LiveTask) -> str:
-    """The type and text of a task's error. Text that orderctl wrote begins with the type already."""
-    return ": ".join(render.human(part) for part in (task.error_type, untyped(task.error_log or "")) if part)
 
 
 def _payments(found: OrderTree, view: View) -> tuple[Branch, ...]:
