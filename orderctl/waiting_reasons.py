@@ -3,107 +3,29 @@
 from __future__ import annotations
 
 import math
-import shlex
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-import redis
 from sqlalchemy import Connection, select
 
-from orderctl import database, orders, readiness, setting_sections, tasks
+from orderctl import crews, database, orders, readiness, tasks
 from orderctl.counting import counted
+from orderctl.crews import Client, Crew, Sight
 from orderctl.errors import OrderctlError
 from orderctl.orders import Order, OrderState
 from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import ENDED_ORDER, UNFINISHED, WAITING, PaymentStatus
 from orderctl.tasks import Task
+from orderctl.waits import Cause, Reason, most_telling
 from orderctl.worker import fleet
-from orderctl.worker.fleet import SupervisorSign
-
-#: How the workers are looked for; see :func:`of_tasks`.
-Client = redis.Redis | OrderctlError | None
-
-
-class Cause(StrEnum):
-    """What a task or an order waits for."""
-
-    UNPAID = "unpaid"  #: Its order is not paid.
-    STATUS = "status"  #: Its order has a status that orderctl does not know.
-    SHOP = "shop"  #: The shop's own workers are to carry it out.
-    RETRY = "retry"  #: Its next attempt, after a failure that may pass by itself.
-    PAUSED = "paused"  #: The queue is paused.
-    NO_WORKER = "no-worker"  #: No worker of the queue is running.
-    BEHIND = "behind"  #: Other tasks are before it.
-    SOON = "soon"  #: A worker is free and takes it in a moment.
-    UNKNOWN = "unknown"  #: Redis does not answer, so that nothing is known of the workers.
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a task waits.
-
-    Attributes:
-        cause: What it waits for.
-        text: The same for people: ``no worker is running``.
-        hint: The command that helps, which can be pasted; None: nothing has to be done.
-        rank: Of two reasons with the same cause, the one with the lower rank passes first.
-    """
-
-    cause: Cause
-    text: str
-    hint: str | None = None
-    rank: float = field(default=0, compare=False)
-
-    @property
-    def line(self) -> str:
-        """The reason and the command on one line."""
-        return f"{self.text}: {self.hint}" if self.hint else self.text
-
-    @property
-    def record(self) -> dict[str, str | None]:
-        """The reason as it stands in JSON, for commands and for the relay."""
-        return {"cause": str(self.cause), "text": self.text, "hint": self.hint}
-
-
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """The workers that take tasks of the queue.
-
-    Attributes:
-        workers: How many there are.
-        free: How many of them carry out no task.
-    """
-
-    workers: int
-    free: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What is seen of the workers in Redis.
-
-    Attributes:
-        crew: The workers of the queue, or why none of them takes a task.
-        alive: The supervisors that send a heartbeat, of any queue; None: it is not known.
-    """
-
-    crew: Crew | Reason
-    alive: frozenset[str] | None
-
 
 #: Most tasks that are counted before a task.
 MOST_BEFORE: Final = 1000
-#: What an order waits for, the most telling first. Tasks that a worker takes soon say more than those that wait for longer.
-_TELLING: Final = (
-    Cause.SOON, Cause.BEHIND, Cause.PAUSED, Cause.NO_WORKER, Cause.UNKNOWN, Cause.RETRY, Cause.SHOP, Cause.STATUS,
-    Cause.UNPAID,
-)  # fmt: skip
 
 
 def of_tasks(
@@ -204,11 +126,6 @@ def summaries(
     return {order_id: reason for order_id, reason in by_order.items() if reason is not None}
 
 
-def most_telling(reasons: Iterable[Reason]) -> Reason | None:
-    """Return the reason that says most of several tasks: that of the one which comes first."""
-    return min(reasons, key=lambda one: (_TELLING.index(one.cause), one.rank), default=None)
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """The tasks that are due and wait for a worker of the queue.
@@ -238,7 +155,7 @@ def of_queue(connection: Connection, client: Client, settings: Settings) -> Line
         settings: The queue.
     """
     waiting = len(readiness.line(connection, limit=MOST_BEFORE + 1))
-    crew = look(connection, client, settings).crew
+    crew = crews.look(connection, client, settings).crew
     return Line(waiting, crew if isinstance(crew, Reason) else None)
 
 
@@ -333,7 +250,7 @@ class _Scene:
     @cached_property
     def crew(self) -> Crew | Reason:
         """The workers of the queue, or why none of them takes a task."""
-        seen = look(self._connection, self._client, self._settings)
+        seen = crews.look(self._connection, self._client, self._settings)
         if seen.alive is None:
             self.alive = None  # Redis that has not answered is not asked again
         return seen.crew
@@ -347,72 +264,11 @@ class _Scene:
         try:
             return fleet.alive(self._client, names)
         except OrderctlError as error:
-            self.crew = blind(error).crew
+            self.crew = crews.blind(error).crew
             return None
 
 
 _NOW: Final = select(database.utc_now())
-
-
-def blind(error: OrderctlError) -> Sight:
-    """Return what is seen when Redis does not answer: nothing."""
-    return Sight(Reason(Cause.UNKNOWN, str(error), error.hint), None)
-
-
-def look(connection: Connection, client: Client, settings: Settings) -> Sight:
-    """Return what is seen of the workers of the queue.
-
-    Args:
-        connection: A connection for reading.
-        client: As in :func:`of_tasks`.
-        settings: The queue.
-    """
-    queue = settings.worker.queue
-    if client is None:
-        return Sight(_no_worker("no worker is running"), frozenset())
-    if isinstance(client, OrderctlError):
-        return blind(client)
-    try:
-        paused = fleet.is_paused(client, queue)
-        signs = fleet.find_all(connection, client)
-    except OrderctlError as error:
-        return blind(error)
-    alive = frozenset(sign.name for sign in signs if sign.alive)
-    if paused:
-        return Sight(
-            Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}"), alive
-        )
-    return Sight(crew(signs, queue), alive)
-
-
-def _named(queue: str) -> str:
-    default = setting_sections.Worker.queue.default
-    return "" if queue == default else f" --queue {shlex.quote(queue)}"
-
-
-def crew(signs: Sequence[SupervisorSign], queue: str) -> Crew | Reason:
-    """Return the workers of a queue, or why none of them takes a task.
-
-    Args:
-        signs: All supervisors.
-        queue: The queue.
-    """
-    ours = [sign for sign in signs if sign.alive and sign.queue == queue]
-    taking = [sign for sign in ours if not sign.draining]
-    if taking:
-        workers = sum(sign.concurrency or 0 for sign in taking)
-        return Crew(workers, max(0, workers - sum(len(sign.tasks) for sign in taking)))
-    if ours:
-        return _no_worker("the workers are draining and take no more tasks")
-    others = sorted({str(sign.queue) for sign in signs if sign.alive})
-    if others:
-        plural = "queue" if len(others) == 1 else "queues"
-        return _no_worker(f"no worker is running on queue {queue}, only on {plural} {', '.join(others)}")
-    return _no_worker("no worker is running")
-
-
-def _no_worker(text: str) -> Reason:
-    return Reason(Cause.NO_WORKER, text, "orderctl worker start")
 
 
 def _next_attempt(task: Task, seconds: float) -> Reason:

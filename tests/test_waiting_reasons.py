@@ -12,7 +12,7 @@ from orderctl import broker, channels, failures, readiness, waiting_reasons
 from orderctl.failures import Failure
 from orderctl.settings import Settings, load
 from orderctl.states import ErrorType, TaskStatus
-from orderctl.waiting_reasons import Cause, Reason
+from orderctl.waits import Cause, Reason
 from orderctl.worker import fleet
 from tests.shop import Shop
 

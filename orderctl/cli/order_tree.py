@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orderctl.orders import Order
     from orderctl.payments.ledger import Payment
     from orderctl.tasks import Task
-    from orderctl.waiting_reasons import Reason
+    from orderctl.waits import Reason
 
 _MOST_EVENTS: Final = 1000
 

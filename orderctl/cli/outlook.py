@@ -12,9 +12,11 @@ from orderctl.terminal import render
 
 if TYPE_CHECKING:
     from orderctl.cli.app import App
+    from orderctl.crews import Client
     from orderctl.orders import Order
     from orderctl.tasks import Task
-    from orderctl.waiting_reasons import Client, Line, Reason
+    from orderctl.waiting_reasons import Line
+    from orderctl.waits import Reason
 
 #: Of so many subjects of a change it is asked what they wait for; the others wait for the same or behind them.
 _MOST_ASKED: Final = 100
@@ -123,9 +125,9 @@ def say_of_tasks(app: App, task_ids: Sequence[int]) -> None:
 
 
 def _say_most_telling(app: App, reasons: Iterable[Reason]) -> None:
-    from orderctl import waiting_reasons
+    from orderctl import waits
 
-    if (reason := waiting_reasons.most_telling(reasons)) is not None:
+    if (reason := waits.most_telling(reasons)) is not None:
         app.say(line(reason))
 
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from orderctl.cli.app import App
+    from orderctl.crews import Client
     from orderctl.follow import Why
     from orderctl.subjects import Subject
-    from orderctl.waiting_reasons import Client, Reason
+    from orderctl.waits import Reason
 
 
 def of_subjects(app: App) -> Why:

@@ -200,7 +200,7 @@ def _workers(app: App) -> list[WorkerSign]:
 def _say_of_queue(app: App, *, idle: bool) -> None:
     """Say how many tasks wait, and what has to be done so that they are carried out."""
     from orderctl.cli import outlook
-    from orderctl.waiting_reasons import Cause
+    from orderctl.waits import Cause
     from orderctl.worker import rejected
 
     line = outlook.of_queue(app)

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from orderctl import broker, waiting_reasons
+from orderctl import broker, crews, waiting_reasons
 from orderctl.errors import OrderctlError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from orderctl.crews import Sight
     from orderctl.relay.api.queries import Found
     from orderctl.settings import Settings
-    from orderctl.waiting_reasons import Reason, Sight
+    from orderctl.waits import Reason
 
 #: How long an answer is used at least, and how many times as long as it took: the supervisors' signs are looked for
 #: among all keys of Redis, which may be those of other programs, too.
@@ -61,6 +62,6 @@ class Outlook:
     def _ask(self, connection: Connection) -> Sight:
         try:
             with broker.hasty(self._redis_url) as client:
-                return waiting_reasons.look(connection, client, self._settings)
+                return crews.look(connection, client, self._settings)
         except OrderctlError as error:
-            return waiting_reasons.blind(error)
+            return crews.blind(error)

@@ -21,7 +21,7 @@ from orderctl.payments import ledger, waiting
 from orderctl.payments.ledger import Filter, Payment
 from orderctl.states import UNDECIDED, TaskStatus
 from orderctl.tasks import Task, TaskFilter
-from orderctl.waiting_reasons import Reason
+from orderctl.waits import Reason
 
 #: A task's percent in these statuses, regardless of the last progress message.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}

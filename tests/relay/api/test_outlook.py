@@ -6,7 +6,7 @@ from orderctl.relay.api import queries
 from orderctl.relay.api.outlook import Outlook
 from orderctl.relay.api.queries import Wanted
 from orderctl.settings import load
-from orderctl.waiting_reasons import Cause
+from orderctl.waits import Cause
 from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
