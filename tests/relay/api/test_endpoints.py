@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 import redis
 
-from orderctl import publications, statuses
+from orderctl import channels, publications, statuses
 from orderctl.channels import task_progress
 from orderctl.payments.transfer import Transfer
 from orderctl.relay.api import queries
@@ -75,7 +75,9 @@ class TestOrders:
             "nextCursor": None,
         }
 
-    def test_an_order_says_what_it_waits_for(self, relay: RunningRelay, shop: Shop):
+    def test_an_order_says_what_it_waits_for(self, relay: RunningRelay, shop: Shop, store: redis.Redis):
+        sign = {"name": "worker", "queue": "orderctl", "concurrency": 1, "started": 1, "draining": True}
+        store.set(channels.supervisor("worker"), json.dumps(sign))
         shop.paid("DH1", 2)
         unpaid = shop.add("DH2")
         running = shop.paid("DH3")
@@ -84,8 +86,11 @@ class TestOrders:
         listed = {order["order_code"]: order["waiting"] for order in relay.ask(ORDERS).json["data"]}
         shown = relay.ask(f"/api/admin/orders/{unpaid}").json["data"]["waiting"]
 
-        no_worker = {"cause": "no-worker", "text": "no worker is running", "hint": "orderctl worker start"}
-        assert listed == {"DH1": no_worker, "DH3": None}
+        draining = "the workers are draining and take no more tasks"
+        assert listed == {
+            "DH1": {"cause": "no-worker", "text": draining, "hint": "orderctl worker start"},
+            "DH3": None,  # its worker sends a heartbeat
+        }
         assert shown == {
             "cause": "unpaid",
             "text": "the order is not paid",
