@@ -278,3 +278,14 @@ ORDER_DETAIL: Final = (
         "events", get=lambda found: [render.record(event, EVENTS) for event in found.events], where=Where.DATA
     ),
 )
+
+#: What has become of orders that were to be cancelled.
+CANCELLED_ORDERS: Final = (
+    Column("order_code", "ORDER", keep=True),
+    Column("id", right=True),
+    Column("order_status", "STATUS", style=status_style),
+    Column("payment_status", "PAYMENT", style=status_style),
+    Column("cancelled_tasks", "CANCELLED TASKS", right=True),
+    Column("changed"),
+    Column("error", style=lambda error: "red" if error else None),
+)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orderctl.cli import bell
-from orderctl.cli.columns import status_style
 from orderctl.counting import counted
 from orderctl.errors import DatabaseBusy, DatabaseUnavailable, ExitStatus, OrderctlError
 from orderctl.states import PaymentOutcome, PaymentStatus
 from orderctl.terminal import render
-from orderctl.terminal.render import Column
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,16 +19,6 @@ if TYPE_CHECKING:
     from orderctl.cli.options import Consent
     from orderctl.lifecycle import Moved
     from orderctl.orders import Order
-
-RESULTS: Final = (
-    Column("order_code", "ORDER", keep=True),
-    Column("id", right=True),
-    Column("order_status", "STATUS", style=status_style),
-    Column("payment_status", "PAYMENT", style=status_style),
-    Column("cancelled_tasks", "CANCELLED TASKS", right=True),
-    Column("changed"),
-    Column("error", style=lambda error: "red" if error else None),
-)
 
 
 @dataclass(frozen=True, slots=True)

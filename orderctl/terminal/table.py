@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -226,7 +227,13 @@ def _tabulate(heads: list[str], rows: list[list[str]], right: Sequence[bool], st
 
 
 def _import_tabulate() -> Any:
+    modules: dict[str, Any] = sys.modules
+    with_wcwidth = "wcwidth" in modules
+    modules.setdefault("wcwidth", None)  # where it is installed, tabulate would import it, which takes 25 ms
     import tabulate  # noqa: PLC0415 - takes 40 ms, which other formats do not need
+
+    if not with_wcwidth:
+        del modules["wcwidth"]
 
     # Without wcwidth, tabulate counts letters instead of columns. It uses only this function of wcwidth. By
     # default, it also makes columns two wider than their headings.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from orderctl import money, texts
-from orderctl.cli import locks, nothing, options, order_cancel, watch
+from orderctl.cli import locks, nothing, options, watch
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import EVENTS, ORDER_DETAIL, ORDERS
+from orderctl.cli.columns import CANCELLED_ORDERS, EVENTS, ORDER_DETAIL, ORDERS
 from orderctl.cli.lazy import Group
 from orderctl.errors import ExitStatus, InvalidInput, SubjectFailed
 from orderctl.states import ENDED_ORDER, OrderStatus
@@ -369,7 +369,7 @@ def add(
 @click.argument("references", metavar="ORDER...", nargs=-1, required=True)
 @options.audited_consent
 @locks.lock
-@options.output(order_cancel.RESULTS)
+@options.output(CANCELLED_ORDERS)
 @pass_app
 def cancel(app: App, references: tuple[str, ...], consent: options.Consent) -> ExitStatus:
     """Cancel orders that have not ended, paid or not; a worker of orderctl's stops the download.
@@ -382,6 +382,8 @@ def cancel(app: App, references: tuple[str, ...], consent: options.Consent) -> E
         orderctl orders cancel DH123456 --reason "the customer has withdrawn"
         orderctl orders cancel DH123456 DH123457 --dry-run
     """
+    from orderctl.cli import order_cancel
+
     return order_cancel.cancel(app, references, consent)
 
 
