@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shlex
 from typing import Final
 
 #: Lone surrogates, which UTF-8 cannot encode (bytes in other encodings arrive as such), and NUL.
@@ -27,6 +25,8 @@ def is_storable(text: str) -> bool:
 
 def arguments(*words: str) -> str:
     """Return words as the last arguments of a command that can be pasted: quoted, and never taken for options."""
+    import shlex  # noqa: PLC0415 - as hashlib below
+
     return f"-- {shlex.join(words)}" if any(word.startswith("-") for word in words) else shlex.join(words)
 
 
@@ -69,6 +69,8 @@ def identifier(text: str | None) -> str | None:
     if not stripped:
         return None
     if len(stripped) > _MOST_OF_ID or not is_storable(stripped) or not stripped.isprintable():
+        import hashlib  # noqa: PLC0415 - takes 3 ms, which --help and the TAB key do not need
+
         digest = hashlib.sha256(stripped.encode("utf-8", "surrogatepass")).hexdigest()
         return f"sha256:{digest}"
     return stripped

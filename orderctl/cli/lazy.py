@@ -15,7 +15,7 @@ import click
 from click.exceptions import NoSuchCommand
 
 from orderctl import texts
-from orderctl.cli import effects, global_options
+from orderctl.cli import global_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -103,6 +103,8 @@ class Group(Described, click.Group):
         return found
 
     def _meant(self, ctx: click.Context, typed: str) -> list[str]:
+        from orderctl.cli import effects
+
         return effects.suggestions(ctx.command_path.partition(" ")[2], typed, self.list_commands(ctx))
 
     def _unknown(self, ctx: click.Context, typed: str, meant: list[str]) -> NoSuchCommand:
