@@ -103,8 +103,9 @@ class App:
     def engine(self) -> Engine:
         """The database."""
         from orderctl import database
-        from orderctl.cli import log_lines
+        from orderctl.cli import collector, log_lines
 
+        collector.resume()
         log_lines.mask_warnings()
         return database.connect(self.database_url, pool_size=self.settings.database.pool_size)
 
@@ -153,7 +154,9 @@ class App:
     def redis(self) -> redis.Redis:
         """A Redis client whose commands fail when Redis does not answer within three seconds."""
         from orderctl import broker
+        from orderctl.cli import collector
 
+        collector.resume()
         return broker.brisk(self.redis_url)
 
     def close(self) -> None:
@@ -326,8 +329,9 @@ class App:
         """Write the log of a long-running command to stderr."""
         import logging
 
-        from orderctl.cli import log_lines
+        from orderctl.cli import collector, log_lines
 
+        collector.resume()
         level = logging.WARNING if self.quiet else logging.DEBUG if self.verbosity else logging.INFO
         handler = logging.StreamHandler(self.err)
         handler.setFormatter(log_lines.Masking("%(asctime)s %(levelname)s %(message)s"))

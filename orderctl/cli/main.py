@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import click
 
 from orderctl import __version__, environment
-from orderctl.cli import global_options, streams
+from orderctl.cli import collector, global_options, streams
 from orderctl.cli.app import App
 from orderctl.cli.boundary import guard
 from orderctl.cli.lazy import CommandEntry, LazyGroup
@@ -85,6 +85,7 @@ def run(arguments: Sequence[str] | None = None, app: App | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the program ``orderctl`` and exit."""
+    collector.rest()
     streams.prepare()
     if asked := environment.ambient().completion:
         _complete(asked)
