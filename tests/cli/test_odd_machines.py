@@ -169,12 +169,17 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("lock", [[], ["--lock", "a"]], ids=["free", "locked"])
 def test_every_command_ends_with_a_documented_code_where_nothing_can_be_written(
-    lock: list[str], inside: Program, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+    lock: list[str],
+    inside: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    subtests: pytest.Subtests,
 ):
     """As from cron: nothing is known of a terminal or a locale, stdin is empty, and here the home is read-only."""
     for name in os.environ:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/proc/self")
+    monkeypatch.chdir(tmp_path)  # config init may write there
     with open(os.devnull) as nothing:  # noqa: PTH123
         monkeypatch.setattr("sys.stdin", nothing)
         for path, arguments in EXAMPLES:
