@@ -48,7 +48,8 @@ class Sight:
 
 def blind(error: OrderctlError) -> Sight:
     """Return what is seen when Redis does not answer: nothing."""
-    return Sight(Reason(Cause.UNKNOWN, str(error), error.hint), None)
+    # A command follows it on its line, so it has no full stop.
+    return Sight(Reason(Cause.UNKNOWN, str(error).rstrip("."), error.hint), None)
 
 
 def look(connection: Connection, client: Client, settings: Settings) -> Sight:
