@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -156,21 +158,8 @@ def drop(app: App, job_ids: tuple[str, ...], everything: bool, consent: options.
     """
     from orderctl.worker import rejected
 
-    if bool(job_ids) == everything:
-        raise InvalidInput("give the ids of jobs, or --all", hint="orderctl worker rejected list")
-    chosen = None if everything else job_ids
-    number = rejected.drop(app.redis, chosen, dry_run=True)
-    found = counted(number, "job")
-    if consent.dry_run:
-        app.say(f"Would delete {found}; nothing was changed.")
-        return
-    if not number:
-        app.say(_NONE)
-        return
-    consent.ask(app, f"Delete {found} of other programs?")
-    with bell.naming_rights(app):
-        dropped = rejected.drop(app.redis, chosen)
-    app.say(f"Deleted {counted(dropped, 'job')}.")
+    named = _named(job_ids, everything=everything)
+    _remove(app, partial(rejected.drop, app.redis, named), "delete", "Delete {} of other programs?", consent)
 
 
 @cli.command()
@@ -190,17 +179,47 @@ def dismiss(app: App, job_ids: tuple[str, ...], everything: bool, consent: optio
     """
     from orderctl.worker import rejected
 
+    named = _named(job_ids, everything=everything)
+    _remove(
+        app, partial(rejected.dismiss, app.redis, named), "dismiss", "Dismiss {}?", consent, asks=everything
+    )
+
+
+def _named(job_ids: tuple[str, ...], *, everything: bool) -> tuple[str, ...] | None:
+    """Return the ids that are named; None means all rejected jobs."""
     if bool(job_ids) == everything:
         raise InvalidInput("give the ids of jobs, or --all", hint="orderctl worker rejected list")
-    chosen = None if everything else job_ids
-    number = rejected.dismiss(app.redis, chosen, dry_run=True)
+    return None if everything else job_ids
+
+
+def _remove(
+    app: App,
+    remove: Callable[..., int],
+    verb: str,
+    question: str,
+    consent: options.Consent,
+    *,
+    asks: bool = True,
+) -> None:
+    """Count the jobs, ask, remove them, and say how many there were.
+
+    Args:
+        app: The application.
+        remove: Removes the jobs, or counts them with ``dry_run=True``; returns their number.
+        verb: What is done.
+        question: The question, with ``{}`` for the number of jobs.
+        consent: Whether it may be done.
+        asks: Whether it needs a confirmation.
+    """
+    number = remove(dry_run=True)
+    found = counted(number, "job")
     if consent.dry_run:
-        app.say(f"Would dismiss {counted(number, 'job')}; nothing was changed.")
+        app.say(f"Would {verb} {found}; nothing was changed.")
         return
     if not number:
         app.say(_NONE)
         return
-    consent.ask(app, f"Dismiss {counted(number, 'job')}?", needed=everything)
+    consent.ask(app, question.format(found), needed=asks)
     with bell.naming_rights(app):
-        dismissed = rejected.dismiss(app.redis, chosen)
-    app.say(f"Dismissed {counted(dismissed, 'job')}.")
+        removed = remove()
+    app.say(f"{verb.capitalize().removesuffix('e')}ed {counted(removed, 'job')}.")
