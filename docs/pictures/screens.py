@@ -114,6 +114,7 @@ def _index(listed: Sequence[str]) -> str:
     commands = "\n".join(f"- `orderctl {command}`" for command in listed)
     return (
         "# Screens\n\nWhat the listings look like in terminals of three widths, without colours. `make pictures` made "
-        "them from a real\nshop, whose course server is written as `courses.example`; nothing else was changed.\n\n"
+        "them from a real\nshop. The address of the course server, the machine's name and the user's are replaced by names of the same length;\n"
+        "nothing else was changed.\n\n"
         f"{files}\n\nEach file has these commands:\n\n{commands}\n"
     )
