@@ -1,6 +1,8 @@
 """The garbage collector while the program starts."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -26,3 +28,15 @@ def test_it_works_again_as_soon_as_a_command_has_work(use: Callable[[App], objec
 
     assert gc.isenabled()
     app.close()
+
+
+def test_it_rests_while_the_program_starts():
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.isenabled())); sys.argv[1:] = ['--version']"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; from orderctl.cli.main import main; main()"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-1] == "False"
