@@ -126,6 +126,23 @@ NEEDED = {
     "relay token": set(),
     "completion bash": set(),
     "help times": set(),
+    "worker list": {"sqlalchemy", "redis", "tabulate"},
+    "worker list -o json": {"sqlalchemy", "redis"},
+    "worker rejected list": {"sqlalchemy", "redis", "rq"},  # RQ spells the names of jobs and queues
+    "reconcile --check": {"sqlalchemy", "redis", "rq", "tabulate"},
+    "orders add --code DH2 --email a@example.com --amount 1 --course http://example.com/": {
+        "sqlalchemy",
+        "tabulate",
+    },
+    "orders pay DH1 --amount 1": {"sqlalchemy"},  # it is paid already
+    "orders cancel DH1 --dry-run": {"sqlalchemy", "tabulate"},
+    "orders wait DH1 --timeout 0s": {"sqlalchemy", "redis"},
+    "payments show 1": {"sqlalchemy"},
+    "outbox show 1": {"sqlalchemy"},
+    "relay probe http://127.0.0.1:1": set(),
+    "config check": {"sqlalchemy"},
+    "migrate status": {"sqlalchemy", "alembic", "tabulate"},
+    "tail DH1 --timeout 0s": {"sqlalchemy", "redis"},
 }
 
 #: Runs commands, each in a copy of a process that has imported only the root, and for the last ones the database, and

@@ -49,8 +49,6 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         orderctl reconcile --quiet --lock reconcile    # from cron, every five minutes
     """
     from orderctl import reconcile
-    from orderctl.payments import retention
-    from orderctl.worker import courier
 
     if fix and check:
         raise InvalidInput("give --fix or --check, not both")
@@ -59,6 +57,9 @@ def cli(app: App, fix: bool, check: bool) -> ExitStatus:
         found = reconcile.check(app.engine, app.running_redis, app.settings)
         app.render(found, nothing=_NOTHING)
         return ExitStatus.FAILED if found else ExitStatus.DONE
+    from orderctl.payments import retention
+    from orderctl.worker import courier
+
     found = reconcile.run(app.engine, app.redis, app.settings, fix=fix)
     report = courier.send_due(app.engine, app.redis, app.settings)
     forgotten = retention.forget(app.engine, app.settings.payments.keep_raw_days)
