@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,9 +63,22 @@ def say_near_addresses(app: App, email: str) -> None:
 
     with app.reading() as connection:
         found = listing.addresses_like(connection, email)
-    near = difflib.get_close_matches(email, found, _NEAREST, 0.5)
-    if near:
-        app.say(f"near it: {', '.join(near)}")
+    _say_near(app, difflib.get_close_matches(email, found, _NEAREST, 0.5))
+
+
+def say_near_codes(app: App, part: str) -> None:
+    """Say which codes of orders resemble a part of a code that none has."""
+    if app.quiet or app.output.format not in _FOR_PEOPLE:
+        return
+    from orderctl import similar
+
+    with app.reading() as connection:
+        _say_near(app, similar.codes(connection, part, most=_NEAREST))
+
+
+def _say_near(app: App, found: Sequence[str]) -> None:
+    if found:
+        app.say(f"near it: {', '.join(found)}")
 
 
 def _filters(context: click.Context) -> Iterator[str]:

@@ -87,6 +87,23 @@ def test_addresses_near_one_without_orders_are_named(shop: Shop, inside: Program
     )
 
 
+def test_an_address_is_not_near_itself(shop: Shop, inside: Program):
+    shop.add("DH1", email="an@shop.example")
+
+    ended = inside("orders", "list", "--email", "an@shop.example", "--paid")
+
+    assert "near it" not in ended.err
+
+
+def test_codes_that_resemble_what_was_searched_for_are_named(shop: Shop, inside: Program):
+    shop.add("DH70025")
+
+    ended = inside("orders", "list", "--search", "DH70052")
+
+    assert ended.err == "No orders match: search DH70052.\nnear it: DH70025\n"
+    assert inside("orders", "list", "--search", "DH70052", "-o", "json").err == ""
+
+
 @pytest.mark.parametrize("command", ["orders list", "payments list", "outbox list", "logs show DH1"])
 def test_a_period_that_ends_before_it_begins_is_refused(command: str, shop: Shop, inside: Program):
     shop.add("DH1")

@@ -147,6 +147,8 @@ def _list(app: App, wanted: OrderFilter, page: options.Paging, watching: watch.W
     app.render_pages(map(Live(app).orders, pages), nothing=nothing.of("orders"))
     if not pages.count and wanted.email is not None:
         nothing.say_near_addresses(app, wanted.email)
+    elif not pages.count and wanted.search is not None:
+        nothing.say_near_codes(app, wanted.search)
     pages.say_next()
 
 
