@@ -1,0 +1,57 @@
+"""The result of a check: what was measured, whether it is well, and what repairs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Area(StrEnum):
+    """What a check is about, in the order in which they are made."""
+
+    SETTINGS = "settings"
+    DATABASE = "database"
+    REDIS = "redis"
+    CHANNELS = "channels"
+    WORKERS = "workers"
+    ORDERS = "orders"
+    AUDIT = "audit"
+    RELAY = "relay"
+    MAIL = "mail"
+    WEBHOOKS = "webhooks"
+    DOWNLOADS = "downloads"
+
+
+class Verdict(StrEnum):
+    """Whether what was found is well."""
+
+    WELL = "well"
+    NOTE = "note"  #: Worth knowing; nothing has to be done.
+    WARNING = "warning"  #: It works, and may hurt later.
+    FAULT = "fault"  #: Something does not work.
+    SKIPPED = "skipped"  #: It could not be looked at, or is not set up.
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of a check.
+
+    Attributes:
+        area: What it is about.
+        name: A stable name for programs, such as ``clock-skew``; each stands for one check, whatever its verdict.
+        verdict: Whether it is well.
+        text: What was found, with the measured value, for people: ``the clocks differ by 0.2 s``.
+        repair: The command, SQL statement or setting that repairs it, which can be pasted; None if there is none.
+        explanation: What the fault does, or how to repair it where no command can.
+        value: The measured value, for programs.
+        unit: Its unit: ``s``, ``ms``, ``bytes``, ``rows``; None if it has none.
+    """
+
+    area: Area
+    name: str
+    verdict: Verdict
+    text: str
+    repair: str | None = None
+    explanation: str | None = None
+    value: float | str | None = None
+    unit: str | None = None
