@@ -49,6 +49,9 @@ demo: $(VENV)/.demo
 
 test: lint
 	@tests/install-programs
+	@# The tests start some thousand processes: none has to compile the sources again, even where the
+	@# environment keeps Python from writing what it has compiled.
+	@$(BIN)/python -m compileall -q orderctl migrations tests
 	@# leash.py ends the tests, and every process that they started, when make is killed, even by SIGKILL.
 	exec $(BIN)/python tests/servers/leash.py $$PPID $(BIN)/pytest -n 2 $(ARGS)
 
