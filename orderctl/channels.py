@@ -36,6 +36,10 @@ STOP_PREFIX = "orderctl:stop:"
 SUPERVISOR_PREFIX = "orderctl:supervisor:"
 #: Prefix of the keys in which the relay stores the subscriptions of its Socket.IO clients.
 SESSION_PREFIX = "orderctl:relay:session:"
+#: The names of the running relays: a sorted set, by the time of their last sign.
+RELAY_SIGNS = "orderctl:relay:signs"
+#: Prefix of the keys in which relays register themselves.
+RELAY_SIGN_PREFIX = "orderctl:relay:sign:"
 
 _NAME: Final = re.compile(r"([a-z]+):([1-9][0-9]{0,18}):([a-z]+)\Z", re.ASCII)
 
@@ -141,6 +145,11 @@ def room(scope: Scope, subject_id: int) -> bytes:
 def session(digest: str) -> str:
     """Return the key under which the relay stores the subscriptions of a client that may reconnect."""
     return SESSION_PREFIX + digest
+
+
+def relay_sign(name: str) -> str:
+    """Return the key in which a relay registers itself."""
+    return RELAY_SIGN_PREFIX + name
 
 
 def sent_marker(name: str) -> str:

@@ -26,6 +26,7 @@ class Part(StrEnum):
 
     WORK = "work"  #: Workers, and commands that queue tasks and publish changes.
     RELAY = "relay"
+    SIGN = "sign"  #: The relay's sign, without which it works, too.
     LISTEN = "listen"  #: ``orderctl tail``
 
 
@@ -58,6 +59,8 @@ def needs(part: Part, key: Key, queue: str = "") -> list[Need]:
         return [*_snapshots(key, "SET"), *_publishing(key), *_work(key, queue)]
     if part is Part.RELAY:
         return [*_snapshots(key, "MGET"), *_patterns(key), *_sessions(key), Need(("PING",))]
+    if part is Part.SIGN:
+        return list(_signs(key))
     return [*_snapshots(key, "MGET"), *_patterns(key), *_listening(key), Need(("PING",))]
 
 
@@ -98,6 +101,15 @@ def _sessions(key: Key) -> Iterable[Need]:
     name, rule = key(channels.session("0")), f"~{key(SESSION_PREFIX)}*"
     for words in (("GET", name), ("SET", name, "x"), ("EXPIRE", name, "1"), ("DEL", name)):
         yield Need(words, rule)
+
+
+def _signs(key: Key) -> Iterable[Need]:
+    one, names = key(channels.relay_sign("0")), key(channels.RELAY_SIGNS)
+    rule = f"~{key(channels.RELAY_SIGN_PREFIX)[:-1]}*"
+    for words in (("SET", one, "x"), ("DEL", one), ("ZADD", names, "1", "x"), ("ZREM", names, "x")):
+        yield Need(words, rule)
+    yield Need(("ZREMRANGEBYSCORE", names, "0", "0"), rule)
+    yield Need(("EXPIRE", names, "1"), rule)
 
 
 def _publishing(key: Key) -> Iterable[Need]:

@@ -26,6 +26,7 @@ from orderctl.relay.payments import bookings
 from orderctl.relay.payments.accepted import Accepted
 from orderctl.relay.payments.bookings import Bookings
 from orderctl.relay.payments.webhook import Webhook
+from orderctl.relay.presence import Presence
 from orderctl.relay.revocations import Revocations
 from orderctl.relay.server import RelayServer, stop_on_signals
 from orderctl.relay.site import Probes, Site
@@ -105,6 +106,7 @@ def build(
         site,
         door,
         tally,
+        Presence(exchange, tally, secure=secure),
         max_rate=here.max_messages_per_second,
         lookout=watch,
         at_end=lambda: ringer.finish(_LAST_RING),

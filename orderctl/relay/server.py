@@ -15,6 +15,7 @@ from orderctl.relay.exchange import Exchange
 from orderctl.relay.front import Front
 from orderctl.relay.limits import Door, Lobby
 from orderctl.relay.metrics import Tally
+from orderctl.relay.presence import Presence
 from orderctl.relay.site import Site
 
 #: Connections that the kernel holds until they are accepted.
@@ -38,6 +39,7 @@ class RelayServer:
         site: Answers HTTP requests.
         door: Limits the number of connections.
         tally: Counters for the metrics.
+        presence: Reports this relay in Redis.
         max_rate: Most frames per second from one client.
         lookout: Runs beside the server, and may end before it.
         at_end: Called when all connections have ended.
@@ -49,6 +51,7 @@ class RelayServer:
         site: Site,
         door: Door,
         tally: Tally,
+        presence: Presence,
         *,
         max_rate: int,
         lookout: Callable[[], Coroutine[Any, Any, None]],
@@ -56,6 +59,7 @@ class RelayServer:
     ) -> None:
         self._lookout = lookout
         self._at_end = at_end
+        self._presence = presence
         self._exchange = exchange
         self._shared = Shared(exchange, door, Lobby(asyncio.get_running_loop().time), tally, max_rate)
         self._site = site
@@ -87,7 +91,9 @@ class RelayServer:
         tasks = [
             asyncio.create_task(work) for work in (self._exchange.feed.run(), self._tick(), self._stopped())
         ]
-        lookout = asyncio.create_task(self._lookout())
+        aside = [
+            asyncio.create_task(work) for work in (self._lookout(), self._presence.keep(*_place(server)))
+        ]
         try:
             trying = asyncio.create_task(self._exchange.feed.wait_tried())
             await asyncio.wait([trying, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +105,10 @@ class RelayServer:
                 task.result()
         finally:
             self._take_leave()
-            for task in (lookout, *tasks):
+            for task in aside:
+                task.cancel()
+            await self._presence.retire()
+            for task in tasks:
                 task.cancel()
             await self._close(server)
             self._at_end()
@@ -204,8 +213,14 @@ def stop_on_signals(
         loop.add_signal_handler(number, relay.stop)
 
 
-def _url(server: asyncio.Server) -> str:
+def _place(server: asyncio.Server) -> tuple[str, int]:
+    """Return the address and the port that a server listens on."""
     host, port = next(iter(server.sockets)).getsockname()[:2]
+    return host, port
+
+
+def _url(server: asyncio.Server) -> str:
+    host, port = _place(server)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
