@@ -19,6 +19,7 @@ READING: Final = frozenset(
         "outbox", "outbox list", "outbox show",
         "worker", "worker list", "worker rejected", "worker rejected list", "worker rejected show",
         "relay", "relay probe", "relay inspect", "relay revoked",
+        "doctor",
         "migrate", "migrate status", "migrate history", "migrate check", "migrate sql",
         "embedded", "embedded status",
         "config", "config show", "config check", "config path",

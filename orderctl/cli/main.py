@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     ),
     "worker": CommandEntry("Run, list, pause and stop workers.", "Running"),
     "relay": CommandEntry("Run the relay for dashboards and make tokens for it.", "Running"),
+    "doctor": CommandEntry("Check the installation: what is wrong, and what repairs it.", "Running"),
     "reconcile": CommandEntry("Repair what crashes and outages have left behind.", "Running"),
     "migrate": CommandEntry("Create the tables, or adopt a shop's existing ones.", "Setting up"),
     "embedded": CommandEntry("Show whether the embedded Redis runs, and stop it.", "Setting up"),

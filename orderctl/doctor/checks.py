@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orderctl.errors import ExitStatus
+
 
 class Area(StrEnum):
     """What a check is about, in the order in which they are made."""
@@ -45,6 +47,8 @@ class Check:
         explanation: What the fault does, or how to repair it where no command can.
         value: The measured value, for programs.
         unit: Its unit: ``s``, ``ms``, ``bytes``, ``rows``; None if it has none.
+        exit_status: The exit code of ``orderctl doctor`` if it is a fault: another one where a store is down or a
+            setting is wrong.
     """
 
     area: Area
@@ -55,3 +59,4 @@ class Check:
     explanation: str | None = None
     value: float | str | None = None
     unit: str | None = None
+    exit_status: ExitStatus = ExitStatus.FAILED

@@ -1,0 +1,147 @@
+"""All checks, in order: each is made if the stores that it needs are there, and one that fails does not end the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+from sqlalchemy.exc import DBAPIError
+
+from orderctl import broker, database_errors
+from orderctl.doctor import configuration, refusals
+from orderctl.doctor.checks import Area, Check, Verdict
+from orderctl.doctor.surroundings import Need, Opened, Surroundings
+from orderctl.errors import ExitStatus, OrderctlError, Unavailable
+
+Make = Callable[[Surroundings], Iterator[Check]]
+
+#: The most important one counts: what is down or not set up hides everything behind it.
+_BY_WEIGHT: Final = (ExitStatus.UNAVAILABLE, ExitStatus.CONFIGURATION, ExitStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A function that makes checks of one area.
+
+    Attributes:
+        area: The area of all checks that it makes.
+        make: Makes them, one by one. What it raises of the OrderctlErrors ends only this function.
+        needs: What has to be there, so that it is called.
+    """
+
+    area: Area
+    make: Make
+    needs: tuple[Need, ...] = ()
+
+
+def _database_answers(around: Surroundings) -> Iterator[Check]:
+    yield _reachable(Area.DATABASE, "the database", around.database)
+
+
+def _redis_answers(around: Surroundings) -> Iterator[Check]:
+    yield _reachable(Area.REDIS, "Redis", around.redis)
+
+
+#: All examinations. Those of one area stand together, and the areas in the order of :class:`Area`.
+EXAMINATIONS: Final[tuple[Examination, ...]] = (
+    Examination(Area.SETTINGS, configuration.examine),
+    Examination(Area.DATABASE, _database_answers),
+    Examination(Area.REDIS, _redis_answers),
+)
+
+
+def run(
+    around: Surroundings,
+    areas: Collection[Area] = tuple(Area),
+    examinations: Collection[Examination] = EXAMINATIONS,
+) -> Iterator[Check]:
+    """Make the checks, one by one.
+
+    Args:
+        around: What they look at.
+        areas: Only checks of these areas.
+        examinations: Which there are.
+    """
+    told: set[tuple[Area, str]] = set()
+    for one in examinations:
+        if one.area not in areas:
+            continue
+        lack = next((found for need in one.needs if (found := around.lacking(need)) is not None), None)
+        if lack is None:
+            yield from _made(one, around)
+        elif (one.area, lack.why) not in told and not _is_told(one.area, around):
+            told.add((one.area, lack.why))
+            yield Check(one.area, "examined", Verdict.SKIPPED, f"not looked at: {lack.why}", lack.repair)
+
+
+def _is_told(area: Area, around: Surroundings) -> bool:
+    """Whether the check "reachable" says that the store of this area is not there."""
+    own = {Area.DATABASE: Need.DATABASE, Area.REDIS: Need.REDIS}.get(area)
+    return own is not None and around.lacking(own) is not None
+
+
+def _made(one: Examination, around: Surroundings) -> Iterator[Check]:
+    try:
+        yield from one.make(around)
+    except OrderctlError as error:
+        yield _unfinished(one.area, error)
+    except DBAPIError as error:  # outside of `database.reading`
+        translated = database_errors.translate(error)
+        if not isinstance(translated, OrderctlError):
+            raise
+        translated.__cause__ = error
+        yield _unfinished(one.area, translated)
+    except redis.RedisError as error:
+        yield _unfinished(one.area, broker.translate(error))
+
+
+def _unfinished(area: Area, error: OrderctlError) -> Check:
+    """Return the check that says why an examination has ended early."""
+    granting = refusals.grant(error)
+    if granting is not None:
+        return Check(area, "examined", Verdict.SKIPPED, f"not looked at: {error}", granting)
+    status = error.exit_status if error.exit_status in _BY_WEIGHT else ExitStatus.FAILED
+    return Check(area, "examined", Verdict.FAULT, str(error), error.hint, exit_status=status)
+
+
+def _reachable(area: Area, name: str, store: Opened[object]) -> Check:
+    if store.fault is not None:
+        down = isinstance(store.fault, Unavailable)
+        return Check(
+            area,
+            "reachable",
+            Verdict.FAULT,
+            str(store.fault),
+            store.fault.hint,
+            exit_status=ExitStatus.UNAVAILABLE if down else ExitStatus.CONFIGURATION,
+        )
+    if store.seconds is None:
+        text = f"the embedded {name} does not run: the next command that needs it starts it"
+        return Check(area, "reachable", Verdict.NOTE, text)
+    took = store.seconds * 1000
+    return Check(
+        area, "reachable", Verdict.WELL, f"{name} answers in {took:.1f} ms", value=round(took, 3), unit="ms"
+    )
+
+
+def without_settings(error: OrderctlError, areas: Collection[Area] = tuple(Area)) -> Iterator[Check]:
+    """Yield the checks where the settings cannot be read, so that nothing else can be looked at.
+
+    Args:
+        error: Why they cannot be read.
+        areas: Only checks of these areas, beside that of the settings.
+    """
+    yield Check(
+        Area.SETTINGS, "valid", Verdict.FAULT, str(error), error.hint, exit_status=ExitStatus.CONFIGURATION
+    )
+    for area in Area:
+        if area in areas and area is not Area.SETTINGS:
+            yield Check(area, "examined", Verdict.SKIPPED, "not looked at: the settings cannot be read")
+
+
+def status(faults: Collection[Check]) -> ExitStatus:
+    """Return the exit code: the weightiest of the faults'; 0 without one, whatever else was found."""
+    found = {check.exit_status for check in faults if check.verdict is Verdict.FAULT}
+    return next((status for status in _BY_WEIGHT if status in found), ExitStatus.DONE)

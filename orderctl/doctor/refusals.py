@@ -1,0 +1,63 @@
+"""What lets the account do what a store has refused: the statement, or the command, that grants the right."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from orderctl import database_errors
+from orderctl.errors import Misconfigured, OrderctlError
+
+#: Errors of MySQL and MariaDB about rights: to a database, a table, a column, a routine; SUPER and its like.
+_DENIED: Final = {1044, 1142, 1143, 1227, 1370}
+_ON_TABLE: Final = re.compile(
+    r"(?P<right>[A-Z ,]+?) command denied to user '(?P<user>[^']*)'@'(?P<host>[^']*)' for (?:table|column '.*' in table)"
+    r" (?P<table>.+)\Z"
+)
+_PRIVILEGE: Final = re.compile(r"at least one of\) the (?P<right>[A-Z_ ,]+?) privilege")
+_REDIS_USER: Final = re.compile(r"User (?P<user>\S+) has no permissions")
+_REDIS_COMMAND: Final = re.compile(r"no permissions to run the '(?P<command>[\w|]+)' command")
+
+
+def grant(error: OrderctlError) -> str | None:
+    """Return what grants the right whose lack an error is about; None if it is about something else.
+
+    Args:
+        error: An error of the database or of Redis.
+    """
+    if isinstance(error.__cause__, DBAPIError):
+        return _of_database(error.__cause__)
+    return _of_redis(error) if isinstance(error, Misconfigured) else None
+
+
+def _of_database(error: DBAPIError) -> str | None:
+    if database_errors.code_of(error) not in _DENIED:
+        return None
+    text = str(getattr(error.orig, "args", ("", ""))[-1])
+    if on_table := _ON_TABLE.search(text):
+        return f"GRANT {on_table['right'].strip()} ON {_table(on_table['table'])} TO '{on_table['user']}'@'{on_table['host']}'"
+    needed = _PRIVILEGE.search(text)
+    return (
+        f"GRANT {needed['right']} ON *.* TO 'USER'@'HOST'"
+        if needed
+        else "GRANT ALL ON DATABASE.* TO 'USER'@'HOST'"
+    )
+
+
+def _table(name: str) -> str:
+    """Return the name of a table as it is written in SQL: MySQL 8 quotes it in its message, older ones do not."""
+    return ".".join(f"`{part}`" for part in name.replace("`", "").replace("'", "").split("."))
+
+
+def _of_redis(error: Misconfigured) -> str | None:
+    hint = error.hint or ""
+    if hint.startswith("redis-cli ACL SETUSER"):
+        return hint
+    command, user = _REDIS_COMMAND.search(str(error)), _REDIS_USER.search(str(error))
+    if command is None:
+        return None
+    name = shlex.quote(user["user"] if user else "USER")
+    return f"redis-cli ACL SETUSER {name} {shlex.quote('+' + command['command'].lower())}"

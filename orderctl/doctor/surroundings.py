@@ -1,0 +1,201 @@
+"""What the checks look at: the settings and the stores, each opened with a deadline, or why it cannot be opened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from redis import Redis
+from sqlalchemy import Connection, Engine
+
+from orderctl import broker, clock, database, outbox, tasks
+from orderctl.doctor import refusals
+from orderctl.errors import DatabaseUnavailable, OrderctlError, RedisUnavailable
+from orderctl.settings import Settings
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+#: Seconds after which a store that has not answered is down; both are looked at, at the same time.
+DEADLINE: Final = 3.5
+#: Seconds without an answer after which a connection to the database is lost.
+_ANSWER: Final = 3
+
+
+class Need(StrEnum):
+    """What an examination needs, so that it is made."""
+
+    DATABASE = "database"  #: The database answers.
+    TABLES = "tables"  #: It is migrated, too, and the account may read it.
+    REDIS = "redis"  #: Redis answers.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Generic[T_co]):
+    """A store that was opened, or not.
+
+    Attributes:
+        store: The store; None: it is not there.
+        fault: Why it is not there; None as well where nothing is wrong: the embedded Redis that does not run.
+        seconds: How long it took to answer the shortest question on a connection that was open.
+    """
+
+    store: T_co | None = None
+    fault: OrderctlError | None = None
+    seconds: float | None = None
+
+
+class Lack(NamedTuple):
+    """Why something cannot be looked at.
+
+    Attributes:
+        why: The reason.
+        repair: What gives it back; None: another check says so.
+    """
+
+    why: str
+    repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the checks look at.
+
+    Attributes:
+        settings: All settings.
+        database: An engine of the doctor's own, which waits :data:`_ANSWER` seconds for an answer at most.
+        redis: A client that fails within three seconds. The embedded Redis is not started.
+        unreadable: Why our tables cannot be read: they are missing, or the account may not.
+        files: The configuration files that were looked for.
+        patience: Seconds for the answer of each other peer: a relay, a mail server, a receiver of webhooks.
+    """
+
+    settings: Settings
+    database: Opened[Engine] = field(default_factory=Opened)
+    redis: Opened[Redis] = field(default_factory=Opened)
+    unreadable: OrderctlError | None = None
+    files: tuple[Path, ...] = ()
+    patience: float = 1.5
+
+    @property
+    def engine(self) -> Engine:
+        """The database, for examinations that need it."""
+        return _there(self.database)
+
+    @property
+    def client(self) -> Redis:
+        """Redis, for examinations that need it."""
+        return _there(self.redis)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Return a connection for queries, whose errors are OrderctlErrors."""
+        return database.reading(self.engine)
+
+    def lacking(self, need: Need) -> Lack | None:
+        """Return why there is not what an examination needs; None if it is there."""
+        if need is Need.REDIS and self.redis.store is None:
+            return Lack("Redis does not answer" if self.redis.fault else "the embedded Redis does not run")
+        if need is not Need.REDIS and self.database.store is None:
+            return Lack("the database does not answer")
+        if need is Need.TABLES and (error := self.unreadable) is not None:
+            return Lack(str(error), refusals.grant(error) or error.hint)
+        return None
+
+
+def _there(opened: Opened[T]) -> T:
+    if opened.store is None:
+        raise RuntimeError("an examination has to say what it needs")
+    return opened.store
+
+
+@contextmanager
+def opened(settings: Settings, files: Iterable[Path] = ()) -> Iterator[Surroundings]:
+    """Open both stores at the same time, and close them at the end.
+
+    Args:
+        settings: They name the stores.
+        files: The configuration files that were looked for.
+    """
+    looks = (
+        _Look(lambda: _database(settings), _late_database),
+        _Look(lambda: _redis(settings), _late_redis),
+    )
+    until = clock.elapsed() + DEADLINE
+    found_database, found_redis = (look.result(until) for look in looks)
+    try:
+        unreadable = _unreadable(found_database.store)
+        yield Surroundings(settings, found_database, found_redis, unreadable, tuple(files))
+    finally:
+        if found_database.store is not None:
+            found_database.store.dispose()
+        if found_redis.store is not None:
+            found_redis.store.close()
+
+
+def _late_database() -> OrderctlError:
+    return DatabaseUnavailable(
+        f"the database does not answer within {DEADLINE} s", hint="orderctl config show"
+    )
+
+
+def _late_redis() -> OrderctlError:
+    return RedisUnavailable(f"Redis does not answer within {DEADLINE} s", hint="orderctl config show")
+
+
+class _Look:
+    """Opens a store in a thread, which is left alone when the deadline passes: a server may be frozen."""
+
+    def __init__(self, open_: Callable[[], Opened[Any]], late: Callable[[], OrderctlError]) -> None:
+        self._found: Opened[Any] | None = None
+        self._late = late
+        self._thread = threading.Thread(target=self._run, args=(open_,), daemon=True)
+        self._thread.start()
+
+    def _run(self, open_: Callable[[], Opened[Any]]) -> None:
+        try:
+            self._found = open_()
+        except OrderctlError as error:
+            self._found = Opened(fault=error)
+
+    def result(self, until: float) -> Opened[Any]:
+        self._thread.join(max(0.0, until - clock.elapsed()))
+        return self._found or Opened(fault=self._late())
+
+
+def _database(settings: Settings) -> Opened[Engine]:
+    engine = database.connect(
+        database.url(settings), pool_size=1, lock_wait_seconds=2, file_wait_seconds=2, answer_timeout=_ANSWER
+    )
+    with database.reading(engine) as connection:
+        began = clock.elapsed()
+        connection.exec_driver_sql("SELECT 1").all()
+        return Opened(engine, seconds=clock.elapsed() - began)
+
+
+def _redis(settings: Settings) -> Opened[Redis]:
+    url = broker.running_url(settings)
+    if url is None:
+        return Opened()
+    client = broker.brisk(url)
+    broker.ping(client)
+    began = clock.elapsed()
+    broker.ping(client)
+    return Opened(client, seconds=clock.elapsed() - began)
+
+
+def _unreadable(engine: Engine | None) -> OrderctlError | None:
+    """Return why our tables cannot be read."""
+    if engine is None:
+        return None
+    try:
+        with database.reading(engine) as connection:
+            tasks.select_tasks(connection, tasks.TaskFilter(), limit=1)
+            outbox.is_due(connection, outbox.Lane(()))
+    except OrderctlError as error:
+        return error
+    return None
