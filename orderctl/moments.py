@@ -241,14 +241,19 @@ def ahead(connection: Connection) -> dict[str, str]:
     Args:
         connection: A connection for reading, of an engine whose shape has been read.
     """
-    found: dict[str, str] = {}
+    return {column: _text(column, distance) for column, distance in distances(connection).items()}
+
+
+def distances(connection: Connection) -> dict[str, timedelta]:
+    """Return the columns whose newest rows have times in the future, each with how far they lie there."""
+    found: dict[str, timedelta] = {}
     now = connection.execute(select(utc_now())).scalar_one()
     for table, names in _WRITTEN.items():
         there = shape.of(connection.dialect).columns(table)
         for name in names:
             if name in there and "id" in there:
                 distance = _latest(connection, table, name, now) - now
-                found |= {f"{table}.{name}": _text(f"{table}.{name}", distance)} if distance > _AHEAD else {}
+                found |= {f"{table}.{name}": distance} if distance > _AHEAD else {}
     return found
 
 

@@ -100,15 +100,41 @@ def check(engine: Engine, client: redis.Redis | None, settings: Settings) -> lis
         RedisUnavailable: When Redis does not answer.
     """
     with database.reading(engine) as connection:
-        expired = [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
+        expired = lost(connection)
         due, again = (find_due(connection, settings, failing=which) for which in (False, True))
         orders_found = [*_marked(findings.unended(connection)), *_marked(findings.without_tasks(connection))]
         orders_found += [*findings.orphans(connection), *_marked(findings.late(connection))]
         orders_found += findings.unknown_statuses(connection, settings)
         orders_found += findings.future_times(connection)
+    silent = _silent(client, settings, due, again)
+    return [*_marked(expired), *_marked(silent, max(len(due), len(again))), *orders_found]
+
+
+def lost(connection: Connection) -> list[Finding]:
+    """Return the tasks of lost workers: their leases have expired."""
+    return [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
+
+
+def unrung(connection: Connection, client: redis.Redis | None, settings: Settings) -> list[Finding]:
+    """Return the due tasks that have no job in the queue.
+
+    Args:
+        connection: A connection for reading.
+        client: As in :func:`check`.
+        settings: As in :func:`run`.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    due, again = (find_due(connection, settings, failing=which) for which in (False, True))
+    return _silent(client, settings, due, again)
+
+
+def _silent(
+    client: redis.Redis | None, settings: Settings, due: list[_Due], again: list[_Due]
+) -> list[Finding]:
     silent = doorbell.without_job(client, *_bells(settings, due, again))
-    unrung = [findings.unrung(task_id, order_id) for task_id, order_id, _ in due + again if task_id in silent]
-    return [*_marked(expired), *_marked(unrung, max(len(due), len(again))), *orders_found]
+    return [findings.unrung(task_id, order_id) for task_id, order_id, _ in due + again if task_id in silent]
 
 
 def _marked(found: list[Finding], looked_at: int | None = None) -> list[Finding]:

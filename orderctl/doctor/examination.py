@@ -10,10 +10,10 @@ import redis
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import broker, database_errors
-from orderctl.doctor import configuration, refusals
+from orderctl.doctor import configuration, reachability, refusals
 from orderctl.doctor.checks import Area, Check, Verdict
-from orderctl.doctor.surroundings import Need, Opened, Surroundings
-from orderctl.errors import ExitStatus, OrderctlError, Unavailable
+from orderctl.doctor.surroundings import Need, Surroundings
+from orderctl.errors import ExitStatus, OrderctlError
 
 Make = Callable[[Surroundings], Iterator[Check]]
 
@@ -36,19 +36,11 @@ class Examination:
     needs: tuple[Need, ...] = ()
 
 
-def _database_answers(around: Surroundings) -> Iterator[Check]:
-    yield _reachable(Area.DATABASE, "the database", around.database)
-
-
-def _redis_answers(around: Surroundings) -> Iterator[Check]:
-    yield _reachable(Area.REDIS, "Redis", around.redis)
-
-
 #: All examinations. Those of one area stand together, and the areas in the order of :class:`Area`.
 EXAMINATIONS: Final[tuple[Examination, ...]] = (
     Examination(Area.SETTINGS, configuration.examine),
-    Examination(Area.DATABASE, _database_answers),
-    Examination(Area.REDIS, _redis_answers),
+    Examination(Area.DATABASE, reachability.of_database),
+    Examination(Area.REDIS, reachability.of_redis),
 )
 
 
@@ -104,26 +96,6 @@ def _unfinished(area: Area, error: OrderctlError) -> Check:
         return Check(area, "examined", Verdict.SKIPPED, f"not looked at: {error}", granting)
     status = error.exit_status if error.exit_status in _BY_WEIGHT else ExitStatus.FAILED
     return Check(area, "examined", Verdict.FAULT, str(error), error.hint, exit_status=status)
-
-
-def _reachable(area: Area, name: str, store: Opened[object]) -> Check:
-    if store.fault is not None:
-        down = isinstance(store.fault, Unavailable)
-        return Check(
-            area,
-            "reachable",
-            Verdict.FAULT,
-            str(store.fault),
-            store.fault.hint,
-            exit_status=ExitStatus.UNAVAILABLE if down else ExitStatus.CONFIGURATION,
-        )
-    if store.seconds is None:
-        text = f"the embedded {name} does not run: the next command that needs it starts it"
-        return Check(area, "reachable", Verdict.NOTE, text)
-    took = store.seconds * 1000
-    return Check(
-        area, "reachable", Verdict.WELL, f"{name} answers in {took:.1f} ms", value=round(took, 3), unit="ms"
-    )
 
 
 def without_settings(error: OrderctlError, areas: Collection[Area] = tuple(Area)) -> Iterator[Check]:

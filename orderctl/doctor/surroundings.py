@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
-from orderctl import broker, clock, database, outbox, tasks
+from orderctl import broker, database, outbox, tasks
 from orderctl.doctor import refusals
-from orderctl.errors import DatabaseUnavailable, OrderctlError, RedisUnavailable
+from orderctl.errors import OrderctlError
+from orderctl.health import stores
+from orderctl.health.signs import State, StoreSign
 from orderctl.settings import Settings
 
 T = TypeVar("T")
@@ -43,11 +44,13 @@ class Opened(Generic[T_co]):
         store: The store; None: it is not there.
         fault: Why it is not there; None as well where nothing is wrong: the embedded Redis that does not run.
         seconds: How long it took to answer the shortest question on a connection that was open.
+        sign: What it says of itself: its product, version and role; None in tests.
     """
 
     store: T_co | None = None
     fault: OrderctlError | None = None
     seconds: float | None = None
+    sign: StoreSign | None = None
 
 
 class Lack(NamedTuple):
@@ -121,71 +124,47 @@ def opened(settings: Settings, files: Iterable[Path] = ()) -> Iterator[Surroundi
         settings: They name the stores.
         files: The configuration files that were looked for.
     """
-    looks = (
-        _Look(lambda: _database(settings), _late_database),
-        _Look(lambda: _redis(settings), _late_redis),
-    )
-    until = clock.elapsed() + DEADLINE
-    found_database, found_redis = (look.result(until) for look in looks)
+    with ExitStack() as stack:
+        engine = _engine(settings)
+        if engine is not None:
+            stack.callback(engine.dispose)
+        signs = stores.look(settings, engine, deadline=DEADLINE)
+        found = _opened(signs.database, engine)
+        yield Surroundings(
+            settings,
+            found,
+            _opened(signs.redis, _client(settings, signs.redis, stack)),
+            _unreadable(found.store),
+            tuple(files),
+        )
+
+
+def _engine(settings: Settings) -> Engine | None:
+    """Return an engine; None where its URL is not valid, which the look at the stores says."""
     try:
-        unreadable = _unreadable(found_database.store)
-        yield Surroundings(settings, found_database, found_redis, unreadable, tuple(files))
-    finally:
-        if found_database.store is not None:
-            found_database.store.dispose()
-        if found_redis.store is not None:
-            found_redis.store.close()
+        return database.connect(
+            database.url(settings),
+            pool_size=1,
+            lock_wait_seconds=1,
+            file_wait_seconds=1,
+            answer_timeout=_ANSWER,
+        )
+    except OrderctlError:
+        return None
 
 
-def _late_database() -> OrderctlError:
-    return DatabaseUnavailable(
-        f"the database does not answer within {DEADLINE} s", hint="orderctl config show"
-    )
+def _client(settings: Settings, sign: StoreSign, stack: ExitStack) -> Redis | None:
+    if sign.state is not State.UP:
+        return None
+    try:
+        url = broker.running_url(settings)
+    except OrderctlError:  # it has ended since
+        return None
+    return None if url is None else stack.enter_context(closing(broker.brisk(url)))
 
 
-def _late_redis() -> OrderctlError:
-    return RedisUnavailable(f"Redis does not answer within {DEADLINE} s", hint="orderctl config show")
-
-
-class _Look:
-    """Opens a store in a thread, which is left alone when the deadline passes: a server may be frozen."""
-
-    def __init__(self, open_: Callable[[], Opened[Any]], late: Callable[[], OrderctlError]) -> None:
-        self._found: Opened[Any] | None = None
-        self._late = late
-        self._thread = threading.Thread(target=self._run, args=(open_,), daemon=True)
-        self._thread.start()
-
-    def _run(self, open_: Callable[[], Opened[Any]]) -> None:
-        try:
-            self._found = open_()
-        except OrderctlError as error:
-            self._found = Opened(fault=error)
-
-    def result(self, until: float) -> Opened[Any]:
-        self._thread.join(max(0.0, until - clock.elapsed()))
-        return self._found or Opened(fault=self._late())
-
-
-def _database(settings: Settings) -> Opened[Engine]:
-    engine = database.connect(
-        database.url(settings), pool_size=1, lock_wait_seconds=2, file_wait_seconds=2, answer_timeout=_ANSWER
-    )
-    with database.reading(engine) as connection:
-        began = clock.elapsed()
-        connection.exec_driver_sql("SELECT 1").all()
-        return Opened(engine, seconds=clock.elapsed() - began)
-
-
-def _redis(settings: Settings) -> Opened[Redis]:
-    url = broker.running_url(settings)
-    if url is None:
-        return Opened()
-    client = broker.brisk(url)
-    broker.ping(client)
-    began = clock.elapsed()
-    broker.ping(client)
-    return Opened(client, seconds=clock.elapsed() - began)
+def _opened(sign: StoreSign, store: T | None) -> Opened[T]:
+    return Opened(store if sign.state is State.UP else None, sign.error, sign.latency, sign)
 
 
 def _unreadable(engine: Engine | None) -> OrderctlError | None:
