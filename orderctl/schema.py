@@ -271,6 +271,56 @@ revoked_tokens: Final = Table(
     Column("revoked_by", String(128), nullable=False),
 )
 
+#: Bulk changes of tasks that supervisors carry out.
+operations: Final = Table(
+    "orderctl_operations",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("selection", Text, nullable=False),  # JSON, for people
+    Column("reason", Text),
+    Column("actor", String(128), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("take", Whole, nullable=False),  # 1: also of tasks that the shop's own workers run
+    Column("max_attempts", Whole, nullable=False),
+    Column("rate", String(32)),  # as it was given; NULL: as fast as possible
+    Column("per_hour", BigInteger),
+    Column("canary", Whole, nullable=False),
+    Column("max_failures", Integer),
+    Column("state", String(16), nullable=False),
+    Column("why", String(1000)),  # why it was stopped
+    Column("stopped_by", String(128)),
+    Column("total", Whole, nullable=False),
+    Column("changed", Whole, nullable=False),
+    Column("unchanged", Whole, nullable=False),
+    Column("refused", Whole, nullable=False),
+    Column("completed", Whole, nullable=False),
+    Column("failed", Whole, nullable=False),
+    Column("cancelled", Whole, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("next_at", UtcDateTime),  # when the next task is due by its rate
+    Column("looked_to", BigInteger),  # up to which task it was looked at what became of them
+    Column("lease_token", String(36)),
+    Column("lease_until", UtcDateTime),
+)
+
+#: The tasks of each operation, with their states when they were selected.
+operation_tasks: Final = Table(
+    "orderctl_operation_tasks",
+    metadata,
+    Column("operation_id", BigInteger, primary_key=True),
+    Column("task_id", BigInteger, primary_key=True),  # no foreign key: the shop may delete its tasks
+    Column("seen_status", String(64), nullable=False),
+    Column("seen_attempt", Whole, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("note", String(500)),
+    Column("changed_at", UtcDateTime),
+    Index("ix_orderctl_operation_tasks_operation_id_state_task_id", "operation_id", "state", "task_id"),
+)
+
 #: The applied revisions. ``orders.add`` locks them.
 migrations: Final = Table("orderctl_migrations", metadata, Column("revision", String(32), primary_key=True))
 
@@ -286,6 +336,8 @@ TABLES: Final = (
     payments,
     audit_hours,
     audit_counts,
+    operations,
+    operation_tasks,
 )
 
 

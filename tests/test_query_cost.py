@@ -62,7 +62,7 @@ LONG = 1000  # the order with many events
 #: Names of tables in the queries.
 TABLES = {
     "orders", "download_tasks", "order_audit_logs", "newest", "orderctl_outbox", "orderctl_payments",
-    "orderctl_audit_hours", "orderctl_audit_counts",
+    "orderctl_audit_hours", "orderctl_audit_counts", "orderctl_operations", "orderctl_operation_tasks",
 }  # fmt: skip
 
 

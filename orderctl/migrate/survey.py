@@ -35,6 +35,8 @@ TABLES: Final = (
     "orderctl_payments",
     "orderctl_audit_hours",
     "orderctl_audit_counts",
+    "orderctl_operations",
+    "orderctl_operation_tasks",
     HISTORY_TABLE,
     VERSION_TABLE,
 )

@@ -96,7 +96,8 @@ def undo_scale(engine: Engine) -> None:
         [
             "ALTER TABLE download_tasks DROP COLUMN ready",
             *(f"DROP TABLE orderctl_audit_{name}" for name in ("hours", "counts")),
-            "DELETE FROM orderctl_migrations WHERE revision = '0006'",
+            *(f"DROP TABLE orderctl_{name}" for name in ("operations", "operation_tasks")),
+            "DELETE FROM orderctl_migrations WHERE revision >= '0006'",
             "UPDATE orderctl_version SET version_num = '0005'",
         ],
     )

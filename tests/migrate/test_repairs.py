@@ -33,6 +33,13 @@ OURS = {
     "orderctl_audit_counts": (
         "counted_from", "counted_to", "written", "gaps", "old_to", "seen_to", "seen_at",
     ),
+    "orderctl_operations": (
+        "name", "kind", "selection", "reason", "actor", "source", "take", "max_attempts", "rate", "per_hour",
+        "canary", "max_failures", "state", "why", "stopped_by", "total", "changed", "unchanged", "refused",
+        "completed", "failed", "cancelled", "created_at", "started_at", "ended_at", "next_at", "looked_to",
+        "lease_token", "lease_until",
+    ),
+    "orderctl_operation_tasks": ("seen_status", "seen_attempt", "state", "note", "changed_at"),
     "orderctl_migrations": ("applied_at",),
 }  # fmt: skip
 

@@ -172,11 +172,11 @@ def test_statements_do_in_sqlite_what_up_does(fresh) -> None:
 
 
 #: The tables of the revisions behind the one that fills the ledger.
-LATER = ("orderctl_audit_counts", "orderctl_audit_hours")
+LATER = ("orderctl_audit_counts", "orderctl_audit_hours", "orderctl_operation")
 
 
 def without(found: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: text for name, text in found.items() if name not in names}
+    return {name: text for name, text in found.items() if not any(one in name for one in names)}
 
 
 def feed(server: MysqlServer, engine: Engine, script) -> None:
