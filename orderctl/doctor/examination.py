@@ -10,7 +10,18 @@ import redis
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import broker, database_errors
-from orderctl.doctor import configuration, reachability, refusals
+from orderctl.doctor import (
+    account,
+    audit_log,
+    configuration,
+    file,
+    order_findings,
+    reachability,
+    refusals,
+    server,
+    tables,
+    work,
+)
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Need, Surroundings
 from orderctl.errors import ExitStatus, OrderctlError
@@ -40,7 +51,17 @@ class Examination:
 EXAMINATIONS: Final[tuple[Examination, ...]] = (
     Examination(Area.SETTINGS, configuration.examine),
     Examination(Area.DATABASE, reachability.of_database),
+    Examination(Area.DATABASE, server.examine, (Need.DATABASE,)),
+    Examination(Area.DATABASE, server.settings, (Need.DATABASE,)),
+    Examination(Area.DATABASE, account.examine, (Need.DATABASE,)),
+    Examination(Area.DATABASE, file.examine, (Need.DATABASE,)),
+    Examination(Area.DATABASE, tables.examine, (Need.DATABASE,)),
+    Examination(Area.DATABASE, tables.times, (Need.TABLES,)),
     Examination(Area.REDIS, reachability.of_redis),
+    Examination(Area.WORKERS, work.leases, (Need.TABLES,)),
+    Examination(Area.WORKERS, work.fleet_of, (Need.TABLES, Need.REDIS_OR_IDLE)),
+    Examination(Area.ORDERS, order_findings.examine, (Need.TABLES,)),
+    Examination(Area.AUDIT, audit_log.examine, (Need.TABLES,)),
 )
 
 
@@ -56,16 +77,37 @@ def run(
         areas: Only checks of these areas.
         examinations: Which there are.
     """
-    told: set[tuple[Area, str]] = set()
+    told: set[object] = set()
     for one in examinations:
         if one.area not in areas:
             continue
-        lack = next((found for need in one.needs if (found := around.lacking(need)) is not None), None)
-        if lack is None:
+        need = next((need for need in one.needs if around.lacking(need) is not None), None)
+        if need is None:
             yield from _made(one, around)
-        elif (one.area, lack.why) not in told and not _is_told(one.area, around):
-            told.add((one.area, lack.why))
-            yield Check(one.area, "examined", Verdict.SKIPPED, f"not looked at: {lack.why}", lack.repair)
+            continue
+        skipped = _skipped(one.area, around, need)
+        for check in (*_behind(around, need, areas), *([] if _is_told(one.area, around) else [skipped])):
+            if check not in told:
+                told.add(check)
+                yield check
+
+
+def _skipped(area: Area, around: Surroundings, need: Need) -> Check:
+    lack = around.lacking(need)
+    why, repair = (lack.why, lack.repair) if lack is not None else ("", None)
+    return Check(area, "examined", Verdict.SKIPPED, f"not looked at: {why}", repair)
+
+
+def _behind(around: Surroundings, need: Need, areas: Collection[Area]) -> Iterator[Check]:
+    """Yield the fault behind what is skipped, if the area that says it is not among those that were asked for."""
+    if need in {Need.REDIS, Need.REDIS_OR_IDLE}:
+        if Area.REDIS not in areas and around.redis.fault is not None:
+            yield from reachability.of_redis(around)
+    elif Area.DATABASE not in areas:
+        if around.database.fault is not None:
+            yield from reachability.of_database(around)
+        elif around.unreadable is not None and refusals.grant(around.unreadable) is None:
+            yield _unfinished(Area.DATABASE, around.unreadable)
 
 
 def _is_told(area: Area, around: Surroundings) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import broker, database, outbox, tasks
 from orderctl.doctor import refusals
-from orderctl.errors import OrderctlError
+from orderctl.errors import OrderctlError, Unavailable
 from orderctl.health import stores
 from orderctl.health.signs import State, StoreSign
 from orderctl.settings import Settings
@@ -34,6 +34,12 @@ class Need(StrEnum):
     DATABASE = "database"  #: The database answers.
     TABLES = "tables"  #: It is migrated, too, and the account may read it.
     REDIS = "redis"  #: Redis answers.
+    REDIS_OR_IDLE = (
+        "redis or idle"  #: The same, or it is the embedded Redis and does not run, which says enough.
+    )
+
+
+_OF_REDIS: Final = {Need.REDIS, Need.REDIS_OR_IDLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +107,22 @@ class Surroundings:
 
     def lacking(self, need: Need) -> Lack | None:
         """Return why there is not what an examination needs; None if it is there."""
-        if need is Need.REDIS and self.redis.store is None:
-            return Lack("Redis does not answer" if self.redis.fault else "the embedded Redis does not run")
-        if need is not Need.REDIS and self.database.store is None:
-            return Lack("the database does not answer")
+        if need is Need.REDIS_OR_IDLE and self.redis.fault is None:
+            return None
+        if need in _OF_REDIS and self.redis.store is None:
+            return Lack(_state("Redis", self.redis) or "the embedded Redis does not run")
+        if need not in _OF_REDIS and self.database.store is None:
+            return Lack(_state("the database", self.database) or "the database was not opened")
         if need is Need.TABLES and (error := self.unreadable) is not None:
             return Lack(str(error), refusals.grant(error) or error.hint)
         return None
+
+
+def _state(name: str, opened: Opened[object]) -> str | None:
+    """Return in which way a store cannot be used, for what was not looked at because of that."""
+    if opened.fault is None:
+        return None
+    return f"{name} {'does not answer' if isinstance(opened.fault, Unavailable) else 'cannot be used'}"
 
 
 def _there(opened: Opened[T]) -> T:

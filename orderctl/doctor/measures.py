@@ -1,0 +1,39 @@
+"""Measured values as text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_STEP: Final = 1024
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+#: Of a unit of time so many are shown in the smaller one.
+_TWO: Final = 2
+#: Numbers from this one on are shown without decimals.
+_LARGE: Final = 100
+
+
+def size(number: float) -> str:
+    """Return a number of bytes as text: ``1.5 GiB``."""
+    at = 0
+    while abs(number) >= _STEP and at < len(_UNITS) - 1:
+        number, at = number / _STEP, at + 1
+    return f"{number:.1f} {_UNITS[at]}" if at else f"{number:,.0f} {_UNITS[0]}"
+
+
+def time(seconds: float) -> str:
+    """Return a length of time as text: ``40 ms``, ``1.5 s``, ``3 min``, ``7.0 h``, ``12 days``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _TWO * _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _TWO * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.1f} h" if seconds < _TWO * _DAY else f"{seconds / _DAY:.0f} days"
+
+
+def number(value: float) -> str:
+    """Return a number of things as text: one decimal of a small one that is not whole."""
+    return f"{value:,.0f}" if value >= _LARGE or value == int(value) else f"{value:,.1f}"
