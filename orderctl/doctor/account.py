@@ -21,14 +21,14 @@ _WORKING: Final = ("SELECT", "INSERT", "UPDATE")
 _MIGRATING: Final = ("CREATE", "ALTER", "REFERENCES", "CREATE VIEW", "CREATE ROUTINE")
 #: Rights to the whole server with which a stolen password costs more than this shop's data, and what they allow.
 _TOO_MANY: Final = {
-    "ALL PRIVILEGES": "everything",
-    "SUPER": "to change the server's settings and to end other sessions",
-    "FILE": "to read and write files of the server's machine",
-    "SHUTDOWN": "to stop the server",
-    "CREATE USER": "to make accounts",
-    "GRANT OPTION": "to give its rights to others",
-    "SYSTEM_USER": "to change every account",
-    "SET_USER_ID": "to act as another account",
+    "ALL PRIVILEGES": "do everything",
+    "SUPER": "change the server's settings and end other sessions",
+    "FILE": "read and write files of the server's machine",
+    "SHUTDOWN": "stop the server",
+    "CREATE USER": "make accounts",
+    "GRANT OPTION": "give its rights to others",
+    "SYSTEM_USER": "change every account",
+    "SET_USER_ID": "act as another account",
 }
 #: How many missing rights are named.
 _NAMED: Final = 4
@@ -111,17 +111,17 @@ def too_many(account: Rights, lines: Sequence[str]) -> Check:
     if not found:
         return Check(Area.DATABASE, "excess-grants", Verdict.WELL, "it has no rights to the whole server")
     user, _, host = account.account.rpartition("@")
-    name, can = f"'{user}'@'{host}'", "; ".join(_TOO_MANY[right] for right in found)
+    name, can = f"'{user}'@'{host}'", ", ".join(_TOO_MANY[right] for right in found)
     needed = f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{account.database}`.* TO"
     return Check(
         Area.DATABASE,
         "excess-grants",
         Verdict.WARNING,
-        f"{account.account} may {can} ({', '.join(found)} ON *.*)",
+        f"{account.account} has {', '.join(found)} on the whole server: it may {can}",
         f"CREATE USER 'orderctl'@'{host}' IDENTIFIED BY 'PASSWORD'; {needed} 'orderctl'@'{host}'"
         if user == "root"
         else f"REVOKE {_revoked(found)} ON *.* FROM {name}; {needed} {name}",
-        "Who finds the password in the settings has these rights, too. docs/adopting.md has those that orderctl needs.",
+        "With the password from the settings, a stranger would have these rights. docs/adopting.md has those that orderctl needs.",
         value=", ".join(found),
     )
 

@@ -74,7 +74,7 @@ def examine(around: Surroundings) -> Iterator[Check]:
         fits = there.fits(state) and state.counted_to is not None
         rows = _rows(connection, state, there) if fits else _most_rows(there)
         taken = _bytes(connection)
-        yield _size(rows, taken, exact=fits)
+        yield _size(rows, taken, exact=fits or not rows)
         yield _counting(_uncounted(state, there, fits=fits))
         if fits and audit_counts.has_times(connection.dialect):
             recent, earlier = _windows(connection, there.now)

@@ -24,7 +24,7 @@ from orderctl.doctor import (
 )
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Need, Surroundings
-from orderctl.errors import ExitStatus, OrderctlError
+from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
 
 Make = Callable[[Surroundings], Iterator[Check]]
 
@@ -111,7 +111,9 @@ def _behind(around: Surroundings, need: Need, areas: Collection[Area]) -> Iterat
 
 
 def _is_told(area: Area, around: Surroundings) -> bool:
-    """Whether the check "reachable" says that the store of this area is not there."""
+    """Whether the check "reachable" or "migrated" of this area says it already."""
+    if area is Area.DATABASE and isinstance(around.unreadable, NotMigrated):
+        return True
     own = {Area.DATABASE: Need.DATABASE, Area.REDIS: Need.REDIS}.get(area)
     return own is not None and around.lacking(own) is not None
 

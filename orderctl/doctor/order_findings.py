@@ -89,7 +89,7 @@ def orphans(connection: Connection) -> Iterator[Check]:
         Verdict.FAULT,
         f"the orders of {counted(len(rows), 'task')} do not exist: {ids} (of the newest {_NEWEST:,} tasks)",
         "orderctl reconcile --check",
-        "Somebody deleted the orders and left the tasks. Only the shop can repair it; the command lists all of them.",
+        "The orders were deleted and their tasks were not. Only the shop can repair it; the command lists all of them.",
         value=len(rows),
         unit="tasks",
     )

@@ -69,7 +69,7 @@ def judge(values: Mapping[str, str], connections: int) -> Iterator[Check]:
     yield _connections(connections, int(values.get("max_connections", 0)))
     yield _flush(values.get("innodb_flush_log_at_trx_commit", "1"))
     case = values.get("lower_case_table_names", "0")
-    text = f"lower_case_table_names is {case}: names of tables are {'' if case == '0' else 'not '}told apart by case"
+    text = f"lower_case_table_names is {case}: orders and Orders are {'two tables' if case == '0' else 'the same table'}"
     yield _check("lower-case-table-names", Verdict.WELL, text, value=case)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import broker, database, outbox, tasks
 from orderctl.doctor import refusals
-from orderctl.errors import OrderctlError, Unavailable
+from orderctl.errors import NotMigrated, OrderctlError, Unavailable
 from orderctl.health import stores
 from orderctl.health.signs import State, StoreSign
 from orderctl.settings import Settings
@@ -114,6 +114,8 @@ class Surroundings:
         if need not in _OF_REDIS and self.database.store is None:
             return Lack(_state("the database", self.database) or "the database was not opened")
         if need is Need.TABLES and (error := self.unreadable) is not None:
+            if isinstance(error, NotMigrated):
+                return Lack("the database is not migrated")
             return Lack(str(error), refusals.grant(error) or error.hint)
         return None
 
