@@ -33,6 +33,8 @@ FORBIDDEN: Final = (
     "repeats_left",
 )
 _JOB_ID: Final = re.compile(rb"task-([1-9][0-9]{0,18})-[0-9]{1,9}(?:-again)?\Z")
+#: The names of orderctl's workers, as the supervisor makes them.
+_WORKER: Final = re.compile(rb"[^:]+\.worker-[0-9]+\.[0-9]+\Z")
 
 #: Returns the type of a key, then for each field its length, and its value if that is at most ARGV[1] bytes long.
 _READ: Final = """
@@ -69,6 +71,11 @@ def task_of(job_id: bytes) -> int | None:
     """Return the id of the task that a job id of orderctl names, None if it is another program's."""
     match = _JOB_ID.match(job_id)
     return int(match[1]) if match else None
+
+
+def is_own_worker(name: bytes) -> bool:
+    """Whether an RQ worker has a name as the supervisor gives them, with or without RQ's prefix."""
+    return _WORKER.search(name) is not None
 
 
 def look(

@@ -337,6 +337,31 @@ def _answer(connection: Any) -> str | None:
     return None
 
 
+def require_writes(client: redis.Redis, name: str) -> None:
+    """Check that Redis takes writes now: it is no replica, has memory left and can save. Changes nothing.
+
+    The write is queued in a transaction that is discarded: Redis refuses it when it is queued.
+
+    Args:
+        client: A client of this module, with the right to write.
+        name: The key that would be written.
+
+    Raises:
+        RedisUnavailable: Redis does not answer, or refuses to write.
+        Misconfigured: Redis denies access.
+    """
+    pool = client.connection_pool
+    with translating():
+        connection = pool.get_connection()
+        try:
+            for words in (("MULTI",), ("SET", name, "x"), ("DISCARD",)):
+                connection.send_command(*words)  # type: ignore[no-untyped-call]
+                connection.read_response()
+        finally:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            pool.release(connection)
+
+
 def ping(client: redis.Redis) -> None:
     """Check that Redis answers; see :func:`require` for the rights.
 

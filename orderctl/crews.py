@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import redis
 from sqlalchemy import Connection
@@ -15,6 +16,10 @@ from orderctl.settings import Settings
 from orderctl.waits import Cause, Reason
 from orderctl.worker import fleet
 from orderctl.worker.fleet import SupervisorSign
+
+#: What is said where workers are running that take no tasks; :data:`ELSEWHERE` and the queues follow "no worker is running".
+DRAINING: Final = "the workers are draining and take no more tasks"
+ELSEWHERE: Final = "no worker is running on queue "
 
 #: How the workers are looked for; see :func:`look`.
 Client = redis.Redis | OrderctlError | None
@@ -96,11 +101,11 @@ def crew(signs: Sequence[SupervisorSign], queue: str) -> Crew | Reason:
         workers = sum(sign.concurrency or 0 for sign in taking)
         return Crew(workers, max(0, workers - sum(len(sign.tasks) for sign in taking)))
     if ours:
-        return _no_worker("the workers are draining and take no more tasks")
+        return _no_worker(DRAINING)
     others = sorted({str(sign.queue) for sign in signs if sign.alive})
     if others:
         plural = "queue" if len(others) == 1 else "queues"
-        return _no_worker(f"no worker is running on queue {queue}, only on {plural} {', '.join(others)}")
+        return _no_worker(f"{ELSEWHERE}{queue}, only on {plural} {', '.join(others)}")
     return _no_worker("no worker is running")
 
 

@@ -16,6 +16,7 @@ READING: Final = frozenset(
         "tasks", "tasks list", "tasks show",
         "logs", "logs show", "logs errors", "logs summary",
         "tail", "tail task", "tail order", "tail all", "tail pattern",
+        "why",
         "outbox", "outbox list", "outbox show",
         "worker", "worker list", "worker rejected", "worker rejected list", "worker rejected show",
         "relay", "relay probe", "relay inspect", "relay revoked",

@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
         "Search the audit log. 'orderctl logs ORDER' is 'orderctl logs show ORDER'.", "Orders"
     ),
     "tail": CommandEntry("Watch a task, an order or everything live.", "Orders"),
+    "why": CommandEntry("Say why an order or a task hangs, and print the command that repairs it.", "Orders"),
     "outbox": CommandEntry(
         "List and show mails, webhooks and completion messages, and send them again.", "Orders"
     ),

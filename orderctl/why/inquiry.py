@@ -19,7 +19,7 @@ LOOKS: Final[Mapping[Link, Callable[[Scene], Step]]] = {
     Link.PAYMENT: money.payment,
     Link.MATCH: money.match,
     Link.MANAGED: queueing.managed,
-    Link.DOORBELL: queueing.doorbell,
+    Link.DOORBELL: queueing.doorbell_step,
     Link.QUEUE: queueing.queue,
     Link.WORKER: workers.worker,
     Link.LEASE: workers.lease,

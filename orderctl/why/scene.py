@@ -16,9 +16,10 @@ from orderctl.orders import Order
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
-from orderctl.states import ENDED_ORDER, PaymentStatus
+from orderctl.states import ENDED_ORDER, UNFINISHED, WAITING, PaymentStatus
 from orderctl.tasks import Task
-from orderctl.waits import Reason
+from orderctl.waits import Cause, Reason
+from orderctl.worker.fleet import supervisor_of
 
 #: Most ids of tasks that are looked for which the shop has deleted.
 _MOST_DELETED = 100
@@ -99,6 +100,36 @@ class Scene:
     def sight(self) -> Sight:
         """The workers of the queue, as Redis knows them."""
         return crews.look(self.connection, self.client, self.settings)
+
+    @cached_property
+    def waiting(self) -> Sequence[Task]:
+        """Those tasks that were asked about which a worker may take, at once or when they are due."""
+        if not self.may_run:
+            return ()
+        ours = (one for one in self.asked if one.managed or self.take_all)
+        return [one for one in ours if one.status in WAITING and one.lease_token is None]
+
+    @cached_property
+    def needs_worker(self) -> bool:
+        """Whether a worker has to take a task, or has to take one over from a worker that was lost."""
+        return bool(self.waiting) or any(self._is_lost(one) for one in self.asked)
+
+    def _is_lost(self, task: Task) -> bool:
+        if task.status not in UNFINISHED or task.lease_token is None or task.lease_until is None:
+            return False
+        if task.lease_until < self.now:
+            return True
+        alive = self.sight.alive
+        return task.worker is not None and alive is not None and supervisor_of(task.worker) not in alive
+
+    def is_due(self, task: Task) -> bool:
+        """Whether the time of a task that waits has come."""
+        return task.available_at is None or task.available_at <= self.now
+
+    def said_of(self, task: Task, cause: Cause | None = None) -> str | None:
+        """Return why a task waits, for people, if that is known, and is of this cause; None: of any."""
+        reason = self.reasons.get(task.id)
+        return None if reason is None or (cause is not None and reason.cause is not cause) else reason.text
 
     @cached_property
     def reasons(self) -> Mapping[int, Reason]:

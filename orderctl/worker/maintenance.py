@@ -24,8 +24,6 @@ OLD_QUEUE: Final = "downloads"
 _PAGE: Final = 1000
 #: Number of jobs that are taken out of a queue in one step, each of which reads the list up to it.
 _STEP: Final = 20
-#: The names of orderctl's workers, as the supervisor makes them.
-_WORKER: Final = re.compile(rb"[^:]+\.worker-[0-9]+\.[0-9]+\Z")
 
 #: KEYS: the list, then a hash for each job. ARGV: the queue's name, then for each job its id and its call. Takes those
 #: jobs out of the list that still have this call, or no hash, and deletes the hashes that were made for this queue.
@@ -199,4 +197,4 @@ def _forget_workers(queue: Queue) -> None:
 
 
 def _own(names: Iterable[bytes]) -> Iterable[bytes]:
-    return (name for name in names if _WORKER.search(name))
+    return (name for name in names if allowlist.is_own_worker(name))

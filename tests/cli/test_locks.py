@@ -32,6 +32,7 @@ WITHOUT: Final = {
     "tail order",
     "tail pattern",
     "tail task",
+    "why",
     "outbox list",
     "outbox show",
     "outbox test",  # what it sends is not in the outbox
