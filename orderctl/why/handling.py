@@ -1,19 +1,195 @@
-"""The link ``handler``: the files of a task can be fetched and stored."""
+"""The link ``handler``: what tasks failed with, and what has to happen before they can succeed."""
 
 from __future__ import annotations
 
-from orderctl.states import TaskStatus
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import select
+
+from orderctl import audit, clock, masking, orders, texts
+from orderctl.audit import Event, Search
+from orderctl.counting import counted
+from orderctl.downloads.registry import HANDLERS
+from orderctl.errors import Misconfigured
+from orderctl.schema import download_tasks
+from orderctl.states import UNFINISHED, ErrorType, EventType, OrderStatus, TaskStatus
+from orderctl.tasks import Task
+from orderctl.why import failure_causes
 from orderctl.why.chain import Link, State, Step
+from orderctl.why.failure_causes import Failed, Trouble
 from orderctl.why.scene import Scene
+
+#: Tasks that are told one by one, and that a command names.
+_MOST: Final = 20
+#: Characters of a text of a stranger that is told.
+_LONGEST: Final = 500
 
 
 def handler(scene: Scene) -> Step:
-    """Return whether the files of the tasks could be fetched and stored."""
-    if any(task.status == TaskStatus.FAILED for task in scene.asked):
-        failed = next(task for task in scene.asked if task.status == TaskStatus.FAILED)
-        text = f"task {failed.id} has failed: {failed.error_type}"
-        return Step(Link.HANDLER, State.BROKEN, text, "failed", repair=f"orderctl tasks retry {failed.id}")
-    done = scene.asked and all(task.status == TaskStatus.COMPLETED for task in scene.asked)
+    """Return whether the files of the tasks can be fetched and stored."""
+    failed = [task for task in scene.asked if task.status == TaskStatus.FAILED]
+    if failed:
+        return _of_failed(scene, failed)
+    unfinished = [task for task in scene.asked if task.status in UNFINISHED]
+    if unfinished:
+        return _of_unfinished(scene, unfinished)
+    cancelled = [task for task in scene.asked if task.status == TaskStatus.CANCELLED]
+    if cancelled and len(cancelled) == len(scene.asked):
+        return _of_cancelled(scene, cancelled)
+    completed = sum(task.status == TaskStatus.COMPLETED for task in scene.asked)
+    if not completed:
+        return Step(Link.HANDLER, State.AHEAD, "no task has been tried")
+    left_out = f", {len(cancelled)} cancelled" if cancelled else ""
+    return Step(Link.HANDLER, State.HOLDS, f"{counted(completed, 'task')} completed{left_out}")
+
+
+def retry_command(scene: Scene, tasks: Sequence[Task]) -> str | None:
+    """Return the command that retries tasks; None if it would be refused, as for an order that is not paid.
+
+    Args:
+        scene: The order.
+        tasks: Some of its tasks, at least one.
+    """
+    order = scene.order
+    if order is None or order.deleted or not scene.is_paid:
+        return None
+    if not orders.is_valid(order) and order.order_status != OrderStatus.CANCELLED:
+        return None
+    take = "" if all(task.managed for task in tasks) else " --take"
+    if len(tasks) > _MOST and all(task.status == TaskStatus.FAILED for task in tasks):
+        return f"orderctl tasks retry --failed --order {order.id} --max {len(tasks)}{take} --yes"
+    return f"orderctl tasks retry {' '.join(str(task.id) for task in tasks[:_MOST])}{take}"
+
+
+def told(event: Event) -> str:
+    """Return what an event of the audit log says, as evidence."""
+    when = f" at {clock.iso(event.created_at)}" if event.created_at else ""
+    by = f" by {shown(event.actor or event.source)}" if event.actor or event.source else ""
+    return f"event {event.id}{when}{by}: {shown(event.message)}"
+
+
+def shown(text: str | None) -> str:
+    """Return a text of a stranger without secrets, in one line."""
+    return texts.legible(masking.text(text or ""), _LONGEST)
+
+
+def _of_failed(scene: Scene, failed: Sequence[Task]) -> Step:
+    some = failed[:_MOST]
+    troubles = [(task, _trouble(scene, task)) for task in some]
+    ready = [task for task, found in troubles if found.first is None]
+    blocked = [(task, found) for task, found in troubles if found.first is not None]
+    task, trouble = troubles[0]
+    repeated = failed if len(ready) == len(some) else ready
     return Step(
-        Link.HANDLER, State.HOLDS if done else State.AHEAD, "the files are there" if done else "not yet"
+        Link.HANDLER,
+        State.BROKEN,
+        _headline(scene, failed, task, trouble),
+        trouble.cause,
+        tuple(dict.fromkeys(line for one, found in troubles for line in _facts(one, found))),
+        retry_command(scene, repeated) if ready else None,
+        _explained(scene, blocked),
     )
+
+
+def _headline(scene: Scene, failed: Sequence[Task], task: Task, trouble: Trouble) -> str:
+    if len(scene.asked) == 1:
+        return f"task {task.id} failed: {trouble.text}"
+    return f"{len(failed)} of {counted(len(scene.asked), 'task')} failed; task {task.id}: {trouble.text}"
+
+
+def _explained(scene: Scene, blocked: Sequence[tuple[Task, Trouble]]) -> str | None:
+    """Return what has to be done first for each, and the command that retries them then."""
+    if not blocked:
+        return None
+    first = "; ".join(dict.fromkeys(found.first for _, found in blocked if found.first))
+    after = retry_command(scene, [task for task, _ in blocked])
+    return f"{first}; then: {after}" if after else first
+
+
+def _trouble(scene: Scene, task: Task) -> Trouble:
+    kind = ErrorType(task.error_type) if task.error_type in set(ErrorType) else ErrorType.UNKNOWN
+    failed = Failed(task.id, kind, task.error_log or "", _address(scene, task), scene.now)
+    return failure_causes.of(failed, scene.settings)
+
+
+def _address(scene: Scene, task: Task) -> str:
+    """Return the address of a course as it is: a task that is shown has it masked."""
+    query = select(download_tasks.c.course_url).where(download_tasks.c.id == task.id)
+    return scene.connection.execute(query).scalar() or ""
+
+
+def _facts(task: Task, trouble: Trouble) -> tuple[str, ...]:
+    first = (task.error_log or "no error is noted").strip().partition("\n")[0]
+    worker = f" on {shown(task.worker)}" if task.worker else ""
+    when = f" at {clock.iso(task.updated_at)}" if task.updated_at else ""
+    tries = f"attempt {task.attempt} of {task.max_attempts}"
+    return (f"task {task.id}: {tries}{worker}{when}: {shown(first)}", *trouble.facts)
+
+
+def _of_unfinished(scene: Scene, unfinished: Sequence[Task]) -> Step:
+    if (unknown := _unknown_handler(scene)) is not None:
+        return unknown
+    failing = next((task for task in unfinished if task.retry_at is not None), None)
+    if failing is not None:
+        return _of_failing(scene, failing)
+    running = next((task for task in unfinished if task.leased), None)
+    if running is None:
+        return Step(Link.HANDLER, State.AHEAD, f"{counted(len(unfinished), 'task')} not tried yet")
+    return Step(
+        Link.HANDLER, State.HOLDS, f"task {running.id} is {running.status}, attempt {running.attempt}"
+    )
+
+
+def _of_failing(scene: Scene, task: Task) -> Step:
+    """A failure that may pass by itself: the task waits for its next attempt."""
+    trouble = _trouble(scene, task)
+    again = f" at {clock.iso(task.retry_at)}" if task.retry_at else ""
+    since = [f"failing since {clock.iso(task.failing_since)}"] if task.failing_since else []
+    return Step(
+        Link.HANDLER,
+        State.WAITS,
+        f"task {task.id} is tried again{again}: {trouble.text}",
+        trouble.cause,
+        (*_facts(task, trouble), *since),
+        retry_command(scene, [task]) if trouble.first is None else None,
+        _explained(scene, [(task, trouble)] if trouble.first else []),
+    )
+
+
+def _of_cancelled(scene: Scene, cancelled: Sequence[Task]) -> Step:
+    task, others = cancelled[0], len(cancelled) - 1
+    repair = retry_command(scene, cancelled)
+    return Step(
+        Link.HANDLER,
+        State.BROKEN,
+        f"task {task.id} was cancelled"
+        + (f", and {counted(others, 'other')} of the order" if others else ""),
+        "task-cancelled",
+        _cancellation(scene, task),
+        repair,
+        None if repair else "a task can be retried only while its order is paid",
+    )
+
+
+def _cancellation(scene: Scene, task: Task) -> tuple[str, ...]:
+    """Return who has cancelled a task, and why."""
+    found = audit.search(scene.connection, task.order_id, Search(task_id=task.id), limit=_MOST)
+    return tuple(told(one) for one in found if one.event_type == EventType.TASK_CANCELLED)[:1]
+
+
+def _unknown_handler(scene: Scene) -> Step | None:
+    name = scene.settings.worker.handler
+    try:
+        HANDLERS.find(name)
+    except Misconfigured as error:
+        hint = error.hint or "name another one in the setting worker.handler"
+        return Step(
+            Link.HANDLER,
+            State.BROKEN,
+            f"the handler {texts.shown(name)} is not installed here",
+            "handler-unknown",
+            (str(error),),
+            explanation=f"{hint}; then: orderctl worker start",
+        )
+    return None

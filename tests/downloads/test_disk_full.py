@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import subprocess
 from contextlib import contextmanager
 
 import pytest
@@ -12,7 +11,6 @@ from orderctl.downloads.errors import DiskFull
 from orderctl.downloads.http import HttpHandler
 from orderctl.states import ErrorType
 from tests.downloads.conftest import one_file
-from tests.servers.availability import NEEDS_ROOT
 from tests.servers.scripted import answer, chunked
 
 
@@ -90,22 +88,3 @@ def limited(kind, soft):
         yield
     finally:
         resource.setrlimit(kind, before)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """``small_disk(bytes)`` mounts a file system of that size, if the tests may mount."""
-    mounted = []
-
-    def mount(size):
-        place = tmp_path / "small"
-        place.mkdir()
-        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-        if os.geteuid() or subprocess.run(options, capture_output=True, check=False).returncode:
-            pytest.skip(f"{NEEDS_ROOT}, to mount a small tmpfs")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "-l", str(place)], check=True)

@@ -6,6 +6,7 @@ The settings, and the fault point at which it dies, come from the environment.
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from orderctl import broker, database, doorbell, reconcile, tasks
+from orderctl.cli.main import run
 from orderctl.payments import intake
 from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.settings import Settings, load
@@ -82,6 +84,14 @@ def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
     Worker(settings, f"worker-{argument}").work()
 
 
+def _orderctl(_: Settings, __: Engine, argument: str) -> None:
+    """Run a command exactly as it is printed: ``orderctl tasks retry 41``."""
+    program, *arguments = shlex.split(argument)
+    assert program == "orderctl"
+    status = run(arguments)
+    assert status == 0, f"{argument}: exit code {status}"
+
+
 def _pay(_: Settings, engine: Engine, argument: str) -> None:
     transfer = Transfer(MANUAL, AMOUNT, provider_id=f"T-{argument}", bank="ACB")
     database.transact(engine, lambda c: intake.pay(c, argument, transfer, RULES, TESTER))
@@ -144,6 +154,7 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "courier": _courier,
     "couriers": lambda settings, _, __: courier.send(settings),
     "supervisor": _supervisor,
+    "orderctl": _orderctl,
     "pay": _pay,
     "retry": _retry,
     "cancel": _cancel,

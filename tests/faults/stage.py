@@ -30,6 +30,11 @@ IMPORTED = (
     "encodings.idna",
     "encodings.ascii",
     "tests.faults.play",
+    "orderctl.cli.commands.outbox",
+    "orderctl.cli.commands.reconcile",
+    "orderctl.cli.commands.tasks",
+    "orderctl.cli.locks",
+    "orderctl.cli.bulk",
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from tests.servers import leash, prefork, strict
-from tests.servers.availability import needed
+from tests.servers.availability import NEEDS_ROOT, needed
 from tests.servers.course import CourseServer
 from tests.servers.databases import KINDS, MigratedFile, MigratedServer, choose, fresh_name, sqlite_url
 from tests.servers.mysql import MysqlServer, find_mariadb, find_mysql
@@ -214,3 +215,25 @@ def _running(server: AnyServer) -> Iterator[AnyServer]:
         yield server.start()
     finally:
         server.close()
+
+
+SmallDisk = Callable[[int], Path]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """``small_disk(bytes)`` mounts a file system of that size, if the tests may mount."""
+    mounted: list[Path] = []
+
+    def mount(size: int) -> Path:
+        place = tmp_path / "small"
+        place.mkdir()
+        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(options, capture_output=True, check=False).returncode:
+            pytest.skip(f"{NEEDS_ROOT}, to mount a small tmpfs")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
