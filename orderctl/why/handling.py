@@ -58,8 +58,9 @@ def retry_command(scene: Scene, tasks: Sequence[Task]) -> str | None:
         return None
     take = "" if all(task.managed for task in tasks) else " --take"
     if len(tasks) > _MOST and all(task.status == TaskStatus.FAILED for task in tasks):
-        return f"orderctl tasks retry --failed --order {order.id} --max {len(tasks)}{take} --yes"
-    return f"orderctl tasks retry {' '.join(str(task.id) for task in tasks[:_MOST])}{take}"
+        return f"orderctl tasks retry --failed --order {order.id} --yes{take}"
+    ids = " ".join(str(task.id) for task in tasks[:_MOST])
+    return f"orderctl tasks retry {ids}{take}"
 
 
 def told(event: Event) -> str:

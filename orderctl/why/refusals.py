@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from orderctl import webhook_endpoints
+from orderctl import texts, webhook_endpoints
 from orderctl.outbox import EntryKind
 from orderctl.outgoing import Message
 from orderctl.settings import Settings
@@ -138,9 +138,7 @@ def _by_answer(name: str, setting: str, said: str) -> Refusal:
             text, "webhook-gone", f"{setting} has to name another URL, or the endpoint is to be removed"
         )
     if number in _UNAUTHORIZED:
-        advice = (
-            f"the receiver and {setting} have to have the same secret: try it by orderctl outbox test {name}"
-        )
+        advice = f"the receiver and {setting} have to have the same secret: try it by orderctl outbox test {texts.arguments(name)}"
         return Refusal(f"the receiver refuses the signature (HTTP {number})", "webhook-secret", None, advice)
     if "redirect" in said:
         advice = f"{setting} has to have the final URL"
