@@ -82,6 +82,7 @@ class Ambient(NamedTuple):
     no_color: bool = False  #: NO_COLOR (https://no-color.org).
     force_color: bool = False  #: CLICOLOR_FORCE: use colours even when the output is not a terminal.
     terminal: str = ""  #: TERM.
+    journal: str = ""  #: JOURNAL_STREAM: device and inode of the stream that systemd's journal reads.
     completion: str = ""  #: What the shell asks for, such as ``bash_complete``.
 
 
@@ -93,5 +94,6 @@ def ambient(environ: Mapping[str, str] | None = None) -> Ambient:
         no_color=bool(environ.get("NO_COLOR")),
         force_color=environ.get("CLICOLOR_FORCE", "0") not in {"", "0"},
         terminal=environ.get("TERM", ""),
+        journal=environ.get("JOURNAL_STREAM", ""),
         completion=environ.get(COMPLETION, ""),
     )

@@ -161,7 +161,7 @@ def recover(engine: Engine, client: redis.Redis, grace: Grace) -> list[Finding]:
         grace.miss()
         raise
     if found:
-        _log.info("found %s of lost workers", counted(len(found), "task"))
+        _log.debug("found %s of lost workers", counted(len(found), "task"))
     publications.changes(client, messages)
     return found
 

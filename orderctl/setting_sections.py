@@ -297,6 +297,16 @@ class Audit(Section):
     seal_margin_seconds = Key(setting_types.whole(0, 86400), 60, "age below which events are not sealed yet")
 
 
+class Log(Section):
+    """The log of workers and of the relay, on stderr."""
+
+    format = Key(
+        setting_types.one_of("auto", "text", "json"),
+        "auto",
+        "text; json: one object on each line; auto: text, in systemd's journal with a priority instead of the time",
+    )
+
+
 SECTIONS: dict[str, type[Section]] = {
     "database": Database,
     "redis": Redis,
@@ -310,6 +320,7 @@ SECTIONS: dict[str, type[Section]] = {
     "reconcile": Reconcile,
     "display": Display,
     "audit": Audit,
+    "log": Log,
 }
 
 

@@ -21,6 +21,7 @@ from orderctl.setting_sections import (
     Database,
     Display,
     Download,
+    Log,
     Mail,
     Notify,
     Payments,
@@ -56,6 +57,7 @@ class Settings:
     reconcile: Reconcile
     display: Display
     audit: Audit
+    log: Log
     origins_of: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_files: tuple[Path, ...] = ()
 

@@ -334,7 +334,8 @@ class App:
         collector.resume()
         level = logging.WARNING if self.quiet else logging.DEBUG if self.verbosity else logging.INFO
         handler = logging.StreamHandler(self.err)
-        handler.setFormatter(log_lines.Masking("%(asctime)s %(levelname)s %(message)s"))
+        form = self.settings.log.format
+        handler.setFormatter(log_lines.formatter(form, self.err, self.ambient.journal))
         logging.basicConfig(level=level, handlers=[handler], force=True)
         for name in ("rq.worker", "rq.job", "rq.queue", "rq.scripts"):
             logging.getLogger(name).setLevel(max(level, logging.WARNING))
@@ -342,14 +343,28 @@ class App:
     def say(self, text: str) -> None:
         """Print a message to the user on stderr, unless ``-q`` was given."""
         if not self.quiet:
-            self.warn(text)
+            self._tell(text, "INFO")
 
     def warn(self, text: str) -> None:
         """Print a message to the user on stderr, even with ``-q``."""
+        self._tell(text, "WARNING")
+
+    def _tell(self, text: str, level: str) -> None:
         from orderctl import masking
         from orderctl.terminal import sanitise
 
-        click.echo(sanitise.block(masking.foreign(text)), err=True)
+        if not self._logged(text, level):
+            click.echo(sanitise.block(masking.foreign(text)), err=True)
+
+    def _logged(self, text: str, level: str) -> bool:
+        """Write a message as a line of the log, if programs read stderr: systemd's journal, or those of JSON."""
+        if not self.ambient.journal and "orderctl.cli.log_lines" not in sys.modules:
+            return False
+        import logging
+
+        from orderctl.cli import log_lines
+
+        return log_lines.say(text, getattr(logging, level), self.err, self.ambient.journal)
 
     def confirm(self, question: str) -> None:
         """Ask the user for confirmation.

@@ -129,9 +129,25 @@ def _say(message: str, hint: str | None = None) -> None:
     from orderctl import masking
     from orderctl.terminal import sanitise
 
+    if _logged(f"orderctl: {message}" + (f"\nhint: {hint}" if hint else "")):
+        return
     _line(f"orderctl: {sanitise.line(masking.foreign(message))}")
     if hint:
         _line(f"hint: {sanitise.line(hint)}")
+
+
+def _logged(text: str) -> bool:
+    """Write an error as a line of the log, if programs read stderr: systemd's journal, or those of JSON."""
+    journal = environment.ambient().journal
+    if not journal and "orderctl.cli.log_lines" not in sys.modules:
+        return False
+    import logging
+
+    from orderctl.cli import log_lines
+
+    with suppress(OSError):
+        return log_lines.say(text, logging.ERROR, sys.stderr, journal)
+    return False
 
 
 def _line(text: str) -> None:

@@ -63,7 +63,8 @@ def _reserve(number: int, flags: int) -> None:
 
 
 def _messages(encoding: str) -> TextIO:
-    buffer = io.BufferedWriter(_Messages(2, "w", closefd=False))
+    # Large enough for a line with a traceback: lines of several processes must not be mixed.
+    buffer = io.BufferedWriter(_Messages(2, "w", closefd=False), 1 << 16)
     return io.TextIOWrapper(buffer, encoding, _ESCAPES, line_buffering=True)
 
 

@@ -24,6 +24,7 @@ from orderctl.settings import Settings
 from orderctl.siblings import read_siblings
 from orderctl.worker.gains import Gains
 from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
+from orderctl.worker.narration import Narration
 
 _log = logging.getLogger(__name__)
 
@@ -76,9 +77,10 @@ def run(tools: Tools, task_id: int) -> Moved | None:
         give_up=lambda: tools.stop.made or clock.elapsed() - began > worker.lease_seconds,
     )
     if claim is None:
-        _log.info(
+        _log.debug(
             "task %s was not claimed: it is not waiting, not due, not paid for, or not orderctl's to run",
             task_id,
+            extra={"fields": {"task": task_id, "worker": tools.worker}},
         )
         return None
     faultpoints.point("task.claimed")
@@ -101,44 +103,59 @@ def _attempt(tools: Tools, claim: Claim) -> Moved | None:
     )
     known = masking.knowing(*masking.secrets(claim.course_url))
     with known, Heartbeat(beat, lease, tools.stop) as heartbeat:
-        try:
-            finished = _carry_out(tools, claim, heartbeat, emitter)
-        except LeaseLost:
-            _log.warning(
-                "task %s: the lease is lost; this attempt ends and writes nothing more", claim.task_id
-            )
-            return None
+        finished = _carry_out(tools, claim, heartbeat, emitter)
+    if finished is None:
+        return None
     faultpoints.point("task.ended")
     publications.changes(tools.client, finished.messages)
     return finished
 
 
-def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: ProgressEmitter) -> Moved:
-    """Run the handler and record how it ended; raises LeaseLost when another worker has the task."""
+def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: ProgressEmitter) -> Moved | None:
+    """Run the handler and record how it ended; return None when another worker has the task."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     context = _context(tools, claim, heartbeat, say)
-    gains = Gains(context.folder)
+    narration = Narration(claim, Gains(context.folder))
+    narration.begin()
+    try:
+        return _end(tools, claim, heartbeat, context, say, narration)
+    except LeaseLost:
+        narration.lose()
+        return None
+
+
+def _end(
+    tools: Tools, claim: Claim, heartbeat: Heartbeat, context: Context, say: Say, narration: Narration
+) -> Moved:
     try:
         done, delivery, details = _handle(tools, claim, heartbeat, context)
     except LeaseLost:
         raise
     except Stopping:
-        got_on = gains.are_worth_it()
-        return _persist(
-            tools, heartbeat, lambda c: leases.release(c, claim, reason="the worker stops", got_on=got_on)
-        )
+        return _release(tools, claim, heartbeat, narration)
     except Exception as error:  # noqa: BLE001 - any exception of a handler fails the task
         failure = failures.describe(error)
-        _log.warning("task %s: %s: %s", claim.task_id, failure.error_type, failure.message)
         say(0, f"Failed: {failure.message[:200]}", at_once=True)
-        return _persist(tools, heartbeat, partial(_fail, tools, claim, failure, gains.are_worth_it()))
-    return _persist(
+        got_on = narration.gains.are_worth_it()
+        finished = _persist(tools, heartbeat, partial(_fail, tools, claim, failure, got_on))
+        narration.fail(failure, finished)
+        return finished
+    finished = _persist(
         tools,
         heartbeat,
         lambda c: leases.complete(
             c, done, folder_name=delivery.folder_name, drive_link=delivery.drive_link, details=details
         ),
     )
+    narration.complete(done.title)
+    return finished
+
+
+def _release(tools: Tools, claim: Claim, heartbeat: Heartbeat, narration: Narration) -> Moved:
+    reason, got_on = "the worker stops", narration.gains.are_worth_it()
+    finished = _persist(tools, heartbeat, lambda c: leases.release(c, claim, reason=reason, got_on=got_on))
+    narration.release(reason)
+    return finished
 
 
 def _fail(tools: Tools, claim: Claim, failure: Failure, got_on: bool, connection: Connection) -> Moved:  # noqa: FBT001

@@ -25,9 +25,13 @@ class Gains:
         self._folder = folder
         self._before = _size(folder)
 
+    def added(self) -> int:
+        """Return the number of bytes that were added so far."""
+        return max(0, _size(self._folder) - self._before)
+
     def are_worth_it(self) -> bool:
         """Whether so far at least :data:`WORTH_IT` bytes were added."""
-        return _size(self._folder) - self._before >= WORTH_IT
+        return self.added() >= WORTH_IT
 
 
 def _size(folder: Path) -> int:

@@ -67,12 +67,19 @@ def keep(settings: Settings, supervisor: str) -> None:
         if not fleet.is_paused(client, queue):
             found += reconcile.ring(engine, client, settings, sweep)
         for finding in found:
-            _log.info("%s", finding.text)
+            _note(finding)
         retention.turn()  # last, because nothing waits for it
         counting.turn()
 
     rounds.Rounds(settings, engine, rounds.stop_on_sigterm()).each_second(turn)
     _retire(settings, supervisor)
+
+
+def _note(finding: findings.Finding) -> None:
+    """Write a finding into the log. That a task was not rung for is ordinary: every retry waits without a job."""
+    level = logging.DEBUG if finding.kind is findings.FindingKind.NOT_RUNG else logging.WARNING
+    fields = {"task": finding.task_id, "order_id": finding.order_id, "finding": str(finding.kind)}
+    _log.log(level, "%s", finding.text, extra={"fields": fields})
 
 
 def _retire(settings: Settings, supervisor: str) -> None:

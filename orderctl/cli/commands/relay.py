@@ -57,6 +57,7 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
     help="Maximum number of clients from one address; 0: no limit, for use behind a proxy.",
     metavar="N",
 )
+@options.setting("log.format", "--log-format", help="'text', 'json' (one object on each line) or 'auto'.")
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")
 @click.option("--allow-actions", is_flag=True, help="Let admins retry and cancel tasks from the page.")
 @click.option(
@@ -95,10 +96,10 @@ def start(
     from orderctl.relay import access, assembly
 
     chosen = app.settings.relay
+    app.log()
     # Before the embedded Redis is started for it.
     accepted = _accepted(app, accept_payments, payments_without_secret)
     access.require_secret(chosen.host, chosen.token_secret)
-    app.log()
     try:
         assembly.run(
             app.settings,

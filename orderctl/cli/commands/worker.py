@@ -87,6 +87,7 @@ def cli() -> None:
 @options.setting(
     "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for running downloads."
 )
+@options.setting("log.format", "--log-format", help="'text', 'json' (one object on each line) or 'auto'.")
 @click.option("--burst", is_flag=True, help="Carry out the tasks that are due, then exit.")
 @locks.lock
 @pass_app
