@@ -45,10 +45,12 @@ class Sight:
     Attributes:
         crew: The workers of the queue, or why none of them takes a task.
         alive: The supervisors that send a heartbeat, of any queue; None: it is not known.
+        signs: All supervisors, of any queue.
     """
 
     crew: Crew | Reason
     alive: frozenset[str] | None
+    signs: Sequence[SupervisorSign] = ()
 
 
 def blind(error: OrderctlError) -> Sight:
@@ -78,9 +80,11 @@ def look(connection: Connection, client: Client, settings: Settings) -> Sight:
     alive = frozenset(sign.name for sign in signs if sign.alive)
     if paused:
         return Sight(
-            Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}"), alive
+            Reason(Cause.PAUSED, "the queue is paused", f"orderctl worker resume{_named(queue)}"),
+            alive,
+            signs,
         )
-    return Sight(crew(signs, queue), alive)
+    return Sight(crew(signs, queue), alive, signs)
 
 
 def _named(queue: str) -> str:

@@ -44,6 +44,7 @@ from orderctl import (
 )
 from orderctl.audit import Search
 from orderctl.channels import Scope
+from orderctl.health import overview
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
 from orderctl.payments import ledger, retention, waiting
@@ -527,6 +528,8 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         ),
         "messages of an order": (partial(outgoing.page, wanted=outgoing.Filter(order_id=7), limit=20), 30),
         "message": (partial(outgoing.find, message_id=7), 10),
+        "failures of the last hour": (partial(overview.failures, since=LONG_AGO), 6 * overview.MOST_FAILURES),
+        "messages that wait": (partial(overview.messages, now=LONG_AGO), 4 * overview.MOST),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }
 

@@ -51,6 +51,7 @@ NOT_RUN: Final = {
 }
 #: Commands that do not exit with 0, by their page and their beginning.
 EXPECTED: Final = {
+    ("docs/oncall.md", "orderctl status"): (1, "tasks wait, and no worker runs"),
     ("docs/payments.md", "orderctl payments match 3 DH123459 --reason 'the code was misspelled'"): (
         4,
         "shown again, with the question; it was done above",
@@ -388,7 +389,7 @@ def test_the_blocks_of_a_page_run(page: str, sandbox: Sandbox):
 
 @pytest.mark.parametrize(("page", "line"), CRON)
 def test_a_line_for_cron_prints_nothing_when_all_is_well(page: str, line: str, sandbox: Sandbox):
-    sandbox.fill(lambda shop: shop.paid("DH1"))
+    sandbox.fill(lambda shop: [shop.carry_out(task) for task in shop.paid("DH1")])
     last = datetime.now().astimezone() - timedelta(days=1)
     for name in (f"{last:%Y-%m}.csv", "answer"):
         (sandbox.home / name).write_text("date,amount,reference,content\n2026-01-05,-5000,FT1,charges\n")

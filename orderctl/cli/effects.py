@@ -18,6 +18,7 @@ READING: Final = frozenset(
         "tail", "tail task", "tail order", "tail all", "tail pattern",
         "why",
         "outbox", "outbox list", "outbox show",
+        "status",
         "worker", "worker list", "worker rejected", "worker rejected list", "worker rejected show",
         "relay", "relay probe", "relay inspect", "relay revoked",
         "doctor",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -135,14 +135,12 @@ class StoreSign:
         }
 
 
-def failed(store: Store, error: OrderctlError, url: str | None, *, embedded: bool = False) -> StoreSign:
-    """Return the sign of a store that cannot be used.
+def fell(sign: StoreSign, error: OrderctlError) -> StoreSign:
+    """Return the sign of a store that cannot be used, with what it has said before.
 
     Args:
-        store: The store.
-        error: Why.
-        url: Its URL, masked.
-        embedded: Whether it is of the default configuration.
+        sign: What is known of it.
+        error: Why it cannot be used.
     """
     state = State.DOWN if isinstance(error, Unavailable) else State.REFUSED
-    return StoreSign(store, state, url, embedded, error=error)
+    return replace(sign, state=state, latency=None, error=error)

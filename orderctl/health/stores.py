@@ -237,11 +237,8 @@ def _info(client: redis.Redis, section: str) -> dict[str, Any]:
 
 
 def _failed(found: StoreSign, error: OrderctlError) -> StoreSign:
-    failed = signs.failed(found.store, error, found.url, embedded=found.embedded)
-    if isinstance(error, NotMigrated):
-        failed = replace(failed, migration=revisions.none())
-    # What it has said before it failed.
-    return replace(failed, product=found.product, version=found.version, role=found.role)
+    fallen = signs.fell(found, error)
+    return replace(fallen, migration=revisions.none()) if isinstance(error, NotMigrated) else fallen
 
 
 def _median(round_trip: Callable[[], object]) -> float:

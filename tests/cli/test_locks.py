@@ -36,6 +36,7 @@ WITHOUT: Final = {
     "outbox list",
     "outbox show",
     "outbox test",  # what it sends is not in the outbox
+    "status",
     "worker list",
     "worker rejected list",
     "worker rejected show",

@@ -126,6 +126,8 @@ NEEDED = {
     "relay token": set(),
     "completion bash": set(),
     "help times": set(),
+    "status": {"sqlalchemy", "redis"},
+    "config check --connect": {"sqlalchemy", "redis"},
     "worker list": {"sqlalchemy", "redis", "tabulate"},
     "worker list -o json": {"sqlalchemy", "redis"},
     "worker rejected list": {"sqlalchemy", "redis", "rq"},  # RQ spells the names of jobs and queues

@@ -64,6 +64,13 @@ def watched(inside: Program, monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(inside, monkeypatch)
 
 
+def test_the_status_is_refreshed(shop: Shop, watched: Watched):
+    frames, ended = watched("status", shop.paid)
+
+    assert [frame[1].split()[0] for frame in frames] == ["database", "database"]
+    assert ended.status == 130
+
+
 def test_a_frame_has_a_clock_fits_the_screen_and_says_what_is_left_out(shop: Shop, watched: Watched):
     for number in range(1, 10):
         shop.paid(f"DH{number}", email=f"{'customer' * 6}@example.com")

@@ -59,6 +59,7 @@ COMMANDS = (
     f"logs show {LONG}",
     "logs errors",
     "logs summary",
+    "status",
     "worker list",
     "worker rejected list",
     "worker rejected show job-" + "1" * 60,

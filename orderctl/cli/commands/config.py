@@ -22,7 +22,7 @@ from orderctl.cli import options
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.counting import counted
-from orderctl.errors import Conflict, InvalidInput, Misconfigured
+from orderctl.errors import Conflict, ExitStatus, InvalidInput, Misconfigured
 from orderctl.setting_keys import Key
 from orderctl.terminal.render import Column, Where
 from orderctl.terminal.table import STAYS
@@ -78,12 +78,19 @@ def show(app: App) -> None:
 
 
 @cli.command()
+@click.option(
+    "--connect", is_flag=True, help="Also connect to the database and to Redis, and say what is there."
+)
 @pass_app
-def check(app: App) -> None:
+def check(app: App, *, connect: bool) -> ExitStatus:
     """Check every setting; when one is not valid, name it with its origin and exit 78.
+
+    Servers are asked with --connect only. It exits 69 when one of them does not answer within three seconds, and 78 when
+    one refuses the login. It starts nothing, and needs no migrated database. 'orderctl status' shows more.
 
     Example:
         orderctl config check
+        orderctl config check --connect
         orderctl --config new.toml config check
     """
     count = len(app.settings.shown())
@@ -93,7 +100,35 @@ def check(app: App) -> None:
             app.warn(f"warning: {path} is a secret, and every user can read it: chmod 600 {path}")
     for path in filter(secret_files.is_exposed, setting_sources.files(app.config)):
         app.warn(f"warning: {path} may contain secrets, and every user can read it: chmod 600 {path}")
-    app.say(f"{counted(count, 'setting')} checked, all valid.")
+    app.say(
+        f"{counted(count, 'setting')} checked, all valid{'.' if connect else '; no server was asked: --connect'}"
+    )
+    return _connect(app) if connect else ExitStatus.DONE
+
+
+def _connect(app: App) -> ExitStatus:
+    """Say what is found of both stores."""
+    from orderctl.cli import collector, log_lines, status_lines
+    from orderctl.errors import NotMigrated
+    from orderctl.health import stores
+    from orderctl.health.signs import State
+
+    collector.resume()
+    log_lines.mask_warnings()
+    found = stores.look(app.settings)
+    for sign in found:
+        if sign.error is None or isinstance(sign.error, NotMigrated):
+            app.say(f"{sign.store}: {status_lines.store(sign)}")
+        else:
+            app.warn(
+                f"{sign.store}: {sign.error}" + (f"\nhint: {sign.error.hint}" if sign.error.hint else "")
+            )
+    if (migration := found.database.migration) is not None and migration.pending:
+        app.say("next: orderctl migrate up")
+    failed = [sign for sign in found if not isinstance(sign.error, NotMigrated | None)]
+    if any(sign.state is State.DOWN for sign in failed):
+        return ExitStatus.UNAVAILABLE
+    return ExitStatus.CONFIGURATION if failed else ExitStatus.DONE
 
 
 def _check_templates(folder: Path | None) -> None:

@@ -44,7 +44,7 @@ def test_check_accepts_valid_settings(orderctl: Program):
     ended = orderctl("config", "check")
 
     assert (ended.status, ended.out) == (0, "")
-    assert ended.err.endswith("settings checked, all valid.\n")
+    assert ended.err.endswith("settings checked, all valid; no server was asked: --connect\n")
     assert orderctl("config", "check", "-q").err == ""
 
 
@@ -71,7 +71,7 @@ def test_check_writes_invented_mails_with_the_shop_s_templates(orderctl: Program
     env = {"ORDERCTL_MAIL_TEMPLATES": str(tmp_path)}
     file = tmp_path / "order.txt"
     for content, status, message in (
-        ("Subject: a\n\n{{ order.code }}", 0, "settings checked, all valid."),
+        ("Subject: a\n\n{{ order.code }}", 0, "settings checked, all valid; no server was asked: --connect"),
         ("Subject: a\n\n{{ order.price }}", 78, f"{file}, line 3: there is no variable 'price'"),
         ("Subject: a\n\n{% if %}", 78, f"{file}, line 3: Expected an expression"),
     ):
@@ -302,3 +302,34 @@ def test_a_prefix_that_would_match_other_names_is_refused(inside: Program, monke
 
     assert ended.status == 78
     assert "setting redis.prefix (environment ORDERCTL_REDIS_PREFIX)" in ended.err
+
+
+@pytest.mark.databases("sqlite")
+def test_check_connects_on_request_and_says_what_it_finds(
+    migrated_url, redis_url, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ORDERCTL_DATABASE_URL", migrated_url)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_url)
+    well = inside("config", "check", "--connect")
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://127.0.0.1:1")
+    down, unasked = inside("config", "check", "--connect"), inside("config", "check")
+
+    first, database, redis = well.err.splitlines()
+    assert (well.status, first.endswith("checked, all valid.")) == (0, True)
+    assert database.startswith("database: SQLite ")
+    assert " · primary · " in redis
+    assert (down.status, unasked.status) == (69, 0)
+    assert "\nredis: Redis does not answer: " in down.err
+    assert down.err.endswith("\nhint: orderctl config show\n")
+
+
+def test_check_needs_no_migrated_database_and_starts_nothing(inside: Program, home):
+    ended = inside("config", "check", "--connect")
+
+    assert ended.status == 0
+    assert ended.err.splitlines()[1:] == [
+        f"database: not migrated · sqlite:///{home}/state/orderctl/orderctl.db",
+        "redis: embedded, not running: the first command that needs it starts it",
+        "next: orderctl migrate up",
+    ]
+    assert not (home / "state" / "orderctl").exists()

@@ -1,0 +1,90 @@
+"""``orderctl status``."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.cli.conftest import Program
+from tests.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def test_a_shop_that_is_well_is_said_to_be(shop: Shop, inside: Program):
+    shop.paid()
+    shop.execute("UPDATE download_tasks SET ready = 0")
+    shown, quiet, data = inside("status"), inside("status", "--quiet"), inside("status", "-o", "json")
+
+    assert (shown.status, shown.err) == (0, "")
+    assert [line.split()[0] for line in shown.out.splitlines()] == [
+        "database", "redis", "relays", "workers", "queue", "orders", "tasks", "failures", "outbox", "payments", "All",
+    ]  # fmt: skip
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+    found = json.loads(data.out)
+    assert (found["state"], found["causes"]) == ("well", [])
+    assert found["database"]["migration"]["current"] is True
+    assert found["redis"]["role"] == "primary"
+    assert found["queue"]["waiting"] == 0
+    assert found["workers"]["supervisors"] == 0
+
+
+def test_what_is_wrong_is_said_with_the_command_that_helps(shop: Shop, inside: Program):
+    shop.paid()
+    cause = "1 task waits: no worker is running: orderctl worker start"
+    shown, quiet, data = inside("status"), inside("status", "--quiet"), inside("status", "-o", "json")
+
+    assert (shown.status, shown.out.splitlines()[-1]) == (1, f"! {cause}")
+    assert (quiet.status, quiet.out, quiet.err) == (1, "", f"{cause}\n")
+    found = json.loads(data.out)
+    assert (data.status, found["state"]) == (1, "degraded")
+    assert found["causes"] == [
+        {
+            "name": "tasks-wait",
+            "text": "1 task waits: no worker is running",
+            "command": "orderctl worker start",
+        }
+    ]
+
+
+@pytest.mark.parametrize("down", [{"DATABASE"}, {"REDIS"}, {"DATABASE", "REDIS"}], ids=sorted)
+@pytest.mark.parametrize("how", ["refused", "silent"])
+def test_each_store_may_be_down(down, how, shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1] if how == "silent" else 1
+        urls = {"DATABASE": f"mysql://shop@127.0.0.1:{port}/shop", "REDIS": f"redis://127.0.0.1:{port}"}
+        for name in down:
+            monkeypatch.setenv(f"ORDERCTL_{name}_URL", urls[name])
+        began = time.monotonic()
+        ended = inside("status")
+
+    assert time.monotonic() - began < 5
+    assert ended.status == 69
+    assert ended.err == ""
+    lines = ended.out.splitlines()
+    assert [line.split()[0].upper() for line in lines if " down · " in line] == sorted(down)
+    assert len([line for line in lines if line.startswith("! ")]) == len(down)
+
+
+def test_a_database_without_tables_and_a_wrong_url_are_settings(inside: Program, monkeypatch, tmp_path):
+    monkeypatch.setenv("ORDERCTL_STATE_DIR", str(tmp_path / "state"))
+    ended = inside("status", "--quiet")
+    assert ended.status == 78
+    assert ended.err.endswith("(setting database.url, default): orderctl migrate up\n")
+    assert not (tmp_path / "state").exists()
+
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", "redis://u:secret-word@127.0.0.1/0?nonsense=1")
+    ended = inside("status")
+    assert ended.status == 78
+    assert "secret-word" not in ended.out + ended.err
+
+
+def test_an_account_that_may_only_read_suffices(shop: Shop, inside: Program, tmp_path):
+    shop.paid()
+    (tmp_path / "migrated.db").chmod(0o400)
+
+    ended = inside("status")
+
+    assert ended.status == 1
+    assert "1 waiting" in ended.out
