@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import audit_counts, moments, statuses
+from orderctl import audit_counting, audit_counts, moments, statuses
 from orderctl.audit_counts import Extent, State
 from orderctl.counting import counted
 from orderctl.doctor.checks import Area, Check, Verdict
@@ -29,8 +29,6 @@ _EARLIER: Final = 28
 _FEW: Final = 50
 #: So many times the events of an order as before is growth that is not linear.
 _STEEP: Final = 1.5
-#: Events that are not counted yet, from which on the numbers of the last days are too low.
-_BEHIND: Final = 100_000
 _BYTES: Final = (
     "SELECT data_length + index_length FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name = %s"
@@ -75,7 +73,7 @@ def examine(around: Surroundings) -> Iterator[Check]:
         rows = _rows(connection, state, there) if fits else _most_rows(there)
         taken = _bytes(connection)
         yield _size(rows, taken, exact=fits or not rows)
-        yield _counting(_uncounted(state, there, fits=fits))
+        yield _counting(connection, state, there)
         if fits and audit_counts.has_times(connection.dialect):
             recent, earlier = _windows(connection, there.now)
             on_file = connection.dialect.name == "sqlite"
@@ -120,21 +118,32 @@ def _size(rows: int, taken: int | None, *, exact: bool) -> Check:
     return Check(Area.AUDIT, "size", Verdict.WELL, text, value=rows, unit="rows")
 
 
-def _counting(behind: int) -> Check:
-    if behind <= _BEHIND:
-        text = f"the newest {counted(behind, 'event')} are not in the counts yet"
-        return Check(Area.AUDIT, "counting", Verdict.WELL, text, value=behind, unit="rows")
-    return Check(
-        Area.AUDIT,
-        "counting",
-        Verdict.WARNING,
-        f"{counted(behind, 'event')} of the audit log are not counted yet",
-        "orderctl logs summary",
-        "The command counts them; so does every supervisor, beside its work. Until then summaries take longer, and the"
-        " growth is not known.",
-        value=behind,
-        unit="rows",
-    )
+def _counting(connection: Connection, state: State, there: Extent) -> Check:
+    """Return the check of how far the events are counted."""
+    if not there.fits(state):
+        return Check(
+            Area.AUDIT,
+            "counting",
+            Verdict.WARNING,
+            "the counts of events do not belong to this audit log: its oldest or newest events were deleted",
+            "orderctl logs summary --recount",
+            "Until then summaries read all events, and the growth is not known.",
+        )
+    if audit_counting.is_behind(connection, audit_counting.MANY):
+        return Check(
+            Area.AUDIT,
+            "counting",
+            Verdict.WARNING,
+            f"more than {audit_counting.MANY:,} events of the audit log are not counted yet",
+            "orderctl logs summary",
+            "The command counts them; so does every supervisor, beside its work. Until then summaries take longer, and"
+            " the growth is not known.",
+            value=audit_counting.MANY,
+            unit="rows",
+        )
+    behind = _uncounted(state, there, fits=True)
+    text = f"the events are counted, except the newest {behind:,}"
+    return Check(Area.AUDIT, "counting", Verdict.WELL, text, value=behind, unit="rows")
 
 
 # --- Growth

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +33,14 @@ def examine(around: Surroundings) -> Iterator[Check]:
     path = Path(name).absolute()
     with around.reading() as connection:
         mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
-    yield _journal(mode)
-    yield _writable(path)
-    yield file_system(path, _kind(path, _mounts()))
+    yield journal(mode)
+    yield writable([place for place in (path, path.parent) if not os.access(place, os.W_OK)])
+    yield file_system(path, kind_of(path, _mounts()))
     yield free_space(path, shutil.disk_usage(path.parent).free)
 
 
-def _journal(mode: str) -> Check:
+def journal(mode: str) -> Check:
+    """Return the check of the journal mode."""
     if mode == "wal":
         return Check(Area.DATABASE, "journal-mode", Verdict.WELL, "the journal mode is WAL", value=mode)
     return Check(
@@ -53,8 +54,12 @@ def _journal(mode: str) -> Check:
     )
 
 
-def _writable(path: Path) -> Check:
-    refused = [place for place in (path, path.parent) if not os.access(place, os.W_OK)]
+def writable(refused: Sequence[Path]) -> Check:
+    """Return the check whether the file and its folder can be written.
+
+    Args:
+        refused: Those that this user cannot write.
+    """
     if not refused:
         return Check(Area.DATABASE, "writable", Verdict.WELL, "the file and its folder can be written")
     return Check(
@@ -79,7 +84,7 @@ def _mounts() -> list[tuple[str, str]]:
     return [(place.replace("\\040", " "), kind) for _, place, kind, *_ in mounts]
 
 
-def _kind(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
+def kind_of(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
     """Return the kind of the file system of a path; None if it is not known."""
     holding = [(place, kind) for place, kind in mounts if path.is_relative_to(place)]
     return max(holding, key=lambda mount: len(mount[0]))[1] if holding else None

@@ -36,10 +36,10 @@ def examine(around: Surroundings) -> Iterator[Check]:
     """Yield the checks of what every kind of database has."""
     sign = around.database.sign
     if sign is not None and sign.product is not None and sign.version is not None:
-        yield _version(sign.product, sign.version)
+        yield judge_version(sign.product, sign.version)
     if around.engine.dialect.name == "sqlite":
         return
-    yield _role(sign.role if sign is not None else None)
+    yield judge_role(sign.role if sign is not None else None)
     with around.reading() as connection:
         yield clock_skew(_skew(connection))
 
@@ -87,7 +87,8 @@ def _check(
     return Check(Area.DATABASE, name, verdict, text, repair, explanation, value, unit, status)
 
 
-def _version(product: str, version: str) -> Check:
+def judge_version(product: str, version: str) -> Check:
+    """Return the check of the version of a server."""
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     oldest = _OLDEST.get(product, (0, 0))
     if numbers >= oldest:
@@ -103,7 +104,8 @@ def _version(product: str, version: str) -> Check:
     )
 
 
-def _role(role: Role | None) -> Check:
+def judge_role(role: Role | None) -> Check:
+    """Return the check whether a server of this role accepts writes."""
     if role in {None, Role.PRIMARY}:
         return _check("writable", Verdict.WELL, "the server accepts writes")
     what = "a replica, which does not accept writes" if role is Role.REPLICA else "read-only"
@@ -222,7 +224,7 @@ def _flush(value: str) -> Check:
         Verdict.WARNING,
         f"innodb_flush_log_at_trx_commit is {value}: a crash of the machine loses the last second of commits",
         "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
-        "A payment may be lost that the bank was told is recorded. To keep it, set it in the server's configuration,"
+        "A payment may be lost of which the bank knows that it is recorded. To keep it, set it in the server's configuration,"
         " too.",
         value=value,
     )
