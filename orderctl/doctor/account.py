@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from orderctl.counting import counted
+from orderctl.doctor import refusals
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.migrate import rights
@@ -112,7 +113,7 @@ def too_many(account: Rights, lines: Sequence[str]) -> Check:
         return Check(Area.DATABASE, "excess-grants", Verdict.WELL, "it has no rights to the whole server")
     user, _, host = account.account.rpartition("@")
     name, can = f"'{user}'@'{host}'", ", ".join(_TOO_MANY[right] for right in found)
-    needed = f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{account.database}`.* TO"
+    needed = f"GRANT {refusals.NEEDED} ON `{account.database}`.* TO"
     return Check(
         Area.DATABASE,
         "excess-grants",

@@ -17,7 +17,6 @@ from orderctl.doctor import (
     file,
     order_findings,
     reachability,
-    refusals,
     server,
     tables,
     work,
@@ -106,8 +105,8 @@ def _behind(around: Surroundings, need: Need, areas: Collection[Area]) -> Iterat
     elif Area.DATABASE not in areas:
         if around.database.fault is not None:
             yield from reachability.of_database(around)
-        elif around.unreadable is not None and refusals.grant(around.unreadable) is None:
-            yield _unfinished(Area.DATABASE, around.unreadable)
+        elif around.unreadable is not None and around.grant(around.unreadable) is None:
+            yield _unfinished(around, Area.DATABASE, around.unreadable)
 
 
 def _is_told(area: Area, around: Surroundings) -> bool:
@@ -122,20 +121,20 @@ def _made(one: Examination, around: Surroundings) -> Iterator[Check]:
     try:
         yield from one.make(around)
     except OrderctlError as error:
-        yield _unfinished(one.area, error)
+        yield _unfinished(around, one.area, error)
     except DBAPIError as error:  # outside of `database.reading`
         translated = database_errors.translate(error)
         if not isinstance(translated, OrderctlError):
             raise
         translated.__cause__ = error
-        yield _unfinished(one.area, translated)
+        yield _unfinished(around, one.area, translated)
     except redis.RedisError as error:
-        yield _unfinished(one.area, broker.translate(error))
+        yield _unfinished(around, one.area, broker.translate(error))
 
 
-def _unfinished(area: Area, error: OrderctlError) -> Check:
+def _unfinished(around: Surroundings, area: Area, error: OrderctlError) -> Check:
     """Return the check that says why an examination has ended early."""
-    granting = refusals.grant(error)
+    granting = around.grant(error)
     if granting is not None:
         return Check(area, "examined", Verdict.SKIPPED, f"not looked at: {error}", granting)
     status = error.exit_status if error.exit_status in _BY_WEIGHT else ExitStatus.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from orderctl.doctor import refusals
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.errors import ExitStatus, Unavailable
@@ -27,7 +28,8 @@ def _reachable(area: Area, name: str, store: Opened[object]) -> Check:
     if store.fault is not None:
         down = isinstance(store.fault, Unavailable)
         status = ExitStatus.UNAVAILABLE if down else ExitStatus.CONFIGURATION
-        return Check(area, "reachable", Verdict.FAULT, str(store.fault), store.fault.hint, exit_status=status)
+        repair = refusals.grant(store.fault) or store.fault.hint
+        return Check(area, "reachable", Verdict.FAULT, str(store.fault), repair, exit_status=status)
     if store.seconds is None:
         text = f"the embedded {name} does not run: the next command that needs it starts it"
         return Check(area, "reachable", Verdict.NOTE, text)

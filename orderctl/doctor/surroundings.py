@@ -101,6 +101,11 @@ class Surroundings:
         """Redis, for examinations that need it."""
         return _there(self.redis)
 
+    def grant(self, error: OrderctlError) -> str | None:
+        """Return what grants the right whose lack an error is about; None if it is about something else."""
+        store = self.database.store
+        return refusals.grant(error, store.url.database if store is not None else None)
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for queries, whose errors are OrderctlErrors."""
         return database.reading(self.engine)
@@ -116,7 +121,7 @@ class Surroundings:
         if need is Need.TABLES and (error := self.unreadable) is not None:
             if isinstance(error, NotMigrated):
                 return Lack("the database is not migrated")
-            return Lack(str(error), refusals.grant(error) or error.hint)
+            return Lack(str(error), self.grant(error) or error.hint)
         return None
 
 
