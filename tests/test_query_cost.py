@@ -7,7 +7,7 @@ the steps of its virtual machine.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -44,6 +44,8 @@ from orderctl import (
 )
 from orderctl.audit import Search
 from orderctl.channels import Scope
+from orderctl.doctor import audit_log, order_findings, tables, work
+from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health import overview
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
@@ -213,7 +215,7 @@ def _measure(shop: Shop, query: Callable[[Connection], Any], change: str | None 
             statements = list(heard)
         explain = _explain_sqlite if connection.dialect.name == "sqlite" else _explain
         for statement, parameters in statements:
-            if not statement.startswith(("INSERT", "SHOW")):
+            if not statement.startswith(("INSERT", "SHOW", "SET", "PRAGMA")):
                 explain(connection, statement, parameters, cost)
     return cost
 
@@ -639,3 +641,30 @@ def _look_up(connection: Connection, wanted: quick_lookups.Lookup, begin: str) -
         return cursor
 
     wanted.find(quick_lookups.Rows(execute, server=connection.dialect.name != "sqlite"), begin)
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (work.leases, 30),
+        # The newest 1,000 tasks, which a derived table holds, with their orders; and the open paid orders.
+        (order_findings.examine, 3 * order_findings._NEWEST + 60 * 40),
+        (audit_log.examine, 1500),
+        (tables.times, 60 * 30),
+    ],
+    ids=["leases", "orders", "audit", "times"],
+)
+def test_the_doctor_reads_few_rows(
+    full: Shop, make: Callable[[Surroundings], Any], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = Surroundings(settings.load({"database.time_zone": "+07:00"}, environ={}), Opened(full.engine))
+
+    def examine(connection: Connection) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Surroundings, "reading", lambda _: nullcontext(connection))
+            assert list(make(around))
+
+    cost = _measure(full, examine)
+
+    assert cost.read < most
+    assert make in {order_findings.examine, tables.times} or not cost.scans  # these walk ids, up to a limit

@@ -19,7 +19,7 @@ from orderctl.settings import Settings
 from orderctl.statuses import Unknown
 
 #: Of the newest tasks so many are looked at for their orders: all would be as many index entries as there are tasks.
-_NEWEST: Final = 2000
+_NEWEST: Final = 1000
 
 
 def examine(around: Surroundings) -> Iterator[Check]:
