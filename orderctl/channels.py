@@ -40,6 +40,8 @@ SESSION_PREFIX = "orderctl:relay:session:"
 RELAY_SIGNS = "orderctl:relay:signs"
 #: Prefix of the keys in which relays register themselves.
 RELAY_SIGN_PREFIX = "orderctl:relay:sign:"
+#: Prefix of the channels on which doctor measures how long a message takes.
+DOCTOR_PREFIX = "orderctl:doctor:"
 
 _NAME: Final = re.compile(r"([a-z]+):([1-9][0-9]{0,18}):([a-z]+)\Z", re.ASCII)
 

@@ -40,6 +40,11 @@ class Neighbours:
         if len(self._heard) < _NOTED:
             self._heard[scope, subject_id] = None
 
+    @property
+    def suspects(self) -> bool:
+        """Whether the last look has missed subjects, about which the next one decides."""
+        return bool(self._missed)
+
     def look(self, connection: Connection) -> list[Subject]:
         """Return the subjects that this look and the one before have missed in the database."""
         heard, self._heard = list(self._heard), {}

@@ -23,6 +23,8 @@ MADE = {
     "shown": "options of list, or an id",
     "'-- ' * job_id.startswith('-')": "a constant",
     "to": "quoted, or a placeholder",
+    "sign.port": "a number",
+    "selection": "options with words of orderctl's own",
 }
 
 

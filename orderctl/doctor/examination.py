@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import redis
 from sqlalchemy.exc import DBAPIError
@@ -14,18 +15,27 @@ from orderctl.doctor import (
     account,
     audit_log,
     configuration,
+    download_folder,
     file,
+    mail_server,
     order_findings,
+    pubsub,
     reachability,
+    receivers,
+    redis_server,
+    relays,
     server,
     tables,
+    unsent,
     work,
 )
+from orderctl.doctor.ahead import Begun, Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Need, Surroundings
 from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
 
-Make = Callable[[Surroundings], Iterator[Check]]
+#: Takes the surroundings, and what the look ahead has returned, if there is one.
+Make = Callable[..., Iterator[Check]]
 
 #: The most important one counts: what is down or not set up hides everything behind it.
 _BY_WEIGHT: Final = (ExitStatus.UNAVAILABLE, ExitStatus.CONFIGURATION, ExitStatus.FAILED)
@@ -39,11 +49,13 @@ class Examination:
         area: The area of all checks that it makes.
         make: Makes them, one by one. What it raises of the OrderctlErrors ends only this function.
         needs: What has to be there, so that it is called.
+        ahead: What it looks at and may take long: :func:`begin` begins with it. ``make`` gets what it returns.
     """
 
     area: Area
     make: Make
     needs: tuple[Need, ...] = ()
+    ahead: Callable[[Peers], Any] | None = None
 
 
 #: All examinations. Those of one area stand together, and the areas in the order of :class:`Area`.
@@ -57,17 +69,51 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     Examination(Area.DATABASE, tables.examine, (Need.DATABASE,)),
     Examination(Area.DATABASE, tables.times, (Need.TABLES,)),
     Examination(Area.REDIS, reachability.of_redis),
+    Examination(Area.REDIS, redis_server.examine, (Need.REDIS,)),
+    Examination(Area.REDIS, redis_server.examine_clock, (Need.REDIS,)),
+    Examination(Area.REDIS, redis_server.examine_rights, (Need.REDIS,)),
+    Examination(Area.CHANNELS, pubsub.examine, (Need.REDIS,), pubsub.listen),
+    Examination(Area.CHANNELS, pubsub.examine_round_trip, (Need.REDIS,)),
     Examination(Area.WORKERS, work.leases, (Need.TABLES,)),
     Examination(Area.WORKERS, work.fleet_of, (Need.TABLES, Need.REDIS_OR_IDLE)),
     Examination(Area.ORDERS, order_findings.examine, (Need.TABLES,)),
     Examination(Area.AUDIT, audit_log.examine, (Need.TABLES,)),
+    Examination(Area.RELAY, relays.examine, ahead=relays.look),
+    Examination(Area.MAIL, mail_server.examine, ahead=mail_server.look),
+    Examination(Area.MAIL, unsent.examine_mails, (Need.TABLES,)),
+    Examination(Area.WEBHOOKS, receivers.examine, ahead=receivers.look),
+    Examination(Area.WEBHOOKS, unsent.examine_webhooks, (Need.TABLES,)),
+    Examination(Area.DOWNLOADS, download_folder.examine, ahead=download_folder.look),
 )
+
+#: The looks that have begun, by their examinations.
+Begins = Mapping[Examination, Callable[[], Any]]
+
+
+def begin(
+    peers: Peers,
+    areas: Collection[Area] = tuple(Area),
+    examinations: Collection[Examination] = EXAMINATIONS,
+) -> Begins:
+    """Begin with all that may take long, each beside the others: call it before the stores are opened.
+
+    Args:
+        peers: What is asked, and for how long.
+        areas: Only for checks of these areas.
+        examinations: Which there are.
+    """
+    return {
+        one: partial(Begun(partial(one.ahead, peers)).result, peers.longest)
+        for one in examinations
+        if one.ahead is not None and one.area in areas
+    }
 
 
 def run(
     around: Surroundings,
     areas: Collection[Area] = tuple(Area),
     examinations: Collection[Examination] = EXAMINATIONS,
+    begun: Begins | None = None,
 ) -> Iterator[Check]:
     """Make the checks, one by one.
 
@@ -75,14 +121,17 @@ def run(
         around: What they look at.
         areas: Only checks of these areas.
         examinations: Which there are.
+        begun: From :func:`begin`; None: it is called now.
     """
+    if begun is None:
+        begun = begin(Peers(around.settings, around.patience), areas, examinations)
     told: set[object] = set()
     for one in examinations:
         if one.area not in areas:
             continue
         need = next((need for need in one.needs if around.lacking(need) is not None), None)
         if need is None:
-            yield from _made(one, around)
+            yield from _made(one, around, begun)
             continue
         skipped = _skipped(one.area, around, need)
         for check in (*_behind(around, need, areas), *([] if _is_told(one.area, around) else [skipped])):
@@ -117,9 +166,11 @@ def _is_told(area: Area, around: Surroundings) -> bool:
     return own is not None and around.lacking(own) is not None
 
 
-def _made(one: Examination, around: Surroundings) -> Iterator[Check]:
+def _made(one: Examination, around: Surroundings, begun: Begins) -> Iterator[Check]:
     try:
-        yield from one.make(around)
+        yield from one.make(around) if one.ahead is None else one.make(around, begun[one]())
+    except TimeoutError as error:
+        yield Check(one.area, "examined", Verdict.SKIPPED, f"not looked at: {error}")
     except OrderctlError as error:
         yield _unfinished(around, one.area, error)
     except DBAPIError as error:  # outside of `database.reading`

@@ -11,7 +11,7 @@ import contextlib
 import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -64,6 +64,21 @@ class Envelope:
     message: EmailMessage
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The mail server, which takes mails from us.
+
+    Attributes:
+        host: Its name.
+        port: Its port.
+        secure: Whether the connection is encrypted.
+    """
+
+    host: str
+    port: int
+    secure: bool
+
+
 def send(envelope: Envelope, settings: Mail, still_ours: Callable[[], bool]) -> bool:
     """Send a message to the SMTP server.
 
@@ -79,12 +94,39 @@ def send(envelope: Envelope, settings: Mail, still_ours: Callable[[], bool]) -> 
         Undeliverable: When the address does not exist, or this server cannot carry it.
         OSError: When the server does not accept the mail now (smtplib's errors are OSErrors).
     """
+    with _conversation(settings, _TIMEOUT, _DEADLINE) as server:
+        return _transfer(server, envelope, still_ours, has_login=bool(urlsplit(settings.url or "").username))
+
+
+def greet(settings: Mail, seconds: float) -> Greeting:
+    """Connect to the SMTP server and log in as for a mail, and send nothing.
+
+    Args:
+        settings: As of :func:`send`.
+        seconds: For the whole conversation; the look-up of the host's name comes on top.
+
+    Raises:
+        OSError: As :func:`send`.
+    """
+    with _conversation(settings, seconds, seconds) as server:
+        host, port = _place(settings)
+        return Greeting(host, port, secure=isinstance(server.sock, ssl.SSLSocket))
+
+
+def _place(settings: Mail) -> tuple[str, int]:
     url = urlsplit(settings.url or "")
-    host, port = hostnames.to_ascii(url.hostname or ""), url.port or _DEFAULT_PORTS[url.scheme]
+    return hostnames.to_ascii(url.hostname or ""), url.port or _DEFAULT_PORTS[url.scheme]
+
+
+@contextlib.contextmanager
+def _conversation(settings: Mail, timeout: float, deadline: float) -> Iterator[smtplib.SMTP]:
+    """Connect, begin TLS where it is offered, and log in."""
+    url = urlsplit(settings.url or "")
+    host, port = _place(settings)
     context = ssl.create_default_context()
     kind: Any = partial(smtplib.SMTP_SSL, context=context) if url.scheme == "smtps" else smtplib.SMTP
-    server: smtplib.SMTP = kind(timeout=_TIMEOUT)
-    with cutoff(server, _DEADLINE):
+    server: smtplib.SMTP = kind(timeout=timeout)
+    with cutoff(server, deadline):
         _connect(server, host, port)
         try:
             faultpoints.point("smtp.connected")
@@ -94,7 +136,7 @@ def send(envelope: Envelope, settings: Mail, still_ours: Callable[[], bool]) -> 
                 server.ehlo_or_helo_if_needed()
             if url.username:
                 _log_in(server, host, unquote(url.username), unquote(url.password or ""))
-            return _transfer(server, envelope, still_ours, has_login=bool(url.username))
+            yield server
         finally:
             _leave(server)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Final
 
 import click
@@ -34,9 +35,16 @@ CHECKS: Final = (
     default=tuple(Area),
     help="Make only the checks of these areas.",
 )
+@click.option(
+    "--listen",
+    type=options.Span("0.1s", "10m"),
+    default="2s",
+    show_default=True,
+    help="How long to listen to the channels, for misnamed ones and for floods of progress.",
+)
 @options.output(CHECKS)
 @pass_app
-def cli(app: App, only: tuple[str, ...]) -> ExitStatus:
+def cli(app: App, only: tuple[str, ...], listen: timedelta) -> ExitStatus:
     """Check the installation: what is wrong, and what repairs it.
 
     Each check says what it has measured, and for a fault or a warning what repairs it: a command, an SQL statement or
@@ -50,12 +58,13 @@ def cli(app: App, only: tuple[str, ...]) -> ExitStatus:
     Example:
         orderctl doctor
         orderctl doctor --only database,audit
+        orderctl doctor --only channels --listen 30s
         orderctl doctor --quiet     # from cron
         orderctl doctor -o json
     """
     counts = check_lines.Counts()
     areas = [Area(name) for name in only]
-    made = counts.of(_checks(app, areas))
+    made = counts.of(_checks(app, areas, listen.total_seconds()))
     shown = check_lines.unwell(made) if app.quiet else made
     if app.format is Format.TABLE and not app.output.fields:
         for text in check_lines.lines(shown, app.view):
@@ -66,10 +75,11 @@ def cli(app: App, only: tuple[str, ...]) -> ExitStatus:
     return counts.status
 
 
-def _checks(app: App, areas: Iterable[Area]) -> Iterator[Check]:
+def _checks(app: App, areas: Iterable[Area], listen: float) -> Iterator[Check]:
     from orderctl import setting_sources
     from orderctl.cli import collector
     from orderctl.doctor import examination, surroundings
+    from orderctl.doctor.ahead import Peers
 
     collector.resume()
     try:
@@ -77,5 +87,6 @@ def _checks(app: App, areas: Iterable[Area]) -> Iterator[Check]:
     except OrderctlError as error:
         yield from examination.without_settings(error, list(areas))
         return
+    begun = examination.begin(Peers(settings, listen=listen), list(areas))
     with surroundings.opened(settings, setting_sources.files(app.config)) as around:
-        yield from examination.run(around, list(areas))
+        yield from examination.run(around, list(areas), begun=begun)
