@@ -64,6 +64,7 @@ class Look:
         path: The folder.
         nearest: The folder itself, or the nearest one above it that exists.
         room: Of its file system; None if it did not answer.
+        is_folder: Whether ``nearest`` is a folder.
         writable: Whether this user may write into ``nearest``.
         leftovers: Parts of downloads that nobody has touched for a week, and their bytes.
         error: Why it cannot be looked at.
@@ -72,6 +73,7 @@ class Look:
     path: Path
     nearest: Path
     room: Room | None = None
+    is_folder: bool = True
     writable: bool = False
     leftovers: tuple[int, int] = (0, 0)
     error: str = ""
@@ -90,9 +92,15 @@ def look(peers: Peers) -> Look:
 
 def _look(path: Path) -> Look:
     nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-    left = _leftovers(path) if nearest == path and path.is_dir() else (0, 0)
-    return Look(path, nearest, _room(nearest), writable, left)
+    is_folder = nearest.is_dir()
+    return Look(
+        path,
+        nearest,
+        _room(nearest),
+        is_folder,
+        writable=is_folder and os.access(nearest, os.W_OK | os.X_OK),
+        leftovers=_leftovers(path) if is_folder and nearest == path else (0, 0),
+    )
 
 
 def _room(folder: Path) -> Room:
@@ -182,7 +190,7 @@ def _folder(found: Look, *, is_set: bool) -> Check:
             f"the folder of downloads {found.path}: {found.error}",
             f"ls -ld {path}",
         )
-    if not found.nearest.is_dir():
+    if not found.is_folder:
         text = f"the folder of downloads {found.path}: {found.nearest} is not a folder"
         return Check(_AREA, "folder", Verdict.FAULT, text, f"ls -ld {shlex.quote(str(found.nearest))}")
     if not found.writable:

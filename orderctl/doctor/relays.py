@@ -158,7 +158,7 @@ def _fault(text: str) -> Check:
         Verdict.FAULT,
         text,
         "systemctl restart orderctl-relay",
-        "Its log says more: journalctl -u orderctl-relay. /healthz is down while a relay cannot reach Redis.",
+        "Its log says more: journalctl -u orderctl-relay. /healthz answers 503 while a relay cannot reach Redis.",
     )
 
 
