@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
@@ -112,7 +113,7 @@ def _not_accepted(scene: Scene, order: Order, costs: Decimal, aside: Sequence[Pa
         text = f"{money.shown(rest)} of {money.shown(costs)} is missing"
         repair = orders.payment_command(_named(scene, order), rest)
     else:
-        text = f"a transfer was told that does not pay it: {newest.reason or newest.outcome}"
+        text = f"a transfer came that does not pay it: {newest.reason or newest.outcome}"
         repair = _give(newest, _named(scene, order), "the admin accepts the amount")
     return Step(Link.PAYMENT, State.BROKEN, text, cause, _facts(aside), repair)
 
@@ -192,8 +193,8 @@ def _share(text: str, code: str) -> float:
 
 
 def _give(payment: Payment, name: str, reason: str) -> str:
-    given = texts.arguments("--reason", reason).removeprefix("-- ")
-    return f"orderctl payments match {given} --yes {texts.arguments(str(payment.id), name)}"
+    because = shlex.quote(reason)
+    return f"orderctl payments match --reason {because} --yes {texts.arguments(str(payment.id), name)}"
 
 
 def _named(scene: Scene, order: Order) -> str:
@@ -207,7 +208,7 @@ def _facts(payments: Iterable[Payment]) -> tuple[str, ...]:
 
 
 def _fact(one: Payment) -> str:
-    told = f" told at {clock.iso(one.told_at)}" if one.told_at else ""
+    told = f", known since {clock.iso(one.told_at)}" if one.told_at else ""
     text = f": {texts.legible(one.content, _MOST_TEXT)!r}" if one.content else ""
     return f"payment {one.id} of {_amount(one.amount)}{told}, {one.outcome}{text}"
 

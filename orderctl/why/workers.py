@@ -63,8 +63,9 @@ def _without(reason: Reason) -> Step:
 
 def _in_line(scene: Scene, crew: Crew) -> Step:
     for cause, word in ((Cause.BEHIND, "behind"), (Cause.SOON, "free-worker")):
-        for reason in scene.reasons.values():
-            if reason.cause is cause:
+        for task in scene.waiting:
+            reason = scene.reasons.get(task.id)
+            if reason is not None and reason.cause is cause:
                 facts = (f"workers of the queue: {crew.workers}, of them free: {crew.free}",)
                 return Step(Link.WORKER, State.WAITS, reason.text, word, facts)
     return Step(Link.WORKER, State.HOLDS, "workers of the queue are running")

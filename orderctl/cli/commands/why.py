@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,11 +155,9 @@ def _with_hint(connection: Any, error: OrderNotFound, name: str) -> OrderNotFoun
     if error.hint is not None:
         error.hint = error.hint.replace("orderctl orders show", "orderctl why")
     if name.isascii() and name.isdigit() and len(name) < len(str(2**63)):
-        try:
-            tasks.find(connection, int(name))
-        except TaskNotFound:
-            return error
-        error.hint = f"orderctl why task {name}"
+        with suppress(TaskNotFound):
+            task = tasks.find(connection, int(name))
+            error.hint = f"orderctl why task {task.id}"
     return error
 
 
