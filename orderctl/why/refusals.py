@@ -87,19 +87,19 @@ def has_receiver(settings: Settings, message: Message) -> bool:
 #: What a mail server says, the cause, and what to look at.
 _MAIL: Final[Sequence[tuple[str, str, str, str]]] = (
     ("no connection to the mail server", "mail-unreachable", "the mail server does not answer",
-     "the setting mail.url names the server: try it by orderctl outbox test"),
+     "the setting mail.url names the server: try it by orderctl outbox test --mail"),
     ("offers no TLS", "mail-login", "the mail server offers no TLS, so it got no password",
-     "mail.url has to name another port or server: try it by orderctl outbox test"),
+     "mail.url has to name another port or server: try it by orderctl outbox test --mail"),
     ("login", "mail-login", "the mail server and orderctl do not agree on the login",
-     "mail.url has to have the right user and password: try it by orderctl outbox test"),
+     "mail.url has to have the right user and password: try it by orderctl outbox test --mail"),
     ("refuses the sender", "mail-sender", "the mail server refuses the sender",
-     "mail.sender has to be an address that the server lets you use: try it by orderctl outbox test"),
+     "mail.sender has to be an address that the server lets you use: try it by orderctl outbox test --mail"),
     ("the sender", "mail-sender", "the mail server cannot carry the sender's address",
-     "mail.sender has to be in ASCII: try it by orderctl outbox test"),
+     "mail.sender has to be in ASCII: try it by orderctl outbox test --mail"),
     ("TemplateFault", "mail-template", "the shop's template of the mail has a fault",
-     "the folder mail.templates has it: try it by orderctl outbox test"),
+     "the folder mail.templates has it: try it by orderctl outbox test --mail"),
     ("CERTIFICATE", "mail-certificate", "the certificate of the mail server is not valid",
-     "mail.url has to name the host of its certificate: try it by orderctl outbox test"),
+     "mail.url has to name the host of its certificate: try it by orderctl outbox test --mail"),
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def _by_answer(name: str, setting: str, said: str) -> Refusal:
             text, "webhook-gone", f"{setting} has to name another URL, or the endpoint is to be removed"
         )
     if number in _UNAUTHORIZED:
-        advice = f"the receiver and {setting} have to have the same secret: try it by orderctl outbox test {texts.arguments(name)}"
+        advice = f"the receiver and {setting} have to have the same secret: try it by orderctl outbox test --endpoint {texts.arguments(name)}"
         return Refusal(f"the receiver refuses the signature (HTTP {number})", "webhook-secret", None, advice)
     if "redirect" in said:
         advice = f"{setting} has to have the final URL"
