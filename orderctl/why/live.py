@@ -11,7 +11,7 @@ import redis
 from orderctl import audit, broker, channels, clock, messages, publications, relay_signs
 from orderctl.audit import Search
 from orderctl.counting import counted
-from orderctl.errors import OrderctlError
+from orderctl.errors import Misconfigured, OrderctlError
 from orderctl.messages import Data
 from orderctl.states import EventType, TaskStatus
 from orderctl.tasks import Task
@@ -37,6 +37,9 @@ def relay(scene: Scene) -> Step:
         if client is None:
             return Step(Link.RELAY, State.HOLDS, "no relay is running; a relay is optional")
         return _silence(scene, client) or _of_relays(client)
+    except Misconfigured as error:
+        text = f"relays cannot be looked for: {error}"
+        return Step(Link.RELAY, State.UNKNOWN, text, "redis-rights", explanation=error.hint)
     except OrderctlError as error:
         return Step(
             Link.RELAY,

@@ -7,6 +7,8 @@
 The shop's dashboard reads these three. orderctl's own page also uses:
 
     GET  /api/admin/orders/{id}          one order, paid or not, with its payments
+    GET  /api/admin/orders/{id}/why      why the order hangs, and what repairs it
+    GET  /api/admin/tasks/{id}/why       the same of a task
     GET  /api/admin/payments             payments, or those that wait for a decision
     GET  /api/admin/errors               failed tasks, grouped by error
     GET  /api/session                    what the client's token allows
@@ -67,7 +69,7 @@ _ERRORS: Final = "/api/admin/errors"
 _PAYMENTS: Final = "/api/admin/payments"
 _SESSION: Final = "/api/session"
 _GOODBYE: Final = "/api/session/end"
-_ORDER: Final = re.compile(r"/api/admin/orders/([1-9][0-9]{0,18})(/logs)?", re.ASCII)
+_ONE: Final = re.compile(r"/api/admin/(orders|tasks)/([1-9][0-9]{0,18})(/logs|/why)?", re.ASCII)
 _ACTION: Final = re.compile(rf"/api/admin/tasks/([1-9][0-9]{{0,18}})/({'|'.join(actions.NAMES)})", re.ASCII)
 
 _STATUS_COUNTS: Final = ("total", "pending", "processing", "completed", "failed", "cancelled")
@@ -112,6 +114,12 @@ class Endpoints:
             _ERRORS: self._errors,
             _PAYMENTS: self._payments,
         }
+        self._of_one: dict[str, Callable[[Request, int], Awaitable[Reply]]] = {
+            "orders": self._order,
+            "orders/logs": self._logs,
+            "orders/why": self._why_order,
+            "tasks/why": self._why_task,
+        }
 
     async def answer(self, request: Request, access: Access) -> Reply:
         """Answer a request that is allowed to enter."""
@@ -136,9 +144,9 @@ class Endpoints:
             return await self._act(request, access)
         if request.path in self._get:
             return await self._get[request.path](request, access)
-        if match := _ORDER.fullmatch(request.path):
-            answer = self._logs if match[2] else self._order
-            return await answer(request, int(match[1]))
+        match = _ONE.fullmatch(request.path)
+        if match and (answer := self._of_one.get(f"{match[1]}{match[3] or ''}")):
+            return await answer(request, int(match[2]))
         return self.empty(request, 404, "resource not found")
 
     # Reading.
@@ -217,6 +225,14 @@ class Endpoints:
         limit = _number(request, "limit", 100, _MOST_LOGS) or 100
         found = await self._read(lambda connection: queries.logs(connection, order_id, wanted, limit=limit))
         return in_json(200, {"data": {"logs": found}})
+
+    async def _why_order(self, _request: Request, order_id: int) -> Reply:
+        known, found = await self._read(lambda connection: self._outlook.why_order(connection, order_id))
+        return in_json(200, {"data": queries.why_in_json(known, found)})
+
+    async def _why_task(self, _request: Request, task_id: int) -> Reply:
+        known, found = await self._read(lambda connection: self._outlook.why_task(connection, task_id))
+        return in_json(200, {"data": queries.why_in_json(known, found)})
 
     async def _errors(self, request: Request, _access: Access) -> Reply:
         limit = _number(request, "limit", 50, _MOST_ERRORS) or 50

@@ -1,14 +1,17 @@
-"""What the orders of a page wait for. Redis is asked seldom, whatever the number of clients and of its keys."""
+"""What the orders of a page wait for, and why one hangs. Redis is asked seldom, whatever the number of clients and keys."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orderctl import broker, crews, waiting_reasons
 from orderctl.errors import OrderctlError
+from orderctl.why import inquiry, scene
+from orderctl.why.chain import Diagnosis, State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,11 +20,37 @@ if TYPE_CHECKING:
     from orderctl.relay.api.queries import Found
     from orderctl.settings import Settings
     from orderctl.waits import Reason
+    from orderctl.why.scene import Scene
 
 #: How long an answer is used at least, and how many times as long as it took: the supervisors' signs are looked for
 #: among all keys of Redis, which may be those of other programs, too.
 _FRESH_SECONDS: Final = 2.0
 _REST: Final = 20
+
+
+#: What a part of orderctl says that may not look at Redis.
+_NO_RIGHTS: Final = "redis-rights"
+
+
+def without_rights(found: Diagnosis) -> Diagnosis:
+    """Return what was found; what the relay's account may not look at, as docs/running.md makes it, is not known.
+
+    The workers' account has other rights.
+    """
+    return Diagnosis(
+        tuple(
+            replace(
+                step,
+                state=State.UNKNOWN,
+                text="the relay's account may not look at it in Redis",
+                repair=None,
+                explanation="`orderctl why` in a terminal of the workers' machine looks at it",
+            )
+            if step.cause == _NO_RIGHTS
+            else step
+            for step in found.steps
+        )
+    )
 
 
 class Outlook:
@@ -49,6 +78,31 @@ class Outlook:
         seen = self._look(connection)
         reasons = waiting_reasons.of_tasks(connection, None, self._settings, its, known=seen)
         return waiting_reasons.summaries(found.orders, found.tasks, reasons)
+
+    def why_order(self, connection: Connection, order_id: int) -> tuple[Scene, Diagnosis]:
+        """Return why an order hangs, and what is known of it.
+
+        Raises:
+            OrderNotFound: There is no such order.
+        """
+        return self._diagnose(connection, scene.of_order, order_id)
+
+    def why_task(self, connection: Connection, task_id: int) -> tuple[Scene, Diagnosis]:
+        """Return why a task hangs, and what is known of it.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+        return self._diagnose(connection, scene.of_task, task_id)
+
+    def _diagnose(
+        self, connection: Connection, find: Callable[..., Scene], subject_id: int
+    ) -> tuple[Scene, Diagnosis]:
+        seen = self._look(connection)
+        with broker.hasty(self._redis_url) as client:
+            found = find(connection, client, self._settings, subject_id)
+            found.sight = seen  # all else is read by the names of keys
+            return found, without_rights(inquiry.of_scene(found))
 
     def _look(self, connection: Connection) -> Sight:
         with self._lock:

@@ -22,6 +22,8 @@ from orderctl.payments.ledger import Filter, Payment
 from orderctl.states import UNDECIDED, TaskStatus
 from orderctl.tasks import Task, TaskFilter
 from orderctl.waits import Reason
+from orderctl.why.chain import Diagnosis
+from orderctl.why.scene import Scene
 
 #: A task's percent in these statuses, regardless of the last progress message.
 _FINAL: Final = {TaskStatus.COMPLETED: 100, TaskStatus.CANCELLED: 0}
@@ -176,6 +178,28 @@ def order_of_task(connection: Connection, task_id: int) -> int | None:
         return tasks.find(connection, task_id).order_id
     except TaskNotFound:
         return None
+
+
+def why_in_json(known: Scene, found: Diagnosis) -> Json:
+    """Return why an order or a task hangs, as ``orderctl why -o json`` has it, with the evidence of the first link.
+
+    Args:
+        known: The order or the task.
+        found: What was found of it.
+    """
+    task, order = known.task, known.order
+    subject = f"task {task.id}" if task else f"order {(order and (order.order_code or order.id)) or ''}"
+    first: Json = {
+        "link": None,
+        "cause": None,
+        "text": None,
+        "evidence": [],
+        "repair": None,
+        "explanation": None,
+    }
+    if found.first is not None:
+        first = found.first.record
+    return {"subject": subject, "state": "holds", **first, "steps": [step.record for step in found.steps]}
 
 
 def order_in_json(

@@ -17,6 +17,7 @@ from orderctl.channels import task_progress
 from orderctl.payments.transfer import Transfer
 from orderctl.relay.api import queries
 from orderctl.states import ErrorType, Severity
+from orderctl.why.chain import Link
 from tests.relay.conftest import SECRET, SOON, Answer, RunningRelay, StartRelay, mint
 from tests.shop import Shop
 
@@ -218,6 +219,31 @@ class TestStats:
 
         assert (data["orders"]["failed"], data["orders"]["total"], data["tasks"]["total"]) == (2, 2, 2)
         assert data["atLeast"] == ["orders.failed", "orders.total", "tasks.pending", "tasks.total"]
+
+
+class TestWhy:
+    @pytest.mark.databases("sqlite", "mysql")
+    def test_why_an_order_and_a_task_hang(self, relay: RunningRelay, shop: Shop):
+        [task] = shop.paid("DH1")
+        shop.fail(task, ErrorType.NOT_FOUND, "HTTP 404 Not Found from http://courses.example/one/0")
+        order = shop.order("DH1").id
+
+        data = relay.ask(f"/api/admin/orders/{order}/why").json["data"]
+        of_task = relay.ask(f"/api/admin/tasks/{task}/why").json["data"]
+
+        assert (data["subject"], of_task["subject"]) == ("order DH1", f"task {task}")
+        for found in (data, of_task):
+            assert (found["state"], found["link"], found["cause"]) == ("broken", "handler", "not-found")
+            assert found["repair"] is None
+            assert found["explanation"].endswith(f"; then: orderctl tasks retry {task}")
+            assert "HTTP 404" in found["evidence"][0]
+            assert [step["link"] for step in found["steps"]] == [link.value for link in Link]
+
+    @pytest.mark.databases("sqlite")
+    def test_what_does_not_exist(self, relay: RunningRelay):
+        for scope in ("orders", "tasks"):
+            answer = relay.ask(f"/api/admin/{scope}/999/why")
+            assert (answer.status, answer.json["data"]) == (404, None)
 
 
 class TestLogs:

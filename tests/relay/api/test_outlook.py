@@ -1,12 +1,16 @@
 """What orders wait for, as the relay's pages show it."""
 
+from functools import partial
+
 import pytest
 
+from orderctl import crews
 from orderctl.relay.api import queries
-from orderctl.relay.api.outlook import Outlook
+from orderctl.relay.api.outlook import Outlook, without_rights
 from orderctl.relay.api.queries import Wanted
 from orderctl.settings import load
 from orderctl.waits import Cause
+from orderctl.why.chain import Diagnosis, Link, State, Step
 from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -46,3 +50,30 @@ def test_a_task_of_a_lost_worker_is_not_running(shop: Shop, redis_url: str) -> N
 
     assert [reason.cause for reason in seen.values()] == [Cause.NO_WORKER]
     assert blind == {}
+
+
+def test_what_the_relays_account_may_not_look_at_is_not_known() -> None:
+    holds = Step(Link.PAYMENT, State.HOLDS, "the order is paid")
+    refused = Step(
+        Link.QUEUE, State.BROKEN, "Redis denies LRANGE", "redis-rights", ("x",), "redis-cli ACL SETUSER x"
+    )
+    found = without_rights(Diagnosis((holds, refused)))
+    assert found.steps[0] == holds
+    assert (found.steps[1].state, found.steps[1].repair) == (State.UNKNOWN, None)
+
+
+def test_redis_is_asked_as_seldom_for_the_links_of_an_order(
+    shop: Shop, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [task_id] = shop.paid()
+    looks = []
+    look = crews.look
+    monkeypatch.setattr(crews, "look", lambda *of: looks.append(1) or look(*of))
+    outlook = Outlook(redis_url, load(), now=lambda: 10.0)
+    for ask, subject in ((outlook.why_order, shop.order().id), (outlook.why_task, task_id)) * 2:
+        _, found = shop.read(
+            partial(ask, order_id=subject) if ask == outlook.why_order else partial(ask, task_id=subject)
+        )
+        assert found.first is not None
+        assert found.first.cause == "no-worker"
+    assert len(looks) == 1
