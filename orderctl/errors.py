@@ -10,9 +10,11 @@
     │   │   └── OrderDeleted                 the shop has deleted it (its column ``deleted_at``)
     │   ├── TaskNotFound
     │   ├── PaymentNotFound                  the ledger has no such payment
-    │   └── MessageNotFound                  the outbox has no such message
+    │   ├── MessageNotFound                  the outbox has no such message
+    │   └── OperationNotFound                no operation has this name
     ├── Conflict                     4  409  the present state does not allow it
     │   ├── NotManaged                       the task is run by the shop's own workers
+    │   ├── NameTaken                        another operation has this name
     │   └── Superseded                       the task is not any more what was chosen: another process changed it
     ├── SubjectFailed                1  500  the watched order or task failed, or part of a bulk change did
     ├── Unavailable                 69  503  a store that is needed does not answer
@@ -34,7 +36,7 @@
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     │   └── NotAuthentic                     a payment webhook does not prove that it comes from a provider
     ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
-    ├── ChildFailed                  1  500  a worker, keeper or courier cannot live (with the exit code of its error)
+    ├── ChildFailed                  1  500  a child of the supervisor cannot live (with the exit code of its error)
     ├── TasksLeft                    1  500  a burst has not carried out all tasks that were due
     ├── Stopping                     1  500  the worker has to stop; its task is released
     ├── LeaseLost                    1  500  another worker may hold the task by now
@@ -72,7 +74,7 @@ recorded (``download_tasks.error_type``). The errors below ``OSError`` never lea
 any ``OSError``, except after an ``Undeliverable``, an ``EndpointRemoved`` and the status 410 of a ``WebhookRefused``.
 
 An error that any module may raise is defined here; one that belongs to a single package is defined there
-(``orderctl.downloads.errors``, ``orderctl.relay``, ``orderctl.worker``). All of them are in this tree:
+(``orderctl.downloads.errors``, ``orderctl.operations``, ``orderctl.relay``, ``orderctl.worker``). All of them are in this tree:
 ``tests/test_errors.py`` compares it with the code.
 
 An error is raised once, where it is known, and turned once into a line on stderr and an exit code, in

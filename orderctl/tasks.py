@@ -138,6 +138,24 @@ def select_tasks(
     return _rows(connection, query.order_by(download_tasks.c.id.desc()).limit(limit))
 
 
+def choose(
+    connection: Connection, wanted: TaskFilter, *, limit: int, before_id: int | None = None
+) -> list[tuple[int, Seen]]:
+    """Return the ids of tasks, newest first, with their present states; less than :func:`select_tasks` reads.
+
+    Args:
+        connection: A connection for reading.
+        wanted: The filter, without a period.
+        limit: The maximum number of tasks.
+        before_id: Only tasks with a lower id: pass the last id of the previous page.
+    """
+    task = download_tasks.c
+    chosen = _walk(connection, wanted, before_id, limit).subquery()
+    query = select(task.id, task.status, task.attempt).join(chosen, chosen.c.id == task.id)
+    rows = connection.execute(query.order_by(task.id.desc()))
+    return [(row.id, Seen(row.status or "", row.attempt)) for row in rows]
+
+
 def looked_at(connection: Connection, wanted: TaskFilter, *, before_id: int | None = None) -> int | None:
     """Return the id at which :func:`select_tasks` ends looking for tasks of a period; None if it looks at all of them."""
     if not wanted.of_period:
@@ -226,6 +244,7 @@ def retry(
     source: Source = Source.CLI,
     seen: Seen | None = None,
     take: bool = False,
+    operation: str | None = None,
 ) -> Moved:
     """Queue a task again for orderctl's workers. An order that has ended is reopened.
 
@@ -241,6 +260,7 @@ def retry(
         source: The part of orderctl that received the request.
         seen: The state of the task when it was chosen; None: it is chosen now.
         take: Also retry a task that the shop's own workers run; from now on it is managed by orderctl.
+        operation: The name of the operation of which this is a part; the event tells it.
 
     Returns:
         What to do after the commit. With a ``note`` if nothing was left to do.
@@ -266,8 +286,8 @@ def retry(
         EventType.TASK_RETRIED,
         Origin(source, actor),
         values={"managed": 1, "max_attempts": attempts, "failing_since": None},
-        words=_because(reason),
-        details={"attempt": task.attempt, "reason": reason},
+        words=_because(reason, operation),
+        details=_details(task, reason, operation),
         reopens=True,
     )
     return _move(connection, order, task, what)
@@ -319,6 +339,7 @@ def cancel(
     reason: str | None = None,
     source: Source = Source.CLI,
     seen: Seen | None = None,
+    operation: str | None = None,
 ) -> Moved:
     """Cancel a task. If a worker is running it, the worker loses its lease and stops.
 
@@ -329,6 +350,7 @@ def cancel(
         reason: The reason, for the audit log.
         source: The part of orderctl that received the request.
         seen: The state of the task when it was chosen; None: it is chosen now, whatever its state is.
+        operation: The name of the operation of which this is a part; the event tells it.
 
     Returns:
         What to do after the commit. With a ``note`` if it was cancelled since it was chosen.
@@ -353,8 +375,8 @@ def cancel(
         TaskStatus.CANCELLED,
         EventType.TASK_CANCELLED,
         Origin(source, actor),
-        words=_because(reason),
-        details={"attempt": task.attempt, "reason": reason},
+        words=_because(reason, operation),
+        details=_details(task, reason, operation),
         # The task that made the order fail is cancelled: the order ends once more, now without this task.
         reopens=task.status == TaskStatus.FAILED and order.order_status == OrderStatus.FAILED,
     )
@@ -375,8 +397,14 @@ def _shown(task: TaskState) -> str:
     return task.status if task.status in set(TaskStatus) else f"in the status {task.status!r}"
 
 
-def _because(reason: str | None) -> dict[str, str]:
-    return {"because": f" ({reason})" if reason else ""}
+def _because(reason: str | None, operation: str | None) -> dict[str, str]:
+    told = ": ".join(filter(None, (operation and f"operation {operation}", reason)))
+    return {"because": f" ({told})" if told else ""}
+
+
+def _details(task: TaskState, reason: str | None, operation: str | None) -> dict[str, Any]:
+    details: dict[str, Any] = {"attempt": task.attempt, "reason": reason}
+    return details if operation is None else {**details, "operation": operation}
 
 
 def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -1,7 +1,8 @@
-"""The supervisor: starts workers, a keeper and a courier, restarts them, and stops them in order.
+"""The supervisor: starts workers, a keeper, a courier and an operator, restarts them, and stops them in order.
 
 It forks them and has no connection of its own, so that no server can block it. A worker runs jobs, the keeper
-reconciles each second, and the courier sends the entries of the outbox. All of them die with the supervisor.
+reconciles each second, the courier sends the entries of the outbox, and the operator carries out operations. All of
+them die with the supervisor.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from orderctl import clock, doorbell
 from orderctl.errors import ExitStatus
 from orderctl.settings import Settings
-from orderctl.worker import courier, keeper
+from orderctl.worker import courier, keeper, operator
 from orderctl.worker.child import Child, ChildFailed, End
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Supervisor:
         if not burst:
             self._children.append(Child(keeper.KIND, lambda _: keeper.keep(settings, self.name)))
             self._children.append(Child("courier", lambda _: courier.send(settings)))
+            self._children.append(Child(operator.KIND, lambda _: operator.operate(settings)))
 
     def run(self) -> None:
         """Keep the children alive. The first SIGTERM or SIGINT drains them, the second ends them.

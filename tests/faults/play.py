@@ -18,6 +18,9 @@ from sqlalchemy import Engine
 
 from orderctl import broker, database, doorbell, reconcile, tasks
 from orderctl.cli.main import run
+from orderctl.operations import carrying, making, turns
+from orderctl.operations.making import NewOperation
+from orderctl.operations.records import Kind
 from orderctl.payments import intake
 from orderctl.payments.transfer import MANUAL, Transfer
 from orderctl.settings import Settings, load
@@ -142,6 +145,25 @@ def _cancel(_: Settings, engine: Engine, argument: str) -> None:
     database.transact(engine, lambda c: tasks.cancel(c, int(argument), actor="tester"))
 
 
+def _make(_: Settings, engine: Engine, argument: str) -> None:
+    """Make an operation, each task in a transaction of its own."""
+    making.CHUNK = 1  # type: ignore[misc]
+    wanted = tasks.TaskFilter(statuses=("failed",))
+    with database.reading(engine) as connection:
+        chosen = tasks.choose(connection, wanted, limit=100)
+    making.make(engine, NewOperation(Kind.RETRY, "tester", argument, max_attempts=3), chosen)
+
+
+def _operate(settings: Settings, engine: Engine, _: str) -> None:
+    """Take some turns of the operator."""
+    client = broker.brisk(broker.url(settings))
+    carrying.BATCH = 2  # type: ignore[misc]
+    turns.TURN_SECONDS = 0.1  # type: ignore[misc]
+    own = turns.Turns(engine, settings.worker.queue)
+    for _turn in range(4):
+        own.turn(client)
+
+
 ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "horse": _horse,
     "worker": lambda settings, _, argument: consumer.work(settings, f"worker-{argument}", burst=True),
@@ -158,6 +180,8 @@ ROLES: dict[str, Callable[[Settings, Engine, str], None]] = {
     "pay": _pay,
     "retry": _retry,
     "cancel": _cancel,
+    "make": _make,
+    "operate": _operate,
 }
 
 

@@ -1,12 +1,14 @@
 """Every fault point of the code: the process dies there, and the order still ends correctly."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import orderctl
 from orderctl import faultpoints
+from orderctl.operations import reading
 from tests.faults.world import World
 
 pytestmark = pytest.mark.databases("sqlite", "mariadb")
@@ -27,6 +29,11 @@ HORSE = (
 WORKER = ("job.popped", "horse.forked")
 COURIER = ("smtp.connected", "smtp.data.before", "smtp.data.after", "webhook.before", "webhook.after")
 KEEPER = ("enqueue.before", "enqueue.after")
+#: A process that makes an operation.
+MAKER = ("operation.chunk", "operation.written")
+OPERATOR = ("operation.leased", "operation.changed", "operation.committed")
+#: Commits of the operator with three tasks, two in a transaction: lease, change, look, change, and the end.
+OPERATOR_COMMITS = 4
 #: These have tests of their own below.
 OTHERS = (
     "commit.before", "commit.after", "publish.before", "publish.after", "job.rejected",
@@ -49,7 +56,7 @@ def points() -> set[str]:
 
 @pytest.mark.databases("sqlite")
 def test_every_point_of_the_code_has_a_test():
-    assert points() == {*HORSE, *WORKER, *COURIER, *KEEPER, *OTHERS}
+    assert points() == {*HORSE, *WORKER, *COURIER, *KEEPER, *MAKER, *OPERATOR, *OTHERS}
 
 
 def test_a_fault_comes_at_its_pass(capfd):
@@ -300,3 +307,56 @@ def _end(world: World) -> None:
     """Add an order that has just ended; nothing has been sent yet."""
     [task] = world.shop.paid("DH1", [world.course()])
     assert world.play("horse", task, faults="task.ended:kill").returncode == KILLED
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("fault", [f"{point}:kill@2" for point in MAKER[:1]] + ["operation.written:kill"])
+def test_an_operation_whose_maker_dies_is_never_carried_out(world: World, fault: str):
+    _failed(world)
+    assert world.play("make", "op", faults=fault).returncode == KILLED
+    _end_leases(world)
+    assert world.play("operate").returncode == 0
+    assert _retries(world) == {}
+    assert world.shop.read(lambda c: reading.page(c, None, limit=1)).operations == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(f"{point}:kill" for point in OPERATOR),
+        "operation.changed:kill@2",
+        *(
+            f"commit.{side}:kill@{number}"
+            for side in ("before", "after")
+            for number in range(1, OPERATOR_COMMITS + 1)
+        ),
+        "publish.before:kill",
+    ],
+)
+@pytest.mark.databases("sqlite")
+def test_an_operation_goes_on_when_its_operator_dies(world: World, fault: str):
+    ids = _failed(world)
+    world.play("make", "op")
+    assert world.play("operate", faults=fault).returncode == KILLED
+    _end_leases(world)
+    assert world.play("operate").returncode == 0
+    assert _retries(world) == dict.fromkeys(ids, 1)
+    now = world.shop.read(lambda c: reading.find(c, "op"))
+    assert (now.changed, now.unchanged, now.refused, now.state) == (3, 0, 0, "settling")
+
+
+def _failed(world: World) -> list[int]:
+    """Return the ids of three tasks that have failed."""
+    ids = world.shop.paid("DH1", 3)
+    world.shop.execute("UPDATE download_tasks SET status = 'failed', attempt = 3, ready = 0")
+    world.shop.execute("UPDATE orders SET order_status = 'failed'")
+    return ids
+
+
+def _end_leases(world: World) -> None:
+    world.shop.execute("UPDATE orderctl_operations SET lease_until = '2026-01-01 00:00:00.000000'")
+
+
+def _retries(world: World) -> dict[int | None, int]:
+    events = world.shop.events("DH1")
+    return dict(Counter(event.task_id for event in events if event.event_type == "task_retried"))

@@ -94,7 +94,7 @@ def test_when_a_supervisor_is_killed_all_its_processes_end(world: World):
     with world.supervisor() as supervisor:
         reached()
         family = descendants(supervisor.pid)
-        assert len(family) == 4, "worker, its horse, keeper, courier"
+        assert len(family) == 5, "worker, its horse, keeper, courier, operator"
         supervisor.kill()
         supervisor.wait()
         eventually(lambda: not any(is_running(pid) for pid in family), "the end of all")

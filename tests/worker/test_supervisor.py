@@ -163,7 +163,7 @@ def test_burst_with_nothing_to_do_ends(world: World) -> None:
 
 def test_children_that_end_are_replaced(world: World) -> None:
     with _idle(world, "--concurrency", "2") as process:
-        eventually(lambda: len(children(process.pid)) == 4, "two workers, keeper, courier")
+        eventually(lambda: len(children(process.pid)) == 5, "two workers, keeper, courier, operator")
         for number in (signal.SIGKILL, signal.SIGTERM):
             victim, *others = children(process.pid)
             os.kill(victim, number)
@@ -175,7 +175,7 @@ def test_children_that_end_are_replaced(world: World) -> None:
 
 
 def _replaced(victim: int, family: list[int]) -> bool:
-    return victim not in family and len(family) == 4
+    return victim not in family and len(family) == 5
 
 
 def test_a_child_that_dies_young_is_started_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,224 @@
+"""Change the tasks of an operation that are due, each in the transaction that marks it as changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from orderctl import database, faultpoints, masking, shop_tables, tasks
+from orderctl.choices import Seen
+from orderctl.errors import DatabaseUnavailable, LeaseLost, OrderctlError, Superseded
+from orderctl.lifecycle import Moved
+from orderctl.operations import rates, reading
+from orderctl.operations.records import (
+    CHANGING,
+    LEASE_SECONDS,
+    Item,
+    ItemState,
+    Kind,
+    Operation,
+    State,
+)
+from orderctl.schema import operation_tasks, operations
+
+#: Tasks in one transaction: their orders are locked until it ends.
+BATCH: Final = 20
+#: A fast pace is kept in steps of this time: a transaction for each task would cost more.
+EVEN_SECONDS: Final = 0.1
+_LONGEST_NOTE: Final = 500
+_ROW: Final = operations.c
+_ITEM: Final = operation_tasks.c
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An operation that this process has leased."""
+
+    id: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What was done in one transaction.
+
+    Attributes:
+        moved: The changes, for the messages and for the workers.
+        rest: Seconds until the next task is due; None: nothing can be changed for the present.
+        name: The operation's name.
+    """
+
+    moved: Sequence[Moved]
+    rest: float | None
+    name: str
+
+
+def carry(connection: Connection, held: Held, *, most: int = BATCH) -> Carried:
+    """Change the tasks that are due, and mark them.
+
+    Args:
+        connection: In a transaction of its own.
+        held: The operation.
+        most: At most so many tasks.
+
+    Raises:
+        LeaseLost: Another process has leased it, or it was stopped.
+    """
+    _fence(connection, held)
+    operation = reading.read(connection, held.id)
+    if operation is None:
+        raise _lost()
+    number = min(most, _due(operation))
+    items = _waiting(connection, operation, number)
+    moved, states = [], Counter[str]()
+    for item in items:
+        state, note, done = _change(connection, operation, item)
+        _mark(connection, operation, item, state, note)
+        states[state] += 1
+        moved += [done] if done is not None else []
+    if items:
+        faultpoints.point("operation.changed")
+    next_at = _note(connection, operation, states, len(items), asked=number)
+    return Carried(moved, _rest(operation, next_at, states, len(items), asked=number), operation.name)
+
+
+def _fence(connection: Connection, held: Held) -> None:
+    """Lock the operation's row, so that it is neither stopped nor taken over before the commit."""
+    mine = (_ROW.id == held.id, _ROW.lease_token == held.token, _ROW.state.in_(CHANGING))
+    renewed = update(operations).where(*mine).values(lease_until=database.utc_now(LEASE_SECONDS))
+    if not connection.execute(renewed).rowcount:
+        raise _lost()
+
+
+def _lost() -> LeaseLost:
+    return LeaseLost("another process carries the operation out, or it was stopped")
+
+
+def _due(operation: Operation) -> int:
+    """Return how many tasks may be changed now, as far as the canary and the pace allow it."""
+    most = BATCH
+    if operation.state == State.CANARY:
+        most = min(most, operation.canary - operation.changed)
+    if operation.per_hour is not None:
+        most = min(most, rates.due(operation.next_at, operation.now, operation.per_hour))
+    return max(0, most)
+
+
+def _waiting(connection: Connection, operation: Operation, number: int) -> list[Item]:
+    """Return the next tasks, oldest first."""
+    if not number:
+        return []
+    names = [_ITEM[name] for name in Item.__slots__]
+    query = select(*names).where(_ITEM.operation_id == operation.id, _ITEM.state == ItemState.WAITING)
+    rows = connection.execute(query.order_by(_ITEM.task_id).limit(number)).mappings()
+    return [Item(**row) for row in rows]
+
+
+def _change(
+    connection: Connection, operation: Operation, item: Item
+) -> tuple[ItemState, str | None, Moved | None]:
+    try:
+        done = _carry_out(connection, operation, item)
+    except Superseded as error:
+        return ItemState.UNCHANGED, str(error), None
+    except DatabaseUnavailable:
+        raise
+    except OrderctlError as error:  # raised before anything of the task was written
+        return ItemState.REFUSED, str(error), None
+    if done.note is not None:
+        return ItemState.UNCHANGED, done.note, None
+    return ItemState.CHANGED, None, done
+
+
+def _carry_out(connection: Connection, operation: Operation, item: Item) -> Moved:
+    seen = Seen(item.seen_status, item.seen_attempt)
+    told = {
+        "actor": operation.actor,
+        "reason": operation.reason,
+        "source": operation.source,
+        "seen": seen,
+        "operation": operation.name,
+    }
+    if operation.kind == Kind.CANCEL:
+        return tasks.cancel(connection, item.task_id, **told)  # type: ignore[arg-type]
+    return tasks.retry(
+        connection,
+        item.task_id,
+        max_attempts=operation.max_attempts,
+        take=operation.take,
+        **told,  # type: ignore[arg-type]
+    )
+
+
+def refuse(connection: Connection, held: Held, error: OrderctlError) -> None:
+    """Mark the next task as one that cannot be changed: the database refuses it.
+
+    Args:
+        connection: In a transaction of its own, after that of :func:`carry` with one task has failed.
+        held: The operation.
+        error: Why.
+    """
+    _fence(connection, held)
+    operation = reading.read(connection, held.id)
+    items = _waiting(connection, operation, 1) if operation is not None else []
+    if operation is None or not items:
+        return
+    _mark(connection, operation, items[0], ItemState.REFUSED, str(error))
+    _note(connection, operation, Counter([ItemState.REFUSED]), 1, asked=1)
+
+
+def _mark(
+    connection: Connection, operation: Operation, item: Item, state: ItemState, note: str | None
+) -> None:
+    storable = None if note is None else shop_tables.storable(masking.foreign(note))[:_LONGEST_NOTE]
+    row = update(operation_tasks).where(
+        _ITEM.operation_id == operation.id, _ITEM.task_id == item.task_id, _ITEM.state == ItemState.WAITING
+    )
+    connection.execute(row.values(state=state.value, note=storable, changed_at=database.utc_now()))
+
+
+def _note(
+    connection: Connection, operation: Operation, states: Counter[str], number: int, *, asked: int
+) -> datetime | None:
+    """Note in the operation's row what was done, when the next task is due, and that none waits any more."""
+    next_at = operation.next_at
+    values: dict[str, object] = {
+        state.value: _ROW[state.value] + states[state]
+        for state in (ItemState.CHANGED, ItemState.UNCHANGED, ItemState.REFUSED)
+        if states[state]
+    }
+    if operation.started_at is None:
+        values["started_at"] = database.utc_now()
+    if number and operation.per_hour is not None:
+        next_at = rates.after(next_at, operation.now, operation.per_hour, number)
+        values["next_at"] = next_at
+    if number < asked:  # none waits
+        values |= _last(operation)
+    if values:
+        connection.execute(update(operations).where(_ROW.id == operation.id).values(values))
+    return next_at
+
+
+def _last(operation: Operation) -> dict[str, object]:
+    """Return what is written when no task waits any more."""
+    if operation.kind == Kind.CANCEL:
+        return {"state": State.FINISHED.value, "ended_at": database.utc_now()}
+    return {"state": State.SETTLING.value, "looked_to": None}
+
+
+def _rest(
+    operation: Operation, next_at: datetime | None, states: Counter[str], number: int, *, asked: int
+) -> float | None:
+    if number < asked:
+        return None
+    if operation.state == State.CANARY and operation.changed + states[ItemState.CHANGED] >= operation.canary:
+        return None
+    if operation.per_hour is None or next_at is None:
+        return 0.0
+    rest = (next_at - operation.now).total_seconds()
+    return max(rest, EVEN_SECONDS) if rest > 0 else 0.0

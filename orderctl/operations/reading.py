@@ -1,0 +1,115 @@
+"""Operations and their tasks, as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Select, func, select
+
+from orderctl import database, masking
+from orderctl.errors import InvalidInput
+from orderctl.operations.records import Item, ItemState, Operation, missing
+from orderctl.schema import operation_tasks, operations
+
+#: Of so many failures it is counted of which types they are.
+MOST_FAILURES: Final = 10_000
+_ROW: Final = operations.c
+_ITEM: Final = operation_tasks.c
+_NOW: Final = database.utc_now()
+#: The states of tasks whose turn has come, as ``ops show`` looks at them.
+_DONE: Final = tuple(state for state in ItemState if state is not ItemState.WAITING)
+
+
+class Failures(NamedTuple):
+    """How many tasks have failed again, or could not be changed, for one reason."""
+
+    error_type: str
+    tasks: int
+
+
+class Page(NamedTuple):
+    """A page of operations, newest first; ``cursor`` leads to the next page, None at the end."""
+
+    operations: list[Operation]
+    cursor: str | None
+
+
+def find(connection: Connection, name: str) -> Operation:
+    """Return the operation with this name.
+
+    Raises:
+        OperationNotFound: There is none.
+    """
+    row = connection.execute(_rows().where(_ROW.name == name)).mappings().first()
+    if row is None or row["name"] != name:
+        raise missing(name)
+    return Operation.of(row)
+
+
+def read(connection: Connection, operation_id: int) -> Operation | None:
+    """Return an operation by its id; None if there is none (any more)."""
+    row = connection.execute(_rows().where(_ROW.id == operation_id)).mappings().first()
+    return None if row is None else Operation.of(row)
+
+
+def page(
+    connection: Connection, states: Collection[str] | None, *, limit: int, after: str | None = None
+) -> Page:
+    """Return operations, newest first.
+
+    Args:
+        connection: A connection for reading.
+        states: Only those in one of these states; None: any.
+        limit: The maximum number.
+        after: The cursor of the previous page.
+
+    Raises:
+        InvalidInput: ``after`` is not a valid cursor.
+    """
+    query = _rows().order_by(_ROW.id.desc()).limit(limit + 1)
+    if states is not None:
+        query = query.where(_ROW.state.in_(states))
+    if after is not None:
+        query = query.where(_ROW.id < _id(after))
+    found = [Operation.of(row) for row in connection.execute(query).mappings()]
+    return Page(found[:limit], str(found[limit - 1].id) if len(found) > limit else None)
+
+
+def _id(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):  # noqa: PLR2004 - digits of a BIGINT
+        raise InvalidInput("the cursor is not valid", hint="use the one that the previous page printed")
+    return int(cursor)
+
+
+def _rows() -> Select[Any]:
+    return select(operations, _NOW.label("now"))
+
+
+def last_items(connection: Connection, operation_id: int, *, limit: int = 10) -> list[Item]:
+    """Return the tasks that were changed last, newest first."""
+    found: list[Item] = []
+    for state in _DONE:  # each in the order of the index
+        query = select(*_columns()).where(_ITEM.operation_id == operation_id, _ITEM.state == state)
+        rows = connection.execute(query.order_by(_ITEM.task_id.desc()).limit(limit)).mappings()
+        found += [
+            Item(**{**row, "note": masking.foreign(row["note"]) if row["note"] else None}) for row in rows
+        ]
+    return sorted(found, key=lambda item: item.task_id, reverse=True)[:limit]
+
+
+def _columns() -> list[Any]:
+    return [_ITEM[name] for name in Item.__slots__]
+
+
+def failures(connection: Connection, operation_id: int) -> list[Failures]:
+    """Return of which types the tasks' new failures are, the most frequent first."""
+    some = (
+        select(_ITEM.note)
+        .where(_ITEM.operation_id == operation_id, _ITEM.state == ItemState.FAILED)
+        .limit(MOST_FAILURES)
+        .subquery()
+    )
+    counted = select(some.c.note, func.count().label("tasks")).group_by(some.c.note)
+    found = [Failures(row.note or "UNKNOWN", row.tasks) for row in connection.execute(counted)]
+    return sorted(found, key=lambda one: (-one.tasks, one.error_type))

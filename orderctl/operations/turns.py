@@ -1,0 +1,186 @@
+"""What a supervisor does for operations: it leases them, changes their tasks, and looks what has become of these."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import redis
+from sqlalchemy import Connection, Engine, or_, select, update
+
+from orderctl import clock, database, doorbell, faultpoints
+from orderctl.errors import DatabaseBusy, DatabaseUnavailable, LeaseLost, OrderctlError, RedisUnavailable
+from orderctl.operations import making, outcomes
+from orderctl.operations.carrying import Carried, Held, carry, refuse
+from orderctl.operations.records import ACTIVE, CHANGING, LEASE_SECONDS, Kind, State
+from orderctl.schema import operations
+
+_log = logging.getLogger(__name__)
+
+#: Operations that are carried out at the same time, the oldest ones.
+MOST: Final = 50
+#: How long one turn lasts, in seconds; it ends earlier if nothing is to be done.
+TURN_SECONDS: Final = 0.9
+#: How often is looked what has become of tasks, in seconds; and of an operation whose tasks have all been changed.
+_LOOK_SECONDS: Final = 0.5
+_SETTLING_SECONDS: Final = 2.0
+#: The longest rest within a turn, and the shortest: others need the database, too.
+_REST_SECONDS: Final = 0.2
+_PAUSE_SECONDS: Final = 0.01
+_ROW: Final = operations.c
+
+
+class Turns:
+    """The operations that this process has leased, and its turns.
+
+    Args:
+        engine: The database.
+        queue: The RQ queue whose workers are woken.
+        over: Returns True when the process is to end.
+    """
+
+    def __init__(self, engine: Engine, queue: str, over: Callable[[], bool] = lambda: False) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._over = over
+        self._token = str(uuid.uuid4())
+        self._states: dict[int, str] = {}
+        self._carry_at: dict[int, float] = {}
+        self._look_at: dict[int, float] = {}
+
+    def turn(self, client: redis.Redis) -> None:
+        """Carry out what is due, for about a second.
+
+        Args:
+            client: A Redis client, to wake workers.
+
+        Raises:
+            DatabaseUnavailable: When the database does not answer. The next turn tries again.
+        """
+        end = clock.elapsed() + TURN_SECONDS
+        self._states = self._lease()
+        for times in (self._carry_at, self._look_at):  # of those that have ended, or that another process has
+            for gone in times.keys() - self._states.keys():
+                del times[gone]
+        while self._states and not self._over():
+            rests = [self._act(operation_id, client) for operation_id in [*self._states]]
+            left = end - clock.elapsed()
+            if left <= 0:
+                return
+            clock.rest(min(left, max(_PAUSE_SECONDS, min(rests))), self._over)
+
+    def release(self) -> None:
+        """Give the operations back, so that another supervisor goes on at once."""
+        mine = update(operations).where(_ROW.lease_token == self._token, _ROW.id.in_([*self._states]))
+        database.transact(self._engine, lambda c: c.execute(mine.values(lease_token=None, lease_until=None)))
+        self._states = {}
+
+    def _lease(self) -> dict[int, str]:
+        """Lease what is free, and return what this process has, with the states."""
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(_ACTIVE).all()
+        mine: dict[int, str] = {}
+        for row in rows:
+            is_mine = row.lease_token == self._token
+            free = row.lease_token is None or row.lease_until is None or row.lease_until < row.now
+            if row.state == State.PREPARING:
+                if free:
+                    self._clean(row.id, row.name)
+            elif (is_mine or free) and database.transact(self._engine, partial(self._take, row.id)):
+                mine[row.id] = row.state
+                if not is_mine:
+                    _log.info("carrying out operation %s", row.name)
+                    faultpoints.point("operation.leased")
+        return mine
+
+    def _take(self, operation_id: int, connection: Connection) -> bool:
+        free = or_(
+            _ROW.lease_token.is_(None),
+            _ROW.lease_token == self._token,
+            _ROW.lease_until.is_(None),
+            _ROW.lease_until < database.utc_now(),
+        )
+        chosen = update(operations).where(_ROW.id == operation_id, _ROW.state.in_(ACTIVE), free)
+        lease = {"lease_token": self._token, "lease_until": database.utc_now(LEASE_SECONDS)}
+        return connection.execute(chosen.values(lease)).rowcount == 1
+
+    def _clean(self, operation_id: int, name: str) -> None:
+        """Remove a part of what a process that died before it was ready has left."""
+        if database.transact(self._engine, partial(making.remove_some, operation_id)):
+            _log.warning("operation %s was not made completely, and is removed", name)
+
+    def _act(self, operation_id: int, client: redis.Redis) -> float:
+        """Do what is due for one operation; return seconds until the next time."""
+        held, now = Held(operation_id, self._token), clock.elapsed()
+        if self._states.get(operation_id) in CHANGING and now >= self._carry_at.get(operation_id, 0.0):
+            rest = self._carry(held, client)
+            # Not later than the next turn: somebody may set the database's clock.
+            self._carry_at[operation_id] = now + (TURN_SECONDS if rest is None else min(rest, TURN_SECONDS))
+        if now >= self._look_at.get(operation_id, 0.0):
+            self._look(held)
+        return min(_REST_SECONDS, self._carry_at.get(operation_id, now + _REST_SECONDS) - clock.elapsed())
+
+    def _carry(self, held: Held, client: redis.Redis) -> float | None:
+        try:
+            carried = self._attempt(held)
+        except LeaseLost:
+            self._states.pop(held.id, None)
+            return None
+        if carried is None:
+            return None
+        faultpoints.point("operation.committed")
+        self._ring(client, carried)
+        return carried.rest
+
+    def _attempt(self, held: Held) -> Carried | None:
+        """Change the tasks that are due; if the database refuses one of them, all others."""
+        try:
+            return database.transact(self._engine, partial(carry, held=held), reruns=3)
+        except DatabaseBusy:  # another program holds one of the rows: the next turn tries again
+            return None
+        except (DatabaseUnavailable, LeaseLost):
+            raise
+        except OrderctlError:
+            pass
+        try:
+            return database.transact(self._engine, partial(carry, held=held, most=1), reruns=3)
+        except (DatabaseUnavailable, LeaseLost):
+            raise
+        except OrderctlError as error:
+            database.transact(self._engine, partial(refuse, held=held, error=error))
+            return None
+
+    def _ring(self, client: redis.Redis, carried: Carried) -> None:
+        """Publish the changes and wake workers; they are committed, and the keeper rings where this fails."""
+        try:
+            if carried.moved:
+                doorbell.after_commit(client, self._queue, carried.moved)
+        except RedisUnavailable as error:
+            _log.warning("operation %s goes on: %s", carried.name, error)
+
+    def _look(self, held: Held) -> None:
+        looked = database.transact(self._engine, partial(outcomes.look, held=held))
+        if looked.stopped is not None:
+            _log.warning("an operation is stopped: %s", looked.stopped)
+        state = self._states.get(held.id)
+        if looked.passed:
+            self._states[held.id] = State.RUNNING
+            self._carry_at.pop(held.id, None)
+        elif looked.stopped is not None:
+            self._states.pop(held.id, None)
+        slow = state not in CHANGING and not looked.ended
+        pause = 0.0 if looked.more else _SETTLING_SECONDS if slow else _LOOK_SECONDS
+        self._look_at[held.id] = clock.elapsed() + pause
+
+
+_ACTIVE: Final = (
+    select(
+        _ROW.id, _ROW.name, _ROW.state, _ROW.lease_token, _ROW.lease_until, database.utc_now().label("now")
+    )
+    .where(_ROW.state.in_(ACTIVE), _ROW.kind.in_([*Kind]))  # a later version may know other kinds
+    .order_by(_ROW.id)
+    .limit(MOST)
+)

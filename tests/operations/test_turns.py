@@ -1,0 +1,238 @@
+"""What supervisors do for operations: each task once, the canary first, and never more than is allowed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from orderctl import database, tasks
+from orderctl.errors import Conflict, LeaseLost
+from orderctl.operations import carrying, reading, stopping
+from orderctl.operations.carrying import Held
+from orderctl.operations.rates import Rate
+from orderctl.operations.records import Kind, State
+from orderctl.operations.turns import Turns
+from orderctl.states import ErrorType
+from tests.operations.conftest import QUEUE, Bulk
+
+SQLITE = pytest.mark.databases("sqlite")
+
+
+def test_each_task_is_retried_once_and_counted_when_it_has_ended(bulk: Bulk) -> None:
+    ids = bulk.failed(25)
+    made = bulk.make(reason="the CDN was away")
+    assert (made.state, made.total, made.waiting) == (State.RUNNING, 25, 25)
+
+    bulk.turn(3)
+
+    assert bulk.now().state == State.SETTLING
+    assert bulk.retries() == dict.fromkeys(ids, 1)
+    assert bulk.client.llen("rq:queue:orderctl") == 25
+    event = next(one for one in bulk.shop.events("DH1", task_id=ids[0]) if one.event_type == "task_retried")
+    assert (event.actor, event.source, event.details["operation"]) == ("anna@desk", "orderctl_cli", "op")
+    assert event.message.endswith("(operation op: the CDN was away)")
+
+    for one in ids[:-1]:
+        bulk.shop.carry_out(one)
+    bulk.turn()
+    assert (bulk.now().state, bulk.now().unfinished) == (State.SETTLING, 1)
+    bulk.shop.fail(ids[-1], ErrorType.PERMISSION)
+    bulk.turn()
+
+    now = bulk.now()
+    assert (now.state, now.completed, now.failed, now.ended_at is not None) == (State.FINISHED, 24, 1, True)
+    assert bulk.shop.read(lambda c: reading.failures(c, now.id)) == [("PERMISSION", 1)]
+
+
+@SQLITE
+def test_the_rest_waits_until_the_canary_has_passed(bulk: Bulk) -> None:
+    ids = bulk.failed(6)
+    bulk.make(canary=2)
+
+    bulk.turn(3)
+    assert bulk.statuses(ids) == ["pending"] * 2 + ["failed"] * 4
+    bulk.shop.carry_out(ids[0])
+    bulk.turn(2)
+    assert (bulk.now().state, bulk.now().waiting) == (State.CANARY, 4)
+    bulk.shop.carry_out(ids[1])
+    bulk.turn(3)
+
+    assert bulk.statuses(ids) == ["completed"] * 2 + ["pending"] * 4
+    assert bulk.retries() == dict.fromkeys(ids, 1)
+
+
+@SQLITE
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_canary_that_does_not_pass_stops_the_operation(bulk: Bulk, end: str) -> None:
+    ids = bulk.failed(5)
+    bulk.make(canary=2)
+    bulk.turn()
+
+    if end == "failed":
+        bulk.shop.fail(ids[0])
+    else:
+        bulk.shop.transact(lambda c: tasks.cancel(c, ids[0], actor="somebody"))
+    bulk.turn(3)
+
+    now = bulk.now()
+    assert (now.state, now.waiting) == (State.STOPPING, 3)
+    assert "1 of the canary's tasks" in str(now.why)
+    assert bulk.statuses(ids) == [end, "pending", "failed", "failed", "failed"]
+    bulk.shop.carry_out(ids[1])
+    bulk.turn(2)
+    assert (bulk.now().state, bulk.now().completed) == (State.STOPPED, 1)
+
+
+@SQLITE
+def test_a_canary_may_have_as_many_failures_as_are_allowed(bulk: Bulk) -> None:
+    ids = bulk.failed(5)
+    bulk.make(canary=2, max_failures=1)
+    bulk.turn()
+    bulk.shop.fail(ids[0])
+    bulk.turn()
+    assert bulk.now().state == State.CANARY
+    bulk.shop.carry_out(ids[1])
+    bulk.turn(2)
+    assert bulk.statuses(ids)[2:] == ["pending"] * 3
+
+
+@SQLITE
+def test_too_many_failures_stop_it(bulk: Bulk) -> None:
+    ids = bulk.failed(6)
+    bulk.make(max_failures=1, rate=Rate.parse("1/h"))
+    for number, one in enumerate(ids[:2]):
+        bulk.write(next_at=None)
+        bulk.turn()
+        bulk.shop.fail(one)
+        assert bulk.now().state == State.RUNNING, number
+    bulk.turn()
+    assert (bulk.now().state, bulk.now().failed) == (State.STOPPED, 2)
+    assert bulk.now().why == "2 of its tasks failed again, and 1 may"
+    bulk.write(next_at=None)
+    bulk.turn()
+    assert sum(bulk.retries().values()) == 2
+
+
+@SQLITE
+def test_the_pace_is_that_of_the_databases_clock(bulk: Bulk) -> None:
+    bulk.failed(9)
+    bulk.make(rate=Rate.parse("60/h"))
+    bulk.turn(3)
+    assert sum(bulk.retries().values()) == 1
+
+    bulk.write(next_at=database.utc_now(-3600))  # an outage of an hour
+
+    bulk.turn(3)
+    assert sum(bulk.retries().values()) == 2
+
+
+@SQLITE
+def test_a_stop_keeps_what_is_done(bulk: Bulk) -> None:
+    ids = bulk.failed(4)
+    bulk.make(rate=Rate.parse("1/h"))
+    bulk.turn()
+
+    now = bulk.shop.transact(lambda c: stopping.stop(c, "op", actor="boss", reason="lunch"))
+
+    assert (now.state, now.why, now.stopped_by) == (State.STOPPING, "lunch", "boss")
+    bulk.write(next_at=None)
+    bulk.turn()
+    assert bulk.statuses(ids) == ["pending", "failed", "failed", "failed"]
+    with pytest.raises(Conflict, match="nothing is left to stop"):
+        bulk.shop.transact(lambda c: stopping.stop(c, "op", actor="boss"))
+
+
+@SQLITE
+def test_two_operations_on_the_same_tasks_do_each_once(bulk: Bulk) -> None:
+    ids = bulk.failed(12)
+    first, second = bulk.make(name="first"), bulk.make(name="second")
+
+    bulk.turn(4)
+
+    assert bulk.retries() == dict.fromkeys(ids, 1)
+    assert bulk.now("first").changed + bulk.now("second").changed == 12
+    assert bulk.now("first").unchanged + bulk.now("second").unchanged == 12
+    assert set(bulk.states(first) + bulk.states(second)) == {"changed", "unchanged"}
+    assert bulk.now("second").waiting == 0
+
+
+@pytest.mark.databases("sqlite", "mariadb")
+def test_two_supervisors_do_each_task_once(bulk: Bulk) -> None:
+    ids = bulk.failed(60)
+    bulk.make()
+    workers = [Turns(bulk.shop.engine, QUEUE) for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            list(pool.map(lambda one: one.turn(bulk.client), workers))
+            if not bulk.now().waiting:
+                break
+
+    assert bulk.retries() == dict.fromkeys(ids, 1)
+    assert (bulk.now().changed, bulk.now().unchanged) == (60, 0)
+
+
+@SQLITE
+def test_who_has_lost_the_lease_changes_nothing(bulk: Bulk) -> None:
+    bulk.failed(4)
+    made = bulk.make(rate=Rate.parse("1/h"))
+    bulk.turn()
+    bulk.forget_lease()
+    other = Turns(bulk.shop.engine, QUEUE)
+    other.turn(bulk.client)
+    bulk.write(next_at=None)
+
+    with pytest.raises(LeaseLost):
+        bulk.shop.transact(partial(carrying.carry, held=Held(made.id, bulk.turns._token)))
+    bulk.turn()
+    assert sum(bulk.retries().values()) == 1
+    other.release()
+    bulk.turn()
+    assert sum(bulk.retries().values()) == 2
+
+
+@SQLITE
+def test_what_cannot_be_retried_is_noted_and_the_rest_goes_on(bulk: Bulk) -> None:
+    ids = bulk.failed(6)
+    bulk.shop.execute(f"UPDATE download_tasks SET managed = 0 WHERE id = {ids[1]}")
+    bulk.shop.execute(
+        "CREATE TRIGGER refused BEFORE UPDATE ON download_tasks"
+        f" WHEN OLD.id = {ids[3]} BEGIN SELECT RAISE(ABORT, 'the shop refuses'); END"
+    )
+    made = bulk.make()
+    bulk.shop.execute(f"DELETE FROM order_audit_logs WHERE task_id = {ids[5]}")
+    bulk.shop.execute(f"DELETE FROM download_tasks WHERE id = {ids[5]}")
+
+    for _ in range(10):
+        bulk.turns._carry_at.clear()
+        bulk.turn()
+
+    states = ["changed", "refused", "changed", "refused", "changed", "refused"]
+    assert bulk.states(made) == states
+    notes = [item.note or "" for _, item in sorted(bulk.items(made).items())]
+    assert "the shop's own workers" in notes[1]
+    assert "the shop refuses" in notes[3]
+    assert notes[5] == f"task {ids[5]} not found"
+    assert (bulk.now().changed, bulk.now().refused, bulk.now().state) == (3, 3, State.SETTLING)
+
+
+@SQLITE
+def test_a_cancellation_ends_when_all_are_cancelled(bulk: Bulk) -> None:
+    ids = bulk.shop.paid("DH1", 4)
+    bulk.make(ids, kind=Kind.CANCEL, reason="withdrawn")
+
+    bulk.turn(3)
+
+    assert bulk.statuses(ids) == ["cancelled"] * 4
+    assert (bulk.now().state, bulk.now().changed, bulk.now().unfinished) == (State.FINISHED, 4, 0)
+    assert bulk.shop.order().order_status == "cancelled"
+
+
+@SQLITE
+def test_without_redis_the_tasks_are_changed_and_a_keeper_wakes_workers(bulk: Bulk) -> None:
+    from orderctl import broker
+
+    ids = bulk.failed(3)
+    bulk.make()
+    bulk.turns.turn(broker.brisk("redis://127.0.0.1:1/0"))
+    assert bulk.statuses(ids) == ["pending"] * 3
