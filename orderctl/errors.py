@@ -35,6 +35,7 @@
     ├── TimedOut                   124  500  the time limit passed first
     ├── Unauthorized                 1  401  the relay requires a token that allows the request
     │   └── NotAuthentic                     a payment webhook does not prove that it comes from a provider
+    ├── Forbidden                    1  403  the token of a client of the relay lacks a right
     ├── TooManySubscriptions         1  500  a client of the relay has reached its limit of subscriptions
     ├── ChildFailed                  1  500  a child of the supervisor cannot live (with the exit code of its error)
     ├── TasksLeft                    1  500  a burst has not carried out all tasks that were due

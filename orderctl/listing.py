@@ -38,6 +38,7 @@ class OrderFilter:
         until: Only orders created before this time.
         deleted: Only orders that the shop has deleted; by default only the others.
         search: Only orders whose code or address contains this, as far as :mod:`orderctl.searching` looks.
+        search_addresses: Whether the search looks at addresses, too.
     """
 
     paid: bool = False
@@ -48,6 +49,7 @@ class OrderFilter:
     until: datetime | None = None
     deleted: bool = False
     search: str | None = None
+    search_addresses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def page(
     ranges = [] if after is None else _after(after)
     if wanted.search:
         query = query.where(*_conditions(wanted), *([or_(*ranges)] if ranges else []))
-        found = searching.rows(connection, wanted.search, query)
+        found = searching.rows(connection, wanted.search, query, in_addresses=wanted.search_addresses)
         total = len(found) if after is None else None
         return _page(connection, found[skip : skip + limit + 1], limit, total=total)
     found_in, rest = _parts(connection, wanted)

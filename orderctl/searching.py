@@ -5,6 +5,7 @@ What a code or an address begins with is found by its index. What it contains is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +29,9 @@ _KINDS: Final[tuple[Any, ...]] = ((int, float), datetime, str, object)
 _ORDER: Final = orders.c
 
 
-def rows(connection: Connection, part: str, query: Select[Any]) -> list[Row[Any]]:
+def rows(
+    connection: Connection, part: str, query: Select[Any], *, in_addresses: bool = True
+) -> list[Row[Any]]:
     """Return the rows of the orders whose code or address begins with or contains a part, newest first.
 
     The order whose id is the part is among them.
@@ -37,9 +40,11 @@ def rows(connection: Connection, part: str, query: Select[Any]) -> list[Row[Any]
         connection: A connection for reading.
         part: The part, in any case.
         query: A SELECT of ``id`` and ``stored`` (the creation time as it stands in the row) with further conditions.
+        in_addresses: Whether to look at the addresses at all.
     """
     found: dict[int, Row[Any]] = {}
-    for chosen in _chosen(connection, part):
+    columns = (_ORDER.order_code, _ORDER.user_email) if in_addresses else (_ORDER.order_code,)
+    for chosen in _chosen(connection, part, columns):
         found |= {row.id: row for row in connection.execute(query.join(chosen, chosen.c.id == _ORDER.id))}
     if part.isascii() and part.isdigit() and len(part) <= _ID_DIGITS:
         found |= {row.id: row for row in connection.execute(query.where(_ORDER.id == int(part)))}
@@ -51,16 +56,11 @@ def is_complete(connection: Connection) -> bool:
     return connection.execute(select(_ORDER.id).order_by(_ORDER.id).limit(1).offset(NEWEST)).first() is None
 
 
-def _chosen(connection: Connection, part: str) -> list[Subquery]:
-    chosen = [
-        _beginning(connection, column, text)
-        for column in (_ORDER.order_code, _ORDER.user_email)
-        for text in prefixes.spellings(part)
-    ]
+def _chosen(connection: Connection, part: str, columns: Sequence[Column[Any]]) -> list[Subquery]:
+    chosen = [_beginning(connection, column, text) for column in columns for text in prefixes.spellings(part)]
     # The limit stands inside: else a rare status would let the server read on to the end of the table.
-    newest = select(_ORDER.id, _ORDER.order_code, _ORDER.user_email).order_by(_ORDER.id.desc()).limit(NEWEST)
-    some = newest.subquery()
-    contains = or_(*(_contains(column, part) for column in (some.c.order_code, some.c.user_email)))
+    some = select(_ORDER.id, *columns).order_by(_ORDER.id.desc()).limit(NEWEST).subquery()
+    contains = or_(*(_contains(some.c[column.name], part) for column in columns))
     return [*chosen, select(some.c.id).where(contains).limit(_FOUND).subquery()]
 
 

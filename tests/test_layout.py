@@ -42,6 +42,7 @@ CROSS_CUTTING = {
     "relay/test_pubsub.py": "what Redis shows of a relay, as docs/relay.md says",
     "relay/test_proxies.py": "the nginx and HAProxy configurations of docs/relay.md, and strange requests through them",
     "relay/test_socketio_clients.py": "Socket.IO clients, against the whole relay",
+    "relay/test_viewers.py": "what a viewer's token shows, in all endpoints and live messages",
     "test_at_once.py": "whatever runs several times at once changes everything once",
     "test_developing.py": "what docs/developing.md mentions exists",
     "test_extending.py": "the examples in docs/extending.md",

@@ -18,8 +18,18 @@ from orderctl.relay.codecs.calls import Topic
 #: Name of the cookie in which orderctl's own page keeps its token.
 COOKIE: Final = "orderctl_token"
 
+#: What may be changed by a POST, each by a right of its own.
+RETRY: Final = "retry"
+CANCEL: Final = "cancel"
+ACTIONS: Final = (RETRY, CANCEL)
+
 _ADMIN: Final = "admin"
+_VIEWER: Final = "viewer"
+_EMAILS: Final = "emails"
+_ACTION: Final = "action:"
 _ORDER: Final = re.compile(r"order:([1-9][0-9]{0,18})", re.ASCII)
+_SCOPES: Final = f"admin, viewer, emails, {', '.join(f'{_ACTION}{name}' for name in ACTIONS)} or order:ID"
+_MAKE: Final = "orderctl relay token --scope order:123"
 #: What a browser can send: no wildcard, no path. A host may have a port.
 _ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#*@\s]+/?", re.IGNORECASE)
 _HOST: Final = re.compile(r"[^/?#*@\s]+")
@@ -37,6 +47,12 @@ class Unauthorized(OrderctlError):
     http_status = 401
 
 
+class Forbidden(OrderctlError):
+    """The token does not allow this."""
+
+    http_status = 403
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What a token allows.
@@ -44,6 +60,9 @@ class Access:
     Attributes:
         subject: The token's owner, for the audit log.
         admin: Whether it allows everything.
+        viewer: Whether it allows to read everything but customers' addresses.
+        emails: Whether a viewer also sees these.
+        actions: What a viewer may also do: some of :data:`ACTIONS`.
         orders: Ids of the orders that it allows, with their tasks.
         expires: When it expires, in seconds since the epoch.
         token_id: The token's id, by which it is revoked.
@@ -56,10 +75,32 @@ class Access:
     expires: float = math.inf
     token_id: str = ""
     session: str = ""
+    viewer: bool = False
+    emails: bool = False
+    actions: frozenset[str] = frozenset()
+
+    @property
+    def reads(self) -> bool:
+        """Whether it allows to read all orders."""
+        return self.admin or self.viewer
+
+    @property
+    def hides_addresses(self) -> bool:
+        """Whether the addresses of customers are hidden from its holder."""
+        return self.viewer and not (self.admin or self.emails)
+
+    def may(self, action: str) -> bool:
+        """Whether it allows one of :data:`ACTIONS`."""
+        return self.admin or action in self.actions
+
+    def require(self, action: str) -> None:
+        """Raise Forbidden, which names the right that lacks, unless the action is allowed."""
+        if not self.may(action):
+            raise Forbidden(f"the token lacks the right {_ACTION}{action}")
 
     def allows(self, topic: Topic) -> bool | None:
         """Whether a client may subscribe to the topic; None when that depends on the task's order."""
-        if self.admin:
+        if self.reads:
             return True
         if topic.scope is Scope.ORDER:
             return topic.id in self.orders
@@ -75,29 +116,45 @@ def name_session(cookie: str) -> str:
     return hashlib.sha256(cookie.encode()).hexdigest()
 
 
-def read_scopes(scopes: Iterable[str]) -> tuple[bool, frozenset[int]]:
-    """Return what scopes allow: whether everything, and which orders.
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """What scopes allow; see :class:`Access`."""
+
+    admin: bool = False
+    viewer: bool = False
+    emails: bool = False
+    actions: frozenset[str] = frozenset()
+    orders: frozenset[int] = frozenset()
+
+
+def read_scopes(scopes: Iterable[str]) -> Scopes:
+    """Return what scopes allow.
 
     Raises:
-        InvalidInput: When one is neither ``admin`` nor ``order:ID``.
+        InvalidInput: When one is not valid, none is given, or one is given that adds to a missing ``viewer``.
     """
-    admin, orders = False, set()
+    words, orders = set(), set()
     for scope in scopes:
-        match = _ORDER.fullmatch(scope)
-        if scope == _ADMIN:
-            admin = True
-        elif match:
+        if match := _ORDER.fullmatch(scope):
             orders.add(int(match[1]))
+        elif scope in {_ADMIN, _VIEWER, _EMAILS} or scope.removeprefix(_ACTION) in _named(scope):
+            words.add(scope)
         else:
-            raise InvalidInput(
-                f"{scope!r} is not a valid scope: admin or order:ID",
-                hint="orderctl relay token --scope order:123",
-            )
-    if not admin and not orders:
+            raise InvalidInput(f"{scope!r} is not a valid scope: {_SCOPES}", hint=_MAKE)
+    if not words and not orders:
+        raise InvalidInput(f"a token needs a scope: {_SCOPES}", hint=_MAKE)
+    added = sorted(words - {_ADMIN, _VIEWER})
+    if added and len(added) == len(words):
         raise InvalidInput(
-            "a token needs a scope: admin or order:ID", hint="orderctl relay token --scope order:123"
+            f"the scope {added[0]} adds to the scope viewer, which is missing",
+            hint=f"orderctl relay token --scope viewer --scope {added[0]}",
         )
-    return admin, frozenset(orders)
+    actions = frozenset(name for name in ACTIONS if _ACTION + name in words)
+    return Scopes(_ADMIN in words, _VIEWER in words, _EMAILS in words, actions, frozenset(orders))
+
+
+def _named(scope: str) -> tuple[str, ...]:
+    return ACTIONS if scope.startswith(_ACTION) else ()
 
 
 def require_secret(host: str, secret: str | None) -> None:

@@ -67,6 +67,7 @@ class RelayClient:
     def _act_under(self, access: Access) -> None:
         """Go by this token from now on."""
         self.access = access
+        self.exchange.hub.hide_addresses(self.member, hides=access.hides_addresses)
         self.line.authorized(access)
         self.exchange.hold(self.member, access)
 

@@ -22,7 +22,7 @@ from orderctl.channels import MessageKind
 from orderctl.errors import InvalidMessage, OrderctlError
 from orderctl.neighbours import Neighbours
 from orderctl.relay.codecs.calls import Topic
-from orderctl.relay.rooms import DIALECTS, Dialect, HeldKey, Member, Publication, Room
+from orderctl.relay.rooms import FORMS, HeldKey, Member, Publication, Room
 
 #: An unsubscription takes effect after this time, in seconds, unless the client subscribes again. The shop's
 #: dashboard unsubscribes and subscribes all its tasks after every message.
@@ -113,7 +113,7 @@ class Hub:
             )
         if room is None:
             room = self.rooms[name] = Room(topic)
-        room.members[member.dialect][member] = None
+        room.members[member.form][member] = None
         member.rooms[room] = self._flushed
         self.counts.subscriptions += 1
         member.changed()
@@ -139,6 +139,16 @@ class Hub:
         self._remove(member, room)
         member.changed()
 
+    def hide_addresses(self, member: Member, *, hides: bool) -> None:
+        """Send a member its messages without, or with, the addresses of customers from now on."""
+        if member.hides_addresses is hides:
+            return
+        for room in member.rooms:
+            del room.members[member.form][member]
+        member.hides_addresses = hides
+        for room in member.rooms:
+            room.members[member.form][member] = None
+
     def leave(self, member: Member) -> None:
         """Remove a member from all rooms."""
         for room in member.rooms:
@@ -161,7 +171,7 @@ class Hub:
             self._clock.call_later(self._lingering[0][0] - now, self._expire)
 
     def _remove(self, member: Member, room: Room) -> None:
-        del room.members[member.dialect][member]
+        del room.members[member.form][member]
         self.counts.subscriptions -= 1
         if room.empty:
             del self.rooms[channels.room(room.topic.scope, room.topic.id)]
@@ -214,10 +224,10 @@ class Hub:
         self._run()
 
     def _plan_one(self, room: Room, batch: list[Publication]) -> None:
-        for dialect in DIALECTS:
-            members = self._listening(room, dialect, batch)
+        for form in FORMS:
+            members = self._listening(room, form, batch)
             if members:
-                data = self._join(batch, dialect, len(members))
+                data = self._join(batch, form, len(members))
                 if len(members) > SLICE:
                     self._jobs.append(zip(members, repeat(data)))
                 else:
@@ -227,25 +237,25 @@ class Hub:
     def _plan_many(self, pending: dict[Room, list[Publication]]) -> None:
         parts: defaultdict[Member, list[bytes]] = defaultdict(list)
         for room, batch in pending.items():
-            for dialect in DIALECTS:
-                members = self._listening(room, dialect, batch)
+            for form in FORMS:
+                members = self._listening(room, form, batch)
                 if not members:
                     continue
-                data = self._join(batch, dialect, len(members))
+                data = self._join(batch, form, len(members))
                 for member in members:
                     parts[member].append(data)
         self._jobs.append(zip(parts, map(b"".join, parts.values()), strict=True))
 
-    def _listening(self, room: Room, dialect: Dialect, batch: list[Publication]) -> list[Member]:
-        members = room.members[dialect]
+    def _listening(self, room: Room, form: int, batch: list[Publication]) -> list[Member]:
+        members = room.members[form]
         if not self.paused:
             return list(members)
         for member in [member for member in members if member in self.paused]:
             self._hold(member, room, batch)
         return [member for member in members if member not in self.paused]
 
-    def _join(self, batch: list[Publication], dialect: Dialect, members: int) -> bytes:
-        data = b"".join([message.frame(dialect) for message in batch])
+    def _join(self, batch: list[Publication], form: int, members: int) -> bytes:
+        data = b"".join([message.frame(form) for message in batch])
         self.counts.frames += len(batch) * members
         self.counts.bytes += len(data) * members
         return data
@@ -295,7 +305,7 @@ class Hub:
             else:
                 chosen = live if kept is None or messages.is_newer(live.data, kept.data) else kept
             if chosen is not None:
-                self.send(member, chosen.frame(member.dialect), room)
+                self.send(member, chosen.frame(member.form), room)
 
     def resume_room(self, room: Room, payloads: Iterable[bytes | None]) -> None:
         """Send a room what it missed while Redis was away: the last message of each channel, if it is new."""
@@ -349,7 +359,7 @@ class Hub:
             if replaced is not None:
                 member.held_bytes -= len(replaced)
                 self.counts.coalesced += 1
-            self._keep(member, key, message.frame(member.dialect))
+            self._keep(member, key, message.frame(member.form))
 
     def _keep(self, member: Member, key: HeldKey, frame: bytes) -> None:
         member.held[key] = frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from orderctl import channels, messages
+from orderctl import addresses, channels, messages
 from orderctl.channels import Channel
 from orderctl.relay.codecs import frames, plain, socketio
 from orderctl.relay.codecs.calls import Topic
@@ -24,26 +24,40 @@ class Dialect(IntEnum):
 DIALECTS: Final = tuple(Dialect)
 
 _ENCODE: Final = (plain.message, socketio.message)
+#: How a message is written: by dialect, and then the same without the addresses of customers.
+FORMS: Final = tuple(range(2 * len(DIALECTS)))
 
 
 class Publication:
-    """A validated publication, which is encoded when the first member of a dialect needs it."""
+    """A validated publication, which is encoded when the first member of a form needs it.
 
-    __slots__ = ("_frames", "data", "envelope", "kind", "number")
+    ``head`` is what stands before the data in its envelope.
+    """
 
-    def __init__(self, kind: bytes, data: messages.Data, envelope: bytes, number: int) -> None:
+    __slots__ = ("_frames", "data", "envelope", "head", "kind", "number")
+
+    def __init__(
+        self, kind: bytes, data: messages.Data, envelope: bytes, number: int, head: bytes = b""
+    ) -> None:
         self.kind = kind
         self.data = data
         self.envelope = envelope
         self.number = number
-        self._frames: list[bytes | None] = [None, None]
+        self.head = head
+        self._frames: list[bytes | None] = [None] * len(FORMS)
 
-    def frame(self, dialect: Dialect) -> bytes:
-        """Return the WebSocket frame for members of that dialect."""
-        frame = self._frames[dialect]
+    def frame(self, form: int) -> bytes:
+        """Return the WebSocket frame for members of that form."""
+        frame = self._frames[form]
         if frame is None:
-            frame = self._frames[dialect] = frames.text(_ENCODE[dialect](self.kind, self.envelope))
+            hides, dialect = divmod(form, len(DIALECTS))
+            envelope = self._discreet() if hides else self.envelope
+            frame = self._frames[form] = frames.text(_ENCODE[dialect](self.kind, envelope))
         return frame
+
+    def _discreet(self) -> bytes:
+        """Return the envelope without addresses."""
+        return b"%b%b}" % (self.head, messages.encode(addresses.hidden(self.data)).encode())
 
 
 class Room:
@@ -54,7 +68,7 @@ class Room:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self.channels = {str(c.kind).encode(): c for c in channels.of_subject(topic.scope, topic.id)}
-        self.members: tuple[dict[Member, None], dict[Member, None]] = ({}, {})
+        self.members: tuple[dict[Member, None], ...] = tuple({} for _ in FORMS)
         self.last: dict[bytes, Publication] = {}
         self._heads = {kind: _head(channel) for kind, channel in self.channels.items()}
 
@@ -65,12 +79,13 @@ class Room:
             InvalidMessage: When it is not a valid message.
         """
         data, raw = messages.validate(self.channels[kind], payload)
-        return Publication(kind, data, b"%b%b}" % (self._heads[kind], raw), number)
+        head = self._heads[kind]
+        return Publication(kind, data, b"%b%b}" % (head, raw), number, head)
 
     @property
     def empty(self) -> bool:
         """Whether it has no members."""
-        return not self.members[0] and not self.members[1]
+        return not any(self.members)
 
 
 def _head(channel: Channel) -> bytes:
@@ -95,6 +110,7 @@ class Member:
         changed: Called when its rooms have changed.
         rooms: Its rooms, each with the number of the last publication before it joined.
         leaving: Rooms that it has asked to leave, each with the time at which it leaves.
+        hides_addresses: Whether it gets messages without the addresses of customers; see :meth:`Hub.hide_addresses`.
     """
 
     dialect: Dialect
@@ -107,3 +123,9 @@ class Member:
     over_since: float | None = None
     drained_at: float = 0.0
     buffered: int = 0
+    hides_addresses: bool = False
+
+    @property
+    def form(self) -> int:
+        """How messages are written for it: one of :data:`FORMS`."""
+        return self.dialect + len(DIALECTS) * self.hides_addresses

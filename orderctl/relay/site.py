@@ -242,9 +242,11 @@ class Site:
         return in_json(503, {"status": "degraded", "error": "Redis does not answer"})
 
     def _metrics(self, access: Access | None) -> Reply:
-        if access is None or not access.admin:
+        if access is None or not access.reads:
             return in_json(
-                401, {"error": "a token with the scope admin is required"}, WWW_Authenticate="Bearer"
+                401,
+                {"error": "a token with the scope admin or viewer is required"},
+                WWW_Authenticate="Bearer",
             )
         return Reply(200, self._exposition(), metrics.CONTENT_TYPE, {"Cache-Control": "no-store"})
 

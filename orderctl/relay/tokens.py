@@ -54,7 +54,7 @@ def mint(secret: str, *, scopes: Iterable[str], subject: str, issued: int, ttl: 
 
     Args:
         secret: ``relay.token_secret``.
-        scopes: ``admin``, or ``order:ID`` for each order.
+        scopes: ``admin``; ``viewer``, with ``emails``, ``action:retry`` and ``action:cancel``; ``order:ID`` for each order.
         subject: The token's owner; the audit log names it.
         issued: The present time, in seconds since the epoch.
         ttl: How long the token is valid, in seconds: at most :data:`MAX_TTL`.
@@ -114,11 +114,20 @@ def verify(secret: str, token: str) -> Access:
     """
     claims = _decode(secret, token, verify_exp=True)
     try:
-        admin, orders = read_scopes(str(claims["scope"]).split())
+        allowed = read_scopes(str(claims["scope"]).split())
     except InvalidInput:
         raise Unauthorized("the token is not valid") from None
     token_id = _identify(secret, token, claims.get("jti"))
-    return Access(str(claims["sub"]), admin, orders, float(claims["exp"]), token_id)
+    return Access(
+        str(claims["sub"]),
+        allowed.admin,
+        allowed.orders,
+        float(claims["exp"]),
+        token_id,
+        viewer=allowed.viewer,
+        emails=allowed.emails,
+        actions=allowed.actions,
+    )
 
 
 def _decode(secret: str, token: str, *, verify_exp: bool) -> dict[str, Any]:

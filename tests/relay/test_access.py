@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from orderctl.channels import Scope
 from orderctl.errors import InvalidInput, Misconfigured
 from orderctl.relay import tokens
-from orderctl.relay.access import Access, Gate, is_loopback, read_scopes
+from orderctl.relay.access import Access, Gate, Scopes, is_loopback, read_scopes
 from orderctl.relay.codecs.calls import Topic
 from tests.relay.conftest import SECRET, Plain, RunningRelay, StartRelay, play
 from tests.script import SCRIPT
@@ -119,11 +119,29 @@ class TestGate:
 
 class TestScopes:
     def test_what_they_grant(self):
-        assert read_scopes(["admin"]) == (True, frozenset())
-        assert read_scopes(["order:1", "order:23"]) == (False, frozenset({1, 23}))
+        assert read_scopes(["admin"]) == Scopes(admin=True)
+        assert read_scopes(["order:1", "order:23"]) == Scopes(orders=frozenset({1, 23}))
+        assert read_scopes(["viewer", "emails", "action:retry"]) == Scopes(
+            viewer=True, emails=True, actions=frozenset({"retry"})
+        )
+        assert read_scopes(["viewer", "admin"]).admin
 
     @pytest.mark.parametrize(
-        "scopes", [[], ["x"], ["order:"], ["order:0"], ["order:x"], ["admin "], ["order:1,2"]]
+        "scopes",
+        [
+            [],
+            ["x"],
+            ["order:"],
+            ["order:0"],
+            ["order:x"],
+            ["admin "],
+            ["order:1,2"],
+            ["emails"],
+            ["action:retry"],
+            ["viewer", "action:pay"],
+            ["viewer", "action:"],
+            ["retry"],
+        ],
     )
     def test_what_is_none(self, scopes: list[str]):
         with pytest.raises(InvalidInput):

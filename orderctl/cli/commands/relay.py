@@ -59,7 +59,9 @@ def _origins(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
 )
 @options.setting("log.format", "--log-format", help="'text', 'json' (one object on each line) or 'auto'.")
 @click.option("--reuse-port", is_flag=True, help="Share the port with other relays on this machine.")
-@click.option("--allow-actions", is_flag=True, help="Let admins retry and cancel tasks from the page.")
+@click.option(
+    "--allow-actions", is_flag=True, help="Let admins, and tokens with the right, retry and cancel tasks."
+)
 @click.option(
     "--accept-payments",
     is_flag=True,
@@ -148,7 +150,7 @@ def _reason(error: OSError) -> str:
     multiple=True,
     required=True,
     metavar="SCOPE",
-    help="admin, or order:123; can be repeated.",
+    help="admin; viewer, with emails, action:retry and action:cancel; order:123. Can be repeated.",
 )
 @click.option(
     "--ttl",
@@ -168,8 +170,12 @@ def token(app: App, *, scopes: tuple[str, ...], ttl: timedelta, subject: str | N
 
     The token goes to standard output, and its id, by which it can be revoked, to standard error.
 
+    'viewer' reads everything but the e-mail addresses of customers, which 'emails' adds, and changes nothing unless
+    'action:retry' or 'action:cancel' is added. 'admin' may do everything. For actions, the relay runs with --allow-actions.
+
     Example:
         orderctl relay token --scope admin --ttl 12h
+        orderctl relay token --scope viewer --scope action:retry --ttl 7d
         orderctl relay token --scope order:123 --ttl 1h
     """
     from orderctl.relay import tokens

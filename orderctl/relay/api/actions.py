@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orderctl import database, outages, tasks
 from orderctl.errors import Misconfigured
 from orderctl.lifecycle import Moved
+from orderctl.relay.access import ACTIONS, RETRY
 from orderctl.relay.bell import Bell
 from orderctl.states import Source
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-RETRY: Final = "retry"
-CANCEL: Final = "cancel"
-NAMES: Final = (RETRY, CANCEL)
+NAMES: Final = ACTIONS
 
 
 class Actions:

@@ -20,6 +20,7 @@ The shop's dashboard reads these three. orderctl's own page also uses:
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -27,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl import masking
+from orderctl import addresses, masking
 from orderctl.audit import Search
 from orderctl.channels import task_progress
 from orderctl.errors import (
@@ -122,7 +123,13 @@ class Endpoints:
         }
 
     async def answer(self, request: Request, access: Access) -> Reply:
-        """Answer a request that is allowed to enter."""
+        """Answer a request that is allowed to enter; without addresses of customers if the token does not show them."""
+        reply = await self._answer(request, access)
+        if access.hides_addresses and request.path not in {_SESSION, _GOODBYE}:
+            return discreet(reply)
+        return reply
+
+    async def _answer(self, request: Request, access: Access) -> Reply:
         try:
             return await self._route(request, access)
         except OrderctlError as error:
@@ -138,8 +145,8 @@ class Endpoints:
     async def _route(self, request: Request, access: Access) -> Reply:
         if request.path in {_SESSION, _GOODBYE}:
             return self._session(request, access)
-        if not access.admin:
-            return self.empty(request, 403, "the token's scope is not admin")
+        if not access.reads:
+            return self.empty(request, 403, "the token's scope is not admin or viewer")
         if request.method == "POST":
             return await self._act(request, access)
         if request.path in self._get:
@@ -151,8 +158,8 @@ class Endpoints:
 
     # Reading.
 
-    async def _orders(self, request: Request, _access: Access) -> Reply:
-        wanted = _wanted(request)
+    async def _orders(self, request: Request, access: Access) -> Reply:
+        wanted = replace(_wanted(request), search_addresses=not access.hides_addresses)
 
         def query(connection: Connection) -> Found:
             return self._ahead(connection, queries.paid_orders(connection, wanted))
@@ -262,6 +269,7 @@ class Endpoints:
                 "actions are disabled: start the relay with `orderctl relay start --allow-actions`",
             )
 
+        access.require(match[2])
         take = _is_set(request, "take")
 
         def work() -> Json:
@@ -273,12 +281,16 @@ class Endpoints:
         ends = request.path == _GOODBYE
         if ends and request.method != "POST":
             return self.empty(request, 404, "resource not found")
+        allowed = [name for name in actions.NAMES if self._actions is not None and access.may(name)]
         limited = access.expires != float("inf")
         session = {
             "subject": access.subject,
             "admin": access.admin,
             "orders": sorted(access.orders),
-            "actions": self._actions is not None and access.admin,
+            "actions": bool(allowed),
+            "reads": access.reads,
+            "emails": access.admin or access.emails,
+            "allowed": allowed,
             "expires": access.expires if limited else None,
             "currency": self._currency,
         }
@@ -297,6 +309,12 @@ class Endpoints:
         if before and before != token:
             # With a new cookie the client only has to connect again.
             self._exchange.end_session(name_session(before), RESTART if token else UNAUTHORIZED)
+
+
+def discreet(reply: Reply) -> Reply:
+    """Return a reply in JSON without the addresses of customers, whichever endpoint has made it."""
+    plain = in_json(reply.status, addresses.hidden(json.loads(reply.body)))
+    return replace(reply, body=plain.body)
 
 
 def _explained(error: OrderctlError) -> str:

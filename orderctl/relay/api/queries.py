@@ -41,6 +41,7 @@ class Wanted:
         cursor: The cursor that the previous page returned.
         statuses: Only orders of these statuses; None: any.
         search: Only the orders whose code or e-mail address contains this, as far as ``searching`` looks.
+        search_addresses: Whether the search looks at addresses, too.
     """
 
     limit: int
@@ -48,6 +49,7 @@ class Wanted:
     cursor: str | None = None
     statuses: Sequence[str] | None = None
     search: str | None = None
+    search_addresses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,12 @@ def paid_orders(connection: Connection, wanted: Wanted) -> Found:
     Raises:
         InvalidInput: When the cursor is not valid.
     """
-    chosen = OrderFilter(paid=True, statuses=wanted.statuses, search=wanted.search)
+    chosen = OrderFilter(
+        paid=True,
+        statuses=wanted.statuses,
+        search=wanted.search,
+        search_addresses=wanted.search_addresses,
+    )
     skip = 0 if wanted.cursor else (wanted.page - 1) * wanted.limit
     page = listing.page(connection, chosen, limit=wanted.limit, after=wanted.cursor, skip=skip)
     return Found(page.orders, _tasks_of(connection, page.orders), page.cursor, page.total)

@@ -150,7 +150,10 @@ import { ApiError, authorization, parse, send } from "./transport.js";
  * @property {string} subject
  * @property {boolean} admin
  * @property {number[]} orders
- * @property {boolean} actions Whether tasks may be retried and cancelled.
+ * @property {boolean} reads Whether all orders may be read.
+ * @property {boolean} emails Whether the e-mail addresses of customers are shown.
+ * @property {boolean} actions Whether tasks may be retried or cancelled.
+ * @property {Action[]} allowed Which of the two.
  * @property {number|null} expires In seconds since the epoch.
  * @property {string} currency
  */

@@ -33,11 +33,15 @@ const MAX_SUBSCRIPTIONS = 900;
 /** From this width on, the order is shown beside the list and not on top of it. */
 const WIDE = matchMedia("(min-width: 68rem)");
 
+/** What the search looks at, for those who see the addresses of customers, and for the others. */
+const EVERYWHERE = "Order code, id or e-mail";
+const IN_CODES = "Order code or id";
+
 const token = new Token();
 const api = new Api(token);
 const store = new Store();
-/** @type {Pick<Session, "admin"|"actions"|"currency">} */
-const session = { admin: false, actions: false, currency: "VND" };
+/** @type {Pick<Session, "reads"|"emails"|"allowed"|"currency">} */
+const session = { reads: false, emails: false, allowed: [], currency: "VND" };
 const live = new Live(new URL("ws", location.href.replace(/^http/, "ws")), () => token.value);
 const listing = new Listing(api, store);
 const list = new List(byId("list"), byId("list-end"), listing, store, () => session.currency);
@@ -54,7 +58,7 @@ const pill = new Pill(byId("connection"), byId("banner"), live);
 const notice = new Notice(byId("notice"));
 const panel = new Panel(byId("panel"), api, store, {
   currency: () => session.currency,
-  allowed: () => session.actions,
+  allowed: (action) => session.allowed.includes(action),
   act: (task, action) => act(api, task, action, (message, failed) => notice.show(message, failed)),
   close: () => closePanel(),
 });
@@ -101,14 +105,15 @@ async function readStale() {
   await errorOf(readStats);
 }
 
-/** Read what the token allows. Ask for another token when its scope is not admin. */
+/** Read what the token allows. Ask for another token when it does not show all orders. */
 async function readSession() {
   for (;;) {
     const used = token.value;
     Object.assign(session, (await api.session()).data);
-    if (session.admin) break;
-    await token.renew(used, "its scope is not admin");
+    if (session.reads) break;
+    await token.renew(used, "its scope is not admin or viewer");
   }
+  search.placeholder = session.emails ? EVERYWHERE : IN_CODES;
   live.start();
 }
 
@@ -127,7 +132,7 @@ async function refresh(readList = () => listing.refresh()) {
   refreshing = true;
   const failures = [];
   for (const read of [
-    () => session.admin || readSession(),
+    () => session.reads || readSession(),
     readStats,
     readList,
     () => payments.count(),

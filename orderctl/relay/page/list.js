@@ -243,7 +243,7 @@ class Row {
   /** @param {Order} order */
   show(order) {
     write(this.#code, order.code);
-    write(this.#email, order.email);
+    write(this.#email, text.email(order.email));
     setStatus(this.#status, order.status);
     setStatus(this.#link, order.status);
     write(this.#status, text.words(order.status));

@@ -23,7 +23,7 @@ const READ_DELAY = 120;
  *
  * @typedef {object} Context
  * @property {() => string} currency Currency of the amounts.
- * @property {() => boolean} allowed Whether tasks may be retried and cancelled.
+ * @property {(action: Action) => boolean} allowed Whether tasks may be retried, or cancelled.
  * @property {(task: Task, action: Action) => unknown} act Retries or cancels a task.
  * @property {() => void} close Closes the panel.
  */
@@ -207,7 +207,7 @@ class View {
       this.#facts.dataset.of = facts;
       fill(
         this.#facts,
-        h("span", {}, order.email),
+        h("span", {}, text.email(order.email)),
         h("span", {}, text.money(order.amount, this.#context.currency())),
         relativeTime(order.created),
         h("span", { title: "Order id" }, `#${order.id}`),

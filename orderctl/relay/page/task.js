@@ -14,6 +14,8 @@ import * as text from "./text.js";
 const STALLED_AFTER = 60;
 const RETRYABLE = new Set(["failed", "cancelled"]);
 const CANCELLABLE = new Set(["pending", "enrolled", "downloading", "failed"]);
+/** @type {Action[]} */
+const ACTIONS = ["retry", "cancel"];
 
 export class TaskCard {
   #task;
@@ -83,7 +85,12 @@ export class TaskCard {
 
   #showLinks() {
     const task = this.#task;
-    const shown = [task.url, task.link, task.status, this.#context.allowed()].join("\n");
+    const shown = [
+      task.url,
+      task.link,
+      task.status,
+      ...ACTIONS.filter((one) => this.#context.allowed(one)),
+    ].join("\n");
     if (shown === this.#shown) return;
     this.#shown = shown;
     fill(
@@ -103,7 +110,7 @@ export class TaskCard {
    * @param {Set<string>} statuses Statuses that allow the action.
    */
   #action(action, label, statuses) {
-    if (!(this.#context.allowed() && statuses.has(this.#task.status))) return null;
+    if (!(this.#context.allowed(action) && statuses.has(this.#task.status))) return null;
     const attributes = { class: `action action-${action}`, "aria-label": `${label} task ${this.#task.id}` };
     return button(label, () => this.#context.act(this.#task, action), attributes);
   }

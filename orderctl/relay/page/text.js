@@ -33,6 +33,15 @@ export function block(value) {
     .join("\n");
 }
 
+/**
+ * Format a customer's address. The relay sends three stars in place of one that the token does not show.
+ *
+ * @param {string} address
+ */
+export function email(address) {
+  return address === "***" ? "e-mail hidden" : address;
+}
+
 /** @param {string} text */
 function cut(text) {
   return text.length > MAX_LENGTH

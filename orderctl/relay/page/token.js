@@ -80,7 +80,11 @@ function ask(why) {
     "form",
     { method: "dialog" },
     h("h2", { id: "token-title" }, "Token needed"),
-    h("p", {}, "This relay shows orders to admins only. Create a token on the host of the relay:"),
+    h(
+      "p",
+      {},
+      "This relay shows orders to admins and viewers only. Create a token on the host of the relay:",
+    ),
     command("orderctl relay token --scope admin --ttl 12h"),
     reason,
     h("label", { for: "token" }, "Token"),

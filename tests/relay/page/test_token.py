@@ -23,8 +23,8 @@ class TestToken:
     def relay(self, start: StartRelay) -> RunningRelay:
         return start(relay_token_secret=SECRET)
 
-    def token(self, scope: str = "admin", ttl: int = 600) -> str:
-        return mint(SECRET, scopes=[scope], subject="tester", issued=int(time.time()), ttl=ttl)
+    def token(self, *scopes: str, ttl: int = 600) -> str:
+        return mint(SECRET, scopes=scopes or ["admin"], subject="tester", issued=int(time.time()), ttl=ttl)
 
     def give(self, page: Page, token: str) -> None:
         page.get_by_label("Token", exact=True).fill(token)
@@ -59,7 +59,9 @@ class TestToken:
 
         self.give(page, self.token("order:1"))
 
-        expect(page.get_by_role("alert").filter(has_text="refused")).to_contain_text("its scope is not admin")
+        expect(page.get_by_role("alert").filter(has_text="refused")).to_contain_text(
+            "its scope is not admin or viewer"
+        )
         self.give(page, self.token())
         expect(page.locator(".row")).to_have_count(1)
 
@@ -79,3 +81,19 @@ class TestToken:
 
         expect(page.locator("#connection")).to_have_text("Live")
         expect(page.locator(".row")).to_have_count(1)
+
+    def test_of_a_viewer_shows_no_address_and_only_the_buttons_that_it_allows(
+        self, visit: Visits, start: StartRelay, shop: Shop
+    ):
+        [task] = shop.paid("DH1", email="jo@shop.example")
+        shop.fail(task)
+        relay = start("--allow-actions", relay_token_secret=SECRET)
+        page = visit.open(relay, f"#/orders/{shop.order('DH1').id}")
+
+        self.give(page, self.token("viewer", "action:retry"))
+
+        expect(page.locator("#panel")).to_contain_text("e-mail hidden")
+        expect(page.get_by_role("button", name=f"Retry task {task}")).to_be_visible()
+        expect(page.get_by_role("button", name=f"Cancel task {task}")).to_have_count(0)
+        expect(page.get_by_label("Search orders")).to_have_attribute("placeholder", "Order code or id")
+        assert "jo@shop.example" not in page.content()
