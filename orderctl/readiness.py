@@ -38,7 +38,7 @@ from sqlalchemy import (
     update,
 )
 
-from orderctl import database, deletion, orders
+from orderctl import database, deletion, orders, statuses
 from orderctl.orders import OrderState
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
@@ -174,6 +174,24 @@ def line(connection: Connection, *, limit: int) -> list[tuple[datetime, int]]:
     """
     rows = [row for note in (READY, FAILING) for row in connection.execute(_line(note, limit))]
     return sorted((row.available_at, row.id) for row in rows)[:limit]
+
+
+def depth(connection: Connection, *, most: int) -> tuple[int, datetime | None]:
+    """Return how many tasks are noted as claimable and are due, and since when the oldest is.
+
+    Args:
+        connection: A connection for reading.
+        most: Of each note, tasks are counted up to one more than this.
+    """
+    oldest = [at for at, _ in line(connection, limit=1)]
+    number = sum(statuses.capped(connection, _due(note), most) for note in (READY, FAILING))
+    return number, oldest[0] if oldest else None
+
+
+@cache
+def _due(note: int) -> Select[Any]:
+    task = download_tasks.c
+    return select(task.id).where(task.ready == note, task.available_at <= database.utc_now())
 
 
 @cache

@@ -85,6 +85,15 @@ class Worker(Section):
     drain_timeout_seconds = Key(
         setting_types.real(0, 86400), 60.0, "how long a stop waits for running downloads"
     )
+    metrics_port: Key[int | None] = Key(
+        setting_types.whole(0, 65535),
+        None,
+        "port of the metrics for Prometheus; 0: any free port; unset: none",
+    )
+    metrics_host = Key(setting_types.name, "127.0.0.1", "address of the metrics for Prometheus")
+    metrics_file = Key(
+        setting_types.path, None, "file of the metrics for node_exporter, such as orderctl.prom; unset: none"
+    )
 
 
 class Progress(Section):

@@ -41,6 +41,7 @@ from orderctl import (
     statuses,
     subjects,
     tasks,
+    unsent,
 )
 from orderctl.audit import Search
 from orderctl.channels import Scope
@@ -487,6 +488,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             500,
         ),
         "tasks before another": (partial(readiness.line, limit=100), 250),
+        "number of tasks that are due": (partial(readiness.depth, most=100), 250),
         "tasks of workers": (fleet._held, 30),
         "a part of the open orders": (Sweep(load)._unnoted, 900),
         "the next part": (_second_turn(load, newest=False), 900),
@@ -531,7 +533,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "messages of an order": (partial(outgoing.page, wanted=outgoing.Filter(order_id=7), limit=20), 30),
         "message": (partial(outgoing.find, message_id=7), 10),
         "failures of the last hour": (partial(overview.failures, since=LONG_AGO), 6 * overview.MOST_FAILURES),
-        "messages that wait": (partial(overview.messages, now=LONG_AGO), 4 * overview.MOST),
+        "messages that wait": (partial(unsent.count, now=LONG_AGO, most=1000), 4000),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }
 

@@ -41,6 +41,11 @@ NOT_RUN: Final = {
         "docs/payments.md",
         "orders add --json orders.json",
     ): "test_payments_reconcile.py runs this and the next two, with the files of the page",
+    (
+        "docs/oncall.md",
+        "worker start --metrics-port 9464",
+    ): "a service; tests/worker/test_exposition.py starts one",
+    ("docs/oncall.md", "worker start --metrics-file"): "as above",
     ("docs/payments.md", "reconcile --statement november.csv"): "as above",
     ("docs/payments.md", "match 2 --refuse"): "as above",
     (

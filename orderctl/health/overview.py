@@ -17,10 +17,9 @@ from orderctl import (
     database,
     masking,
     order_stats,
-    outbox,
     readiness,
     relay_signs,
-    statuses,
+    unsent,
     walks,
 )
 from orderctl.crews import Client, Sight
@@ -32,9 +31,8 @@ from orderctl.order_stats import Stats
 from orderctl.payments import waiting
 from orderctl.relay_signs import RelaySign
 from orderctl.schema import order_audit_logs
-from orderctl.schema import outbox as outbox_table
 from orderctl.settings import Settings
-from orderctl.states import EventType, MessageState, Severity
+from orderctl.states import EventType, Severity
 from orderctl.waits import Cause, Reason
 from orderctl.worker.fleet import SupervisorSign
 
@@ -103,28 +101,13 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
-    """The messages of the outbox that were not sent.
-
-    Attributes:
-        waiting: Those that wait; ``MOST + 1``: more than ``MOST``.
-        given_up: Likewise, those that were given up.
-        since: Since when the oldest has been due, if one is.
-    """
-
-    waiting: int
-    given_up: int
-    since: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Numbers:
     """What the database says."""
 
     now: datetime
     stats: Stats
     failures: Failures
-    messages: Messages
+    messages: unsent.Messages
     payments: Mapping[str, int]
 
 
@@ -238,7 +221,7 @@ def count(connection: Connection) -> Numbers:
         now=now,
         stats=order_stats.count(connection),
         failures=failures(connection, now - timedelta(seconds=PERIOD)),
-        messages=messages(connection, now),
+        messages=unsent.count(connection, now, most=MOST),
         payments=waiting.count(connection),
     )
 
@@ -279,22 +262,3 @@ def _kind(details: object) -> str:
             if isinstance(value := details.get(name), str) and value:
                 return masking.text(value)[:_LONGEST_KIND]
     return "UNKNOWN"
-
-
-def messages(connection: Connection, now: datetime) -> Messages:
-    """Return how many messages of the outbox were not sent.
-
-    Args:
-        connection: A connection for reading.
-        now: The database's time.
-    """
-    box = outbox_table.c
-    rows = select(box.id, box.due_at)
-    waits = rows.where(outbox.in_state(MessageState.WAITING), box.due_at < outbox.NEVER)
-    given_up = rows.where(outbox.in_state(MessageState.FAILED), box.due_at >= outbox.NEVER)
-    first = connection.execute(waits.order_by(box.due_at).limit(1)).first()
-    return Messages(
-        waiting=statuses.capped(connection, waits, MOST),
-        given_up=statuses.capped(connection, given_up, MOST),
-        since=None if first is None or first.due_at > now else first.due_at,
-    )

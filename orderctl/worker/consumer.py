@@ -27,6 +27,7 @@ from orderctl.settings import Settings
 from orderctl.worker import jobs, maintenance, rejected
 from orderctl.worker.queue import DownloadJob, GuardedQueue
 from orderctl.worker.rejections import Rejections
+from orderctl.worker.scores import Score
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class DownloadWorker(Worker):
     queue_class = GuardedQueue
     failure: Exception | None = None
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, name: str, score: Score | None = None) -> None:
         self.settings = settings
         self._outage = Outage("Redis")
         self._rejections = Rejections(settings)
@@ -92,7 +93,7 @@ class DownloadWorker(Worker):
             worker_ttl=_TTL_SECONDS,
             maintenance_interval=_MAINTENANCE_SECONDS,
         )
-        jobs.prepare(settings, name)
+        jobs.prepare(settings, name, score)
 
     def _set_ip_address(self, connection: redis.Redis) -> None:
         """Like RQ's method, but ask no server behind a unix socket for the address, which is the socket's path.
@@ -348,19 +349,20 @@ class DownloadWorker(Worker):
             self.kill_horse(signal.SIGTERM)
 
 
-def work(settings: Settings, name: str, *, burst: bool = False) -> None:
+def work(settings: Settings, name: str, *, burst: bool = False, score: Score | None = None) -> None:
     """Run jobs until a signal asks to stop; in burst mode until the queue is empty.
 
     Args:
         settings: All settings.
         name: The worker's name, unique over all hosts.
         burst: End when the queue is empty.
+        score: Where the attempts are counted; None: nowhere.
 
     Raises:
         OrderctlError: Redis denies something that the worker needs, or stopped answering in the middle of a job.
     """
     with broker.translating():
-        worker = DownloadWorker(settings, name)
+        worker = DownloadWorker(settings, name, score)
         worker.work(burst=burst, logging_level="WARNING")
         if worker.failure is not None:
             raise worker.failure

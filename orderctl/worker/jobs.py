@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from orderctl import broker, database, faultpoints
 from orderctl.downloads import registry
 from orderctl.errors import DatabaseUnavailable
 from orderctl.settings import Settings, load
-from orderctl.worker import attempt, courier
+from orderctl.worker import attempt, courier, scores
 from orderctl.worker.heartbeat import StopRequest
+from orderctl.worker.scores import Score
+from orderctl.worker.timed import TimedHandler
 
 _log = logging.getLogger(__name__)
 
@@ -28,15 +30,17 @@ _ANSWER_SECONDS: Final = 15
 class _Prepared:
     settings: Settings | None = None
     worker: str = "rq"
+    score: Score = field(default_factory=scores.alone)
 
 
 _prepared = _Prepared()
 
 
-def prepare(settings: Settings, worker: str) -> None:
-    """Store the settings and the worker's name for its jobs; called in the worker before it forks."""
+def prepare(settings: Settings, worker: str, score: Score | None = None) -> None:
+    """Store the settings, the worker's name and its numbers for its jobs; called in the worker before it forks."""
     _prepared.settings = settings
     _prepared.worker = worker
+    _prepared.score = score or _prepared.score
 
 
 def run_task(task_id: int) -> None:
@@ -45,12 +49,13 @@ def run_task(task_id: int) -> None:
     settings = _prepared.settings or load()
     engine = database.connect(database.url(settings), pool_size=2, answer_timeout=_ANSWER_SECONDS)
     client = broker.hasty(broker.url(settings))
-    handler = registry.load(settings.worker.handler)
+    handler = TimedHandler(registry.load(settings.worker.handler), _prepared.score)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
     tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop)
     try:
         finished = attempt.run(tools, task_id)
+        handler.count(finished)
         if finished is not None and finished.completion is not None:
             # The courier would send it within a second; this way dashboards get it at once.
             courier.send_completions(engine, client)

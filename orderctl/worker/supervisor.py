@@ -13,14 +13,17 @@ import re
 import secrets
 import signal
 import socket
+from collections.abc import Collection
 from enum import Enum, auto
+from functools import partial
 from typing import Final
 
 from orderctl import clock, doorbell
 from orderctl.errors import ExitStatus
 from orderctl.settings import Settings
-from orderctl.worker import courier, keeper, operator
+from orderctl.worker import courier, exposition, keeper, operator
 from orderctl.worker.child import Child, ChildFailed, End
+from orderctl.worker.scores import Board
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ _MOST_CRASHES: Final = 5
 _LONGEST_PAUSE: Final = 30.0
 _TICK: Final = 0.5
 _NUMBERS: Final = re.compile("[0-9]+")
+#: The kinds of children that end after the workers.
+_LAST: Final = (keeper.KIND, exposition.KIND)
 #: How long children may take to release their tasks before they are killed, in seconds.
 _GRACE_SECONDS: Final = 8.0
 
@@ -53,9 +58,12 @@ class Supervisor:
     Args:
         settings: All settings; ``worker.concurrency`` is the number of workers.
         burst: End when the queue is empty.
+        metrics: Where metrics are shown; None: nowhere.
     """
 
-    def __init__(self, settings: Settings, *, burst: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, burst: bool = False, metrics: exposition.Target | None = None
+    ) -> None:
         doorbell.load_rq(settings.redis.prefix)
         from orderctl.worker import consumer  # noqa: PLC0415 - its classes are RQ's, so the prefix comes first
 
@@ -65,12 +73,17 @@ class Supervisor:
         self._stage = Stage.RUNNING
         self._deadline: float | None = None
         self._failure: ChildFailed | None = None
-        #: The kinds of children of which one has worked.
-        self._proven: set[str] = set()
+        #: The kinds of children of which one has worked; without metrics, tasks are carried out all the same.
+        self._proven: set[str] = {exposition.KIND}
+        board = Board(settings.worker.concurrency)
         self._children = [
-            Child(f"worker-{number}", lambda name: consumer.work(settings, name, burst=burst))
+            Child(
+                f"worker-{number}", partial(consumer.work, settings, burst=burst, score=board.score(number))
+            )
             for number in range(1, settings.worker.concurrency + 1)
         ]
+        if metrics is not None:
+            self._children.append(Child(exposition.KIND, lambda _: exposition.show(settings, board, metrics)))
         if not burst:
             self._children.append(Child(keeper.KIND, lambda _: keeper.keep(settings, self.name)))
             self._children.append(Child("courier", lambda _: courier.send(settings)))
@@ -187,17 +200,19 @@ class Supervisor:
                     "draining: running downloads may take %.0f s more; a second signal ends them", drain
                 )
             self._deadline = clock.elapsed() + drain
-            self._signal_all(signal.SIGTERM, but=keeper.KIND)
+            self._signal_all(signal.SIGTERM, but=_LAST)
             self._drain()
         else:
             self._escalate()
 
     def _drain(self) -> None:
-        """Let the keeper, which ends last, tell that the supervisor drains."""
+        """Let the keeper, which ends last, tell that the supervisor drains; the metrics end as late."""
         working = any(child.pid is not None and child.kind == "worker" for child in self._children)
         for child in self._children:
-            if child.pid is not None and child.kind == keeper.KIND:
-                os.kill(child.pid, keeper.DRAINING if working else signal.SIGTERM)
+            if child.pid is not None and child.kind in _LAST and not working:
+                os.kill(child.pid, signal.SIGTERM)
+            elif child.pid is not None and child.kind == keeper.KIND:
+                os.kill(child.pid, keeper.DRAINING)
 
     def _escalate(self) -> None:
         """Go from draining to ending, and from ending to killing the children."""
@@ -209,7 +224,7 @@ class Supervisor:
         else:
             self._signal_all(signal.SIGKILL)
 
-    def _signal_all(self, number: signal.Signals, *, but: str | None = None) -> None:
+    def _signal_all(self, number: signal.Signals, *, but: Collection[str] = ()) -> None:
         for child in self._children:
-            if child.pid is not None and child.kind != but:
+            if child.pid is not None and child.kind not in but:
                 os.kill(child.pid, number)

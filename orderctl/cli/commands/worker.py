@@ -88,6 +88,13 @@ def cli() -> None:
     "worker.drain_timeout_seconds", "--drain-timeout", help="How long a stop waits for running downloads."
 )
 @options.setting("log.format", "--log-format", help="'text', 'json' (one object on each line) or 'auto'.")
+@options.setting(
+    "worker.metrics_port", "--metrics-port", help="Port of the metrics for Prometheus; 0: any free port."
+)
+@options.setting("worker.metrics_host", "--metrics-host", help="Address of the metrics for Prometheus.")
+@options.setting(
+    "worker.metrics_file", "--metrics-file", help="File of the metrics for node_exporter (*.prom)."
+)
 @click.option("--burst", is_flag=True, help="Carry out the tasks that are due, then exit.")
 @locks.lock
 @pass_app
@@ -105,20 +112,29 @@ def start(app: App, burst: bool) -> None:
     came of them: one whose course's server is away waits for its next try, and is not waited for. It is 1 when some were not (a signal, a paused queue, a killed download), and that of the
     error when a worker failed.
 
+    With --metrics-port, Prometheus gets metrics at /metrics of this port; with --metrics-file, they are written every
+    10 s for the textfile collector of node_exporter. A port that is taken is refused before anything starts. With --burst
+    there are no metrics.
+
     Example:
         orderctl worker start --concurrency 2
+        orderctl worker start --metrics-port 9464
         orderctl worker start --burst
     """
     from orderctl.worker import burst as bursts
+    from orderctl.worker import exposition
     from orderctl.worker.supervisor import Supervisor
 
+    metrics = None if burst else exposition.target(app.settings)
     app.log()
     _check_ground(app)
     due = bursts.begin(app.engine, app.redis, app.settings) if burst else ()
     app.close()  # the children are forked without connections
-    supervisor = Supervisor(app.settings, burst=burst)
+    supervisor = Supervisor(app.settings, burst=burst, metrics=metrics)
     workers = counted(app.settings.worker.concurrency, "worker")
     app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}")
+    if metrics is not None and metrics.listener is not None:
+        app.say(f"metrics at {metrics.url}")
     if burst:
         _burst(app, supervisor, due)
     else:

@@ -1,6 +1,7 @@
 """``orderctl worker``."""
 
 import json
+import socket
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,17 @@ def test_a_sign_that_no_supervisor_has_written_is_left_out(
     ended = inside("worker", "list", "-o", "json")
 
     assert (ended.status, json.loads(ended.out)) == (0, [])
+
+
+def test_a_port_that_is_taken_and_a_wrong_file_are_refused_before_anything_starts(
+    inside: Program, home: Path, tmp_path: Path
+):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = inside("worker", "start", "--metrics-port", port)
+    wrong = inside("worker", "start", "--metrics-file", str(tmp_path / "orderctl.txt"))
+
+    assert (refused.status, wrong.status) == (78, 78)
+    assert refused.err.startswith(f"orderctl: cannot listen on 127.0.0.1 port {port}: ")
+    assert wrong.err.endswith("hint: --metrics-file orderctl.txt.prom\n")
+    assert not (home / "state" / "orderctl").exists()

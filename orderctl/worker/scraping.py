@@ -1,0 +1,160 @@
+"""Gives the text of the metrics to Prometheus, by HTTP or in a file; a slow client costs a thread for some seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, Final
+
+from orderctl.errors import Misconfigured
+
+#: How long a client may take in all, in seconds.
+_PATIENCE: Final = 5.0
+#: Clients at once; Prometheus is one.
+_MOST: Final = 16
+#: Of the format: an exposition of Prometheus' text format.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+#: node_exporter reads files with this ending only.
+SUFFIX: Final = ".prom"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: The address.
+        port: The port; 0: any free one.
+
+    Raises:
+        Misconfigured: It cannot listen there: the port is taken, for example.
+    """
+    try:
+        [family, *_], *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server((host, port), family=family, backlog=_MOST)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        raise Misconfigured(
+            f"cannot listen on {host} port {port}: {reason}",
+            hint="see the settings worker.metrics_host and worker.metrics_port",
+        ) from None
+
+
+def check_file(path: Path) -> None:
+    """Check that a file for node_exporter can be written.
+
+    Args:
+        path: The file.
+
+    Raises:
+        Misconfigured: Its name does not end in ``.prom``, or its folder cannot be written to.
+    """
+    if path.suffix != SUFFIX:
+        raise Misconfigured(
+            f"setting worker.metrics_file: {path} does not end in {SUFFIX}, so node_exporter would not read it",
+            hint=f"--metrics-file {path.name}{SUFFIX}",
+        )
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
+        raise Misconfigured(
+            f"setting worker.metrics_file: cannot write {path}", hint=f"the folder {path.parent} has to exist"
+        )
+
+
+def write(path: Path, text: bytes) -> None:
+    """Put a text into a file at once: who reads it sees the old one or the new one.
+
+    Args:
+        path: The file.
+        text: The text.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # node_exporter does not read it
+    try:
+        beside.write_bytes(text)
+        beside.chmod(0o644)  # node_exporter has a user of its own
+        beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def serve(listener: socket.socket, text: Callable[[], bytes]) -> None:
+    """Answer clients from threads, until the process ends.
+
+    Args:
+        listener: Of :func:`listen`.
+        text: Returns the text, from any thread.
+    """
+    server = _Server(listener, text)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, text: Callable[[], bytes]) -> None:
+        super().__init__(("", 0), _Answer, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.text = text
+        self._free = threading.Semaphore(_MOST)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client has gone."""
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "orderctl"
+    sys_version = ""
+    timeout = _PATIENCE
+
+    def setup(self) -> None:
+        super().setup()
+        self._end = threading.Timer(_PATIENCE, _cut, [self.connection])
+        self._end.daemon = True
+        self._end.start()
+
+    def finish(self) -> None:
+        self._end.cancel()
+        super().finish()
+
+    def do_GET(self) -> None:
+        known = self.path.partition("?")[0] in {"/", "/metrics"}
+        body = self.server.text() if known else b"the metrics are at /metrics\n"
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Type", CONTENT_TYPE if known else "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: Prometheus comes every few seconds."""
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,126 @@
+"""The metrics of a supervisor, and the alert rules about them."""
+
+import os
+import re
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from orderctl import database, settings
+from orderctl.relay import metrics as relay_metrics
+from orderctl.worker import exposition, fleet
+from orderctl.worker.exposition import Exposition
+from orderctl.worker.scores import Board, Outcome
+from tests.faults.chaos.hosts import children
+from tests.faults.world import World
+from tests.servers.process import free_port
+from tests.shop import Shop
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.databases("sqlite")
+
+RULES = Path(__file__).parents[2] / "docs" / "prometheus" / "orderctl.rules.yml"
+
+
+def read(text: str) -> dict[str, float]:
+    """Return the samples by name and labels."""
+    return {
+        sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def look(flags: dict[str, str], board: Board | None = None) -> dict[str, float]:
+    load = settings.load(flags)
+    shown = Exposition(board or Board(1))
+    engine = database.connect(database.url(load))
+    shown.seen = exposition._look(load, engine)
+    engine.dispose()
+    return read(shown.text().decode())
+
+
+def test_the_numbers_are_those_of_the_stores_and_of_the_supervisor(
+    shop: Shop, migrated_url: str, redis_url: str
+):
+    shop.paid("DH1", 3)
+    board = Board(1)
+    board.score(1).end(Outcome.LEASE_LOST)
+    flags = {"database.url": migrated_url, "redis.url": redis_url, "worker.concurrency": "4"}
+    load = settings.load(flags)
+    with exposition.closing(exposition.broker.brisk(redis_url)) as client:
+        fleet.announce(client, load, "web1-4711-a3f9", started=1)
+
+    found = look(flags, board)
+
+    assert (found["orderctl_database_up"], found["orderctl_redis_up"]) == (1, 1)
+    assert found["orderctl_queue_tasks"] == 3
+    assert 0 <= found["orderctl_queue_oldest_seconds"] < 60
+    assert (found["orderctl_workers state=alive"], found["orderctl_workers state=busy"]) == (4, 0)
+    assert found["orderctl_outbox_messages state=given_up"] == 0
+    assert found["orderctl_payments_waiting outcome=unmatched"] == 0
+    assert found["orderctl_worker_attempts_total error_type= outcome=lease_lost"] == 1
+    assert found["orderctl_worker_lease_losses_total"] == 1
+    assert found["orderctl_worker_phase_seconds_count phase=enroll"] == 0
+
+
+def test_what_a_store_that_is_down_would_say_is_missing(migrated_url: str):
+    found = look({"database.url": migrated_url, "redis.url": "redis://127.0.0.1:1"})
+    assert (found["orderctl_database_up"], found["orderctl_redis_up"]) == (1, 0)
+    assert "orderctl_queue_tasks" in found
+    assert "orderctl_queue_paused" not in found
+
+    found = look({"database.url": "mysql://127.0.0.1:1/shop", "redis.url": "redis://127.0.0.1:1"})
+    assert found["orderctl_database_up"] == 0
+    assert "orderctl_queue_tasks" not in found
+    assert "orderctl_worker_attempts_total error_type= outcome=killed" in found
+
+
+def test_the_rules_name_metrics_that_exist_and_commands(migrated_url: str):
+    rules = RULES.read_text()
+    shown = {name.partition(" ")[0] for name in look({"database.url": migrated_url})}
+    lines = Exposition(Board(1)).text().decode().splitlines()
+    shown |= {line.split(" ")[2] for line in lines if line.startswith("# TYPE")}
+    of_relay = set(re.findall(r'"(\w+)"', Path(relay_metrics.__file__).read_text()))
+
+    named = {name for name in re.findall(r"orderctl_\w+", rules) if name != "orderctl_"}
+    unknown = {name for name in named - shown if name.removeprefix("orderctl_relay_") not in of_relay}
+
+    assert len(named) > 10
+    assert unknown == set()
+    alerts = rules.count("- alert: ")
+    assert alerts == rules.count("  expr: ") == rules.count("  severity: ")
+    assert alerts == rules.count("  summary: ") == rules.count("  command: ")
+
+
+def test_counters_are_of_all_processes_and_live_as_long_as_the_supervisor(world: World, tmp_path: Path):
+    file, port = tmp_path / "orderctl.prom", free_port()
+    world.shop.paid("DH1", [world.course("/go"), f"{world.courses.url}/none"])
+
+    def counted() -> dict[str, float]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                found = read(answer.read().decode())
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return {}
+        return {name: value for name, value in found.items() if "_attempts_total" in name and value}
+
+    expected = {
+        "orderctl_worker_attempts_total error_type= outcome=completed": 1.0,
+        "orderctl_worker_attempts_total error_type=NOT_FOUND outcome=failed": 1.0,
+    }
+    with world.supervisor("--metrics-port", str(port), "--metrics-file", str(file)) as process:
+        eventually(lambda: counted() == expected, "both attempts")
+        before = children(process.pid)
+        for child in before:
+            os.kill(child, signal.SIGKILL)
+        eventually(lambda: len(set(children(process.pid)) - set(before)) == len(before), "new processes")
+        eventually(lambda: counted() == expected, "the same numbers")
+        eventually(lambda: 'outcome="completed"} 1.0' in file.read_text(), "the file")
+        process.kill()
+        process.wait()
+        eventually(lambda: counted() == {}, "the end of the metrics")

@@ -1,0 +1,80 @@
+"""The metrics by HTTP and in a file."""
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from orderctl.errors import Misconfigured
+from orderctl.worker import scraping
+
+
+def get(url: str) -> tuple[int, str, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read()
+
+
+def test_metrics_have_one_page_and_no_other(monkeypatch: pytest.MonkeyPatch):
+    with scraping.listen("127.0.0.1", 0) as listener:
+        scraping.serve(listener, lambda: b"up 1\n")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        assert get(f"{url}/metrics") == (200, scraping.CONTENT_TYPE, b"up 1\n")
+        assert get(f"{url}/metrics?x=1")[0] == 200
+        assert get(f"{url}/other")[0] == 404
+
+
+def test_clients_that_say_nothing_are_cut_and_others_are_answered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scraping, "_PATIENCE", 0.3)
+    with scraping.listen("127.0.0.1", 0) as listener:
+        scraping.serve(listener, lambda: b"up 1\n")
+        place = listener.getsockname()
+        silent = [socket.create_connection(place) for _ in range(scraping._MOST - 1)]
+        slow = silent[0]
+        slow.sendall(b"GET /metrics HTTP/1.0\r\nA: ")  # and never the end
+
+        assert get(f"http://127.0.0.1:{place[1]}/metrics")[0] == 200
+        slow.settimeout(5)
+        assert slow.recv(100) == b""
+        for one in silent:
+            one.close()
+
+
+def test_a_port_that_is_taken_is_refused_with_the_setting():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            Misconfigured, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+        ):
+            scraping.listen("127.0.0.1", port)
+    with pytest.raises(Misconfigured, match=r"cannot listen on 203\.0\.113\.1 port 9"):
+        scraping.listen("203.0.113.1", 9)
+
+
+def test_a_file_is_replaced_at_once_and_may_be_read_by_all(tmp_path: Path):
+    file = tmp_path / "orderctl.prom"
+    before = os.umask(0o077)
+    scraping.write(file, b"up 0\n")
+    os.umask(before)
+    held = file.open("rb")
+    scraping.write(file, b"up 1\n")
+
+    assert (held.read(), file.read_bytes()) == (b"up 0\n", b"up 1\n")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [one.name for one in tmp_path.iterdir()] == ["orderctl.prom"]
+    held.close()
+
+
+@pytest.mark.parametrize("name", ["orderctl.txt", "gone/orderctl.prom", "folder.prom"])
+def test_a_file_that_node_exporter_would_not_read_is_refused(name: str, tmp_path: Path):
+    (tmp_path / "folder.prom").mkdir()
+
+    with pytest.raises(Misconfigured, match=r"worker\.metrics_file"):
+        scraping.check_file(tmp_path / name)
