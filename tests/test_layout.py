@@ -24,6 +24,8 @@ CROSS_CUTTING = {
     "cli/test_startup.py": "which modules each start of the program imports",
     "cli/test_terminal.py": "the whole program on a pseudo-terminal",
     "cli/test_widths.py": "all commands that show something, on narrow terminals",
+    "doctor/test_faults.py": "each fault is planted, found, named and repaired, whatever module looks for it",
+    "doctor/test_judgements.py": "measured values and the verdicts on them, in tables, of all modules of the doctor",
     "downloads/test_disk_full.py": "a full disk, wherever a download meets it",
     "downloads/test_hostile_servers.py": "malformed and hostile answers, wherever a download meets them",
     "downloads/test_leaks.py": "whatever a download opens is closed",

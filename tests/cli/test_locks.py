@@ -28,6 +28,7 @@ WITHOUT: Final = {
     "tasks show",
     "logs show",
     "logs errors",  # the file of --cursor-file is locked itself, and a second run waits for it
+    "doctor",
     "tail all",
     "tail order",
     "tail pattern",

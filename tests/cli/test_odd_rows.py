@@ -74,6 +74,7 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     check("logs errors -n 1000 --severity debug")
     check("logs summary")
     check("reconcile --check", (0, 1))
+    check("doctor --only database,workers,orders,audit", (0, 1, 78))
     check("reconcile --fix", (0, 1))
     check("orders show CROWDED")
     check("orders wait CROWDED --timeout 0s", (124,))

@@ -146,6 +146,7 @@ NEEDED = {
     "migrate status": {"sqlalchemy", "alembic", "tabulate"},
     "tail DH1 --timeout 0s": {"sqlalchemy", "redis"},
     "why DH1": {"sqlalchemy", "redis", "rq"},
+    "doctor --only settings,database": {"sqlalchemy", "redis", "alembic"},
 }
 
 #: Runs commands, each in a copy of a process that has imported only the root, and for the last ones the database, and

@@ -67,6 +67,7 @@ COMMANDS = (
     "reconcile --check",
     f"why {LONG}",
     "why task 3",
+    "doctor --fields area,name,verdict,text",
     "config show",
     "config path",
     "migrate status",
