@@ -52,7 +52,7 @@ def doctor(call: Callable[..., tuple[int, str]]) -> Callable[..., Examined]:
     """``doctor(*options)`` runs the command in this process."""
 
     def examine(*options: str) -> Examined:
-        status, out = call("doctor", "-o", "json", *options)
+        status, out = call("doctor", "-o", "json", "--listen", "0.1s", *options)
         return Examined(status, json.loads(out))
 
     return examine

@@ -172,6 +172,15 @@ SIGNS: dict[str, tuple[list[RelaySign], dict[str, Verdict]]] = {
 @pytest.mark.parametrize("name", SIGNS)
 def test_what_signs_say_is_looked_at(name: str) -> None:
     signs, expected = SIGNS[name]
+    age = datetime.now(UTC) - NOW
+    signs = [
+        replace(
+            sign,
+            seen=sign.seen + age,
+            samples=tuple(Sample(one.at + age, one.connections) for one in sign.samples),
+        )
+        for sign in signs
+    ]
     well = {way: relays.Answer(well=True) for way in relays.Way}
     away = {way: relays.Answer(well=False, error="No route to host", connected=False) for way in relays.Way}
     answers = {Place("127.0.0.1", 3001): well, Place("192.0.2.1", 3001): away}
