@@ -7,6 +7,8 @@ Redis that other programs use, too. It is a process that has a sign: several rel
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +35,10 @@ _MOST_SIGNS: Final = 1000
 _LAST_MOMENT: Final = 10**14
 _MOST: Final = 10**9
 _MOST_CHARACTERS: Final = 255
+
+#: The names and addresses of machines, which stand in commands; a name of others may be anything.
+_HOST: Final = re.compile(r"[A-Za-z0-9_:.][A-Za-z0-9_:.%-]{0,254}", re.ASCII)
+_UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 
 #: A command for Redis.
 Command = tuple[str | int, ...]
@@ -86,6 +92,12 @@ class RelaySign:
         wanted = self.seen - _HOUR
         near = [sample for sample in self.samples if abs(sample.at - wanted) <= _TOLERANCE]
         return min(near, key=lambda sample: abs(sample.at - wanted), default=None)
+
+
+def this_host() -> str:
+    """Return the name of this machine as signs have it: what no host name has is a dash in it."""
+    name = _UNUSUAL.sub("-", socket.gethostname()).strip("-")
+    return name[:_MOST_CHARACTERS] or "localhost"
 
 
 def announcement(key: Key, sign: RelaySign) -> list[Command]:
@@ -153,9 +165,9 @@ def _sign(value: Any) -> RelaySign | None:
     try:
         return RelaySign(
             name=_word(value["name"]),
-            host=_word(value["host"]),
+            host=_host(value["host"]),
             pid=_number(value["pid"]),
-            address=_word(value["address"]),
+            address=_host(value["address"]),
             port=_number(value["port"], most=65_535),
             version=_word(value["version"]),
             connections=_number(value["connections"]),
@@ -177,6 +189,12 @@ def _word(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _MOST_CHARACTERS:
         raise ValueError
     return value
+
+
+def _host(value: Any) -> str:
+    if _HOST.fullmatch(name := _word(value)) is None:
+        raise ValueError
+    return name
 
 
 def _number(value: Any, *, most: int = _MOST) -> int:

@@ -56,7 +56,7 @@ def test_names_of_relays_that_are_long_gone_are_forgotten(redis_url: str) -> Non
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "another"}, {"name": None}, {"host": ""}, {"host": "x" * 300}, {"pid": "7"}, {"port": 65_536},
+        {"name": "another"}, {"name": None}, {"host": ""}, {"host": "-oProxyCommand=x"}, {"host": "a b"}, {"address": "\x1b[m"}, {"host": "x" * 300}, {"pid": "7"}, {"port": 65_536},
         {"port": -1}, {"connections": 1.5}, {"started": 10**18}, {"samples": None}, {"samples": [1]},
         {"samples": [[1, 2, 3]]}, {"seen": "now"},
     ],

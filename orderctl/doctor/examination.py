@@ -69,6 +69,7 @@ EXAMINATIONS: Final[tuple[Examination, ...]] = (
     Examination(Area.DATABASE, tables.examine, (Need.DATABASE,)),
     Examination(Area.DATABASE, tables.times, (Need.TABLES,)),
     Examination(Area.REDIS, reachability.of_redis),
+    Examination(Area.REDIS, redis_server.examine_refusal),
     Examination(Area.REDIS, redis_server.examine, (Need.REDIS,)),
     Examination(Area.REDIS, redis_server.examine_clock, (Need.REDIS,)),
     Examination(Area.REDIS, redis_server.examine_rights, (Need.REDIS,)),

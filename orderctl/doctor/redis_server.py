@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import redis
 from redis import exceptions
 
 from orderctl import broker
@@ -79,6 +80,18 @@ def examine(around: Surroundings) -> Iterator[Check]:
     yield _memory(info, around.settings)
     yield from _persistence(info, around)
     yield _clients(info, around.settings)
+
+
+def examine_refusal(around: Surroundings) -> Iterator[Check]:
+    """Say what repairs a server that takes no writes because it could not save: it refuses a PING, too."""
+    fault = around.redis.fault
+    cause = None if fault is None else fault.__cause__
+    if not isinstance(cause, exceptions.RedisError) or not broker.is_full_disk(cause):
+        return
+    if (url := broker.running_url(around.settings)) is None:
+        return
+    with broker.brisk(url) as client:
+        yield from _saving({"rdb_last_bgsave_status": "err"}, _configured(client), around.settings)
 
 
 def examine_clock(around: Surroundings) -> Iterator[Check]:
@@ -225,7 +238,8 @@ def _memory(info: Info, settings: Settings) -> Check:
     else:
         share, most = (used / machine if machine else 0.0), _OF_MACHINE
         of = f"the machine's {measures.size(machine)}; there is no maxmemory"
-    text = f"it uses {measures.size(used)}, {share:.0%} of {of}"
+    part = f"{share:.0%}" if share < 1 else "all"
+    text = f"it uses {measures.size(used)}, {part} of {of}"
     if share < most:
         return Check(_AREA, "memory", Verdict.WELL, text, value=used, unit="bytes")
     full = bool(limit) and used >= limit and info.get("maxmemory_policy") == "noeviction"
@@ -245,7 +259,7 @@ def _memory(info: Info, settings: Settings) -> Check:
 
 def _persistence(info: Info, around: Surroundings) -> Iterator[Check]:
     settings = around.settings
-    configured = _configured(around)
+    configured = _configured(around.client)
     yield from _saving(info, configured, settings)
     saved = configured.get("save") if "save" in configured else None
     if info.get("aof_enabled"):
@@ -295,10 +309,10 @@ def _saving(info: Info, configured: Mapping[str, str], settings: Settings) -> It
         yield Check(_AREA, "saving", Verdict.WELL, "the last save to the disk has succeeded")
 
 
-def _configured(around: Surroundings) -> Mapping[str, str]:
+def _configured(client: redis.Redis) -> Mapping[str, str]:
     """Return some of the server's configuration; nothing if the account may not read it, as is usual."""
     try:
-        found: Any = around.client.config_get("save", "stop-writes-on-bgsave-error", "dir")
+        found: Any = client.config_get("save", "stop-writes-on-bgsave-error", "dir")
     except exceptions.ResponseError:
         return {}
     return {_text(name): _text(value) for name, value in found.items()}

@@ -97,7 +97,10 @@ def _said(error: Exception) -> str:
 def _health(wire: socket.socket, source: BinaryIO) -> Answer:
     wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     status, length = _head(source)
-    body: Any = json.loads(source.read(min(length, _MOST)))
+    try:
+        body: Any = json.loads(source.read(min(length, _MOST)))
+    except (ValueError, RecursionError):
+        body = None
     if not isinstance(body, dict) or "status" not in body:
         raise ValueError("the answer is not a relay's")
     if status == 200 and body["status"] == "ok":  # noqa: PLR2004

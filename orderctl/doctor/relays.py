@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,7 +57,7 @@ class Look:
 
 def look(peers: Peers) -> Look:
     """Read the signs of the relays, and ask each of them, and the one of the settings, at the same time."""
-    here = socket.gethostname()
+    here = relay_signs.this_host()
     where = peers.settings.relay
     configured = None if where.port == 0 else Place(_reachable(where.host.strip("[]")), where.port)
     first = None if configured is None else Begun(lambda: relay_probe.ask(configured, peers.patience))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import secrets
-import socket
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -38,7 +37,7 @@ class Presence:
         self._exchange = exchange
         self._tally = tally
         self._secure = secure
-        self._host = socket.gethostname() or "localhost"
+        self._host = relay_signs.this_host()
         self._name = f"{self._host}.{os.getpid()}.{secrets.token_hex(2)}"
         self._samples: deque[Sample] = deque(maxlen=relay_signs.MOST_SAMPLES)
         self._refused = ""

@@ -11,6 +11,7 @@ from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.redis_server import examine, examine_clock, examine_rights
 from orderctl.settings import load
 from tests.doctor.around import look, named, unwell
+from tests.doctor.conftest import Examined
 from tests.servers.redis import RedisServer, fill_disk
 from tests.test_rights import rules
 
@@ -99,6 +100,21 @@ def test_a_replica_and_a_failed_save_are_named(
 
     assert role.verdict is FAULT
     assert f"a replica of 127.0.0.1 port {redis_server.port}" in role.text
+
+
+def test_a_server_that_refuses_all_writes_says_how_it_is_repaired(
+    own_redis: Callable[..., RedisServer], doctor: Callable[..., Examined], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_redis()
+    fill_disk(server)
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", server.url)
+
+    found = doctor("--only", "redis")
+
+    assert found.status == 69
+    [check] = found.of("saving")
+    assert check["repair"] == f"redis-cli -p {server.port} BGSAVE"
+    assert str(server.folder) in check["explanation"]
 
 
 @pytest.mark.parametrize("seconds", [0, 60, -60])

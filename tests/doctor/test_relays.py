@@ -23,7 +23,7 @@ from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 
-HERE = socket.gethostname()
+HERE = relay_signs.this_host()
 NOW = datetime.now(UTC)
 
 
