@@ -31,8 +31,10 @@ TARGET: Final = 10.0
 _TRIPS: Final = 200
 _TRIP_SECONDS: Final = 0.6
 _FEWEST_TRIPS: Final = 5
-#: More messages are counted, and not looked at.
+#: More messages are counted, and not looked at; after the second number nothing more is listened to: on a busy server
+#: they would wait in its memory.
 _MOST_KEPT: Final = 20_000
+_MOST_HEARD: Final = 50_000
 #: Names of one kind that are shown.
 _SHOWN: Final = 10
 #: Messages of a task that are its first, its last, and one between them.
@@ -46,13 +48,15 @@ class Heard:
     Attributes:
         seconds: For how long.
         everything: Whether all channels of the server were heard; else those only that orderctl needs.
-        counts: The number of messages by the name of their channel.
+        total: The number of messages.
+        counts: Their number by the name of their channel.
         kept: The first of them.
         listened: The names of channels to which clients are subscribed; None: the account may not ask for them.
     """
 
     seconds: float = 0.0
     everything: bool = True
+    total: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     kept: list[tuple[str, bytes]] = field(default_factory=list)
     listened: list[str] | None = None
@@ -77,7 +81,7 @@ def listen(peers: Peers) -> Heard | None:
             patterns = [broker.key(client, pattern) for pattern in channels.PATTERNS]
             _listen(client, patterns, heard, peers.listen)
         try:
-            heard.listened = [_text(name) for name in _list(client.pubsub_channels())]
+            heard.listened = [_text(name) for name in _list(client.pubsub_channels())[:_MOST_KEPT]]
         except exceptions.ResponseError:
             heard.listened = None
     return heard
@@ -91,7 +95,7 @@ def _listen(client: redis.Redis, patterns: Iterable[str], heard: Heard, seconds:
     with client.pubsub() as listener:  # type: ignore[no-untyped-call]
         listener.psubscribe(*patterns)
         began = time.monotonic()
-        while (left := began + seconds - time.monotonic()) > 0:
+        while heard.total < _MOST_HEARD and (left := began + seconds - time.monotonic()) > 0:
             _note(listener.get_message(timeout=left), heard)
         heard.seconds = time.monotonic() - began
 
@@ -99,9 +103,11 @@ def _listen(client: redis.Redis, patterns: Iterable[str], heard: Heard, seconds:
 def _note(message: Any, heard: Heard) -> None:
     if message is None or message["type"] != "pmessage":
         return
+    heard.total += 1
     name = _text(message["channel"])
-    heard.counts[name] += 1
-    if len(heard.kept) < _MOST_KEPT:
+    if name in heard.counts or len(heard.counts) < _MOST_KEPT:
+        heard.counts[name] += 1
+    if len(heard.kept) < _MOST_KEPT and name in heard.counts:
         heard.kept.append((name, message["data"][: messages.MAX_BYTES + 1]))
 
 
@@ -208,7 +214,7 @@ def _heard(heard: Heard, judged: dict[str, Judgement]) -> Check:
     right = sum(judged[name].kind is Kind.OURS for name in heard.counts)
     others = [name for name, found in judged.items() if found.kind is Kind.FOREIGN]
     text = (
-        f"heard {counted(heard.counts.total(), 'message')} in {heard.seconds:.1f} s, on"
+        f"heard {counted(heard.total, 'message')} in {heard.seconds:.1f} s, on"
         f" {counted(right, 'channel')} of orderctl's"
     )
     if others:
@@ -220,7 +226,7 @@ def _heard(heard: Heard, judged: dict[str, Judgement]) -> Check:
             "Misnamed channels are not seen. An account that may hear all channels (allchannels) sees them."
         )
     verdict = Verdict.WELL if heard.everything else Verdict.NOTE
-    return Check(_AREA, "heard", verdict, text, explanation=note, value=heard.counts.total(), unit="messages")
+    return Check(_AREA, "heard", verdict, text, explanation=note, value=heard.total, unit="messages")
 
 
 def _misnamed(heard: Heard, judged: dict[str, Judgement]) -> Iterator[Check]:

@@ -85,6 +85,19 @@ def test_what_is_right_is_well_and_other_programs_are_left_alone(redis_url: str)
     assert "1 channel of orderctl's, 2 channels of other programs' such as" in named(found, "heard").text
 
 
+def test_a_busy_server_is_not_listened_to_for_long(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pubsub, "_MOST_HEARD", 3)
+    monkeypatch.setattr(pubsub, "_MOST_KEPT", 2)
+    names = {f"task:{number}:progress": progress(number) for number in range(1, 4)}
+    began = time.monotonic()
+    with publishing(redis_url, names):
+        found = look(examine, ahead=listen, redis_url=redis_url, listen=60)
+
+    assert named(found, "heard").text.startswith("heard 3 messages in ")
+    assert named(found, "payloads").text.startswith("2 messages checked")
+    assert time.monotonic() - began < 30
+
+
 def test_a_program_that_listens_in_vain_is_named(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
         listener.subscribe("progress:task:456")
