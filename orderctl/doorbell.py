@@ -141,7 +141,7 @@ def ring(
         waiting = _waiting(queue)
         rung = (task_id for task_id, attempt in bells if _ring(queue, task_id, attempt, waiting))
         rung_again = (task_id for task_id, attempt in again if _ring(queue, task_id, attempt, waiting))
-        there = sum(name.encode() in waiting for bell in again for name in _names(*bell))
+        there = sum(name.encode() in waiting for bell in again for name in job_names(*bell))
         return [*rung, *islice(rung_again, max(places - there, 0))]
 
 
@@ -163,7 +163,7 @@ def without_job(
         key = "" if client is None else open_queue(client, queue_name).key
 
         def is_silent(bell: tuple[int, int]) -> bool:
-            return client is None or all(client.lpos(key, name) is None for name in _names(*bell))
+            return client is None or all(client.lpos(key, name) is None for name in job_names(*bell))
 
         def silent(some: Iterable[tuple[int, int]]) -> list[int]:
             return [bell[0] for bell in some if is_silent(bell)]
@@ -192,7 +192,7 @@ def results_key(queue: Queue, job_id: bytes) -> bytes:
     return queue.job_class.redis_job_namespace_prefix.removesuffix("job:").encode() + b"results:" + job_id
 
 
-def _names(task_id: int, attempt: int) -> tuple[str, str]:
+def job_names(task_id: int, attempt: int) -> tuple[str, str]:
     """Return the id of a doorbell, and the one for the case that another program's job has that id."""
     return job_id(task_id, attempt), f"{job_id(task_id, attempt)}-again"
 
@@ -204,7 +204,7 @@ def _waiting(queue: Queue) -> frozenset[bytes]:
 
 
 def _ring(queue: Queue, task_id: int, attempt: int, waiting: frozenset[bytes]) -> bool:
-    names = _names(task_id, attempt)
+    names = job_names(task_id, attempt)
     if any(name.encode() in waiting for name in names):
         return False
     faultpoints.point("enqueue.before")

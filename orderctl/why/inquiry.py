@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from orderctl.crews import Client
 from orderctl.errors import DatabaseUnavailable, OrderctlError
 from orderctl.settings import Settings
-from orderctl.why import ending, handling, live, money, queueing, scene, word_out, workers
+from orderctl.why import bells, ending, handling, live, money, queueing, scene, word_out, workers
 from orderctl.why.chain import Diagnosis, Link, State, Step
 from orderctl.why.scene import Scene
 
@@ -19,7 +19,7 @@ LOOKS: Final[Mapping[Link, Callable[[Scene], Step]]] = {
     Link.PAYMENT: money.payment,
     Link.MATCH: money.match,
     Link.MANAGED: queueing.managed,
-    Link.DOORBELL: queueing.doorbell_step,
+    Link.DOORBELL: bells.rung,
     Link.QUEUE: queueing.queue,
     Link.WORKER: workers.worker,
     Link.LEASE: workers.lease,

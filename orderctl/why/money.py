@@ -63,7 +63,8 @@ def _unpaid(scene: Scene, order: Order) -> Step:
     if (refusal := _not_payable(scene, order, facts)) is not None or order.total_amount is None:
         text = "not paid, and the shop's row does not tell the amount"
         return refusal or _closed("amount-unknown", text, facts, _NO_AMOUNT)
-    if aside := [one for one in ledger.of_order(scene.connection, order.id) if one.outcome in _ASIDE]:
+    known = ledger.of_order(scene.connection, order.id)
+    if aside := [one for one in known if one.outcome in _ASIDE]:
         return _not_accepted(scene, order, order.total_amount, aside)
     if _candidates(scene):
         text = "not paid; a transfer that names no order may be for it"
@@ -74,7 +75,7 @@ def _unpaid(scene: Scene, order: Order) -> Step:
         State.BROKEN,
         "its payment has failed" if failed else "the order is not paid",
         "payment-failed" if failed else "unpaid",
-        (*facts, "the ledger has no transfer for it"),
+        (*facts, *(_facts(known) or ("the ledger has no transfer for it",))),
         repair=orders.payment_command(_named(scene, order), order.total_amount),
     )
 

@@ -11,8 +11,8 @@ from orderctl.crews import Crew
 from orderctl.states import UNFINISHED, WAITING, TaskStatus
 from orderctl.tasks import Task
 from orderctl.waits import Cause, Reason
+from orderctl.why import facts
 from orderctl.why.chain import Link, State, Step
-from orderctl.why.queueing import fact
 from orderctl.why.scene import Scene
 from orderctl.worker import fleet
 
@@ -58,7 +58,10 @@ def _without(reason: Reason) -> Step:
         return Step(Link.WORKER, State.BROKEN, reason.text, "draining", (), reason.hint)
     if reason.text.startswith(crews.ELSEWHERE):
         return Step(Link.WORKER, State.BROKEN, reason.text, "other-queue", (), reason.hint)
-    return Step(Link.WORKER, State.BROKEN, reason.text, "no-worker", (), reason.hint)
+    lines = (
+        "no supervisor has sent a heartbeat to this Redis within 10 s; one that uses another Redis is not seen",
+    )
+    return Step(Link.WORKER, State.BROKEN, reason.text, "no-worker", lines, reason.hint)
 
 
 def _in_line(scene: Scene, crew: Crew) -> Step:
@@ -66,8 +69,8 @@ def _in_line(scene: Scene, crew: Crew) -> Step:
         for task in scene.waiting:
             reason = scene.reasons.get(task.id)
             if reason is not None and reason.cause is cause:
-                facts = (f"workers of the queue: {crew.workers}, of them free: {crew.free}",)
-                return Step(Link.WORKER, State.WAITS, reason.text, word, facts)
+                lines = (f"workers of the queue: {crew.workers}, of them free: {crew.free}",)
+                return Step(Link.WORKER, State.WAITS, reason.text, word, lines)
     return Step(Link.WORKER, State.HOLDS, "workers of the queue are running")
 
 
@@ -115,7 +118,7 @@ def _without_end(scene: Scene, task: Task) -> Step | None:
         State.BROKEN,
         f"task {task.id} {what}: another program wrote its row, and no worker takes it",
         "lease-torn" if torn else "running-without-lease",
-        (fact(task),),
+        (facts.of_task(task),),
         _again(task),
     )
 
@@ -134,12 +137,12 @@ def _expired(scene: Scene, task: Task) -> Step | None:
     over = scene.now - task.lease_until
     if not isinstance(scene.sight.crew, Crew):
         text = f"the lease of task {task.id} has expired; the next supervisor takes it over"
-        return Step(Link.LEASE, State.AHEAD, text, evidence=(fact(task),))
+        return Step(Link.LEASE, State.AHEAD, text, evidence=(facts.of_task(task),))
     spared = timedelta(seconds=scene.settings.worker.lease_seconds) + _LATE
     if over < spared:
-        return Step(Link.LEASE, State.WAITS, _said(scene, task), "worker-ended", (fact(task),))
+        return Step(Link.LEASE, State.WAITS, _said(scene, task), "worker-ended", (facts.of_task(task),))
     text = f"the lease of task {task.id} has expired, and no supervisor has taken it over"
-    return Step(Link.LEASE, State.BROKEN, text, "lease-expired", (fact(task),), "orderctl reconcile")
+    return Step(Link.LEASE, State.BROKEN, text, "lease-expired", (facts.of_task(task),), "orderctl reconcile")
 
 
 def _held(scene: Scene, task: Task) -> Step | None:
@@ -147,12 +150,14 @@ def _held(scene: Scene, task: Task) -> Step | None:
     if task.lease_token is None or until is None or until < scene.now:
         return None
     if _runs(scene, task):
-        return Step(Link.LEASE, State.HOLDS, f"worker {task.worker} has task {task.id}", None, (fact(task),))
+        return Step(
+            Link.LEASE, State.HOLDS, f"worker {task.worker} has task {task.id}", None, (facts.of_task(task),)
+        )
     longest = timedelta(seconds=scene.settings.worker.lease_seconds) * 2 + timedelta(minutes=5)
     if until - scene.now > longest:
         text = f"the worker of task {task.id} sends no heartbeat, and its lease ends in {until - scene.now}"
-        return Step(Link.LEASE, State.BROKEN, text, "lease-too-long", (fact(task),), _again(task))
-    return Step(Link.LEASE, State.WAITS, _said(scene, task), "worker-lost", (fact(task),))
+        return Step(Link.LEASE, State.BROKEN, text, "lease-too-long", (facts.of_task(task),), _again(task))
+    return Step(Link.LEASE, State.WAITS, _said(scene, task), "worker-lost", (facts.of_task(task),))
 
 
 _LOOKS: Final[tuple[Callable[[Scene, Task], Step | None], ...]] = (_without_end, _expired, _held)

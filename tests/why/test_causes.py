@@ -169,6 +169,30 @@ def _taken(place: Place) -> None:
     place.client.set(broker.key(place.client, channels.rung(name)), 1, ex=100)
 
 
+def _marked(place: Place) -> None:
+    _taken(place)
+    place.client.persist(broker.key(place.client, channels.rung("task-1-0")))
+
+
+def _forged(place: Place) -> None:
+    place.paid()
+    place.client.set("rq:job:task-1-0", "theirs")
+    place.client.hset("rq:job:task-1-0-again", "data", b"\x80junk")
+    place.ring()
+
+
+def _take_forged_away(place: Place) -> None:
+    place.client.delete("rq:job:task-1-0", "rq:job:task-1-0-again")
+    place.ring()
+
+
+def _far_behind(place: Place) -> None:
+    """More jobs than are looked at one by one."""
+    place.paid()
+    place.client.rpush(place.queue, *(f"other-{number}" for number in range(1010)))
+    place.ring()
+
+
 def _strangers(place: Place) -> None:
     place.paid()
     place.client.sadd("rq:workers:orderctl", "rq:worker:shop-1")
@@ -342,6 +366,8 @@ ROWS: dict[str, Row] = {
     "due-too-late": Row(_sql(f"UPDATE download_tasks SET available_at = '{FAR}'"), Link.DOORBELL),
     "no-doorbell": Row(_silent, Link.DOORBELL),
     "ringing": Row(_pay, Link.DOORBELL, _pass_time),
+    "mark-stays": Row(_marked, Link.DOORBELL, after=_ring),
+    "job-forged": Row(_forged, Link.DOORBELL, _take_forged_away, "redis-cli RENAME"),
     "job-taken": Row(_taken, Link.DOORBELL, _pass_time),
     "queue-long": Row(_long_queue, Link.DOORBELL, _then(Place.work, _pass_time)),
     # --- queue
@@ -355,6 +381,7 @@ ROWS: dict[str, Row] = {
         _strangers, Link.QUEUE, _then(lambda place: place.client.delete("rq:worker:shop-1"), _ring), "worker.queue",
     ),
     "foreign-jobs": Row(_foreign, Link.QUEUE, lambda _: None),
+    "foreign-jobs (many)": Row(_far_behind, Link.QUEUE, lambda _: None),
     "redis-down": Row(_redis("unix:///nonexistent/redis.sock"), Link.QUEUE, _right_url, "Start the Redis server"),
     "redis-login": Row(_redis("redis://:wrong@127.0.0.1:{port}/0"), Link.QUEUE, _right_url, "Correct redis.url"),
     "redis-setting": Row(_redis("redis://127.0.0.1:{port}/99"), Link.QUEUE, _right_url, "Correct redis.url"),
