@@ -18,6 +18,9 @@ from orderctl.worker import fleet
 
 #: How late a supervisor may be that takes a task over, beside the time of a lease that it spares after an outage.
 _LATE: Final = timedelta(seconds=5)
+#: With each heartbeat, RQ lets the hash of a worker live for 80 s while it is idle, and for 90 s while a job runs; one
+#: comes each 5 s, or each 30 s. Which time is left needs no clock of another host.
+_LIVELY: Final = 55
 _START: Final = "orderctl worker start"
 
 
@@ -42,7 +45,7 @@ def worker(scene: Scene) -> Step:
             explanation="Let database.url lead to the primary, or end the read-only mode of the server.",
         )
     if frozen := _frozen(scene):
-        text = "the supervisors send heartbeats, but their workers have not for more than 20 s: they are frozen or hang"
+        text = "the supervisors send heartbeats, but their workers have not for half a minute: they are frozen or hang"
         return Step(
             Link.WORKER, State.BROKEN, text, "worker-frozen", tuple(f"worker {one}" for one in frozen), _START
         )
@@ -85,7 +88,7 @@ def _frozen(scene: Scene) -> list[str]:
         own = sorted(raw for raw in names if allowlist.is_own_worker(raw))
         named = {raw: raw.decode("utf-8", "replace").removeprefix(prefix) for raw in own}
         ours = [raw for raw in own if fleet.supervisor_of(named[raw]) in alive]
-        if any(client.exists(raw) for raw in ours):
+        if any(client.ttl(raw) > _LIVELY for raw in ours):
             return []
     return [named[raw] for raw in ours]
 

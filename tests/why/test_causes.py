@@ -200,10 +200,15 @@ def _strangers(place: Place) -> None:
 
 
 def _frozen(place: Place) -> None:
-    """As Redis is some time after SIGSTOP: the name of the worker, and no hash any more."""
+    """As Redis is some time after SIGSTOP: the hashes of the workers are gone, or have less time to live."""
     place.paid()
     place.ring()
-    place.client.sadd("rq:workers:orderctl", f"rq:worker:{SIGN}.worker-1.1")
+    for number, left in ((1, 0), (2, 50)):
+        name = f"rq:worker:{SIGN}.worker-{number}.1"
+        place.client.sadd("rq:workers:orderctl", name)
+        if left:
+            place.client.hset(name, "state", "idle")
+            place.client.expire(name, left)
 
 
 def _busy(place: Place) -> None:
@@ -445,3 +450,11 @@ def test_a_cause_is_named_and_repaired_as_it_is_printed(name: str, place: Place)
         place.work()
     if row.ends:
         assert place.is_completed(row.subject[-1])
+
+
+def test_a_worker_that_sends_heartbeats_is_not_frozen(place: Place) -> None:
+    place.sign()
+    _frozen(place)
+    place.client.expire(f"rq:worker:{SIGN}.worker-2.1", 80)
+
+    assert place.ask("DH1")["cause"] == "free-worker"
