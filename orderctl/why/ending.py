@@ -72,7 +72,7 @@ def _with_unfinished(scene: Scene, order: Order, unfinished: Sequence[Task]) -> 
     """An order that has ended although it has work left: no worker claims its tasks."""
     waiting = [task for task in unfinished if task.status in WAITING and not task.leased]
     repair = handling.retry_command(scene, waiting) if waiting else None
-    why = "who has ended the order decides whether its tasks are to run"
+    why = "Who has ended the order decides whether its tasks are to run"
     return Step(
         Link.END,
         State.BROKEN,

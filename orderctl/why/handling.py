@@ -75,6 +75,11 @@ def shown(text: str | None) -> str:
     return texts.legible(masking.text(text or ""), _LONGEST)
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital at its begin."""
+    return text[:1].upper() + text[1:]
+
+
 def _of_failed(scene: Scene, failed: Sequence[Task]) -> Step:
     some = failed[:_MOST]
     troubles = [(task, _trouble(scene, task)) for task in some]
@@ -105,7 +110,7 @@ def _explained(scene: Scene, blocked: Sequence[tuple[Task, Trouble]]) -> str | N
         return None
     first = "; ".join(dict.fromkeys(found.first for _, found in blocked if found.first))
     after = retry_command(scene, [task for task, _ in blocked])
-    return f"{first}; then: {after}" if after else first
+    return sentence(f"{first}; then: {after}" if after else first)
 
 
 def _trouble(scene: Scene, task: Task) -> Trouble:
@@ -169,7 +174,7 @@ def _of_cancelled(scene: Scene, cancelled: Sequence[Task]) -> Step:
         "task-cancelled",
         _cancellation(scene, task),
         repair,
-        None if repair else "a task can be retried only while its order is paid",
+        None if repair else "A task can be retried only while its order is paid",
     )
 
 
@@ -191,6 +196,6 @@ def _unknown_handler(scene: Scene) -> Step | None:
             f"the handler {texts.shown(name)} is not installed here",
             "handler-unknown",
             (str(error),),
-            explanation=f"{hint}; then: orderctl worker start",
+            explanation=sentence(f"{hint}; then: orderctl worker start"),
         )
     return None

@@ -71,7 +71,7 @@ def _of_message(scene: Scene, task: Task, message: Data | None) -> Step | None:
             f"task {task.id} is downloading, and its progress does not come",
             "no-progress",
             (f"{name}: {said}; {attempt}",),
-            explanation="its worker does not reach this Redis, or may not write to it (orderctl config check says"
+            explanation="Its worker does not reach this Redis, or may not write to it (orderctl config check says"
             " which rights are missing); the download goes on, and its end is not lost",
         )
     age = scene.now.timestamp() - messages.sent_at(message) / 1000
@@ -83,7 +83,7 @@ def _of_message(scene: Scene, task: Task, message: Data | None) -> Step | None:
         f"task {task.id} is downloading, and has told nothing for {age / 60:.0f} min",
         "silent",
         (f"{name}: the last message is {age:.0f} s old; {attempt}",),
-        explanation="its worker is alive; if the handler hangs:"
+        explanation="Its worker is alive; if the handler hangs:"
         f" orderctl tasks cancel {task.id} && orderctl tasks retry {task.id}",
     )
 

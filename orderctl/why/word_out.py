@@ -17,7 +17,7 @@ from orderctl.schema import outbox as table
 from orderctl.states import MessageState
 from orderctl.why import refusals
 from orderctl.why.chain import Link, State, Step
-from orderctl.why.handling import shown
+from orderctl.why.handling import sentence, shown
 from orderctl.why.scene import Scene
 
 _MAILS: Final = (EntryKind.SUMMARY, EntryKind.ALERT)
@@ -61,10 +61,10 @@ def _look(scene: Scene, link: Link, kinds: Sequence[str], not_set_up: str | None
         return Step(link, State.AHEAD, "there is no order to tell of")
     messages = _messages(scene, kinds)
     steps = [_of(scene, link, message, held) for message, held in messages]
-    if (first := _first(steps)) is not None:
-        return _with_all(first, [step for step in steps if step.state in _TELLING])
     if not_set_up is not None:
         return Step(link, State.HOLDS, not_set_up)
+    if (first := _first(steps)) is not None:
+        return _with_all(first, [step for step in steps if step.state in _TELLING])
     if not scene.has_ended:
         return Step(link, State.AHEAD, "there is nothing to tell yet")
     if not messages:
@@ -125,6 +125,12 @@ def _of(scene: Scene, link: Link, message: Message, held: _Held) -> Step:
     return _of_waiting(scene, link, message, held)
 
 
+def _explained(message: Message, refusal: refusals.Refusal) -> str | None:
+    if refusal.first:
+        return sentence(f"{refusal.first}; then: {_resend(message)}")
+    return sentence(refusal.advice) if refusal.advice else None
+
+
 def _resend(message: Message) -> str:
     return f"orderctl outbox resend {message.id}"
 
@@ -148,14 +154,14 @@ def _of_given_up(scene: Scene, link: Link, message: Message) -> Step:
         refusal.cause or f"{link}-given-up",
         (_fact(message),),
         again,
-        f"{refusal.first}; then: {_resend(message)}" if refusal.first else refusal.advice,
+        _explained(message, refusal),
     )
 
 
 def _of_waiting(scene: Scene, link: Link, message: Message, held: _Held) -> Step:
     refusal = refusals.of(scene.settings, message)
     if message.kind == EntryKind.WEBHOOK and refusal.cause == "endpoint-removed":
-        why = refusal.first or refusal.text
+        why = sentence(refusal.first or refusal.text)
         return Step(link, State.BROKEN, refusal.text, refusal.cause, (_fact(message),), None, why)
     if message.due_at is not None and message.due_at > scene.now:
         return _of_tried(link, message, refusal)
@@ -171,7 +177,7 @@ def _of_due(scene: Scene, link: Link, message: Message, held: _Held) -> Step:
         return _of_held(scene, link, message, held.until, alive)
     if not alive:
         text = f"message {message.id} is due, and no courier runs: it is a part of the workers"
-        explained = "to send once what is due: orderctl reconcile"
+        explained = "To send once what is due: orderctl reconcile"
         return Step(
             link, State.BROKEN, text, "no-courier", (_fact(message),), "orderctl worker start", explained
         )
@@ -183,7 +189,7 @@ def _of_due(scene: Scene, link: Link, message: Message, held: _Held) -> Step:
     text = (
         f"message {message.id} is due for {late / 60:.0f} min, though {counted(len(alive), 'supervisor')} run"
     )
-    explained = "the courier has many to send, or hangs: its log says so"
+    explained = "The courier has many to send, or hangs: its log says so"
     return Step(link, State.BROKEN, text, "courier-late", (_fact(message),), "orderctl reconcile", explained)
 
 
@@ -204,7 +210,7 @@ def _of_tried(link: Link, message: Message, refusal: refusals.Refusal) -> Step:
         refusal.cause or f"{link}-retry",
         (_fact(message),),
         None if refusal.first else _resend(message),
-        f"{refusal.first}; then: {_resend(message)}" if refusal.first else refusal.advice,
+        _explained(message, refusal),
     )
 
 

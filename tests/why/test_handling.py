@@ -117,7 +117,7 @@ def test_a_full_disk_is_measured_now(world: World, small_disk: Callable[[int], P
     world.play("horse", task)
     answer = first(world)
     assert (answer.cause, answer.repair) == ("disk-full", None)
-    assert answer.explanation == f"make room in {disk}; then: orderctl tasks retry {task}"
+    assert answer.explanation == f"Make room in {disk}; then: orderctl tasks retry {task}"
     assert "free on this machine" in answer.evidence[1]
 
     del world.more["ORDERCTL_DOWNLOAD_DIRECTORY"]

@@ -85,7 +85,7 @@ def test_the_courier_sends_what_is_due_by_a_command_that_sends_once(world: World
             "no-courier",
             "orderctl worker start",
         )
-        assert answer.explanation == "to send once what is due: orderctl reconcile"
+        assert answer.explanation == "To send once what is due: orderctl reconcile"
     with _workers(world):
         assert step(ask(world), Link.MAIL).cause == "sending"
         _write(world, EntryKind.SUMMARY, due_at=database.utc_now(-600))

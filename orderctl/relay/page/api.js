@@ -113,6 +113,28 @@ import { ApiError, authorization, parse, send } from "./transport.js";
  */
 
 /**
+ * What was found of a link of an order's way.
+ *
+ * @typedef {object} Link
+ * @property {string} link
+ * @property {string} state
+ * @property {string} text
+ */
+
+/**
+ * Why an order hangs: the first link that does not hold, and all links.
+ *
+ * @typedef {object} Diagnosis
+ * @property {string} state
+ * @property {string|null} link Null: every link holds.
+ * @property {string|null} text
+ * @property {string[]} evidence
+ * @property {string|null} repair A command.
+ * @property {string|null} explanation Who can repair it, and how; it may end in a command.
+ * @property {Link[]} steps
+ */
+
+/**
  * Failed tasks with one fingerprint.
  *
  * @typedef {object} ErrorGroup
@@ -199,6 +221,16 @@ export class Api {
    */
   order(id) {
     return this.#get(`orders/${id}`);
+  }
+
+  /**
+   * Why an order hangs.
+   *
+   * @param {number} orderId
+   * @returns {Promise<{data: Diagnosis}>}
+   */
+  why(orderId) {
+    return this.#get(`orders/${orderId}/why`);
   }
 
   /**

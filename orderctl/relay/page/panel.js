@@ -14,6 +14,7 @@ import { payment } from "./payments.js";
 import { TaskCard } from "./task.js";
 import * as text from "./text.js";
 import { ApiError } from "./transport.js";
+import { Why } from "./why.js";
 
 /** Delay before an order is read, so that moving quickly through the list sends no requests, in ms. */
 const READ_DELAY = 120;
@@ -89,7 +90,7 @@ export class Panel {
     if (id === null) return;
     try {
       await this.read(id);
-      if (id === this.#id) await this.#view?.log.refresh();
+      if (id === this.#id) await Promise.all([this.#view?.log.refresh(), this.#view?.why.refresh()]);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (id === this.#id && this.#view === null) this.#fail(error.message);
@@ -176,6 +177,7 @@ class View {
   constructor(order, api, context) {
     this.#context = context;
     this.log = new AuditLog(order, api);
+    this.why = new Why(order.id, api);
     const close = button("Close", () => context.close(), {
       class: "panel-close",
       "aria-keyshortcuts": "Escape",
@@ -190,6 +192,7 @@ class View {
         this.#sum,
         this.#reason.element,
       ),
+      this.why.element,
       h("section", { "aria-label": "Tasks" }, h("h3", {}, "Tasks"), this.#tasks),
       this.#paid,
       this.#commands.element,

@@ -13,8 +13,9 @@ from orderctl import failures, publications
 from orderctl.channels import task_status
 from orderctl.failures import Failure
 from orderctl.states import ErrorType, Severity
+from orderctl.why.chain import Link
 from tests.relay.conftest import RunningRelay
-from tests.relay.page.conftest import Publish, Visits, expect, wait_for_subscriptions
+from tests.relay.page.conftest import Publish, Visits, expect, overflow, wait_for_subscriptions
 from tests.shop import Shop
 
 if TYPE_CHECKING:
@@ -139,6 +140,31 @@ class TestTasks:
         expect(page.locator("#panel")).to_contain_text("cannot be shown: order 999 not found")
         page.get_by_role("button", name="Back to the list").click()
         expect(page.locator("#panel")).to_be_hidden()
+
+
+class TestWhy:
+    def test_the_first_broken_link_with_its_command(self, visit: Visits, relay: RunningRelay, shop: Shop):
+        """It is asked for, asked again with the order, and hidden again; its texts are no markup."""
+        [task] = shop.paid("DH1")
+        shop.fail(task, ErrorType.CHECKSUM, "<b>wrong</b> size")
+        page = visit(relay, f"#/orders/{shop.order('DH1').id}", viewport={"width": 360, "height": 800})
+        why = page.get_by_role("button", name="Why?")
+        expect(page.locator(".why-link")).to_have_count(0)
+
+        why.click()
+
+        expect(page.locator(".why-link")).to_have_count(len(Link))
+        expect(page.locator(".why-link[data-state=broken] .why-name").first).to_have_text("handler")
+        expect(page.locator(".why-answer")).to_contain_text(f"task {task} failed: the file came damaged")
+        expect(page.locator(".why-facts")).to_contain_text("CHECKSUM: <b>wrong</b> size")
+        expect(page.locator(".why-answer code")).to_have_text(f"orderctl tasks retry {task}")
+        assert overflow(page) <= 0
+        shop.execute("UPDATE download_tasks SET error_type = 'NOT_FOUND', error_log = 'HTTP 404'")
+        page.keyboard.press("r")
+        expect(page.locator(".why-answer")).to_contain_text("UPDATE download_tasks SET course_url")
+        expect(page.locator(".why-answer code")).to_have_text(f"orderctl tasks retry {task}")
+        page.get_by_role("button", name="Hide").click()
+        expect(page.locator(".why-link")).to_have_count(0)
 
 
 class TestLog:
