@@ -256,7 +256,7 @@ def _timeout(failed: Failed, _: Settings) -> Trouble:
 
 def _lost(_: Failed, __: Settings) -> Trouble:
     return Trouble(
-        "worker-lost",
+        "worker-died",
         "its worker died with it in each attempt: the kernel may have killed it for want of memory, or the course"
         " makes the handler crash",
     )

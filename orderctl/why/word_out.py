@@ -27,6 +27,14 @@ _LOOKED: Final = 200
 _MOST: Final = 10
 #: How long a courier that runs may leave a message that is due, in seconds.
 _LATE_SECONDS: Final = 60
+#: What became of a message, by the link that it belongs to.
+_SKIPPED: Final = {Link.MAIL: "mail-skipped", Link.WEBHOOK: "webhook-skipped"}
+_GIVEN_UP: Final = {
+    Link.MAIL: "mail-given-up",
+    Link.WEBHOOK: "webhook-given-up",
+    Link.RELAY: "completion-refused",
+}
+_RETRY: Final = {Link.MAIL: "mail-retry", Link.WEBHOOK: "webhook-retry", Link.RELAY: "completion-refused"}
 #: What says most of several messages: what was given up, then what waits.
 _TELLING: Final = (State.BROKEN, State.UNKNOWN, State.WAITS)
 
@@ -141,7 +149,7 @@ def _of_skipped(scene: Scene, link: Link, message: Message) -> Step:
     if not refusals.has_receiver(scene.settings, message):
         return Step(link, State.HOLDS, f"message {message.id} was not sent: {said}")
     text = f"message {message.id} was not sent ({said}), and now it would be"
-    return Step(link, State.BROKEN, text, f"{link}-skipped", (_fact(message),), _resend(message))
+    return Step(link, State.BROKEN, text, _SKIPPED.get(link), (_fact(message),), _resend(message))
 
 
 def _of_given_up(scene: Scene, link: Link, message: Message) -> Step:
@@ -151,7 +159,7 @@ def _of_given_up(scene: Scene, link: Link, message: Message) -> Step:
         link,
         State.BROKEN,
         f"message {message.id} was given up: {refusal.text}",
-        refusal.cause or f"{link}-given-up",
+        refusal.cause or _GIVEN_UP[link],
         (_fact(message),),
         again,
         _explained(message, refusal),
@@ -207,7 +215,7 @@ def _of_tried(link: Link, message: Message, refusal: refusals.Refusal) -> Step:
         link,
         state if message.last_error else State.WAITS,
         f"{text}: {refusal.text}" if message.last_error else text,
-        refusal.cause or f"{link}-retry",
+        refusal.cause or _RETRY[link],
         (_fact(message),),
         None if refusal.first else _resend(message),
         _explained(message, refusal),

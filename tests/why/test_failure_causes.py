@@ -107,7 +107,7 @@ def test_each_error_type_has_a_cause_whatever_its_text(tmp_path: Path, error_typ
 def test_a_worker_that_was_lost(tmp_path: Path) -> None:
     failure = lost_worker("host.worker-1")
     found = failure_causes.of(Failed(41, failure.error_type, failure.message, PLAIN, NOW), settings(tmp_path))
-    assert (found.cause, found.first) == ("worker-lost", None)
+    assert (found.cause, found.first) == ("worker-died", None)
 
 
 def test_a_cause_is_gone_once_the_setting_is_changed(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_worker_that_dies_in_each_attempt(world: World) -> None:
     world.pass_time()
     world.play("keeper")
     answer = first(world)
-    assert (answer.link, answer.cause) == (Link.HANDLER, "worker-lost")
+    assert (answer.link, answer.cause) == (Link.HANDLER, "worker-died")
     carry_out(world, command_of(answer))
     world.play("horse", task)
     assert world.shop.order("DH1").order_status == "completed"

@@ -103,10 +103,13 @@ MAIL, HOOK = EntryKind.SUMMARY, EntryKind.WEBHOOK
 def test_what_was_given_up_is_sent_again_by_the_printed_command(world: World) -> None:
     _end(world)
     world.play("courier")
-    for kind, link in ((MAIL, Link.MAIL), (HOOK, Link.WEBHOOK)):
+    for kind, link, cause in (
+        (MAIL, Link.MAIL, "mail-given-up"),
+        (HOOK, Link.WEBHOOK, "webhook-given-up"),
+    ):
         message = _write(world, kind, sent_at=None, **_given_up("it does not answer"))
         answer = step(ask(world), link)
-        assert (answer.state, answer.cause) == (State.BROKEN, f"{link}-given-up")
+        assert (answer.state, answer.cause) == (State.BROKEN, cause)
         assert "given up at" in answer.evidence[0]
         assert "it does not answer" in answer.evidence[0]
         assert command_of(answer) == f"orderctl outbox resend {message}"
@@ -133,6 +136,20 @@ def test_what_is_tried_again_says_when_and_what_is_wrong(world: World) -> None:
     carry_out(world, command_of(answer))
     world.play("courier")
     assert step(ask(world), Link.MAIL).state is State.HOLDS
+
+
+def test_a_webhook_and_a_completion_message_are_tried_again(world: World) -> None:
+    _end(world)
+    for kind, link, cause in (
+        (HOOK, Link.WEBHOOK, "webhook-retry"),
+        (EntryKind.COMPLETION, Link.RELAY, "completion-refused"),
+    ):
+        message = _write(world, kind, **_tried("it does not answer"))
+        answer = step(ask(world), link)
+        assert (answer.cause, answer.repair) == (cause, f"orderctl outbox resend {message}")
+        carry_out(world, command_of(answer))
+    world.play("courier")
+    assert ask(world).first is None
 
 
 def test_a_real_mail_server_that_is_away_and_comes_back(world: World) -> None:
@@ -173,9 +190,9 @@ def test_nothing_is_set_up(world: World) -> None:
     assert "mail.url is not set" in step(found, Link.MAIL).text
     assert found.first is None
     world.more.clear()
-    for link in (Link.MAIL, Link.WEBHOOK):
+    for link, cause in ((Link.MAIL, "mail-skipped"), (Link.WEBHOOK, "webhook-skipped")):
         answer = step(ask(world), link)
-        assert (answer.state, answer.cause) == (State.BROKEN, f"{link}-skipped")
+        assert (answer.state, answer.cause) == (State.BROKEN, cause)
         carry_out(world, command_of(answer))
     world.play("courier")
     assert (len(world.post.letters), len(world.receiver.posts)) == (1, 1)
