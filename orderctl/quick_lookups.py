@@ -222,6 +222,12 @@ def _messages(rows: Rows, begin: str) -> list[Found]:
     return [Found(str(row["id"]), _about(row, "kind")) for row in found]
 
 
+def _operations(rows: Rows, begin: str) -> list[Found]:
+    newest = rows.read(f"SELECT name, state FROM orderctl_operations ORDER BY id DESC LIMIT {_MOST}")  # noqa: S608
+    found = [Found(_text(row, "name"), _about(row, "state")) for row in newest]
+    return [one for one in found if one.value.startswith(begin)]
+
+
 def _by_id(rows: Rows, query: str, begin: str) -> list[Row]:
     """Return the newest rows whose id begins with a text; the query has ``{}`` for the condition on ids."""
     if not begin:
@@ -270,6 +276,7 @@ TASKS: Final = Lookup(_tasks)
 FAILED_TASKS: Final = Lookup(_failed_tasks)
 PAYMENTS: Final = Lookup(_payments)
 MESSAGES: Final = Lookup(_messages)
+OPERATIONS: Final = Lookup(_operations)
 FINGERPRINTS: Final = Lookup(_fingerprints)
 ORDER_STATUSES: Final = Lookup(_statuses("orders", "order_status"))
 TASK_STATUSES: Final = Lookup(_statuses("download_tasks", "status"))

@@ -37,6 +37,9 @@ _OF_COMMAND: Final = {
     ("tasks list", "status"): "TASK_STATUSES",
     ("tasks retry", "task_ids"): "FAILED_TASKS",
     ("worker stop", "name"): "SUPERVISORS",
+    ("ops show", "name"): "OPERATIONS",
+    ("ops wait", "name"): "OPERATIONS",
+    ("ops stop", "name"): "OPERATIONS",
 }
 
 

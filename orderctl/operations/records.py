@@ -69,7 +69,7 @@ class ItemState(StrEnum):
     REFUSED = "refused"  #: It could not be changed.
     COMPLETED = "completed"  #: It was retried, and has completed.
     FAILED = "failed"  #: It was retried, and has failed again.
-    CANCELLED = "cancelled"  #: It was retried, and cancelled or deleted by somebody.
+    CANCELLED = "cancelled"  #: It was retried, and cancelled or deleted since.
 
 
 @dataclass(frozen=True, slots=True)

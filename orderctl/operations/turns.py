@@ -117,7 +117,7 @@ class Turns:
         held, now = Held(operation_id, self._token), clock.elapsed()
         if self._states.get(operation_id) in CHANGING and now >= self._carry_at.get(operation_id, 0.0):
             rest = self._carry(held, client)
-            # Not later than the next turn: somebody may set the database's clock.
+            # Not later than the next turn: an admin may set the database's clock.
             self._carry_at[operation_id] = now + (TURN_SECONDS if rest is None else min(rest, TURN_SECONDS))
         if now >= self._look_at.get(operation_id, 0.0):
             self._look(held)

@@ -38,6 +38,9 @@ WITHOUT: Final = {
     "outbox show",
     "outbox test",  # what it sends is not in the outbox
     "status",
+    "ops list",
+    "ops show",
+    "ops wait",
     "worker list",
     "worker rejected list",
     "worker rejected show",

@@ -27,6 +27,8 @@ SAID = {
     "payments list --open": "No payments match: open.",
     "outbox list": "There are no messages.",
     "outbox list --state sent": "No messages match: state sent.",
+    "ops list": "There are no operations.",
+    "ops list --state running": "No operations match: state running.",
     "logs errors": "There are no errors.",
     "logs errors --severity warning": "No events match: severity warning.",
     "logs summary": "There are no events.",

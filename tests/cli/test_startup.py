@@ -120,6 +120,7 @@ NEEDED = {
     "logs DH1": {"sqlalchemy", "tabulate"},
     "logs summary": {"sqlalchemy", "tabulate"},
     "outbox list": {"sqlalchemy", "tabulate"},
+    "ops list": {"sqlalchemy", "tabulate"},
     "migrate check": {"sqlalchemy", "alembic"},
     "config show": {"tabulate"},
     "embedded status": set(),

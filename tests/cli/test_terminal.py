@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from orderctl.operations import reading
 from orderctl.orders import NewCourse
 from orderctl.terminal import table
 from tests.script import SCRIPT
@@ -113,6 +114,21 @@ def test_a_bulk_asks_and_does_what_is_answered(answer, status, after, shop: Shop
 
     assert ("orderctl: not confirmed: nothing was changed\n" in shown) is (answer == "n")
     assert shop.task(1).status == after
+
+
+def test_ctrl_c_leaves_an_operation_running(shop: Shop):
+    shop.paid("DH1", 2)
+    shop.fail(1)
+
+    with on_terminal("tasks", "retry", "--failed", "--name", "op", "--canary", "1") as terminal:
+        terminal.until("Retry 1 task, with a canary of 1? [y/N]: ")
+        terminal.type("y\n")
+        terminal.until("op: canary, 0 of 1 have completed")
+        shown = terminal.interrupt()
+        assert terminal.process.wait() == 130
+
+    assert "operation op goes on: orderctl ops show op\n" in shown
+    assert shop.read(lambda c: reading.find(c, "op")).state == "canary"
 
 
 def test_ctrl_c_at_the_question_changes_nothing(shop: Shop):

@@ -14,8 +14,12 @@ from sqlalchemy import update
 
 from orderctl import broker, channels, clock
 from orderctl.audit import Event
+from orderctl.choices import Seen
 from orderctl.cli import rejected_jobs, token_input
 from orderctl.cli.log_reader import LogReader
+from orderctl.operations import making
+from orderctl.operations.making import NewOperation
+from orderctl.operations.records import Kind
 from orderctl.orders import NewCourse
 from orderctl.payments.transfer import Transfer
 from orderctl.schema import outbox as outbox_table
@@ -56,6 +60,8 @@ COMMANDS = (
     "payments show 3",
     "outbox list",
     "outbox show 1",
+    "ops list",
+    f"ops show {'o' * 64}",
     f"logs show {LONG}",
     "logs errors",
     "logs summary",
@@ -80,6 +86,7 @@ KEYS = {
     "tasks list --failed --group-by error": "FINGERPRINT ERROR TASKS EXAMPLE",
     "payments list": "ID AMOUNT ORDER OUTCOME",
     "outbox list": "ID KIND STATE ORDER ERROR",
+    "ops list": "NAME STATE TASKS DONE",
     "logs errors": "TIME ORDER MESSAGE",
     f"logs show {LONG}": "TIME EVENT MESSAGE",
     "worker list": "WORKER STATE TASK",
@@ -125,6 +132,8 @@ def crowded(shop: Shop, redis_url: str) -> Shop:
         1, "a_type_of_event_that_is_long_enough_for_anything", Severity.CRITICAL, message=REASON, task_id=1
     )
     shop.transact(lambda c: c.execute(update(outbox_table).values(last_error=REASON)))
+    new = NewOperation(Kind.RETRY, "anna@a-host-with-a-rather-long-name.example", "o" * 64, {}, REASON)
+    making.make(shop.engine, new, [(number, Seen("failed", 1)) for number in range(1, 100)])
     with broker.brisk(redis_url) as client:
         _fill_redis(client)
     return shop

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orderctl import texts
-from orderctl.cli import bulk, locks, nothing, options, watch
+from orderctl.cli import bulk, locks, nothing, operation_options, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import ERROR_GROUPS, EVENTS, TASKS, WAITING
 from orderctl.cli.lazy import Group
+from orderctl.cli.operation_lines import OPERATIONS
+from orderctl.cli.operation_options import Manner
 from orderctl.cli.options import Consent, Selection
 from orderctl.errors import ExitStatus, InvalidInput
 from orderctl.states import UNFINISHED, TaskStatus
@@ -196,12 +198,13 @@ def show(app: App, task_id: int) -> None:
     is_flag=True,
     help="Also retry tasks of the shop's own workers: orderctl's workers run them from now on.",
 )
+@operation_options.watched
 @options.audited_consent
-@options.output(bulk.RESULTS)
+@options.output(bulk.RESULTS, OPERATIONS)
 @locks.lock
 @pass_app
 def retry(
-    app: App, task_ids: tuple[int, ...], selection: Selection, *, take: bool, consent: Consent
+    app: App, task_ids: tuple[int, ...], selection: Selection, *, take: bool, manner: Manner, consent: Consent
 ) -> ExitStatus:
     """Queue failed tasks again.
 
@@ -216,10 +219,16 @@ def retry(
     When no task matches, it exits 0 and with --quiet prints nothing; with -o json it prints []. It exits 1 when a task
     could not be retried.
 
+    More than 200 tasks, or those of a command with --name, --rate, --canary or --max-failures, are an operation:
+    supervisors retry them, also when this command or its terminal ends. 'orderctl ops' shows, follows and stops it. A
+    canary that fails or is cancelled stops it; with --max-failures N, up to N tasks may fail, also in the canary. Into a
+    pipe the command ends when the operation is made, unless --wait is given.
+
     Example:
         orderctl tasks retry 41 42
         orderctl tasks retry --failed --error-type NETWORK --yes
         orderctl tasks retry --failed --error-type NETWORK --max 50 --yes --quiet --lock retry    # from cron
+        orderctl tasks retry --failed --canary 3 --rate 50/m --max-failures 20
         orderctl tasks retry --order DH123456 --dry-run
         orderctl tasks retry 43 --take
     """
@@ -239,22 +248,36 @@ def retry(
             take=take,
         )
 
-    chosen = bulk.choose(app, selection.with_ids(task_ids), (TaskStatus.FAILED,), only_managed=not take)
+    from orderctl.cli import operation_making
+    from orderctl.operations.records import Kind
+
+    selection = selection.with_ids(task_ids)
+    plan = operation_making.Plan(
+        Kind.RETRY, (TaskStatus.FAILED,), only_managed=not take, take=take, max_attempts=attempts
+    )
+    if operation_making.is_wanted(app, plan, selection, manner, consent):
+        return operation_making.make(app, plan, selection, manner, consent)
+    chosen = bulk.choose(app, selection, (TaskStatus.FAILED,), only_managed=not take)
     return bulk.change(app, "Retry", chosen, change, consent)
 
 
 @cli.command()
 @click.argument("task_ids", metavar="[ID]...", type=options.WholeNumber(1), nargs=-1)
 @options.selection
+@operation_options.paced
 @options.audited_consent
-@options.output(bulk.RESULTS)
+@options.output(bulk.RESULTS, OPERATIONS)
 @locks.lock
 @pass_app
-def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: Consent) -> ExitStatus:
+def cancel(
+    app: App, task_ids: tuple[int, ...], selection: Selection, manner: Manner, consent: Consent
+) -> ExitStatus:
     """Cancel tasks, also those of the shop's own workers; a worker of orderctl's stops the download.
 
     --order alone selects the order's tasks that have not ended. --failed, --error-type and --fingerprint
     select failed tasks. Selected tasks that have ended or were retried in the meantime stay as they are.
+
+    More than 200 tasks, or those of a command with --name or --rate, are an operation, as with 'orderctl tasks retry'.
 
     Example:
         orderctl tasks cancel 41 --reason "course withdrawn"
@@ -269,8 +292,14 @@ def cancel(app: App, task_ids: tuple[int, ...], selection: Selection, consent: C
 
     only_failed = selection.failed or selection.error_type or selection.fingerprint
     statuses = (TaskStatus.FAILED,) if only_failed else UNFINISHED
-    chosen = bulk.choose(app, selection.with_ids(task_ids), statuses)
-    return bulk.change(app, "Cancel", chosen, change, consent)
+    from orderctl.cli import operation_making
+    from orderctl.operations.records import Kind
+
+    selection = selection.with_ids(task_ids)
+    plan = operation_making.Plan(Kind.CANCEL, statuses)
+    if operation_making.is_wanted(app, plan, selection, manner, consent):
+        return operation_making.make(app, plan, selection, manner, consent)
+    return bulk.change(app, "Cancel", bulk.choose(app, selection, statuses), change, consent)
 
 
 def _order_id(connection: Connection, reference: str | None) -> int | None:

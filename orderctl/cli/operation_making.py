@@ -1,0 +1,207 @@
+"""A bulk change of many tasks becomes an operation, which supervisors carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from orderctl.cli import operation_following, operation_lines, operation_options, options
+from orderctl.cli.operation_options import Manner
+from orderctl.counting import counted
+from orderctl.errors import ExitStatus, OrderctlError
+
+if TYPE_CHECKING:
+    from orderctl.cli.app import App
+    from orderctl.cli.options import Consent, Selection
+    from orderctl.operations.making import Chosen
+    from orderctl.operations.records import Kind, Operation
+    from orderctl.tasks import TaskFilter
+
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The operation that a command is to make.
+
+    Attributes:
+        kind: What it does.
+        statuses: The statuses of the tasks that selectors select.
+        only_managed: Whether selectors skip the tasks that the shop's own workers run.
+        take: Whether tasks of the shop's own workers are retried, too.
+        max_attempts: How many further attempts a task gets.
+    """
+
+    kind: Kind
+    statuses: Sequence[str]
+    only_managed: bool = False
+    take: bool = False
+    max_attempts: int = 0
+
+
+def is_wanted(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Consent) -> bool:
+    """Whether a change is an operation: one is asked for, or it has many tasks."""
+    if manner.asked:
+        return True
+    if consent.dry_run:  # it shows each task
+        return False
+    most = operation_options.MOST_AT_ONCE
+    if (selection.max or options.MOST_CHANGES) <= most:
+        return False
+    if not selection.by_selector:
+        return len(selection.task_ids[: selection.max]) > most
+    from orderctl import tasks
+
+    wanted = _filter(app, plan, selection)
+    with app.reading() as connection:
+        return len(tasks.choose(connection, wanted, limit=most + 1)) > most
+
+
+def make(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Consent) -> ExitStatus:
+    """Ask for consent, make the operation, say who carries it out, and wait for its end if that is wanted.
+
+    Args:
+        app: The application.
+        plan: The operation.
+        selection: Its tasks.
+        manner: How it is carried out.
+        consent: Whether it may be made.
+
+    Returns:
+        As ``operation_following.follow``; DONE if the command does not wait.
+    """
+    number = _count(app, plan, selection)
+    verb = str(plan.kind).capitalize()
+    if not number:
+        app.render([])
+        app.say("No tasks match.")
+        return ExitStatus.DONE
+    consent.ask(app, f"{verb} {counted(number, 'task')}{_in_words(manner)}?", needed=selection.by_selector)
+    if consent.dry_run:
+        app.say(
+            f"Would make an operation: {plan.kind} {counted(number, 'task')}{_in_words(manner)}; nothing was changed."
+        )
+        return ExitStatus.DONE
+    operation = _make(app, plan, selection, manner, consent)
+    if operation is None:  # all of them have changed since they were counted
+        app.render([])
+        app.say("No tasks match.")
+        return ExitStatus.DONE
+    waits = _waits(app, manner)
+    _tell(app, operation, follows=waits)
+    return operation_following.follow(app, operation.name) if waits else ExitStatus.DONE
+
+
+def _waits(app: App, manner: Manner) -> bool:
+    if manner.wait is not None:
+        return manner.wait
+    return app.interactive and app.out.isatty()
+
+
+def _tell(app: App, operation: Operation, *, follows: bool) -> None:
+    app.output.columns = operation_lines.OPERATIONS
+    app.render_one(operation, human=lambda _: operation_lines.made(operation) + "\n")
+    with suppress(OrderctlError):
+        if (why := operation_following.obstacle(app)) is not None:
+            app.say(why)
+    if follows:
+        app.say("Supervisors carry it out: Ctrl-C ends only this display.")
+    else:
+        app.say(f"next: {operation_lines.show(operation.name)}")
+
+
+def _in_words(manner: Manner) -> str:
+    parts = []
+    if manner.rate is not None:
+        parts.append(f"at {manner.rate.text}")
+    if manner.canary is not None:
+        parts.append(f"with a canary of {manner.canary:,}")
+    return "".join(f", {part}" for part in parts)
+
+
+def _count(app: App, plan: Plan, selection: Selection) -> int:
+    from orderctl import tasks
+
+    most = selection.max or options.MOST_CHANGES
+    if not selection.by_selector:
+        return len(selection.task_ids[:most])
+    wanted = _filter(app, plan, selection)
+    with app.reading() as connection:
+        return min(most, tasks.count(connection, wanted))
+
+
+def _make(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Consent) -> Operation | None:
+    from orderctl.operations import making
+    from orderctl.operations.making import NewOperation
+
+    new = NewOperation(
+        plan.kind,
+        app.actor,
+        manner.operation,
+        _as_given(selection),
+        consent.reason,
+        take=plan.take,
+        max_attempts=plan.max_attempts,
+        rate=manner.rate,
+        canary=manner.canary or 0,
+        max_failures=manner.max_failures,
+    )
+    return making.make(app.engine, new, _chosen(app, plan, selection))
+
+
+def _as_given(selection: Selection) -> dict[str, Any]:
+    named: dict[str, Any] = {
+        "failed": selection.failed,
+        "order": selection.order,
+        "error_type": selection.error_type,
+    }
+    named |= {"fingerprint": selection.fingerprint, "max": selection.max}
+    given = {name: value for name, value in named.items() if value}
+    return given if selection.by_selector else {**given, "ids": len(selection.task_ids)}
+
+
+def _chosen(app: App, plan: Plan, selection: Selection) -> Iterator[Chosen]:
+    """Yield the tasks with their states, newest first, page by page."""
+    from orderctl import tasks
+
+    left = selection.max or options.MOST_CHANGES
+    if not selection.by_selector:
+        yield from _named(app, selection.task_ids[:left])
+        return
+    wanted = _filter(app, plan, selection)
+    before = None
+    while left > 0:
+        with app.reading() as connection:
+            page = tasks.choose(connection, wanted, limit=min(_PAGE, left), before_id=before)
+        yield from page
+        if len(page) < min(_PAGE, left):
+            return
+        left, before = left - len(page), page[-1][0]
+
+
+def _named(app: App, ids: Sequence[int]) -> Iterator[Chosen]:
+    """Yield tasks that are named; one that does not exist is refused when its turn comes."""
+    from orderctl import tasks
+    from orderctl.choices import Seen
+
+    for start in range(0, len(ids), _PAGE):
+        part = ids[start : start + _PAGE]
+        with app.reading() as connection:
+            found = dict(tasks.choose(connection, tasks.TaskFilter(ids=part), limit=len(part)))
+        yield from ((one, found.get(one, Seen("", 0))) for one in part)
+
+
+def _filter(app: App, plan: Plan, selection: Selection) -> TaskFilter:
+    from orderctl import fingerprints, orders, tasks
+
+    with app.reading() as connection:
+        order = None if selection.order is None else orders.find(connection, selection.order).id
+        wanted = tasks.TaskFilter(
+            statuses=plan.statuses,
+            order_id=order,
+            error_type=selection.error_type,
+            fingerprint=fingerprints.find(connection, selection.fingerprint),
+        )
+    return replace(wanted, managed=True) if plan.only_managed else wanted

@@ -1,0 +1,136 @@
+"""Operations on the command line: made by ``tasks retry`` and ``tasks cancel``, then listed, shown, followed, stopped."""
+
+import json
+
+import pytest
+
+from orderctl import broker
+from orderctl.cli import operation_following, operation_options
+from orderctl.cli.app import App
+from orderctl.operations import turns
+from orderctl.operations.turns import Turns
+from tests.cli.conftest import Program
+from tests.shop import Shop
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+@pytest.fixture
+def failed(shop: Shop, redis_url: str) -> list[int]:
+    ids = shop.paid("DH1", 5)
+    shop.execute(
+        "UPDATE download_tasks SET status = 'failed', attempt = 3, error_type = 'NETWORK', ready = 0"
+    )
+    shop.execute("UPDATE orders SET order_status = 'failed'")
+    return ids
+
+
+def turn(shop: Shop, redis_url: str, times: int = 2) -> None:
+    """Take turns of a supervisor."""
+    with broker.brisk(redis_url) as client:
+        for _ in range(times):
+            one = Turns(shop.engine, "orderctl")
+            one.turn(client)
+            one.release()
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.08)
+    monkeypatch.setattr(operation_following, "_ASK_SECONDS", 0.05)
+
+
+def test_an_operation_from_its_beginning_to_its_end(
+    shop: Shop, redis_url: str, failed: list[int], inside: Program
+) -> None:
+    made = inside(
+        "tasks", "retry", "--failed", "--name", "op", "--canary", "2", "--rate", "1000/s", "--max-failures", "1",
+        "--reason", "the CDN is back", "--yes",
+    )  # fmt: skip
+    assert made.status == 0
+    assert made.out == (
+        "Operation op: 5 tasks are retried, at 1000/s, after the first 2 of them have completed, stopped when more than 1"
+        " fail again.\n"
+    )
+    assert made.err == "waits: no worker is running: orderctl worker start\nnext: orderctl ops show op\n"
+    taken = inside("tasks", "retry", "--failed", "--name", "op", "--yes")
+    assert (taken.status, "an operation op exists already" in taken.err) == (4, True)
+
+    turn(shop, redis_url)
+    [row] = json.loads(inside("ops", "list", "--state", "canary", "-o", "json").out)
+    assert (row["name"], row["total"], row["changed"], row["waiting"]) == ("op", 5, 2, 3)
+    for one in failed[:2]:
+        shop.carry_out(one)
+    turn(shop, redis_url, 4)
+    for one in failed[2:4]:
+        shop.carry_out(one)
+    shop.fail(failed[4])
+    assert "all retried, 3 not ended yet" in inside("ops", "show", "op").out
+    turn(shop, redis_url)
+
+    waited = inside("ops", "wait", "op")
+    assert (waited.status, waited.err.splitlines()[0]) == (
+        1,
+        "op: finished · 5 of 5 retried · 4 completed · 1 failed again",
+    )
+    shown = json.loads(inside("ops", "show", "op", "-o", "json").out)
+    assert shown["failures"] == [{"error_type": "NETWORK", "tasks": 1}]
+    assert [task["task_id"] for task in shown["last_tasks"]] == failed[::-1]
+    assert "failed again: 1 NETWORK" in inside("ops", "show", "op").out
+    assert "--failed" in inside("ops", "show", "op").out
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_few_tasks_are_retried_at_once_and_many_are_an_operation(
+    inside: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation_options, "MOST_AT_ONCE", 3)
+    few = inside("tasks", "retry", "--failed", "--max", "3", "--yes", "-o", "json")
+    assert [row["changed"] for row in json.loads(few.out)] == [True] * 3
+    assert inside("ops", "list", "-o", "json").out == "[]\n"
+    monkeypatch.setattr(operation_options, "MOST_AT_ONCE", 1)
+    many = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
+    assert (json.loads(many.out)["total"], json.loads(many.out)["kind"]) == (2, "retry")
+    ids = inside("tasks", "cancel", "1", "2", "99", "-o", "json")
+    assert (json.loads(ids.out)["total"], json.loads(ids.out)["selection"]) == (3, {"ids": 3})
+
+
+@pytest.mark.usefixtures("failed")
+def test_consent_is_that_of_bulk_changes(inside: Program) -> None:
+    asked = inside("tasks", "retry", "--failed", "--rate", "50/m")
+    assert (asked.status, 'cannot ask "Retry 5 tasks, at 50/m?"' in asked.err) == (2, True)
+    tried = inside("tasks", "retry", "--failed", "--rate", "50/m", "--dry-run")
+    assert (tried.status, tried.out) == (0, "")
+    assert tried.err == "Would make an operation: retry 5 tasks, at 50/m; nothing was changed.\n"
+    assert inside(
+        "tasks", "retry", "--order", "DH1", "--error-type", "TIMEOUT", "--rate", "1/s", "--yes"
+    ).err == ("No tasks match.\n")
+    assert inside("ops", "list", "-o", "json").out == "[]\n"
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_stop_says_what_is_done(shop: Shop, redis_url: str, inside: Program) -> None:
+    inside("tasks", "retry", "--failed", "--name", "op", "--rate", "1/h", "--yes")
+    turn(shop, redis_url)
+    stopped = inside("ops", "stop", "op", "--reason", "lunch")
+    assert (stopped.status, stopped.err) == (0, "op: stopped, 1 not ended yet · 1 of 5 retried\n")
+    assert inside("ops", "stop", "op").status == 4
+    waited = inside("ops", "wait", "op")
+    assert (waited.status, "operation op was stopped: lunch" in waited.err) == (1, True)
+    assert f"stopped by {App().actor}: lunch" in inside("ops", "show", "op").out
+
+
+@pytest.mark.usefixtures("failed")
+def test_waiting_ends_at_its_time_and_tells_what_it_waits_for(
+    inside: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation_following, "_STILL_SECONDS", 0.1)
+    inside("tasks", "retry", "--failed", "--name", "op", "--rate", "60/m", "--yes")
+    waited = inside("ops", "wait", "op", "--timeout", "1s")
+    assert waited.status == 124
+    assert waited.err.splitlines() == [
+        "op: running · 0 of 5 retried · 5 s left",
+        "waits: no worker is running: orderctl worker start",
+        "orderctl: timed out: op: running · 0 of 5 retried · 5 s left",
+        "hint: orderctl ops show op",
+    ]
