@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,11 +19,10 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
-    union_all,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from orderctl import database, database_errors, deletion, masking, shop_tables, statuses, walks, words
+from orderctl import database, database_errors, deletion, masking, prefixes, shop_tables
 from orderctl.schema import Chars, columns, download_tasks, order_audit_logs, orders
 from orderctl.states import EventType, PaymentStatus, Severity
 
@@ -95,15 +95,34 @@ class Event:
     order_code: str | None = None
 
 
+class Actor(NamedTuple):
+    """Which actors are meant.
+
+    Attributes:
+        exact: This one; None: none by its whole name.
+        prefix: Those whose names begin like this; None: none.
+    """
+
+    exact: str | None = None
+    prefix: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A filter for the events of an order; None means any.
+    """A filter for events; None means any.
 
     Attributes:
         after_id: Only events with a higher id.
         before_id: Only events with a lower id.
         hidden_severities: No events with one of these severities. Those that orderctl does not know are shown.
         oldest_first: Return the oldest event first, not the newest.
+        event_types: Only events of these types.
+        actor: Only events of these actors.
+        source: Only events that this program wrote.
+        text: Only events whose message or type contains this text, in any case.
+        operation: Only events of this operation.
+        order_id: Only events of this order.
+        paid: Only events of paid orders, and of orders that do not exist any more.
     """
 
     task_id: int | None = None
@@ -115,6 +134,13 @@ class Search:
     before_id: int | None = None
     oldest_first: bool = False
     hidden_severities: Collection[str] = ()
+    event_types: Collection[str] | None = None
+    actor: Actor | None = None
+    source: str | None = None
+    text: str | None = None
+    operation: str | None = None
+    order_id: int | None = None
+    paid: bool = False
 
 
 def record(connection: Connection, event: NewEvent) -> bool:
@@ -197,8 +223,8 @@ def named(actor: object) -> str | None:
 
 def find_by_key(connection: Connection, dedup_key: str) -> Event | None:
     """Return the event with this dedup key, or None."""
-    row = connection.execute(_events().where(order_audit_logs.c.dedup_key == dedup_key)).first()
-    return None if row is None else _event(row)
+    row = connection.execute(select_events().where(order_audit_logs.c.dedup_key == dedup_key)).first()
+    return None if row is None else event_of(row)
 
 
 def times_of(connection: Connection, dedup_keys: Collection[str]) -> dict[str, datetime | None]:
@@ -223,25 +249,79 @@ def search(
     """
     wanted = wanted or Search()
     log = order_audit_logs.c
-    query = _events().where(log.order_id == order_id).limit(limit)
-    for column, value in ((log.task_id, wanted.task_id), (log.event_category, wanted.category)):
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.severities is not None:
-        query = query.where(log.severity.in_(wanted.severities))
-    if wanted.hidden_severities:
-        query = query.where(or_(log.severity.is_(None), log.severity.not_in(wanted.hidden_severities)))
-    if wanted.since is not None:
-        query = query.where(log.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(log.created_at < wanted.until)
-    if wanted.after_id is not None:
-        query = query.where(log.id > wanted.after_id)
-    if wanted.before_id is not None:
-        query = query.where(log.id < wanted.before_id)
+    query = select_events().where(log.order_id == order_id, *conditions(connection, wanted)).limit(limit)
     # order_id first, although it is constant: so MySQL sees that the index has this order already.
     order = (log.order_id, log.id) if wanted.oldest_first else (log.order_id.desc(), log.id.desc())
-    return [_event(row) for row in connection.execute(query.order_by(*order))]
+    return [event_of(row) for row in connection.execute(query.order_by(*order))]
+
+
+def conditions(connection: Connection, wanted: Search) -> list[ColumnElement[bool]]:
+    """Return the conditions of a filter on the rows of the audit log.
+
+    Args:
+        connection: The database.
+        wanted: The filter; ``oldest_first`` is no condition.
+    """
+    log = order_audit_logs.c
+    equal = {
+        log.order_id: wanted.order_id,
+        log.task_id: wanted.task_id,
+        log.event_category: wanted.category,
+        log.source: wanted.source,
+    }
+    found = [column == value for column, value in equal.items() if value is not None]
+    if wanted.severities is not None:
+        found.append(log.severity.in_(wanted.severities))
+    if wanted.hidden_severities:
+        found.append(or_(log.severity.is_(None), log.severity.not_in(wanted.hidden_severities)))
+    if wanted.event_types is not None:
+        found.append(log.event_type.in_(wanted.event_types))
+    limits = (
+        (operator.ge, log.created_at, wanted.since),
+        (operator.lt, log.created_at, wanted.until),
+        (operator.gt, log.id, wanted.after_id),
+        (operator.lt, log.id, wanted.before_id),
+    )
+    found += [compare(column, value) for compare, column, value in limits if value is not None]
+    return found + _further(connection, wanted)
+
+
+def _further(connection: Connection, wanted: Search) -> list[ColumnElement[bool]]:
+    log, found = order_audit_logs.c, []
+    if wanted.actor is not None:
+        exact, prefix = wanted.actor
+        choices = [] if exact is None else [log.actor == exact]
+        found.append(or_(*choices, *([prefixes.begins(connection, log.actor, prefix)] if prefix else [])))
+    if wanted.text is not None:
+        found.append(
+            or_(*(_contains(connection, column, wanted.text) for column in (log.message, log.event_type)))
+        )
+    if wanted.operation is not None:
+        found.append(log.details["operation"].as_string() == wanted.operation)
+    if wanted.paid:
+        found.append(_of_paid())
+    return found
+
+
+def _contains(connection: Connection, column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    bare = type_coerce(column, String)
+    if not database.is_sqlite(connection):
+        return func.lower(bare).contains(text.lower(), autoescape=True)
+    # Its LIKE ignores the case of ASCII letters only.
+    cases = dict.fromkeys((text, text.lower(), text.upper(), text.capitalize()))
+    return or_(*(bare.contains(case, autoescape=True) for case in cases))
+
+
+def _of_paid() -> ColumnElement[bool]:
+    """Return the condition that an event is one of a paid order, or of one that does not exist."""
+    of_event = orders.c.id == order_audit_logs.c.order_id
+    kept = select(orders.c.payment_status).where(of_event, deletion.not_deleted(orders)).scalar_subquery()
+    return or_(kept == PaymentStatus.PAID, ~select(orders.c.id).where(of_event).exists())
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the highest id of an event, 0 if there is none."""
+    return connection.scalar(select(func.max(order_audit_logs.c.id))) or 0
 
 
 def newest(
@@ -261,91 +341,11 @@ def newest(
         limit: Maximum number of events.
     """
     log = order_audit_logs.c
-    query = _events().where(log.task_id == task_id, log.event_type.in_(event_types))
+    query = select_events().where(log.task_id == task_id, log.event_type.in_(event_types))
     if since is not None:
         query = query.where(log.created_at >= since)
     query = query.order_by(log.task_id.desc(), log.id.desc()).limit(limit)  # as in search
-    return [_event(row) for row in connection.execute(query)]
-
-
-def errors(
-    connection: Connection,
-    *,
-    severities: Sequence[str] = (Severity.CRITICAL, Severity.ERROR),
-    since: datetime | None = None,
-    limit: int = 50,
-) -> list[Event]:
-    """Return the newest events with these severities over all paid orders, newest first.
-
-    Events of a severity that orderctl does not know are among them, and those whose order does not exist, because
-    the shop has deleted it.
-
-    This is one ordered LIMIT query for each severity, joined by UNION ALL: a single query over several
-    severities would sort all their events.
-    """
-    log, of_paid = order_audit_logs.c, _of_paid()
-    unknown = [type_coerce(log.severity, String) == word for word in _unknown_severities(connection)]
-    # With a column that is constant, MySQL takes the index; MariaDB would sort.
-    constant = [log.severity.desc()] if walks.is_mysql(connection.dialect) else []
-    parts = []
-    for wanted in (*(log.severity == severity for severity in severities), *unknown):
-        part = select(log.id, log.created_at).where(wanted, of_paid)
-        if since is not None:
-            part = part.where(log.created_at >= since)
-        newest = part.order_by(*constant, log.created_at.desc(), log.id.desc()).limit(limit).subquery()
-        parts.append(select(newest.c.id, newest.c.created_at))
-    chosen = union_all(*parts).subquery()
-    shown = (
-        select(chosen.c.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc()).limit(limit).subquery()
-    )
-    query = _events().join(shown, shown.c.id == log.id).add_columns(_ORDER_CODE)
-    rows = connection.execute(query).all()
-    return sorted((_event(row) for row in rows), key=_age, reverse=True)
-
-
-def _of_paid() -> ColumnElement[bool]:
-    """Return the condition that an event is one of a paid order, or of one that does not exist."""
-    of_event = orders.c.id == order_audit_logs.c.order_id
-    kept = select(orders.c.payment_status).where(of_event, deletion.not_deleted(orders)).scalar_subquery()
-    return or_(kept == PaymentStatus.PAID, ~select(orders.c.id).where(of_event).exists())
-
-
-def newest_id(connection: Connection) -> int:
-    """Return the highest id of an event, 0 if there is none."""
-    return connection.scalar(select(func.max(order_audit_logs.c.id))) or 0
-
-
-def errors_after(
-    connection: Connection,
-    after_id: int,
-    *,
-    severities: Sequence[str] = (Severity.CRITICAL, Severity.ERROR),
-    since: datetime | None = None,
-    limit: int = 500,
-) -> list[Event]:
-    """Return events as :func:`errors` does, but those with an id above ``after_id``, in the order of their ids.
-
-    It reads all events from there on, of any severity, until the limit.
-    """
-    log = order_audit_logs.c
-    hidden = set(Severity) - set(severities)
-    query = _events().add_columns(_ORDER_CODE).where(log.id > after_id, _of_paid())
-    if hidden:
-        query = query.where(log.severity.not_in(hidden))
-    if since is not None:
-        query = query.where(log.created_at >= since)
-    return [_event(row) for row in connection.execute(query.order_by(log.id).limit(limit))]
-
-
-def _unknown_severities(connection: Connection) -> list[str]:
-    severity = order_audit_logs.c.severity
-    present = statuses.present(connection, severity)
-    return [word for word in present if not words.is_known(connection.dialect, severity, word)]
-
-
-def _age(event: Event) -> tuple[datetime, int]:
-    # Events written by the shop may have no time.
-    return event.created_at or datetime.min.replace(tzinfo=UTC), event.id
+    return [event_of(row) for row in connection.execute(query)]
 
 
 def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Event]:
@@ -367,7 +367,7 @@ def latest(connection: Connection, order_ids: Collection[int]) -> dict[int, Even
         for row in connection.execute(select(newest.label("newest")).where(orders.c.id.in_(order_ids)))
         if row.newest is not None
     ]
-    found = (_event(row) for row in connection.execute(_events().where(log.id.in_(ids))))
+    found = (event_of(row) for row in connection.execute(select_events().where(log.id.in_(ids))))
     return {event.order_id: event for event in found}
 
 
@@ -379,14 +379,18 @@ _ORDER_CODE = (
 )
 
 
-def _events() -> Select[Any]:
+def select_events(*, code: bool = False) -> Select[Any]:
+    """Return the query of events with the titles of their tasks, and the codes of their orders if ``code`` says so."""
     task = download_tasks.c
     url = type_coerce(task.course_url, Chars(null=None)).label("course_url")  # NULL without a task
     selected = select(*columns(Event, order_audit_logs), task.title.label("task_title"), url)
+    if code:
+        selected = selected.add_columns(_ORDER_CODE)
     return selected.outerjoin_from(order_audit_logs, download_tasks, task.id == order_audit_logs.c.task_id)
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """Return the event of a row from :func:`select_events`."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     for name in ("severity", "event_category"):
         values[name] = values[name] or ""  # NULL in rows of the shop

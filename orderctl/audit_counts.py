@@ -73,12 +73,8 @@ class State:
 
     def in_gaps(self) -> ColumnElement[bool] | TextClause:
         """Return the condition of the events in gaps."""
-        name = f"{order_audit_logs.name}.id"
-        single = ", ".join(str(gap.first) for gap in self.gaps if gap.first == gap.last)
-        parts = [f"{name} IN ({single})"] if single else []
-        parts += [f"{name} BETWEEN {gap.first} AND {gap.last}" for gap in self.gaps if gap.first != gap.last]
-        # As text, because SQLAlchemy would take longer than the database for hundreds of gaps.
-        return text(f"({' OR '.join(parts)})") if parts else false()
+        found = audit_gaps.condition(self.gaps)
+        return text(found) if found else false()
 
 
 @dataclass(frozen=True, slots=True)

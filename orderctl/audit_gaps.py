@@ -1,7 +1,7 @@
-"""The gaps in what is counted of the audit log: ids that no event had when the counting passed them.
+"""The gaps in what is counted or followed of the audit log: ids that no event had when they were passed.
 
 A transaction that is undone leaves its ids empty for ever. One that has not ended yet fills them later. So a gap is
-remembered for a day, and what appears in it is counted.
+remembered for a day, and what appears in it is counted, or shown.
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ def without(gaps: Sequence[Gap], ids: Iterable[int]) -> tuple[Gap, ...]:
         if first <= gap.last:
             left.append(gap._replace(first=first))
     return tuple(left)
+
+
+def condition(gaps: Iterable[Gap]) -> str:
+    """Return the condition in SQL that an event of ``order_audit_logs`` is in one of these gaps; empty without any.
+
+    It is a text, because SQLAlchemy would take longer than the database for hundreds of gaps.
+    """
+    name, kept = "order_audit_logs.id", list(gaps)
+    single = ", ".join(str(gap.first) for gap in kept if gap.first == gap.last)
+    parts = [f"{name} IN ({single})"] if single else []
+    parts += [f"{name} BETWEEN {gap.first} AND {gap.last}" for gap in kept if gap.first != gap.last]
+    return f"({' OR '.join(parts)})" if parts else ""
 
 
 def excess(gaps: Sequence[Gap], old_to: int) -> Gap | None:

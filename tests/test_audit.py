@@ -7,7 +7,7 @@ import pytest
 from pymysql.err import OperationalError
 from sqlalchemy import event, func, select, update
 
-from orderctl import audit, database
+from orderctl import audit, audit_search, database
 from orderctl.audit import NewEvent, Origin, Search
 from orderctl.schema import order_audit_logs
 from orderctl.states import Category, EventType, Severity, Source, at_least
@@ -147,7 +147,7 @@ def test_error_summary_has_the_newest_of_all_paid_orders(shop: Shop) -> None:
         shop.record(two, f"warning{number}", Severity.WARNING)
         shop.record(unpaid, f"unpaid{number}", Severity.ERROR)
 
-    found = shop.read(lambda c: audit.errors(c, limit=5))
+    found = shop.read(lambda c: audit_search.errors(c, limit=5))
     assert [event.event_type for event in found] == [
         "critical2",
         "error2",
@@ -156,12 +156,12 @@ def test_error_summary_has_the_newest_of_all_paid_orders(shop: Shop) -> None:
         "critical0",
     ]
     assert [event.order_code for event in found] == ["DH2", "DH1", "DH2", "DH1", "DH2"]
-    warnings = shop.read(lambda c: audit.errors(c, severities=["warning"]))
+    warnings = shop.read(lambda c: audit_search.errors(c, severities=["warning"]))
     assert [event.event_type for event in warnings] == ["warning2", "warning1", "warning0"]
     newest = found[0].created_at
-    assert shop.read(lambda c: audit.errors(c, since=newest + timedelta(seconds=1))) == []
+    assert shop.read(lambda c: audit_search.errors(c, since=newest + timedelta(seconds=1))) == []
     # Several events may have the same millisecond.
-    since = shop.read(lambda c: audit.errors(c, since=newest))
+    since = shop.read(lambda c: audit_search.errors(c, since=newest))
     assert since == [event for event in found if event.created_at == newest]
 
 

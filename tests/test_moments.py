@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects import mysql, sqlite
 
-from orderctl import audit, database, findings, leases, listing, migrate, moments, shape, tasks
+from orderctl import audit, audit_search, database, findings, leases, listing, migrate, moments, shape, tasks
 from orderctl.errors import Misconfigured
 from orderctl.listing import OrderFilter
 from orderctl.moments import SharedDateTime, UtcDateTime, utc_now
@@ -101,7 +101,7 @@ def test_comparisons_in_sql_use_the_shops_zone(hanoi: Shop) -> None:
     hanoi.execute("UPDATE download_tasks SET updated_at = :then", then=_ago(hours=1))
     assert listed(stale_seconds=600) == ["DH1"]
     assert listed(stale_seconds=7200) == []
-    assert hanoi.read(lambda c: audit.errors(c, severities=["info"], since=minute)) != []
+    assert hanoi.read(lambda c: audit_search.errors(c, severities=["info"], since=minute)) != []
 
 
 def _ago(**distance: float) -> datetime:

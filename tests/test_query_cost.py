@@ -20,6 +20,8 @@ from sqlalchemy import Connection, Engine, event, text
 from orderctl import (
     audit,
     audit_counting,
+    audit_frontier,
+    audit_search,
     audit_summary,
     database,
     error_groups,
@@ -44,6 +46,8 @@ from orderctl import (
     unsent,
 )
 from orderctl.audit import Search
+from orderctl.audit_frontier import Frontier
+from orderctl.audit_gaps import Gap
 from orderctl.channels import Scope
 from orderctl.doctor import audit_log, order_findings, tables, work
 from orderctl.doctor.surroundings import Opened, Surroundings
@@ -77,6 +81,7 @@ SORTS = {
     "orders of a customer": "the page, read by ids that an index gave in order",
     "events of a task": "MySQL takes the index of the task, which has few events",
     "error summary": "the page, merged from one walk for each severity",
+    "gaps of the newest events": "their ids, of which each is compared with the one before",
     "tasks of orders": "the tasks of a page of orders",
     "tasks of an order": "one order",
     "newest tasks": "the page, with the names of the orders",
@@ -459,9 +464,13 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
             lambda c: audit.newest(c, 21, EventType.DOWNLOAD_FAILED, since=LONG_AGO, limit=50),
             100,
         ),
-        "error summary": (partial(audit.errors, limit=20), 400),
+        "error summary": (partial(audit_search.errors, limit=20), 400),
         "newest event": (audit.newest_id, 10),
-        "errors after one": (partial(audit.errors_after, after_id=10**9, limit=50), 20),
+        "following all": (
+            partial(audit_frontier.look, frontier=Frontier(10**9, (Gap(10, 12, 10**11),)), wanted=Search()),
+            40,
+        ),
+        "gaps of the newest events": (partial(audit_frontier.begin, events=100), 1200),
         "latest events": (partial(audit.latest, order_ids=range(1, 21)), 150),
         "times of events by key": (partial(audit.times_of, dedup_keys=["payment:DH7", "payment:DH8"]), 20),
         "event by key": (partial(audit.find_by_key, dedup_key="payment:DH7"), 10),
@@ -554,7 +563,7 @@ def test_errors_of_one_second_are_walked_in_their_order(full: Shop) -> None:
         "UPDATE order_audit_logs SET severity = 'error', created_at = '2024-01-01 00:00:00' WHERE id > 200"
     )
 
-    cost = _measure(full, partial(audit.errors, limit=20), change)
+    cost = _measure(full, partial(audit_search.errors, limit=20), change)
 
     assert (cost.scans, cost.sorted) == (set(), set())
 

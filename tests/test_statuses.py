@@ -5,7 +5,18 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from orderctl import audit, audit_summary, leases, listing, order_stats, reconcile, shape, statuses, tasks
+from orderctl import (
+    audit,
+    audit_search,
+    audit_summary,
+    leases,
+    listing,
+    order_stats,
+    reconcile,
+    shape,
+    statuses,
+    tasks,
+)
 from orderctl.errors import Conflict, InvalidInput
 from orderctl.findings import FindingKind
 from orderctl.listing import OrderFilter
@@ -144,7 +155,7 @@ def test_events_of_an_unknown_severity_are_not_hidden(odd: Shop) -> None:
     )
     shape.forget(odd.engine.dialect)  # as after half a minute
 
-    errors = odd.read(audit.errors)
+    errors = odd.read(audit_search.errors)
     hidden = [severity for severity in Severity if severity is not Severity.CRITICAL]
     of_order = odd.read(lambda c: audit.search(c, 2, audit.Search(hidden_severities=hidden)))
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from bench.queries.shop import CUSTOMER, Shop
 from orderctl import (
     audit,
+    audit_search,
     audit_summary,
     database,
     findings,
@@ -148,7 +149,7 @@ def _lists() -> list[Case]:
     return [
         Case(
             "logs errors, all in one second",
-            partial(audit.errors, limit=50),
+            partial(audit_search.errors, limit=50),
             """
 SELECT a.*, o.order_code FROM order_audit_logs a JOIN orders o ON o.id = a.order_id
 WHERE a.severity IN ('error', 'critical') AND o.payment_status = 'paid' ORDER BY a.created_at DESC LIMIT 50""",

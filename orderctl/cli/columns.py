@@ -162,6 +162,18 @@ EVENTS: Final = (
 #: Columns of events of several orders: those of events, and the code of the order.
 ORDER_EVENTS: Final = (EVENTS[0], EVENTS[1], Column("order_code", "ORDER", priority=8), *EVENTS[2:])
 
+#: Failures: their events, and the ids of all events that tell of them.
+FAILURES: Final = (*ORDER_EVENTS, Column("event_ids", where=Where.DATA))
+
+_SHOWN_FIRST: Final = {"order_code": 8, "task_id": 6, "event_type": 3, "severity": 2}
+#: Events that were searched for: who caused them is more important than their type.
+FOUND_EVENTS: Final = tuple(
+    replace(column, where=Where.TABLE, priority=7)
+    if column.name == "actor"
+    else replace(column, priority=_SHOWN_FIRST.get(column.name, column.priority))
+    for column in ORDER_EVENTS
+)
+
 PAYMENTS: Final = (
     Column("id", keep=True, right=True),
     Column("told_at", "RECEIVED", priority=6),

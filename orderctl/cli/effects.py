@@ -14,7 +14,7 @@ READING: Final = frozenset(
         "orders", "orders list", "orders show", "orders stats", "orders wait",
         "payments", "payments list", "payments show",
         "tasks", "tasks list", "tasks show",
-        "logs", "logs show", "logs errors", "logs summary",
+        "logs", "logs show", "logs search", "logs errors", "logs summary",
         "tail", "tail task", "tail order", "tail all", "tail pattern",
         "why",
         "outbox", "outbox list", "outbox show",

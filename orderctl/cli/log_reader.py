@@ -1,81 +1,62 @@
-"""Reads the events of an order page by page, and new ones as they are written."""
+"""Reads events of the audit log: those of an order page by page, and the newest ones of all orders."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import re
-import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from orderctl.cli import nothing
-from orderctl.errors import InvalidInput, Unavailable
-from orderctl.terminal import render, widths
-from orderctl.terminal.render import Format
+from orderctl.cli import log_cursor, log_follow
+from orderctl.counting import counted
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+    from pathlib import Path
+
     from orderctl.audit import Event, Search
+    from orderctl.audit_search import Walk
     from orderctl.cli.app import App
 
 _PAGE: Final = 500
-_POLL_SECONDS: Final = 0.5
-#: An event may be committed after one with a higher id, so this number of ids is read again.
-OVERLAP: Final = 1000
-#: Digits of the longest id of an event.
-LONGEST_ID: Final = 19
-_FURTHER: Final = "  "
-_WIDTHS: Final = {"severity": 8, "event_type": 20, "task_id": 5}
+
+Chosen = Callable[[Sequence["Event"]], Sequence["Event"]]
 
 
 @dataclass
-class LogReader:
-    """Reads the events of one order that match a search.
+class OfOrder:
+    """The events of an order.
 
     Attributes:
-        order: The order's code or id.
-        follow: Whether to read new events, too.
+        app: Has the database.
+        order_id: The order.
+        wanted: Which of its events.
+        matching: Returns those of some events that are shown.
     """
 
     app: App
-    order: str
+    order_id: int
     wanted: Search
-    grep: re.Pattern[str] | None = None
-    cursor_file: Path | None = None
-    follow: bool = False
-    _read_id: int = 0  # the last event that was read
-    _seen: set[int] = field(default_factory=set)
-    _horizon: int | None = None
+    matching: Chosen = list
 
-    def __post_init__(self) -> None:
-        from orderctl import references
-
-        with self.app.reading() as connection:
-            self.order_id = references.find(connection, self.order).id
-        self.begin = self._read_id = _read_cursor(self.cursor_file)
-        if self.follow:
-            # Events that exist now belong to history(), all later ones to coming().
-            newest = self._page(self.wanted, OVERLAP)
-            self._horizon = newest[0].id if newest else self.begin
-            self._seen = {event.id for event in newest}
-
-    def history(self, *, lines: int | None, reverse: bool) -> Iterator[list[Event]]:
-        """Return the events that exist, oldest first unless reversed, in pages that may be empty.
+    def pages(
+        self, *, lines: int | None = None, reverse: bool = False, before: int | None = None
+    ) -> Iterator[Sequence[Event]]:
+        """Yield pages of events, oldest first unless reversed; they may be empty.
 
         Args:
-            lines: Return at most this many events, the newest ones.
-            reverse: Return the newest events first.
+            lines: At most this many events, the newest ones.
+            reverse: The newest events first.
+            before: Only events with a lower id.
         """
         if lines is None:
-            begin, end = self.begin, self._history_end()
-            return self._newest_first() if reverse else self._oldest_first(begin, end)
-        newest = _at_most(lines, self._newest_first())
+            return self._newest_first(before) if reverse else self._oldest_first(0, before)
+        newest = _at_most(lines, self._newest_first(before))
         return newest if reverse else self._turned(newest)
 
-    def _turned(self, newest_first: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    def _turned(self, newest_first: Iterator[Sequence[Event]]) -> Iterator[Sequence[Event]]:
         """Yield events oldest first; if they are more than a page, they are read again, and not kept in memory."""
         kept: list[Event] | None = []
         first, last = 0, 0
@@ -89,65 +70,24 @@ class LogReader:
         else:
             yield kept[::-1]
 
-    def coming(self) -> Iterator[Event]:
-        """Yield new events as they are written, without end."""
-        warned = False
-        while True:
-            try:
-                page = self._page(self._overlapping(), OVERLAP + _PAGE)
-                warned = False
-            except Unavailable as error:
-                page = []
-                if not warned:
-                    self.app.warn(f"{error}; trying again")
-                warned = True
-            fresh = [event for event in page if event.id not in self._seen]
-            yield from self._matching(fresh)
-            self._seen = {known for known in self._seen if known > self._read_id - OVERLAP}
-            time.sleep(_POLL_SECONDS)
-
-    def leave_cursor(self, shown_id: int | None = None) -> None:
-        """Write the id of the last event shown into the cursor file; by default that of the last one read."""
-        if self.cursor_file is not None:
-            write_cursor(self.cursor_file, str(self._read_id if shown_id is None else shown_id))
-
-    def _oldest_first(self, after: int, before: int | None) -> Iterator[list[Event]]:
+    def _oldest_first(self, after: int, before: int | None) -> Iterator[Sequence[Event]]:
         while page := self._page(replace(self.wanted, after_id=after, before_id=before, oldest_first=True)):
-            yield self._matching(page)
+            yield self.matching(page)
             after = page[-1].id
 
-    def _newest_first(self) -> Iterator[list[Event]]:
-        before = self._history_end()
-        while page := self._page(replace(self.wanted, before_id=before, after_id=self.begin)):
-            yield self._matching(page)
+    def _newest_first(self, before: int | None) -> Iterator[Sequence[Event]]:
+        while page := self._page(replace(self.wanted, before_id=before)):
+            yield self.matching(page)
             before = page[-1].id
 
-    def _history_end(self) -> int | None:
-        return None if self._horizon is None else self._horizon + 1
-
-    def _overlapping(self) -> Search:
-        since = max(self.begin, self._read_id - OVERLAP, (self._horizon or 0) - OVERLAP)
-        return replace(self.wanted, after_id=since, oldest_first=True)
-
-    def _page(self, search: Search, limit: int | None = None) -> list[Event]:
+    def _page(self, search: Search) -> list[Event]:
         from orderctl import audit
 
         with self.app.reading() as connection:
-            found = audit.search(connection, self.order_id, search, limit=limit or _PAGE)
-        self._read_id = max([self._read_id, *(event.id for event in found)])
-        return found
-
-    def _matching(self, events: list[Event]) -> list[Event]:
-        if self._horizon is not None:  # only these are read again
-            self._seen.update(event.id for event in events if event.id > self._horizon - OVERLAP)
-        return [event for event in events if self._matches(event)]
-
-    def _matches(self, event: Event) -> bool:
-        grep = self.grep
-        return grep is None or bool(grep.search(event.message) or grep.search(event.event_type))
+            return audit.search(connection, self.order_id, search, limit=_PAGE)
 
 
-def _at_most(lines: int, pages: Iterator[list[Event]]) -> Iterator[list[Event]]:
+def _at_most(lines: int, pages: Iterator[Sequence[Event]]) -> Iterator[Sequence[Event]]:
     for page in pages:
         yield page[:lines]
         lines -= len(page)
@@ -155,87 +95,150 @@ def _at_most(lines: int, pages: Iterator[list[Event]]) -> Iterator[list[Event]]:
             return
 
 
-def show(reader: LogReader, *, lines: int | None, reverse: bool) -> None:
-    """Show the events in the format of ``-o``.
+@dataclass
+class OfAll:
+    """The newest events of all orders.
 
-    Raises:
-        InvalidInput: When new events are followed in a format that is printed only at the end.
+    Attributes:
+        app: Has the database.
+        walk: The search.
+        lines: The largest number of rows.
+        limit: How long is looked for events that no index finds.
+        matching: Returns those of some events that are shown.
+        merged: Returns the rows of events, both newest first.
     """
-    history = reader.history(lines=lines, reverse=reverse)
-    if not reader.follow:
-        reader.app.render_pages(history, nothing=nothing.of("events"))
-        reader.leave_cursor()
-        return
-    form = reader.app.format
-    events = _noting(reader, itertools.chain(itertools.chain.from_iterable(history), reader.coming()))
-    if form in {Format.JSON, Format.MARKDOWN}:
-        raise InvalidInput(
-            f"--follow does not end, and -o {form} prints only at the end", hint="use -o jsonl"
+
+    app: App
+    walk: Walk
+    lines: int
+    limit: timedelta
+    matching: Chosen = list
+    merged: Chosen = list
+
+    def rows(self) -> list[Event]:
+        """Return the rows, newest first."""
+        began = time.monotonic()
+        found: list[Event] = []
+        rows: Sequence[Event] = []
+        while not self.walk.ended and len(rows) < self.lines + (self.merged is not list):
+            with self.app.reading() as connection:
+                found += self.matching(self.walk.step(connection, self.lines - len(rows) + 1))
+            rows = self.merged(found)
+            if time.monotonic() - began >= self.limit.total_seconds():
+                break
+        return self._first(rows)
+
+    def before(self, event_id: int) -> Iterator[Sequence[Event]]:
+        """Yield a page of the rows, oldest first, without events that have this id or a higher one."""
+        matching = self.matching
+        self.matching = lambda events: matching([event for event in events if event.id < event_id])
+        yield self.rows()[::-1]
+
+    def _first(self, rows: Sequence[Event]) -> list[Event]:
+        if len(rows) > self.lines:
+            last = rows[self.lines - 1]
+            self.walk.after, self.walk.ended = min(getattr(last, "event_ids", (last.id,))), False
+        return list(rows[: self.lines])
+
+    def say_next(self, shown: int) -> None:
+        """Say how to go on, if there is more."""
+        walk = self.walk
+        if walk.ended or walk.after is None:
+            return
+        if shown >= self.lines:
+            self.app.say(f"next page: --after {walk.after}")
+            return
+        self.app.warn(  # even with -q: there may be more
+            f"looked at {walk.looked:,} events{self._place()}; go on with --after {walk.after}, or look longer with"
+            " --time-limit 1m"
         )
-    if form in {Format.TABLE, Format.WIDE}:
-        for event in events:
-            reader.app.write(_line(reader.app, event))
-    else:
-        reader.app.render(events)
+
+    def _place(self) -> str:
+        from orderctl import audit_search
+        from orderctl.terminal import render
+
+        with self.app.reading() as connection:
+            moment = audit_search.time_of(connection, self.walk.after)
+        return "" if moment is None else f" down to {render.moment(moment, self.app.view)}"
 
 
-def _noting(reader: LogReader, events: Iterator[Event]) -> Iterator[Event]:
-    """Yield the events; note each in the cursor file when the caller, having shown it, asks for the next."""
-    shown_id = reader.begin
-    for event in events:
-        yield event
-        shown_id = max(shown_id, event.id)
-        reader.leave_cursor(shown_id)
+@dataclass
+class Showing:
+    """Shows events that are new, with ``--follow`` or ``--cursor-file``.
 
-
-def _line(app: App, event: Event) -> str:
-    """Return an event as one line, in columns that are wide enough for most values; a narrow terminal has more lines."""
-    view = app.view
-    cells = [(column.name, render.cell(column, event, view)) for column in app.columns]
-    padded = (
-        widths.paint(cell.text, cell.style) + " " * (_WIDTHS.get(name, 0) - widths.width(cell.text))
-        for name, cell in cells
-    )
-    lines = widths.wrap("  ".join(padded).rstrip(), view.width and view.width - len(_FURTHER))
-    return f"\n{_FURTHER}".join(lines) + "\n"
-
-
-def check_cursor(file: Path) -> None:
-    """Refuse a cursor file that is something else, such as /dev/null: it would be replaced by a file.
-
-    Raises:
-        InvalidInput: It exists, and is not a file; or it cannot be replaced: each run would show the same again.
+    Attributes:
+        app: Has the database and the terminal.
+        wanted: Which events, for those that are new.
+        chosen: Returns the rows of some new events, which it gets in the order of their ids.
+        history: Yields pages of rows from before, oldest first, with ids below the one that it gets.
+        lines: The largest number of rows.
+        nothing: What is said if there are none.
+        thing: What a row is.
+        overlap: See :meth:`orderctl.cli.log_cursor.CursorFile.read`.
     """
-    if file.exists() and not file.is_file():
-        raise InvalidInput(f"--cursor-file {file} is not a regular file")
-    if not file.parent.is_dir():
-        raise InvalidInput(f"the folder of --cursor-file {file} does not exist")
-    if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise InvalidInput(f"cannot write to the folder of --cursor-file {file}")
+
+    app: App
+    wanted: Search
+    chosen: Chosen
+    history: Callable[[int], Iterable[Sequence[Event]]]
+    lines: int | None = None
+    nothing: str | None = None
+    thing: str = "event"
+    overlap: bool = False
+
+    def show(self, path: Path | None, *, follow: bool) -> None:
+        """Show what no run with this cursor file has shown; at the first run, and without a file, the history.
+
+        Args:
+            path: ``--cursor-file``.
+            follow: Also show what comes, without end.
+        """
+        if follow:
+            log_follow.require_endless(self.app.format)
+        with nullcontext() if path is None else log_cursor.opened(self.app, path) as file:
+            follower, pages = self._begin(file, follow=follow)
+            if follow:
+                log_follow.show(follower, (event for page in pages for event in page))
+                return
+            self.app.render_pages(pages, nothing=self.nothing)
+            follower.note()
+
+    def _begin(
+        self, file: log_cursor.CursorFile | None, *, follow: bool
+    ) -> tuple[log_follow.Follower, Iterable[Sequence[Event]]]:
+        from orderctl import audit_frontier
+
+        known = None if file is None else file.read(self.app, overlap=self.overlap)
+        if known is not None:
+            follower = log_follow.Follower(self.app, self.wanted, known, self.chosen, file)
+            return follower, () if follow else self._newest(follower.rest())
+        with self.app.reading() as connection:
+            first = audit_frontier.begin(connection)
+        follower = log_follow.Follower(self.app, self.wanted, first, self.chosen, file)
+        return follower, self._noted(follower)
+
+    def _noted(self, follower: log_follow.Follower) -> Iterator[Sequence[Event]]:
+        """Yield the history. What was committed since the begin with a low id is not new any more when it was shown."""
+        for page in self.history(follower.frontier.read_to + 1):
+            follower.frontier = follower.frontier.without(ids_of(page))
+            yield page
+
+    def _newest(self, pages: Iterator[Sequence[Event]]) -> Iterator[Sequence[Event]]:
+        if self.lines is None:
+            yield from pages
+            return
+        newest: deque[Event] = deque(maxlen=self.lines)
+        count = 0
+        for page in pages:
+            newest.extend(page)
+            count += len(page)
+        yield list(newest)
+        if count > len(newest):
+            self.app.warn(  # even with -q: they are noted as shown, and no later run shows them
+                f"{counted(count - len(newest), f'earlier {self.thing}')} not shown: more than --lines {self.lines}."
+            )
 
 
-def _read_cursor(file: Path | None) -> int:
-    if file is None:
-        return 0
-    check_cursor(file)
-    if not file.exists():
-        return 0
-    text = file.read_text(encoding="utf-8", errors="replace").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID):
-        raise InvalidInput(
-            f"{file} does not contain the id of an event", hint="remove it to begin with the first event"
-        )
-    return int(text)
-
-
-def write_cursor(file: Path, text: str) -> None:
-    """Replace the content of a cursor file."""
-    # Written beside the file, then renamed: a crash leaves the old content or the new one.
-    fresh = file.with_name(f"{file.name}.new")
-    # Ctrl-C is delayed: an event that was shown is noted, and no file is left open or half written.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        fresh.write_text(f"{text}\n", encoding="utf-8")
-        fresh.replace(file)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+def ids_of(rows: Iterable[Any]) -> list[int]:
+    """Return the ids of the events in some rows, lowest first."""
+    return sorted(one for row in rows for one in getattr(row, "event_ids", (row.id,)))

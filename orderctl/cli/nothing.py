@@ -17,6 +17,7 @@ _MANNERS: Final = frozenset(
     {
         "after",
         "cursor_file",
+        "each",
         "exact",
         "follow",
         "group_by",
@@ -25,6 +26,7 @@ _MANNERS: Final = frozenset(
         "lines",
         "recount",
         "reverse",
+        "time_limit",
         "timeline",
         "watch",
     }
@@ -32,6 +34,8 @@ _MANNERS: Final = frozenset(
 #: The formats in which people read; the others go to programs, to which an empty answer is an answer.
 _FOR_PEOPLE: Final = frozenset({"table", "wide", "markdown"})
 _NEAREST: Final = 3
+#: An argument that says which rows are meant.
+_TEXT: Final = "text"
 
 
 def of(things: str) -> str:
@@ -85,7 +89,9 @@ def _filters(context: click.Context) -> Iterator[str]:
     for param in context.command.params:
         name = str(param.name)
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if isinstance(param, click.Option) and param.expose_value and given and name not in _MANNERS:
+        if name == _TEXT and context.params[name]:
+            yield f"text {context.params[name]}"
+        elif isinstance(param, click.Option) and param.expose_value and given and name not in _MANNERS:
             label = max(param.opts, key=len).lstrip("-")
             yield label if param.is_flag else f"{label} {_shown(context.params[name])}"
 

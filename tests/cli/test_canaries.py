@@ -324,6 +324,7 @@ def _ask_everything(inside: Program, books: Books, tasks: list[int]) -> None:
         "logs show DH1": FORMS,
         "logs errors": FORMS,
         "logs errors --since 1h": ("table", "json"),
+        "logs search": FORMS,
         "logs summary": ("table",),
         "tail order DH1 --timeout 0s": ("table", "json"),
         f"tail task {tasks[0]} --timeout 0s": ("table", "json"),

@@ -27,6 +27,7 @@ WITHOUT: Final = {
     "tasks list",
     "tasks show",
     "logs show",
+    "logs search",  # as logs errors
     "logs errors",  # the file of --cursor-file is locked itself, and a second run waits for it
     "doctor",
     "tail all",

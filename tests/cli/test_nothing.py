@@ -31,6 +31,8 @@ SAID = {
     "ops list --state running": "No operations match: state running.",
     "logs errors": "There are no errors.",
     "logs errors --severity warning": "No events match: severity warning.",
+    "logs search": "There are no events.",
+    "logs search lost --actor anna": "No events match: text lost, actor anna.",
     "logs summary": "There are no events.",
     "reconcile --check": "Nothing to repair.",
     "reconcile": "Nothing to repair.",
@@ -55,7 +57,9 @@ def test_nothing_is_said_to_people_and_not_into_data(shop: Shop, inside: Program
 
 
 def test_every_list_is_looked_at():
-    lists = {" ".join(path) for path, _ in LEAVES if path[-1] in {"list", "errors", "summary", "revoked"}}
+    lists = {
+        " ".join(path) for path, _ in LEAVES if path[-1] in {"list", "errors", "search", "summary", "revoked"}
+    }
 
     assert lists - {command.partition(" --")[0] for command in SAID} == set()
 

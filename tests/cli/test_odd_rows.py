@@ -72,6 +72,8 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     check("tasks list --failed --group-by error")
     check("logs show CROWDED")
     check("logs errors -n 1000 --severity debug")
+    check("logs search -n 1000")
+    check("logs search -n 1000 --severity debug..warning")
     check("logs summary")
     check("reconcile --check", (0, 1))
     check("doctor --only database,workers,orders,audit", (0, 1, 78))

@@ -118,6 +118,7 @@ NEEDED = {
     "tasks show 1": {"sqlalchemy", "redis"},
     "tasks retry 77": {"sqlalchemy"},
     "logs DH1": {"sqlalchemy", "tabulate"},
+    "logs search": {"sqlalchemy", "tabulate"},
     "logs summary": {"sqlalchemy", "tabulate"},
     "outbox list": {"sqlalchemy", "tabulate"},
     "ops list": {"sqlalchemy", "tabulate"},

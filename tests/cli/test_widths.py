@@ -16,7 +16,7 @@ from orderctl import broker, channels, clock
 from orderctl.audit import Event
 from orderctl.choices import Seen
 from orderctl.cli import rejected_jobs, token_input
-from orderctl.cli.log_reader import LogReader
+from orderctl.cli.log_follow import Follower
 from orderctl.operations import making
 from orderctl.operations.making import NewOperation
 from orderctl.operations.records import Kind
@@ -64,6 +64,7 @@ COMMANDS = (
     f"ops show {'o' * 64}",
     f"logs show {LONG}",
     "logs errors",
+    "logs search",
     "logs summary",
     "status",
     "worker list",
@@ -88,6 +89,7 @@ KEYS = {
     "outbox list": "ID KIND STATE ORDER ERROR",
     "ops list": "NAME STATE TASKS DONE",
     "logs errors": "TIME ORDER MESSAGE",
+    "logs search": "TIME ORDER MESSAGE",
     f"logs show {LONG}": "TIME EVENT MESSAGE",
     "worker list": "WORKER STATE TASK",
     "reconcile --check": "KIND TASK FINDING",
@@ -186,10 +188,10 @@ def test_key_columns_still_stand_at_60_columns(crowded: Shop, terminal: Callable
 
 
 def test_a_followed_event_goes_on_in_the_next_line(crowded: Shop, terminal, monkeypatch: pytest.MonkeyPatch):
-    def stop(_: LogReader) -> Iterator[Event]:
+    def stop(_: Follower) -> Iterator[Event]:
         yield from ()
 
-    monkeypatch.setattr(LogReader, "coming", stop)
+    monkeypatch.setattr(Follower, "coming", stop)
     lines = terminal(f"logs show {LONG} -f", 60)
 
     assert max(map(width, lines)) <= 60

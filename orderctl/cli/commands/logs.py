@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl.cli import locks, nothing, options, watch
+from orderctl.cli import locks, log_options, nothing, options, watch
 from orderctl.cli.app import App, pass_app
-from orderctl.cli.columns import EVENTS, ORDER_EVENTS
+from orderctl.cli.columns import EVENTS, FAILURES, FOUND_EVENTS
 from orderctl.cli.lazy import Group
+from orderctl.cli.log_options import Filters
 from orderctl.errors import InvalidInput
-from orderctl.states import Severity, at_least
+from orderctl.states import Severity
 from orderctl.terminal.render import Column, Format
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orderctl.audit import Event
     from orderctl.audit_summary import Count
 
 COUNTS: Final = (Column("category"), Column("severity"), Column("count", right=True))
@@ -32,76 +30,31 @@ MATRIX: Final = (
 _FOLLOWED: Final = 10
 
 
-class Pattern(click.ParamType[re.Pattern[str]]):
-    """A regular expression. If it is all in lower case, it ignores case."""
-
-    name = "pattern"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> re.Pattern[str]:
-        """Return the compiled expression."""
-        try:
-            return re.compile(value, re.IGNORECASE if value == value.lower() else 0)
-        except re.error as error:
-            self.fail(f"{value!r} is not a valid regular expression: {error}", param, ctx)
-
-
 @click.group(cls=Group, default="show")
 def cli() -> None:
     """Search the audit log. 'orderctl logs ORDER' is 'orderctl logs show ORDER'.
 
     Example:
         orderctl logs DH123456
+        orderctl logs search --actor anna --since yesterday
         orderctl logs errors --since yesterday
     """
 
 
 @cli.command()
 @click.argument("order")
-@click.option(
-    "--task", "task_id", type=options.WholeNumber(1), metavar="ID", help="Only events of this task."
-)
-@click.option("--severity", type=options.SEVERITY, help="Only events of this severity or higher.")
-@click.option(
-    "--category",
-    type=options.CATEGORY,
-    help="Only events of this category.",
-)
-@options.period
-@click.option(
-    "-g",
-    "--grep",
-    type=Pattern(),
-    metavar="RE",
-    help="Only events whose message or type matches this regular expression.",
-)
-@click.option(
-    "-n",
-    "--lines",
-    type=options.WholeNumber(1, options.MOST_EVENTS),
-    metavar="N",
-    help="At most N events, the newest ones.",
-)
-@click.option("-f", "--follow", is_flag=True, help="Also show new events as they are written, until Ctrl-C.")
-@click.option("-r", "--reverse", is_flag=True, help="Show the newest events first.")
-@click.option(
-    "--cursor-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Start after the event whose id is in FILE; write the id of the last event shown into it.",
-)
+@log_options.of_order
+@log_options.lines(options.MOST_EVENTS, "At most N events, the newest ones.")
+@log_options.follow
+@log_options.reverse
+@log_options.cursor_file("Show only events that no run with this FILE has shown; FILE notes how far it came.")
 @options.output(EVENTS, times="local")
 @pass_app
 def show(
     app: App,
     order: str,
     *,
-    task_id: int | None,
-    severity: str | None,
-    category: str | None,
-    period: options.Period,
-    grep: re.Pattern[str] | None,
+    filters: Filters,
     lines: int | None,
     follow: bool,
     reverse: bool,
@@ -114,58 +67,122 @@ def show(
         orderctl logs show DH123456 -n 20 -f
         orderctl logs show DH123456 -g 'timed? out' -o jsonl
     """
-    from orderctl import audit
+    from orderctl import references
     from orderctl.cli import log_reader
 
-    if reverse and (follow or cursor_file):
-        raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
-    wanted = audit.Search(task_id, None, category, period.since, period.until)
-    if severity is not None:
-        hidden = set(Severity) - set(at_least(Severity(severity)))
-        wanted = replace(wanted, hidden_severities=hidden)
-    if follow and lines is None and cursor_file is None:
-        lines = _FOLLOWED
-    found = log_reader.LogReader(app, order, wanted, grep, cursor_file, follow)
-    log_reader.show(found, lines=lines, reverse=reverse)
+    _require_direction(reverse=reverse, follow=follow, cursor_file=cursor_file)
+    with app.reading() as connection:
+        order_id = references.find(connection, order).id
+    history = log_reader.OfOrder(app, order_id, filters.search(), filters.matching)
+    if not follow and cursor_file is None:
+        app.render_pages(history.pages(lines=lines, reverse=reverse), nothing=nothing.of("events"))
+        return
+    most = _FOLLOWED if follow and lines is None and cursor_file is None else lines
+    log_reader.Showing(
+        app,
+        filters.search(order_id=order_id),
+        filters.matching,
+        lambda before: history.pages(lines=most, before=before),
+        None if follow else lines,
+        nothing.of("events"),
+    ).show(cursor_file, follow=follow)
 
 
 @cli.command()
+@click.argument("text", required=False)
+@log_options.of_all
+@log_options.lines(options.MOST_ROWS, f"At most N events, the newest ones. Default: {options.DEFAULT_LIMIT}.")
 @click.option(
-    "--severity",
-    type=options.SEVERITY,
-    default="error",
-    show_default=True,
-    help="Only events of this severity or higher.",
+    "--after", type=options.WholeNumber(1), metavar="ID", help="Go on with the events before this one."
 )
-@click.option(
-    "-S", "--since", type=options.MOMENT, metavar="TIME", help="Only from this time on (10m, 2h, yesterday)."
+@log_options.time_limit
+@log_options.follow
+@log_options.reverse
+@log_options.cursor_file("Show only events that no run with this FILE has shown; FILE notes how far it came.")
+@options.output(FOUND_EVENTS, times="local")
+@pass_app
+def search(
+    app: App,
+    text: str | None,
+    *,
+    filters: Filters,
+    lines: int | None,
+    after: int | None,
+    time_limit: timedelta,
+    follow: bool,
+    reverse: bool,
+    cursor_file: Path | None,
+) -> None:
+    """Search the events of all orders: the newest that match, oldest first.
+
+    TEXT is looked for in the message and the type, in any case. With --actor, --type, --order, --task, a period, or
+    --severity warning and higher, an index finds the events, however many there are. For anything else the events are
+    looked through from the newest on; after --time-limit it says how far it came, and how to go on.
+
+    Example:
+        orderctl logs search --actor anna --since yesterday
+        orderctl logs search 'connection reset' --type download_failed
+        orderctl logs search --severity warning..error -f -o jsonl
+    """
+    from orderctl import references
+    from orderctl.audit_search import Walk
+    from orderctl.cli import log_reader
+
+    _require_direction(reverse=reverse, follow=follow, cursor_file=cursor_file)
+    if after is not None and (follow or cursor_file):
+        raise InvalidInput("--after cannot be combined with --follow or --cursor-file")
+    order_id = None
+    if filters.order is not None:
+        with app.reading() as connection:
+            order_id = references.find(connection, filters.order).id
+    wanted = filters.search(order_id=order_id, text=text or None)
+    most = lines or (_FOLLOWED if follow and cursor_file is None else options.DEFAULT_LIMIT)
+    found = log_reader.OfAll(app, Walk(wanted, after), most, time_limit, filters.matching)
+    if not follow and cursor_file is None:
+        rows = found.rows()
+        app.render(rows if reverse else rows[::-1], nothing=nothing.of("events"))
+        found.say_next(len(rows))
+        return
+    log_reader.Showing(app, wanted, filters.matching, found.before, None if follow else lines).show(
+        cursor_file, follow=follow
+    )
+
+
+def _require_direction(*, reverse: bool, follow: bool, cursor_file: Path | None) -> None:
+    if reverse and (follow or cursor_file):
+        raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
+
+
+@cli.command()
+@log_options.of_errors
+@log_options.lines(
+    options.MOST_ROWS,
+    f"At most N failures, the newest ones. Default: {options.DEFAULT_LIMIT}; with --cursor-file, all new ones.",
 )
-@click.option(
-    "-n",
-    "--lines",
-    type=options.WholeNumber(1, options.MOST_ROWS),
-    metavar="N",
-    help=f"At most N events, the newest ones. Default: {options.DEFAULT_LIMIT}; with --cursor-file, all new ones.",
-)
-@click.option(
-    "--cursor-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Show only errors that no run with this FILE has shown, oldest first; FILE notes how far it came.",
+@click.option("--all", "each", is_flag=True, help="Show each event, also where several tell of one failure.")
+@log_options.time_limit
+@log_options.follow
+@log_options.cursor_file(
+    "Show only errors that no run with this FILE has shown, oldest first; FILE notes how far it came."
 )
 @watch.option
-@options.output(ORDER_EVENTS, times="local")
+@options.output(FAILURES, times="local")
 @pass_app
 def errors(
     app: App,
     *,
-    severity: str,
-    since: datetime | None,
+    filters: Filters,
     lines: int | None,
+    each: bool,
+    time_limit: timedelta,
+    follow: bool,
     cursor_file: Path | None,
     watching: watch.Watching,
 ) -> None:
-    """Show the newest errors of all paid orders, newest first.
+    """Show the newest errors of all paid orders, newest first; each failure once.
+
+    The order_failed that follows a task's last failure stands in the same line as this, and so do, with --severity
+    warning, the failures of its earlier tries; event_ids in JSON has the ids of all. --all shows each event.
 
     With --cursor-file the first run shows the newest errors, and each later run those that are new: without new ones
     it prints nothing, so that cron mails nothing. It exits 0 with and without new errors, 2 if FILE cannot be written, and
@@ -175,27 +192,44 @@ def errors(
     Example:
         orderctl logs errors
         orderctl logs errors --severity warning --since 2h
+        orderctl logs errors -f
         orderctl logs errors --cursor-file /var/lib/orderctl/errors-seen
     """
-    from orderctl import audit
-    from orderctl.cli import error_cursor
+    from orderctl import audit_failures
+    from orderctl.audit_search import Walk
+    from orderctl.cli import log_reader
 
-    if watching.watch and cursor_file is not None:
-        raise InvalidInput("give --watch or --cursor-file, not both")
-    severities = at_least(Severity(severity))[::-1]
-    if cursor_file is not None:
-        error_cursor.show(app, cursor_file, error_cursor.Wanted(severities, since, lines))
+    if watching.watch and (follow or cursor_file is not None):
+        raise InvalidInput(f"give --watch or {'--follow' if follow else '--cursor-file'}, not both")
+    wanted = filters.search(paid=True)
+
+    def found(most: int) -> log_reader.OfAll:
+        merged = partial(audit_failures.newest_first, each=each)
+        return log_reader.OfAll(app, Walk(wanted), most, time_limit, filters.matching, merged)
+
+    most = lines or (_FOLLOWED if follow and cursor_file is None else options.DEFAULT_LIMIT)
+    if follow or cursor_file is not None:
+        merging = audit_failures.Merging(each)
+        log_reader.Showing(
+            app,
+            wanted,
+            lambda events: merging.add(filters.matching(events)),
+            found(most).before,
+            None if follow else lines,
+            thing="error",
+            overlap=True,
+        ).show(cursor_file, follow=follow)
         return
-    empty = nothing.of("events" if severity != Severity.ERROR else "errors")
-    limit = lines or options.DEFAULT_LIMIT
-
-    def read() -> list[Event]:
-        with app.reading() as connection:
-            return audit.errors(connection, severities=severities, since=since, limit=limit)
-
+    empty = nothing.of(
+        "events" if filters.severity is not None and str(filters.severity) != "error" else "errors"
+    )
     if watching.watch:
-        watch.watch(app, watching, lambda: watch.picture(app, read(), empty))
-    app.render(read(), nothing=empty)
+        watch.watch(app, watching, lambda: watch.picture(app, found(most).rows(), empty))
+    walk = found(most)
+    rows = walk.rows()
+    app.render(rows, nothing=empty)
+    if len(rows) < most:
+        walk.say_next(len(rows))
 
 
 @cli.command()

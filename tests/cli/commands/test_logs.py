@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from orderctl import audit_counting, audit_hours
-from orderctl.cli import log_reader
+from orderctl.audit_frontier import Frontier
+from orderctl.cli import log_cursor, log_reader
 from orderctl.cli.app import App
 from orderctl.errors import ExitStatus
 from orderctl.states import Severity
@@ -131,7 +132,7 @@ def test_following_shows_what_comes(busy: Shop, tmp_path):
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "orderctl: interrupted\n")
-    assert int(file.read_text()) >= busy.events("DH1")[-2].id
+    assert json.loads(file.read_text())["read_to"] >= busy.events("DH1")[-2].id
 
 
 def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
@@ -142,11 +143,11 @@ def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
         return write(path, text, **options)
 
     monkeypatch.setattr(Path, "write_text", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        log_reader.write_cursor(file, "7")
+    with log_cursor.opened(App(), file) as cursor, pytest.raises(KeyboardInterrupt):
+        cursor.write(Frontier(7))
 
     assert [path.name for path in tmp_path.iterdir()] == ["cursor"]
-    assert file.read_text() == "7\n"
+    assert json.loads(file.read_text()) == {"version": 1, "read_to": 7, "gaps": []}
 
 
 @ONE_KIND

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from orderctl import (
     audit,
+    audit_search,
     audit_summary,
     database,
     failures,
@@ -193,7 +194,7 @@ def look(connection: Connection, order_id: int) -> None:
     assert [task.status for task in tasks.of_orders(connection, [order_id])] == ["completed", "completed"]
     found = Counter(event.event_type for event in audit.search(connection, order_id))
     assert {event: found[event] for event in EVENTS} == EVENTS, found
-    assert order_id in [event.order_id for event in audit.errors(connection)]
+    assert order_id in [event.order_id for event in audit_search.errors(connection)]
     since = datetime.now(UTC) - timedelta(hours=1)
     assert sum(count.count for count in audit_summary.summary(connection, since=since)) >= sum(
         EVENTS.values()

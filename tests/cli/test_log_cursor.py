@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from orderctl import audit
-from orderctl.cli import error_cursor
+from orderctl import audit_frontier, audit_search
 from orderctl.cli.app import App
 from orderctl.cli.main import run
 from orderctl.states import Severity
@@ -117,7 +116,7 @@ def test_runs_at_once_show_each_error_once(
 
 
 def test_many_are_shown_page_by_page(failing: Shop, new, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(error_cursor, "_PAGE", 2)
+    monkeypatch.setattr(audit_frontier, "CHUNK", 2)
     new()
     for number in range(5):
         fail(failing, f"new {number}")
@@ -192,15 +191,15 @@ def test_a_device_or_the_like_is_not_replaced(
 def test_an_error_that_is_committed_during_the_first_run_is_shown_once(
     failing: Shop, new, monkeypatch: pytest.MonkeyPatch
 ):
-    read, late = audit.errors, ["late"]
+    step, late = audit_search.Walk.step, ["late"]
 
-    def then_fail(*arguments: Any, **more: Any) -> Any:
-        found = read(*arguments, **more)
+    def then_fail(*arguments: Any) -> Any:
+        found = step(*arguments)
         if late:
             fail(failing, late.pop())
         return found
 
-    monkeypatch.setattr(audit, "errors", then_fail)
+    monkeypatch.setattr(audit_search.Walk, "step", then_fail)
 
     assert [*new(), *new()] == ["old 0", "old 1", "old 2", "late"]
     assert new() == []

@@ -1,0 +1,171 @@
+"""``--cursor-file``: how far runs of ``orderctl logs`` have come, for the next one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orderctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from orderctl.audit_frontier import Frontier
+    from orderctl.cli.app import App
+
+_VERSION: Final = 1
+#: Ids below the highest one that runs of earlier versions read again.
+_SPAN: Final = 1000
+#: Digits of the longest id of an event.
+_LONGEST_ID: Final = 19
+
+
+class CursorFile:
+    """The file of ``--cursor-file``, locked.
+
+    Args:
+        path: The file.
+        number: The descriptor that holds the lock.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self._number = number
+
+    def read(self, app: App, *, overlap: bool = False) -> Frontier | None:
+        """Return how far the runs before have come; None if this is the first one, or the log was emptied.
+
+        Args:
+            app: Has the database.
+            overlap: Whether a run of an earlier version read the last ids again, so that a later one does.
+
+        Raises:
+            InvalidInput: The file contains something else.
+        """
+        text = self.path.read_text(encoding="utf-8", errors="replace").strip()
+        if not text:
+            return None
+        from orderctl import audit
+
+        with app.reading() as connection:
+            found = _earlier(connection, text, overlap=overlap) or _read(text)
+            if found is None:
+                raise InvalidInput(
+                    f"{self.path} does not contain ids of events",
+                    hint="remove it to begin with the newest events",
+                )
+            return found if found.read_to <= audit.newest_id(connection) else None
+
+    def write(self, frontier: Frontier) -> None:
+        """Replace the content of the file, which stays locked."""
+        document = {
+            "version": _VERSION,
+            "read_to": frontier.read_to,
+            "gaps": [list(gap) for gap in frontier.gaps],
+        }
+        text = json.dumps(document, separators=(",", ":"))
+        # Written beside the file, then renamed: a crash leaves the old content or the new one.
+        fresh = self.path.with_name(f"{self.path.name}.new")
+        # Ctrl-C is delayed: what was shown is noted, and no file is left open or half written.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            fresh.write_text(f"{text}\n", encoding="utf-8")
+            number = os.open(fresh, os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fresh.replace(self.path)
+            self.close()
+            self._number = number
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def close(self) -> None:
+        """Let another run have the file."""
+        os.close(self._number)
+
+
+@contextmanager
+def opened(app: App, path: Path) -> Iterator[CursorFile]:
+    """Let one run at a time read the file, show events, and replace it; a second one waits.
+
+    Raises:
+        InvalidInput: It is not a file, or cannot be locked or replaced: each run would show the same again.
+    """
+    _check(path)
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = CursorFile(path, number)
+        try:
+            _lock(app, path, number)
+            if _is(path, number):
+                yield file
+                return
+        finally:
+            file.close()
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is something else, such as /dev/null: it would be replaced by a file."""
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"--cursor-file {path} is not a regular file")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"the folder of --cursor-file {path} does not exist")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(f"cannot write to the folder of --cursor-file {path}")
+
+
+def _lock(app: App, path: Path, number: int) -> None:
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            app.say(f"waiting for another run with {path}")
+            fcntl.flock(number, fcntl.LOCK_EX)
+    except OSError as error:  # such as NFS without its lock service
+        raise InvalidInput(f"cannot lock --cursor-file {path}: {error.strerror}") from None
+
+
+def _is(path: Path, number: int) -> bool:
+    """Whether the file that is open still has this name: the run before has replaced it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except FileNotFoundError:
+        return False
+
+
+def _earlier(connection: Connection, text: str, *, overlap: bool) -> Frontier | None:
+    """Return what a file of an earlier version says: the highest id that was read, and ids of errors that were shown."""
+    from orderctl import audit_frontier
+
+    words = text.split()
+    if not all(word.isascii() and word.isdigit() and len(word) <= _LONGEST_ID for word in words):
+        return None
+    read_to = int(words[0])
+    if overlap:
+        return audit_frontier.all_but(read_to, map(int, words), _SPAN)
+    return audit_frontier.begin(connection, read_to, _SPAN)
+
+
+def _read(text: str) -> Frontier | None:
+    from orderctl.audit_frontier import Frontier
+    from orderctl.audit_gaps import Gap
+
+    try:
+        document = json.loads(text)
+        if document["version"] != _VERSION:
+            return None
+        gaps = tuple(Gap(*map(_whole, gap)) for gap in document["gaps"])
+        return Frontier(_whole(document["read_to"]), gaps)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 10**_LONGEST_ID:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,282 @@
+"""``orderctl logs search``, and what ``logs errors`` has in common with it."""
+
+import json
+import signal
+import subprocess
+from itertools import count
+
+import pytest
+
+from orderctl import audit_search
+from orderctl.cli import log_follow
+from orderctl.cli.app import App
+from orderctl.errors import DatabaseUnavailable
+from orderctl.states import ErrorType, Severity
+from orderctl.terminal.widths import bare
+from tests.cli.conftest import Program
+from tests.script import SCRIPT
+from tests.shop import Shop
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+def messages(ended) -> list[str]:
+    assert (ended.status, ended.err) == (0, "")
+    return [json.loads(line)["message"] for line in ended.out.splitlines()]
+
+
+@pytest.fixture
+def busy(shop: Shop) -> Shop:
+    for number in range(6):
+        shop.add(f"DH{number // 3 + 1}") if number % 3 == 0 else None
+        shop.record(
+            1 + number // 3,
+            "test_event",
+            list(Severity)[number % 5],
+            message=f"event {number}",
+            actor=("anna@one", "bob")[number % 2],
+        )
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (["event"], [0, 1, 2, 3, 4, 5]),
+        (["EVENT", "-r", "-n", "3"], [5, 4, 3]),
+        (["event", "-n", "2"], [4, 5]),
+        (["--type", "test_event", "--actor", "anna"], [0, 2, 4]),
+        (["--actor", "anna@"], [0, 2, 4]),
+        (["--actor", "b*"], [1, 3]),
+        (["event", "--order", "DH2", "--since", "1h"], [3, 4, 5]),
+        (["--severity", "warning"], [2, 3, 4]),
+        (["--severity", "warning..ERROR"], [2, 3]),
+        (["--severity", "..info", "--type", "TEST_EVENT"], [0, 1, 5]),
+        (["--severity", "debug,critical"], [0, 4, 5]),
+        (["-g", "event [1-3]"], [1, 2, 3]),
+        (["-g", "event [1-5]", "-n", "2"], [4, 5]),
+        (["--source", "shop", "--category", "system", "--until", "1h"], []),
+    ],
+)
+def test_events_of_all_orders_are_chosen(options, numbers, busy: Shop, inside: Program):
+    if options == ["--actor", "b*"]:
+        numbers = [1, 3, 5]
+    ended = inside("logs", "search", "-o", "jsonl", *options)
+    assert ended.status == 0
+    assert [json.loads(line)["message"] for line in ended.out.splitlines()] == [f"event {n}" for n in numbers]
+
+
+def test_the_next_page_goes_on(busy: Shop, inside: Program):
+    first = inside("logs", "search", "event", "-n", "2", "-r", "--fields", "message", "-o", "tsv")
+    after = first.err.strip().removeprefix("next page: ").split()
+    second = inside("logs", "search", "event", "-n", "2", "-r", "--fields", "message", "-o", "tsv", *after)
+
+    assert first.out.splitlines()[1:] == ["event 5", "event 4"]
+    assert second.out.splitlines()[1:] == ["event 3", "event 2"]
+    assert inside("logs", "search", "--after", "4711").status == 2
+
+
+def test_who_changed_what_stands_in_80_columns(shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch):
+    [task] = shop.paid("DH123456")
+    shop.fail(task, ErrorType.NETWORK, "reset")
+    actor = App().actor
+    assert inside("tasks", "retry", str(task), "--reason", "asked by the customer").status == 0
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    lines = inside(
+        "logs", "search", "--actor", actor, "--since", "1h", "--type", "task_retried"
+    ).out.splitlines()
+
+    assert bare(lines[0]).split() == ["TIME", "ORDER", "TASK", "MESSAGE", "ACTOR"]
+    row = json.loads(inside("logs", "search", "--actor", actor, "--type", "task_retried", "-o", "jsonl").out)
+    assert (row["order_code"], row["task_id"], row["actor"]) == ("DH123456", task, actor)
+    assert row["message"].endswith("(asked by the customer)")
+
+
+def test_a_search_stops_after_a_while_and_says_how_far_it_came(
+    busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(8):
+        busy.record(1, "test_event", message=f"other {number}")
+    busy.execute("UPDATE order_audit_logs SET created_at = '2026-05-03 10:12:00.000000' WHERE id < 10")
+    monkeypatch.setattr(audit_search, "_FEWEST", 8)
+    monkeypatch.setattr(audit_search.Walk, "_grow", lambda *_: None)
+    monkeypatch.setattr("orderctl.cli.log_reader.time.monotonic", count().__next__)
+
+    ended = inside(
+        "logs",
+        "search",
+        "event 1",
+        "-n",
+        "1",
+        "--time-format",
+        "iso",
+        "--time-limit",
+        "1s",
+        "-q",
+        "-o",
+        "json",
+    )
+
+    assert (ended.status, json.loads(ended.out)) == (0, [])
+    assert ended.err.startswith("looked at 8 events down to 2026-05-03T10:12:00Z; go on with --after ")
+    assert "; go on with --after " in ended.err
+    after = ended.err.split("--after ")[1].split(",")[0]
+    assert "event 1" in inside("logs", "search", "event 1", "--after", after, "--time-limit", "1m").out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--severity", "bad"],
+        ["--severity", "error..warning"],
+        ["--severity", ".."],
+        ["--severity", ","],
+        ["-f", "-r"],
+        ["-f", "-o", "json"],
+        ["-f", "--after", "1"],
+        ["-g", "("],
+        ["--since", "1h", "--until", "2h"],
+        ["--time-limit", "0s"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, busy: Shop, inside: Program):
+    ended = inside("logs", "search", *options)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("orderctl: ")
+
+
+def test_one_failure_is_one_line(shop: Shop, inside: Program):
+    [task] = shop.paid("DH1")
+    shop.fail(task, ErrorType.NETWORK, "reset")
+    shop.record(1, "email_failed", Severity.ERROR)
+
+    [mail, failure] = json.loads(inside("logs", "errors", "-o", "json").out)
+    every = json.loads(inside("logs", "errors", "--all", "-o", "json").out)
+
+    assert (mail["event_type"], failure["event_type"]) == ("email_failed", "download_failed")
+    assert [row["event_type"] for row in every] == ["email_failed", "order_failed", "download_failed"]
+    assert failure["event_ids"] == sorted(row["id"] for row in every[1:])
+    assert [row["event_ids"] for row in every] == [[row["id"]] for row in every]
+    assert len(json.loads(inside("logs", "errors", "-n", "1", "-o", "json").out)) == 1
+    assert len(json.loads(inside("logs", "errors", "--type", "email_failed", "-o", "json").out)) == 1
+    assert json.loads(inside("logs", "errors", "-g", "nothing", "-o", "json").out) == []
+
+
+def test_new_events_of_a_search_are_shown_once(busy: Shop, inside: Program, tmp_path):
+    arguments = ("logs", "search", "--actor", "bob", "-o", "jsonl", "--cursor-file", str(tmp_path / "seen"))
+
+    assert messages(inside(*arguments)) == ["event 1", "event 3", "event 5"]
+    assert messages(inside(*arguments)) == []
+    busy.record(1, "test_event", message="new", actor="bob", id=500)
+    busy.record(1, "test_event", message="other", actor="carl")
+    assert messages(inside(*arguments)) == ["new"]
+    busy.record(1, "test_event", message="late", actor="bob", id=300)
+    assert messages(inside(*arguments)) == ["late"]
+    assert messages(inside(*arguments)) == []
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch):
+    """``polls(*actions)`` carries them out, one at each pause of a follower, and then interrupts it."""
+
+    def plan(*actions) -> None:
+        left = list(actions)
+
+        def pause(_: float) -> None:
+            if not left:
+                raise KeyboardInterrupt
+            left.pop(0)()
+
+        monkeypatch.setattr(log_follow.time, "sleep", pause)
+
+    return plan
+
+
+def test_following_survives_an_outage_without_a_gap(
+    busy: Shop, inside: Program, polls, monkeypatch: pytest.MonkeyPatch
+):
+    reading = App.reading
+
+    def away(_: App) -> None:
+        raise DatabaseUnavailable("the database does not answer")
+
+    def goes() -> None:
+        busy.record(1, "test_event", message="before")
+        monkeypatch.setattr(App, "reading", away)
+
+    def comes() -> None:
+        busy.record(1, "test_event", message="during")
+        monkeypatch.setattr(App, "reading", reading)
+
+    polls(goes, lambda: None, comes, lambda: busy.record(1, "test_event", message="after"))
+    ended = inside("logs", "search", "-f", "-n", "1", "-o", "jsonl")
+
+    assert [json.loads(line)["message"] for line in ended.out.splitlines()] == [
+        "event 5",
+        "before",
+        "during",
+        "after",
+    ]
+    assert ended.err.splitlines() == [
+        "the database does not answer; trying again",
+        "the database answers again",
+        "orderctl: interrupted",
+    ]
+
+
+def test_following_goes_on_after_a_restart(busy: Shop, inside: Program, polls, tmp_path):
+    arguments = ("logs", "search", "-f", "-o", "jsonl", "--cursor-file", str(tmp_path / "seen"))
+    polls(lambda: busy.record(1, "test_event", message="high", id=200))
+    assert inside(*arguments).out.count("\n") == 9
+    busy.record(1, "test_event", message="late", id=150)
+    busy.record(1, "test_event", message="higher")
+    polls()
+
+    ended = inside(*arguments)
+
+    assert [json.loads(line)["message"] for line in ended.out.splitlines()] == ["late", "higher"]
+
+
+def test_what_was_shown_before_an_interruption_is_not_shown_again(
+    busy: Shop, inside: Program, polls, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    arguments = ("logs", "errors", "-f", "--all", "-o", "jsonl", "--cursor-file", str(tmp_path / "seen"))
+    busy.pay("DH1")
+    polls()
+    inside(*arguments)
+    for number in range(3):
+        busy.record(1, "test_event", Severity.ERROR, message=f"new {number}")
+    write, written = App.write, []
+
+    def then_interrupt(app: App, text: str) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        write(app, text)
+        written.append(text)
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(App, "write", then_interrupt)
+        first = inside(*arguments)
+    second = inside(*arguments)
+
+    shown = [json.loads(line)["message"] for ended in (first, second) for line in ended.out.splitlines()]
+    assert shown == ["new 0", "new 1", "new 2"]
+
+
+def test_sigterm_ends_following_with_its_cursor_file(busy: Shop, tmp_path):
+    file = tmp_path / "seen"
+    process = subprocess.Popen(
+        [SCRIPT, "logs", "search", "-f", "-n", "1", "-o", "jsonl", "--cursor-file", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert json.loads(process.stdout.readline())["message"] == "event 5"
+    eventually(file.read_text, "the cursor file")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "orderctl: interrupted\n")
+    assert json.loads(file.read_text())["version"] == 1
