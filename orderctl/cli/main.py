@@ -33,10 +33,10 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "outbox": CommandEntry(
         "List and show mails, webhooks and completion messages, and send them again.", "Orders"
     ),
-    "status": CommandEntry("Show whether all is well, on one screen.", "Running"),
     "ops": CommandEntry(
         "List, show, follow and stop operations: bulk changes that supervisors carry out.", "Orders"
     ),
+    "status": CommandEntry("Show whether all is well, on one screen.", "Running"),
     "worker": CommandEntry("Run, list, pause and stop workers.", "Running"),
     "relay": CommandEntry("Run the relay for dashboards and make tokens for it.", "Running"),
     "doctor": CommandEntry("Check the installation: what is wrong, and what repairs it.", "Running"),
