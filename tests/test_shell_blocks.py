@@ -57,6 +57,8 @@ NOT_RUN: Final = {
 #: Commands that do not exit with 0, by their page and their beginning.
 EXPECTED: Final = {
     ("docs/oncall.md", "orderctl status"): (1, "tasks wait, and no worker runs"),
+    ("docs/oncall.md", "orderctl doctor"): (1, "tasks are due, and no worker runs"),
+    ("docs/oncall.md", "orderctl doctor --quiet"): (1, "the same"),
     ("docs/payments.md", "orderctl payments match 3 DH123459 --reason 'the code was misspelled'"): (
         4,
         "shown again, with the question; it was done above",
