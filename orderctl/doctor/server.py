@@ -224,7 +224,7 @@ def _flush(value: str) -> Check:
         Verdict.WARNING,
         f"innodb_flush_log_at_trx_commit is {value}: a crash of the machine loses the last second of commits",
         "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
-        "A payment may be lost of which the bank knows that it is recorded. To keep it, set it in the server's configuration,"
+        "A payment may be lost that was confirmed to the bank. To keep it, set it in the server's configuration,"
         " too.",
         value=value,
     )

@@ -23,9 +23,9 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 #: Seconds after which a store that has not answered is down; both are looked at, at the same time.
-DEADLINE: Final = 3.5
+DEADLINE: Final = 2.5
 #: Seconds without an answer after which a connection to the database is lost.
-_ANSWER: Final = 3
+_ANSWER: Final = 2
 
 
 class Need(StrEnum):
