@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from orderctl import masking, texts
 from orderctl.doctor.ahead import Begun, Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
@@ -42,7 +43,7 @@ def look(peers: Peers) -> Look | None:
     try:
         greeting = Begun(lambda: smtp.greet(mail, peers.patience)).result(peers.patience + 0.5)
     except OSError as error:  # a TimeoutError, too
-        return Look(error=str(error) or type(error).__name__)
+        return Look(error=texts.legible(masking.foreign(str(error)), 300) or type(error).__name__)
     return Look(greeting, seconds=time.monotonic() - began)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO, Final
 
+from orderctl import texts
 from orderctl.doctor.ahead import Begun
 
 _PATHS: Final = {"ws": "/ws", "socketio": "/socket.io/?EIO=4&transport=websocket"}
@@ -105,7 +106,7 @@ def _health(wire: socket.socket, source: BinaryIO) -> Answer:
         raise ValueError("the answer is not a relay's")
     if status == 200 and body["status"] == "ok":  # noqa: PLR2004
         return Answer(well=True)
-    return Answer(well=False, error=f"it is {body['status']}: {body.get('error')}")
+    return Answer(well=False, error=texts.legible(f"it is {body['status']}: {body.get('error')}", 200))
 
 
 def _shake_hands(wire: socket.socket, source: BinaryIO, way: Way) -> Answer:

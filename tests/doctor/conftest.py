@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +73,10 @@ def carry_out(call: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPa
         return 0
 
     return do
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
