@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import redis
@@ -81,3 +83,19 @@ def test_a_refusal_is_logged_again_for_another_reason_only(caplog) -> None:
 
     assert [record.args[0] for record in caplog.records] == ["NOPERM", "OOM"]
     assert sent["DEL"] == sent["ZREM"] == 5
+
+
+def test_a_number_of_connections_is_kept_every_ten_minutes_of_three_hours() -> None:
+    tally = Tally()
+    exchange = SimpleNamespace(hub=SimpleNamespace(counts=SimpleNamespace(subscriptions=3)))
+    one = Presence(exchange, tally, secure=True)
+    started = datetime(2030, 5, 1, tzinfo=UTC)
+    for minute in range(0, 291, 5):
+        tally.connections = minute
+        sign = replace(one._sign("127.0.0.1", 3001, started), seen=started + timedelta(minutes=minute))
+        one._note(sign)
+
+    assert (sign.subscriptions, len(sign.samples)) == (3, relay_signs.MOST_SAMPLES)
+    assert [sample.connections for sample in sign.samples[-3:]] == [260, 270, 280]
+    assert sign.hour_ago is not None
+    assert sign.hour_ago.connections == 230
