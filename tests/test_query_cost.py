@@ -59,6 +59,7 @@ from orderctl.payments.ledger import Filter
 from orderctl.states import UNDECIDED, EventType
 from orderctl.sweep import Sweep, _Place
 from orderctl.tasks import TaskFilter
+from orderctl.why import inquiry
 from orderctl.worker import alerts, fleet
 from tests import rows
 from tests.servers.databases import fresh_name, sqlite_url
@@ -104,6 +105,7 @@ SORTS = {
     "few payments that wait": "the page, with the names of the orders",
     "failed messages": "what is not sent, which has an index by due time only",
     "unsent messages": "what is not sent, which has an index by due time only",
+    "why orders hang": "the rows of one order, and the newest unmatched payments",
     "failed messages to send again": "what is not sent, which has an index by due time only",
 }
 #: Queries that walk a whole table by its id, and stop when they have found enough.
@@ -543,6 +545,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         "message": (partial(outgoing.find, message_id=7), 10),
         "failures of the last hour": (partial(overview.failures, since=LONG_AGO), 6 * overview.MOST_FAILURES),
         "messages that wait": (partial(unsent.count, now=LONG_AGO, most=1000), 4000),
+        "why orders hang": (lambda c: [inquiry.of_order(c, None, load, one) for one in range(1, 11)], 2500),
         "claim": (partial(leases.claim, task_id=7, worker="w", lease_seconds=1), 30),
     }
 
