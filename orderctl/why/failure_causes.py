@@ -147,8 +147,8 @@ def _private(settings: Settings) -> Trouble:
     if settings.download.allow_private_hosts:
         return Trouble("private-address", f"{text}, which is allowed now (download.allow_private_hosts)")
     allow = (
-        "if that server is yours, set download.allow_private_hosts = true and start the workers again; if not, this"
-        " address may be an attack"
+        "do nothing if you do not know that server: the address may be an attack; if it is yours, set"
+        " download.allow_private_hosts = true and start the workers again"
     )
     return Trouble("private-address", text, allow, ("download.allow_private_hosts is false",))
 

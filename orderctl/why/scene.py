@@ -13,12 +13,14 @@ from orderctl import crews, database, deletion, orders, tasks, waiting_reasons
 from orderctl.crews import Client, Sight
 from orderctl.errors import OrderctlError
 from orderctl.orders import Order
+from orderctl.outgoing import Message
 from orderctl.schema import download_tasks
 from orderctl.schema import orders as orders_table
 from orderctl.settings import Settings
 from orderctl.states import ENDED_ORDER, UNFINISHED, WAITING, PaymentStatus
 from orderctl.tasks import Task
 from orderctl.waits import Cause, Reason
+from orderctl.why import post
 from orderctl.worker.fleet import supervisor_of
 
 #: Most ids of tasks that are looked for which the shop has deleted.
@@ -137,6 +139,13 @@ class Scene:
         return waiting_reasons.of_tasks(
             self.connection, self.client, self.settings, self.asked, known=self.sight
         )
+
+    @cached_property
+    def messages(self) -> Sequence[Message]:
+        """The messages of the order's newest end, and what was not sent of its tasks, newest first."""
+        if self.order is None:
+            return ()
+        return post.find(self.connection, self.order, [task.id for task in self.tasks])
 
     @cached_property
     def deleted_tasks(self) -> Sequence[int]:

@@ -9,10 +9,10 @@ from typing import Final
 
 from sqlalchemy import select
 
-from orderctl import clock, outgoing, webhook_endpoints
+from orderctl import clock, webhook_endpoints
 from orderctl.counting import counted
 from orderctl.outbox import EntryKind
-from orderctl.outgoing import Filter, Message
+from orderctl.outgoing import Message
 from orderctl.schema import outbox as table
 from orderctl.states import MessageState
 from orderctl.why import refusals
@@ -21,8 +21,6 @@ from orderctl.why.handling import sentence, shown
 from orderctl.why.scene import Scene
 
 _MAILS: Final = (EntryKind.SUMMARY, EntryKind.ALERT)
-#: Newest messages of an order that are looked at.
-_LOOKED: Final = 200
 #: Messages that are told one by one.
 _MOST: Final = 10
 #: How long a courier that runs may leave a message that is due, in seconds.
@@ -99,16 +97,12 @@ def _sum(messages: Sequence[tuple[Message, _Held]]) -> str:
 
 
 def _messages(scene: Scene, kinds: Sequence[str]) -> list[tuple[Message, _Held]]:
-    """Return the messages of the kinds, newest first; of the order's ends only those of the newest one."""
+    """Return the messages of the kinds, newest first."""
     if scene.order is None:
         return []
-    wanted = Filter(order_id=scene.order.id, kinds=kinds)
-    found = outgoing.page(scene.connection, wanted, limit=_LOOKED).messages
+    found = [one for one in scene.messages if one.kind in kinds]
     if scene.task is not None:
         found = [one for one in found if one.task_id in {None, scene.task.id}]
-    newest = f"order:{scene.order.id}:round:{scene.order.round}:"
-    ends = f"order:{scene.order.id}:round:"
-    found = [one for one in found if not one.dedup_key.startswith(ends) or one.dedup_key.startswith(newest)]
     held = _held(scene, [one.id for one in found if one.state == MessageState.WAITING])
     return [(one, held.get(one.id, _Held())) for one in found]
 
