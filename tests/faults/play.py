@@ -88,11 +88,12 @@ def _worker_that_swallows(settings: Settings, _: Engine, argument: str) -> None:
 
 
 def _orderctl(_: Settings, __: Engine, argument: str) -> None:
-    """Run a command exactly as it is printed: ``orderctl tasks retry 41``."""
-    program, *arguments = shlex.split(argument)
-    assert program == "orderctl"
-    status = run(arguments)
-    assert status == 0, f"{argument}: exit code {status}"
+    """Run commands exactly as they are printed, each on a line: ``orderctl tasks retry 41``."""
+    for line in argument.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "orderctl"
+        status = run(arguments)
+        assert status == 0, f"{line}: exit code {status}"
 
 
 def _pay(_: Settings, engine: Engine, argument: str) -> None:

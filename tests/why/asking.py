@@ -42,7 +42,7 @@ def command_of(answer: Step) -> str:
     return found[1]
 
 
-def carry_out(world: World, command: str) -> None:
-    """Run a command exactly as it was printed."""
-    done = world.play("orderctl", command)
+def carry_out(world: World, *commands: str) -> None:
+    """Run commands exactly as they were printed."""
+    done = world.play("orderctl", "\n".join(commands))
     assert done.returncode == 0, done.stderr
