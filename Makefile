@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint fresh chaos chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs pictures clean
+.PHONY: help demo test lint fresh chaos chaos-operations chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs pictures clean
 
 help:
 	@echo "make demo   install into $(VENV) and show orderctl at work on a temporary shop"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   run ruff, mypy, the import contracts and biome"
 	@echo "make fresh  run demo and test on bare Debian systems (needs root and debootstrap; 1.5 hours)"
 	@echo "make chaos  kill processes of two running shops at random (ARGS='--database mariadb --kills 100')"
+	@echo "make chaos-operations  kill what retries 50,000 tasks (ARGS='--tasks 2000 --kills 5')"
 	@echo "make chaos-payments  kill the relay and the database while a bank sends (ARGS='--database mysql')"
 	@echo "make bench  run the benchmarks and print ratios"
 	@echo "make bench-queries  measure the queries with a million orders (ARGS='--server mariadb'; an hour, 12 GB)"
@@ -69,6 +70,9 @@ fresh:
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.chaos $(ARGS)
+
+chaos-operations: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.operations $(ARGS)
 
 chaos-payments: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.payments $(ARGS)

@@ -279,7 +279,8 @@ def retry(
     if not (task.managed or take):
         raise not_managed(task_id)
     attempts = min(task.attempt + max_attempts, HIGHEST_INT)
-    if choices.is_waiting_for(connection, task, attempts) and not lifecycle.has_ended(connection, order):
+    waits = task.status in WAITING and choices.is_waiting_for(connection, task, attempts)
+    if waits and not lifecycle.has_ended(connection, order):
         return choices.already(connection, task, "waiting", EventType.TASK_RETRIED)
     what = Move(
         TaskStatus.PENDING,

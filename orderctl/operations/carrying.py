@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,11 +76,14 @@ def carry(connection: Connection, held: Held, *, most: int = BATCH) -> Carried:
     number = min(most, _due(operation))
     items = _waiting(connection, operation, number)
     moved, states = [], Counter[str]()
+    alike: dict[tuple[ItemState, str | None], list[int]] = defaultdict(list)
     for item in items:
         state, note, done = _change(connection, operation, item)
-        _mark(connection, operation, item, state, note)
+        alike[state, note].append(item.task_id)
         states[state] += 1
         moved += [done] if done is not None else []
+    for (state, note), ids in alike.items():
+        _mark(connection, operation, ids, state, note)
     if items:
         faultpoints.point("operation.changed")
     next_at = _note(connection, operation, states, len(items), asked=number)
@@ -168,16 +171,16 @@ def refuse(connection: Connection, held: Held, error: OrderctlError) -> None:
     items = _waiting(connection, operation, 1) if operation is not None else []
     if operation is None or not items:
         return
-    _mark(connection, operation, items[0], ItemState.REFUSED, str(error))
+    _mark(connection, operation, [items[0].task_id], ItemState.REFUSED, str(error))
     _note(connection, operation, Counter([ItemState.REFUSED]), 1, asked=1)
 
 
 def _mark(
-    connection: Connection, operation: Operation, item: Item, state: ItemState, note: str | None
+    connection: Connection, operation: Operation, ids: Sequence[int], state: ItemState, note: str | None
 ) -> None:
     storable = None if note is None else shop_tables.storable(masking.foreign(note))[:_LONGEST_NOTE]
     row = update(operation_tasks).where(
-        _ITEM.operation_id == operation.id, _ITEM.task_id == item.task_id, _ITEM.state == ItemState.WAITING
+        _ITEM.operation_id == operation.id, _ITEM.task_id.in_(ids), _ITEM.state == ItemState.WAITING
     )
     connection.execute(row.values(state=state.value, note=storable, changed_at=database.utc_now()))
 
