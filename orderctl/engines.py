@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -143,7 +141,7 @@ def _connect_sqlite(address: Address, origin: str, file_wait: int) -> Engine:
     def _open(_dialect: object, _record: object, args: list[Any], given: dict[str, Any]) -> None:
         if address.name:
             sqlite_files.check(address.name, origin)
-            args[0] = f"file:{quote(os.path.abspath(address.name))}?mode=rw"  # noqa: PTH100 - as SQLAlchemy does
+            args[0] = sqlite_files.uri(address.name, writable=sqlite_files.is_writable(address.name))
             given["uri"] = True
 
     @event.listens_for(engine, "connect")
@@ -153,7 +151,8 @@ def _connect_sqlite(address: Address, origin: str, file_wait: int) -> Engine:
         connection.execute(f"PRAGMA busy_timeout={file_wait * 1000}")
         connection.execute("PRAGMA foreign_keys=ON")
         # journal_mode=WAL is stored in the file. Reading it needs no lock, setting it does.
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        may_write = not address.name or sqlite_files.is_writable(address.name)
+        if may_write and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 

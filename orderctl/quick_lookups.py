@@ -6,13 +6,11 @@ after a moment: then nothing is found.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -131,10 +129,9 @@ def _file(settings: Settings) -> Iterator[Rows]:
     url = settings.database.url or embedded.database_url(settings.state_dir)
     path = database_urls.parse(url).name
     sqlite_files.check(path, DEFAULT)
-    # Without a log of changes, all is in the file. Opened in the usual way, SQLite would create one.
-    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-    uri = f"file:{quote(os.path.abspath(path))}?{mode}"  # noqa: PTH100 - as ``engines``
-    with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
+    with closing(
+        sqlite3.connect(sqlite_files.uri(path, writable=False), uri=True, timeout=0.1)
+    ) as connection:
         connection.text_factory = foreign.decode
         yield Rows(connection.execute, server=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import masking, setting_types
 from orderctl.setting_keys import Key, Section, keys_of
@@ -331,6 +331,11 @@ SECTIONS: dict[str, type[Section]] = {
     "audit": Audit,
     "log": Log,
 }
+
+
+#: Settings that stand above the sections, beside ``state_dir``.
+READ_ONLY: Final = "read_only"
+READ_ONLY_ABOUT: Final = "refuse commands that change something; once it is true, no file, variable or option that is read later changes that"
 
 
 def declared() -> dict[str, Key[Any]]:

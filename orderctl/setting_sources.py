@@ -84,7 +84,7 @@ def _is_secret(key: str, declared: Declared) -> bool:
 
 def _known(declared: Declared) -> set[str]:
     secret_files = {f"{key}_file" for key, item in declared.items() if item.secret}
-    return {"state_dir", *declared, *secret_files}
+    return {"state_dir", "read_only", *declared, *secret_files}
 
 
 def from_environment(environ: Mapping[str, str], declared: Declared) -> Given:

@@ -7,7 +7,7 @@ named by ``section.name_file``. :func:`load` is the only place that reads ``os.e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from orderctl import environment, masking, setting_keys, setting_sources, settin
 from orderctl.errors import Misconfigured
 from orderctl.setting_keys import keys_of
 from orderctl.setting_sections import (
+    READ_ONLY,
     SECTIONS,
     Audit,
     Database,
@@ -42,6 +43,7 @@ class Settings:
         state_dir: Folder of the embedded database, the embedded Redis and downloads.
         origins_of: The origin of each key that is set, such as ``environment ORDERCTL_RELAY_PORT``.
         secret_files: The files from which secrets were read.
+        read_only: Whether commands that change something are refused.
     """
 
     state_dir: Path
@@ -60,6 +62,7 @@ class Settings:
     log: Log
     origins_of: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_files: tuple[Path, ...] = ()
+    read_only: bool = False
 
     @property
     def download_directory(self) -> Path:
@@ -71,7 +74,10 @@ class Settings:
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Return each key with its value, secrets masked, and its origin."""
-        rows = [("state_dir", str(self.state_dir), self.origins_of.get("state_dir", "default"))]
+        rows = [
+            (key, str(getattr(self, key)), self.origins_of.get(key, "default"))
+            for key in ("state_dir", READ_ONLY)
+        ]
         for section, kind in SECTIONS.items():
             for name, declaration in keys_of(kind).items():
                 key = f"{section}.{name}"
@@ -95,6 +101,8 @@ def read(key: str, value: object) -> Any:
     """
     if key == "state_dir":
         return setting_keys.checked(value, setting_types.path)
+    if key == READ_ONLY:
+        return setting_keys.checked(value, setting_types.boolean)
     return setting_keys.checked(value, declared()[key].read, secret=declared()[key].secret)
 
 
@@ -118,17 +126,30 @@ def load(
     environ = os.environ if environ is None else environ
     config_variable = environ.get(environment.CONFIG)
     config = config or (Path(config_variable) if config_variable else None)
-    found: dict[str, tuple[Any, str]] = {}
     alone = environ.get(environment.ALONE, "0") not in {"", "0"}
     keys = declared()
-    for path in setting_sources.files(config, alone=alone):
-        found |= setting_sources.from_file(path, keys, required=path == config)
-    found |= setting_sources.from_environment(environ, keys)
-    found |= {key: (value, "command line") for key, value in (flags or {}).items()}
+    sources = [
+        setting_sources.from_file(path, keys, required=path == config)
+        for path in setting_sources.files(config, alone=alone)
+    ]
+    sources.append(setting_sources.from_environment(environ, keys))
+    sources.append({key: (value, "command line") for key, value in (flags or {}).items()})
+    found: setting_sources.Given = {}
+    for source in sources:
+        found |= source
+    found |= _forced(sources)
     secret_files = setting_sources.read_secret_files(found, keys)
     settings = _build(found, secret_files)
     masking.learn(_secrets(settings))
     return settings
+
+
+def _forced(sources: Iterable[setting_sources.Given]) -> setting_sources.Given:
+    """Return the first ``read_only`` that is true: a file for an account is stronger than what its user gives later."""
+    for source in sources:
+        if READ_ONLY in source and setting_keys.read(READ_ONLY, setting_types.boolean, *source[READ_ONLY]):
+            return {READ_ONLY: source[READ_ONLY]}
+    return {}
 
 
 def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...]) -> Settings:
@@ -149,6 +170,7 @@ def _build(found: Mapping[str, tuple[Any, str]], secret_files: tuple[Path, ...])
         state_dir=setting_keys.read("state_dir", setting_types.path, *given),
         origins_of=origins,
         secret_files=(*secret_files, *of_endpoints),
+        read_only=setting_keys.read(READ_ONLY, setting_types.boolean, *found.get(READ_ONLY, (False, ""))),
         **sections,
     )
 

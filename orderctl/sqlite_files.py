@@ -8,6 +8,7 @@ import shlex
 import stat
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from orderctl import private_files
 from orderctl.errors import DatabaseExhausted, DatabaseUnavailable, Misconfigured, NotMigrated, OrderctlError
@@ -47,6 +48,26 @@ def check(path: str, origin: str) -> None:
         )
     for each in (path, *(path + suffix for suffix in _BESIDE)):
         private_files.check_owner(Path(each), _SETTING)
+
+
+def is_writable(path: str) -> bool:
+    """Whether this user may write to a database: its file, and its folder for SQLite's own files."""
+    return all(os.access(each, os.W_OK) for each in (path, Path(path).absolute().parent))
+
+
+def uri(path: str, *, writable: bool) -> str:
+    """Return the URI with which SQLite opens a database.
+
+    Args:
+        path: The path of its file.
+        writable: Whether it may be written. Otherwise nothing is created beside it: a copy on a medium that is
+            read-only can be read.
+    """
+    mode = "mode=rw"
+    if not writable:
+        # Without a log of changes, all is in the file. Opened in the usual way, SQLite would create one.
+        mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    return f"file:{quote(os.path.abspath(path))}?{mode}"  # noqa: PTH100 - as SQLAlchemy does
 
 
 def create(path: str, *, folder: bool) -> None:

@@ -20,6 +20,7 @@ CROSS_CUTTING = {
     "cli/test_odd_machines.py": "folders, homes and locales of odd machines",
     "cli/test_odd_rows.py": "odd values that other programs wrote, in all commands, the relay's API and the workers",
     "cli/test_odd_values.py": "an odd value of any argument, document or setting is refused",
+    "cli/test_read_only.py": "accounts that may only read, and --read-only, in all commands",
     "cli/test_selection.py": "all commands that take a selection refuse an empty one",
     "cli/test_startup.py": "which modules each start of the program imports",
     "cli/test_terminal.py": "the whole program on a pseudo-terminal",

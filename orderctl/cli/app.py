@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from orderctl.environment import Ambient, ambient
-from orderctl.errors import InvalidInput, OrderctlError
+from orderctl.errors import InvalidInput, Misconfigured, OrderctlError
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -120,6 +120,23 @@ class App:
         from orderctl import database
 
         return database.reading(self.engine)
+
+    def require_writable(self, command: str) -> None:
+        """Refuse a command that changes something, if the setting ``read_only`` is true.
+
+        Raises:
+            Misconfigured: It is.
+        """
+        try:
+            chosen = self.settings
+        except Misconfigured:  # a command that needs the settings says so itself; `config init` does not
+            return
+        if chosen.read_only:
+            raise Misconfigured(
+                f"{command} changes something, and read_only is set ({chosen.origins_of['read_only']}):"
+                " nothing was done",
+                hint="orderctl config show",
+            )
 
     def require_database(self) -> None:
         """Make sure that the database answers and is migrated, before anything is started or changed.

@@ -5,7 +5,7 @@ A suggestion is pasted without much thought. So it never names a command that ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 #: Commands that change nothing, and so may be suggested. Groups stand here, too: alone they show their help.
@@ -48,6 +48,10 @@ CHANGING: Final = frozenset(
         "config init",
     }
 )  # fmt: skip
+#: Options with which a command of :data:`CHANGING` changes nothing, beside ``--dry-run``.
+_LOOKING: Final = {"reconcile": "check", "config init": "stdout"}
+#: Options without which such a command changes nothing.
+_APPLYING: Final = {"payments reconcile": "apply"}
 #: What other programs call a command.
 _SYNONYMS: Final = {
     "status": ("list", "stats"),
@@ -68,6 +72,18 @@ _SYNONYMS: Final = {
     "watch": ("tail",),
     "follow": ("tail",),
 }
+
+
+def changes(command: str, given: Mapping[str, object]) -> bool:
+    """Return whether a command would change something.
+
+    Args:
+        command: The command with its groups, separated by blanks.
+        given: The values of its options by the names of their parameters.
+    """
+    if command not in CHANGING or given.get("dry_run") or given.get(_LOOKING.get(command, "")):
+        return False
+    return command not in _APPLYING or bool(given.get(_APPLYING[command]))
 
 
 def suggestions(group: str, typed: str, names: Iterable[str]) -> list[str]:

@@ -30,7 +30,9 @@ def catch_up(app: App, *, anew: bool = False) -> None:
     """
     from orderctl import audit_counting
 
-    if not anew and not audit_counting.is_far(app.engine, audit_counting.MANY):
+    if anew:
+        app.require_writable("logs summary --recount")
+    if app.settings.read_only or (not anew and not audit_counting.is_far(app.engine, audit_counting.MANY)):
         return
     which = "all events anew" if anew else "the events that are not counted yet"
     app.say(f"counting {which}; with millions of them this takes a minute")

@@ -37,6 +37,13 @@ def options(*, hidden: bool = False, taken: Collection[str] = ()) -> list[click.
             help="An additional configuration file, read last.  [env: ORDERCTL_CONFIG]",
         ),
         click.Option(
+            ["--read-only"],
+            is_flag=True,
+            expose_value=False,
+            callback=_read_only,
+            help="Refuse commands that change something.  [env: ORDERCTL_READ_ONLY]",
+        ),
+        click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
@@ -103,6 +110,11 @@ def _override(key: str) -> Callable[[click.Context, click.Parameter, str | None]
 def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
     if value is not None:
         ctx.ensure_object(App).config = value
+
+
+def _read_only(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(App).flags["read_only"] = "true"
 
 
 def _quiet(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -16,6 +16,7 @@ from click.exceptions import NoSuchCommand
 
 from orderctl import texts
 from orderctl.cli import global_options
+from orderctl.cli.app import App
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -68,6 +69,15 @@ class Command(Described):
                     shown = f"{texts.shown(text)} is not text in UTF-8 without NUL characters"
                     raise click.BadParameter(shown, ctx, item)
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless it changes something and that is not allowed here."""
+        from orderctl.cli import effects
+
+        name = ctx.command_path.partition(" ")[2]
+        if effects.changes(name, ctx.params):
+            ctx.ensure_object(App).require_writable(name)
+        return super().invoke(ctx)
 
 
 class Group(Described, click.Group):

@@ -26,7 +26,7 @@ EXIT_CODES: Final[dict[ExitStatus, str]] = {
     ExitStatus.UNAVAILABLE: "The database, Redis, the workers or the relay do not answer, and the command needs them.",
     ExitStatus.INTERNAL: "An error in orderctl itself; please report it.",
     ExitStatus.TRY_LATER: "Another process holds a lock; try again later.",
-    ExitStatus.CONFIGURATION: "A setting is not valid, or the database is not migrated.",
+    ExitStatus.CONFIGURATION: "A setting is not valid, or forbids the change (read_only), or the database is not migrated.",
     ExitStatus.TIMED_OUT: "The timeout that was given has expired.",
     ExitStatus.INTERRUPTED: "The command was interrupted with Ctrl-C.",
 }
@@ -121,6 +121,7 @@ def variables() -> str:
             STATE_DIR,
         )
     )
+    rows.append((environment.variable(setting_sections.READ_ONLY), setting_sections.READ_ONLY_ABOUT))
     for key, item in setting_sections.declared().items():
         rows.append((environment.variable(key), item.about))
         if item.secret:

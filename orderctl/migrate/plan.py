@@ -15,7 +15,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, MetaData, Table
 from sqlalchemy.util import set_creation_order
 
 from orderctl.migrate import catalogue as found
-from orderctl.migrate import ddl, fitting, indexing, limits, obstacles, ownership, repairs
+from orderctl.migrate import ddl, fitting, indexing, limits, obstacles, ownership, repairs, rights
 from orderctl.migrate.ddl import COPY, INSTANT, ONLINE, Step
 from orderctl.migrate.rights import Need
 
@@ -95,7 +95,7 @@ class Plan:
                 )
             return
         head = f"PROCEDURE {name}({parameters}) READS SQL DATA SQL SECURITY INVOKER {statement}"
-        what, needs, words = f"procedure {name}", [("CREATE ROUTINE", "")], "CREATE"
+        what, needs, words = f"procedure {name}", [rights.CREATE_ROUTINE], "CREATE"
         if name in self.catalogue.procedures:
             what, needs = f"{what} as it is now", [*needs, ("ALTER ROUTINE", name)]
             if self.catalogue.server == "mariadb":

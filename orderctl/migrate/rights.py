@@ -13,6 +13,10 @@ _GRANT: Final = re.compile(r"GRANT (?P<privileges>.+?) ON (?:PROCEDURE )?(?P<sco
 _NAME: Final = r"`((?:[^`]|``)*)`|(\*)"
 
 Need = tuple[str, str]
+#: What the creation of a procedure needs.
+CREATE_ROUTINE: Final[Need] = ("CREATE ROUTINE", "")
+#: With these alone, the servers show an account no procedures, and MariaDB shows no foreign keys.
+_READING: Final = frozenset({"SELECT", "USAGE", "SHOW VIEW"})
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Rights:
     database: str
     grants: tuple[Grant, ...]
     is_mariadb: bool = False
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it may do nothing in the database but read."""
+        return not any(
+            grant.privileges - _READING
+            and (grant.database == "*" or re.fullmatch(_pattern(grant.database), self.database))
+            for grant in self.grants
+        )
 
     def lacking(self, needs: Iterable[Need]) -> list[Need]:
         """Return those of the rights that the account does not have."""

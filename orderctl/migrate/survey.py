@@ -195,6 +195,7 @@ def _applied(connection: Connection, there: catalogue.Catalogue, known: list[str
 
 def _check_rights(connection: Connection, survey: Survey) -> None:
     account = rights.read(connection)
+    _forget_unseen(account, survey)
     steps = survey.missing + survey.coming
     needs = [need for step in steps if not step.optional for need in step.needs]
     if lacking := account.lacking([*needs, *(_BOOKKEEPING if survey.pending else ())]):
@@ -207,3 +208,14 @@ def _check_rights(connection: Connection, survey: Survey) -> None:
                 f"{step.what} is not created, because the account {account.account} lacks"
                 f" {rights.describe(missing)}; to grant it: {account.remedy(missing)}"
             )
+
+
+def _forget_unseen(account: rights.Rights, survey: Survey) -> None:
+    """Do not count as missing what an account that may only read could not see: procedures, foreign keys on MariaDB."""
+    unseen = [step for step in survey.missing if step.optional] if account.only_reads else []
+    if unseen:
+        survey.missing = [step for step in survey.missing if not step.optional]
+        names = ", ".join(step.what for step in unseen)
+        survey.warnings.append(
+            f"cannot tell whether these are there, because the account {account.account} may not see them: {names}"
+        )

@@ -147,7 +147,7 @@ def read_scopes(scopes: Iterable[str]) -> Scopes:
     if added and len(added) == len(words):
         raise InvalidInput(
             f"the scope {added[0]} adds to the scope viewer, which is missing",
-            hint=f"orderctl relay token --scope viewer --scope {added[0]}",
+            hint="orderctl relay token --scope viewer --scope emails",
         )
     actions = frozenset(name for name in ACTIONS if _ACTION + name in words)
     return Scopes(_ADMIN in words, _VIEWER in words, _EMAILS in words, actions, frozenset(orders))

@@ -223,6 +223,7 @@ def template() -> str:
         "# Settings of orderctl. A setting that is commented out has its default.\n",
         "# Which value is used, and where it comes from: orderctl config show\n",
         '# state_dir = "~/.local/state/orderctl"\n',
+        f"# {setting_sections.READ_ONLY_ABOUT}\n# read_only = false\n",
     ]
     for section, kind in setting_sections.SECTIONS.items():
         lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]

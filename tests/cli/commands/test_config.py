@@ -28,7 +28,7 @@ def test_show_lists_every_setting_with_its_origin_and_without_secrets(orderctl: 
     )
 
     rows = {row["key"]: row for row in json.loads(ended.out)}
-    assert set(rows) == {"state_dir", *setting_sections.declared()}
+    assert set(rows) == {"state_dir", setting_sections.READ_ONLY, *setting_sections.declared()}
     assert rows["relay.port"]["value"] == "4000"
     assert rows["relay.port"]["origin"] == "environment ORDERCTL_RELAY_PORT"
     assert rows["relay.port"]["variable"] == "ORDERCTL_RELAY_PORT"
