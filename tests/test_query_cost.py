@@ -49,7 +49,7 @@ from orderctl.audit import Search
 from orderctl.audit_frontier import Frontier
 from orderctl.audit_gaps import Gap
 from orderctl.channels import Scope
-from orderctl.doctor import audit_log, order_findings, tables, work
+from orderctl.doctor import audit_log, order_findings, tables, unsent, work
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health import overview
 from orderctl.listing import OrderFilter
@@ -661,12 +661,14 @@ def _look_up(connection: Connection, wanted: quick_lookups.Lookup, begin: str) -
     ("make", "most"),
     [
         (work.leases, 30),
+        (unsent.examine_mails, 50),
+        (unsent.examine_webhooks, 50),
         # The newest 1,000 tasks, which a derived table holds, with their orders; and the open paid orders.
         (order_findings.examine, 3 * order_findings._NEWEST + 60 * 40),
         (audit_log.examine, 1500),
         (tables.times, 60 * 30),
     ],
-    ids=["leases", "orders", "audit", "times"],
+    ids=["leases", "mails", "webhooks", "orders", "audit", "times"],
 )
 def test_the_doctor_reads_few_rows(
     full: Shop, make: Callable[[Surroundings], Any], most: int, monkeypatch: pytest.MonkeyPatch
