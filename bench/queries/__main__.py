@@ -8,7 +8,7 @@ each query (see shop.py). Writing a million orders on two idle cores takes 5 to 
 bench`` does not run this benchmark; ``make bench-queries`` does. SQLite has at most 200,000 orders.
 
 Goals: with the most orders a page takes at most 10 ms, and at most twice its time with the fewest;
-statistics 50 ms, the summary of the audit log 10 ms, what a supervisor asks each second 5 ms.
+statistics 50 ms, status 100 ms, the summary of the audit log 10 ms, what a supervisor asks each second 5 ms.
 
 Without --server, on each server after the other. With --keep the databases stay in a folder, and with --from they are
 used again (sizes that are missing are written). With --markdown the tables of docs/performance.md are written anew.

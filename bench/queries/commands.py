@@ -20,10 +20,12 @@ from orderctl import (
     order_stats,
     orders,
     outbox,
+    readiness,
     reconcile,
     settings,
     tasks,
 )
+from orderctl.health import overview
 from orderctl.listing import OrderFilter
 from orderctl.outbox import EntryKind, Lane
 from orderctl.payments import ledger, waiting
@@ -31,7 +33,7 @@ from orderctl.relay.api import queries as relay
 from orderctl.sweep import Sweep
 from orderctl.tasks import TaskFilter
 
-PAGE_MS, STATS_MS, SUMMARY_MS, SECOND_MS = 10, 50, 10, 5
+PAGE_MS, STATS_MS, SUMMARY_MS, SECOND_MS, STATUS_MS = 10, 50, 10, 5, 100
 
 Query = Callable[[Connection], object]
 
@@ -56,6 +58,10 @@ class Case:
 def cases(engine: Engine, shop: Shop) -> list[Case]:
     """Return all cases for a shop."""
     return [*_pages(engine, shop), *_of_one(shop), *_lists(), *_counts(engine), *_unbounded()]
+
+
+def _status(connection: Connection) -> object:
+    return overview.count(connection), readiness.line(connection, limit=overview.MOST + 1)
 
 
 _PAGE = """
@@ -194,6 +200,7 @@ ORDER BY p.told_at DESC LIMIT 50""",
 
 def _counts(engine: Engine) -> list[Case]:
     return [
+        Case("status", _status, goal=STATUS_MS),
         Case(
             "orders stats",
             order_stats.count,

@@ -329,6 +329,7 @@ def _ask_everything(inside: Program, books: Books, tasks: list[int]) -> None:
         "tail order DH1 --timeout 0s": ("table", "json"),
         f"tail task {tasks[0]} --timeout 0s": ("table", "json"),
         "config show": FORMS,
+        "status": FORMS,
         "worker list": ("table", "json"),
         "worker rejected list": ("json",),
     }
@@ -340,6 +341,7 @@ def _ask_everything(inside: Program, books: Books, tasks: list[int]) -> None:
     for command in (
         "reconcile --check",
         "config check",
+        "config check --connect",
         f"tasks retry {tasks[1]}",
         f"tasks cancel {tasks[1]}",
     ):

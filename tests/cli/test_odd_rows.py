@@ -68,6 +68,7 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     check("orders list --since 2h")
     check("orders stats")
     check("orders stats --exact")
+    check("status", codes=(0, 1))
     check("tasks list -L 1000")
     check("tasks list --failed --group-by error")
     check("logs show CROWDED")
