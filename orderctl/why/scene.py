@@ -9,9 +9,9 @@ from functools import cached_property
 import redis
 from sqlalchemy import Connection, select
 
-from orderctl import crews, database, deletion, orders, tasks, waiting_reasons
+from orderctl import broker, crews, database, deletion, orders, tasks, waiting_reasons
 from orderctl.crews import Client, Sight
-from orderctl.errors import OrderctlError
+from orderctl.errors import OrderctlError, RedisUnavailable
 from orderctl.orders import Order
 from orderctl.outgoing import Message
 from orderctl.schema import download_tasks
@@ -53,12 +53,25 @@ class Scene:
         task: Task | None = None,
     ) -> None:
         self.connection = connection
-        self.client = client
+        self._client = client
         self.settings = settings
         self.order = order
         self.tasks = tasks
         self.task = task
         self.asked: Sequence[Task] = tasks if task is None else (task,)
+
+    @cached_property
+    def client(self) -> Client:
+        """Redis, as it was given; an error if it does not answer, so that it is waited for once."""
+        if isinstance(self._client, redis.Redis):
+            try:
+                broker.ping(self._client)
+            except RedisUnavailable as error:
+                if "does not answer" in str(error):
+                    return error
+            except OrderctlError:
+                pass  # the right to PING may be missing; what is needed is looked at by the link ``queue``
+        return self._client
 
     @property
     def redis(self) -> redis.Redis | None:

@@ -186,6 +186,11 @@ def _take_forged_away(place: Place) -> None:
     place.ring()
 
 
+def _cut(number: int) -> Act:
+    """What workers do with so many jobs of other programs, which takes a second."""
+    return lambda place: place.client.ltrim(place.queue, number, -1)
+
+
 def _far_behind(place: Place) -> None:
     """More jobs than are looked at one by one."""
     place.paid()
@@ -374,7 +379,7 @@ ROWS: dict[str, Row] = {
     "mark-stays": Row(_marked, Link.DOORBELL, after=_ring),
     "job-forged": Row(_forged, Link.DOORBELL, _take_forged_away, "redis-cli RENAME"),
     "job-taken": Row(_taken, Link.DOORBELL, _pass_time),
-    "queue-long": Row(_long_queue, Link.DOORBELL, _then(Place.work, _pass_time)),
+    "queue-long": Row(_long_queue, Link.DOORBELL, _then(_cut(1000), _pass_time)),
     # --- queue
     "queue-paused": Row(_paused, Link.QUEUE),
     "queue-wrong-type": Row(_wrong_type("rq:queue:orderctl"), Link.QUEUE, _rename, "redis-cli RENAME"),
@@ -386,7 +391,7 @@ ROWS: dict[str, Row] = {
         _strangers, Link.QUEUE, _then(lambda place: place.client.delete("rq:worker:shop-1"), _ring), "worker.queue",
     ),
     "foreign-jobs": Row(_foreign, Link.QUEUE, lambda _: None),
-    "foreign-jobs (many)": Row(_far_behind, Link.QUEUE, lambda _: None),
+    "foreign-jobs (many)": Row(_far_behind, Link.QUEUE, _cut(1010)),
     "redis-down": Row(_redis("unix:///nonexistent/redis.sock"), Link.QUEUE, _right_url, "Start the Redis server"),
     "redis-login": Row(_redis("redis://:wrong@127.0.0.1:{port}/0"), Link.QUEUE, _right_url, "Correct redis.url"),
     "redis-setting": Row(_redis("redis://127.0.0.1:{port}/99"), Link.QUEUE, _right_url, "Correct redis.url"),
