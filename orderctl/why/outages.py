@@ -40,6 +40,10 @@ _LASTING: Final = (
 )  # fmt: skip
 
 
+#: How the hints of errors begin that are commands which repair; the embedded Redis starts again with the workers.
+_REPAIRS: Final = ("redis-cli ACL", "orderctl embedded stop")
+
+
 def step(error: OrderctlError) -> Step:
     """Return what an error of Redis means for the queue."""
     text = str(error)
@@ -49,8 +53,8 @@ def step(error: OrderctlError) -> Step:
         return _wrong_type(text, ())
     cause = found.cause if found else ("redis-setting" if isinstance(error, Misconfigured) else "redis-error")
     explanation = found.explanation if found else (_SETTING if cause == "redis-setting" else _OTHER)
-    # Other hints are commands that look; this one repairs.
-    repair = error.hint if error.hint and error.hint.startswith("redis-cli ACL") else None
+    # Other hints are commands that look; these repair.
+    repair = error.hint if error.hint and error.hint.startswith(_REPAIRS) else None
     return Step(
         Link.QUEUE, State.BROKEN, text.rstrip("."), cause, (), repair, None if repair else explanation
     )

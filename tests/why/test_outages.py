@@ -25,3 +25,11 @@ def test_an_error_has_a_cause_and_an_explanation(error: OrderctlError, cause: st
 
     assert (step.link, step.state, step.cause, step.repair) == (Link.QUEUE, State.BROKEN, cause, None)
     assert explanation in (step.explanation or "")
+
+
+def test_an_embedded_server_that_hangs_is_stopped_by_the_printed_command() -> None:
+    error = RedisUnavailable("the embedded Redis (pid 7) does not answer", hint="orderctl embedded stop")
+
+    step = outages.step(error)
+
+    assert (step.cause, step.repair, step.explanation) == ("redis-down", "orderctl embedded stop", None)
