@@ -134,7 +134,8 @@ def _facts(task: Task, trouble: Trouble) -> tuple[str, ...]:
 
 
 def _of_unfinished(scene: Scene, unfinished: Sequence[Task]) -> Step:
-    if (unknown := _unknown_handler(scene)) is not None:
+    ours = any(task.managed or scene.take_all for task in unfinished)
+    if ours and not any(task.leased for task in unfinished) and (unknown := _unknown_handler(scene)):
         return unknown
     failing = next((task for task in unfinished if task.retry_at is not None), None)
     if failing is not None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orderctl import broker, crews, waiting_reasons
 from orderctl.errors import OrderctlError
 from orderctl.why import inquiry, scene
-from orderctl.why.chain import Diagnosis, State
+from orderctl.why.chain import Diagnosis, State, Step
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,29 +27,27 @@ _FRESH_SECONDS: Final = 2.0
 _REST: Final = 20
 
 
-#: What a part of orderctl says that may not look at Redis.
-_NO_RIGHTS: Final = "redis-rights"
+#: What another machine, and another account of Redis, would say differently: the cause, and what is said instead.
+_ELSEWHERE: Final = {
+    "redis-rights": (State.UNKNOWN, "the relay's account may not look at it in Redis"),
+    "handler-unknown": (
+        State.AHEAD,
+        "the relay's machine does not have the handler, which only workers need",
+    ),
+}
 
 
 def without_rights(found: Diagnosis) -> Diagnosis:
-    """Return what was found; what the relay's account may not look at, as docs/running.md makes it, is not known.
+    """Return what was found; what the relay cannot know, as docs/running.md sets it up, is not said of the workers."""
+    return Diagnosis(tuple(_of_workers(step) for step in found.steps))
 
-    The workers' account has other rights.
-    """
-    return Diagnosis(
-        tuple(
-            replace(
-                step,
-                state=State.UNKNOWN,
-                text="the relay's account may not look at it in Redis",
-                repair=None,
-                explanation="`orderctl why` in a terminal of the workers' machine looks at it",
-            )
-            if step.cause == _NO_RIGHTS
-            else step
-            for step in found.steps
-        )
-    )
+
+def _of_workers(step: Step) -> Step:
+    if step.cause not in _ELSEWHERE:
+        return step
+    state, text = _ELSEWHERE[step.cause]
+    look = "`orderctl why` in a terminal of the workers' machine looks at it"
+    return Step(step.link, state, text, step.cause, explanation=look)
 
 
 class Outlook:

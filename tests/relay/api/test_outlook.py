@@ -57,9 +57,13 @@ def test_what_the_relays_account_may_not_look_at_is_not_known() -> None:
     refused = Step(
         Link.QUEUE, State.BROKEN, "Redis denies LRANGE", "redis-rights", ("x",), "redis-cli ACL SETUSER x"
     )
-    found = without_rights(Diagnosis((holds, refused)))
+    missing = Step(Link.HANDLER, State.BROKEN, "not installed here", "handler-unknown")
+    found = without_rights(Diagnosis((holds, refused, missing)))
     assert found.steps[0] == holds
-    assert (found.steps[1].state, found.steps[1].repair) == (State.UNKNOWN, None)
+    assert [(step.state, step.repair) for step in found.steps[1:]] == [
+        (State.UNKNOWN, None),
+        (State.AHEAD, None),
+    ]
 
 
 def test_redis_is_asked_as_seldom_for_the_links_of_an_order(
