@@ -51,6 +51,32 @@ MUTATIONS = (
         ("faults/test_fault_points.py::test_a_lost_connection_costs_no_attempt",),
     ),
     Mutation(
+        "the lease of an operation", "orderctl/operations/carrying.py",
+        "_ROW.lease_token == held.token, _ROW.state.in_(CHANGING))", "_ROW.state.in_(CHANGING))",
+        ("operations",),
+    ),
+    Mutation(
+        "the stop of an operation, for who carries it out", "orderctl/operations/carrying.py",
+        "_ROW.lease_token == held.token, _ROW.state.in_(CHANGING))", "_ROW.lease_token == held.token)",
+        ("operations",),
+    ),
+    Mutation(
+        "what a task was when an operation selected it", "orderctl/operations/carrying.py",
+        '"seen": seen,', '"seen": None,', ("operations",),
+    ),
+    Mutation(
+        "the wait for an operation's tasks to be written", "orderctl/operations/making.py",
+        '"state": State.PREPARING.value,', '"state": State.RUNNING.value,', ("operations",),
+    ),
+    Mutation(
+        "the canary", "orderctl/operations/carrying.py",
+        "most = min(most, operation.canary - operation.changed)", "pass", ("operations",),
+    ),
+    Mutation(
+        "the limit of what is made up for after an outage", "orderctl/operations/rates.py",
+        "return max(next_at or now, now - late)", "return next_at or now", ("operations",),
+    ),
+    Mutation(
         "the death of children with their parent", "orderctl/processes.py",
         "    libc = ctypes", "    return\n    libc = ctypes",
     ),

@@ -129,13 +129,15 @@ def test_the_pace_is_that_of_the_databases_clock(bulk: Bulk) -> None:
 @SQLITE
 def test_a_stop_keeps_what_is_done(bulk: Bulk) -> None:
     ids = bulk.failed(4)
-    bulk.make(rate=Rate.parse("1/h"))
+    made = bulk.make(rate=Rate.parse("1/h"))
     bulk.turn()
 
     now = bulk.shop.transact(lambda c: stopping.stop(c, "op", actor="boss", reason="lunch"))
 
     assert (now.state, now.why, now.stopped_by) == (State.STOPPING, "lunch", "boss")
     bulk.write(next_at=None)
+    with pytest.raises(LeaseLost):  # whoever was about to carry it out
+        bulk.shop.transact(partial(carrying.carry, held=Held(made.id, bulk.turns._token)))
     bulk.turn()
     assert bulk.statuses(ids) == ["pending", "failed", "failed", "failed"]
     with pytest.raises(Conflict, match="nothing is left to stop"):
@@ -154,6 +156,18 @@ def test_two_operations_on_the_same_tasks_do_each_once(bulk: Bulk) -> None:
     assert bulk.now("first").unchanged + bulk.now("second").unchanged == 12
     assert set(bulk.states(first) + bulk.states(second)) == {"changed", "unchanged"}
     assert bulk.now("second").waiting == 0
+
+
+@SQLITE
+def test_a_failure_that_came_after_the_selection_is_left_alone(bulk: Bulk) -> None:
+    ids = bulk.failed(3)
+    made = bulk.make(rate=Rate.parse("1/h"))
+    bulk.shop.transact(lambda c: tasks.retry(c, ids[0], max_attempts=1, actor="another"))
+    bulk.shop.fail(ids[0])
+    bulk.turn()
+    assert (bulk.states(made), bulk.now().unchanged) == (["unchanged", "waiting", "waiting"], 1)
+    assert "is failed after attempt 4 now" in str(bulk.items(made)[ids[0]].note)
+    assert bulk.statuses(ids) == ["failed"] * 3
 
 
 @pytest.mark.databases("sqlite", "mariadb")

@@ -62,6 +62,7 @@ class Storm:
         self.random = random.Random(given.seed)
         self.wrong: list[str] = []
         self.killed: dict[str, int] = {}
+        self.bag: list[str] = []
         redis = RedisServer(find_redis()).start()
         stack.callback(redis.close)
         find = {"mariadb": find_mariadb, "mysql": find_mysql}.get(given.database)
@@ -186,7 +187,10 @@ class Storm:
 
     def kill(self, watcher: subprocess.Popen[str]) -> subprocess.Popen[str]:
         """Kill a supervisor, all of them, an operator, or the command that watches; return who watches now."""
-        what = self.random.choice(("supervisor", "supervisors", "operator", "command"))
+        if not self.bag:  # so that each kind comes
+            self.bag = ["supervisor", "supervisors", "operator", "command"]
+            self.random.shuffle(self.bag)
+        what = self.bag.pop()
         self.killed[what] = self.killed.get(what, 0) + 1
         if what == "command":
             watcher.kill()
