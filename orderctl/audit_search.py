@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, String, and_, or_, select, true, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, String, and_, or_, select, type_coerce
 from sqlalchemy.types import NullType
 
 from orderctl import audit, prefixes, statuses, walks, words
@@ -237,13 +237,13 @@ def actors(connection: Connection, wanted: Actor) -> list[str]:
     if not wanted.prefix:
         return found
     bare = type_coerce(_LOG.actor, String)
-    begins, last = prefixes.begins(connection, _LOG.actor, wanted.prefix), None
+    beyond = prefixes.begins(connection, _LOG.actor, wanted.prefix)
     while len(found) <= walks.MOST:
-        beyond = true() if last is None else bare > last
-        last = connection.scalar(select(bare).where(begins, beyond).order_by(bare).limit(1))
-        if last is None:
+        name = connection.scalar(select(bare).where(beyond).order_by(bare).limit(1))
+        if name is None or not name.startswith(wanted.prefix):
             break
-        found.append(last)
+        found.append(name)
+        beyond = bare > name  # alone: with two lower limits, SQLite would begin at the other one
     return list(dict.fromkeys(found))
 
 

@@ -45,9 +45,10 @@ from orderctl import (
     tasks,
     unsent,
 )
-from orderctl.audit import Search
+from orderctl.audit import Actor, Search
 from orderctl.audit_frontier import Frontier
 from orderctl.audit_gaps import Gap
+from orderctl.audit_search import Walk
 from orderctl.channels import Scope
 from orderctl.doctor import audit_log, order_findings, tables, unsent, work
 from orderctl.doctor.surroundings import Opened, Surroundings
@@ -82,6 +83,10 @@ SORTS = {
     "orders of a customer": "the page, read by ids that an index gave in order",
     "events of a task": "MySQL takes the index of the task, which has few events",
     "error summary": "the page, merged from one walk for each severity",
+    "events of a person": "the page, merged from one walk for each of the machines",
+    "the next page of an actor": "the page, merged with the events without a time on SQLite",
+    "events of some types": "the page, merged from one walk for each type",
+    "warnings and errors": "the page, merged from one walk for each severity",
     "gaps of the newest events": "their ids, of which each is compared with the one before",
     "tasks of orders": "the tasks of a page of orders",
     "tasks of an order": "one order",
@@ -145,6 +150,8 @@ def _fill(engine: Engine) -> Shop:
     rows.fill_events(engine, LONG, 3000)
     rows.fill_payments(engine, ORDERS)
     _note(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE order_audit_logs SET actor = 'anna@host' WHERE MOD(id, 3) = 0"))
     audit_counting.catch_up(engine)
     rows.analyze(engine)
     return Shop(engine)
@@ -447,6 +454,10 @@ def _second_turn(load: settings.Settings, *, newest: bool) -> Callable[[Connecti
     return turn
 
 
+def _found(connection: Connection, after: int | None = None, **wanted: Any) -> list[Any]:
+    return Walk(Search(**wanted), after).step(connection, 20)
+
+
 def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
     """Return each query with the number of rows that it may read."""
     load = settings.load(environ={"ORDERCTL_STATE_DIR": "/nonexistent"})
@@ -468,6 +479,12 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         ),
         "error summary": (partial(audit_search.errors, limit=20), 400),
         "newest event": (audit.newest_id, 10),
+        "events of an actor": (partial(_found, actor=Actor("anna@host"), since=LONG_AGO), 100),
+        "events of a person": (partial(_found, actor=Actor("anna", "anna@")), 250),
+        "events of some types": (partial(_found, event_types=["order_completed", "download_failed"]), 300),
+        "the next page of an actor": (partial(_found, actor=Actor("anna@host"), after=5000), 100),
+        "warnings and errors": (partial(_found, severities=["warning", "error"]), 300),
+        "newest events": (partial(_found), 100),
         "following all": (
             partial(audit_frontier.look, frontier=Frontier(10**9, (Gap(10, 12, 10**11),)), wanted=Search()),
             40,
@@ -581,6 +598,8 @@ def test_each_query_walks_the_index_that_was_made_for_it(full: Shop) -> None:
     assert keys("order by code")["orders"] >= {"uq_orderctl_orders_order_code"}
     assert keys("events of a long order")["order_audit_logs"] == {f"{log}_order_id"}
     assert f"{log}_severity_created_at_id" in keys("error summary")["order_audit_logs"]
+    assert f"{log}_actor_created_at_id" in keys("events of an actor")["order_audit_logs"]
+    assert f"{log}_event_type_created_at_id" in keys("events of some types")["order_audit_logs"]
     assert keys("latest events")["newest"] == {f"{log}_order_id"}
     assert keys("event by key")["order_audit_logs"] == {"uq_orderctl_order_audit_logs_dedup_key"}
     assert keys("expired leases")["download_tasks"] == {"ix_orderctl_download_tasks_status_lease_until"}

@@ -6,12 +6,14 @@ A command's query is the function that the command calls. Each has its worst cas
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from bench.queries.shop import CUSTOMER, Shop
 from orderctl import (
     audit,
+    audit_frontier,
     audit_search,
     audit_summary,
     database,
@@ -25,6 +27,8 @@ from orderctl import (
     settings,
     tasks,
 )
+from orderctl.audit import Actor, Search
+from orderctl.audit_search import Walk
 from orderctl.health import overview
 from orderctl.listing import OrderFilter
 from orderctl.outbox import EntryKind, Lane
@@ -57,7 +61,7 @@ class Case:
 
 def cases(engine: Engine, shop: Shop) -> list[Case]:
     """Return all cases for a shop."""
-    return [*_pages(engine, shop), *_of_one(shop), *_lists(), *_counts(engine), *_unbounded()]
+    return [*_pages(engine, shop), *_of_one(shop), *_lists(engine), *_counts(engine), *_unbounded()]
 
 
 def _status(connection: Connection) -> object:
@@ -151,7 +155,17 @@ WHERE a.order_id IN ({", ".join(map(str, some))})""",
     ]
 
 
-def _lists() -> list[Case]:
+def _search(connection: Connection, **wanted: Any) -> object:
+    return Walk(Search(**wanted)).step(connection, 50)
+
+
+def _follow(engine: Engine) -> Query:
+    with database.reading(engine) as connection:
+        frontier = audit_frontier.begin(connection)
+    return partial(audit_frontier.look, frontier=frontier, wanted=Search())
+
+
+def _lists(engine: Engine) -> list[Case]:
     return [
         Case(
             "logs errors, all in one second",
@@ -160,6 +174,21 @@ def _lists() -> list[Case]:
 SELECT a.*, o.order_code FROM order_audit_logs a JOIN orders o ON o.id = a.order_id
 WHERE a.severity IN ('error', 'critical') AND o.payment_status = 'paid' ORDER BY a.created_at DESC LIMIT 50""",
         ),
+        Case(
+            "logs search --type payment_received",
+            partial(_search, event_types=["payment_received"]),
+            """
+SELECT a.*, o.order_code FROM order_audit_logs a JOIN orders o ON o.id = a.order_id
+WHERE a.event_type = 'payment_received' ORDER BY a.created_at DESC LIMIT 50""",
+        ),
+        Case(
+            "logs search --actor, nothing found",
+            partial(_search, actor=Actor("anna", "anna@")),
+            """
+SELECT a.*, o.order_code FROM order_audit_logs a JOIN orders o ON o.id = a.order_id
+WHERE a.actor LIKE 'anna%%' ORDER BY a.created_at DESC LIMIT 50""",
+        ),
+        Case("logs search -f, nothing new", _follow(engine)),
         Case(
             "tasks list --failed, all in one second",
             partial(tasks.select_tasks, wanted=TaskFilter(statuses=["failed"]), limit=50),

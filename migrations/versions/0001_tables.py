@@ -214,6 +214,8 @@ Table(
     _index("order_audit_logs", "severity", "created_at", "id"),
     _index("order_audit_logs", "created_at", "id"),
     _index("order_audit_logs", "dedup_key", unique=True),
+    _index("order_audit_logs", "actor", "created_at", "id"),  # with revision 0008
+    _index("order_audit_logs", "event_type", "created_at", "id"),
     info={"shared": True},
     **OPTIONS,
 )

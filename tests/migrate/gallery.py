@@ -66,14 +66,16 @@ def run(engine: Engine, statements: tuple[str, ...] | list[str]) -> None:
             connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-#: The indexes that revision 0006 brings and those in whose place they come, by table.
+#: The indexes that revisions 0006 and 0008 bring and those in whose place they come, by table.
 NEW_INDEXES = {
     "orders": ("payment_status order_status created_at id", "user_email created_at id"),
     "download_tasks": ("ready available_at id", "status id", "status error_type error_fingerprint"),
+    "order_audit_logs": ("actor created_at id", "event_type created_at id"),  # revision 0008
 }
 OLD_INDEXES = {
     "orders": ("payment_status order_status", "user_email id"),
     "download_tasks": ("status updated_at id",),
+    "order_audit_logs": (),
 }
 
 
@@ -90,7 +92,9 @@ def undo_scale(engine: Engine) -> None:
         for names in olds:
             listed = names.replace(" ", ", ")
             run(engine, [f"CREATE INDEX {index_name(table, names)} ON {table} ({listed})"])
-        run(engine, [f"DROP INDEX {index_name(table, names)}{on}" for names in NEW_INDEXES[table]])
+    for table, news in NEW_INDEXES.items():
+        on = "" if on_sqlite else f" ON {table}"
+        run(engine, [f"DROP INDEX {index_name(table, names)}{on}" for names in news])
     run(
         engine,
         [
