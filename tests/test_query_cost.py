@@ -50,7 +50,8 @@ from orderctl.audit_frontier import Frontier
 from orderctl.audit_gaps import Gap
 from orderctl.audit_search import Walk
 from orderctl.channels import Scope
-from orderctl.doctor import audit_log, order_findings, tables, unsent, work
+from orderctl.doctor import audit_log, order_findings, tables, work
+from orderctl.doctor import unsent as doctor_unsent
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health import overview
 from orderctl.listing import OrderFilter
@@ -680,8 +681,8 @@ def _look_up(connection: Connection, wanted: quick_lookups.Lookup, begin: str) -
     ("make", "most"),
     [
         (work.leases, 30),
-        (unsent.examine_mails, 50),
-        (unsent.examine_webhooks, 50),
+        (doctor_unsent.examine_mails, 50),
+        (doctor_unsent.examine_webhooks, 50),
         # The newest 1,000 tasks, which a derived table holds, with their orders; and the open paid orders.
         (order_findings.examine, 3 * order_findings._NEWEST + 60 * 40),
         (audit_log.examine, 1500),

@@ -48,7 +48,7 @@ def _not_ended(scene: Scene, order: Order) -> Step:
     numbers = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     text = "every task has ended, and the order has not"
     if by_shop is not None:
-        text = f"the shop has told that the order is {by_shop}, and has not written its status"
+        text = f"the audit log says that the shop ended the order as {by_shop}, and its status is not written"
     return Step(
         Link.END,
         State.BROKEN,

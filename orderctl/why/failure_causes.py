@@ -108,7 +108,7 @@ def _expired(failed: Failed, _: Settings) -> Trouble | None:
         return Trouble(
             "link-renewed", f"the access was refused; the link that stands there now is valid until {shown}"
         )
-    new = _correct(failed, "the link has to be made anew by whoever has signed it")
+    new = _correct(failed, "the course's owner has to make a new link")
     return Trouble("link-expired", f"the signed link has expired at {shown}", new, (f"valid until {shown}",))
 
 

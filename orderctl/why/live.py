@@ -80,7 +80,7 @@ def _of_message(scene: Scene, task: Task, message: Data | None) -> Step | None:
     return Step(
         Link.RELAY,
         State.WAITS,
-        f"task {task.id} is downloading, and has told nothing for {age / 60:.0f} min",
+        f"task {task.id} is downloading, without a message for {age / 60:.0f} min",
         "silent",
         (f"{name}: the last message is {age:.0f} s old; {attempt}",),
         explanation="Its worker is alive; if the handler hangs:"

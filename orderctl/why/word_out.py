@@ -40,7 +40,7 @@ _TELLING: Final = (State.BROKEN, State.UNKNOWN, State.WAITS)
 def mail(scene: Scene) -> Step:
     """Return whether the customer and the admins have been told."""
     is_set_up = scene.settings.mail.url is not None
-    return _look(scene, Link.MAIL, _MAILS, None if is_set_up else "mail.url is not set: nobody gets mails")
+    return _look(scene, Link.MAIL, _MAILS, None if is_set_up else "mail.url is not set: no mails are sent")
 
 
 def webhook(scene: Scene) -> Step:
@@ -74,7 +74,7 @@ def _look(scene: Scene, link: Link, kinds: Sequence[str], not_set_up: str | None
     if not scene.has_ended:
         return Step(link, State.AHEAD, "there is nothing to tell yet")
     if not messages:
-        return Step(link, State.HOLDS, "orderctl has not ended this order, so it tells nobody")
+        return Step(link, State.HOLDS, "orderctl has not ended this order, so it sends nothing")
     return steps[0] if len(steps) == 1 else Step(link, State.HOLDS, _sum(messages))
 
 

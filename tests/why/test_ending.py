@@ -37,7 +37,7 @@ def test_the_shop_has_told_an_end_and_not_written_its_status(world: World) -> No
         found = ask(world, event)
         assert "by the shop" in step(found, Link.END).text
         assert (step(found, Link.MAIL).state, step(found, Link.WEBHOOK).state) == (State.HOLDS, State.HOLDS)
-        assert "tells nobody" in step(found, Link.MAIL).text
+        assert "sends nothing" in step(found, Link.MAIL).text
 
 
 def test_a_reopened_order_has_no_end_any_more(world: World) -> None:
