@@ -84,8 +84,11 @@ def _faults_of_commands(inside: Program, odd: Odd, monkeypatch: pytest.MonkeyPat
     check("tail order CROWDED --timeout 0s", (124,))
     for order_id in list(odd.orders)[::3]:
         check(f"orders show {order_id}", forms=("table",))
+    for order_id in list(odd.orders)[1::6]:
+        check(f"why {order_id}", (0, 1, 3, 4), forms=("table",))
     for task_id in list(odd.tasks)[::5]:
         check(f"tasks show {task_id}", forms=("table",))
+        check(f"why task {task_id}", (0, 1), forms=("table",))
     return faults
 
 
