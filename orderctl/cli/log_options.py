@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orderctl import texts
+from orderctl.channels import MAX_ID
 from orderctl.cli import options
 from orderctl.states import EventType, Severity
 
@@ -211,7 +212,7 @@ _SOURCE: Final = click.Option(
 _ORDER: Final = click.Option(["--order"], metavar="ORDER", help="Only events of this order (id or code).")
 _OPERATION: Final = click.Option(["--operation"], metavar="NAME", help="Only changes of this operation.")
 _TASK: Final = click.Option(
-    ["--task", "task_id"], type=options.WholeNumber(1), metavar="ID", help="Only events of this task."
+    ["--task", "task_id"], type=options.WholeNumber(1, MAX_ID), metavar="ID", help="Only events of this task."
 )
 _PERIOD: Final = (
     click.Option(

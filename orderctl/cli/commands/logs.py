@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orderctl.channels import MAX_ID
 from orderctl.cli import locks, log_options, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, FAILURES, FOUND_EVENTS
@@ -93,7 +94,10 @@ def show(
 @log_options.of_all
 @log_options.lines(options.MOST_ROWS, f"At most N events, the newest ones. Default: {options.DEFAULT_LIMIT}.")
 @click.option(
-    "--after", type=options.WholeNumber(1), metavar="ID", help="Go on with the events before this one."
+    "--after",
+    type=options.WholeNumber(1, MAX_ID),
+    metavar="ID",
+    help="Go on with the events before this one.",
 )
 @log_options.time_limit
 @log_options.follow
