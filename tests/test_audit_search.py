@@ -27,6 +27,7 @@ def busy(shop: Shop) -> Shop:
             message=f"Event {number}",
             actor=("anna@one", "anna@two", "anna", None, "annabel@one")[number % 5],
             source=("shop", "orderctl_cli")[number % 2],
+            details={"operation": "night"} if number % 7 == 0 else None,
             created_at=BEGIN + timedelta(seconds=number // 3),
         )
     return shop
@@ -72,6 +73,7 @@ def test_events_are_found_newest_first(busy: Shop, monkeypatch: pytest.MonkeyPat
     check([n for n in numbers if n % 2], source="orderctl_cli")
     check([19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 1], text="EVENT 1")
     check([n for n in numbers if n % 3 == 2], text="ZALO")
+    check([14, 7, 0], operation="night")
     check([], text="%")
     check([3], text="event 3", source="orderctl_cli")
 
