@@ -115,7 +115,7 @@ SORTS = {
     "failed messages to send again": "what is not sent, which has an index by due time only",
 }
 #: Queries that walk a whole table by its id, and stop when they have found enough.
-WALKS = {"newest tasks", "newest messages", "codes like one that is missing"}
+WALKS = {"newest events", "newest tasks", "newest messages", "codes like one that is missing"}
 
 
 @pytest.fixture(scope="module")
