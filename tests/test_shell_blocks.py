@@ -46,6 +46,7 @@ NOT_RUN: Final = {
         "worker start --metrics-port 9464",
     ): "a service; tests/worker/test_exposition.py starts one",
     ("docs/oncall.md", "worker start --metrics-file"): "as above",
+    ("docs/oncall.md", "logs errors -f"): "follows without end; tests/cli/commands/test_logs_search.py does, too",
     ("docs/payments.md", "reconcile --statement november.csv"): "as above",
     ("docs/payments.md", "match 2 --refuse"): "as above",
     (
@@ -59,6 +60,9 @@ EXPECTED: Final = {
     ("docs/oncall.md", "orderctl status"): (1, "tasks wait, and no worker runs"),
     ("docs/oncall.md", "orderctl doctor"): (1, "tasks are due, and no worker runs"),
     ("docs/oncall.md", "orderctl doctor --quiet"): (1, "the same"),
+    ("docs/oncall.md", "orderctl why DH123456"): (1, "no worker is running"),
+    ("docs/oncall.md", "orderctl why task 456"): (3, "there is no such task"),
+    ("docs/oncall.md", "orderctl why DH123456 -o json | jq"): (1, "no worker is running"),
     ("docs/payments.md", "orderctl payments match 3 DH123459 --reason 'the code was misspelled'"): (
         4,
         "shown again, with the question; it was done above",
@@ -88,6 +92,8 @@ STUBS: Final = [
     "pm2",
     "curl",
     "systemctl",
+    "journalctl",
+    "promtool",
     "crontab",
     "pytest",
     "logger",
@@ -366,6 +372,7 @@ def transfers(shop: Shop) -> None:
 #: What a page takes for granted.
 SETUPS: Final[dict[str, Callable[[Shop], object]]] = {
     "docs/payments.md": transfers,
+    "docs/oncall.md": lambda shop: (demo(shop), shop.paid("DH123456")),
     "docs/running.md": lambda shop: (demo(shop), shop.paid("DH123456")),
     "docs/upgrading.md": lambda _: None,
 }
