@@ -46,7 +46,10 @@ NOT_RUN: Final = {
         "worker start --metrics-port 9464",
     ): "a service; tests/worker/test_exposition.py starts one",
     ("docs/oncall.md", "worker start --metrics-file"): "as above",
-    ("docs/oncall.md", "logs errors -f"): "follows without end; tests/cli/commands/test_logs_search.py does, too",
+    (
+        "docs/oncall.md",
+        "logs errors -f",
+    ): "follows without end; tests/cli/commands/test_logs_search.py does, too",
     ("docs/payments.md", "reconcile --statement november.csv"): "as above",
     ("docs/payments.md", "match 2 --refuse"): "as above",
     (
