@@ -14,10 +14,12 @@ from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.migrate import rights
 from orderctl.migrate.rights import Need, Rights
-from orderctl.schema import metadata, revoked_tokens
+from orderctl.schema import metadata, operation_tasks, operations, revoked_tokens
 
 #: What workers, the relay and commands that change something need, for each table.
 _WORKING: Final = ("SELECT", "INSERT", "UPDATE")
+#: The tables whose rows are removed, too.
+_EMPTIED: Final = (revoked_tokens, operations, operation_tasks)
 #: What ``orderctl migrate up`` needs for the whole database. It goes on without the last two.
 _MIGRATING: Final = ("CREATE", "ALTER", "REFERENCES", "CREATE VIEW", "CREATE ROUTINE")
 #: Rights to the whole server with which a stolen password costs more than this shop's data, and what they allow.
@@ -59,7 +61,7 @@ def too_few(account: Rights) -> Iterator[Check]:
     """
     tables = sorted(metadata.tables)
     needs = [(right, table) for table in tables for right in _WORKING]
-    lacking = account.lacking([*needs, ("DELETE", revoked_tokens.name)])
+    lacking = account.lacking([*needs, *(("DELETE", table.name) for table in _EMPTIED)])
     if not lacking:
         text = f"{account.account} may read and write all tables of orderctl's"
         yield Check(Area.DATABASE, "grants", Verdict.WELL, text)

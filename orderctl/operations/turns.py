@@ -27,6 +27,8 @@ TURN_SECONDS: Final = 0.9
 #: How often is looked what has become of tasks, in seconds; and of an operation whose tasks have all been changed.
 _LOOK_SECONDS: Final = 0.5
 _SETTLING_SECONDS: Final = 2.0
+#: When what could not be removed is tried again, in seconds.
+_CLEAN_SECONDS: Final = 60.0
 #: The longest rest within a turn, and the shortest: others need the database, too.
 _REST_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 0.01
@@ -50,6 +52,7 @@ class Turns:
         self._states: dict[int, str] = {}
         self._carry_at: dict[int, float] = {}
         self._look_at: dict[int, float] = {}
+        self._clean_at: dict[int, float] = {}
 
     def turn(self, client: redis.Redis) -> None:
         """Carry out what is due, for about a second.
@@ -87,7 +90,7 @@ class Turns:
             is_mine = row.lease_token == self._token
             free = row.lease_token is None or row.lease_until is None or row.lease_until < row.now
             if row.state == State.PREPARING:
-                if free:
+                if free and clock.elapsed() >= self._clean_at.get(row.id, 0.0):
                     self._clean(row.id, row.name)
             elif (is_mine or free) and database.transact(self._engine, partial(self._take, row.id)):
                 mine[row.id] = row.state
@@ -108,8 +111,23 @@ class Turns:
         return connection.execute(chosen.values(lease)).rowcount == 1
 
     def _clean(self, operation_id: int, name: str) -> None:
-        """Remove a part of what a process that died before it was ready has left."""
-        if database.transact(self._engine, partial(making.remove_some, operation_id)):
+        """Remove a part of what a process that died before it was ready has left.
+
+        Other operations go on where that fails: where the account lacks DELETE, for example.
+        """
+        try:
+            removed = database.transact(self._engine, partial(making.remove_some, operation_id), reruns=1)
+        except DatabaseBusy:  # the next turn tries again
+            return
+        except DatabaseUnavailable:
+            raise
+        except OrderctlError as error:
+            if operation_id not in self._clean_at:
+                _log.warning("operation %s was not made completely, and cannot be removed: %s", name, error)
+            self._clean_at[operation_id] = clock.elapsed() + _CLEAN_SECONDS
+            return
+        if removed:
+            self._clean_at.pop(operation_id, None)
             _log.warning("operation %s was not made completely, and is removed", name)
 
     def _act(self, operation_id: int, client: redis.Redis) -> float:

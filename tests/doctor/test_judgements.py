@@ -170,6 +170,19 @@ def test_rights_that_are_too_few(line, verdict):
 
 
 @pytest.mark.parametrize(
+    "table", ["orderctl_revoked_tokens", "orderctl_operations", "orderctl_operation_tasks"]
+)
+def test_the_right_to_remove_rows_is_needed_on_each_of_some_tables(table):
+    tables = {"orderctl_revoked_tokens", "orderctl_operations", "orderctl_operation_tasks"}
+    lines = [f"GRANT DELETE ON `shop`.`{one}` TO `orderctl`@`%`" for one in sorted(tables - {table})]
+    written = "GRANT SELECT, INSERT, UPDATE ON `shop`.* TO `orderctl`@`%`"
+
+    check = next(iter(account.too_few(account_of(written, *lines))))
+
+    assert (check.verdict, table in check.text) == ("fault", True)
+
+
+@pytest.mark.parametrize(
     ("recent", "earlier", "verdict"),
     [
         (Window(7, {"download": 1000}, 100), Window(28, {"download": 4000}, 400), "well"),

@@ -98,3 +98,20 @@ def test_the_name_of_one_that_is_half_made_can_be_used_again(
     bulk.write(lease_until=database.utc_now(-1))
     assert bulk.make().total == 4
     assert items(bulk) == 4
+
+
+def test_what_cannot_be_removed_keeps_no_other_operation_from_going_on(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    half_made(bulk, monkeypatch)
+    bulk.forget_lease()
+    bulk.make(name="other")
+    bulk.shop.execute(  # the right to DELETE is missing
+        "CREATE TRIGGER kept BEFORE DELETE ON orderctl_operation_tasks"
+        " BEGIN SELECT RAISE(ABORT, 'DELETE command denied'); END"
+    )
+    bulk.turn(3)
+    assert sum(bulk.retries().values()) == 4
+    said = [record.getMessage() for record in caplog.records if "cannot be removed" in record.getMessage()]
+    assert len(said) == 1
+    assert "operation op was not made completely" in said[0]
