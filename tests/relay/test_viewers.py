@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,10 @@ import redis
 from orderctl import channels
 from orderctl.channels import Channel, Scope
 from orderctl.payments.transfer import Transfer
+from orderctl.relay.access import Access
 from orderctl.relay.api import endpoints
+from orderctl.relay.api.endpoints import Endpoints
+from orderctl.relay.web import Reply, Request
 from orderctl.states import ErrorType, Severity
 from tests.relay.conftest import SECRET, Answer, Plain, RunningRelay, SocketIo, StartRelay, mint, play
 from tests.shop import Shop
@@ -188,3 +194,21 @@ def test_a_relay_without_actions_allows_none(start_relay: StartRelay, migrated_u
 
     assert (session["actions"], session["allowed"]) == (False, [])
     assert (answer.status, "--allow-actions" in answer.json["error"]) == (403, True)
+
+
+def test_addresses_are_hidden_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    """A page of 200 orders takes a while, and all other clients wait for the loop."""
+    used: list[threading.Thread] = []
+
+    def discreet(reply: Reply) -> Reply:
+        used.append(threading.current_thread())
+        return reply
+
+    monkeypatch.setattr(endpoints, "discreet", discreet)
+    nothing: Any = SimpleNamespace(read=None, run=None)
+    answers = Endpoints(nothing, nothing, None, nothing, secure=True, currency="VND")
+
+    asyncio.run(answers.answer(Request("GET", "/api/admin/none"), Access("on-call", viewer=True)))
+
+    assert len(used) == 1
+    assert used[0] is not threading.main_thread()
