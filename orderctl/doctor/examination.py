@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, Final
 import redis
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import broker, database_errors
+from orderctl import broker, database_errors, masking, texts
 from orderctl.doctor import (
     account,
     audit_log,
@@ -34,6 +35,8 @@ from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Need, Surroundings
 from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
 
+_log = logging.getLogger(__name__)
+
 #: Takes the surroundings, and what the look ahead has returned, if there is one.
 Make = Callable[..., Iterator[Check]]
 
@@ -47,7 +50,7 @@ class Examination:
 
     Attributes:
         area: The area of all checks that it makes.
-        make: Makes them, one by one. What it raises of the OrderctlErrors ends only this function.
+        make: Makes them, one by one. What it raises ends only this function.
         needs: What has to be there, so that it is called.
         ahead: What it looks at and may take long: :func:`begin` begins with it. ``make`` gets what it returns.
     """
@@ -176,12 +179,28 @@ def _made(one: Examination, around: Surroundings, begun: Begins) -> Iterator[Che
         yield _unfinished(around, one.area, error)
     except DBAPIError as error:  # outside of `database.reading`
         translated = database_errors.translate(error)
-        if not isinstance(translated, OrderctlError):
-            raise
-        translated.__cause__ = error
-        yield _unfinished(around, one.area, translated)
+        if isinstance(translated, OrderctlError):
+            translated.__cause__ = error
+            yield _unfinished(around, one.area, translated)
+        else:
+            yield _broken(one.area, error)
     except redis.RedisError as error:
         yield _unfinished(around, one.area, broker.translate(error))
+    except Exception as error:  # noqa: BLE001 - who is on call needs the other checks
+        _log.debug("the checks of %s have ended early", one.area, exc_info=True)
+        yield _broken(one.area, error)
+
+
+def _broken(area: Area, error: Exception) -> Check:
+    """Return the check that says that an examination has a fault of its own."""
+    text = f"looking at it failed: {type(error).__name__}: {error}"
+    return Check(
+        area,
+        "examined",
+        Verdict.FAULT,
+        texts.legible(masking.foreign(text), 300),
+        explanation="This is a fault of orderctl's: please report it; ORDERCTL_DEBUG=1 shows the traceback.",
+    )
 
 
 def _unfinished(around: Surroundings, area: Area, error: OrderctlError) -> Check:

@@ -42,7 +42,7 @@ def look(peers: Peers) -> Look | None:
     began = time.monotonic()
     try:
         greeting = Begun(lambda: smtp.greet(mail, peers.patience)).result(peers.patience + 0.5)
-    except OSError as error:  # a TimeoutError, too
+    except (OSError, UnicodeError) as error:  # a TimeoutError, too
         return Look(error=texts.legible(masking.foreign(str(error)), 300) or type(error).__name__)
     return Look(greeting, seconds=time.monotonic() - began)
 

@@ -69,10 +69,8 @@ def _reach(endpoint: Endpoint, patience: float) -> Reach:
         return Reach(f"TLS fails: {error.reason or error}")
     except TimeoutError:
         return Reach(f"no answer within {patience:g} s")
-    except UrlRefused as error:
-        return Reach(str(error))
-    except OSError as error:
-        return Reach(error.strerror or str(error) or type(error).__name__)
+    except (UrlRefused, UnicodeError, OSError) as error:
+        return Reach(getattr(error, "strerror", None) or str(error) or type(error).__name__)
     return Reach(seconds=time.monotonic() - began, days=days)
 
 

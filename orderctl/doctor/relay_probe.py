@@ -79,7 +79,7 @@ def ask(place: Place, patience: float) -> dict[Way, Answer]:
 def _ask(place: Place, way: Way, patience: float) -> Answer:
     try:
         wire = socket.create_connection((place.host, place.port), patience)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # of a name that no name server can be asked for, such as a..b
         return Answer(well=False, error=_said(error), connected=False)
     with wire, wire.makefile("rb") as source:
         wire.settimeout(patience)
@@ -92,6 +92,8 @@ def _ask(place: Place, way: Way, patience: float) -> Answer:
 def _said(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, UnicodeError):
+        return "it is not the name of a host"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

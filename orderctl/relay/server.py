@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
@@ -81,13 +82,9 @@ class RelayServer:
         """
         _quieten_asyncio()
         asyncio.get_running_loop().set_exception_handler(self._note)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Front(self._shared, self._site),
-            host.strip("[]"),  # an IPv6 address, as in a URL
-            port,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
-        )
+        server = await self._listen(
+            host.strip("[]"), port, reuse_port=reuse_port
+        )  # an IPv6 address, as in a URL
         tasks = [
             asyncio.create_task(work) for work in (self._exchange.feed.run(), self._tick(), self._stopped())
         ]
@@ -112,6 +109,18 @@ class RelayServer:
                 task.cancel()
             await self._close(server)
             self._at_end()
+
+    async def _listen(self, host: str, port: int, *, reuse_port: bool) -> asyncio.Server:
+        try:
+            return await asyncio.get_running_loop().create_server(
+                lambda: Front(self._shared, self._site),
+                host,
+                port,
+                backlog=_BACKLOG,
+                reuse_port=reuse_port or None,
+            )
+        except UnicodeError:  # such as a..b
+            raise socket.gaierror(socket.EAI_NONAME, "it is not the name of a host") from None
 
     async def _stopped(self) -> None:
         await self._stop.wait()

@@ -37,8 +37,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         [family, *_], *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return socket.create_server((host, port), family=family, backlog=_MOST)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", "it is not a name")
         raise Misconfigured(
             f"cannot listen on {host} port {port}: {reason}",
             hint="see the settings worker.metrics_host and worker.metrics_port",

@@ -68,9 +68,23 @@ def test_an_error_ends_one_examination_and_is_a_check(error, verdict, repair, st
     assert examination.status([failed]) == status
 
 
-def test_a_bug_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        list(examination.run(around(), examinations=[Examination(Area.MAIL, raising(ZeroDivisionError()))]))
+@pytest.mark.parametrize("error", [ZeroDivisionError("canary"), UnicodeError("canary")])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_bug_is_named_and_does_not_end_the_other_checks(error, ahead, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("DEBUG", "orderctl.doctor.examination")
+
+    def fail(_):
+        raise error
+
+    broken = Examination(Area.MAIL, second, ahead=fail) if ahead else Examination(Area.MAIL, raising(error))
+    found = list(examination.run(around(), examinations=[broken, Examination(Area.MAIL, second)]))
+
+    bug, other = found[-2:]
+    assert (bug.name, bug.verdict, other.name) == ("examined", Verdict.FAULT, "second")
+    assert f"{type(error).__name__}: " in bug.text
+    assert "canary" in bug.text
+    assert examination.status([bug]) == 1
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 def test_what_cannot_be_looked_at_is_skipped_with_one_line_for_an_area():

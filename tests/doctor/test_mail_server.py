@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from aiosmtpd.smtp import AuthResult
 
 from orderctl.doctor import mail_server
@@ -68,3 +69,9 @@ def test_without_a_mail_server_it_is_skipped() -> None:
     [check] = look(mail_server.examine, ahead=mail_server.look)
 
     assert check.verdict is Verdict.SKIPPED
+
+
+def test_a_host_that_is_no_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orderctl.worker.smtp.greet", lambda *_: "a..b".encode("idna"))
+
+    assert "label empty" in named(mail("smtp://mail.example", **ADMIN), "smtp").text

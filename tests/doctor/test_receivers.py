@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from orderctl.doctor import receivers
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.settings import load
@@ -56,3 +58,12 @@ def test_without_endpoints_they_are_skipped() -> None:
     [check] = look(receivers.examine, ahead=receivers.look)
 
     assert check.verdict is Verdict.SKIPPED
+
+
+def test_a_host_that_is_no_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        "a..b".encode("idna")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+
+    assert "label empty" in named(hooks("https://hooks.example/", secret=SECRET), "endpoint").text

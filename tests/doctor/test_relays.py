@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orderctl import __version__, broker, channels, relay_signs
-from orderctl.doctor import relays
+from orderctl.doctor import relay_probe, relays
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.relay_probe import Place
 from orderctl.doctor.relays import Look, place_of
@@ -211,3 +211,12 @@ def test_signs_that_cannot_be_read_end_nothing_else(redis_url: str) -> None:
         checks = found(redis_url, port)
 
     assert unwell(checks) == {"announced": Verdict.SKIPPED, "answers": Verdict.FAULT}
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, ".b"])
+def test_a_host_that_is_no_name_is_a_fault_of_the_relay_and_nothing_else(host: str):
+    answers = relay_probe.ask(Place(host, 1), 1)
+
+    assert {(one.well, one.connected, one.error) for one in answers.values()} == {
+        (False, False, "it is not the name of a host")
+    }

@@ -56,6 +56,8 @@ def test_a_port_that_is_taken_is_refused_with_the_setting():
             scraping.listen("127.0.0.1", port)
     with pytest.raises(Misconfigured, match=r"cannot listen on 203\.0\.113\.1 port 9"):
         scraping.listen("203.0.113.1", 9)
+    with pytest.raises(Misconfigured, match="it is not a name"):
+        scraping.listen("a..b", 0)
 
 
 def test_a_file_is_replaced_at_once_and_may_be_read_by_all(tmp_path: Path):
