@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: The bits of the types that have no digits of their own.
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 #: Too long, out of range, not of the column's type or character set.
-_DOES_NOT_FIT: Final = {1264, 1265, 1292, 1366, 1406, 1690, 3140, 3141, 3854, 3988}
+DOES_NOT_FIT: Final = {1264, 1265, 1292, 1366, 1406, 1690, 3140, 3141, 3854, 3988}
 #: NULL or nothing where a value is needed, or a CHECK of the shop.
 _NOT_ALLOWED: Final = {1048, 1364, 3819, 4025}
 
@@ -87,7 +87,7 @@ def explain(code: int | None, reason: str) -> OrderctlError | None:
         code: The server's number.
         reason: The server's text, which names the column.
     """
-    if code in _DOES_NOT_FIT:
+    if code in DOES_NOT_FIT:
         return InvalidInput(f"a value does not fit into its column of the shop: {reason}")
     if code in _NOT_ALLOWED:
         return Conflict(f"the shop's table does not allow it: {reason}")

@@ -102,6 +102,22 @@ class Missing(IntEnum):
     UNKNOWN_TABLE = 1146
 
 
+class OfRow(IntEnum):
+    """A trigger or a rule of the shop refuses a change of this row, or a value in it."""
+
+    BAD_NULL = 1048
+    DUPLICATE = 1062
+    NO_DEFAULT = 1364
+    DIVISION_BY_ZERO = 1365  #: In a trigger.
+    PARENT_IN_USE = 1451
+    NO_PARENT = 1452
+    SIGNAL_WARNING = 1642
+    SIGNAL_NOT_FOUND = 1643
+    SIGNAL = 1644  #: A trigger's SIGNAL.
+    CHECK_FAILED = 3819
+    CHECK_FAILED_MARIADB = 4025
+
+
 class Unstorable(IntEnum):
     """A column cannot hold the text."""
 
@@ -132,6 +148,9 @@ _EXHAUSTED: Final = frozenset(Exhausted)
 _BUSY: Final = frozenset(Busy)
 _MISSING: Final = frozenset(Missing)
 _UNSTORABLE: Final = frozenset(Unstorable)
+_OF_ROW: Final = frozenset(OfRow)
+#: A trigger's SIGNAL may set any number; servers tell clients none from here on.
+_NUMBERS_OF_TRIGGERS: Final = 15_000
 
 
 def translate(error: DBAPIError) -> Exception:
@@ -197,6 +216,21 @@ def is_worth_rerunning(error: DBAPIError) -> bool:
 def is_duplicate(error: DBAPIError) -> bool:
     """Whether the error is a duplicate in a unique key."""
     return code_of(error) == _DUPLICATE or "UNIQUE constraint failed" in str(error.orig)
+
+
+def is_row_held(error: DBAPIError) -> bool:
+    """Whether another transaction holds a row for long: another run at once would wait for it again."""
+    return code_of(error) in {Busy.LOCK_WAIT_TIMEOUT, Busy.LOCK_NOT_FREE}
+
+
+def is_about_row(error: DBAPIError) -> bool:
+    """Whether the database refuses a change of this row, for the shop's rules or a value; it may accept another row's."""
+    if isinstance(error.orig, sqlite3.Error):
+        return isinstance(error.orig, sqlite3.IntegrityError | sqlite3.DataError)
+    from orderctl import capacity  # noqa: PLC0415 - needed after an error only
+
+    code = code_of(error) or 0
+    return code in _OF_ROW or code in capacity.DOES_NOT_FIT or code >= _NUMBERS_OF_TRIGGERS
 
 
 def is_unstorable(error: DBAPIError) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, select, update
 
 from orderctl import database, faultpoints, masking, shop_tables, tasks
 from orderctl.choices import Seen
-from orderctl.errors import DatabaseUnavailable, LeaseLost, OrderctlError, Superseded
+from orderctl.errors import LeaseLost, OrderctlError, Superseded
 from orderctl.lifecycle import Moved
-from orderctl.operations import rates, reading
+from orderctl.operations import obstacles, rates, reading
+from orderctl.operations.obstacles import Place
 from orderctl.operations.records import (
     CHANGING,
     LEASE_SECONDS,
@@ -58,36 +59,44 @@ class Carried:
     name: str
 
 
-def carry(connection: Connection, held: Held, *, most: int = BATCH) -> Carried:
+def carry(
+    connection: Connection, held: Held, *, without: Collection[int] = (), place: Place | None = None
+) -> Carried:
     """Change the tasks that are due, and mark them.
 
     Args:
         connection: In a transaction of its own.
         held: The operation.
-        most: At most so many tasks.
+        without: Tasks that are passed over for the present.
+        place: Tells, when this has failed, about which task the error is.
 
     Raises:
         LeaseLost: Another process has leased it, or it was stopped.
     """
+    place = place or Place()
+    place.task_id = None
     _fence(connection, held)
     operation = reading.read(connection, held.id)
     if operation is None:
         raise _lost()
-    number = min(most, _due(operation))
-    items = _waiting(connection, operation, number)
+    number = _due(operation)
+    items, all_seen = _waiting(connection, operation, number, without)
     moved, states = [], Counter[str]()
     alike: dict[tuple[ItemState, str | None], list[int]] = defaultdict(list)
     for item in items:
+        place.task_id = item.task_id
         state, note, done = _change(connection, operation, item)
         alike[state, note].append(item.task_id)
         states[state] += 1
         moved += [done] if done is not None else []
+    place.task_id = None
     for (state, note), ids in alike.items():
         _mark(connection, operation, ids, state, note)
     if items:
         faultpoints.point("operation.changed")
-    next_at = _note(connection, operation, states, len(items), asked=number)
-    return Carried(moved, _rest(operation, next_at, states, len(items), asked=number), operation.name)
+    next_at = _note(connection, operation, states, last=all_seen and len(items) < number)
+    rest = None if len(items) < number else _rest(operation, next_at, states)
+    return Carried(moved, rest, operation.name)
 
 
 def _fence(connection: Connection, held: Held) -> None:
@@ -112,14 +121,18 @@ def _due(operation: Operation) -> int:
     return max(0, most)
 
 
-def _waiting(connection: Connection, operation: Operation, number: int) -> list[Item]:
-    """Return the next tasks, oldest first."""
+def _waiting(
+    connection: Connection, operation: Operation, number: int, without: Collection[int]
+) -> tuple[list[Item], bool]:
+    """Return the next tasks, oldest first, and whether none but these wait."""
     if not number:
-        return []
+        return [], False
     names = [_ITEM[name] for name in Item.__slots__]
     query = select(*names).where(_ITEM.operation_id == operation.id, _ITEM.state == ItemState.WAITING)
-    rows = connection.execute(query.order_by(_ITEM.task_id).limit(number)).mappings()
-    return [Item(**row) for row in rows]
+    limit = number + len(without)
+    rows = connection.execute(query.order_by(_ITEM.task_id).limit(limit)).mappings().all()
+    items = [Item(**row) for row in rows if row["task_id"] not in without][:number]
+    return items, len(items) == len(rows)
 
 
 def _change(
@@ -129,9 +142,9 @@ def _change(
         done = _carry_out(connection, operation, item)
     except Superseded as error:
         return ItemState.UNCHANGED, str(error), None
-    except DatabaseUnavailable:
-        raise
     except OrderctlError as error:  # raised before anything of the task was written
+        if not obstacles.is_of_task(error):
+            raise
         return ItemState.REFUSED, str(error), None
     if done.note is not None:
         return ItemState.UNCHANGED, done.note, None
@@ -158,38 +171,37 @@ def _carry_out(connection: Connection, operation: Operation, item: Item) -> Move
     )
 
 
-def refuse(connection: Connection, held: Held, error: OrderctlError) -> None:
-    """Mark the next task as one that cannot be changed: the database refuses it.
+def refuse(connection: Connection, held: Held, task_id: int, error: OrderctlError) -> None:
+    """Mark a task as one that cannot be changed: the database refuses it.
 
     Args:
-        connection: In a transaction of its own, after that of :func:`carry` with one task has failed.
+        connection: In a transaction of its own, after that of :func:`carry` has failed.
         held: The operation.
+        task_id: The task.
         error: Why.
     """
     _fence(connection, held)
     operation = reading.read(connection, held.id)
-    items = _waiting(connection, operation, 1) if operation is not None else []
-    if operation is None or not items:
-        return
-    _mark(connection, operation, [items[0].task_id], ItemState.REFUSED, str(error))
-    _note(connection, operation, Counter([ItemState.REFUSED]), 1, asked=1)
+    if operation is not None and _mark(connection, operation, [task_id], ItemState.REFUSED, str(error)):
+        _note(connection, operation, Counter([ItemState.REFUSED]))
 
 
 def _mark(
     connection: Connection, operation: Operation, ids: Sequence[int], state: ItemState, note: str | None
-) -> None:
+) -> int:
     storable = None if note is None else shop_tables.storable(masking.foreign(note))[:_LONGEST_NOTE]
     row = update(operation_tasks).where(
         _ITEM.operation_id == operation.id, _ITEM.task_id.in_(ids), _ITEM.state == ItemState.WAITING
     )
-    connection.execute(row.values(state=state.value, note=storable, changed_at=database.utc_now()))
+    done = connection.execute(row.values(state=state.value, note=storable, changed_at=database.utc_now()))
+    return done.rowcount
 
 
 def _note(
-    connection: Connection, operation: Operation, states: Counter[str], number: int, *, asked: int
+    connection: Connection, operation: Operation, states: Counter[str], *, last: bool = False
 ) -> datetime | None:
     """Note in the operation's row what was done, when the next task is due, and that none waits any more."""
-    next_at = operation.next_at
+    next_at, number = operation.next_at, states.total()
     values: dict[str, object] = {
         state.value: _ROW[state.value] + states[state]
         for state in (ItemState.CHANGED, ItemState.UNCHANGED, ItemState.REFUSED)
@@ -200,7 +212,7 @@ def _note(
     if number and operation.per_hour is not None:
         next_at = rates.after(next_at, operation.now, operation.per_hour, number)
         values["next_at"] = next_at
-    if number < asked:  # none waits
+    if last:  # none waits
         values |= _last(operation)
     if values:
         connection.execute(update(operations).where(_ROW.id == operation.id).values(values))
@@ -214,11 +226,7 @@ def _last(operation: Operation) -> dict[str, object]:
     return {"state": State.SETTLING.value, "looked_to": None}
 
 
-def _rest(
-    operation: Operation, next_at: datetime | None, states: Counter[str], number: int, *, asked: int
-) -> float | None:
-    if number < asked:
-        return None
+def _rest(operation: Operation, next_at: datetime | None, states: Counter[str]) -> float | None:
     if operation.state == State.CANARY and operation.changed + states[ItemState.CHANGED] >= operation.canary:
         return None
     if operation.per_hour is None or next_at is None:

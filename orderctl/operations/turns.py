@@ -6,15 +6,24 @@ import logging
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import redis
 from sqlalchemy import Connection, Engine, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
-from orderctl import clock, database, doorbell, faultpoints
-from orderctl.errors import DatabaseBusy, DatabaseUnavailable, LeaseLost, OrderctlError, RedisUnavailable
-from orderctl.operations import making, outcomes
+from orderctl import clock, database, database_errors, doorbell, faultpoints
+from orderctl.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    LeaseLost,
+    Misconfigured,
+    OrderctlError,
+    RedisUnavailable,
+)
+from orderctl.operations import making, obstacles, outcomes
 from orderctl.operations.carrying import Carried, Held, carry, refuse
+from orderctl.operations.obstacles import Obstacles, Place
 from orderctl.operations.records import ACTIVE, CHANGING, LEASE_SECONDS, Kind, State
 from orderctl.schema import operations
 
@@ -32,6 +41,8 @@ _CLEAN_SECONDS: Final = 60.0
 #: The longest rest within a turn, and the shortest: others need the database, too.
 _REST_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 0.01
+#: Runs of a transaction after a deadlock.
+_RERUNS: Final = 3
 _ROW: Final = operations.c
 
 
@@ -53,6 +64,7 @@ class Turns:
         self._carry_at: dict[int, float] = {}
         self._look_at: dict[int, float] = {}
         self._clean_at: dict[int, float] = {}
+        self._obstacles: dict[int, Obstacles] = {}
 
     def turn(self, client: redis.Redis) -> None:
         """Carry out what is due, for about a second.
@@ -65,9 +77,10 @@ class Turns:
         """
         end = clock.elapsed() + TURN_SECONDS
         self._states = self._lease()
-        for times in (self._carry_at, self._look_at):  # of those that have ended, or that another process has
-            for gone in times.keys() - self._states.keys():
-                del times[gone]
+        known: tuple[dict[int, Any], ...] = (self._carry_at, self._look_at, self._obstacles)
+        for of_one in known:  # of those that have ended, or that another process has
+            for gone in of_one.keys() - self._states.keys():
+                del of_one[gone]
         while self._states and not self._over():
             rests = [self._act(operation_id, client) for operation_id in [*self._states]]
             left = end - clock.elapsed()
@@ -134,42 +147,74 @@ class Turns:
         """Do what is due for one operation; return seconds until the next time."""
         held, now = Held(operation_id, self._token), clock.elapsed()
         if self._states.get(operation_id) in CHANGING and now >= self._carry_at.get(operation_id, 0.0):
-            rest = self._carry(held, client)
-            # Not later than the next turn: an admin may set the database's clock.
-            self._carry_at[operation_id] = now + (TURN_SECONDS if rest is None else min(rest, TURN_SECONDS))
+            rest = self._guarded(held, lambda: self._carry(held, client))
+            self._carry_at[operation_id] = clock.elapsed() + (TURN_SECONDS if rest is None else rest)
         if now >= self._look_at.get(operation_id, 0.0):
-            self._look(held)
+            pause = self._guarded(held, lambda: self._look(held))
+            self._look_at[operation_id] = clock.elapsed() + (_LOOK_SECONDS if pause is None else pause)
         return min(_REST_SECONDS, self._carry_at.get(operation_id, now + _REST_SECONDS) - clock.elapsed())
 
-    def _carry(self, held: Held, client: redis.Redis) -> float | None:
+    def _guarded(self, held: Held, work: Callable[[], float | None]) -> float | None:
+        """Do something for an operation; after a fault, which may be of this one only, the others go on."""
+        met = self._obstacles.setdefault(held.id, Obstacles())
         try:
-            carried = self._attempt(held)
+            return work()
         except LeaseLost:
             self._states.pop(held.id, None)
             return None
-        if carried is None:
-            return None
+        except DatabaseBusy:
+            return met.meet()
+        except DatabaseUnavailable:
+            raise
+        except OrderctlError as error:  # a missing right, a missing column: its tasks go on waiting
+            self._say(held, met, error)
+            return met.meet()
+
+    def _say(self, held: Held, met: Obstacles, error: OrderctlError) -> None:
+        if met.said != str(error):
+            met.said = str(error)
+            _log.warning("operation %d waits: %s", held.id, error)
+
+    def _carry(self, held: Held, client: redis.Redis) -> float | None:
+        """Change the tasks that are due; return the seconds until the next ones, None: nothing is due for the present."""
+        met, place = self._obstacles[held.id], Place()
+        work = partial(carry, held=held, without=met.passed_over(), place=place)
+        try:
+            carried = self._attempt(work)
+        except OrderctlError as error:
+            if place.task_id is None or isinstance(error, LeaseLost):  # the operation's own rows
+                raise
+            return self._pass_over(held, met, place.task_id, error)
+        met.overcome()
         faultpoints.point("operation.committed")
         self._ring(client, carried)
-        return carried.rest
+        # Not later than the next turn: an admin may set the database's clock.
+        return None if carried.rest is None else min(carried.rest, TURN_SECONDS)
 
-    def _attempt(self, held: Held) -> Carried | None:
-        """Change the tasks that are due; if the database refuses one of them, all others."""
-        try:
-            return database.transact(self._engine, partial(carry, held=held), reruns=3)
-        except DatabaseBusy:  # another program holds one of the rows: the next turn tries again
-            return None
-        except (DatabaseUnavailable, LeaseLost):
-            raise
-        except OrderctlError:
-            pass
-        try:
-            return database.transact(self._engine, partial(carry, held=held, most=1), reruns=3)
-        except (DatabaseUnavailable, LeaseLost):
-            raise
-        except OrderctlError as error:
-            database.transact(self._engine, partial(refuse, held=held, error=error))
-            return None
+    def _attempt(self, work: Callable[[Connection], Carried]) -> Carried:
+        """Change tasks; again after a deadlock, and not after a wait for a row, which would come once more."""
+        for _ in range(_RERUNS - 1):
+            try:
+                return database.transact(self._engine, work, reruns=1)
+            except DatabaseBusy as error:
+                if _is_row_held(error):
+                    raise
+                clock.rest(_PAUSE_SECONDS, self._over)
+        return database.transact(self._engine, work, reruns=1)
+
+    def _pass_over(self, held: Held, met: Obstacles, task_id: int, error: OrderctlError) -> float:
+        """Refuse a task that the database refuses, and pass over one whose rows another program holds."""
+        if obstacles.is_of_task(error):
+            refused = partial(refuse, held=held, task_id=task_id, error=error)
+            database.transact(self._engine, refused, reruns=_RERUNS)
+            return 0.0
+        if _is_row_held(error):
+            with database.reading(self._engine) as connection:
+                return met.meet(obstacles.of_order(connection, task_id))
+        if isinstance(error, Misconfigured | DatabaseUnavailable):  # of all tasks
+            raise error
+        self._say(held, met, error)
+        return met.meet([task_id])
 
     def _ring(self, client: redis.Redis, carried: Carried) -> None:
         """Publish the changes and wake workers; they are committed, and the keeper rings where this fails."""
@@ -179,8 +224,9 @@ class Turns:
         except RedisUnavailable as error:
             _log.warning("operation %s goes on: %s", carried.name, error)
 
-    def _look(self, held: Held) -> None:
-        looked = database.transact(self._engine, partial(outcomes.look, held=held))
+    def _look(self, held: Held) -> float:
+        """Look what has become of the tasks; return the seconds until the next look."""
+        looked = database.transact(self._engine, partial(outcomes.look, held=held), reruns=_RERUNS)
         if looked.stopped is not None:
             _log.warning("an operation is stopped: %s", looked.stopped)
         state = self._states.get(held.id)
@@ -190,8 +236,11 @@ class Turns:
         elif looked.stopped is not None:
             self._states.pop(held.id, None)
         slow = state not in CHANGING and not looked.ended
-        pause = 0.0 if looked.more else _SETTLING_SECONDS if slow else _LOOK_SECONDS
-        self._look_at[held.id] = clock.elapsed() + pause
+        return 0.0 if looked.more else _SETTLING_SECONDS if slow else _LOOK_SECONDS
+
+
+def _is_row_held(error: OrderctlError) -> bool:
+    return isinstance(error.__cause__, DBAPIError) and database_errors.is_row_held(error.__cause__)
 
 
 _ACTIVE: Final = (

@@ -1,11 +1,18 @@
 """What supervisors do for operations: each task once, the canary first, and never more than is allowed."""
 
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
+import pymysql
 import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
-from orderctl import database, tasks
+from orderctl import clock, database, tasks
 from orderctl.errors import Conflict, LeaseLost
 from orderctl.operations import carrying, reading, stopping
 from orderctl.operations.carrying import Held
@@ -250,3 +257,99 @@ def test_without_redis_the_tasks_are_changed_and_a_keeper_wakes_workers(bulk: Bu
     bulk.make()
     bulk.turns.turn(broker.brisk("redis://127.0.0.1:1/0"))
     assert bulk.statuses(ids) == ["pending"] * 3
+
+
+def refusing(code: int, *ids: int) -> Callable[..., Any]:
+    """Return what retries tasks, and for some of them raises an error of the server."""
+    retry = tasks.retry
+
+    def attempt(connection: Connection, task_id: int, **more: Any) -> Any:
+        if not ids or task_id in ids:
+            raise OperationalError("UPDATE", {}, pymysql.err.OperationalError(code, "no"))
+        return retry(connection, task_id, **more)
+
+    return attempt
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("code", "state", "said"),
+    [
+        (1644, "refused", 0),  # a trigger's SIGNAL
+        (31_000, "refused", 0),  # the same with a number of its own
+        (1406, "refused", 0),  # too long
+        (1452, "refused", 0),  # a foreign key
+        (1142, "waiting", 1),  # a right is missing
+        (1146, "waiting", 1),  # a table is missing
+        (1194, "waiting", 1),  # a table is damaged
+        (1205, "waiting", 0),  # another program holds the row
+        (1213, "waiting", 0),  # deadlocks
+    ],
+)
+def test_only_what_the_database_says_of_one_task_refuses_it(
+    bulk: Bulk,
+    code: int,
+    state: str,
+    said: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bulk.failed(2)
+    made = bulk.make()
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "retry", refusing(code))
+        bulk.turn(3)
+    waits = {record.getMessage() for record in caplog.records if " waits: " in record.getMessage()}
+    assert (bulk.states(made), len(waits)) == ([state] * 2, said)
+    if state == "waiting":
+        monkeypatch.setattr(clock, "elapsed", lambda ahead=time.monotonic: ahead() + 600)
+        bulk.turn(2)
+        assert bulk.states(made) == ["changed"] * 2
+
+
+@SQLITE
+@pytest.mark.parametrize("code", [1205, 3572, 1194])
+def test_a_task_whose_row_is_held_lets_the_others_pass(
+    bulk: Bulk, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, others = bulk.failed(2), bulk.failed(30, "DH2")
+    made = bulk.make()
+    monkeypatch.setattr(tasks, "retry", refusing(code, held[0]))
+    bulk.turn(4)
+    of_order = held if code != 1194 else held[:1]  # who holds an order holds up all its tasks
+    items = bulk.items(made)
+    assert {one for one, item in items.items() if item.state == "waiting"} == set(of_order)
+    assert bulk.statuses(others) == ["pending"] * 30
+    assert (bulk.now().state, bulk.now().refused) == (State.RUNNING, 0)
+
+
+@SQLITE
+def test_a_fault_of_one_operation_is_none_of_the_others(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = bulk.failed(2)
+    bulk.make(ids[:1], name="first")
+    bulk.make(ids[1:], name="second")
+    monkeypatch.setattr(tasks, "retry", refusing(1142, ids[0]))
+    bulk.turn(2)
+    assert bulk.statuses(ids) == ["failed", "pending"]
+    assert (bulk.now("first").waiting, bulk.now("first").refused) == (1, 0)
+
+
+@pytest.mark.databases("mariadb")
+def test_an_order_that_another_program_holds_keeps_no_other_from_going_on(bulk: Bulk) -> None:
+    held, others = bulk.failed(3), bulk.failed(40, "DH2")
+    bulk.make(held, name="first")
+    bulk.make(name="second")
+    with closing_engine(bulk) as brisk, bulk.shop.engine.begin() as connection:
+        connection.execute(text("SELECT id FROM orders WHERE order_code = 'DH1' FOR UPDATE"))
+        bulk.turns = Turns(brisk, QUEUE)
+        bulk.turn(8)
+        assert bulk.statuses(others) == ["pending"] * 40
+        assert (bulk.now("first").waiting, bulk.now("second").waiting) == (3, 3)
+
+
+@contextmanager
+def closing_engine(bulk: Bulk) -> Iterator[Engine]:
+    """Return an engine with the operator's wait for rows."""
+    engine = database.connect(bulk.shop.engine.url.render_as_string(hide_password=False), lock_wait_seconds=1)
+    yield engine
+    engine.dispose()
