@@ -6,19 +6,28 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orderctl import audit, choices, database, database_errors, faultpoints, shop_tables, texts
 from orderctl.errors import Conflict, InvalidInput, OrderctlError
 from orderctl.operations import reading
 from orderctl.operations.rates import Rate
-from orderctl.operations.records import MAKING_SECONDS, ItemState, Kind, NameTaken, Operation, State
+from orderctl.operations.records import (
+    MAKING_SECONDS,
+    ItemState,
+    Kind,
+    NameTaken,
+    Operation,
+    OperationNotFound,
+    State,
+)
 from orderctl.schema import operation_tasks, operations
 from orderctl.states import Source
 
@@ -46,7 +55,7 @@ class NewOperation:
         max_attempts: How many further attempts a task gets.
         rate: The pace; None: as fast as possible.
         canary: How many tasks have to pass first; 0: none.
-        max_failures: How many tasks may fail again; None: any number.
+        max_failures: How many tasks may fail again after the canary; None: any number.
     """
 
     kind: Kind
@@ -98,9 +107,9 @@ def make(engine: Engine, new: NewOperation, chosen: Iterable[Chosen]) -> Operati
         if total:
             return database.transact(engine, partial(_ready, operation_id, token, total, new))
     except BaseException:
-        _abandon(engine, operation_id)
+        _abandon(engine, operation_id, token)
         raise
-    _abandon(engine, operation_id)
+    _abandon(engine, operation_id, token)
     return None
 
 
@@ -114,8 +123,8 @@ def _begin(engine: Engine, new: NewOperation, token: str) -> int:
         try:
             return database.transact(engine, partial(_insert, new, name, token))
         except NameTaken:
-            if new.name is not None and not _forget_abandoned(engine, name):
-                raise
+            if new.name is not None:
+                _forget_abandoned(engine, name)
     raise NameTaken("too many operations are made at the same time", hint="give it a --name")
 
 
@@ -144,9 +153,7 @@ def _insert(new: NewOperation, name: str, token: str, connection: Connection) ->
     except IntegrityError as error:
         if not database_errors.is_duplicate(error):
             raise
-        raise NameTaken(
-            f"an operation {name} exists already", hint=f"orderctl ops show {texts.arguments(name)}"
-        ) from None
+        raise _taken(name) from None
     [key] = result.inserted_primary_key or (0,)
     return int(key)
 
@@ -209,41 +216,58 @@ def _keep(connection: Connection, operation_id: int, token: str, **values: Any) 
 
 
 def _lost() -> Conflict:
-    return Conflict("making the operation took too long, and it was given up", hint="orderctl ops list")
+    return Conflict(
+        "the operation was stopped, or making it took too long and it was given up", hint="orderctl ops list"
+    )
 
 
-def _abandon(engine: Engine, operation_id: int) -> None:
+def _abandon(engine: Engine, operation_id: int, token: str) -> None:
     """Remove an operation that does not become ready; if that fails, a supervisor does it."""
-    try:
-        while not database.transact(engine, partial(remove_some, operation_id)):
-            pass
-    except OrderctlError:
+    with suppress(OrderctlError):
+        _remove(engine, operation_id, token)
+
+
+def _remove(engine: Engine, operation_id: int, token: str | None = None) -> None:
+    while not database.transact(engine, partial(remove_some, operation_id, token=token)):
         pass
 
 
-def _forget_abandoned(engine: Engine, name: str) -> bool:
-    """Remove what a process that died has left of an operation with this name; return whether there was something."""
+def _forget_abandoned(engine: Engine, name: str) -> None:
+    """Remove what a process that died has left of an operation with this name.
+
+    Raises:
+        NameTaken: It is one that is made or was made, and is not removed.
+    """
     with database.reading(engine) as connection:
-        found = reading.find(connection, name)
+        try:
+            found = reading.find(connection, name)
+        except OperationNotFound:  # a supervisor has just removed it; the name is free
+            return
     if found.state != State.PREPARING or not found.free:
-        return False
-    _abandon(engine, found.id)
-    return True
+        raise _taken(name)
+    _remove(engine, found.id)
 
 
-def remove_some(operation_id: int, connection: Connection) -> bool:
-    """Remove some tasks of an operation that is not ready, and at last itself.
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"an operation {name} exists already", hint=f"orderctl ops show {texts.arguments(name)}")
+
+
+def remove_some(operation_id: int, connection: Connection, *, token: str | None = None) -> bool:
+    """Remove some tasks of an operation that is not ready and that no process is making, and at last itself.
 
     Args:
         operation_id: The operation.
+        token: The lease of the process that has been making it and gives up, if this one is that.
         connection: In a transaction of its own.
 
     Returns:
         Whether nothing is left to remove.
     """
     # The lock: no process makes it ready, or begins it anew, in the meantime.
-    row = connection.execute(select(_ROW.state).where(_ROW.id == operation_id).with_for_update()).first()
-    if row is None or row.state != State.PREPARING:
+    free = or_(_ROW.lease_token.is_(None), _ROW.lease_until.is_(None), _ROW.lease_until < database.utc_now())
+    mine = free if token is None else or_(free, _ROW.lease_token == token)
+    query = select(_ROW.id).where(_ROW.id == operation_id, _ROW.state == State.PREPARING, mine)
+    if connection.execute(query.with_for_update()).first() is None:
         return True
     item = operation_tasks.c
     ids = (

@@ -30,10 +30,12 @@ def stop(connection: Connection, name: str, *, actor: str, reason: str | None = 
 
     Raises:
         OperationNotFound: There is none of this name.
-        Conflict: All its tasks were changed, it was stopped, or it is not ready yet.
+        Conflict: All its tasks were changed, or it was stopped.
     """
     found = reading.find(connection, name)
-    stopped = end(connection, found.id, reason or "by hand", stopped_by=actor)
+    # One that is being made is given up by the process that makes it.
+    states = (State.PREPARING, *CHANGING)
+    stopped = end(connection, found.id, reason or "by hand", stopped_by=actor, states=states)
     now = reading.read(connection, found.id) or found
     if not stopped:
         raise Conflict(

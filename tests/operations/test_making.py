@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from orderctl import choices, database
 from orderctl.errors import Conflict, InvalidInput
-from orderctl.operations import making, reading
+from orderctl.operations import making, reading, stopping
 from orderctl.operations.making import NewOperation
-from orderctl.operations.records import Kind, NameTaken, OperationNotFound, State
+from orderctl.operations.records import Kind, NameTaken, Operation, OperationNotFound, State
 from orderctl.schema import operation_tasks
 from tests.operations.conftest import Bulk
 
@@ -115,3 +115,41 @@ def test_what_cannot_be_removed_keeps_no_other_operation_from_going_on(
     said = [record.getMessage() for record in caplog.records if "cannot be removed" in record.getMessage()]
     assert len(said) == 1
     assert "operation op was not made completely" in said[0]
+
+
+def test_a_name_that_a_supervisor_frees_meanwhile_is_free(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_made(bulk, monkeypatch)
+    bulk.forget_lease()
+    find = reading.find
+
+    def freed(connection: Connection, name: str) -> Operation:
+        for _ in range(4):
+            bulk.turn()
+        return find(connection, name)
+
+    monkeypatch.setattr(reading, "find", freed)
+    new = NewOperation(Kind.RETRY, "anna", "op")
+    assert making.make(bulk.shop.engine, new, [(1, choices.Seen("failed", 3))]) is not None
+
+
+def test_one_that_is_being_made_is_removed_by_its_maker_only(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_made(bulk, monkeypatch)
+    number = bulk.shop.read(lambda c: reading.find(c, "op")).id
+    assert bulk.shop.transact(lambda c: making.remove_some(number, c))
+    assert items(bulk) == 4
+    assert not bulk.shop.transact(lambda c: making.remove_some(number, c, token="token"))
+    assert items(bulk) == 2
+
+
+def test_one_that_is_being_made_can_be_stopped(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_made(bulk, monkeypatch)
+    now = bulk.shop.transact(lambda c: stopping.stop(c, "op", actor="boss"))
+    assert (now.state, now.stopped_by) == (State.STOPPED, "boss")
+    with pytest.raises(Conflict, match="was stopped"):
+        making._write(bulk.shop.engine, now.id, "token", [(99, choices.Seen("failed", 3))])
+    bulk.turn(2)
+    assert bulk.retries() == {}

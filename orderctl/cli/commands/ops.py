@@ -139,7 +139,8 @@ def wait(app: App, name: str, *, timeout: timedelta | None) -> ExitStatus:
 def stop(app: App, name: str, *, reason: str | None) -> None:
     """Stop an operation: what is done stays, and nothing more is changed. It does not go on again.
 
-    Tasks that were retried and have not ended go on.
+    Tasks that were retried and have not ended go on. One that is still preparing can be stopped, too: the command that
+    makes it gives up.
 
     Example:
         orderctl ops stop retry-20260131-1
