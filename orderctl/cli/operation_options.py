@@ -58,7 +58,7 @@ class Manner:
         operation: ``--name``: its name.
         rate: ``--rate``: its pace.
         canary: ``--canary``: how many tasks have to pass first.
-        max_failures: ``--max-failures``: how many tasks may fail again.
+        max_failures: ``--max-failures``: how many tasks may fail again after the canary.
         wait: ``--wait`` or ``--no-wait``: whether the command waits for its end; None: on a terminal.
     """
 
@@ -100,13 +100,13 @@ watched: options.Decorator[Any] = options.gathered(
         ["--canary"],
         type=options.WholeNumber(1, _MOST_CANARIES),
         metavar="N",
-        help="Make an operation that waits until its first N tasks have completed.",
+        help="Make an operation whose first N tasks have to complete before the others are retried.",
     ),
     click.Option(
         ["--max-failures"],
         type=options.WholeNumber(0),
         metavar="N",
-        help="Make an operation that stops when more than N of its tasks have failed again.",
+        help="Make an operation that stops when more than N tasks after the canary have failed again.",
     ),
     _WAIT,
 )

@@ -83,7 +83,7 @@ class Operation:
         rate: The pace, as it was given; None: as fast as possible.
         per_hour: The same in tasks per hour.
         canary: How many tasks have to pass first.
-        max_failures: How many tasks may fail again; None: any number, but none of the canary.
+        max_failures: How many tasks may fail again after the canary, of which none may; None: any number.
         why: Why it was stopped.
         total: The number of its tasks.
         changed: How many were changed; these are also counted below, once they have ended.
@@ -151,8 +151,8 @@ class Operation:
 
     @property
     def allowed(self) -> int | None:
-        """How many tasks may fail again in the present state; None: any number."""
-        return (self.max_failures or 0) if self.state == State.CANARY else self.max_failures
+        """How many tasks may fail again in the present state, none of the canary; None: any number."""
+        return 0 if self.state == State.CANARY else self.max_failures
 
     @property
     def free(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Final
 
 import redis
-from sqlalchemy import Connection, Engine, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import clock, database, database_errors, doorbell, faultpoints
@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 #: Operations that are carried out at the same time, the oldest ones.
 MOST: Final = 50
+#: Others that a turn looks at: those whose tasks have all been changed, were stopped, or are being made.
+SOME: Final = 20
+#: Ids that a transaction may have got and not committed yet.
+_LATE: Final = 100
 #: How long one turn lasts, in seconds; it ends earlier if nothing is to be done.
 TURN_SECONDS: Final = 0.9
 #: How often is looked what has become of tasks, in seconds; and of an operation whose tasks have all been changed.
@@ -65,6 +69,8 @@ class Turns:
         self._look_at: dict[int, float] = {}
         self._clean_at: dict[int, float] = {}
         self._obstacles: dict[int, Obstacles] = {}
+        self._floor = 0  # all operations with lower ids are over
+        self._looked_to = 0
 
     def turn(self, client: redis.Redis) -> None:
         """Carry out what is due, for about a second.
@@ -97,7 +103,7 @@ class Turns:
     def _lease(self) -> dict[int, str]:
         """Lease what is free, and return what this process has, with the states."""
         with database.reading(self._engine) as connection:
-            rows = connection.execute(_ACTIVE).all()
+            rows = self._active(connection)
         mine: dict[int, str] = {}
         for row in rows:
             is_mine = row.lease_token == self._token
@@ -108,9 +114,27 @@ class Turns:
             elif (is_mine or free) and database.transact(self._engine, partial(self._take, row.id)):
                 mine[row.id] = row.state
                 if not is_mine:
-                    _log.info("carrying out operation %s", row.name)
+                    if row.state in CHANGING:
+                        _log.info("carrying out operation %s", row.name)
                     faultpoints.point("operation.leased")
         return mine
+
+    def _active(self, connection: Connection) -> list[Row[Any]]:
+        """Return those that change tasks, the oldest ones, and some of the others, which may be there for a day."""
+        end = connection.execute(_NEWEST).scalar() or 0
+        if end < self._floor:  # another database, restored from a backup
+            self._floor = self._looked_to = 0
+        changing = connection.execute(_CHANGING, {"floor": self._floor}).all()
+        after = max(self._looked_to, self._floor - 1)
+        others = connection.execute(_OTHERS, {"floor": after + 1}).all()
+        if len(others) < SOME and after >= self._floor:  # the first ones again
+            others = connection.execute(_OTHERS, {"floor": self._floor}).all()
+            after = self._floor - 1
+        self._looked_to = others[-1].id if len(others) == SOME else 0
+        rows = {row.id: row for row in (*changing, *others)}
+        if after < self._floor:  # all that are active have been looked at, from the oldest one
+            self._floor = max(self._floor, min(rows, default=end - _LATE))
+        return [row for _, row in sorted(rows.items())]
 
     def _take(self, operation_id: int, connection: Connection) -> bool:
         free = or_(
@@ -243,11 +267,14 @@ def _is_row_held(error: OrderctlError) -> bool:
     return isinstance(error.__cause__, DBAPIError) and database_errors.is_row_held(error.__cause__)
 
 
-_ACTIVE: Final = (
-    select(
-        _ROW.id, _ROW.name, _ROW.state, _ROW.lease_token, _ROW.lease_until, database.utc_now().label("now")
-    )
-    .where(_ROW.state.in_(ACTIVE), _ROW.kind.in_([*Kind]))  # a later version may know other kinds
-    .order_by(_ROW.id)
-    .limit(MOST)
-)
+def _of(states: Collection[State], most: int) -> Select[Any]:
+    """Return the query for operations in these states, by their ids."""
+    columns = (_ROW.id, _ROW.name, _ROW.state, _ROW.lease_token, _ROW.lease_until)
+    query = select(*columns, database.utc_now().label("now")).where(_ROW.id >= bindparam("floor"))
+    # A later version may know other kinds.
+    return query.where(_ROW.state.in_(states), _ROW.kind.in_([*Kind])).order_by(_ROW.id).limit(most)
+
+
+_CHANGING: Final = _of(CHANGING, MOST)
+_OTHERS: Final = _of([state for state in ACTIVE if state not in CHANGING], SOME)
+_NEWEST: Final = select(func.max(_ROW.id))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from orderctl import clock, database, tasks
 from orderctl.errors import Conflict, LeaseLost
-from orderctl.operations import carrying, reading, stopping
+from orderctl.operations import carrying, reading, stopping, turns
 from orderctl.operations.carrying import Held
 from orderctl.operations.rates import Rate
 from orderctl.operations.records import Kind, State
@@ -91,16 +91,30 @@ def test_a_canary_that_does_not_pass_stops_the_operation(bulk: Bulk, end: str) -
 
 
 @SQLITE
-def test_a_canary_may_have_as_many_failures_as_are_allowed(bulk: Bulk) -> None:
-    ids = bulk.failed(5)
-    bulk.make(canary=2, max_failures=1)
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_canary_that_fails_stops_it_however_many_failures_are_allowed(bulk: Bulk, failures: int) -> None:
+    ids = bulk.failed(6)
+    bulk.make(canary=3, max_failures=20)
     bulk.turn()
-    bulk.shop.fail(ids[0])
+    for one in ids[:failures]:
+        bulk.shop.fail(one)
+    for one in ids[failures:3]:
+        bulk.shop.carry_out(one)
+    bulk.turn(3)
+    assert (bulk.now().state, bulk.now().changed, bulk.now().failed) == (State.STOPPED, 3, failures)
+    assert bulk.statuses(ids)[3:] == ["failed"] * 3
+
+
+@SQLITE
+def test_the_limit_of_failures_is_about_the_tasks_after_the_canary(bulk: Bulk) -> None:
+    ids = bulk.failed(4)
+    bulk.make(canary=1, max_failures=1)
     bulk.turn()
-    assert bulk.now().state == State.CANARY
-    bulk.shop.carry_out(ids[1])
-    bulk.turn(2)
-    assert bulk.statuses(ids)[2:] == ["pending"] * 3
+    bulk.shop.carry_out(ids[0])
+    bulk.turn(3)
+    bulk.shop.fail(ids[1])
+    bulk.turn()
+    assert (bulk.now().state, bulk.now().failed) == (State.SETTLING, 1)
 
 
 @SQLITE
@@ -353,3 +367,37 @@ def closing_engine(bulk: Bulk) -> Iterator[Engine]:
     engine = database.connect(bulk.shop.engine.url.render_as_string(hide_password=False), lock_wait_seconds=1)
     yield engine
     engine.dispose()
+
+
+@SQLITE
+def test_operations_that_settle_keep_none_from_beginning(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_OTHERS", turns._OTHERS.limit(2))
+    monkeypatch.setattr(turns, "SOME", 2)
+    monkeypatch.setattr(turns, "_CHANGING", turns._CHANGING.limit(1))
+    ids = bulk.failed(6)
+    for one in ids[:5]:
+        bulk.make([one], name=f"op{one}")
+        bulk.turn(2)
+    assert {bulk.now(f"op{one}").state for one in ids[:5]} == {State.SETTLING}
+
+    bulk.make(ids[5:], name="last")
+    bulk.turn()
+    assert bulk.now("last").changed == 1
+    for one in ids:
+        bulk.shop.carry_out(one)
+    bulk.turn(4)
+    names = ["last", *(f"op{one}" for one in ids[:5])]
+    assert {bulk.now(name).state for name in names} == {State.FINISHED}
+
+
+@SQLITE
+def test_operations_that_are_over_are_not_read_again(bulk: Bulk) -> None:
+    ids = bulk.failed(2)
+    for one in ids:
+        bulk.make([one], name=f"op{one}")
+    bulk.shop.execute("UPDATE orderctl_operations SET state = 'finished' WHERE id = 1")
+    bulk.turn()
+    assert bulk.turns._floor == 2
+    bulk.shop.execute("UPDATE orderctl_operations SET state = 'finished', id = 500 WHERE id = 2")
+    bulk.turn(2)
+    assert bulk.turns._floor == 400

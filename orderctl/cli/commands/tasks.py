@@ -220,8 +220,8 @@ def retry(
     could not be retried.
 
     More than 200 tasks, or those of a command with --name, --rate, --canary or --max-failures, are an operation:
-    supervisors retry them, also when this command or its terminal ends. 'orderctl ops' shows, follows and stops it. A
-    canary that fails or is cancelled stops it; with --max-failures N, up to N tasks may fail, also in the canary. Into a
+    supervisors retry them, also when this command or its terminal ends. 'orderctl ops' shows, follows and stops it. If
+    one task of the canary fails or is cancelled, it is stopped; --max-failures N is about the tasks after it. Into a
     pipe the command ends when the operation is made, unless --wait is given.
 
     Example:
