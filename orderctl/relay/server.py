@@ -89,7 +89,8 @@ class RelayServer:
             asyncio.create_task(work) for work in (self._exchange.feed.run(), self._tick(), self._stopped())
         ]
         aside = [
-            asyncio.create_task(work) for work in (self._lookout(), self._presence.keep(*_place(server)))
+            asyncio.create_task(_aside(work))
+            for work in (self._lookout(), self._presence.keep(*_place(server)))
         ]
         try:
             trying = asyncio.create_task(self._exchange.feed.wait_tried())
@@ -104,7 +105,7 @@ class RelayServer:
             self._take_leave()
             for task in aside:
                 task.cancel()
-            await self._presence.retire()
+            await _aside(self._presence.retire())
             for task in tasks:
                 task.cancel()
             await self._close(server)
@@ -211,6 +212,15 @@ class RelayServer:
     def _abort(self) -> None:
         for connection in list(self._shared.connections):
             connection.abort()
+
+
+async def _aside(work: Coroutine[Any, Any, object]) -> None:
+    """Do what the relay can do without: log an error in it, and go on."""
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - whatever it is, clients do not need it
+        name = getattr(work, "__qualname__", type(work).__name__)
+        _log.exception("%s has failed; the relay goes on without it", name)
 
 
 def stop_on_signals(
