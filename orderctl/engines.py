@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _KEPT: Final = {"host", "port", "user", "database", "client_flag"}
 #: Key in the pool's notes about a connection: it has committed, and run nothing since then.
 CLEAN: Final = "orderctl_clean"
+#: The same: it is closed after its use.
+_ONCE: Final = "orderctl_once"
 #: Ends the name of the loggers of these engines' pools; a shop's worker may have engines of its own in this process.
 _POOL: Final = "orderctl"
 
@@ -138,11 +140,17 @@ def _connect_sqlite(address: Address, origin: str, file_wait: int) -> Engine:
     _origins[engine] = origin
 
     @event.listens_for(engine, "do_connect")
-    def _open(_dialect: object, _record: object, args: list[Any], given: dict[str, Any]) -> None:
+    def _open(_dialect: object, record: ConnectionPoolEntry, args: list[Any], given: dict[str, Any]) -> None:
         if address.name:
             sqlite_files.check(address.name, origin)
             args[0] = sqlite_files.uri(address.name, writable=sqlite_files.is_writable(address.name))
             given["uri"] = True
+            record.info[_ONCE] = args[0].endswith("?immutable=1")
+
+    @event.listens_for(engine, "checkin")
+    def _close_immutable(_connection: object, record: ConnectionPoolEntry) -> None:
+        if record.info.get(_ONCE):  # the next reading shows what others have written meanwhile
+            record.invalidate()
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -55,6 +55,15 @@ def is_writable(path: str) -> bool:
     return all(os.access(each, os.W_OK) for each in (path, Path(path).absolute().parent))
 
 
+def is_immutable(path: str) -> bool:
+    """Whether a database that may only be read has no log of changes now, so that all is in its file.
+
+    Opened in the usual way, SQLite would create a log. Opened as immutable, it never sees what others write after that:
+    open it anew for each reading.
+    """
+    return not Path(f"{path}-wal").exists()
+
+
 def uri(path: str, *, writable: bool) -> str:
     """Return the URI with which SQLite opens a database.
 
@@ -65,8 +74,7 @@ def uri(path: str, *, writable: bool) -> str:
     """
     mode = "mode=rw"
     if not writable:
-        # Without a log of changes, all is in the file. Opened in the usual way, SQLite would create one.
-        mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+        mode = "immutable=1" if is_immutable(path) else "mode=ro"
     return f"file:{quote(os.path.abspath(path))}?{mode}"  # noqa: PTH100 - as SQLAlchemy does
 
 

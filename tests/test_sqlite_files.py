@@ -1,7 +1,9 @@
 """The file of a SQLite database: only a migration creates it, and only its user can access it."""
 
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,28 @@ def test_not_migrated_is_not_missing(home: Path):
         database.reading(database.connect(f"sqlite:///{home / 'a.db'}")) as connection,
     ):
         connection.exec_driver_sql("SELECT * FROM orders")
+
+
+def test_a_reader_that_may_not_write_sees_what_others_write(home: Path, monkeypatch: pytest.MonkeyPatch):
+    path = home / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE kept (id INTEGER)")
+    path.chmod(0o600)
+    monkeypatch.setattr(sqlite_files, "is_writable", lambda _: False)
+    reader = database.connect(f"sqlite:///{path}")
+
+    def count() -> int:
+        with database.reading(reader) as connection:
+            return connection.exec_driver_sql("SELECT COUNT(*) FROM kept").scalar_one()
+
+    assert count() == count() == 0
+    assert list(home.glob("a.db*")) == [path]
+    for number in (1, 3):
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("INSERT INTO kept VALUES (1)")
+            assert count() == number  # in the log of changes
+            writer.execute("INSERT INTO kept VALUES (2)")
+            assert count() == number + 1
+        assert count() == number + 1  # in the file
+    reader.dispose()
