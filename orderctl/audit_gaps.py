@@ -47,7 +47,7 @@ def without(gaps: Sequence[Gap], ids: Iterable[int]) -> tuple[Gap, ...]:
 
     Args:
         gaps: The gaps, lowest first.
-        ids: Ids in these gaps that are counted now, lowest first.
+        ids: Ids that are counted now, lowest first; those outside of the gaps change nothing.
     """
     left: list[Gap] = []
     filled = iter(ids)
@@ -57,7 +57,7 @@ def without(gaps: Sequence[Gap], ids: Iterable[int]) -> tuple[Gap, ...]:
         while now is not None and now <= gap.last:
             if first < now:
                 left.append(gap._replace(first=first, last=now - 1))
-            first, now = now + 1, next(filled, None)
+            first, now = max(first, now + 1), next(filled, None)
         if first <= gap.last:
             left.append(gap._replace(first=first))
     return tuple(left)

@@ -295,3 +295,18 @@ def test_supervisor_does_not_wait_for_another_program_that_counts(
     counting.turn()
 
     assert len(tries) == 1, "and not again for some seconds"
+
+
+@pytest.mark.parametrize(
+    ("ids", "left"),
+    [
+        ([11, 12], [(15, 15), (20, 22)]),
+        ([14, 15, 16], [(20, 22)]),
+        ([3, 21, 40], [(15, 15), (20, 20), (22, 22)]),
+        ([1, 2, 16, 17, 19, 23], [(15, 15), (20, 22)]),
+    ],
+)
+def test_ids_outside_of_the_gaps_make_none_wider(ids: list[int], left: list[tuple[int, int]]):
+    gaps = [Gap(15, 15, 1), Gap(20, 22, 1)]
+
+    assert [(gap.first, gap.last) for gap in audit_gaps.without(gaps, ids)] == left

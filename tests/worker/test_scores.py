@@ -49,4 +49,12 @@ def test_a_phase_is_in_the_bucket_of_its_length_and_in_all_longer_ones():
 
 
 def test_a_worker_without_a_supervisor_counts_for_itself():
-    scores.alone().end(Outcome.RELEASED)
+    one, other = scores.alone(), scores.alone()
+    one.begin()
+    one.end(Outcome.RELEASED)
+    other.begin()
+    one.begin()
+
+    numbers = [list(each._numbers) for each in (one, other)]
+    assert [sum(each) for each in numbers] == [2, 1]
+    assert [each[0] for each in numbers] == [1, 1]
