@@ -110,9 +110,15 @@ def check(engine: Engine, client: redis.Redis | None, settings: Settings) -> lis
     return [*_marked(expired), *_marked(silent, max(len(due), len(again))), *orders_found]
 
 
-def lost(connection: Connection) -> list[Finding]:
-    """Return the tasks of lost workers: their leases have expired."""
-    return [findings.expired(row.id, row.order_id, row.worker) for row in _expired(connection)]
+def lost(connection: Connection, seconds: float = 0) -> list[Finding]:
+    """Return the tasks of lost workers.
+
+    Args:
+        connection: A connection for reading.
+        seconds: How long ago their leases have expired, at least.
+    """
+    rows = _expired(connection, seconds)
+    return [findings.expired(row.id, row.order_id, row.worker) for row in rows]
 
 
 def unrung(connection: Connection, client: redis.Redis | None, settings: Settings) -> list[Finding]:
@@ -208,23 +214,25 @@ def _repair(engine: Engine, work: Callable[[Connection], T | None], what: str) -
     return False
 
 
-def _expired(connection: Connection) -> Sequence[Any]:
-    return connection.execute(_expired_query()).all()
+def _expired(connection: Connection, seconds: float = 0) -> Sequence[Any]:
+    return connection.execute(_expired_query(seconds)).all()
 
 
 @cache  # to build it takes longer than to run it
-def _expired_query() -> Select[Any]:
+def _expired_query(seconds: float = 0) -> Select[Any]:
     task = download_tasks.c
     return (
         select(task.id, task.order_id, task.worker, task.lease_token)
-        .where(*_expired_conditions(), findings.order_of_task(deletion.not_deleted(orders_table)).exists())
+        .where(
+            *_expired_conditions(seconds), findings.order_of_task(deletion.not_deleted(orders_table)).exists()
+        )
         .limit(findings.BATCH)
     )
 
 
-def _expired_conditions() -> list[ColumnElement[bool]]:
+def _expired_conditions(seconds: float = 0) -> list[ColumnElement[bool]]:
     task = download_tasks.c
-    over = task.lease_until < database.utc_now()
+    over = task.lease_until < database.utc_now(-seconds)
     kept = deletion.not_deleted(download_tasks)
     return [task.status.in_(UNFINISHED), over, task.lease_token.is_not(None), kept]
 

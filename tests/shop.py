@@ -156,9 +156,9 @@ class Shop:
         origin = Origin(Source.RECONCILE)
         return self.transact(lambda c: lifecycle.end(c, orders.lock(c, order_id), origin))
 
-    def expire(self, task_id: int) -> None:
-        """Let a lease end, as if its worker had sent no heartbeat for an hour."""
-        late = {"lease_until": database.utc_now(-3600)}
+    def expire(self, task_id: int, seconds: int = 3600) -> None:
+        """Let a lease end, as if its worker had sent no heartbeat, for an hour or as long as given."""
+        late = {"lease_until": database.utc_now(-seconds)}
         leased = (_is(task_id), download_tasks.c.lease_token.is_not(None))
         self.transact(lambda c: c.execute(update(download_tasks).where(*leased).values(late)))
 

@@ -42,10 +42,10 @@ class Planted:
     also: frozenset[str] = frozenset()
 
 
-def lose_worker(shop: Shop) -> None:
+def lose_worker(shop: Shop, seconds: int = 3600) -> None:
     [task] = shop.paid("DH1")
     shop.claimed(task, worker="host-1.worker-0")
-    shop.expire(task)
+    shop.expire(task, seconds)
 
 
 def silence(shop: Shop) -> None:
@@ -136,6 +136,13 @@ FAULTS = {
         "fault",
         "the workers of 1 task were lost: 1",
         "orderctl reconcile",
+    ),
+    "expired-leases just now": Planted(
+        lambda shop: lose_worker(shop, seconds=3),
+        "note",
+        "the leases of 1 task have just expired: 1",
+        "orderctl reconcile",
+        status=0,
     ),
     "silent-supervisors": Planted(
         silence,
