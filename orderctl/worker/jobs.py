@@ -60,6 +60,7 @@ def run_task(task_id: int) -> None:
             # The courier would send it within a second; this way dashboards get it at once.
             courier.send_completions(engine, client)
     except DatabaseUnavailable as error:
+        handler.count_outage()
         _log.warning(
             "task %s: a keeper and a courier do what is left: %s",
             task_id,

@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     RETRIED = "retried"  #: It failed, and the task is tried again.
     RELEASED = "released"  #: The worker stopped; another one takes the task.
     LEASE_LOST = "lease_lost"  #: Another worker has the task.
+    OUTAGE = "outage"  #: The database did not answer when its end was to be recorded.
     KILLED = "killed"  #: Its process ended without a word.
 
 

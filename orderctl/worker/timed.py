@@ -54,13 +54,14 @@ class TimedHandler:
             self._score.add(phase, clock.elapsed() - began)
 
     def count(self, ended: Moved | None) -> None:
-        """Count the attempt, if there was one.
+        """Count the attempt, once, if there was one.
 
         Args:
             ended: How it ended; None: there was none, or its lease was lost.
         """
         if not self._began:
             return
+        self._began = False
         failed = str(self._error_type or ErrorType.UNKNOWN)
         if ended is None:
             self._score.end(Outcome.LEASE_LOST)
@@ -72,3 +73,9 @@ class TimedHandler:
             self._score.end(Outcome.RETRIED, failed)
         else:
             self._score.end(Outcome.RELEASED)
+
+    def count_outage(self) -> None:
+        """Count the attempt, if there was one, as one whose end the database did not record."""
+        if self._began:
+            self._began = False
+            self._score.end(Outcome.OUTAGE)

@@ -1,16 +1,20 @@
 """A handler whose phases are timed, and how attempts with it are counted."""
 
+import signal
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from orderctl import failures, leases
+from orderctl.downloads import registry
 from orderctl.downloads.errors import HostUnreachable
-from orderctl.errors import LeaseLost
+from orderctl.errors import DatabaseUnavailable, LeaseLost
 from orderctl.failures import Failure
 from orderctl.lifecycle import Moved
+from orderctl.settings import load
 from orderctl.states import ErrorType
+from orderctl.worker import attempt, jobs
 from orderctl.worker.heartbeat import Stopping
 from orderctl.worker.scores import Board, Phase
 from orderctl.worker.timed import TimedHandler
@@ -66,3 +70,36 @@ def test_a_task_that_was_not_claimed_is_no_attempt():
     TimedHandler(Handler(), board.score(1)).count(None)
 
     assert ends(board) == {}
+
+
+def test_an_outage_of_the_database_is_no_killed_process(monkeypatch: pytest.MonkeyPatch, redis_url: str):
+    board = Board(1)
+
+    def run(tools: Any, _task: int) -> None:
+        tools.handler.enroll(None)
+        raise DatabaseUnavailable("no answer")
+
+    monkeypatch.setattr(registry, "load", lambda _: Handler())
+    monkeypatch.setattr(attempt, "run", run)
+    monkeypatch.setattr(jobs, "_prepared", jobs._Prepared())
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    given = {"database.url": "sqlite:////nowhere/a.db", "redis.url": redis_url}
+    jobs.prepare(load(given, environ={}), "host.worker-1", board.score(1))
+
+    jobs.run_task(1)
+    board.score(1).begin()
+
+    assert ends(board) == {("outage", ""): 1}
+
+
+def test_an_attempt_is_counted_once(shop: Shop):
+    [task] = shop.paid("DH1")
+    board = Board(1)
+    handler = TimedHandler(Handler(), board.score(1))
+    context: Any = None
+    handler.enroll(context)
+
+    handler.count(shop.carry_out(task))
+    handler.count_outage()  # of the courier's, behind it
+
+    assert ends(board) == {("completed", ""): 1}
