@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orderctl import texts
 from orderctl.counting import counted
-from orderctl.operations.records import CHANGING, Item, Kind, Operation, State
+from orderctl.operations.records import CHANGING, Item, ItemState, Kind, Operation, State
 from orderctl.terminal import render, sanitise
 from orderctl.terminal.render import Column, View, Where
 from orderctl.terminal.widths import wrap
 
 if TYPE_CHECKING:
-    from orderctl.operations.reading import Failures
+    from orderctl.operations.reading import Failures, Refusals
 
 _STYLES: Final = {
     "canary": "blue",
@@ -28,6 +28,10 @@ _STYLES: Final = {
 }
 #: Fewer tasks than this do not tell how fast an operation without a rate is.
 _ENOUGH: Final = 20
+#: Such tasks need somebody.
+_BAD: Final = (ItemState.REFUSED, ItemState.FAILED)
+#: People see so many reasons why tasks were refused.
+_MOST_REASONS: Final = 10
 
 
 def ends_at(operation: Operation) -> datetime | None:
@@ -45,7 +49,7 @@ def ends_at(operation: Operation) -> datetime | None:
 
 OPERATIONS: Final = (
     Column("name", keep=True),
-    Column("kind", priority=4),
+    Column("kind", priority=3),
     Column("state", keep=True, style=lambda state: _STYLES.get(str(state))),
     Column("total", "TASKS", right=True, priority=8),
     Column("changed", "DONE", right=True, keep=True),
@@ -77,6 +81,7 @@ class Detail:
 
     operation: Operation
     failures: Sequence[Failures]
+    refusals: Sequence[Refusals]
     items: Sequence[Item]
 
 
@@ -89,6 +94,7 @@ def _of_operation(name: str) -> Column:
 DETAIL: Final = (
     *(_of_operation(column.name) for column in OPERATIONS),
     Column("failures", get=lambda detail: [one._asdict() for one in detail.failures], where=Where.DATA),
+    Column("refusals", get=lambda detail: [one._asdict() for one in detail.refusals], where=Where.DATA),
     Column(
         "last_tasks",
         get=lambda detail: [
@@ -211,9 +217,17 @@ def _of_tasks(detail: Detail) -> Iterator[str]:
     if detail.failures:
         yield ""
         yield "failed again: " + ", ".join(f"{one.tasks:,} {one.error_type}" for one in detail.failures)
+    if detail.refusals:
+        yield ""
+        yield "refused:"
+        for refusal in detail.refusals[:_MOST_REASONS]:
+            yield f"  {refusal.tasks:,}  {refusal.note}"
+        if (left := len(detail.refusals) - _MOST_REASONS) > 0:
+            yield f"  and {counted(left, 'other reason')}: -o json"
     if detail.items:
         yield ""
-        yield "last tasks:"
+        bad = any(item.state in _BAD for item in detail.items)
+        yield "last tasks, those that failed again or were refused first:" if bad else "last tasks:"
     for item in detail.items:
         yield f"  {item.task_id}  {item.state}{f': {item.note}' if item.note else ''}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
@@ -12,19 +14,28 @@ from orderctl.errors import InvalidInput
 from orderctl.operations.records import Item, ItemState, Operation, missing
 from orderctl.schema import operation_tasks, operations
 
-#: Of so many failures it is counted of which types they are.
+#: Of so many failures it is counted of which types they are; the same for what was refused.
 MOST_FAILURES: Final = 10_000
 _ROW: Final = operations.c
 _ITEM: Final = operation_tasks.c
 _NOW: Final = database.utc_now()
 #: The states of tasks whose turn has come, as ``ops show`` looks at them.
 _DONE: Final = tuple(state for state in ItemState if state is not ItemState.WAITING)
+#: Those that need somebody: they come first.
+_BAD: Final = (ItemState.REFUSED, ItemState.FAILED)
 
 
 class Failures(NamedTuple):
-    """How many tasks have failed again, or could not be changed, for one reason."""
+    """How many tasks have failed again for one reason."""
 
     error_type: str
+    tasks: int
+
+
+class Refusals(NamedTuple):
+    """How many tasks could not be changed for one reason."""
+
+    note: str
     tasks: int
 
 
@@ -87,7 +98,13 @@ def _rows() -> Select[Any]:
 
 
 def last_items(connection: Connection, operation_id: int, *, limit: int = 10) -> list[Item]:
-    """Return the tasks that were changed last, newest first."""
+    """Return the tasks whose turn has come, newest first; before all others those that failed again or were refused.
+
+    Args:
+        connection: A connection for reading.
+        operation_id: The operation.
+        limit: The maximum number.
+    """
     found: list[Item] = []
     for state in _DONE:  # each in the order of the index
         query = select(*_columns()).where(_ITEM.operation_id == operation_id, _ITEM.state == state)
@@ -95,7 +112,7 @@ def last_items(connection: Connection, operation_id: int, *, limit: int = 10) ->
         found += [
             Item(**{**row, "note": masking.foreign(row["note"]) if row["note"] else None}) for row in rows
         ]
-    return sorted(found, key=lambda item: item.task_id, reverse=True)[:limit]
+    return sorted(found, key=lambda item: (item.state in _BAD, item.task_id), reverse=True)[:limit]
 
 
 def _columns() -> list[Any]:
@@ -113,3 +130,22 @@ def failures(connection: Connection, operation_id: int) -> list[Failures]:
     counted = select(some.c.note, func.count().label("tasks")).group_by(some.c.note)
     found = [Failures(row.note or "UNKNOWN", row.tasks) for row in connection.execute(counted)]
     return sorted(found, key=lambda one: (-one.tasks, one.error_type))
+
+
+def refusals(connection: Connection, operation_id: int) -> list[Refusals]:
+    """Return why tasks could not be changed, the most frequent reason first."""
+    some = (
+        select(_ITEM.task_id, _ITEM.note)
+        .where(_ITEM.operation_id == operation_id, _ITEM.state == ItemState.REFUSED)
+        .limit(MOST_FAILURES)
+    )
+    counted = Counter(_alike(row.task_id, row.note) for row in connection.execute(some))
+    found = [Refusals(note, tasks) for note, tasks in counted.items()]
+    return sorted(found, key=lambda one: (-one.tasks, one.note))
+
+
+def _alike(task_id: int, note: str | None) -> str:
+    """Return a note that is the same for all tasks with this fault: it names neither task, order nor worker."""
+    text = re.sub(rf"\btask {task_id}\b", "the task", masking.foreign(note or "unknown"))
+    text = re.sub(r"^order .+? (is|has) ", r"the order \1 ", text)
+    return re.sub(r" on worker \S+$", " on a worker", text)

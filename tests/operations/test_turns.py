@@ -251,6 +251,26 @@ def test_what_cannot_be_retried_is_noted_and_the_rest_goes_on(bulk: Bulk) -> Non
     assert (bulk.now().changed, bulk.now().refused, bulk.now().state) == (3, 3, State.SETTLING)
 
 
+def test_why_tasks_are_refused_is_told_first(bulk: Bulk) -> None:
+    ids = bulk.failed(8)
+    ids += bulk.failed(4, "DH2")
+    ids += bulk.failed(4, "DH3")
+    bulk.shop.execute(f"UPDATE download_tasks SET managed = 0 WHERE id IN ({ids[0]}, {ids[2]}, {ids[5]})")
+    bulk.shop.execute("UPDATE orders SET payment_status = 'pending' WHERE order_code <> 'DH1'")
+    made = bulk.make()
+    bulk.turn(3)
+
+    refused, items = bulk.shop.read(
+        lambda c: (reading.refusals(c, made.id), reading.last_items(c, made.id, limit=12))
+    )
+    assert refused == [
+        ("the order is not paid, so its tasks cannot be retried", 8),
+        ("the task is run by the shop's own workers", 3),
+    ]
+    bad = [ids[0], ids[2], ids[5], *ids[8:]]
+    assert [item.task_id for item in items] == [*reversed(bad), ids[7]]
+
+
 @SQLITE
 def test_a_cancellation_ends_when_all_are_cancelled(bulk: Bulk) -> None:
     ids = bulk.shop.paid("DH1", 4)

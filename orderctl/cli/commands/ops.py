@@ -83,7 +83,9 @@ def _read(
 @options.output(DETAIL)
 @pass_app
 def show(app: App, name: str) -> None:
-    """Show how far an operation is, why it was stopped, what failed again and which tasks came last.
+    """Show how far an operation is, why it was stopped, what failed again or was refused, and its last tasks.
+
+    Tasks that failed again or were refused stand before all others.
 
     Example:
         orderctl ops show retry-20260131-1
@@ -94,8 +96,9 @@ def show(app: App, name: str) -> None:
     with app.reading() as connection:
         operation = reading.find(connection, name)
         failures = reading.failures(connection, operation.id)
+        refusals = reading.refusals(connection, operation.id)
         items = reading.last_items(connection, operation.id, limit=_LAST)
-    detail = operation_lines.Detail(operation, failures, items)
+    detail = operation_lines.Detail(operation, failures, refusals, items)
     app.render_one(detail, human=lambda view: operation_lines.draw(detail, view))
     if operation.state in {State.CANARY, State.RUNNING}:
         _say_obstacle(app)

@@ -108,6 +108,20 @@ def test_consent_is_that_of_bulk_changes(inside: Program) -> None:
     assert inside("ops", "list", "-o", "json").out == "[]\n"
 
 
+def test_why_tasks_were_refused_is_shown(
+    shop: Shop, redis_url: str, failed: list[int], inside: Program
+) -> None:
+    inside("tasks", "retry", "--failed", "--take", "--name", "op", "--yes")
+    shop.execute("UPDATE orders SET payment_status = 'pending'")
+    turn(shop, redis_url)
+    reason = "the order is not paid, so its tasks cannot be retried"
+    shown = json.loads(inside("ops", "show", "op", "-o", "json").out)
+    assert (shown["failures"], shown["refusals"]) == ([], [{"note": reason, "tasks": 5}])
+    card = inside("ops", "show", "op").out.splitlines()
+    assert card[card.index("refused:") + 1] == f"  5  {reason}"
+    assert "last tasks, those that failed again or were refused first:" in card
+
+
 @pytest.mark.usefixtures("failed")
 def test_a_stop_says_what_is_done(shop: Shop, redis_url: str, inside: Program) -> None:
     inside("tasks", "retry", "--failed", "--name", "op", "--rate", "1/h", "--yes")
