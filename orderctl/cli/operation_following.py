@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orderctl import clock, texts
 from orderctl.cli import operation_lines, outlook
 from orderctl.errors import ExitStatus, OrderctlError, TimedOut, Unavailable
-from orderctl.operations.records import OVER, Operation, State
+from orderctl.operations.records import CHANGING, OVER, Operation, State
 
 if TYPE_CHECKING:
     from orderctl.cli.app import App
@@ -21,7 +21,7 @@ _CLEAR: Final = "\r\x1b[K"
 
 
 def follow(app: App, name: str, timeout: timedelta | None = None) -> ExitStatus:
-    """Wait until an operation has ended.
+    """Wait until an operation has ended: one that is stopped, too, has ended when all that it has retried has.
 
     Args:
         app: The application.
@@ -41,7 +41,8 @@ def follow(app: App, name: str, timeout: timedelta | None = None) -> ExitStatus:
     except KeyboardInterrupt:
         line.clear()
         app.warn(f"operation {name} goes on: {operation_lines.show(name)}")
-        app.warn(f"hint: orderctl ops stop {texts.arguments(name)}")
+        if line.can_stop:
+            app.warn(f"hint: orderctl ops stop {texts.arguments(name)}")
         raise
     finally:
         line.clear()
@@ -93,9 +94,11 @@ class _Line:
         self._said: set[str] = set()
         self._numbers: object = None
         self._since = clock.elapsed()
+        self.can_stop = False
 
     def show(self, operation: Operation) -> None:
         """Show how far the operation is, and what keeps it from going on."""
+        self.can_stop = operation.state in CHANGING
         numbers = (operation.state, operation.changed, operation.completed, operation.failed)
         if numbers != self._numbers:
             self._numbers, self._since = numbers, clock.elapsed()

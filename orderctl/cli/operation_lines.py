@@ -172,7 +172,7 @@ def state(operation: Operation) -> str:
     if operation.state == State.SETTLING:
         return f"all {Kind(operation.kind).done}, {operation.unfinished:,} not ended yet"
     if operation.state == State.STOPPING:
-        return f"stopped, {operation.unfinished:,} not ended yet"
+        return f"stopping, {operation.unfinished:,} not ended yet"
     return operation.state
 
 
@@ -182,7 +182,8 @@ def draw(detail: Detail, view: View) -> str:
     lines = [progress(operation)]
     if operation.why:
         by = f" by {operation.stopped_by}" if operation.stopped_by else ""
-        lines.append(f"stopped{by}: {operation.why}")
+        being = "being " if operation.state == State.STOPPING else ""
+        lines.append(f"{being}stopped{by}: {operation.why}")
     card = render.card(detail, [*_told(detail)], view)
     head = [part for line in lines for part in wrap(sanitise.line(line), view.width)]
     more = [part for line in _of_tasks(detail) for part in wrap(sanitise.line(line), view.width)]

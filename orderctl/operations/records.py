@@ -56,8 +56,8 @@ class State(StrEnum):
 CHANGING: Final = (State.CANARY, State.RUNNING)
 #: A supervisor has something to do.
 ACTIVE: Final = (State.PREPARING, *CHANGING, State.SETTLING, State.STOPPING)
-#: Nothing more is changed.
-OVER: Final = (State.FINISHED, State.STOPPING, State.STOPPED)
+#: Nothing more is changed, and all that was changed has ended.
+OVER: Final = (State.FINISHED, State.STOPPED)
 
 
 class ItemState(StrEnum):

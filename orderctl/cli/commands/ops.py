@@ -123,7 +123,8 @@ def wait(app: App, name: str, *, timeout: timedelta | None) -> ExitStatus:
     """Wait until an operation has ended, and show how far it is. Ctrl-C leaves it running.
 
     It exits 0 when all its tasks were changed and those that were retried have completed or were cancelled, and 1 when
-    it was stopped, or when tasks failed again or could not be changed.
+    it was stopped, or when tasks failed again or could not be changed. One that is stopped has ended when all tasks that
+    it has retried have ended, too.
 
     Example:
         orderctl ops wait retry-20260131-1
@@ -142,8 +143,8 @@ def wait(app: App, name: str, *, timeout: timedelta | None) -> ExitStatus:
 def stop(app: App, name: str, *, reason: str | None) -> None:
     """Stop an operation: what is done stays, and nothing more is changed. It does not go on again.
 
-    Tasks that were retried and have not ended go on. One that is still preparing can be stopped, too: the command that
-    makes it gives up.
+    Tasks that were retried and have not ended go on: until their end it is stopping, and then stopped. One that is still
+    preparing can be stopped, too: the command that makes it gives up.
 
     Example:
         orderctl ops stop retry-20260131-1

@@ -122,16 +122,19 @@ def test_why_tasks_were_refused_is_shown(
     assert "last tasks, those that failed again or were refused first:" in card
 
 
-@pytest.mark.usefixtures("failed")
-def test_a_stop_says_what_is_done(shop: Shop, redis_url: str, inside: Program) -> None:
+def test_a_stop_says_what_is_done(shop: Shop, redis_url: str, failed: list[int], inside: Program) -> None:
     inside("tasks", "retry", "--failed", "--name", "op", "--rate", "1/h", "--yes")
     turn(shop, redis_url)
     stopped = inside("ops", "stop", "op", "--reason", "lunch")
-    assert (stopped.status, stopped.err) == (0, "op: stopped, 1 not ended yet · 1 of 5 retried\n")
+    assert (stopped.status, stopped.err) == (0, "op: stopping, 1 not ended yet · 1 of 5 retried\n")
     assert inside("ops", "stop", "op").status == 4
+    assert inside("ops", "wait", "op", "--timeout", "0s").status == 124  # its task has not ended
+    assert f"being stopped by {App().actor}: lunch" in inside("ops", "show", "op").out
+    shop.carry_out(failed[0])
+    turn(shop, redis_url)
     waited = inside("ops", "wait", "op")
     assert (waited.status, "operation op was stopped: lunch" in waited.err) == (1, True)
-    assert f"stopped by {App().actor}: lunch" in inside("ops", "show", "op").out
+    assert f"\nstopped by {App().actor}: lunch" in inside("ops", "show", "op").out
 
 
 @pytest.mark.usefixtures("failed")
