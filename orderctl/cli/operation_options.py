@@ -59,7 +59,8 @@ class Manner:
         rate: ``--rate``: its pace.
         canary: ``--canary``: how many tasks have to pass first.
         max_failures: ``--max-failures``: how many tasks may fail again after the canary.
-        wait: ``--wait`` or ``--no-wait``: whether the command waits for its end; None: on a terminal.
+        wait: ``--wait`` or ``--no-wait``: whether the command waits for its end; None: on a terminal. What is waited
+            for is the end of the tasks, which a change at once does not see.
     """
 
     operation: str | None = None
@@ -72,7 +73,7 @@ class Manner:
     def asked(self) -> bool:
         """Whether an operation is asked for, whatever the number of tasks is."""
         given = (self.operation, self.rate, self.canary, self.max_failures)
-        return any(value is not None for value in given)
+        return self.wait is True or any(value is not None for value in given)
 
 
 _NAME: Final = click.Option(
@@ -87,7 +88,8 @@ _RATE: Final = click.Option(
 _WAIT: Final = click.Option(
     ["--wait/--no-wait"],
     default=None,
-    help="Whether to wait for the end of the operation; by default on a terminal. Ctrl-C leaves it running.",
+    help="Make an operation and wait for its end, or do not wait for that of one; by default it is waited for on a"
+    " terminal. Ctrl-C leaves it running.",
 )
 
 #: Of a change whose tasks may fail afterwards.

@@ -29,7 +29,7 @@ def cli() -> None:
     """List, show, follow and stop operations: bulk changes that supervisors carry out.
 
     'orderctl tasks retry' and 'orderctl tasks cancel' make them: of more than 200 tasks, or with --name, --rate,
-    --canary or --max-failures.
+    --canary, --max-failures or --wait.
 
     Example:
         orderctl tasks retry --failed --error-type NETWORK --canary 3 --rate 50/m

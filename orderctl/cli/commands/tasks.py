@@ -219,7 +219,7 @@ def retry(
     When no task matches, it exits 0 and with --quiet prints nothing; with -o json it prints []. It exits 1 when a task
     could not be retried.
 
-    More than 200 tasks, or those of a command with --name, --rate, --canary or --max-failures, are an operation:
+    More than 200 tasks, or those of a command with --name, --rate, --canary, --max-failures or --wait, are an operation:
     supervisors retry them, also when this command or its terminal ends. 'orderctl ops' shows, follows and stops it. If
     one task of the canary fails or is cancelled, it is stopped; --max-failures N is about the tasks after it. Into a
     pipe the command ends when the operation is made, unless --wait is given.
@@ -277,7 +277,7 @@ def cancel(
     --order alone selects the order's tasks that have not ended. --failed, --error-type and --fingerprint
     select failed tasks. Selected tasks that have ended or were retried in the meantime stay as they are.
 
-    More than 200 tasks, or those of a command with --name or --rate, are an operation, as with 'orderctl tasks retry'.
+    More than 200 tasks, or those of a command with --name, --rate or --wait, are an operation, as with 'orderctl tasks retry'.
 
     Example:
         orderctl tasks cancel 41 --reason "course withdrawn"

@@ -99,6 +99,9 @@ def test_a_few_tasks_are_retried_at_once_and_many_are_an_operation(
 def test_consent_is_that_of_bulk_changes(inside: Program) -> None:
     asked = inside("tasks", "retry", "--failed", "--rate", "50/m")
     assert (asked.status, 'cannot ask "Retry 5 tasks, at 50/m?"' in asked.err) == (2, True)
+    for options, are in ((["--wait"], "make an operation: retry 5"), (["--no-wait"], "retry 5")):
+        said = inside("tasks", "retry", "--failed", *options, "--dry-run").err
+        assert said == f"Would {are} tasks; nothing was changed.\n"
     tried = inside("tasks", "retry", "--failed", "--rate", "50/m", "--dry-run")
     assert (tried.status, tried.out) == (0, "")
     assert tried.err == "Would make an operation: retry 5 tasks, at 50/m; nothing was changed.\n"
