@@ -162,11 +162,12 @@ def change(
     chosen = choice.tasks
     if not chosen:
         app.render([])
-        app.say(_skipped(choice) or "No tasks match.")
+        app.say(skipped(choice) or "No tasks match.")
         return ExitStatus.DONE
     consent.ask(app, f"{verb} {counted(len(chosen), 'task')}?", needed=chosen[0].selected)
     if consent.dry_run:
-        _preview(app, verb, choice)
+        would = counted(sum(_would(one, choice).error is None for one in chosen), "task")
+        preview(app, choice, f"Would {verb.lower()} {would}; nothing was changed.")
         return ExitStatus.DONE
     results, moved = _carry_out(app, chosen, work)
     try:
@@ -216,13 +217,19 @@ def _outcome(done: Moved) -> TaskOutcome:
     return TaskOutcome(task.id, task.order_code, task.name, task.status, changed=changed, note=done.note)
 
 
-def _preview(app: App, verb: str, choice: Choice) -> None:
+def preview(app: App, choice: Choice, would: str) -> None:
+    """Show each task that a command would change, and change nothing.
+
+    Args:
+        app: The application.
+        choice: The tasks.
+        would: What the command would do, as a sentence.
+    """
     results = [_would(one, choice) for one in choice.tasks]
     app.render(results)
-    count = counted(sum(result.error is None for result in results), "task")
-    app.say(f"Would {verb.lower()} {count}; nothing was changed.")
+    app.say(would)
     if choice.skipped:
-        app.say(_skipped(choice))
+        app.say(skipped(choice))
     _suggest_take(app, results)
 
 
@@ -236,7 +243,7 @@ def _would(one: Chosen, choice: Choice) -> TaskOutcome:
     return TaskOutcome(one.id, one.task.order_code, one.task.name, one.task.status)
 
 
-def _skipped(choice: Choice) -> str:
+def skipped(choice: Choice) -> str:
     """Return what to say about the tasks that were skipped; nothing if there are none."""
     if not choice.skipped:
         return ""
@@ -251,7 +258,7 @@ def _suggest_next(app: App, results: Sequence[TaskOutcome], verb: str, choice: C
     if unchanged:
         app.say(f"{counted(unchanged, 'task')} stayed as before: nothing was left to do.")
     if choice.skipped:
-        app.say(_skipped(choice))
+        app.say(skipped(choice))
     _suggest_take(app, results)
     if verb == "Retry" and done:
         outlook.say_of_tasks(app, [one.id for one in done])

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from orderctl.cli import operation_following, operation_lines, operation_options, options
+from orderctl.cli import bulk, operation_following, operation_lines, operation_options, options
 from orderctl.cli.operation_options import Manner
 from orderctl.counting import counted
 from orderctl.errors import ExitStatus, OrderctlError
@@ -74,16 +74,9 @@ def make(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Co
     """
     number = _count(app, plan, selection)
     verb = str(plan.kind).capitalize()
-    if not number:
-        app.render([])
-        app.say("No tasks match.")
-        return ExitStatus.DONE
+    if consent.dry_run or not number:
+        return _try(app, plan, selection, manner)
     consent.ask(app, f"{verb} {counted(number, 'task')}{_in_words(manner)}?", needed=selection.by_selector)
-    if consent.dry_run:
-        app.say(
-            f"Would make an operation: {plan.kind} {counted(number, 'task')}{_in_words(manner)}; nothing was changed."
-        )
-        return ExitStatus.DONE
     operation = _make(app, plan, selection, manner, consent)
     if operation is None:  # all of them have changed since they were counted
         app.render([])
@@ -92,6 +85,18 @@ def make(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Co
     waits = _waits(app, manner)
     _tell(app, operation, follows=waits)
     return operation_following.follow(app, operation.name) if waits else ExitStatus.DONE
+
+
+def _try(app: App, plan: Plan, selection: Selection, manner: Manner) -> ExitStatus:
+    """Show each task that the operation would have, as a change at once does."""
+    choice = bulk.choose(app, selection, plan.statuses, only_managed=plan.only_managed)
+    if not choice.tasks:
+        app.render([])
+        app.say(bulk.skipped(choice) or "No tasks match.")
+        return ExitStatus.DONE
+    what = f"{plan.kind} {counted(len(choice.tasks), 'task')}{_in_words(manner)}"
+    bulk.preview(app, choice, f"Would make an operation: {what}; nothing was changed.")
+    return ExitStatus.DONE
 
 
 def _waits(app: App, manner: Manner) -> bool:
@@ -118,6 +123,8 @@ def _in_words(manner: Manner) -> str:
         parts.append(f"at {manner.rate.text}")
     if manner.canary is not None:
         parts.append(f"with a canary of {manner.canary:,}")
+    if manner.max_failures is not None:
+        parts.append(f"stopped when more than {manner.max_failures:,} fail again")
     return "".join(f", {part}" for part in parts)
 
 

@@ -96,15 +96,25 @@ def test_a_few_tasks_are_retried_at_once_and_many_are_an_operation(
 
 
 @pytest.mark.usefixtures("failed")
-def test_consent_is_that_of_bulk_changes(inside: Program) -> None:
+def test_consent_is_that_of_bulk_changes(shop: Shop, inside: Program) -> None:
     asked = inside("tasks", "retry", "--failed", "--rate", "50/m")
     assert (asked.status, 'cannot ask "Retry 5 tasks, at 50/m?"' in asked.err) == (2, True)
     for options, are in ((["--wait"], "make an operation: retry 5"), (["--no-wait"], "retry 5")):
         said = inside("tasks", "retry", "--failed", *options, "--dry-run").err
         assert said == f"Would {are} tasks; nothing was changed.\n"
     tried = inside("tasks", "retry", "--failed", "--rate", "50/m", "--dry-run")
-    assert (tried.status, tried.out) == (0, "")
     assert tried.err == "Would make an operation: retry 5 tasks, at 50/m; nothing was changed.\n"
+    shop.execute("UPDATE download_tasks SET managed = 0 WHERE id IN (1, 2)")
+    some = ("tasks", "retry", "--failed", "--dry-run", "-o", "json")
+    tried = inside(*some, "--name", "op", "--max-failures", "2")
+    assert (tried.status, tried.out) == (0, inside(*some).out)  # as a change at once shows them
+    assert [row["id"] for row in json.loads(tried.out)] == [3, 4, 5]
+    assert tried.err.splitlines() == [
+        "Would make an operation: retry 3 tasks, stopped when more than 2 fail again; nothing was changed.",
+        "2 tasks of the shop's own workers were skipped; --take includes them.",
+    ]
+    named = inside("tasks", "retry", "1", "3", "--rate", "1/s", "--dry-run", "-o", "json")
+    assert ["own workers" in (row["error"] or "") for row in json.loads(named.out)] == [True, False]
     assert inside(
         "tasks", "retry", "--order", "DH1", "--error-type", "TIMEOUT", "--rate", "1/s", "--yes"
     ).err == ("No tasks match.\n")
