@@ -30,6 +30,10 @@ _ACTION: Final = "action:"
 _ORDER: Final = re.compile(r"order:([1-9][0-9]{0,18})", re.ASCII)
 _SCOPES: Final = f"admin, viewer, emails, {', '.join(f'{_ACTION}{name}' for name in ACTIONS)} or order:ID"
 _MAKE: Final = "orderctl relay token --scope order:123"
+#: Rights that add to the scope viewer.
+_READER: Final = "orderctl relay token --scope viewer"
+#: What a scope that is not valid may begin with: who writes so wants a viewer's rights.
+_OF_VIEWERS: Final = (_VIEWER, _EMAILS, _ACTION.rstrip(":"), *ACTIONS)
 #: What a browser can send: no wildcard, no path. A host may have a port.
 _ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#*@\s]+/?", re.IGNORECASE)
 _HOST: Final = re.compile(r"[^/?#*@\s]+")
@@ -140,17 +144,27 @@ def read_scopes(scopes: Iterable[str]) -> Scopes:
         elif scope in {_ADMIN, _VIEWER, _EMAILS} or scope.removeprefix(_ACTION) in _named(scope):
             words.add(scope)
         else:
-            raise InvalidInput(f"{scope!r} is not a valid scope: {_SCOPES}", hint=_MAKE)
+            raise InvalidInput(f"{scope!r} is not a valid scope: {_SCOPES}", hint=_meant(scope))
     if not words and not orders:
         raise InvalidInput(f"a token needs a scope: {_SCOPES}", hint=_MAKE)
     added = sorted(words - {_ADMIN, _VIEWER})
     if added and len(added) == len(words):
         raise InvalidInput(
             f"the scope {added[0]} adds to the scope viewer, which is missing",
-            hint="orderctl relay token --scope viewer --scope emails",
+            hint=" --scope ".join([_READER, *added]),
         )
     actions = frozenset(name for name in ACTIONS if _ACTION + name in words)
     return Scopes(_ADMIN in words, _VIEWER in words, _EMAILS in words, actions, frozenset(orders))
+
+
+def _meant(scope: str) -> str:
+    """Return the command for what a scope that is not valid most likely means."""
+    words = [word.strip() for word in re.split(r"[,\s]+", scope)]
+    rights = {_EMAILS, *(_ACTION + name for name in ACTIONS)}
+    adding = [word for word in dict.fromkeys(words) if word in rights]
+    if not scope.strip().startswith(_OF_VIEWERS):
+        return _MAKE
+    return " --scope ".join([_READER, *(adding or [_ACTION + RETRY])])
 
 
 def _named(scope: str) -> tuple[str, ...]:

@@ -147,6 +147,23 @@ class TestScopes:
         with pytest.raises(InvalidInput):
             read_scopes(scopes)
 
+    @pytest.mark.parametrize(
+        ("scope", "hint"),
+        [
+            ("action:foo", "viewer --scope action:retry"),
+            ("retry", "viewer --scope action:retry"),
+            ("viewer,emails", "viewer --scope emails"),
+            ("emails, viewer, action:cancel", "viewer --scope emails --scope action:cancel"),
+            ("action:cancel", "viewer --scope action:cancel"),
+            ("order:x", "order:123"),
+            ("root", "order:123"),
+        ],
+    )
+    def test_the_hint_is_what_was_meant(self, scope: str, hint: str):
+        with pytest.raises(InvalidInput, match="viewer") as raised:
+            read_scopes([scope])
+        assert raised.value.hint == f"orderctl relay token --scope {hint}"
+
     def test_what_may_be_heard(self):
         customer = Access("x", orders=frozenset({1}))
 
