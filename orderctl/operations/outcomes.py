@@ -38,12 +38,14 @@ class Looked:
         more: Whether there are tasks at which is not looked yet.
         stopped: Why the operation was stopped.
         passed: Whether its canary has passed just now.
+        name: The operation's name, if it was stopped.
     """
 
     ended: int = 0
     more: bool = False
     stopped: str | None = None
     passed: bool = False
+    name: str = ""
 
 
 def look(connection: Connection, held: Held) -> Looked:
@@ -116,7 +118,7 @@ def _mark(
 def _conclude(connection: Connection, operation: Operation, ended: int, *, more: bool) -> Looked:
     if operation.state in CHANGING and (why := too_bad(operation)) is not None:
         stopping.end(connection, operation.id, why)
-        return Looked(ended, more, stopped=why)
+        return Looked(ended, more, stopped=why, name=operation.name)
     if operation.unfinished or more:
         return Looked(ended, more)
     if operation.state == State.CANARY and operation.changed >= operation.canary:

@@ -252,7 +252,7 @@ class Turns:
         """Look what has become of the tasks; return the seconds until the next look."""
         looked = database.transact(self._engine, partial(outcomes.look, held=held), reruns=_RERUNS)
         if looked.stopped is not None:
-            _log.warning("an operation is stopped: %s", looked.stopped)
+            _log.warning("operation %s is stopped: %s", looked.name, looked.stopped)
         state = self._states.get(held.id)
         if looked.passed:
             self._states[held.id] = State.RUNNING

@@ -70,7 +70,9 @@ def test_the_rest_waits_until_the_canary_has_passed(bulk: Bulk) -> None:
 
 @SQLITE
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_a_canary_that_does_not_pass_stops_the_operation(bulk: Bulk, end: str) -> None:
+def test_a_canary_that_does_not_pass_stops_the_operation(
+    bulk: Bulk, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
     ids = bulk.failed(5)
     bulk.make(canary=2)
     bulk.turn()
@@ -84,6 +86,7 @@ def test_a_canary_that_does_not_pass_stops_the_operation(bulk: Bulk, end: str) -
     now = bulk.now()
     assert (now.state, now.waiting) == (State.STOPPING, 3)
     assert "1 of the canary's tasks" in str(now.why)
+    assert f"operation op is stopped: {now.why}" in caplog.messages
     assert bulk.statuses(ids) == [end, "pending", "failed", "failed", "failed"]
     bulk.shop.carry_out(ids[1])
     bulk.turn(2)
