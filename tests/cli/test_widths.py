@@ -87,7 +87,7 @@ KEYS = {
     "tasks list --failed --group-by error": "FINGERPRINT ERROR TASKS EXAMPLE",
     "payments list": "ID AMOUNT ORDER OUTCOME",
     "outbox list": "ID KIND STATE ORDER ERROR",
-    "ops list": "NAME STATE TASKS DONE",
+    "ops list": "NAME STATE TASKS DONE FAILED",
     "logs errors": "TIME ORDER MESSAGE",
     "logs search": "TIME ORDER MESSAGE",
     f"logs show {LONG}": "TIME EVENT MESSAGE",

@@ -12,7 +12,7 @@ from orderctl.cli.app import App, pass_app
 from orderctl.cli.lazy import Group
 from orderctl.cli.operation_lines import DETAIL, OPERATIONS
 from orderctl.errors import ExitStatus
-from orderctl.operations.records import State
+from orderctl.operations.records import ACTIVE, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,8 @@ def show(app: App, name: str) -> None:
         items = reading.last_items(connection, operation.id, limit=_LAST)
     detail = operation_lines.Detail(operation, failures, refusals, items)
     app.render_one(detail, human=lambda view: operation_lines.draw(detail, view))
-    if operation.state in {State.CANARY, State.RUNNING}:
+    made_now = operation.state == State.PREPARING and not operation.free  # its command is at it
+    if operation.state in ACTIVE and not made_now:
         _say_obstacle(app)
 
 

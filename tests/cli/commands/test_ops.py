@@ -1,14 +1,18 @@
 """Operations on the command line: made by ``tasks retry`` and ``tasks cancel``, then listed, shown, followed, stopped."""
 
 import json
+import sys
 
 import pytest
+from sqlalchemy import update
 
-from orderctl import broker
+from orderctl import broker, database
 from orderctl.cli import operation_following, operation_options
 from orderctl.cli.app import App
 from orderctl.operations import turns
+from orderctl.operations.records import ACTIVE, State
 from orderctl.operations.turns import Turns
+from orderctl.schema import operations
 from tests.cli.conftest import Program
 from tests.shop import Shop
 
@@ -148,6 +152,31 @@ def test_a_stop_says_what_is_done(shop: Shop, redis_url: str, failed: list[int],
     waited = inside("ops", "wait", "op")
     assert (waited.status, "operation op was stopped: lunch" in waited.err) == (1, True)
     assert f"\nstopped by {App().actor}: lunch" in inside("ops", "show", "op").out
+
+
+@pytest.mark.usefixtures("failed")
+def test_what_an_operation_waits_for_is_shown_in_each_state(shop: Shop, inside: Program) -> None:
+    inside("tasks", "retry", "--failed", "--name", "op", "--yes")
+
+    def write(**values: object) -> str:
+        shop.transact(lambda c: c.execute(update(operations).values(values)))
+        return inside("ops", "show", "op").err
+
+    waits = "waits: no worker is running: orderctl worker start\n"
+    for state in State:
+        assert write(state=state.value) == (waits if state in ACTIVE else ""), state
+    # Its command is still writing it.
+    assert write(state=State.PREPARING.value, lease_token="x", lease_until=database.utc_now(60)) == ""
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_narrow_terminal_shows_the_numbers(inside: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside("tasks", "retry", "--failed", "--rate", "50/m", "--yes")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
+    head = inside("ops", "list").out.splitlines()[0].split()
+    assert {"NAME", "STATE", "TASKS", "DONE", "FAILED"} <= set(head), head
 
 
 @pytest.mark.usefixtures("failed")
