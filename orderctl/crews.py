@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import redis
@@ -21,6 +21,11 @@ from orderctl.worker.fleet import SupervisorSign
 DRAINING: Final = "the workers are draining and take no more tasks"
 ELSEWHERE: Final = "no worker is running on queue "
 
+#: What is said of workers that are all frozen.
+FROZEN: Final = (
+    "the supervisors send heartbeats, but their workers have not for half a minute: they are frozen or hang"
+)
+
 #: How the workers are looked for; see :func:`look`.
 Client = redis.Redis | OrderctlError | None
 
@@ -32,10 +37,12 @@ class Crew:
     Attributes:
         workers: How many there are.
         free: How many of them carry out no task.
+        frozen: The names of the workers if all of them have stopped to tell RQ that they live; empty: one does.
     """
 
     workers: int
     free: int
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ def look(connection: Connection, client: Client, settings: Settings) -> Sight:
     try:
         paused = fleet.is_paused(client, queue)
         signs = fleet.find_all(connection, client)
+        stopped = () if paused else fleet.frozen(client, queue, {sign.name for sign in signs if sign.alive})
     except OrderctlError as error:
         return blind(error)
     alive = frozenset(sign.name for sign in signs if sign.alive)
@@ -84,7 +92,8 @@ def look(connection: Connection, client: Client, settings: Settings) -> Sight:
             alive,
             signs,
         )
-    return Sight(crew(signs, queue), alive, signs)
+    found = crew(signs, queue)
+    return Sight(replace(found, frozen=stopped) if isinstance(found, Crew) else found, alive, signs)
 
 
 def _named(queue: str) -> str:

@@ -63,7 +63,9 @@ def fleet_of(around: Surroundings) -> Iterator[Check]:
         silent = reconcile.unrung(connection, client, around.settings)
         signs = fleet.find_all(connection, client)
     waiting = f"{_more(len(due))}{counted(len(due), 'task')} due"
-    if isinstance(sight.crew, Crew):
+    if isinstance(sight.crew, Crew) and sight.crew.frozen:
+        yield _frozen(sight.crew, waiting)
+    elif isinstance(sight.crew, Crew):
         text = f"{counted(sight.crew.workers, 'worker')}, {sight.crew.free} free; {waiting}"
         yield Check(Area.WORKERS, "workers", Verdict.WELL, text, value=sight.crew.workers, unit="workers")
     else:
@@ -83,6 +85,19 @@ def fleet_of(around: Surroundings) -> Iterator[Check]:
             " after the last sign of life; then other workers take the tasks.",
             value=sign.name,
         )
+
+
+def _frozen(crew: Crew, waiting: str) -> Check:
+    return Check(
+        Area.WORKERS,
+        "workers",
+        Verdict.FAULT,
+        f"{crews.FROZEN} ({listed(crew.frozen)}); {waiting}",
+        "orderctl worker start",
+        "Other workers take the tasks; then end the frozen ones: SIGCONT, or kill -9.",
+        value=len(crew.frozen),
+        unit="workers",
+    )
 
 
 def _rung(silent: Sequence[Finding]) -> Check:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from orderctl import crews
 from orderctl.counting import counted
 from orderctl.errors import ExitStatus, NotMigrated
 from orderctl.health.overview import MOST, Numbers, Overview, Queue
@@ -109,6 +110,9 @@ def _of_queue(queue: Queue) -> Iterator[Trouble]:
         yield Trouble("tasks-wait", f"{tasks}: {queue.reason.text}", queue.reason.hint)
     elif queue.paused and queue.reason is not None:
         yield Trouble("paused", queue.reason.text, queue.reason.hint)
+    elif queue.frozen:
+        waits = f"; {_tasks(queue.waiting)}" if queue.waiting else ""
+        yield Trouble("workers-frozen", f"{crews.FROZEN}{waits}", "orderctl worker start")
     elif queue.waited is not None and queue.waited > LONGEST_WAIT:
         hours = int(queue.waited / timedelta(hours=1))
         text = f"{_tasks(queue.waiting)} for a worker, the oldest for {counted(hours, 'hour')}"

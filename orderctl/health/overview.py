@@ -22,7 +22,7 @@ from orderctl import (
     unsent,
     walks,
 )
-from orderctl.crews import Client, Sight
+from orderctl.crews import Client, Crew, Sight
 from orderctl.errors import OrderctlError
 from orderctl.health import signs, stores
 from orderctl.health.signs import State, StoreSign
@@ -75,6 +75,7 @@ class Queue:
         waited: For how long, by the database's clock.
         paused: Whether the workers may not take any; None: Redis does not tell.
         reason: Why no worker takes them; None: workers do, or it is not known.
+        frozen: The names of the queue's workers if all of them are frozen.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Queue:
     waited: timedelta | None
     paused: bool | None
     reason: Reason | None
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ def _queue(connection: Connection, name: str, seen: Sight, now: datetime) -> Que
     since = line[0][0] if line else None
     reason = seen.crew if isinstance(seen.crew, Reason) else None
     paused = None if seen.alive is None else reason is not None and reason.cause is Cause.PAUSED
-    return Queue(name, len(line), since, None if since is None else now - since, paused, reason)
+    frozen = seen.crew.frozen if isinstance(seen.crew, Crew) else ()
+    return Queue(name, len(line), since, None if since is None else now - since, paused, reason, frozen)
 
 
 # --- The database

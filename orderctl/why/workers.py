@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from orderctl import allowlist, broker, crews, primary
+from orderctl import crews, primary
 from orderctl.crews import Crew
 from orderctl.states import UNFINISHED, WAITING, TaskStatus
 from orderctl.tasks import Task
@@ -18,9 +18,6 @@ from orderctl.worker import fleet
 
 #: How late a supervisor may be that takes a task over, beside the time of a lease that it spares after an outage.
 _LATE: Final = timedelta(seconds=5)
-#: With each heartbeat, RQ lets the hash of a worker live for 80 s while it is idle, and for 90 s while a job runs; one
-#: comes each 5 s, or each 30 s. Which time is left needs no clock of another host.
-_LIVELY: Final = 55
 _START: Final = "orderctl worker start"
 
 
@@ -44,11 +41,9 @@ def worker(scene: Scene) -> Step:
             "database-read-only",
             explanation="Let database.url lead to the primary, or end the read-only mode of the server.",
         )
-    if frozen := _frozen(scene):
-        text = "the supervisors send heartbeats, but their workers have not for half a minute: they are frozen or hang"
-        return Step(
-            Link.WORKER, State.BROKEN, text, "worker-frozen", tuple(f"worker {one}" for one in frozen), _START
-        )
+    if crew.frozen:
+        lines = tuple(f"worker {one}" for one in crew.frozen)
+        return Step(Link.WORKER, State.BROKEN, crews.FROZEN, "worker-frozen", lines, _START)
     return _in_line(scene, crew)  # fmt: skip
 
 
@@ -75,22 +70,6 @@ def _in_line(scene: Scene, crew: Crew) -> Step:
                 lines = (f"workers of the queue: {crew.workers}, of them free: {crew.free}",)
                 return Step(Link.WORKER, State.WAITS, reason.text, word, lines)
     return Step(Link.WORKER, State.HOLDS, "workers of the queue are running")
-
-
-def _frozen(scene: Scene) -> list[str]:
-    """Return the workers of the supervisors that are alive, if all of them have stopped to tell RQ that they live."""
-    client, alive = scene.redis, scene.sight.alive or frozenset()
-    if client is None:
-        return []
-    prefix = broker.key(client, "rq:worker:")
-    with broker.translating():
-        names: Any = client.smembers(broker.key(client, f"rq:workers:{scene.settings.worker.queue}"))
-        own = sorted(raw for raw in names if allowlist.is_own_worker(raw))
-        named = {raw: raw.decode("utf-8", "replace").removeprefix(prefix) for raw in own}
-        ours = [raw for raw in own if fleet.supervisor_of(named[raw]) in alive]
-        if any(client.ttl(raw) > _LIVELY for raw in ours):
-            return []
-    return [named[raw] for raw in ours]
 
 
 # --- lease

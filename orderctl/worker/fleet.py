@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,8 +14,8 @@ from typing import Any, Final
 import redis
 from sqlalchemy import Connection, select
 
-from orderctl import __version__, broker, channels, clock, database, texts
-from orderctl.errors import NotFound
+from orderctl import __version__, allowlist, broker, channels, clock, database, texts
+from orderctl.errors import Misconfigured, NotFound
 from orderctl.schema import download_tasks
 from orderctl.settings import Settings
 from orderctl.states import UNFINISHED
@@ -25,6 +26,9 @@ _SIGN_SECONDS: Final = 10
 _LAST_MOMENT: Final = 10**14
 #: More than one machine has.
 _MOST_WORKERS: Final = 10_000
+#: With each heartbeat, RQ lets the hash of a worker live for 80 s while it is idle, and for 90 s while a job runs; one
+#: comes each 5 s, or each 30 s. Which time is left needs no clock of another host.
+_LIVELY: Final = 55
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,31 @@ def alive(client: redis.Redis | None, names: Iterable[str]) -> frozenset[str]:
 def supervisor_of(worker: str) -> str:
     """Return the name of the supervisor of a worker that holds a task."""
     return worker.rpartition(".worker-")[0] or worker
+
+
+def frozen(client: redis.Redis, queue: str, alive: AbstractSet[str]) -> tuple[str, ...]:
+    """Return the workers of a queue if none of them tells RQ any more that it lives; empty: one does, or none is known.
+
+    Args:
+        client: Redis.
+        queue: The queue.
+        alive: The supervisors that send a heartbeat.
+
+    Raises:
+        RedisUnavailable: Redis does not answer.
+    """
+    prefix = broker.key(client, "rq:worker:")
+    try:
+        with broker.translating():
+            names: Any = client.smembers(broker.key(client, f"rq:workers:{queue}"))
+            own = sorted(raw for raw in names if allowlist.is_own_worker(raw))
+            named = {raw: raw.decode("utf-8", "replace").removeprefix(prefix) for raw in own}
+            ours = [raw for raw in own if supervisor_of(named[raw]) in alive]
+            if any(client.ttl(raw) > _LIVELY for raw in ours):
+                return ()
+    except Misconfigured:  # an account without the right to it sees no more than the heartbeats
+        return ()
+    return tuple(named[raw] for raw in ours)
 
 
 def announce(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -31,6 +31,9 @@ class State(StrEnum):
     ENROLLING = "enrolling"  #: It finds out which files there are to download.
     DOWNLOADING = "downloading"
     DRAINING = "draining"  #: It ends after the task that it has.
+    FROZEN = (
+        "frozen"  #: Neither it nor another worker of its queue tells RQ that it lives; its supervisor does.
+    )
     LOST = "no heartbeat"  #: Its supervisor sends no heartbeat any more; another worker takes the task over.
 
 
@@ -66,7 +69,19 @@ def find_all(connection: Connection, client: redis.Redis | None) -> list[WorkerS
     signs = fleet.find_all(connection, client)
     held = _held(connection, [task_id for sign in signs for task_id in sign.tasks])
     since = _begun(connection, [*held.values()])
-    return [one for sign in signs for one in _workers(sign, held, since)]
+    found = [one for sign in signs for one in _workers(sign, held, since)]
+    stopped = _frozen(client, signs)
+    return [replace(one, state=State.FROZEN) if one.worker in stopped else one for one in found]
+
+
+def _frozen(client: redis.Redis | None, signs: Sequence[SupervisorSign]) -> frozenset[str]:
+    """Return the workers, without the numbers of their starts, of the queues whose workers are all frozen."""
+    if client is None:
+        return frozenset()
+    alive = {sign.name for sign in signs if sign.alive}
+    queues = {sign.queue for sign in signs if sign.alive and sign.queue is not None}
+    names = (name for queue in queues for name in fleet.frozen(client, queue, alive))
+    return frozenset(name.rpartition(".")[0] for name in names)
 
 
 def _held(connection: Connection, task_ids: Sequence[int]) -> dict[int, Task]:

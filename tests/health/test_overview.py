@@ -6,13 +6,16 @@ import pytest
 
 from orderctl import broker, settings
 from orderctl.clock import milliseconds
+from orderctl.doctor import work
+from orderctl.doctor.checks import Verdict
+from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.errors import ExitStatus
-from orderctl.health import causes, overview
+from orderctl.health import causes, overview, revisions
 from orderctl.health.overview import Overview
 from orderctl.payments.transfer import Transfer
 from orderctl.settings import Settings
 from orderctl.states import ErrorType
-from orderctl.worker import fleet
+from orderctl.worker import fleet, roster
 from tests.shop import AMOUNT, Shop
 from tests.test_relay_signs import SIGN, announce
 
@@ -106,6 +109,32 @@ def test_a_paused_queue_is_a_cause_though_no_task_waits(shop: Shop, load: Settin
 
 
 @pytest.mark.databases("sqlite")
+def test_workers_that_are_all_frozen_are_a_cause_and_a_fault_though_their_supervisor_lives(
+    shop: Shop, load: Settings
+):
+    shop.paid("DH1")
+    beat(load)
+    with broker.brisk(broker.url(load)) as client:
+        for number, left in ((1, 50), (2, 0)):  # as Redis is some time after SIGSTOP
+            name = f"rq:worker:{NAME}.worker-{number}.1"
+            client.sadd("rq:workers:orderctl", name)
+            if left:
+                client.hset(name, "state", "idle")
+                client.expire(name, left)
+        [frozen] = causes.find(overview.look(load))
+        around = Surroundings(load, Opened(shop.engine), Opened(client))
+        check = next(one for one in work.fleet_of(around) if one.name == "workers")
+        states = shop.read(lambda c: [one.state for one in roster.find_all(c, client)])
+        client.expire(f"rq:worker:{NAME}.worker-1.1", 80)
+        assert names(overview.look(load)) == []
+
+    assert (frozen.name, frozen.command) == ("workers-frozen", "orderctl worker start")
+    assert "1 task waits" in frozen.text
+    assert states == ["frozen", "frozen"]
+    assert (check.verdict, check.repair) == (Verdict.FAULT, "orderctl worker start")
+
+
+@pytest.mark.databases("sqlite")
 def test_what_one_store_knows_is_shown_while_the_other_is_down(shop: Shop, load: Settings, redis_server):
     shop.paid("DH1")
     without = settings.load({"database.url": str(load.database.url), "redis.url": "redis://127.0.0.1:1"})
@@ -126,7 +155,7 @@ def test_what_one_store_knows_is_shown_while_the_other_is_down(shop: Shop, load:
 
 @pytest.mark.databases("sqlite")
 def test_pending_revisions_are_a_matter_of_the_configuration(shop: Shop, load: Settings):
-    shop.execute("UPDATE orderctl_version SET version_num = '0005'")
+    shop.execute(f"UPDATE orderctl_version SET version_num = '{revisions.known()[-2]}'")
     seen = overview.look(load)
     assert [one.line for one in causes.find(seen)] == [
         "1 revision of the database is pending: orderctl migrate up"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orderctl.worker.roster import WorkerSign
     from orderctl.worker.supervisor import Supervisor
 
-_STATE_STYLES: Final = {"idle": "dim", "draining": "yellow", "no heartbeat": "red"}
+_STATE_STYLES: Final = {"idle": "dim", "draining": "yellow", "frozen": "red", "no heartbeat": "red"}
 
 
 def _of_supervisor(name: str) -> Callable[[Any], Any]:
@@ -181,8 +181,9 @@ def list_(app: App, only_rejected: bool, watching: watch.Watching) -> None:
     """List the workers, what each of them does, and its supervisor.
 
     A worker is idle, enrolling (it finds out which files there are), downloading or draining (its supervisor ends after
-    this task). One without a heartbeat is lost, and another worker takes its task over. In JSON, 'name' and the keys
-    behind it are those of the supervisor.
+    this task). It is frozen if no worker of its queue has told Redis for half a minute that it lives. One without a
+    heartbeat is lost, and another worker takes its task over. In JSON, 'name' and the keys behind it are those of the
+    supervisor.
 
     Example:
         orderctl worker list
