@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from orderctl.cli import bulk, operation_following, operation_lines, operation_options, options
@@ -72,7 +73,13 @@ def make(app: App, plan: Plan, selection: Selection, manner: Manner, consent: Co
     Returns:
         As ``operation_following.follow``; DONE if the command does not wait.
     """
-    number = _count(app, plan, selection)
+    already = _Already()
+    number = _count(app, plan, selection, already)
+    if already.left_out:
+        app.say(already.said(every=not number))
+    if already.left_out and not number:
+        app.render([])
+        return ExitStatus.DONE
     verb = str(plan.kind).capitalize()
     if consent.dry_run or not number:
         return _try(app, plan, selection, manner)
@@ -106,8 +113,13 @@ def _waits(app: App, manner: Manner) -> bool:
 
 
 def _tell(app: App, operation: Operation, *, follows: bool) -> None:
+    from orderctl.terminal.render import Format
+
     app.output.columns = operation_lines.OPERATIONS
-    app.render_one(operation, human=lambda _: operation_lines.made(operation) + "\n")
+    if app.format is Format.JSON:  # a list, as of the tasks that are changed at once
+        app.render([operation])
+    else:
+        app.render_one(operation, human=lambda _: operation_lines.made(operation) + "\n")
     with suppress(OrderctlError):
         if (why := operation_following.obstacle(app)) is not None:
             app.say(why)
@@ -128,9 +140,32 @@ def _in_words(manner: Manner) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def _count(app: App, plan: Plan, selection: Selection) -> int:
-    from orderctl import tasks
+@dataclass(slots=True)
+class _Already:
+    """Tasks that are left out: they wait in an operation that does the same."""
 
+    left_out: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def said(self, *, every: bool) -> str:
+        where = f"{'operation' if len(self.names) == 1 else 'operations'} {', '.join(self.names)}"
+        tasks = counted(self.left_out, "task")
+        verb = "waits" if self.left_out == 1 else "wait"
+        return (
+            f"all {tasks} {verb} in {where} already"
+            if every
+            else f"left out: {tasks} {verb} in {where} already"
+        )
+
+
+def _count(app: App, plan: Plan, selection: Selection, already: _Already) -> int:
+    from orderctl import tasks
+    from orderctl.operations import reading
+
+    with app.reading() as connection:
+        others = reading.unfinished(connection, plan.kind)
+    if others:
+        return sum(1 for _ in _chosen(app, plan, selection, already))
     most = selection.max or options.MOST_CHANGES
     if not selection.by_selector:
         return len(selection.task_ids[:most])
@@ -169,7 +204,25 @@ def _as_given(selection: Selection) -> dict[str, Any]:
     return given if selection.by_selector else {**given, "ids": len(selection.task_ids)}
 
 
-def _chosen(app: App, plan: Plan, selection: Selection) -> Iterator[Chosen]:
+def _chosen(app: App, plan: Plan, selection: Selection, already: _Already | None = None) -> Iterator[Chosen]:
+    """Yield the tasks that wait in no operation of this kind, with their states."""
+    from orderctl.operations import reading
+
+    already = already or _Already()
+    with app.reading() as connection:
+        others = reading.unfinished(connection, plan.kind)
+    all_of_them = _selected(app, plan, selection)
+    while page := dict(islice(all_of_them, _PAGE)):
+        with app.reading() as connection:
+            waiting = reading.waiting_in(connection, others, page)
+        already.left_out += len(waiting)
+        already.names += [
+            others[one] for one in sorted({*waiting.values()}) if others[one] not in already.names
+        ]
+        yield from ((one, seen) for one, seen in page.items() if one not in waiting)
+
+
+def _selected(app: App, plan: Plan, selection: Selection) -> Iterator[Chosen]:
     """Yield the tasks with their states, newest first, page by page."""
     from orderctl import tasks
 

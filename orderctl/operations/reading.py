@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select
 
 from orderctl import database, masking
+from orderctl.choices import Seen
 from orderctl.errors import InvalidInput
-from orderctl.operations.records import Item, ItemState, Operation, missing
+from orderctl.operations.records import CHANGING, Item, ItemState, Operation, State, missing
 from orderctl.schema import operation_tasks, operations
 
 #: Of so many failures it is counted of which types they are; the same for what was refused.
 MOST_FAILURES: Final = 10_000
+#: Among so many of the newest operations, those that are not finished are looked for.
+_NEWEST: Final = 1000
 _ROW: Final = operations.c
 _ITEM: Final = operation_tasks.c
 _NOW: Final = database.utc_now()
@@ -85,6 +88,37 @@ def page(
         query = query.where(_ROW.id < _id(after))
     found = [Operation.of(row) for row in connection.execute(query).mappings()]
     return Page(found[:limit], str(found[limit - 1].id) if len(found) > limit else None)
+
+
+def unfinished(connection: Connection, kind: str) -> dict[int, str]:
+    """Return the names, by id, of operations of a kind that change tasks or will, among the newest ones."""
+    newest = select(_ROW.id).order_by(_ROW.id.desc()).limit(_NEWEST).subquery()
+    states = [State.PREPARING, *CHANGING]
+    query = select(_ROW.id, _ROW.name).join(newest, newest.c.id == _ROW.id)
+    rows = connection.execute(query.where(_ROW.kind == kind, _ROW.state.in_(states)).order_by(_ROW.id))
+    return {row.id: row.name for row in rows}
+
+
+def waiting_in(
+    connection: Connection, operation_ids: Collection[int], chosen: Mapping[int, Seen]
+) -> dict[int, int]:
+    """Return which of some tasks wait in an operation in their present states, with the operation.
+
+    Args:
+        connection: A connection for reading.
+        operation_ids: The operations.
+        chosen: At most a thousand tasks.
+    """
+    found: dict[int, int] = {}
+    for operation_id in operation_ids:
+        query = select(_ITEM.task_id, _ITEM.seen_status, _ITEM.seen_attempt).where(
+            _ITEM.operation_id == operation_id, _ITEM.task_id.in_([*chosen]), _ITEM.state == ItemState.WAITING
+        )
+        for row in connection.execute(query):
+            seen = chosen[row.task_id]
+            if (row.seen_status, row.seen_attempt) == (seen.status[:64], seen.attempt):
+                found.setdefault(row.task_id, operation_id)
+    return found
 
 
 def _id(cursor: str) -> int:

@@ -57,7 +57,7 @@ def test_an_operation_from_its_beginning_to_its_end(
         " fail again.\n"
     )
     assert made.err == "waits: no worker is running: orderctl worker start\nnext: orderctl ops show op\n"
-    taken = inside("tasks", "retry", "--failed", "--name", "op", "--yes")
+    taken = inside("tasks", "cancel", "--failed", "--name", "op", "--yes")
     assert (taken.status, "an operation op exists already" in taken.err) == (4, True)
 
     turn(shop, redis_url)
@@ -94,9 +94,11 @@ def test_a_few_tasks_are_retried_at_once_and_many_are_an_operation(
     assert inside("ops", "list", "-o", "json").out == "[]\n"
     monkeypatch.setattr(operation_options, "MOST_AT_ONCE", 1)
     many = inside("tasks", "retry", "--failed", "--yes", "-o", "json")
-    assert (json.loads(many.out)["total"], json.loads(many.out)["kind"]) == (2, "retry")
+    [row] = json.loads(many.out)  # a list in both cases
+    assert (row["total"], row["kind"]) == (2, "retry")
     ids = inside("tasks", "cancel", "1", "2", "99", "-o", "json")
-    assert (json.loads(ids.out)["total"], json.loads(ids.out)["selection"]) == (3, {"ids": 3})
+    [row] = json.loads(ids.out)
+    assert (row["total"], row["selection"]) == (3, {"ids": 3})
 
 
 @pytest.mark.usefixtures("failed")
@@ -193,3 +195,29 @@ def test_waiting_ends_at_its_time_and_tells_what_it_waits_for(
         "orderctl: timed out: op: running · 0 of 5 retried · 5 s left",
         "hint: orderctl ops show op",
     ]
+
+
+def test_tasks_that_wait_in_an_operation_are_left_out_of_the_next(
+    shop: Shop, failed: list[int], inside: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation_options, "MOST_AT_ONCE", 2)
+    retry = ("tasks", "retry", "--failed", "--yes")
+    inside(*retry, "--max", "3", "--name", "op")
+    rest = inside(*retry, "--name", "rest")
+    assert rest.err.startswith("left out: 3 tasks wait in operation op already\n")
+    assert "2 tasks are retried" in rest.out
+
+    again = inside(*retry)
+    assert (again.status, again.out, again.err) == (
+        0,
+        "",
+        "all 5 tasks wait in operations op, rest already\n",
+    )
+    assert inside(*retry, "-q", "-o", "json").out == "[]\n"
+    assert len(json.loads(inside("ops", "list", "-o", "json").out)) == 2
+
+    shop.execute(f"UPDATE download_tasks SET attempt = 4 WHERE id = {failed[0]}")  # it has failed once more
+    [row] = json.loads(inside(*retry, "-q", "-o", "json").out)
+    assert row["total"] == 1
+    other = inside("tasks", "cancel", "--failed", "--yes", "-q", "-o", "json")
+    assert [row["total"] for row in json.loads(other.out)] == [5]
