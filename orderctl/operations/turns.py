@@ -21,7 +21,7 @@ from orderctl.errors import (
     OrderctlError,
     RedisUnavailable,
 )
-from orderctl.operations import making, obstacles, outcomes
+from orderctl.operations import making, obstacles, outcomes, retention
 from orderctl.operations.carrying import Carried, Held, carry, refuse
 from orderctl.operations.obstacles import Obstacles, Place
 from orderctl.operations.records import ACTIVE, CHANGING, LEASE_SECONDS, Kind, State
@@ -45,6 +45,8 @@ _CLEAN_SECONDS: Final = 60.0
 #: The longest rest within a turn, and the shortest: others need the database, too.
 _REST_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 0.01
+#: When is looked again for operations that ended long ago, in seconds.
+_REMOVE_SECONDS: Final = 3600.0
 #: Runs of a transaction after a deadlock.
 _RERUNS: Final = 3
 _ROW: Final = operations.c
@@ -71,6 +73,9 @@ class Turns:
         self._obstacles: dict[int, Obstacles] = {}
         self._floor = 0  # all operations with lower ids are over
         self._looked_to = 0
+        self._removed_to = 0
+        self._remove_at = 0.0
+        self._removes = True
 
     def turn(self, client: redis.Redis) -> None:
         """Carry out what is due, for about a second.
@@ -82,6 +87,7 @@ class Turns:
             DatabaseUnavailable: When the database does not answer. The next turn tries again.
         """
         end = clock.elapsed() + TURN_SECONDS
+        self._remove()
         self._states = self._lease()
         known: tuple[dict[int, Any], ...] = (self._carry_at, self._look_at, self._obstacles)
         for of_one in known:  # of those that have ended, or that another process has
@@ -93,6 +99,25 @@ class Turns:
             if left <= 0:
                 return
             clock.rest(min(left, max(_PAUSE_SECONDS, min(rests))), self._over)
+
+    def _remove(self) -> None:
+        """Remove some tasks of operations that ended long ago; without the right to do so they stay."""
+        if clock.elapsed() < self._remove_at:
+            return
+        try:
+            work = partial(retention.remove_some, after=self._removed_to)
+            after = database.transact(self._engine, work, reruns=1)
+        except DatabaseBusy:  # the next turn tries again
+            return
+        except DatabaseUnavailable:
+            raise
+        except OrderctlError as error:
+            if self._removes:
+                _log.warning("tasks of operations that ended long ago are not removed: %s", error)
+            self._removes, after = False, None
+        self._removed_to = after or 0
+        if after is None:
+            self._remove_at = clock.elapsed() + _REMOVE_SECONDS
 
     def release(self) -> None:
         """Give the operations back, so that another supervisor goes on at once."""

@@ -9,16 +9,17 @@ from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, text, update
 from sqlalchemy.exc import OperationalError
 
 from orderctl import clock, database, tasks
 from orderctl.errors import Conflict, LeaseLost
-from orderctl.operations import carrying, reading, stopping, turns
+from orderctl.operations import carrying, reading, retention, stopping, turns
 from orderctl.operations.carrying import Held
 from orderctl.operations.rates import Rate
-from orderctl.operations.records import Kind, State
+from orderctl.operations.records import Kind, Operation, State
 from orderctl.operations.turns import Turns
+from orderctl.schema import operations
 from orderctl.states import ErrorType
 from tests.operations.conftest import QUEUE, Bulk
 
@@ -424,3 +425,47 @@ def test_operations_that_are_over_are_not_read_again(bulk: Bulk) -> None:
     bulk.shop.execute("UPDATE orderctl_operations SET state = 'finished', id = 500 WHERE id = 2")
     bulk.turn(2)
     assert bulk.turns._floor == 400
+
+
+def old_and_new(bulk: Bulk) -> list[Operation]:
+    """Return operations that ended 91 days ago, 89 days ago, and not yet."""
+    ids = bulk.failed(4)
+    made = [bulk.make(ids, name=name, rate=Rate.parse("1/h")) for name in ("old", "young", "open")]
+    bulk.write(ended_at=database.utc_now(-91 * 86_400.0))
+    bulk.shop.execute("UPDATE orderctl_operations SET state = 'finished', changed = 4 WHERE name <> 'open'")
+    bulk.shop.transact(
+        lambda c: c.execute(
+            update(operations)
+            .where(operations.c.name == "young")
+            .values(ended_at=database.utc_now(-89 * 86_400.0))
+        )
+    )
+    return made
+
+
+@SQLITE
+def test_tasks_of_operations_that_ended_long_ago_are_removed(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SOME", 3)
+    monkeypatch.setattr(retention, "OPERATIONS", 1)
+    made = old_and_new(bulk)
+    bulk.turn()
+    assert [len(bulk.items(one)) for one in made] == [1, 4, 4]  # a part each turn
+    bulk.turn(6)
+    assert [len(bulk.items(one)) for one in made] == [0, 4, 4]
+    assert (bulk.now("old").total, bulk.now("old").changed) == (4, 4)
+
+
+@SQLITE
+def test_without_the_right_to_remove_tasks_operations_go_on(
+    bulk: Bulk, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = old_and_new(bulk)
+    bulk.shop.execute(
+        "CREATE TRIGGER kept BEFORE DELETE ON orderctl_operation_tasks"
+        " BEGIN SELECT RAISE(ABORT, 'DELETE command denied'); END"
+    )
+    bulk.turn(3)
+    assert (len(bulk.items(made[0])), sum(bulk.retries().values())) == (4, 1)
+    assert len([record for record in caplog.records if "not removed" in record.getMessage()]) == 1
