@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from orderctl.counting import counted
+from orderctl.deadlines import Begun
 from orderctl.doctor import measures
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 

@@ -12,6 +12,7 @@ import redis
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import broker, database_errors, masking, texts
+from orderctl.deadlines import Begun
 from orderctl.doctor import (
     account,
     audit_log,
@@ -30,7 +31,7 @@ from orderctl.doctor import (
     unsent,
     work,
 )
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Need, Surroundings
 from orderctl.errors import ExitStatus, NotMigrated, OrderctlError

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from orderctl import masking, texts
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.deadlines import Begun
+from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.relay import access

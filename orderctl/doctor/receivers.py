@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from orderctl import texts, webhook_endpoints
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.deadlines import Begun
+from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.downloads import urls

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Final
 
 from orderctl import texts
-from orderctl.doctor.ahead import Begun
+from orderctl.deadlines import Begun
 
 _PATHS: Final = {"ws": "/ws", "socketio": "/socket.io/?EIO=4&transport=websocket"}
 #: Longest head of an answer, and longest frame that is read, in bytes.

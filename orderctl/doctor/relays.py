@@ -11,8 +11,9 @@ from typing import Final
 
 from orderctl import __version__, broker, relay_signs
 from orderctl.counting import counted
+from orderctl.deadlines import Begun
 from orderctl.doctor import redis_server, relay_probe
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.relay_probe import Answer, Place, Way
 from orderctl.doctor.surroundings import Surroundings

@@ -24,8 +24,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 #: Seconds after which a store that has not answered is down; both are looked at, at the same time.
 DEADLINE: Final = 2.5
-#: Seconds without an answer after which a connection to the database is lost.
-_ANSWER: Final = 2
 
 
 class Need(StrEnum):
@@ -77,7 +75,7 @@ class Surroundings:
 
     Attributes:
         settings: All settings.
-        database: An engine of the doctor's own, which waits :data:`_ANSWER` seconds for an answer at most.
+        database: An engine of the doctor's own, of :func:`orderctl.health.stores.engine`.
         redis: A client that fails within three seconds. The embedded Redis is not started.
         unreadable: Why our tables cannot be read: they are missing, or the account may not.
         files: The configuration files that were looked for.
@@ -164,13 +162,7 @@ def opened(settings: Settings, files: Iterable[Path] = ()) -> Iterator[Surroundi
 def _engine(settings: Settings) -> Engine | None:
     """Return an engine; None where its URL is not valid, which the look at the stores says."""
     try:
-        return database.connect(
-            database.url(settings),
-            pool_size=1,
-            lock_wait_seconds=1,
-            file_wait_seconds=1,
-            answer_timeout=_ANSWER,
-        )
+        return stores.engine(settings)
     except OrderctlError:
         return None
 

@@ -6,7 +6,6 @@ A frozen server, a port that drops packets or a name server that is silent costs
 from __future__ import annotations
 
 import statistics
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from orderctl import broker, clock, database, masking, primary
+from orderctl.deadlines import Begun
 from orderctl.errors import DatabaseUnavailable, NotMigrated, OrderctlError, RedisUnavailable, Unavailable
 from orderctl.health import revisions, signs
 from orderctl.health.signs import Role, State, Store, StoreSign
@@ -69,35 +69,20 @@ def look(settings: Settings, asked: Engine | None = None, *, deadline: float = D
         asked: An engine of :func:`engine`, if the caller needs its connection afterwards.
         deadline: Seconds after which a store counts as one that does not answer.
     """
-    looks = [
-        _Look(lambda: look_at_database(settings, asked), lambda: _late_database(settings, deadline)),
-        _Look(lambda: look_at_redis(settings), lambda: _late_redis(settings, deadline)),
-    ]
+    first = Begun(lambda: look_at_database(settings, asked))
+    second = Begun(lambda: look_at_redis(settings))
     end = clock.elapsed() + deadline
-    return Stores(*(one.finish(end) for one in looks))
+    return Stores(
+        _finish(first, end, lambda: _late_database(settings, deadline)),
+        _finish(second, end, lambda: _late_redis(settings, deadline)),
+    )
 
 
-class _Look:
-    """A look in a thread of its own, which is left alone when it is late: nothing can interrupt a name server."""
-
-    def __init__(self, ask: Callable[[], StoreSign], late: Callable[[], StoreSign]) -> None:
-        self._late = late
-        self._found: list[StoreSign | Exception] = []
-        self._thread = threading.Thread(target=self._run, args=(ask,), name="look", daemon=True)
-        self._thread.start()
-
-    def _run(self, ask: Callable[[], StoreSign]) -> None:
-        try:
-            self._found.append(ask())
-        except Exception as error:  # noqa: BLE001 - it is raised again in the caller's thread
-            self._found.append(error)
-
-    def finish(self, end: float) -> StoreSign:
-        self._thread.join(max(0.0, end - clock.elapsed()))
-        found = self._found[0] if self._found else self._late()
-        if isinstance(found, Exception):
-            raise found
-        return found
+def _finish(begun: Begun[StoreSign], end: float, late: Callable[[], StoreSign]) -> StoreSign:
+    try:
+        return begun.result(end - clock.elapsed())
+    except TimeoutError:
+        return late()
 
 
 # --- The database

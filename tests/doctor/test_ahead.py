@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from orderctl.doctor.ahead import Begun, Peers
+from orderctl.deadlines import Begun
+from orderctl.doctor.ahead import Peers
 from orderctl.settings import load
 
 
