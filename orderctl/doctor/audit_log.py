@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from orderctl import audit_counting, audit_counts, moments, statuses
 from orderctl.audit_counts import Extent, State
-from orderctl.counting import counted
+from orderctl.counting import counted, size
 from orderctl.doctor.checks import Area, Check, Verdict
-from orderctl.doctor.measures import number, size
+from orderctl.doctor.measures import number
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.schema import audit_hours as buckets
 from orderctl.schema import order_audit_logs, orders

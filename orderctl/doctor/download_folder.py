@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orderctl import counting
 from orderctl.counting import counted
 from orderctl.deadlines import Begun
-from orderctl.doctor import measures
 from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
@@ -214,7 +214,7 @@ def _folder(found: Look, *, is_set: bool) -> Check:
 
 def _space(found: Look, room: Room) -> Check:
     of = f"{room.kind} at {room.mount}" if room.kind else room.mount
-    text = f"{measures.size(room.free)} of {measures.size(room.size)} are free on {of}"
+    text = f"{counting.size(room.free)} of {counting.size(room.size)} are free on {of}"
     if room.read_only:
         return Check(
             _AREA,
@@ -263,7 +263,7 @@ def _doubts(found: Look, room: Room) -> Iterator[Check]:
             _AREA,
             "leftovers",
             Verdict.NOTE,
-            f"{counted(number, 'part')} of downloads untouched for {_OLD_DAYS} days, {measures.size(size)}",
+            f"{counted(number, 'part')} of downloads untouched for {_OLD_DAYS} days, {counting.size(size)}",
             f"find {shlex.quote(str(found.path))} -name '.*.part*' -mtime +{_OLD_DAYS} -print",
             "A retry goes on with them; those of tasks that failed permanently can be removed.",
             value=size,

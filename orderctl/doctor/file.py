@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from orderctl.counting import size
 from orderctl.doctor.checks import Area, Check, Verdict
-from orderctl.doctor.measures import size
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import ExitStatus
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_STEP: Final = 1024
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
@@ -13,14 +11,6 @@ _DAY: Final = 86400
 _TWO: Final = 2
 #: Numbers from this one on are shown without decimals.
 _LARGE: Final = 100
-
-
-def size(number: float) -> str:
-    """Return a number of bytes as text: ``1.5 GiB``."""
-    at = 0
-    while abs(number) >= _STEP and at < len(_UNITS) - 1:
-        number, at = number / _STEP, at + 1
-    return f"{number:.1f} {_UNITS[at]}" if at else f"{number:,.0f} {_UNITS[0]}"
 
 
 def time(seconds: float) -> str:

@@ -10,9 +10,8 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
-from orderctl import broker
+from orderctl import broker, counting
 from orderctl.counting import counted
-from orderctl.doctor import measures
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import Misconfigured
@@ -234,12 +233,12 @@ def _memory(info: Info, settings: Settings) -> Check:
     used, limit = _number(info, "used_memory"), _number(info, "maxmemory")
     machine = _number(info, "total_system_memory")
     if limit:
-        share, most, of = used / limit, _NEARLY, f"the {measures.size(limit)} of maxmemory"
+        share, most, of = used / limit, _NEARLY, f"the {counting.size(limit)} of maxmemory"
     else:
         share, most = (used / machine if machine else 0.0), _OF_MACHINE
-        of = f"the machine's {measures.size(machine)}; there is no maxmemory"
+        of = f"the machine's {counting.size(machine)}; there is no maxmemory"
     part = f"{share:.0%}" if share < 1 else "all"
-    text = f"it uses {measures.size(used)}, {part} of {of}"
+    text = f"it uses {counting.size(used)}, {part} of {of}"
     if share < most:
         return Check(_AREA, "memory", Verdict.WELL, text, value=used, unit="bytes")
     full = bool(limit) and used >= limit and info.get("maxmemory_policy") == "noeviction"

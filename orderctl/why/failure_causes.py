@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from orderctl import clock
+from orderctl import clock, counting
 from orderctl.settings import Settings
 from orderctl.states import ErrorType
 from orderctl.why import expiry
@@ -26,7 +26,6 @@ _STATUS: Final = re.compile(r"\bHTTP (\d{3})\b", re.ASCII)
 _NEEDED: Final = re.compile(r"(\d+) bytes and a reserve of (\d+) are needed", re.ASCII)
 _SIZE: Final = re.compile(r"has (\d+) bytes, more than", re.ASCII)
 _GONE: Final = "410"
-_UNITS: Final = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 #: Statuses with which a server asks to come later.
 _LATER: Final = frozenset({"202", "408", "423", "425", "429"})
 
@@ -161,7 +160,7 @@ def _disk(failed: Failed, settings: Settings) -> Trouble:
     if free is None:
         look = f"make room in {folder} on the worker's machine"
         return Trouble("disk-full", "the disk was full", look, (f"{folder}: cannot be measured here",))
-    fact = f"{folder}: {_size(free)} free on this machine, {_size(needed)} needed"
+    fact = f"{folder}: {counting.size(free)} free on this machine, {counting.size(needed)} needed"
     if free >= needed:
         return Trouble("disk-full", "the disk was full, and there is room again", None, (fact,))
     return Trouble("disk-full", "the disk is full", f"make room in {folder}", (fact,))
@@ -181,11 +180,6 @@ def free_bytes(folder: Path) -> int | None:
         except OSError:
             return None
     return None
-
-
-def _size(count: int) -> str:
-    unit, size = next(((name, size) for name, size in _UNITS if count >= size), ("B", 1))
-    return f"{count / size:.1f} {unit}" if size > 1 else f"{count} B"
 
 
 def _permission(failed: Failed, settings: Settings) -> Trouble:

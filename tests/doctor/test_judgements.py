@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orderctl import counting
 from orderctl.doctor import account, audit_log, file, measures, server, tables
 from orderctl.doctor.audit_log import Window
 from orderctl.health.signs import Role
@@ -205,7 +206,7 @@ def test_the_offset_of_a_zone_is_what_the_newest_row_is_ahead_and_a_little_more(
 
 
 def test_measures():
-    assert [measures.size(number) for number in (0, 1023, 1536, 3 * 2**40, 5000 * 2**40)] == [
+    assert [counting.size(number) for number in (0, 1023, 1536, 3 * 2**40, 5000 * 2**40)] == [
         "0 bytes", "1,023 bytes", "1.5 KiB", "3.0 TiB", "5000.0 TiB",
     ]  # fmt: skip
     assert [measures.time(seconds) for seconds in (0.04, 1.5, 180, 25_200, 86400 * 12)] == [
