@@ -66,6 +66,7 @@ class Turns:
         self._queue = queue
         self._over = over
         self._token = str(uuid.uuid4())
+        self._paused = False
         self._states: dict[int, str] = {}
         self._carry_at: dict[int, float] = {}
         self._look_at: dict[int, float] = {}
@@ -77,16 +78,18 @@ class Turns:
         self._remove_at = 0.0
         self._removes = True
 
-    def turn(self, client: redis.Redis) -> None:
-        """Carry out what is due, for about a second.
+    def turn(self, client: redis.Redis | None, *, paused: bool = False) -> None:
+        """Carry out what is due, and look what has become of tasks, for about a second.
 
         Args:
-            client: A Redis client, to wake workers.
+            client: A Redis client, to wake workers; None: Redis is away, and a keeper wakes them later.
+            paused: Whether the queue is paused: nothing is carried out then.
 
         Raises:
             DatabaseUnavailable: When the database does not answer. The next turn tries again.
         """
         end = clock.elapsed() + TURN_SECONDS
+        self._paused = paused
         self._remove()
         self._states = self._lease()
         known: tuple[dict[int, Any], ...] = (self._carry_at, self._look_at, self._obstacles)
@@ -192,10 +195,11 @@ class Turns:
             self._clean_at.pop(operation_id, None)
             _log.warning("operation %s was not made completely, and is removed", name)
 
-    def _act(self, operation_id: int, client: redis.Redis) -> float:
+    def _act(self, operation_id: int, client: redis.Redis | None) -> float:
         """Do what is due for one operation; return seconds until the next time."""
         held, now = Held(operation_id, self._token), clock.elapsed()
-        if self._states.get(operation_id) in CHANGING and now >= self._carry_at.get(operation_id, 0.0):
+        due = self._states.get(operation_id) in CHANGING and now >= self._carry_at.get(operation_id, 0.0)
+        if due and not self._paused:
             rest = self._guarded(held, lambda: self._carry(held, client))
             self._carry_at[operation_id] = clock.elapsed() + (TURN_SECONDS if rest is None else rest)
         if now >= self._look_at.get(operation_id, 0.0):
@@ -224,7 +228,7 @@ class Turns:
             met.said = str(error)
             _log.warning("operation %d waits: %s", held.id, error)
 
-    def _carry(self, held: Held, client: redis.Redis) -> float | None:
+    def _carry(self, held: Held, client: redis.Redis | None) -> float | None:
         """Change the tasks that are due; return the seconds until the next ones, None: nothing is due for the present."""
         met, place = self._obstacles[held.id], Place()
         work = partial(carry, held=held, without=met.passed_over(), place=place)
@@ -265,10 +269,10 @@ class Turns:
         self._say(held, met, error)
         return met.meet([task_id])
 
-    def _ring(self, client: redis.Redis, carried: Carried) -> None:
+    def _ring(self, client: redis.Redis | None, carried: Carried) -> None:
         """Publish the changes and wake workers; they are committed, and the keeper rings where this fails."""
         try:
-            if carried.moved:
+            if carried.moved and client is not None:
                 doorbell.after_commit(client, self._queue, carried.moved)
         except RedisUnavailable as error:
             _log.warning("operation %s goes on: %s", carried.name, error)

@@ -12,15 +12,16 @@ import pytest
 from sqlalchemy import Connection, Engine, text, update
 from sqlalchemy.exc import OperationalError
 
-from orderctl import clock, database, tasks
-from orderctl.errors import Conflict, LeaseLost
+from orderctl import broker, clock, database, tasks
+from orderctl.errors import Conflict, LeaseLost, RedisUnavailable
 from orderctl.operations import carrying, reading, retention, stopping, turns
 from orderctl.operations.carrying import Held
 from orderctl.operations.rates import Rate
-from orderctl.operations.records import Kind, Operation, State
+from orderctl.operations.records import Kind, Operation, OperationNotFound, State
 from orderctl.operations.turns import Turns
 from orderctl.schema import operations
 from orderctl.states import ErrorType
+from orderctl.worker import fleet, operator
 from tests.operations.conftest import QUEUE, Bulk
 
 SQLITE = pytest.mark.databases("sqlite")
@@ -288,9 +289,42 @@ def test_a_cancellation_ends_when_all_are_cancelled(bulk: Bulk) -> None:
 
 
 @SQLITE
-def test_without_redis_the_tasks_are_changed_and_a_keeper_wakes_workers(bulk: Bulk) -> None:
-    from orderctl import broker
+def test_while_the_queue_is_paused_only_carrying_out_rests(bulk: Bulk) -> None:
+    ids = bulk.failed(4)
+    bulk.make(ids[:2], name="settling")
+    bulk.turn(3)
+    bulk.make(ids[2:], name="running")
+    bulk.make(ids, name="dead")
+    dead = operations.c.name == "dead"
+    half = {"state": State.PREPARING.value, "lease_until": database.utc_now(-60)}
+    bulk.shop.transact(lambda c: c.execute(update(operations).where(dead).values(half)))
+    for one in ids[:2]:
+        bulk.shop.carry_out(one)
+    fleet.pause(bulk.client, QUEUE)
 
+    for _ in range(3):
+        bulk.turns._look_at.clear()
+        operator.take(bulk.turns, bulk.client, QUEUE)
+
+    assert (bulk.now("settling").state, bulk.now("running").waiting) == (State.FINISHED, 2)
+    with pytest.raises(OperationNotFound):
+        bulk.now("dead")
+    fleet.resume(bulk.client, QUEUE)
+    operator.take(bulk.turns, bulk.client, QUEUE)
+    assert bulk.now("running").waiting == 0
+
+
+@SQLITE
+def test_the_operator_goes_on_while_redis_is_away(bulk: Bulk) -> None:
+    ids = bulk.failed(3)
+    bulk.make()
+    with pytest.raises(RedisUnavailable):  # which its rounds tell once
+        operator.take(bulk.turns, broker.brisk("redis://127.0.0.1:1/0"), QUEUE)
+    assert bulk.statuses(ids) == ["pending"] * 3
+
+
+@SQLITE
+def test_without_redis_the_tasks_are_changed_and_a_keeper_wakes_workers(bulk: Bulk) -> None:
     ids = bulk.failed(3)
     bulk.make()
     bulk.turns.turn(broker.brisk("redis://127.0.0.1:1/0"))
