@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, func, insert, select, text
 
 from orderctl import (
     audit,
@@ -50,14 +50,18 @@ from orderctl.audit_frontier import Frontier
 from orderctl.audit_gaps import Gap
 from orderctl.audit_search import Walk
 from orderctl.channels import Scope
+from orderctl.choices import Seen
 from orderctl.doctor import audit_log, order_findings, tables, work
 from orderctl.doctor import unsent as doctor_unsent
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health import overview
 from orderctl.listing import OrderFilter
 from orderctl.neighbours import Neighbours
+from orderctl.operations import carrying, reading, turns
+from orderctl.operations import retention as old_tasks
 from orderctl.payments import ledger, retention, waiting
 from orderctl.payments.ledger import Filter
+from orderctl.schema import operation_tasks, operations
 from orderctl.states import UNDECIDED, EventType
 from orderctl.sweep import Sweep, _Place
 from orderctl.tasks import TaskFilter
@@ -704,3 +708,60 @@ def test_the_doctor_reads_few_rows(
 
     assert cost.read < most
     assert make in {order_findings.examine, tables.times} or not cost.scans  # these walk ids, up to a limit
+
+
+def _fill_operations(full: Shop) -> None:
+    """Add 300 operations, of which the last ten run; the oldest and the newest have 3,000 tasks each."""
+    with full.engine.begin() as connection:
+        if connection.execute(select(func.count()).select_from(operations)).scalar_one():
+            return
+        zeros = ("take", "max_attempts", "canary", "changed", "unchanged", "refused", "completed", "failed")
+        same = {"kind": "retry", "selection": "{}", "actor": "anna", "source": "cli", "total": 3000}
+        same |= {**dict.fromkeys((*zeros, "cancelled"), 0), "created_at": LONG_AGO, "ended_at": LONG_AGO}
+        states = ["finished"] * 290 + ["running"] * 10
+        connection.execute(
+            insert(operations),
+            [{**same, "id": n, "name": f"op{n}", "state": state} for n, state in enumerate(states, start=1)],
+        )
+        item = {"seen_status": "failed", "seen_attempt": 3, "state": "waiting"}
+        connection.execute(
+            insert(operation_tasks),
+            [{**item, "operation_id": one, "task_id": n} for one in (1, 300) for n in range(1, 3001)],
+        )
+    rows.analyze(full.engine)
+
+
+def _waiting(connection: Connection) -> None:
+    operation = reading.read(connection, 300)
+    assert operation is not None
+    assert len(carrying._waiting(connection, operation, 20, range(1, 11))[0]) == 20
+
+
+def _show(connection: Connection) -> None:
+    operation = reading.find(connection, "op300")
+    reading.failures(connection, operation.id)
+    reading.last_items(connection, operation.id, limit=10)
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        (partial(reading.page, states=None, limit=20), 60),
+        (_show, 40),
+        (lambda c: c.execute(turns._CHANGING, {"floor": 291}).all(), 60),
+        (lambda c: c.execute(turns._OTHERS, {"floor": 291}).all(), 60),
+        (lambda c: c.execute(turns._NEWEST).all(), 10),
+        (_waiting, 100),
+        (partial(reading.waiting_in, operation_ids=[300], chosen={n: Seen("failed", 3) for n in range(20)}), 100),
+        (partial(old_tasks.remove_some, after=100), 500),
+    ],
+    ids=["list", "show", "changing", "others", "newest", "waiting", "waiting in", "retention"],
+)  # fmt: skip
+def test_operations_are_read_a_part_at_a_time(
+    full: Shop, query: Callable[[Connection], Any], most: int
+) -> None:
+    _fill_operations(full)
+
+    cost = _measure(full, query)
+
+    assert cost.read < most

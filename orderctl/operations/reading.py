@@ -112,11 +112,13 @@ def waiting_in(
     found: dict[int, int] = {}
     for operation_id in operation_ids:
         query = select(_ITEM.task_id, _ITEM.seen_status, _ITEM.seen_attempt).where(
-            _ITEM.operation_id == operation_id, _ITEM.task_id.in_([*chosen]), _ITEM.state == ItemState.WAITING
+            _ITEM.operation_id == operation_id,
+            _ITEM.task_id.between(min(chosen), max(chosen)),  # MariaDB reads all of an operation for IN
+            _ITEM.state == ItemState.WAITING,
         )
         for row in connection.execute(query):
-            seen = chosen[row.task_id]
-            if (row.seen_status, row.seen_attempt) == (seen.status[:64], seen.attempt):
+            seen = chosen.get(row.task_id)
+            if seen is not None and (row.seen_status, row.seen_attempt) == (seen.status[:64], seen.attempt):
                 found.setdefault(row.task_id, operation_id)
     return found
 
