@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from orderctl.health.causes import Trouble
     from orderctl.health.overview import Failures, Overview, Queue
     from orderctl.health.signs import StoreSign
+    from orderctl.operations.reading import Activity
     from orderctl.order_stats import Stats
     from orderctl.relay_signs import RelaySign
 
 #: The width of the names of the parts, with a gap.
-_WIDE: Final = 10
+_WIDE: Final = 11
 #: On a narrower screen what is known of a part stands below its name.
 _LEAST: Final = 30
 _UNKNOWN: Final = "not known"
@@ -54,6 +55,7 @@ def record(seen: Overview, causes: Sequence[Trouble], state: str) -> dict[str, A
             "oldest_due_at": numbers.messages.since,
         },
         "payments": numbers and dict(numbers.payments),
+        "operations": numbers and numbers.operations._asdict(),
         "at_least": sorted(_at_least(seen)),
     }
 
@@ -222,7 +224,15 @@ def _numbers(seen: Overview) -> dict[str, str]:
         "failures": _failures(found.failures),
         "outbox": sent,
         "payments": f"{waiting.shown(sum(found.payments.values()))} waiting for a decision",
+        "operations": _operations(found.operations),
     }
+
+
+def _operations(found: Activity) -> str:
+    facts = [f"{found.running} running"]
+    facts += [f"{found.settling} settling"] if found.settling else []
+    facts += [f"{found.stopped} stopped in the last day"] if found.stopped else []
+    return " · ".join(facts)
 
 
 def _statuses(stats: Stats, scope: str) -> str:

@@ -27,6 +27,8 @@ from orderctl.errors import OrderctlError
 from orderctl.health import signs, stores
 from orderctl.health.signs import State, StoreSign
 from orderctl.health.stores import Stores
+from orderctl.operations import reading
+from orderctl.operations.reading import Activity
 from orderctl.order_stats import Stats
 from orderctl.payments import waiting
 from orderctl.relay_signs import RelaySign
@@ -111,6 +113,7 @@ class Numbers:
     failures: Failures
     messages: unsent.Messages
     payments: Mapping[str, int]
+    operations: Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ def _queue(connection: Connection, name: str, seen: Sight, now: datetime) -> Que
 
 
 def count(connection: Connection) -> Numbers:
-    """Return what the database says of orders, tasks, failures, messages and payments.
+    """Return what the database says of orders, tasks, failures, messages, payments and operations.
 
     Args:
         connection: A connection for reading.
@@ -226,6 +229,7 @@ def count(connection: Connection) -> Numbers:
         failures=failures(connection, now - timedelta(seconds=PERIOD)),
         messages=unsent.count(connection, now, most=MOST),
         payments=waiting.count(connection),
+        operations=reading.activity(connection),
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from orderctl import database, masking
 from orderctl.choices import Seen
@@ -19,6 +19,9 @@ from orderctl.schema import operation_tasks, operations
 MOST_FAILURES: Final = 10_000
 #: Among so many of the newest operations, those that are not finished are looked for.
 _NEWEST: Final = 1000
+#: So many operations are counted, the newest.
+MOST_COUNTED: Final = 1000
+_DAY_SECONDS: Final = 86_400
 _ROW: Final = operations.c
 _ITEM: Final = operation_tasks.c
 _NOW: Final = database.utc_now()
@@ -40,6 +43,20 @@ class Refusals(NamedTuple):
 
     note: str
     tasks: int
+
+
+class Activity(NamedTuple):
+    """How many operations there are, among the newest.
+
+    Attributes:
+        running: Those that change tasks.
+        settling: Those that have changed all tasks, of which some have not ended.
+        stopped: Those that were stopped in the last day.
+    """
+
+    running: int
+    settling: int
+    stopped: int
 
 
 class Page(NamedTuple):
@@ -65,6 +82,21 @@ def read(connection: Connection, operation_id: int) -> Operation | None:
     """Return an operation by its id; None if there is none (any more)."""
     row = connection.execute(_rows().where(_ROW.id == operation_id)).mappings().first()
     return None if row is None else Operation.of(row)
+
+
+def activity(connection: Connection) -> Activity:
+    """Return how many operations run, settle, and were stopped in the last day, among the newest."""
+    lately = _ROW.ended_at >= database.utc_now(-_DAY_SECONDS)
+    newest = select(_ROW.state, case((lately, 1), else_=0).label("lately")).order_by(_ROW.id.desc())
+    some = newest.limit(MOST_COUNTED).subquery()
+    query = select(some.c.state, some.c.lately, func.count().label("number"))
+    found = connection.execute(query.group_by(some.c.state, some.c.lately)).all()
+
+    def number(*states: State, only_lately: bool = False) -> int:
+        return sum(row.number for row in found if row.state in states and (row.lately or not only_lately))
+
+    stopped = number(State.STOPPING, State.STOPPED, only_lately=True)
+    return Activity(number(*CHANGING), number(State.SETTLING), stopped)
 
 
 def page(

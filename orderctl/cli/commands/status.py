@@ -22,7 +22,7 @@ PARTS: Final = tuple(
     Column(name, keep=name == "state")
     for name in (
         "state", "causes", "database", "redis", "relays", "workers", "queue", "orders", "tasks", "failures", "outbox",
-        "payments", "at_least",
+        "payments", "operations", "at_least",
     )
 )  # fmt: skip
 _STATES: Final = {
@@ -46,10 +46,11 @@ class _Seen(NamedTuple):
 def cli(app: App, watching: watch.Watching) -> ExitStatus:
     """Show whether all is well, on one screen.
 
-    It looks at both stores, the workers, the queue, the relays, the outbox and the payments. It exits 0 when all is well. It exits 1 when something is not: tasks wait and no worker takes them, or the oldest
-    has waited for an hour; the queue is paused; 10 tasks have failed in the last hour; messages were given up, or are
-    due for 5 minutes; payments wait for a decision; a store is read-only. It exits 69 when a store is down, and 78 when
-    a setting is wrong or the database is not migrated. Each cause is shown with a command.
+    It looks at both stores, the workers, the queue, the relays, the outbox, the payments and the operations. It
+    exits 0 when all is well. It exits 1 when something is not: tasks wait and no worker takes them, or the oldest
+    has waited for an hour; the queue is paused; 10 tasks have failed in the last hour; messages were given up, or
+    are due for 5 minutes; payments wait for a decision; a store is read-only. It exits 69 when a store is down, and
+    78 when a setting is wrong or the database is not migrated. Each cause is shown with a command.
 
     With --quiet nothing is printed but the causes, on stderr, so that cron mails only then. Numbers such as 24+ are
     lower bounds.

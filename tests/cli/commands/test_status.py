@@ -5,7 +5,14 @@ import socket
 import time
 
 import pytest
+from sqlalchemy import update
 
+from orderctl import database
+from orderctl.choices import Seen
+from orderctl.operations import making
+from orderctl.operations.making import NewOperation
+from orderctl.operations.records import Kind
+from orderctl.schema import operations
 from tests.cli.conftest import Program
 from tests.shop import Shop
 
@@ -19,7 +26,8 @@ def test_a_shop_that_is_well_is_said_to_be(shop: Shop, inside: Program):
 
     assert (shown.status, shown.err) == (0, "")
     assert [line.split()[0] for line in shown.out.splitlines()] == [
-        "database", "redis", "relays", "workers", "queue", "orders", "tasks", "failures", "outbox", "payments", "All",
+        "database", "redis", "relays", "workers", "queue", "orders", "tasks", "failures", "outbox", "payments",
+        "operations", "All",
     ]  # fmt: skip
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
     found = json.loads(data.out)
@@ -28,6 +36,27 @@ def test_a_shop_that_is_well_is_said_to_be(shop: Shop, inside: Program):
     assert found["redis"]["role"] == "primary"
     assert found["queue"]["waiting"] == 0
     assert found["workers"]["supervisors"] == 0
+    assert found["operations"] == {"running": 0, "settling": 0, "stopped": 0}
+
+
+def test_operations_are_counted_and_one_that_was_stopped_is_no_cause(shop: Shop, inside: Program):
+    states = ["running", "canary", "settling", "stopping", "stopped", "stopped", "finished"]
+    new = NewOperation(Kind.RETRY, "anna@desk")
+    for number, state in enumerate(states):
+        made = making.make(shop.engine, new, [(1, Seen("failed", 1))])
+        assert made is not None
+        ended = database.utc_now(-100_000 if number == states.index("stopped") else -60)
+        one = update(operations).where(operations.c.id == made.id)
+        shop.transact(
+            lambda c, one=one, state=state, ended=ended: c.execute(one.values(state=state, ended_at=ended))
+        )
+    shown = inside("status")
+    assert (shown.status, "operations 2 running · 1 settling · 2 stopped in the last day\n" in shown.out) == (
+        0,
+        True,
+    )
+    found = json.loads(inside("status", "-o", "json").out)
+    assert (found["operations"], found["causes"]) == ({"running": 2, "settling": 1, "stopped": 2}, [])
 
 
 def test_what_is_wrong_is_said_with_the_command_that_helps(shop: Shop, inside: Program):
