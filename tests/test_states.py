@@ -18,6 +18,7 @@ def test_the_newest_revision_of_the_audit_log_allows_exactly_these_events() -> N
     described = [
         table
         for revision in revisions
+        if hasattr(revision, "metadata")
         if (table := revision.metadata.tables.get("order_audit_logs")) is not None
     ]
 

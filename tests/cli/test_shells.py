@@ -183,8 +183,8 @@ def test_every_order_and_id_of_a_command_is_completed() -> None:
             if metavar in {"ORDER", "ID", "HEX"} and completing.kind(ctx, param) is None:
                 left.append((" ".join(path), param.name))
 
-    # Jobs of other programs, tokens that no table lists, and what a bank calls a transfer.
-    assert {name for _, name in left} == {"job_id", "job_ids", "token_ids", "transaction"}
+    # Places in the audit log, jobs of other programs, tokens that no table lists, and what a bank calls a transfer.
+    assert {name for _, name in left} == {"after", "job_id", "job_ids", "token_ids", "transaction"}
 
 
 def test_every_script_asks_the_program() -> None:
