@@ -15,6 +15,7 @@ import json
 import logging
 import random
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -143,6 +144,7 @@ def _client(
         options["redis_connect_func"] = lambda connection: connection.greet(name)
     client = _Client(connection_pool=pool(**options))
     client.prefix = prefix(url)
+    client.place = redis_urls.arguments(server)
     client.auto_close_connection_pool = True
     return client
 
@@ -163,6 +165,7 @@ class _Client(redis.Redis):
     """A client that knows the prefix of its names, and which command was refused."""
 
     prefix = ""
+    place: tuple[str, ...] = ()  #: What names its server on the command line of redis-cli.
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, and return its answer."""
@@ -299,6 +302,7 @@ def require(client: redis.Redis, part: Part, queue: str = "") -> None:
 
     Raises:
         RedisUnavailable: Redis does not answer.
+        OnlyReads: The account has the right to read, and none to write.
         Misconfigured: Redis denies access, or the server is a cluster or not Redis; names all missing rights.
     """
     tried = rights.needs(part, lambda name: key(client, name), queue)
@@ -310,15 +314,39 @@ def require(client: redis.Redis, part: Part, queue: str = "") -> None:
         finally:
             connection.disconnect()  # type: ignore[no-untyped-call]
             pool.release(connection)
-    if missing is not None:
-        raise missing
+    if missing is None:
+        return
+    if missing.hint is not None and missing.hint.startswith(rights.PROGRAM):
+        missing.hint = shell_line(client) + missing.hint.removeprefix(rights.PROGRAM)
+    raise missing
+
+
+def shell_line(client: redis.Redis | None, *words: str) -> str:
+    """Return the command line of redis-cli that sends a command to the server of a client; it has no password."""
+    return shlex.join((rights.PROGRAM, *getattr(client, "place", ()), *words))
+
+
+def only_reads(client: redis.Redis, queue: str) -> bool:
+    """Whether the account has the right to read, and none to write; see :func:`require`.
+
+    Raises:
+        RedisUnavailable: Redis does not answer, or refuses to write.
+    """
+    try:
+        require(client, Part.WORK, queue)
+    except rights.OnlyReads:
+        return True
+    except Misconfigured:
+        pass
+    return False
 
 
 def _try(connection: Any, tried: Sequence[Need]) -> Misconfigured | None:
     first, rest = rights.before(tried), rights.within(tried)
     answers = _ask(connection, first)
     if answers[-1] is not None:
-        return rights.find_missing(first, answers, connection.username)
+        # The rest cannot be tried without a transaction; all of its commands are named, so that one repair suffices.
+        return rights.find_missing(first, answers, connection.username, untried=rest)
     answers += _ask(connection, rest)
     return rights.find_missing([*first, *rest], answers, connection.username)
 

@@ -236,3 +236,12 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         return parse_qsl(query, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise ValueError("an option is not UTF-8") from None
+
+
+def arguments(server: Endpoint) -> tuple[str, ...]:
+    """Return the options of redis-cli that name a server; nothing of who logs in. It connects to 127.0.0.1 without any."""
+    if server.path is not None:
+        return ("-s", server.path)
+    host = () if server.host in {None, "localhost", "127.0.0.1"} else ("-h", str(server.host))
+    port = () if server.port == Endpoint.port else ("-p", str(server.port))
+    return (*host, *port, *(() if server.tls is None else ("--tls",)))

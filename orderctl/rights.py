@@ -20,6 +20,11 @@ from orderctl.errors import Misconfigured
 
 Key = Callable[[object], str]
 
+#: How the hints begin that grant rights.
+PROGRAM: Final = "redis-cli"
+#: What is said where an account that only reads looks at what others may do.
+ONLY_READS: Final = "this account only reads; what workers may do is not known"
+
 
 class Part(StrEnum):
     """A part of orderctl that needs rights of its own."""
@@ -187,8 +192,12 @@ def explain(text: str, asked: str = "") -> Misconfigured:
     return Misconfigured(f"Redis denies access: {text}{about}", hint="orderctl config show")
 
 
+class OnlyReads(Misconfigured):
+    """An account has the right to read, and none to write."""
+
+
 def find_missing(
-    tried: Iterable[Need], answers: Sequence[str | None], user: str | None
+    tried: Iterable[Need], answers: Sequence[str | None], user: str | None, untried: Iterable[Need] = ()
 ) -> Misconfigured | None:
     """Return an error that names each missing right, or None.
 
@@ -197,7 +206,9 @@ def find_missing(
         answers: For each the text of the error, or None. Other errors than refusals do not count: a full server
             refuses commands, too, for example.
         user: Who was logged in; None: the default user.
+        untried: What could not be tried: the hint names its commands, too.
     """
+    tried = list(tried)
     unknown: dict[str, None] = {}
     rules: dict[str, None] = {}
     for need, answer in zip(tried, answers, strict=True):
@@ -207,7 +218,33 @@ def find_missing(
             unknown[need.words[0]] = None
         else:
             rules[_rule(need, answer)] = None
-    return _lacking(unknown, rules, user or "default")
+    found = _lacking(unknown, rules, user or "default", [_command(need) for need in untried])
+    if found is None or not _only_reads(tried, answers):
+        return found
+    return OnlyReads(str(found), hint=found.hint)
+
+
+#: Commands of :func:`needs` that change something, and some that only read.
+_WRITING: Final = {
+    "SET", "PUBLISH", "GETDEL", "RPUSH", "LPUSH", "LREM", "LMOVE", "BLMOVE", "SADD", "SREM", "HSET", "HDEL", "ZADD",
+    "ZREM", "EXPIRE", "DEL", "UNLINK",
+}  # fmt: skip
+_READING: Final = {"GET", "LLEN", "TYPE"}
+
+
+def _only_reads(tried: Sequence[Need], answers: Sequence[str | None]) -> bool:
+    """Whether each command that writes was refused, and each of those that only read was not."""
+    refused = {
+        need.words[0]
+        for need, answer in zip(tried, answers, strict=True)
+        if answer and _COMMAND.search(answer)
+    }
+    asked = {need.words[0] for need in tried}
+    return asked >= _WRITING | _READING and refused >= _WRITING and not refused & _READING
+
+
+def _command(need: Need) -> str:
+    return "+" + ("|".join(need.words[:2]) if need.words[0] == "SCRIPT" else need.words[0]).lower()
 
 
 def _rule(need: Need, answer: str) -> str:
@@ -217,7 +254,9 @@ def _rule(need: Need, answer: str) -> str:
     return need.rule or f"+{need.words[0].lower()}"
 
 
-def _lacking(unknown: Iterable[str], rules: Iterable[str], user: str) -> Misconfigured | None:
+def _lacking(
+    unknown: Iterable[str], rules: Iterable[str], user: str, more: Iterable[str]
+) -> Misconfigured | None:
     commands = [rule[1:].upper().replace("|", " ") for rule in rules if rule.startswith("+")]
     keys = [rule[1:] for rule in rules if rule.startswith("~")]
     heard = [rule[1:] for rule in rules if rule.startswith("&")]
@@ -232,8 +271,8 @@ def _lacking(unknown: Iterable[str], rules: Iterable[str], user: str) -> Misconf
         )
     if not lacks:
         return None
-    words = " ".join(shlex.quote(rule) for rule in rules)
+    words = shlex.join(dict.fromkeys([*rules, *more]))
     return Misconfigured(
         f"Redis denies its user rights that orderctl needs: {'; '.join(lacks)}",
-        hint=f"redis-cli ACL SETUSER {shlex.quote(user)} {words}",
+        hint=f"{PROGRAM} ACL SETUSER {shlex.quote(user)} {words}",
     )

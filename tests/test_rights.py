@@ -83,6 +83,27 @@ def test_each_missing_right_is_named(admin, part):
         broker.require(client, part, "orderctl")
 
 
+def paste(admin, hint: str) -> None:
+    """Carry out a command of redis-cli, which names the server."""
+    program, option, port, *words = shlex.split(hint)
+    assert (program, option, port) == (
+        "redis-cli",
+        "-p",
+        str(admin.connection_pool.connection_kwargs["port"]),
+    )
+    admin.execute_command(*words)
+
+
+@pytest.mark.parametrize("part", Part)
+def test_one_command_grants_all_rights_where_no_transaction_is_allowed(admin, part):
+    admin.execute_command("ACL", "SETUSER", "u", "on", ">pass", "-@all", "+ping", "~*", "&*")
+    with client_of(admin, "u") as client, pytest.raises(Misconfigured) as caught:
+        broker.require(client, part, "orderctl")
+    paste(admin, caught.value.hint)
+    with client_of(admin, "u") as client:
+        broker.require(client, part, "orderctl")
+
+
 def test_all_that_is_missing_is_named_at_once(admin):
     admin.execute_command(
         "ACL", "SETUSER", "u", "on", ">pass", "+@all", "-eval", "-blmove", "~rq:*", "&order:*"
@@ -96,7 +117,7 @@ def test_all_that_is_missing_is_named_at_once(admin):
     ) or str(caught.value).endswith(
         "commands EVAL, BLMOVE; keys task:*, order:*, orderctl:*; channels task:*"
     )
-    admin.execute_command(*shlex.split(caught.value.hint.removeprefix("redis-cli ")))
+    paste(admin, caught.value.hint)
     with client_of(admin, "u") as client:
         broker.require(client, Part.WORK, "orderctl")
 

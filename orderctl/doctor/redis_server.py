@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
-from orderctl import broker, counting
+from orderctl import broker, counting, redis_urls, rights
 from orderctl.counting import counted
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
@@ -27,7 +27,6 @@ _NEARLY: Final = 0.9
 _OF_MACHINE: Final = 0.8
 #: Seconds by which the clock may differ.
 _SKEW: Final = 2.0
-_DEFAULT_PORT: Final = 6379
 #: What each part of orderctl is called, and whether it cannot do without its rights.
 _PARTS: Final = {
     Part.WORK: ("workers, and commands that queue tasks", True),
@@ -41,28 +40,14 @@ Info = Mapping[str, Any]
 
 def command(settings: Settings, *words: str) -> str:
     """Return a command for the server of the settings that can be pasted; it has no password."""
-    return " ".join(["redis-cli", *_where(settings), *map(shlex.quote, words)])
+    url = broker.running_url(settings)
+    where = () if url is None else redis_urls.arguments(broker.endpoint(url))
+    return shlex.join(["redis-cli", *where, *words])
 
 
 def grant(settings: Settings, *rules: str) -> str:
     """Return the command that gives our account rights."""
     return command(settings, "ACL", "SETUSER", _user(settings), *rules)
-
-
-def _where(settings: Settings) -> Iterator[str]:
-    url = broker.running_url(settings)
-    if url is None:
-        return
-    place = broker.endpoint(url)
-    if place.path is not None:
-        yield from ("-s", shlex.quote(place.path))
-        return
-    if place.host not in {None, "localhost", "127.0.0.1"}:
-        yield from ("-h", shlex.quote(str(place.host)))
-    if place.port != _DEFAULT_PORT:
-        yield from ("-p", str(place.port))
-    if place.tls is not None:
-        yield "--tls"
 
 
 def _user(settings: Settings) -> str:
@@ -119,18 +104,24 @@ def examine_clock(around: Surroundings) -> Iterator[Check]:
 def examine_rights(around: Surroundings) -> Iterator[Check]:
     """Try the rights of our account in a transaction that is discarded; it changes nothing."""
     yield from _open_to_all(around.settings)
+    reads = only_reads(around)
     for part, (name, needed) in _PARTS.items():
-        yield _rights(around, part, name, needed=needed)
+        yield _rights(around, part, name, needed=needed, reads=reads)
 
 
-def _rights(around: Surroundings, part: Part, name: str, *, needed: bool) -> Check:
+def only_reads(around: Surroundings) -> bool:
+    """Whether our account is there to read only, so that rights to write are not missed."""
+    return around.settings.read_only or broker.only_reads(around.client, around.settings.worker.queue)
+
+
+def _rights(around: Surroundings, part: Part, name: str, *, needed: bool, reads: bool) -> Check:
     check = f"rights-{part}"
     try:
         broker.require(around.client, part, around.settings.worker.queue)
     except Misconfigured as error:
+        if reads and part is not Part.LISTEN:
+            return Check(_AREA, check, Verdict.NOTE, f"{name}: {rights.ONLY_READS}")
         hint = error.hint
-        if hint is not None and hint.startswith("redis-cli "):
-            hint = command(around.settings, *shlex.split(hint)[1:])
         verdict = Verdict.FAULT if needed else Verdict.WARNING
         note = None if needed else "The relay works without, and says so in its log."
         if part is not Part.WORK:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Final
 
+import redis
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import database_errors
+from orderctl import broker, database_errors
 from orderctl.errors import Misconfigured, OrderctlError
 
 #: Errors of MySQL and MariaDB about rights: to a database, a table, a column, a routine; SUPER and its like.
@@ -27,16 +27,17 @@ _REDIS_USER: Final = re.compile(r"User (?P<user>\S+) has no permissions")
 _REDIS_COMMAND: Final = re.compile(r"no permissions to run the '(?P<command>[\w|]+)' command")
 
 
-def grant(error: OrderctlError, database: str | None = None) -> str | None:
+def grant(error: OrderctlError, database: str | None = None, client: redis.Redis | None = None) -> str | None:
     """Return what grants the right whose lack an error is about; None if it is about something else.
 
     Args:
         error: An error of the database or of Redis.
         database: The database of the connection: MySQL names only the table.
+        client: The client of Redis, whose server the command names.
     """
     if isinstance(error.__cause__, DBAPIError):
         return _of_database(error.__cause__, database or "DATABASE")
-    return _of_redis(error) if isinstance(error, Misconfigured) else None
+    return _of_redis(error, client) if isinstance(error, Misconfigured) else None
 
 
 def _of_database(error: DBAPIError, database: str) -> str | None:
@@ -61,12 +62,12 @@ def _table(name: str, database: str) -> str:
     return ".".join(f"`{part}`" for part in (parts if len(parts) > 1 else [database, *parts]))
 
 
-def _of_redis(error: Misconfigured) -> str | None:
+def _of_redis(error: Misconfigured, client: redis.Redis | None) -> str | None:
     hint = error.hint or ""
-    if hint.startswith("redis-cli ACL SETUSER"):
+    if hint.startswith("redis-cli ") and " ACL SETUSER " in hint:
         return hint
     command, user = _REDIS_COMMAND.search(str(error)), _REDIS_USER.search(str(error))
     if command is None:
         return None
-    name = shlex.quote(user["user"] if user else "USER")
-    return f"redis-cli ACL SETUSER {name} {shlex.quote('+' + command['command'].lower())}"
+    name = user["user"] if user else "USER"
+    return broker.shell_line(client, "ACL", "SETUSER", name, f"+{command['command'].lower()}")

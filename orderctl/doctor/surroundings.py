@@ -102,7 +102,7 @@ class Surroundings:
     def grant(self, error: OrderctlError) -> str | None:
         """Return what grants the right whose lack an error is about; None if it is about something else."""
         store = self.database.store
-        return refusals.grant(error, store.url.database if store is not None else None)
+        return refusals.grant(error, store.url.database if store is not None else None, self.redis.store)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for queries, whose errors are OrderctlErrors."""

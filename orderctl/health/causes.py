@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from orderctl import crews
 from orderctl.counting import counted
-from orderctl.errors import ExitStatus, NotMigrated
+from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
+from orderctl.health import redis_causes
 from orderctl.health.overview import MOST, Numbers, Overview, Queue
-from orderctl.health.signs import Role, State, StoreSign
+from orderctl.health.signs import Role, State, Store, StoreSign
 from orderctl.payments import waiting
 from orderctl.waits import Cause
 
@@ -31,11 +32,13 @@ class Trouble:
         name: A stable word for programs.
         text: What is wrong, for people.
         command: The command that repairs it, or that shows more.
+        explanation: Who can repair it, and how, where no command can; None: the command says enough.
     """
 
     name: str
     text: str
     command: str | None
+    explanation: str | None = None
 
     @property
     def line(self) -> str:
@@ -45,7 +48,12 @@ class Trouble:
     @property
     def record(self) -> dict[str, Any]:
         """The cause as it stands in JSON."""
-        return {"name": self.name, "text": self.text, "command": self.command}
+        return {
+            "name": self.name,
+            "text": self.text,
+            "command": self.command,
+            "explanation": self.explanation,
+        }
 
 
 def find(seen: Overview) -> list[Trouble]:
@@ -83,11 +91,22 @@ def _of_stores(seen: Overview) -> Iterator[Trouble]:
             yield Trouble("not-migrated", str(sign.error).partition("; orderctl")[0], sign.error.hint)
         elif sign.error is not None:
             # A command follows it on its line, so it has no full stop.
-            yield Trouble(f"{sign.store}-{sign.state}", str(sign.error).rstrip("."), sign.error.hint)
+            yield Trouble(_named(sign, sign.error), str(sign.error).rstrip("."), sign.error.hint)
         elif sign.role in {Role.READ_ONLY, Role.REPLICA}:
             what = "a replica" if sign.role is Role.REPLICA else "read-only"
             text = f"the {sign.store} server is {what}: nothing can be written"
             yield Trouble(f"{sign.store}-read-only", text, "orderctl config show")
+        elif sign.refusal is not None:
+            found = redis_causes.of(sign.refusal)
+            text = str(sign.refusal).rstrip(".")
+            yield Trouble(found.name, text, found.repair or "orderctl doctor --only redis", found.explanation)
+
+
+def _named(sign: StoreSign, error: OrderctlError) -> str:
+    """Return the name of a cause; a Redis that cannot save refuses everything, and so seems to be down."""
+    if sign.store is Store.REDIS and (found := redis_causes.of(error).name) == "redis-disk-full":
+        return found
+    return f"{sign.store}-{sign.state}"
 
 
 def _of_migration(sign: StoreSign) -> Iterator[Trouble]:

@@ -94,6 +94,7 @@ class StoreSign:
         latency: Median of a few round trips, in seconds; None: it did not answer.
         migration: Which revisions are applied; None: it could not be read, or the store is Redis.
         error: Why it cannot be used.
+        refusal: Why it takes no writes, though it answers; None: it does, or the account only reads.
     """
 
     store: Store
@@ -106,6 +107,7 @@ class StoreSign:
     latency: float | None = None
     migration: Migration | None = None
     error: OrderctlError | None = None
+    refusal: OrderctlError | None = None
 
     @property
     def server(self) -> str | None:

@@ -15,11 +15,12 @@ import redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import broker, clock, database, masking, primary
+from orderctl import broker, channels, clock, database, masking, primary, rights
 from orderctl.deadlines import Begun
 from orderctl.errors import DatabaseUnavailable, NotMigrated, OrderctlError, RedisUnavailable, Unavailable
 from orderctl.health import revisions, signs
 from orderctl.health.signs import Role, State, Store, StoreSign
+from orderctl.rights import Part
 from orderctl.settings import Settings
 
 #: Both looks together take no longer, in seconds.
@@ -174,7 +175,8 @@ def look_at_redis(settings: Settings) -> StoreSign:
         if url is None:
             return replace(found, state=State.IDLE)
         with closing(broker.brisk(url)) as client, broker.translating():
-            return _read_redis(client, replace(found, url=masking.setting(url)))
+            found = _read_redis(client, replace(found, url=masking.setting(url)))
+            return replace(found, refusal=_refusal(client, settings))
     except OrderctlError as error:
         return _failed(found, error)
 
@@ -204,6 +206,20 @@ def _read_redis(client: redis.Redis, found: StoreSign) -> StoreSign:
         role=_REDIS_ROLES.get(str(replication.get("role"))),
         latency=latency,
     )
+
+
+def _refusal(client: redis.Redis, settings: Settings) -> OrderctlError | None:
+    """Return why nothing can be written; of an account that only reads that is not asked."""
+    queue = settings.worker.queue
+    try:
+        if not settings.read_only:
+            broker.require(client, Part.WORK, queue)
+            broker.require_writes(client, broker.key(client, channels.paused(queue)))
+    except rights.OnlyReads:
+        return None
+    except OrderctlError as error:
+        return error
+    return None
 
 
 _REDIS_ROLES: Final = {"master": Role.PRIMARY, "slave": Role.REPLICA}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -86,7 +85,7 @@ def _obstacle(client: redis.Redis, queue: str, tasks: Sequence[Task]) -> Step | 
                 marker = broker.key(client, channels.rung(name))
                 left: Any = client.ttl(marker)
                 if left == _FOR_EVER:
-                    return _marked(marker)
+                    return _marked(client, marker)
                 if left >= 0:
                     return Step(Link.DOORBELL, State.WAITS, "a worker has just taken its job", "job-taken")
             keys = {name: doorbell.job_key(rq, name.encode()) for name in names}
@@ -99,10 +98,10 @@ def _obstacle(client: redis.Redis, queue: str, tasks: Sequence[Task]) -> Step | 
     return None
 
 
-def _marked(marker: str) -> Step:
+def _marked(client: redis.Redis, marker: str) -> Step:
     text = "the mark that its job was taken never ends, so that no supervisor rings again"
     lines = (f"{marker} has no time to live; orderctl always sets one",)
-    repair = f"redis-cli DEL {shlex.quote(marker)}"
+    repair = broker.shell_line(client, "DEL", marker)
     return Step(Link.DOORBELL, State.BROKEN, text, "mark-stays", lines, repair)
 
 

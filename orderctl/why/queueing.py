@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import redis
 
-from orderctl import allowlist, broker, channels, doorbell, orders, texts
+from orderctl import allowlist, broker, channels, doorbell, orders, rights, texts
 from orderctl.counting import counted
-from orderctl.errors import OrderctlError
+from orderctl.errors import Misconfigured, OrderctlError
 from orderctl.rights import Part
 from orderctl.states import UNFINISHED, OrderStatus, TaskStatus
 from orderctl.waits import Cause, Reason
@@ -117,11 +118,34 @@ def queue(scene: Scene) -> Step:
         client = scene.redis
         if client is None:
             return Step(Link.QUEUE, State.AHEAD, "the embedded Redis starts with the workers")
-        broker.require(client, Part.WORK, name)
+        if not _may_work(scene, client, name):
+            return _as_far_as_it_reads(scene, client, name)
         broker.require_writes(client, broker.key(client, channels.paused(name)))
         return _of_queue(scene, client, name)
     except OrderctlError as error:
         return outages.step(error)
+
+
+def _may_work(scene: Scene, client: redis.Redis, name: str) -> bool:
+    """Whether the account is one for workers; the right that it lacks is raised, unless it is there to read only."""
+    try:
+        broker.require(client, Part.WORK, name)
+    except rights.OnlyReads:
+        return False
+    except Misconfigured:
+        if scene.settings.read_only:
+            return False
+        raise
+    return True
+
+
+def _as_far_as_it_reads(scene: Scene, client: redis.Redis, name: str) -> Step:
+    try:
+        found = _of_queue(scene, client, name)
+    except Misconfigured as error:
+        lines = (str(error),)
+        return Step(Link.QUEUE, State.UNKNOWN, rights.ONLY_READS, "redis-rights", lines)
+    return replace(found, evidence=(*found.evidence, rights.ONLY_READS))
 
 
 def _of_queue(scene: Scene, client: redis.Redis, name: str) -> Step:

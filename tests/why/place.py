@@ -104,7 +104,7 @@ class Place:
         for command in line.split(" && "):
             program, *words = shlex.split(command)
             if program == "redis-cli":
-                self.client.execute_command(*words)
+                self.client.execute_command(*(words[2:] if words[0] == "-p" else words))
                 continue
             assert program == "orderctl"
             if words[:2] == ["worker", "start"]:

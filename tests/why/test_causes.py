@@ -1,5 +1,7 @@
 """Each cause of the links from the payment to the lease: planted, asked about, repaired as it is printed, and gone."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -463,3 +465,64 @@ def test_a_worker_that_sends_heartbeats_is_not_frozen(place: Place) -> None:
     place.client.expire(f"rq:worker:{SIGN}.worker-2.1", 80)
 
     assert place.ask("DH1")["cause"] == "free-worker"
+
+
+READER = "on >pw ~* &* -@all +@read +@connection +subscribe +psubscribe +unsubscribe +punsubscribe +info +role +multi +discard"
+
+
+def _log_in(place: Place) -> None:
+    place.environment["ORDERCTL_REDIS_URL"] = f"redis://less:pw@127.0.0.1:{place.server.port}/0"
+
+
+def test_an_account_that_only_reads_is_no_fault_for_status_doctor_or_why(place: Place) -> None:
+    place.sign()
+    place.paid()
+    place.ring()
+    place.client.execute_command("ACL", "SETUSER", "less", "reset", *READER.split())
+    _log_in(place)
+
+    found = place.ask("DH1")
+    said = [place.run(*words)[1] for words in (("status",), ("doctor", "--listen", "0.1s"), ("why", "DH1"))]
+
+    assert (found["state"], found["cause"]) == ("waits", "free-worker")
+    assert "this account only reads; what workers may do is not known" in said[1]
+    lines = [line for text in said for line in text.splitlines()]
+    assert [
+        line
+        for line in lines
+        if re.search("ACL SETUSER less(?! .time$)", line) or "BROKEN" in line or "redis-rights" in line
+    ] == []
+    assert "Redis" not in "".join(line for line in said[0].splitlines() if line.startswith("!"))
+    assert [line for line in said[1].splitlines() if "rights" in line and "FAULT" in line.upper()] == []
+
+
+def test_an_account_with_the_setting_read_only_is_one_that_only_reads(place: Place) -> None:
+    place.sign()
+    place.paid()
+    place.ring()
+    place.environment["ORDERCTL_READ_ONLY"] = "1"
+    place.client.execute_command("ACL", "SETUSER", "less", "on", ">pw", "~*", "&*", "+@all", "-rpush")
+    _log_in(place)
+
+    assert place.ask("DH1")["cause"] == "free-worker"
+    assert "ACL SETUSER" not in place.run("status")[1] + place.run("doctor", "--listen", "0.1s")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("redis-full", "orderctl doctor --only redis"),
+        ("redis-without-replicas", "orderctl doctor --only redis"),
+        ("redis-rights", "ACL SETUSER less +rpush"),
+    ],
+)
+def test_status_has_the_cause_of_a_redis_that_takes_no_writes(name: str, command: str, place: Place) -> None:
+    ROWS[name].plant(place)
+    try:
+        status, out, _ = place.run("status", "-o", "json")
+    finally:
+        _config(maxmemory="0", min_replicas_to_write="0")(place)
+
+    [cause] = [one for one in json.loads(out)["causes"] if one["name"].startswith("redis")]
+    assert (status, cause["name"]) == (1, name)
+    assert command in cause["command"]

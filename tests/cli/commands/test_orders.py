@@ -527,7 +527,7 @@ def test_a_payment_is_saved_although_redis_refuses_to_wake_a_worker(
     assert ended.status == 78
     assert "Order DH1 is paid." in ended.err
     assert "commands EVAL, EVALSHA; channels order:*; the change is saved" in ended.err
-    assert "hint: redis-cli ACL SETUSER u" in ended.err
+    assert f"hint: redis-cli -p {server.port} ACL SETUSER u" in ended.err
     assert shop.order("DH1").payment_status == "paid"
     assert inside("worker", "start", "--burst").status == 78
     assert inside("tail", "all", "--timeout", "9s").status == 78

@@ -73,6 +73,7 @@ def test_what_is_wrong_is_said_with_the_command_that_helps(shop: Shop, inside: P
             "name": "tasks-wait",
             "text": "1 task waits: no worker is running",
             "command": "orderctl worker start",
+            "explanation": None,
         }
     ]
 

@@ -211,7 +211,7 @@ def test_a_right_that_redis_denies_is_named_before_a_worker_is_started(
     assert ended.status == 78
     assert ended.err.splitlines() == [
         f"orderctl: Redis denies its user rights that orderctl needs: commands {right.upper()}",
-        f"hint: redis-cli ACL SETUSER guest +{right}",
+        f"hint: redis-cli -p {redis_url.rpartition(':')[2].partition('/')[0]} ACL SETUSER guest +{right}",
     ]
 
 
