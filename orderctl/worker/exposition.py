@@ -82,13 +82,14 @@ class _Seen:
     """What a look at the stores has found; None: it is not known."""
 
     at: float = 0.0
-    database: bool = False
+    database: bool | None = None
     redis: bool | None = None
     queue: tuple[int, float] | None = None
     messages: unsent.Messages | None = None
     late_seconds: float = 0.0
     payments: dict[str, int] | None = None
     signs: Sequence[SupervisorSign] | None = None
+    held: Mapping[str, Sequence[int]] | None = None
     paused: bool | None = None
 
 
@@ -126,10 +127,11 @@ def show(settings: Settings, board: Board, where: Target) -> None:
 
 
 def _look(settings: Settings, engine: Engine) -> _Seen:
-    seen = _Seen()
+    """Ask each store by itself: one that is down hides nothing of the other."""
+    seen = _Seen(database=False, redis=False)
+    _ask_redis(settings, seen)
     try:
         with database.reading(engine) as connection:
-            _ask_redis(settings, connection, seen)
             _ask_database(connection, seen)
             seen.database = True
     except OrderctlError as error:
@@ -146,19 +148,18 @@ def _ask_database(connection: Connection, seen: _Seen) -> None:
     if (due := seen.messages.since) is not None:
         seen.late_seconds = (now - due).total_seconds()
     seen.payments = waiting.count(connection)
+    seen.held = fleet.held(connection)
 
 
-def _ask_redis(settings: Settings, connection: Connection, seen: _Seen) -> None:
+def _ask_redis(settings: Settings, seen: _Seen) -> None:
     try:
         if (url := broker.running_url(settings)) is None:
             return
-        seen.redis = False
         with closing(broker.brisk(url)) as client:
             seen.paused = fleet.is_paused(client, settings.worker.queue)
-            seen.signs = fleet.find_all(connection, client)
+            seen.signs = fleet.reported(client)
             seen.redis = True
     except OrderctlError as error:
-        seen.redis = False
         _log.debug("no metrics of Redis: %s", error)
 
 
@@ -228,13 +229,13 @@ class Exposition:
         yield _gauge("worker_info", "The supervisor's version.", {(__version__,): 1}, "version")
         yield _gauge("worker_start_time_seconds", "When the metrics began.", {(): self._began})
         yield _gauge("last_look_timestamp_seconds", "When the stores were looked at last.", {(): seen.at})
-        yield _gauge("database_up", "1 if the database has answered, else 0.", {(): int(seen.database)})
+        yield _gauge("database_up", "1 if the database has answered, else 0.", _known(seen.database))
         yield _gauge("redis_up", "1 if Redis has answered, else 0.", _known(seen.redis))
         yield from _of_queue(seen)
         yield from _of_messages(seen)
         waits = {} if seen.payments is None else {(outcome,): n for outcome, n in seen.payments.items()}
         yield _gauge("payments_waiting", "Payments that wait for a decision.", waits, "outcome")
-        yield from _of_workers(seen.signs)
+        yield from _of_workers(seen)
 
 
 def _of_queue(seen: _Seen) -> Iterator[Metric]:
@@ -252,15 +253,15 @@ def _of_messages(seen: _Seen) -> Iterator[Metric]:
     yield _gauge("outbox_oldest_due_seconds", "For how long the oldest has been due.", _known(late))
 
 
-def _of_workers(signs: Sequence[SupervisorSign] | None) -> Iterator[Metric]:
+def _of_workers(seen: _Seen) -> Iterator[Metric]:
     numbers: dict[Any, float] = {}
     supervisors: float | None = None
-    if signs is not None:
-        alive = [sign for sign in signs if sign.alive]
-        numbers[("alive",)] = sum(sign.concurrency or 0 for sign in alive)
-        numbers[("busy",)] = sum(len(sign.tasks) for sign in alive)
-        numbers[("draining",)] = sum(sign.concurrency or 0 for sign in alive if sign.draining)
-        supervisors = len(alive)
+    if seen.signs is not None:
+        numbers[("alive",)] = sum(sign.concurrency or 0 for sign in seen.signs)
+        numbers[("draining",)] = sum(sign.concurrency or 0 for sign in seen.signs if sign.draining)
+        if seen.held is not None:
+            numbers[("busy",)] = sum(len(seen.held.get(sign.name, ())) for sign in seen.signs)
+        supervisors = len(seen.signs)
     yield _gauge("workers", "Workers of all supervisors that send heartbeats.", numbers, "state")
     yield _gauge("supervisors", "Supervisors that send heartbeats.", _known(supervisors))
 

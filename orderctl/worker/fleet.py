@@ -63,9 +63,21 @@ def find_all(connection: Connection, client: redis.Redis | None) -> list[Supervi
     Raises:
         RedisUnavailable: When Redis does not answer.
     """
-    held = _held(connection)
+    tasks = held(connection)
     signs = {} if client is None else {sign["name"]: sign for sign in _signs(client)}
-    return [_supervisor(name, signs.get(name), held.get(name, [])) for name in sorted({*signs, *held})]
+    return [_supervisor(name, signs.get(name), tasks.get(name, [])) for name in sorted({*signs, *tasks})]
+
+
+def reported(client: redis.Redis) -> list[SupervisorSign]:
+    """Return the supervisors that sent a heartbeat in the last ten seconds, without their tasks.
+
+    Args:
+        client: Redis.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+    """
+    return [_supervisor(sign["name"], sign, []) for sign in _signs(client)]
 
 
 def alive(client: redis.Redis | None, names: Iterable[str]) -> frozenset[str]:
@@ -206,16 +218,20 @@ def stop(client: redis.Redis, name: str) -> None:
         client.set(broker.key(client, channels.stop(name)), 1, ex=60)
 
 
-def _held(connection: Connection) -> dict[str, list[int]]:
-    """Return the ids of the tasks with a valid lease, by the supervisor whose worker holds them."""
+def held(connection: Connection) -> dict[str, list[int]]:
+    """Return the ids of the tasks with a valid lease, by the supervisor whose worker holds them.
+
+    Args:
+        connection: A connection for reading.
+    """
     task = download_tasks.c
     query = select(task.id, task.worker).where(
         task.status.in_(UNFINISHED), task.lease_until >= database.utc_now(), task.worker.is_not(None)
     )
-    held: dict[str, list[int]] = {}
+    found: dict[str, list[int]] = {}
     for task_id, worker in connection.execute(query.order_by(task.id)).all():
-        held.setdefault(supervisor_of(worker), []).append(task_id)
-    return held
+        found.setdefault(supervisor_of(worker), []).append(task_id)
+    return found
 
 
 def _signs(client: redis.Redis) -> Iterable[dict[str, Any]]:

@@ -75,9 +75,26 @@ def test_what_a_store_that_is_down_would_say_is_missing(migrated_url: str):
     assert "orderctl_queue_paused" not in found
 
     found = look({"database.url": "mysql://127.0.0.1:1/shop", "redis.url": "redis://127.0.0.1:1"})
-    assert found["orderctl_database_up"] == 0
+    assert (found["orderctl_database_up"], found["orderctl_redis_up"]) == (0, 0)
     assert "orderctl_queue_tasks" not in found
     assert "orderctl_worker_attempts_total error_type= outcome=killed" in found
+
+
+def test_a_database_that_is_down_hides_nothing_of_redis(redis_url: str):
+    flags = {"database.url": "mysql://127.0.0.1:1/shop", "redis.url": redis_url, "worker.concurrency": "4"}
+    with exposition.closing(exposition.broker.brisk(redis_url)) as client:
+        fleet.announce(client, settings.load(flags), "web1-4711-a3f9", started=1, draining=True)
+
+    found = look(flags)
+
+    assert (found["orderctl_database_up"], found["orderctl_redis_up"]) == (0, 1)
+    assert (found["orderctl_queue_paused"], found["orderctl_supervisors"]) == (0, 1)
+    assert (found["orderctl_workers state=alive"], found["orderctl_workers state=draining"]) == (4, 4)
+    assert "orderctl_workers state=busy" not in found
+
+
+def test_nothing_is_up_or_down_before_the_first_look():
+    assert not {name for name in read(Exposition(Board(1)).text().decode()) if name.endswith("_up")}
 
 
 def test_the_rules_name_metrics_that_exist_and_commands(migrated_url: str):
