@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint fresh chaos chaos-operations chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-relay soak-relay docs pictures clean
+.PHONY: help demo test lint fresh chaos chaos-operations chaos-payments bench bench-queries bench-relay fuzz-migrate fuzz-orders fuzz-relay soak-relay docs pictures clean
 
 help:
 	@echo "make demo   install into $(VENV) and show orderctl at work on a temporary shop"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-queries  measure the queries with a million orders (ARGS='--server mariadb'; an hour, 12 GB)"
 	@echo "make bench-relay    compare the relay with other servers"
 	@echo "make fuzz-migrate   migrate random shops' databases (ARGS='--database mysql --seed 1 --schemas 10')"
+	@echo "make fuzz-orders    any sequence of actions on orders and tasks (TIMES=20: so many times as many as in make test)"
 	@echo "make fuzz-relay     send malformed frames, requests and payments to the relay"
 	@echo "make soak-relay     run the relay under load for MINUTES ($(MINUTES))"
 	@echo "make docs   generate man/ and completions/ from the commands"
@@ -89,6 +90,10 @@ bench-relay: $(VENV)/.dev
 
 fuzz-migrate: $(VENV)/.dev
 	$(BIN)/python -m tests.migrate.fuzz $(ARGS)
+
+TIMES ?= 20
+fuzz-orders: $(VENV)/.dev
+	FUZZ_TIMES=$(TIMES) $(BIN)/pytest tests/test_state_machine.py --timeout 7200 $(ARGS)
 
 fuzz-relay: $(VENV)/.dev
 	$(BIN)/python bench/relay/fuzz.py $(ARGS)

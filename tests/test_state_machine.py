@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -352,6 +353,8 @@ class Snapshot:
         )
 
 
+#: More examples: `make fuzz-orders`.
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 ENDS = ("download_completed", "download_failed", "task_recovered", "task_released")
 
 
@@ -376,9 +379,9 @@ def _run(shop: Shop, examples: int, steps: int) -> None:
 def test_any_sequence_keeps_orders_and_tasks_whole(shop: Shop) -> None:
     # No process is killed here, and a sync for each of some thousand commits takes a minute.
     event.listen(shop.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    _run(shop, examples=150, steps=40)
+    _run(shop, examples=TIMES * 80, steps=40)
 
 
 @pytest.mark.databases("mariadb")
 def test_any_sequence_keeps_them_whole_on_a_server_too(shop: Shop) -> None:
-    _run(shop, examples=15, steps=30)
+    _run(shop, examples=TIMES * 15, steps=30)
