@@ -37,6 +37,10 @@ ARGUMENTS = {
     "tail all": "--timeout 0.2s",
     "tail pattern": "task:* --timeout 0.2s",
     "outbox show": "1",
+    "ops show": "none",
+    "ops wait": "none",
+    "why": "DH1",
+    "doctor": "--listen 0.1s",
     "worker rejected show": "1",
     "relay inspect": "--from {token}",
     "relay probe": "--timeout 0.1s --port 1",
@@ -50,8 +54,8 @@ LOOKING = [
 ]
 #: How those end that do not end with 0.
 STATUSES = {
-    "embedded status": 1, "reconcile --check": 1, "relay probe": 69, "tail all": 124, "tail pattern": 124,
-    "worker rejected show": 3,
+    "doctor": 1, "embedded status": 1, "ops show": 3, "ops wait": 3, "reconcile --check": 1, "relay probe": 69,
+    "status": 1, "tail all": 124, "tail pattern": 124, "why": 1, "worker rejected show": 3,
 }  # fmt: skip
 #: What an account of Redis needs for commands that read, as docs/oncall.md says.
 RULES = "~* &* -@all +@read +@connection +subscribe +psubscribe +unsubscribe +punsubscribe +info +role +multi +discard"
