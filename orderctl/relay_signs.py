@@ -10,6 +10,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 import redis
 
 from orderctl import broker, channels
+from orderctl.counting import counted
 
 #: Time between two signs of a relay, and how long one counts, in seconds.
 INTERVAL: Final = 5.0
@@ -34,6 +36,8 @@ _MOST_SIGNS: Final = 1000
 #: The year 5138, in ms since the epoch.
 _LAST_MOMENT: Final = 10**14
 _MOST: Final = 10**9
+#: Names of which it is looked at whether they are of lost relays.
+_MOST_LOST: Final = 20
 _MOST_CHARACTERS: Final = 255
 
 #: The names and addresses of machines, which stand in commands; a name of others may be anything.
@@ -138,6 +142,34 @@ def find_all(client: redis.Redis) -> list[RelaySign]:
         (sign for sign in found if sign is not None and sign.name in known),
         key=lambda sign: (sign.host, sign.port, sign.pid, sign.name),
     )
+
+
+def find_lost(client: redis.Redis, alive: AbstractSet[str]) -> list[tuple[str, datetime]]:
+    """Return the relays that sent a sign in the last day and do not any more, newest first. One that is stopped says so.
+
+    Args:
+        client: Redis.
+        alive: The names of those that have a sign.
+
+    Raises:
+        RedisUnavailable: When Redis does not answer.
+        Misconfigured: When the account may not read signs.
+    """
+    with broker.translating():
+        found: Any = client.zrange(
+            broker.key(client, channels.RELAY_SIGNS), 0, _MOST_LOST - 1, desc=True, withscores=True
+        )
+    named = [(name.decode(errors="replace"), score) for name, score in found]
+    return [
+        (name, datetime.fromtimestamp(score / 1000, UTC))
+        for name, score in named
+        if name not in alive and 0 < score < _LAST_MOMENT
+    ]
+
+
+def said_of_lost(number: int) -> str:
+    """Return what is said of relays that are lost."""
+    return f"{counted(number, 'relay')} ended without a word, or cannot write to Redis"
 
 
 def _text(sign: RelaySign) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from orderctl import __version__, broker, relay_signs
+from orderctl import __version__, broker, clock, relay_signs, texts
 from orderctl.counting import counted
 from orderctl.deadlines import Begun
 from orderctl.doctor import redis_server, relay_probe
@@ -44,6 +44,7 @@ class Look:
     Attributes:
         here: The name of this machine.
         signs: The relays that report themselves.
+        lost: Those that reported themselves in the last day, and when at last; only where no other one does now.
         unread: Why their signs cannot be read; None where they were.
         configured: Where the settings say that one listens.
         answers: What each has answered that can be reached from here.
@@ -51,6 +52,7 @@ class Look:
 
     here: str
     signs: Sequence[RelaySign] = ()
+    lost: Sequence[tuple[str, datetime]] = ()
     unread: OrderctlError | None = None
     configured: Place | None = None
     answers: dict[Place, dict[Way, Answer]] = field(default_factory=dict)
@@ -62,7 +64,7 @@ def look(peers: Peers) -> Look:
     where = peers.settings.relay
     configured = None if where.port == 0 else Place(_reachable(where.host.strip("[]")), where.port)
     first = None if configured is None else Begun(lambda: relay_probe.ask(configured, peers.patience))
-    signs, unread = _signs(peers.settings)
+    signs, lost, unread = _signs(peers.settings)
     places = {place for sign in signs[:_MOST_ASKED] if (place := place_of(sign, here)) is not None}
     asked = {
         place: Begun(lambda place=place: relay_probe.ask(place, peers.patience))  # type: ignore[misc]
@@ -71,18 +73,21 @@ def look(peers: Peers) -> Look:
     if configured is not None and first is not None:
         asked[configured] = first
     answers = {place: one.result(peers.longest) for place, one in asked.items()}
-    return Look(here, signs, unread, configured, answers)
+    return Look(here, signs, lost, unread, configured, answers)
 
 
-def _signs(settings: Settings) -> tuple[list[RelaySign], OrderctlError | None]:
+def _signs(
+    settings: Settings,
+) -> tuple[list[RelaySign], list[tuple[str, datetime]], OrderctlError | None]:
     try:
         url = broker.running_url(settings)
         if url is None:
-            return [], None
+            return [], [], None
         with broker.brisk(url) as client:
-            return relay_signs.find_all(client), None
+            signs = relay_signs.find_all(client)
+            return signs, [] if signs else relay_signs.find_lost(client, frozenset()), None
     except OrderctlError as error:
-        return [], error
+        return [], [], error
 
 
 def place_of(sign: RelaySign, here: str) -> Place | None:
@@ -108,10 +113,28 @@ def examine(around: Surroundings, found: Look) -> Iterator[Check]:
     if found.unread is not None:
         why = f"which relays are running is not known: {found.unread}"
         yield Check(_AREA, "announced", Verdict.SKIPPED, why)
+    if found.lost:
+        yield _lost(found.lost)
     for sign in found.signs:
         yield from _of_sign(sign, found, around.settings)
     yield from _of_settings(found, around.settings)
     yield from _together(found.signs)
+
+
+def _lost(lost: Sequence[tuple[str, datetime]]) -> Check:
+    name, seen = lost[0]
+    shown = f"{texts.legible(name, 80)}, last seen at {clock.iso(seen)}"
+    return Check(
+        _AREA,
+        "announced",
+        Verdict.FAULT,
+        f"{relay_signs.said_of_lost(len(lost))}: {shown}",
+        _START,
+        "A relay that is stopped takes its name away; one that was killed is remembered for a day, or until"
+        " another one runs.",
+        value=len(lost),
+        unit="relays",
+    )
 
 
 def _of_sign(sign: RelaySign, found: Look, settings: Settings) -> Iterator[Check]:
@@ -127,7 +150,10 @@ def _of_sign(sign: RelaySign, found: Look, settings: Settings) -> Iterator[Check
             f"ssh {shlex.quote(sign.host)} orderctl relay probe --port {sign.port}",
         )
     else:
-        yield _answers(name, place, answers, is_here=sign.host == found.here)
+        check = _answers(name, place, answers, is_here=sign.host == found.here)
+        yield check
+        if check.verdict is Verdict.FAULT and not any(answer.connected for answer in answers.values()):
+            return  # it was killed: what its last sign says is over
     yield _connections(name, sign, settings, is_here=sign.host == found.here)
     yield from _oddities(name, sign)
 
@@ -243,7 +269,7 @@ def _of_settings(found: Look, settings: Settings) -> Iterator[Check]:
             f"ss -ltnp '( sport = :{place.port} )'",
             "Give the relay another port, or end what has this one.",
         )
-    elif not found.signs:
+    elif not found.signs and not found.lost:
         yield _none(place, settings)
 
 

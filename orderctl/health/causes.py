@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from orderctl import crews
+from orderctl import crews, relay_signs
 from orderctl.counting import counted
 from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
 from orderctl.health import redis_causes
@@ -63,6 +63,9 @@ def find(seen: Overview) -> list[Trouble]:
         seen: The installation.
     """
     found = [*_of_stores(seen), *_of_migration(seen.stores.database)]
+    if seen.lost_relays:
+        text = relay_signs.said_of_lost(len(seen.lost_relays))
+        found.append(Trouble("relay-lost", text, "orderctl relay start"))
     if seen.queue is not None:
         found += _of_queue(seen.queue)
     if seen.numbers is not None:

@@ -126,6 +126,7 @@ class Overview:
         queue: The tasks that wait; None: the database cannot be asked.
         workers: The workers; None: a store cannot be asked.
         relays: The relays; None: Redis cannot be asked.
+        lost_relays: The names of those that ended without a word in the last day; only where none runs.
     """
 
     stores: Stores
@@ -133,6 +134,7 @@ class Overview:
     queue: Queue | None = None
     workers: Workers | None = None
     relays: Sequence[RelaySign] | None = None
+    lost_relays: Sequence[str] = ()
 
 
 def look(settings: Settings) -> Overview:
@@ -170,7 +172,11 @@ def _with_relays(found: Overview, client: Client) -> Overview:
     if isinstance(client, OrderctlError):
         return found
     try:
-        return replace(found, relays=() if client is None else relay_signs.find_all(client))
+        if client is None:
+            return replace(found, relays=())
+        relays = relay_signs.find_all(client)
+        lost = [] if relays else relay_signs.find_lost(client, frozenset())
+        return replace(found, relays=relays, lost_relays=[name for name, _ in lost])
     except OrderctlError as error:
         redis = signs.fell(found.stores.redis, error)
         return replace(found, stores=found.stores._replace(redis=redis))

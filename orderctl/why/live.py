@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import redis
 
-from orderctl import audit, broker, channels, clock, messages, publications, relay_signs
+from orderctl import audit, channels, clock, messages, publications, relay_signs
 from orderctl.audit import Search
 from orderctl.counting import counted
 from orderctl.errors import Misconfigured, OrderctlError
@@ -99,7 +97,7 @@ def _has_just_begun(scene: Scene, task: Task) -> bool:
 
 def _of_relays(client: redis.Redis) -> Step:
     signs = relay_signs.find_all(client)
-    lost = _lost(client, {sign.name for sign in signs})
+    lost = relay_signs.find_lost(client, {sign.name for sign in signs})
     facts = tuple(f"relay {shown(name)}: its last sign is of {clock.iso(seen)}" for name, seen in lost)
     if signs:
         clients = counted(sum(sign.connections for sign in signs), "connection")
@@ -111,22 +109,8 @@ def _of_relays(client: redis.Redis) -> Step:
     return Step(
         Link.RELAY,
         State.BROKEN,
-        f"{counted(len(lost), 'relay')} ended without a word, or cannot write to Redis",
+        relay_signs.said_of_lost(len(lost)),
         "relay-lost",
         facts,
         "orderctl relay start",
     )
-
-
-def _lost(client: redis.Redis, alive: set[str]) -> Sequence[tuple[str, datetime]]:
-    """Return the relays that sent signs in the last day and do not any more, newest first. One that is stopped says so."""
-    with broker.translating():
-        found: Any = client.zrange(
-            broker.key(client, channels.RELAY_SIGNS), 0, _MOST - 1, desc=True, withscores=True
-        )
-    named = [(name.decode(errors="replace"), score) for name, score in found]
-    return [
-        (name, datetime.fromtimestamp(score / 1000, UTC))
-        for name, score in named
-        if name not in alive and 0 < score < 10**14
-    ]

@@ -15,6 +15,7 @@ from orderctl.doctor import relay_probe, relays
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.relay_probe import Place
 from orderctl.doctor.relays import Look, place_of
+from orderctl.health import causes, overview
 from orderctl.relay_signs import RelaySign, Sample
 from orderctl.settings import load
 from tests.doctor.around import look, named, unwell
@@ -76,8 +77,21 @@ def test_a_relay_answers_in_all_ways_and_its_end_is_seen(start_relay: StartRelay
     assert unwell(dead) == {"answers": Verdict.FAULT}
     assert f"reports itself, but nothing answers at 127.0.0.1:{relay.port}" in named(dead, "answers").text
 
+    assert [check.name for check in dead] == ["answers"]  # nothing that is ok below it
+
     with broker.brisk(redis_url) as client:
+        [sign] = relay_signs.find_all(client)
+        client.delete(channels.relay_sign(sign.name))  # as it expires
+        later = found(redis_url, relay.port)
+        lost = [
+            one
+            for one in causes.find(overview.look(load({"redis.url": redis_url})))
+            if one.name == "relay-lost"
+        ]
         client.flushall()
+    assert unwell(later) == {"announced": Verdict.FAULT}
+    assert named(later, "announced").repair == "orderctl relay start"
+    assert [one.command for one in lost] == ["orderctl relay start"]
     assert unwell(found(redis_url, relay.port)) == {"answers": Verdict.FAULT}  # the settings name a relay
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,10 +120,24 @@ def _ask(app: App, scope: str, name: str) -> Answer:
     from orderctl.cli import outlook
     from orderctl.why import inquiry
 
-    with outlook.client(app) as client, app.reading() as connection:
+    with outlook.client(app) as client, _reading(app) as connection:
         find = _of_task if scope == "task" else _of_order
         found = find(connection, client, app.settings, name)
         return Answer(_called(found), inquiry.of_scene(found))
+
+
+@contextmanager
+def _reading(app: App) -> Iterator[Any]:
+    """Return a connection that waits as short as that of status and doctor: the database may hang."""
+    from orderctl import database
+    from orderctl.health import stores
+
+    engine = stores.engine(app.settings)
+    try:
+        with database.reading(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _of_task(connection: Any, client: Any, settings: Any, name: str) -> Scene:

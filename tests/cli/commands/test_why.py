@@ -1,6 +1,8 @@
 """``orderctl why``: subjects, outputs and exit codes. The causes are in ``tests/why``."""
 
 import json
+import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -142,3 +144,15 @@ def test_it_can_be_watched(shop: Shop, inside: Program, monkeypatch: pytest.Monk
     monkeypatch.setattr(why.watch, "watch", watch)
     assert inside("why", "DH1", "--watch").status == 130
     assert drawn[0].startswith("order DH1: the order is not paid (payment)\nBROKEN   payment")
+
+
+def test_a_database_that_hangs_costs_no_more_than_for_status(
+    inside: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("ORDERCTL_DATABASE_URL", f"mysql://shop@127.0.0.1:{server.getsockname()[1]}/shop")
+        began = time.monotonic()
+        ended = inside("why", "DH1")
+
+    assert time.monotonic() - began < 5
+    assert ended.status == 69
