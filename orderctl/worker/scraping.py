@@ -1,4 +1,7 @@
-"""Gives the text of the metrics to Prometheus, by HTTP or in a file; a slow client costs a thread for some seconds."""
+"""Gives the text of the metrics to Prometheus, by HTTP or in a file; a slow client costs a thread for some seconds.
+
+When all threads are taken, the client that has said nothing complete for the longest time makes room for a new one.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,12 @@ from orderctl.errors import Misconfigured
 
 #: How long a client may take in all, in seconds.
 _PATIENCE: Final = 5.0
+#: Longest request of a client that is known to be complete before it is read, in bytes.
+_LONGEST_REQUEST: Final = 4096
 #: Clients at once; Prometheus is one.
 _MOST: Final = 16
+#: How long a new client may wait until an older one has its answer, or has been cut, in seconds.
+_ROOM_SECONDS: Final = 1.0
 #: Of the format: an exposition of Prometheus' text format.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 #: node_exporter reads files with this ending only.
@@ -106,19 +113,39 @@ class _Server(ThreadingMixIn, TCPServer):
         self.socket.close()
         self.socket = listener
         self.text = text
+        self._idle: dict[socket.socket, None] = {}  # the connections without a complete request, oldest first
+        self._lock = threading.Lock()
         self._free = threading.Semaphore(_MOST)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+            self._make_room()
+            if not self._free.acquire(timeout=_ROOM_SECONDS):
+                self.shutdown_request(request)
+                return
+        with self._lock:
+            self._idle[request] = None
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.note_complete(request)
             self._free.release()
+
+    def note_complete(self, request: socket.socket) -> None:
+        """Note that a connection has a request that is answered first, or that it has ended."""
+        with self._lock:
+            self._idle.pop(request, None)
+
+    def _make_room(self) -> None:
+        """End the oldest idle connection; one whose request has just arrived is not idle."""
+        with self._lock:
+            oldest = next((one for one in self._idle if not _has_spoken(one)), None)
+            if oldest is not None:
+                del self._idle[oldest]
+                _cut(oldest)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client has gone."""
@@ -141,6 +168,7 @@ class _Answer(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
+        self.server.note_complete(self.connection)
         known = self.path.partition("?")[0] in {"/", "/metrics"}
         body = self.server.text() if known else b"the metrics are at /metrics\n"
         self.send_response(200 if known else 404)
@@ -159,3 +187,13 @@ class _Answer(BaseHTTPRequestHandler):
 def _cut(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def _has_spoken(connection: socket.socket) -> bool:
+    """Whether the end of a request waits to be read."""
+    try:
+        with connection.dup() as same:  # its thread reads from the other one, with a timeout
+            same.setblocking(False)
+            return b"\r\n\r\n" in same.recv(_LONGEST_REQUEST, socket.MSG_PEEK)
+    except OSError:  # nothing waits
+        return False

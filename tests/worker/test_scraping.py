@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -44,6 +45,52 @@ def test_clients_that_say_nothing_are_cut_and_others_are_answered(monkeypatch: p
         slow.settimeout(5)
         assert slow.recv(100) == b""
         for one in silent:
+            one.close()
+
+
+def test_idle_clients_shut_out_nobody():
+    """Before, 16 of them did for five seconds."""
+    with scraping.listen("127.0.0.1", 0) as listener:
+        scraping.serve(listener, lambda: b"up 1\n")
+        place = listener.getsockname()
+        silent = []
+        for number in range(60):
+            silent.append(socket.create_connection(place))
+            if number % 2:
+                silent[-1].sendall(b"GET /metr")
+            if number % 20 == 19:
+                assert get(f"http://127.0.0.1:{place[1]}/metrics")[0] == 200
+        last = silent[-1]
+        last.sendall(b"ics HTTP/1.0\r\n\r\n")  # one of the newest: it has its place still
+        last.settimeout(5)
+        assert b"200" in last.recv(100)
+        for one in silent:
+            one.close()
+
+
+def test_a_complete_request_is_answered_before_an_idle_client_makes_room(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scraping, "_MOST", 2)
+    began, go = threading.Event(), threading.Event()
+
+    def text() -> bytes:
+        began.set()
+        go.wait(5)
+        return b"up 1\n"
+
+    with scraping.listen("127.0.0.1", 0) as listener:
+        scraping.serve(listener, text)
+        place = listener.getsockname()
+        clients = [socket.create_connection(place) for _ in range(2)]
+        clients[0].sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert began.wait(5)
+        clients.append(socket.create_connection(place))
+        clients[1].settimeout(5)
+
+        assert clients[1].recv(100) == b""
+        go.set()
+        clients[0].settimeout(5)
+        assert b"200" in clients[0].recv(100)
+        for one in clients:
             one.close()
 
 
