@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orderctl.relay_signs import RelaySign
 
 #: The width of the names of the parts, with a gap.
-_WIDE: Final = 11
+_WIDE: Final = 13
 #: On a narrower screen what is known of a part stands below its name.
 _LEAST: Final = 30
 _UNKNOWN: Final = "not known"
@@ -219,7 +219,7 @@ def _numbers(seen: Overview) -> dict[str, str]:
         return {}
     sent = f"{_plus(found.messages.waiting)} waiting · {_plus(found.messages.given_up)} given up"
     return {
-        "orders": _statuses(found.stats, "orders"),
+        "paid orders": _statuses(found.stats, "orders"),
         "tasks": _statuses(found.stats, "tasks"),
         "failures": _failures(found.failures),
         "outbox": sent,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+import shlex
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from orderctl.errors import ExitStatus
 
@@ -60,3 +64,19 @@ class Check:
     value: float | str | None = None
     unit: str | None = None
     exit_status: ExitStatus = ExitStatus.FAILED
+
+
+_SETTING: Final = re.compile(r"export ORDERCTL_([A-Z]+)_([A-Z_]+)=(.*)", re.DOTALL)
+_BARE: Final = re.compile(r"[0-9]+|true|false", re.ASCII)
+
+
+def with_file(check: Check) -> Check:
+    """Return a check whose repair is a setting with what makes it last: it holds in one shell only, not for services."""
+    found = _SETTING.fullmatch(check.repair or "")
+    if found is None:
+        return check
+    key, given = f"{found[1]}.{found[2]}".lower(), found[3]
+    value = "" if "$(" in given else shlex.split(given)[0]
+    line = f"{key} = {value if _BARE.fullmatch(value) else json.dumps(value)}" if value else key
+    lasts = f"That holds for this shell. Services read their configuration file: {line}, and restart them."
+    return replace(check, explanation=f"{check.explanation} {lasts}" if check.explanation else lasts)

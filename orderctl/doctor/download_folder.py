@@ -176,7 +176,7 @@ def examine(around: Surroundings, found: Look) -> Iterator[Check]:
             "private-hosts",
             Verdict.NOTE,
             "downloads may reach addresses of private networks: who writes a course's URL can read from them",
-            "export ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS=0",
+            "export ORDERCTL_DOWNLOAD_ALLOW_PRIVATE_HOSTS=false",
             "Right only where all courses' URLs come from people whom you trust.",
         )
 

@@ -32,7 +32,7 @@ from orderctl.doctor import (
     work,
 )
 from orderctl.doctor.ahead import Peers
-from orderctl.doctor.checks import Area, Check, Verdict
+from orderctl.doctor.checks import Area, Check, Verdict, with_file
 from orderctl.doctor.surroundings import Need, Surroundings
 from orderctl.errors import ExitStatus, NotMigrated, OrderctlError
 
@@ -173,7 +173,8 @@ def _is_told(area: Area, around: Surroundings) -> bool:
 
 def _made(one: Examination, around: Surroundings, begun: Begins) -> Iterator[Check]:
     try:
-        yield from one.make(around) if one.ahead is None else one.make(around, begun[one]())
+        made = one.make(around) if one.ahead is None else one.make(around, begun[one]())
+        yield from map(with_file, made)
     except TimeoutError as error:
         yield Check(one.area, "examined", Verdict.SKIPPED, f"not looked at: {error}")
     except OrderctlError as error:

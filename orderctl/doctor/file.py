@@ -110,7 +110,7 @@ def file_system(path: Path, kind: str | None) -> Check:
         "file-system",
         Verdict.FAULT,
         f"{path} lies on a file system of another machine ({kind})",
-        "ORDERCTL_DATABASE_URL=sqlite:////var/lib/orderctl/orderctl.db",
+        "export ORDERCTL_DATABASE_URL=sqlite:////var/lib/orderctl/orderctl.db",
         "SQLite's locks do not hold there: two programs can destroy the database. Stop orderctl, move the file to a disk"
         " of this machine, and set database.url; for several machines use MySQL or MariaDB.",
         value=kind,

@@ -100,29 +100,29 @@ def _unknown(connection: Connection, settings: Settings) -> Iterator[Check]:
     found = statuses.unknown(connection, expected, pending)
     if not found:
         yield Check(Area.ORDERS, "unknown-statuses", Verdict.WELL, "every status is known", value=0)
+    words = [*dict.fromkeys([*expected, *(one.status for one in found)])]
     for one in found:
-        yield unknown_status(one, expected)
+        yield _unknown_status(one, words)
 
 
-def unknown_status(one: Unknown, expected: Sequence[str]) -> Check:
+def _unknown_status(one: Unknown, words: Sequence[str]) -> Check:
     """Return the check of a status that orderctl does not know.
 
     Args:
         one: The status.
-        expected: The setting ``reconcile.expected_statuses``.
+        words: What the setting ``reconcile.expected_statuses`` has to be for this one and all others.
     """
     rows = (
         f"more than {statuses.COUNT_LIMIT:,} rows"
         if one.count > statuses.COUNT_LIMIT
         else counted(one.count, "row")
     )
-    value = ",".join([*expected, one.status])
     return Check(
         Area.ORDERS,
         "unknown-statuses",
         Verdict.WARNING,
         f"{one.status!r} in {one.column}, which orderctl does not know: {rows}, such as {one.example}",
-        f"ORDERCTL_RECONCILE_EXPECTED_STATUSES={shlex.quote(value)}",
+        f"export ORDERCTL_RECONCILE_EXPECTED_STATUSES={shlex.quote(','.join(words))}",
         "orderctl does nothing because of it: it runs no such task, and pays no such order. The setting says that it is"
         " the shop's; payments.pending_statuses says that such an order can be paid.",
         value=one.status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections import Counter
@@ -248,8 +249,9 @@ def _misnamed(heard: Heard, judged: dict[str, Judgement]) -> Iterator[Check]:
             "misnamed-channel",
             Verdict.FAULT if times else Verdict.WARNING,
             f"{_shown(name)} is not one of orderctl's channels: {found.why}; {what}",
-            found.right,
-            "Use the name above in the program that uses this one; orderctl.progress.ProgressEmitter spells names right.",
+            None,
+            (f"Use {found.right} in the program that uses this name; " if found.right else "")
+            + "orderctl.progress.ProgressEmitter spells names right.",
             value=name[:_LONGEST],
         )
     if len(wrong) > _SHOWN:
@@ -266,8 +268,9 @@ def _other_prefixes(heard: Heard, judged: dict[str, Judgement], prefix: str) -> 
             Verdict.WARNING,
             f"{counted(len(bare), 'channel')} such as {_shown(bare[0])} lack the prefix {prefix}: a program of this shop"
             " without redis.prefix, or another shop that has none",
-            f"export ORDERCTL_REDIS_PREFIX={prefix}",
-            "Every program of one shop needs the same prefix. Another shop without a prefix does no harm.",
+            None,
+            f"Every program of one shop needs the same prefix: redis.prefix = {json.dumps(prefix)} in the configuration"
+            " file of that program, and a restart. Another shop without a prefix does no harm.",
             value=len(bare),
             unit="channels",
         )
@@ -338,8 +341,9 @@ def _rates(ours: Iterable[tuple[Channel, bytes]], seconds: float, interval: floa
             "progress-rate",
             Verdict.WARNING,
             f"task {task_id} publishes {number / seconds:.1f} progress messages per second; one in {interval:g} s is expected",
-            f"orderctl tasks show {task_id}",
-            "Redis and every relay have the work of it. Its program should use"
+            None,
+            f"Redis and every relay have the work of it. `orderctl tasks show {task_id}` says whose task it is; one that"
+            " it does not know is another shop's. Its program should use"
             " orderctl.progress.ProgressEmitter, or publish as seldom (progress.interval_seconds).",
             value=round(number / seconds, 2),
             unit="messages/s",
@@ -376,8 +380,9 @@ def _neighbours(around: Surroundings, subjects: Iterable[tuple[Scope, int]]) -> 
             "other-shop",
             Verdict.WARNING,
             neighbours.warning(found),
-            "export ORDERCTL_REDIS_PREFIX=shop2:",
-            "The other shop's programs need it, or all of this one's: docs/running.md, Several shops on one Redis server.",
+            None,
+            "The other shop's programs need a prefix, all of them the same and at once, or all of this one's: redis.prefix"
+            ' = "shop2:" in their configuration files, and a restart; docs/running.md, Several shops on one Redis server.',
             value=len(found),
             unit="subjects",
         )

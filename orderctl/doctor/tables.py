@@ -121,7 +121,7 @@ def _future(column: str, distance: timedelta, zone: str) -> Check:
         "future-times",
         Verdict.WARNING,
         f"the newest times in {column} lie {hours:.1f} h in the future; database.time_zone is {zone}",
-        f"ORDERCTL_DATABASE_TIME_ZONE={offset(distance)}" if zone == "UTC" else "orderctl config show",
+        f"export ORDERCTL_DATABASE_TIME_ZONE={offset(distance)}" if zone == "UTC" else "orderctl config show",
         "If the shop writes the times of its own zone, name that zone (such as Asia/Ho_Chi_Minh). Until then new rows"
         " sort wrong, and what was just changed counts as not yet due.",
         value=round(distance.total_seconds()),

@@ -46,7 +46,7 @@ class Step:
         cause: A stable word for programs of why it does not hold, such as ``queue-paused``; None while it holds.
         evidence: The facts from which that follows, one on each line, such as the row, its time and its error.
         repair: The command that repairs it, which can be pasted; None: no command can.
-        explanation: Where no command can repair it: who can, and how.
+        explanation: Where no command can repair it: who can, and how; or on which condition the command is to be given.
     """
 
     link: Link

@@ -76,8 +76,9 @@ def shown(text: str | None) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital at its begin."""
-    return text[:1].upper() + text[1:]
+    """Return a text with a capital at its begin, unless it begins with a name, such as that of a setting."""
+    first = text.split(maxsplit=1)[0] if text.split() else ""
+    return text if "." in first.rstrip(".") or "_" in first else text[:1].upper() + text[1:]
 
 
 def _of_failed(scene: Scene, failed: Sequence[Task]) -> Step:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
@@ -77,6 +76,7 @@ def _unpaid(scene: Scene, order: Order) -> Step:
         "payment-failed" if failed else "unpaid",
         (*facts, *(_facts(known) or ("the ledger has no transfer for it",))),
         repair=orders.payment_command(_named(scene, order), order.total_amount),
+        explanation=_WITH_MONEY,
     )
 
 
@@ -97,6 +97,18 @@ _UNKNOWN_STATUS: Final = (
     "orderctl takes payments for the words in payments.pending_statuses only. Add this word to the setting if it means "
     "that the order is to be paid; otherwise the shop corrects payment_status."
 )
+_WITH_MONEY: Final = (
+    "Only when the bank shows the money: the command records a payment, and the order is carried out. Otherwise it waits "
+    "for the customer, and nothing is to be repaired."
+)
+_WHEN_ACCEPTED: Final = (
+    "Only when you accept the amount that came: the order is paid then, and carried out. Write your reason in place of "
+    "WHY: it goes into the audit log."
+)
+_WHEN_ITS_OWN: Final = (
+    "Only when you agree that the transfer is this order's: the order is paid then, and carried out. Write your reason in "
+    "place of WHY: it goes into the audit log."
+)
 _NO_AMOUNT: Final = "The shop writes the amount into orders.total_amount; then record the payment."
 
 
@@ -111,12 +123,12 @@ def _not_accepted(scene: Scene, order: Order, costs: Decimal, aside: Sequence[Pa
     adds_up = scene.settings.payments.accept == "sum" and newest.outcome == PaymentOutcome.PARTIAL
     rest = costs - ledger.received(scene.connection, order.id)
     if adds_up and rest > 0:
-        text = f"{money.shown(rest)} of {money.shown(costs)} is missing"
+        text, advice = f"{money.shown(rest)} of {money.shown(costs)} is missing", _WITH_MONEY
         repair = orders.payment_command(_named(scene, order), rest)
     else:
         text = f"a transfer came that does not pay it: {newest.reason or newest.outcome}"
-        repair = _give(newest, _named(scene, order), "the admin accepts the amount")
-    return Step(Link.PAYMENT, State.BROKEN, text, cause, _facts(aside), repair)
+        repair, advice = _give(newest, _named(scene, order)), _WHEN_ACCEPTED
+    return Step(Link.PAYMENT, State.BROKEN, text, cause, _facts(aside), repair, advice)
 
 
 def match(scene: Scene) -> Step:
@@ -135,7 +147,8 @@ def match(scene: Scene) -> Step:
         f"payment {best.id} of {_amount(best.amount)} names no order, and may be for this one",
         "unmatched-transfer",
         (f"the order {order.order_code} costs {_amount(order.total_amount)}", *_facts(one.payment for one in found)),
-        repair=_give(best, _named(scene, order), f"its text resembles {order.order_code}"),
+        repair=_give(best, _named(scene, order)),
+        explanation=_WHEN_ITS_OWN,
     )  # fmt: skip
 
 
@@ -193,9 +206,9 @@ def _share(text: str, code: str) -> float:
     return best if best >= _LEAST else 0.0
 
 
-def _give(payment: Payment, name: str, reason: str) -> str:
-    because = shlex.quote(reason)
-    return f"orderctl payments match --reason {because} --yes {texts.arguments(str(payment.id), name)}"
+def _give(payment: Payment, name: str) -> str:
+    """Return the command that gives a payment to an order; it asks before, and a person has to say why."""
+    return f"orderctl payments match --reason WHY {texts.arguments(str(payment.id), name)}"
 
 
 def _named(scene: Scene, order: Order) -> str:

@@ -11,6 +11,7 @@ from orderctl import texts, webhook_endpoints
 from orderctl.outbox import EntryKind
 from orderctl.outgoing import Message
 from orderctl.settings import Settings
+from orderctl.states import MessageState
 
 _STATUS: Final = re.compile(r"\bHTTP (\d{3})\b", re.ASCII)
 _GONE: Final = "410"
@@ -89,17 +90,17 @@ _MAIL: Final[Sequence[tuple[str, str, str, str]]] = (
     ("no connection to the mail server", "mail-unreachable", "the mail server does not answer",
      "the setting mail.url names the server: try it by orderctl outbox test --mail"),
     ("offers no TLS", "mail-login", "the mail server offers no TLS, so it got no password",
-     "mail.url has to name another port or server: try it by orderctl outbox test --mail"),
+     "the setting mail.url has to name another port or server: try it by orderctl outbox test --mail"),
     ("login", "mail-login", "the mail server and orderctl do not agree on the login",
-     "mail.url has to have the right user and password: try it by orderctl outbox test --mail"),
+     "the setting mail.url has to have the right user and password: try it by orderctl outbox test --mail"),
     ("refuses the sender", "mail-sender", "the mail server refuses the sender",
-     "mail.sender has to be an address that the server lets you use: try it by orderctl outbox test --mail"),
+     "the setting mail.sender has to be an address that the server lets you use: try it by orderctl outbox test --mail"),
     ("the sender", "mail-sender", "the mail server cannot carry the sender's address",
-     "mail.sender has to be in ASCII: try it by orderctl outbox test --mail"),
+     "the setting mail.sender has to be in ASCII: try it by orderctl outbox test --mail"),
     ("TemplateFault", "mail-template", "the shop's template of the mail has a fault",
      "the folder mail.templates has it: try it by orderctl outbox test --mail"),
     ("CERTIFICATE", "mail-certificate", "the certificate of the mail server is not valid",
-     "mail.url has to name the host of its certificate: try it by orderctl outbox test --mail"),
+     "the setting mail.url has to name the host of its certificate: try it by orderctl outbox test --mail"),
 )  # fmt: skip
 
 
@@ -119,7 +120,10 @@ def _of_mail(message: Message, said: str) -> Refusal:
 def _of_webhook(settings: Settings, message: Message, said: str) -> Refusal:
     names = {one.name: one for one in webhook_endpoints.of(settings.notify)}
     name = message.endpoint or webhook_endpoints.WEBHOOK
-    if message.endpoint is not None and message.endpoint not in names:
+    is_meant = (
+        message.endpoint is not None or message.state == MessageState.FAILED
+    )  # else the courier skips it
+    if is_meant and name not in names:
         text = f"the endpoint {name} is not configured any more"
         return Refusal(
             text, "endpoint-removed", f"set up an endpoint with the name {name} again, or leave it"
@@ -135,13 +139,15 @@ def _by_answer(name: str, setting: str, said: str) -> Refusal:
     if number == _GONE:
         text = "the receiver said that it will never accept anything again (HTTP 410)"
         return Refusal(
-            text, "webhook-gone", f"{setting} has to name another URL, or the endpoint is to be removed"
+            text,
+            "webhook-gone",
+            f"the setting {setting} has to name another URL, or the endpoint is to be removed",
         )
     if number in _UNAUTHORIZED:
         advice = f"the receiver and {setting} have to have the same secret: try it by orderctl outbox test --endpoint {texts.arguments(name)}"
         return Refusal(f"the receiver refuses the signature (HTTP {number})", "webhook-secret", None, advice)
     if "redirect" in said:
-        advice = f"{setting} has to have the final URL"
+        advice = f"the setting {setting} has to have the final URL"
         return Refusal("the receiver redirects, which is not followed", "webhook-redirect", None, advice)
     if number is not None:
         return Refusal(f"the receiver answers with HTTP {number}")

@@ -67,7 +67,7 @@ def _look(scene: Scene, link: Link, kinds: Sequence[str], not_set_up: str | None
         return Step(link, State.AHEAD, "there is no order to tell of")
     messages = _messages(scene, kinds)
     steps = [_of(scene, link, message, held) for message, held in messages]
-    if not_set_up is not None:
+    if not_set_up is not None and not any(step.cause == "endpoint-removed" for step in steps):
         return Step(link, State.HOLDS, not_set_up)
     if (first := _first(steps)) is not None:
         return _with_all(first, [step for step in steps if step.state in _TELLING])

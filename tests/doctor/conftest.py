@@ -67,8 +67,8 @@ def carry_out(call: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPa
         words = shlex.split(repair)
         if words[0] == "orderctl":
             return call(*words[1:])[0]
-        name, equals, value = words[0].partition("=")
-        assert (equals, name[:9], len(words)) == ("=", "ORDERCTL_", 1), repair
+        name, equals, value = words[-1].partition("=")
+        assert (words[:-1], equals, name[:9]) == (["export"], "=", "ORDERCTL_"), repair
         monkeypatch.setenv(name, value)
         return 0
 

@@ -128,7 +128,7 @@ FAULTS = {
         write_local_times,
         "warning",
         "the newest times in orders.created_at lie 7.0 h in the future",
-        "ORDERCTL_DATABASE_TIME_ZONE=+07:00",
+        "export ORDERCTL_DATABASE_TIME_ZONE=+07:00",
         status=0,
     ),
     "expired-leases": Planted(
@@ -179,7 +179,7 @@ FAULTS = {
         write_unknown,
         "warning",
         "'on hold' in orders.order_status, which orderctl does not know: 1 row",
-        "ORDERCTL_RECONCILE_EXPECTED_STATUSES='on hold'",
+        "export ORDERCTL_RECONCILE_EXPECTED_STATUSES='on hold'",
         status=0,
     ),
     "counting": Planted(
@@ -337,3 +337,20 @@ def test_a_file_that_every_user_can_read_is_named(shop: Shop, doctor: Doctor, tm
     assert (check["verdict"], check["repair"]) == ("warning", f"chmod 600 {path}")
     path.chmod(0o600)
     assert doctor("--only", "settings", "--config", str(path)).of("exposed-secret") == []
+
+
+def test_one_setting_makes_all_unknown_statuses_known(
+    shop: Shop, doctor: Doctor, carry_out: Callable[[str], int]
+) -> None:
+    shop.paid("DH1")
+    shop.paid("DH2")
+    shop.execute("UPDATE orders SET order_status = 'on hold' WHERE id = 1")
+    shop.execute("UPDATE orders SET order_status = 'settled' WHERE id = 2")
+
+    found = doctor("--only", "orders").of("unknown-statuses")
+
+    assert len(found) == 2
+    [repair] = {check["repair"] for check in found}
+    assert 'reconcile.expected_statuses = "on hold,settled", and restart' in found[0]["explanation"]
+    carry_out(repair)
+    assert [check["verdict"] for check in doctor("--only", "orders").of("unknown-statuses")] == ["well"]

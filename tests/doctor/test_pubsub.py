@@ -56,7 +56,7 @@ FAULTS: dict[str, tuple[dict[str, object], dict[str, str], str, Verdict, str, st
     "terminal": ({"task_\x1b[31m_1_progress": "{}"}, {}, "misnamed-channel", FAULT, "task_[31m_1", "task:1:progress"),
     "payload": ({"task:1:status": "{}"}, {}, "payloads", FAULT, "task:1:status: newStatus is missing", ""),
     "subject": ({"task:1:progress": progress(2)}, {}, "payloads", FAULT, "its taskId is 2", ""),
-    "prefix": ({"task:1:progress": progress(1)}, {"redis_prefix": "a:"}, "prefix", WARNING, "lack the prefix a:", "=a:"),
+    "prefix": ({"task:1:progress": progress(1)}, {"redis_prefix": "a:"}, "prefix", WARNING, "lack the prefix a:", '= "a:"'),
     "neighbour": ({"b:task:1:progress": progress(1)}, {}, "other-prefix", NOTE, "prefix b:", ""),
     "flood": ({"task:1:progress": progress(1)}, {}, "progress-rate", WARNING, "task 1 publishes", "tasks show 1"),
 }  # fmt: skip
@@ -72,7 +72,8 @@ def test_each_fault_is_heard_and_named(redis_url: str, name: str) -> None:
 
     assert unwell(found) == {check: verdict}
     assert text in named(found, check).text
-    assert repair in (named(found, check).repair or "")
+    assert repair in (named(found, check).explanation or "")
+    assert named(found, check).repair is None  # no command repairs it
 
 
 def test_what_is_right_is_well_and_other_programs_are_left_alone(redis_url: str) -> None:
@@ -105,7 +106,7 @@ def test_a_program_that_listens_in_vain_is_named(redis_url: str) -> None:
         found = look(examine, ahead=listen, redis_url=redis_url, listen=0.05)
 
     assert unwell(found) == {"misnamed-channel": WARNING}
-    assert named(found, "misnamed-channel").repair == "task:456:progress"
+    assert named(found, "misnamed-channel").explanation.startswith("Use task:456:progress in ")
 
 
 @pytest.mark.databases("sqlite")

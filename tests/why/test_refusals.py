@@ -8,7 +8,7 @@ import pytest
 from orderctl.outbox import EntryKind
 from orderctl.outgoing import Message
 from orderctl.settings import load
-from orderctl.why import refusals
+from orderctl.why import handling, refusals
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,11 @@ def message(kind: EntryKind, error: str) -> Message:
         id=41, kind=kind, state="failed", event=None, order_id=1, order_code="DH1", task_id=None, endpoint=None,
         receiver=None, attempts=3, resent=0, last_error=error, dedup_key="order:1:round:0:x", webhook_id=None, **when,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("notify.webhook_url has a fault", "notify.webhook_url has a fault"), ("it ends", "It ends"), ("", "")],
+)
+def test_a_setting_at_the_begin_of_a_sentence_keeps_its_spelling(text: str, said: str) -> None:
+    assert handling.sentence(text) == said

@@ -198,6 +198,14 @@ def test_nothing_is_set_up(world: World) -> None:
     assert (len(world.post.letters), len(world.receiver.posts)) == (1, 1)
 
 
+def test_a_webhook_that_was_given_up_before_its_setting_was_taken_away(world: World) -> None:
+    _end(world)
+    _write(world, EntryKind.WEBHOOK, **_given_up("HTTP 500"))
+    world.more["ORDERCTL_NOTIFY_WEBHOOK_URL"] = ""
+    assert step(ask(world), Link.WEBHOOK).cause == "endpoint-removed"
+    world.more.clear()
+
+
 def test_an_endpoint_that_is_not_configured_any_more(world: World) -> None:
     _end(world)
     message = _write(

@@ -43,10 +43,12 @@ class Answer:
     Attributes:
         subject: ``order DH1`` or ``task 456``.
         found: What was found of all links.
+        course: What is said where all of them hold: whether it runs, or how it has ended.
     """
 
     subject: str
     found: Diagnosis
+    course: str = "every link holds"
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -123,7 +125,7 @@ def _ask(app: App, scope: str, name: str) -> Answer:
     with outlook.client(app) as client, _reading(app) as connection:
         find = _of_task if scope == "task" else _of_order
         found = find(connection, client, app.settings, name)
-        return Answer(_called(found), inquiry.of_scene(found))
+        return Answer(_called(found), inquiry.of_scene(found), _course(found))
 
 
 @contextmanager
@@ -175,6 +177,15 @@ def _with_hint(connection: Any, error: OrderNotFound, name: str) -> OrderNotFoun
     return error
 
 
+def _course(found: Scene) -> str:
+    """Return what is said of a subject of which nothing is broken: it runs, or how it has ended."""
+    from orderctl.states import UNFINISHED
+
+    status = found.task.status if found.task else found.order and found.order.order_status
+    running = not found.has_ended and any(one.status in UNFINISHED for one in found.asked)
+    return "running, every link holds" if running else str(status or "every link holds")
+
+
 def _called(found: Scene) -> str:
     if found.task is not None:
         return f"task {found.task.id}"
@@ -187,7 +198,7 @@ def _drawn(answer: Answer, view: View) -> str:
     from orderctl.terminal.widths import wrap
 
     first = answer.found.first
-    said = "every link holds" if first is None else f"{first.text} ({first.link})"
+    said = answer.course if first is None else f"{first.text} ({first.link})"
     lines = wrap(f"{render.human(answer.subject)}: {render.human(said)}", view.width)
     for step in answer.found.steps:
         lines += _lines(step, view, evidence=step is first)
@@ -217,7 +228,7 @@ def _advice(step: Step | None, view: View) -> Iterator[str]:
     if step is None or not (step.repair or step.explanation):
         return
     yield ""
+    if step.explanation:  # before the command: it may say on which condition to paste it
+        yield from wrap(render.human(step.explanation), view.width)
     if step.repair:
         yield f"repair: {render.human(step.repair)}"  # on one line, so that it can be pasted
-    if step.explanation:
-        yield from wrap(render.human(step.explanation), view.width)

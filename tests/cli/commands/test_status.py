@@ -26,7 +26,7 @@ def test_a_shop_that_is_well_is_said_to_be(shop: Shop, inside: Program):
 
     assert (shown.status, shown.err) == (0, "")
     assert [line.split()[0] for line in shown.out.splitlines()] == [
-        "database", "redis", "relays", "workers", "queue", "orders", "tasks", "failures", "outbox", "payments",
+        "database", "redis", "relays", "workers", "queue", "paid", "tasks", "failures", "outbox", "payments",
         "operations", "All",
     ]  # fmt: skip
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")

@@ -103,10 +103,7 @@ def test_texts_of_strangers_are_safe_and_commands_are_quoted(shop: Shop, inside:
 
     assert "\x1b" not in ended.out
     assert "\u202e" not in ended.out
-    assert (
-        "repair: orderctl payments match --reason 'its text resembles -DH1234' --yes -- 1 -DH1234"
-        in ended.out
-    )
+    assert "repair: orderctl payments match --reason WHY -- 1 -DH1234" in ended.out
 
 
 def test_nothing_is_started_and_nothing_is_changed(
@@ -156,3 +153,15 @@ def test_a_database_that_hangs_costs_no_more_than_for_status(
 
     assert time.monotonic() - began < 5
     assert ended.status == 69
+
+
+def test_an_order_that_runs_or_has_ended_is_said_to(shop: Shop, inside: Program) -> None:
+    [task] = shop.paid("DH1")
+    claim = shop.claimed(task)
+    shop.start(claim)
+    assert inside("why", "task", str(task)).out.startswith(f"task {task}: ")
+    shop.complete(claim)
+    shop.execute(
+        "UPDATE orderctl_outbox SET sent_at = '2026-01-01 00:00:00', due_at = '9999-12-31 00:00:00.000000'"
+    )
+    assert inside("why", "DH1").out.splitlines()[0] == "order DH1: completed"
