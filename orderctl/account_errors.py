@@ -5,6 +5,7 @@ None of them is transient: what waits for a database must not wait for these.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from orderctl.errors import DatabaseUnavailable, Misconfigured, OrderctlError
@@ -52,6 +53,9 @@ _ENGINE: Final = Advice(
     "allow InnoDB: enforce_storage_engine, disabled_storage_engines",
 )
 
+_NO_DATABASE: Final = 1049
+_DATABASE: Final = re.compile(r"Unknown database '(.+)'")
+
 ADVICE: Final = {
     1045: _DENIED,
     1698: _DENIED,
@@ -60,7 +64,7 @@ ADVICE: Final = {
         "GRANT ALL ON DATABASE.* TO 'USER'@'HOST'; docs/adopting.md",
     ),
     1046: Advice("setting database.url does not name a database"),
-    1049: Advice(
+    _NO_DATABASE: Advice(
         "the database of setting database.url does not exist", "CREATE DATABASE NAME CHARACTER SET utf8mb4"
     ),
     1820: _EXPIRED,
@@ -119,4 +123,10 @@ def explain(code: int | None, reason: str) -> OrderctlError | None:
         reason: The server's text.
     """
     advice = ADVICE.get(code or 0)
-    return None if advice is None else advice.kind(f"{advice.what}: {reason}", hint=advice.hint)
+    if advice is None:
+        return None
+    hint = advice.hint
+    if code == _NO_DATABASE and hint is not None and (named := _DATABASE.search(reason)):
+        name = f"`{named[1].replace('`', '``')}`"
+        hint = f"{hint.replace('NAME', name)}; or correct the name in database.url"
+    return advice.kind(f"{advice.what}: {reason}", hint=hint)
