@@ -1,16 +1,22 @@
 """What is measured of a server, a file and clocks, and what the checks make of it: values, and the verdicts on them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from orderctl import counting
+from orderctl import counting, migrate
 from orderctl.doctor import account, audit_log, file, measures, server, tables
 from orderctl.doctor.audit_log import Window
+from orderctl.doctor.checks import Verdict
+from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health.signs import Role
 from orderctl.migrate import rights
 from orderctl.migrate.rights import Rights
+from orderctl.settings import load
+from tests.shop import Shop
 
 
 @pytest.mark.parametrize(
@@ -213,3 +219,20 @@ def test_measures():
         "40 ms", "1.5 s", "3 min", "7.0 h", "12 days",
     ]  # fmt: skip
     assert [measures.number(value) for value in (0, 1.25, 12345.6)] == ["0", "1.2", "12,346"]
+
+
+@pytest.mark.databases("sqlite")
+def test_what_is_missing_is_one_fault_for_an_account_that_only_reads(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    step = SimpleNamespace(adds=("an index",), what="an index", statements=())
+    lost = replace(
+        migrate.status(shop.engine), drift=(step,), obstacles=("the account a@b lacks INDEX on orders",)
+    )
+    monkeypatch.setattr(tables.migrate, "status", lambda _: lost)
+
+    checks = list(tables.examine(Surroundings(load(environ={}), Opened(shop.engine))))
+
+    [fault] = [check for check in checks if check.verdict is Verdict.FAULT]
+    assert fault.name == "complete"
+    assert fault.explanation == "By another account: the account a@b lacks INDEX on orders"
