@@ -7,22 +7,26 @@ short, however long the log is, and the caller decides when to stop.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, String, and_, or_, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, Select, String, and_, func, or_, select, type_coerce
 from sqlalchemy.types import NullType
 
-from orderctl import audit, prefixes, statuses, walks, words
+from orderctl import audit, masking, patterns, prefixes, statuses, walks, words
 from orderctl.audit import Actor, Event, Search
-from orderctl.errors import InvalidInput
-from orderctl.schema import order_audit_logs
+from orderctl.errors import InvalidInput, PatternTooSlow
+from orderctl.schema import Chars, download_tasks, order_audit_logs
 from orderctl.states import Severity, at_least
 from orderctl.walks import Part
+
+if TYPE_CHECKING:
+    import re
 
 _LOG: Final = order_audit_logs.c
 #: The time as it stands in the row: SQLite may have other texts, and the hour that summer time skips stands for another.
@@ -35,6 +39,10 @@ _STEP_SECONDS: Final = 0.1
 #: A step after one that found too little is this many times as long, at most.
 _GROWTH: Final = 4
 _PAGE: Final = 500
+#: Events whose texts are read at a time for a regular expression.
+_TEXTS: Final = 2000
+#: CPU time, in seconds, that a regular expression may take on one event.
+_EVENT_SECONDS: Final = 1.0
 
 
 class _Place(NamedTuple):
@@ -53,12 +61,18 @@ class Walk:
         after: The id of the event behind which it goes on: the last one that was looked at.
         looked: How many events were looked at, at most.
         ended: Whether there are no further events.
+        pattern: What the message or the type has to match, too.
+        until: When matching stops, by ``time.monotonic()``.
+        stuck: The event on which the pattern takes too long; ``after`` is behind it.
     """
 
     wanted: Search
     after: int | None = None
     looked: int = 0
     ended: bool = False
+    pattern: re.Pattern[str] | None = None
+    until: float = math.inf
+    stuck: int | None = None
     _size: int = 0
     _place: _Place | None = None
     _plan: _Plan | None = field(default=None)
@@ -77,13 +91,15 @@ class Walk:
             self._place = None if self.after is None else _place(connection, self.after)
             self._plan = _plan(connection, self.wanted)
         limit = min(limit, _PAGE)
+        most_read = limit if self.pattern is None else _TEXTS
         few, most = self._plan.rest(connection)
-        began = time.monotonic()
-        found_at = self._among(connection, few, limit) if few else self._direct(connection, most, limit)
-        ids = [place.id for place in found_at]
-        found = _load(connection, ids, self.wanted.text)
-        self._grow(time.monotonic() - began)
-        return found
+        begun = self.looked, self._place
+        found_at = (
+            self._among(connection, few, most_read) if few else self._direct(connection, most, most_read)
+        )
+        if self.pattern is not None:
+            found_at = self._matching(connection, found_at, limit, begun)
+        return _load(connection, [place.id for place in found_at], self.wanted.text)
 
     def _direct(self, connection: Connection, rest: list[ColumnElement[bool]], limit: int) -> list[_Place]:
         found = self._read(connection, rest, limit)
@@ -94,15 +110,49 @@ class Walk:
 
     def _among(self, connection: Connection, rest: list[ColumnElement[bool]], limit: int) -> list[_Place]:
         self._size = self._size or max(4 * limit, _FEWEST)
+        began = time.monotonic()
         last = self._read(connection, [], 1, skip=self._size - 1)
         found = self._read(connection, [*rest, *(self._until(place) for place in last)], limit)
-        self.looked += self._size
-        if len(found) == limit:
+        full = len(found) == limit
+        self.looked += self._size if last and not full else self._count(connection, found if full else [])
+        if full:
             self._pass(found)
-        else:
-            self.ended = not last
-            self._pass(last)
+            return found
+        self.ended = not last
+        self._pass(last)
+        self._grow(time.monotonic() - began)
         return found
+
+    def _count(self, connection: Connection, places: list[_Place]) -> int:
+        """Return how many events of this step are not behind the last one of some; of all events if there are none."""
+        passed = self._query(connection, [self._until(place) for place in places[-1:]], _MOST)
+        return connection.scalar(select(func.count()).select_from(passed.subquery())) or 0
+
+    def _matching(
+        self, connection: Connection, places: list[_Place], limit: int, begun: tuple[int, _Place | None]
+    ) -> list[_Place]:
+        """Return those that match, and go on behind the last one that was looked at."""
+        texts = _texts(connection, [place.id for place in places])
+        found: list[_Place] = []
+        for number, place in enumerate(places, 1):
+            if self._matches(place.id, texts.get(place.id, ())):
+                found.append(place)
+            if len(found) == limit or self.stuck is not None or time.monotonic() >= self.until:
+                if number < len(places):
+                    self.looked, self._place = begun
+                    self.looked += self._count(connection, [place])
+                    self.ended = False
+                    self._pass([place])
+                break
+        return found
+
+    def _matches(self, event_id: int, texts: tuple[str, ...]) -> bool:
+        assert self.pattern is not None  # noqa: S101 - step looks
+        try:
+            return patterns.matches(self.pattern, texts, seconds=_EVENT_SECONDS, place=f"event {event_id}")
+        except PatternTooSlow:
+            self.stuck = event_id
+            return False
 
     def _pass(self, places: list[_Place]) -> None:
         if places:
@@ -112,13 +162,18 @@ class Walk:
     def _read(
         self, connection: Connection, conditions: list[ColumnElement[bool]], limit: int, *, skip: int = 0
     ) -> list[_Place]:
+        found = connection.execute(self._query(connection, conditions, limit, skip=skip))
+        return [_Place(row.created_at, row.id) for row in found]
+
+    def _query(
+        self, connection: Connection, conditions: list[ColumnElement[bool]], limit: int, *, skip: int = 0
+    ) -> Select[Any]:
         plan = self._plan
         assert plan is not None  # noqa: S101 - step makes it
         ranges = [] if self._place is None else _after(self._place, by_time=plan.by_time)
         by = (_LOG.created_at, _LOG.id) if plan.by_time else (_LOG.id,)
         query = select(_TIME.label("created_at"), _LOG.id).where(*plan.period, *conditions)
-        found = walks.newest(connection.dialect, query, plan.parts, by, limit=limit, skip=skip, ranges=ranges)
-        return [_Place(row.created_at, row.id) for row in connection.execute(found)]
+        return walks.newest(connection.dialect, query, plan.parts, by, limit=limit, skip=skip, ranges=ranges)
 
     def _until(self, place: _Place) -> ColumnElement[bool]:
         """Return the condition that an event is not older than another one."""
@@ -283,6 +338,18 @@ def _load(connection: Connection, ids: Sequence[int], text: str | None) -> list[
     rows = connection.execute(audit.select_events(code=True).where(_LOG.id.in_(ids)))
     found = {row.id: audit.event_of(row) for row in rows}
     return [found[one] for one in ids if one in found and shows(found[one], text)]
+
+
+def _texts(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the message and the type of events, as they are shown: masked."""
+    task = download_tasks.c
+    url = type_coerce(task.course_url, Chars(null=None)).label("url")
+    query = select(_LOG.id, _LOG.message, _LOG.event_type, url).where(_LOG.id.in_(ids))
+    rows = connection.execute(query.outerjoin_from(order_audit_logs, download_tasks, task.id == _LOG.task_id))
+    return {
+        row.id: (masking.of_task(row.message, row.url or "") if row.message else row.message, row.event_type)
+        for row in rows
+    }
 
 
 def shows(event: Event, text: str | None) -> bool:

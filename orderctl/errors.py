@@ -4,6 +4,7 @@
     ├── InvalidInput                 2  400  an argument, a file or a request is not valid
     │   ├── InvalidCall                      the relay does not know this request
     │   ├── InvalidFrame                     not a frame of the relay's protocols
+    │   ├── PatternTooSlow                   a regular expression takes too long on a text
     │   └── Malformed                        not a request that the relay's HTTP takes (with the status of its answer)
     ├── NotFound                     3  404
     │   ├── OrderNotFound
@@ -128,6 +129,10 @@ class InvalidInput(OrderctlError):
 
     exit_status = ExitStatus.USAGE
     http_status = 400
+
+
+class PatternTooSlow(InvalidInput):
+    """A regular expression takes too long on a text."""
 
 
 class NotFound(OrderctlError):

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,3 +111,14 @@ def test_a_masked_secret_is_not_found_by_guessing(busy: Shop):
 def test_the_event_to_go_on_after_has_to_exist(busy: Shop):
     with pytest.raises(InvalidInput, match="no event 4711"):
         busy.read(lambda c: Walk(Search(), 4711).step(c, 5))
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("pattern", [None, re.compile("Event")])
+def test_what_was_passed_is_counted(pattern, busy: Shop):
+    walk = Walk(Search(text="event"), pattern=pattern)
+    counts = []
+    while not walk.ended:
+        busy.read(lambda c: walk.step(c, 6))
+        counts.append(walk.looked)
+    assert counts == [6, 12, 18, 20]

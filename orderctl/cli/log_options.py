@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WORDS: Final = tuple(map(str, Severity))
 _BETWEEN: Final = ".."
+#: CPU time, in seconds, that a regular expression may take on one event.
+_EVENT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,21 @@ class Filters:
         )
 
     def matching(self, events: Sequence[Event]) -> list[Event]:
-        """Return the events that match ``--grep``."""
+        """Return the events that match ``--grep``.
+
+        Raises:
+            PatternTooSlow: The regular expression takes too long on one of them.
+        """
         grep = self.grep
         if grep is None:
             return list(events)
-        return [event for event in events if grep.search(event.message) or grep.search(event.event_type)]
+        from orderctl import patterns
+
+        def matches(event: Event) -> bool:
+            texts = event.message, event.event_type
+            return patterns.matches(grep, texts, seconds=_EVENT_SECONDS, place=f"event {event.id}")
+
+        return [event for event in events if matches(event)]
 
 
 def actor(name: str) -> Actor:
@@ -271,6 +283,12 @@ def cursor_file(help: str) -> options.Decorator[Any]:
     )
 
 
+after: options.Decorator[Any] = click.option(
+    "--after",
+    type=options.WholeNumber(1, MAX_ID),
+    metavar="ID",
+    help="Go on with the events before this one.",
+)
 time_limit: options.Decorator[Any] = click.option(
     "--time-limit",
     type=options.Span("0.1s", "1d"),

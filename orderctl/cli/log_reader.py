@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from orderctl.cli.app import App
 
 _PAGE: Final = 500
+#: Where several events are one row, each step reads this many times as many as the one before.
+_GROWTH: Final = 4
 
 Chosen = Callable[[Sequence["Event"]], Sequence["Event"]]
 
@@ -104,34 +106,36 @@ class OfAll:
         walk: The search.
         lines: The largest number of rows.
         limit: How long is looked for events that no index finds.
-        matching: Returns those of some events that are shown.
         merged: Returns the rows of events, both newest first.
+        below: Only events with a lower id; None: all.
     """
 
     app: App
     walk: Walk
     lines: int
     limit: timedelta
-    matching: Chosen = list
     merged: Chosen = list
+    below: int | None = None
 
     def rows(self) -> list[Event]:
         """Return the rows, newest first."""
-        began = time.monotonic()
+        self.walk.until = time.monotonic() + self.limit.total_seconds()
         found: list[Event] = []
         rows: Sequence[Event] = []
+        size = self.lines + 1
         while not self.walk.ended and len(rows) < self.lines + (self.merged is not list):
             with self.app.reading() as connection:
-                found += self.matching(self.walk.step(connection, self.lines - len(rows) + 1))
+                step = self.walk.step(connection, size)
+            found += [event for event in step if self.below is None or event.id < self.below]
             rows = self.merged(found)
-            if time.monotonic() - began >= self.limit.total_seconds():
+            size = min(_PAGE, _GROWTH * size) if self.merged is not list else self.lines - len(rows) + 1
+            if self.walk.stuck is not None or time.monotonic() >= self.walk.until:
                 break
         return self._first(rows)
 
     def before(self, event_id: int) -> Iterator[Sequence[Event]]:
         """Yield a page of the rows, oldest first, without events that have this id or a higher one."""
-        matching = self.matching
-        self.matching = lambda events: matching([event for event in events if event.id < event_id])
+        self.below = event_id
         yield self.rows()[::-1]
 
     def _first(self, rows: Sequence[Event]) -> list[Event]:
@@ -143,6 +147,12 @@ class OfAll:
     def say_next(self, shown: int) -> None:
         """Say how to go on, if there is more."""
         walk = self.walk
+        if walk.stuck is not None:
+            self.app.warn(
+                f"stopped at event {walk.stuck}, on which the regular expression takes too long"
+                + ("" if walk.ended else f"; go on behind it with --after {walk.after}")
+            )
+            return
         if walk.ended or walk.after is None:
             return
         if shown >= self.lines:

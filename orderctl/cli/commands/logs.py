@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orderctl.channels import MAX_ID
 from orderctl.cli import locks, log_options, nothing, options, watch
 from orderctl.cli.app import App, pass_app
 from orderctl.cli.columns import EVENTS, FAILURES, FOUND_EVENTS
@@ -93,12 +92,7 @@ def show(
 @click.argument("text", required=False)
 @log_options.of_all
 @log_options.lines(options.MOST_ROWS, f"At most N events, the newest ones. Default: {options.DEFAULT_LIMIT}.")
-@click.option(
-    "--after",
-    type=options.WholeNumber(1, MAX_ID),
-    metavar="ID",
-    help="Go on with the events before this one.",
-)
+@log_options.after
 @log_options.time_limit
 @log_options.follow
 @log_options.reverse
@@ -133,15 +127,14 @@ def search(
     from orderctl.cli import log_reader
 
     _require_direction(reverse=reverse, follow=follow, cursor_file=cursor_file)
-    if after is not None and (follow or cursor_file):
-        raise InvalidInput("--after cannot be combined with --follow or --cursor-file")
+    _require_no_after(after, follow=follow, cursor_file=cursor_file)
     order_id = None
     if filters.order is not None:
         with app.reading() as connection:
             order_id = references.find(connection, filters.order).id
     wanted = filters.search(order_id=order_id, text=text or None)
     most = lines or (_FOLLOWED if follow and cursor_file is None else options.DEFAULT_LIMIT)
-    found = log_reader.OfAll(app, Walk(wanted, after), most, time_limit, filters.matching)
+    found = log_reader.OfAll(app, Walk(wanted, after, pattern=filters.grep), most, time_limit)
     if not follow and cursor_file is None:
         rows = found.rows()
         app.render(rows if reverse else rows[::-1], nothing=nothing.of("events"))
@@ -157,6 +150,11 @@ def _require_direction(*, reverse: bool, follow: bool, cursor_file: Path | None)
         raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
 
 
+def _require_no_after(after: int | None, *, follow: bool, cursor_file: Path | None) -> None:
+    if after is not None and (follow or cursor_file):
+        raise InvalidInput("--after cannot be combined with --follow or --cursor-file")
+
+
 @cli.command()
 @log_options.of_errors
 @log_options.lines(
@@ -164,6 +162,7 @@ def _require_direction(*, reverse: bool, follow: bool, cursor_file: Path | None)
     f"At most N failures, the newest ones. Default: {options.DEFAULT_LIMIT}; with --cursor-file, all new ones.",
 )
 @click.option("--all", "each", is_flag=True, help="Show each event, also where several tell of one failure.")
+@log_options.after
 @log_options.time_limit
 @log_options.follow
 @log_options.cursor_file(
@@ -178,6 +177,7 @@ def errors(
     filters: Filters,
     lines: int | None,
     each: bool,
+    after: int | None,
     time_limit: timedelta,
     follow: bool,
     cursor_file: Path | None,
@@ -205,11 +205,12 @@ def errors(
 
     if watching.watch and (follow or cursor_file is not None):
         raise InvalidInput(f"give --watch or {'--follow' if follow else '--cursor-file'}, not both")
+    _require_no_after(after, follow=follow, cursor_file=cursor_file)
     wanted = filters.search(paid=True)
 
     def found(most: int) -> log_reader.OfAll:
         merged = partial(audit_failures.newest_first, each=each)
-        return log_reader.OfAll(app, Walk(wanted), most, time_limit, filters.matching, merged)
+        return log_reader.OfAll(app, Walk(wanted, after, pattern=filters.grep), most, time_limit, merged)
 
     most = lines or (_FOLLOWED if follow and cursor_file is None else options.DEFAULT_LIMIT)
     if follow or cursor_file is not None:

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from orderctl import audit_search
-from orderctl.cli import log_follow
+from orderctl.cli import log_follow, log_options
 from orderctl.cli.app import App
 from orderctl.errors import DatabaseUnavailable
 from orderctl.states import ErrorType, Severity
@@ -280,3 +280,50 @@ def test_sigterm_ends_following_with_its_cursor_file(busy: Shop, tmp_path):
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "orderctl: interrupted\n")
     assert json.loads(file.read_text())["version"] == 1
+
+
+def test_a_regular_expression_is_looked_for_in_few_steps(
+    busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(60):
+        busy.record(1, "test_event", Severity.ERROR, message=f"other {number}")
+    busy.pay("DH1")
+    step, steps = audit_search.Walk.step, []
+    monkeypatch.setattr(
+        audit_search.Walk, "step", lambda walk, *given: (steps.append(walk), step(walk, *given))[1]
+    )
+
+    for command in (["search"], ["search", "--type", "test_event"], ["search", "e"], ["errors", "--all"]):
+        steps.clear()
+        ended = inside("logs", *command, "-n", "1", "-g", "nothing", "-o", "json")
+        assert (ended.status, json.loads(ended.out)) == (0, [])
+        assert (command, len(steps)) == (command, 1)
+
+
+@pytest.mark.parametrize("command", [["search"], ["search", "a"], ["errors"]])
+def test_a_regular_expression_that_takes_too_long_ends_the_search(
+    command, busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(audit_search, "_EVENT_SECONDS", 0.02)
+    busy.pay("DH1")
+    busy.record(1, "test_event", Severity.ERROR, message="aaa", id=100)
+    busy.record(1, "test_event", Severity.ERROR, message=f"{'a' * 40}!", id=110)
+    busy.record(1, "test_event", Severity.ERROR, message="a", id=120)
+
+    ended = inside("logs", *command, "-g", "^(a+)+$", "-o", "jsonl")
+    rest = inside("logs", *command, "-g", "^(a+)+$", "-o", "jsonl", "--after", "110")
+
+    assert (ended.status, [json.loads(line)["message"] for line in ended.out.splitlines()]) == (0, ["a"])
+    assert ended.err.startswith("stopped at event 110, on which the regular expression takes too long; go on")
+    assert ended.err.endswith(" --after 110\n")
+    assert messages(rest) == ["aaa"]
+
+
+def test_a_regular_expression_that_takes_too_long_on_an_order_is_refused(
+    busy: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(log_options, "_EVENT_SECONDS", 0.02)
+    busy.record(1, "test_event", message=f"{'a' * 40}!", id=110)
+    ended = inside("logs", "show", "DH1", "-g", "^(a+)+$")
+    assert (ended.status, ended.out) == (2, "")
+    assert "the regular expression takes longer than 0.02 s on event 110" in ended.err
