@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,26 +64,45 @@ class CursorFile:
             return found if found.read_to <= audit.newest_id(connection) else None
 
     def write(self, frontier: Frontier) -> None:
-        """Replace the content of the file, which stays locked."""
+        """Replace the content of the file, which stays locked and keeps its mode.
+
+        Raises:
+            InvalidInput: It cannot be written, such as on a full disk.
+        """
         document = {
             "version": _VERSION,
             "read_to": frontier.read_to,
             "gaps": [list(gap) for gap in frontier.gaps],
         }
         text = json.dumps(document, separators=(",", ":"))
-        # Written beside the file, then renamed: a crash leaves the old content or the new one.
-        fresh = self.path.with_name(f"{self.path.name}.new")
         # Ctrl-C is delayed: what was shown is noted, and no file is left open or half written.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            fresh.write_text(f"{text}\n", encoding="utf-8")
-            number = os.open(fresh, os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fresh.replace(self.path)
+            number = self._replaced(f"{text}\n")
             self.close()
             self._number = number
+        except OSError as error:
+            raise InvalidInput(f"cannot write --cursor-file {self.path}: {error.strerror}") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _replaced(self, text: str) -> int:
+        """Write beside the file, then rename: a crash leaves the old content or the new one. Return the new lock."""
+        fresh = self.path.with_name(f"{self.path.name}.new")
+        if fresh.is_symlink() or fresh.is_file():
+            fresh.unlink()  # of a run that crashed
+        number = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(number, stat.S_IMODE(os.fstat(self._number).st_mode))
+            with open(number, "w", encoding="utf-8", closefd=False) as file:
+                file.write(text)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fresh.replace(self.path)
+        except OSError:
+            os.close(number)
+            fresh.unlink(missing_ok=True)
+            raise
+        return number
 
     def close(self) -> None:
         """Let another run have the file."""
@@ -96,9 +116,9 @@ def opened(app: App, path: Path) -> Iterator[CursorFile]:
     Raises:
         InvalidInput: It is not a file, or cannot be locked or replaced: each run would show the same again.
     """
-    _check(path)
+    path = _resolved(path)
     while True:
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        number = _open(path)
         file = CursorFile(path, number)
         try:
             _lock(app, path, number)
@@ -109,14 +129,28 @@ def opened(app: App, path: Path) -> Iterator[CursorFile]:
             file.close()
 
 
-def _check(path: Path) -> None:
-    """Refuse a file that is something else, such as /dev/null: it would be replaced by a file."""
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:  # such as a folder that is no more
+        raise InvalidInput(f"cannot write --cursor-file {path}: {error.strerror}") from None
+
+
+def _resolved(path: Path) -> Path:
+    """Return the file to which links lead; refuse one that is something else, such as /dev/null: it would be replaced."""
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise InvalidInput(f"cannot read --cursor-file {path}: {error}") from None
     if path.exists() and not path.is_file():
         raise InvalidInput(f"--cursor-file {path} is not a regular file")
     if not path.parent.is_dir():
         raise InvalidInput(f"the folder of --cursor-file {path} does not exist")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InvalidInput(f"cannot write to the folder of --cursor-file {path}")
+    if path.with_name(f"{path.name}.new").is_dir():
+        raise InvalidInput(f"cannot write --cursor-file {path}: {path.name}.new beside it is a folder")
+    return path
 
 
 def _lock(app: App, path: Path, number: int) -> None:

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -240,3 +241,64 @@ def test_a_file_that_cannot_be_locked_is_named(
 
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == f"orderctl: cannot lock --cursor-file {tmp_path}/seen: No locks available\n"
+
+
+def test_a_link_is_followed_and_the_mode_is_kept(failing: Shop, new, tmp_path: Path):
+    there = tmp_path / "there"
+    there.mkdir()
+    file = there / "kept"
+    file.touch(0o600)
+    (tmp_path / "seen").symlink_to(file)
+
+    new()
+
+    assert (tmp_path / "seen").readlink() == file
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in there.iterdir()] == ["kept"]
+    assert new() == []
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("call", ["fchmod", "replace"])
+@pytest.mark.parametrize("follow", [[], ["-f"]])
+def test_a_full_disk_below_the_file_is_said(
+    call, follow, failing: Shop, inside: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "orderctl.cli.log_cursor.os.fchmod", full
+    ) if call == "fchmod" else monkeypatch.setattr(Path, "replace", full)
+    file = tmp_path / "seen"
+
+    ended = inside("logs", "errors", "--cursor-file", str(file), "-o", "jsonl", *follow)
+
+    assert (ended.status, ended.out.count("\n")) == (2, 3)
+    assert f"cannot write --cursor-file {file}: No space left on device" in ended.err
+    assert [one.name for one in tmp_path.iterdir() if "seen" in one.name] == ["seen"]
+
+
+def test_a_file_that_cannot_be_written_is_refused(failing: Shop, inside: Program, tmp_path: Path):
+    (tmp_path / "seen.new").mkdir()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for file in (tmp_path / "seen", Path("/proc/x"), tmp_path / "circle"):
+        ended = inside("logs", "errors", "--cursor-file", str(file))
+        assert (file, ended.status, ended.out) == (file, 2, "")
+        assert f"--cursor-file {file}" in ended.err
+
+
+def test_a_folder_that_was_removed_is_said(
+    failing: Shop, inside: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "folder" / "seen"
+    file.parent.mkdir()
+    write = App.write
+    monkeypatch.setattr(
+        App, "write", lambda *given: (shutil.rmtree(file.parent, ignore_errors=True), write(*given))[1]
+    )
+    ended = inside("logs", "errors", "--cursor-file", str(file), "-o", "jsonl")
+    assert (ended.status, f"cannot write --cursor-file {file}: No such file or directory" in ended.err) == (
+        2,
+        True,
+    )
