@@ -306,7 +306,7 @@ def _further(connection: Connection, wanted: Search) -> list[ColumnElement[bool]
 def _contains(connection: Connection, column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     bare = type_coerce(column, String)
     if not database.is_sqlite(connection):
-        return func.lower(bare).contains(text.lower(), autoescape=True)
+        return prefixes.contains(bare, text)
     # Its LIKE ignores the case of ASCII letters only.
     cases = dict.fromkeys((text, text.lower(), text.upper(), text.capitalize()))
     return or_(*(bare.contains(case, autoescape=True) for case in cases))

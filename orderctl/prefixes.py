@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, String, and_, false, type_coerce
+from sqlalchemy import Column, ColumnElement, Connection, String, and_, false, func, or_, type_coerce
 
 from orderctl import shape
 
@@ -35,6 +35,21 @@ def begins(connection: Connection, column: Column[Any], text: str) -> ColumnElem
     charset = there.charset if there is not None else None
     if charset is None or not (text.isascii() or charset.startswith("utf8")):
         return false()  # the server would convert each row
+    return bare.like(_escaped(text) + "%", escape=_ESCAPE)
+
+
+def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Return the condition that a text stands in a column, in any case of letters. No index answers it.
+
+    The database lowers both: Python lowers some letters in another way, and a text would not find itself. So do two
+    collations (MySQL and the capital sharp s): the text as it is given counts, too.
+    """
+    pattern = f"%{_escaped(text)}%"
+    lowered = func.lower(column).like(func.lower(pattern), escape=_ESCAPE)
+    return or_(lowered, column.like(pattern, escape=_ESCAPE))
+
+
+def _escaped(text: str) -> str:
     for special in (_ESCAPE, "%", "_"):
         text = text.replace(special, _ESCAPE + special)
-    return bare.like(text + "%", escape=_ESCAPE)
+    return text

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Subquery, func, or_, select
+from sqlalchemy import Column, Connection, Row, Select, Subquery, or_, select
 
 from orderctl import prefixes
 from orderctl.schema import orders
@@ -60,17 +60,13 @@ def _chosen(connection: Connection, part: str, columns: Sequence[Column[Any]]) -
     chosen = [_beginning(connection, column, text) for column in columns for text in prefixes.spellings(part)]
     # The limit stands inside: else a rare status would let the server read on to the end of the table.
     some = select(_ORDER.id, *columns).order_by(_ORDER.id.desc()).limit(NEWEST).subquery()
-    contains = or_(*(_contains(some.c[column.name], part) for column in columns))
+    contains = or_(*(prefixes.contains(some.c[column.name], part) for column in columns))
     return [*chosen, select(some.c.id).where(contains).limit(_FOUND).subquery()]
 
 
 def _beginning(connection: Connection, column: Column[Any], text: str) -> Subquery:
     begins = prefixes.begins(connection, column, text)
     return select(_ORDER.id).where(begins).order_by(column.desc()).limit(BEGINNING).subquery()
-
-
-def _contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-    return func.lower(column).contains(part.lower(), autoescape=True)
 
 
 def _age(row: Row[Any]) -> tuple[int, Any, int]:

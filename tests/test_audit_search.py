@@ -122,3 +122,10 @@ def test_what_was_passed_is_counted(pattern, busy: Shop):
         busy.read(lambda c: walk.step(c, 6))
         counts.append(walk.looked)
     assert counts == [6, 12, 18, 20]
+
+
+@pytest.mark.parametrize("text", ["İstanbul", "STRASSE ẞ", "Ǆ", "50%_!", "ÉTÉ"])
+def test_a_text_finds_itself(text, busy: Shop):
+    busy.record(1, "test_event", message=f"a {text} b", created_at=BEGIN)
+    walk = Walk(Search(text=text))
+    assert [event.message for event in busy.read(lambda c: walk.step(c, 5))] == [f"a {text} b"]

@@ -78,3 +78,10 @@ def test_beyond_the_newest_orders_it_finds_beginnings_only(
     assert _found(filled, "70025") == ["A-70025-B"]  # the other one contains it, and is old
     assert _found(filled, "dh7002") == ["dh70026", "DH70025"]  # of the cases in which codes are written
     assert _found(filled, "an@") == ["DH70025"]
+
+
+@pytest.mark.parametrize("part", ["İst", "ÉT"])
+def test_a_part_of_an_address_in_other_letters_finds_itself(shop: Shop, part: str) -> None:
+    shop.add("DHX")
+    shop.execute(f"UPDATE orders SET user_email = 'a{part}b@example.com'")
+    assert _found(shop, part) == ["DHX"]
