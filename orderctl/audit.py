@@ -100,7 +100,7 @@ class Actor(NamedTuple):
 
     Attributes:
         exact: This one; None: none by its whole name.
-        prefix: Those whose names begin like this; None: none.
+        prefix: Those whose names begin like this; None: none. With both None: each that has a name.
     """
 
     exact: str | None = None
@@ -291,7 +291,8 @@ def _further(connection: Connection, wanted: Search) -> list[ColumnElement[bool]
     if wanted.actor is not None:
         exact, prefix = wanted.actor
         choices = [] if exact is None else [log.actor == exact]
-        found.append(or_(*choices, *([prefixes.begins(connection, log.actor, prefix)] if prefix else [])))
+        choices += [prefixes.begins(connection, log.actor, prefix)] if prefix else []
+        found.append(or_(*choices) if choices else log.actor.is_not(None))
     if wanted.text is not None:
         found.append(
             or_(*(_contains(connection, column, wanted.text) for column in (log.message, log.event_type)))

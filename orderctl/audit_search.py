@@ -243,7 +243,7 @@ def _graded(wanted: Search) -> list[ColumnElement[bool]]:
 
 def _parts(connection: Connection, wanted: Search) -> tuple[Sequence[Part], Search]:
     """Return the parts of the log in which the events are, and what is left of the filter."""
-    if wanted.actor is not None:
+    if wanted.actor is not None and any(wanted.actor):
         names = actors(connection, wanted.actor)
         if len(names) <= walks.MOST:
             return walks.parts((_LOG.actor, names)), replace(wanted, actor=None)

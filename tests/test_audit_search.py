@@ -56,6 +56,8 @@ def test_events_are_found_newest_first(busy: Shop, monkeypatch: pytest.MonkeyPat
     check([n for n in numbers if n % 5 in {0, 1, 2}], actor=Actor("anna", "anna@"))
     check([n for n in numbers if n % 5 in {0, 1, 2, 4}], actor=Actor(prefix="anna"))
     check([], actor=Actor("ANNA"))
+    check([n for n in numbers if n % 5 != 3], actor=Actor())
+    check([n for n in numbers if n % 5 != 3 and n % 3 == 1], actor=Actor(), event_types=["download_failed"])
     check(
         [n for n in numbers if n % 5 == 0 and n % 3 == 1],
         actor=Actor("anna@one"),

@@ -117,6 +117,18 @@ class Pattern(click.ParamType[re.Pattern[str]]):
             self.fail(f"{value!r} is not a valid regular expression: {error}", param, ctx)
 
 
+class Name(click.ParamType[str]):
+    """A name, which is not empty: no event has an empty one."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if not str(value).strip():
+            self.fail("needs a name", param, ctx)
+        return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Which events are shown; the attributes are options."""
@@ -179,7 +191,7 @@ class Filters:
 def actor(name: str) -> Actor:
     """Return which actors a name means.
 
-    ``anna@host`` is that one. ``anna`` is also anna on every machine, ``anna@`` only that; ``worker-1*`` are those whose
+    ``*`` is each. ``anna@host`` is that one. ``anna`` is also anna on every machine, ``anna@`` only that; ``worker-1*`` are those whose
     names begin so.
     """
     from orderctl.audit import Actor
@@ -215,14 +227,20 @@ _TYPE: Final = click.Option(
 )
 _ACTOR: Final = click.Option(
     ["--actor"],
+    type=Name(),
     metavar="NAME",
     help="Only what this actor caused: anna@host, anna (on every machine), or worker-* (names that begin so).",
 )
 _SOURCE: Final = click.Option(
-    ["--source"], metavar="NAME", help="Only events that this program wrote, such as orderctl_worker."
+    ["--source"],
+    type=Name(),
+    metavar="NAME",
+    help="Only events that this program wrote, such as orderctl_worker.",
 )
 _ORDER: Final = click.Option(["--order"], metavar="ORDER", help="Only events of this order (id or code).")
-_OPERATION: Final = click.Option(["--operation"], metavar="NAME", help="Only changes of this operation.")
+_OPERATION: Final = click.Option(
+    ["--operation"], type=Name(), metavar="NAME", help="Only changes of this operation."
+)
 _TASK: Final = click.Option(
     ["--task", "task_id"], type=options.WholeNumber(1, MAX_ID), metavar="ID", help="Only events of this task."
 )

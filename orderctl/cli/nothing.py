@@ -48,7 +48,21 @@ def of(things: str) -> str:
     if context is not None and context.params.get("after") is not None:
         return f"There are no more {things}."
     named = [] if context is None else list(_filters(context))
-    return f"No {things} match: {', '.join(named)}." if named else f"There are no {things}."
+    if context is None or not named:
+        return f"There are no {things}."
+    return " ".join([f"No {things} match: {', '.join(named)}.", *_unknown(context)])
+
+
+def _unknown(context: click.Context) -> Iterator[str]:
+    """Yield a sentence for each word of an option that is none of orderctl's own: it may be the shop's, or a slip."""
+    for param in context.command.params:
+        known, given = getattr(param.type, "words", ()), context.params.get(str(param.name))
+        for word in given if known and isinstance(given, tuple) else ():
+            if word not in known:
+                import difflib
+
+                near = difflib.get_close_matches(word.lower(), known, _NEAREST)
+                yield f"orderctl knows no {word}" + (f"; near it: {', '.join(near)}." if near else ".")
 
 
 def say(app: App, sentence: str) -> None:

@@ -48,6 +48,7 @@ def busy(shop: Shop) -> Shop:
         (["event", "-n", "2"], [4, 5]),
         (["--type", "test_event", "--actor", "anna"], [0, 2, 4]),
         (["--actor", "anna@"], [0, 2, 4]),
+        (["event", "--actor", "*"], [0, 1, 2, 3, 4, 5]),
         (["--actor", "b*"], [1, 3]),
         (["event", "--order", "DH2", "--since", "1h"], [3, 4, 5]),
         (["--severity", "warning"], [2, 3, 4]),
@@ -138,6 +139,9 @@ def test_a_search_stops_after_a_while_and_says_how_far_it_came(
         ["-f", "-o", "json"],
         ["-f", "--after", "1"],
         ["-g", "("],
+        ["--actor", ""],
+        ["--source", " "],
+        ["--operation", ""],
         ["--since", "1h", "--until", "2h"],
         ["--time-limit", "0s"],
     ],
@@ -327,3 +331,12 @@ def test_a_regular_expression_that_takes_too_long_on_an_order_is_refused(
     ended = inside("logs", "show", "DH1", "-g", "^(a+)+$")
     assert (ended.status, ended.out) == (2, "")
     assert "the regular expression takes longer than 0.02 s on event 110" in ended.err
+
+
+@pytest.mark.parametrize("command", [["search"], ["errors"], ["show", "DH1"]])
+def test_a_slip_in_a_type_is_noticed(command, busy: Shop, inside: Program):
+    near = inside("logs", *command, "--type", "Order_faild,nonsense").err
+    assert near.startswith("No e")
+    assert " orderctl knows no Order_faild; near it: order_failed" in near
+    assert near.endswith(" orderctl knows no nonsense.\n")
+    assert "knows no" not in inside("logs", *command, "--type", "EMAIL_failed").err
