@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from orderctl.settings import Settings
 from orderctl.siblings import read_siblings
 from orderctl.worker.gains import Gains
 from orderctl.worker.heartbeat import Heartbeat, Stopping, StopRequest
-from orderctl.worker.narration import Narration
+from orderctl.worker.narration import Narration, Trace
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Tools:
         handler: The handler that fetches the files.
         client: The hasty Redis client, for messages that may get lost.
         stop: Set when the worker has to stop and release its task.
+        trace: Where the worker finds what was done when this process has been killed.
     """
 
     settings: Settings
@@ -50,6 +51,7 @@ class Tools:
     handler: Handler
     client: redis.Redis
     stop: StopRequest
+    trace: Trace = field(default_factory=Trace)
 
 
 def run(tools: Tools, task_id: int) -> Moved | None:
@@ -115,7 +117,7 @@ def _carry_out(tools: Tools, claim: Claim, heartbeat: Heartbeat, emitter: Progre
     """Run the handler and record how it ended; return None when another worker has the task."""
     say = partial(emitter.emit_progress, claim.task_id, claim.order_id)
     context = _context(tools, claim, heartbeat, say)
-    narration = Narration(claim, Gains(context.folder))
+    narration = Narration(claim, Gains(context.folder), tools.trace)
     narration.begin()
     try:
         return _end(tools, claim, heartbeat, context, say, narration)

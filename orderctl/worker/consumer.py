@@ -24,7 +24,7 @@ from orderctl.counting import counted
 from orderctl.errors import RedisUnavailable
 from orderctl.outages import Outage
 from orderctl.settings import Settings
-from orderctl.worker import jobs, maintenance, rejected
+from orderctl.worker import jobs, maintenance, narration, rejected
 from orderctl.worker.queue import DownloadJob, GuardedQueue
 from orderctl.worker.rejections import Rejections
 from orderctl.worker.scores import Score
@@ -38,7 +38,11 @@ _TTL_SECONDS: Final = 20
 _MAINTENANCE_SECONDS: Final = 60
 #: The seconds between two heartbeats of a worker that only rejects jobs.
 _HEARTBEAT_SECONDS: Final = 10
-
+#: What RQ says of a job whose work-horse died.
+_REPEATED: Final = (
+    "Worker %s: job %s failed (%s)",
+    "Work horse killed for job %s: retpid=%s, ret_val=%s",
+)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -93,7 +97,8 @@ class DownloadWorker(Worker):
             worker_ttl=_TTL_SECONDS,
             maintenance_interval=_MAINTENANCE_SECONDS,
         )
-        jobs.prepare(settings, name, score)
+        self._trace = jobs.prepare(settings, name, score)
+        self._horse_end: tuple[int, float] | None = None
 
     def _set_ip_address(self, connection: redis.Redis) -> None:
         """Like RQ's method, but ask no server behind a unix socket for the address, which is the socket's path.
@@ -343,6 +348,34 @@ class DownloadWorker(Worker):
         faultpoints.point("horse.forked")
         super().main_work_horse(job, queue)
 
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Like RQ's method."""
+        self._trace.wipe()
+        self._horse_end = None
+        super().fork_work_horse(job, queue)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Like RQ's method, and note how and when the work-horse ended."""
+        pid, status, usage = super().wait_for_horse()
+        if status:
+            self._horse_end = status, clock.elapsed()
+        return pid, status, usage
+
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Like RQ's method, and write the last line of an attempt that was killed, whatever Redis answers."""
+        try:
+            super().monitor_work_horse(job, queue, execution)
+        finally:
+            if self._horse_end is not None:
+                narration.note_death(self._trace, *self._horse_end)
+
+    def lower(self, record: logging.LogRecord) -> bool:
+        """Make a line of RQ's a debug message if it only repeats that of a killed attempt; a filter of ``logging``."""
+        if record.msg not in _REPEATED or self._trace.read() is None:
+            return True
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return _log.isEnabledFor(logging.DEBUG)
+
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Ask the work-horse to release its task; the worker keeps waiting for its end."""
         if self.horse_pid:
@@ -363,6 +396,7 @@ def work(settings: Settings, name: str, *, burst: bool = False, score: Score | N
     """
     with broker.translating():
         worker = DownloadWorker(settings, name, score)
+        logging.getLogger("rq.worker").addFilter(worker.lower)
         worker.work(burst=burst, logging_level="WARNING")
         if worker.failure is not None:
             raise worker.failure

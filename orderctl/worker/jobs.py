@@ -16,6 +16,7 @@ from orderctl.errors import DatabaseUnavailable
 from orderctl.settings import Settings, load
 from orderctl.worker import attempt, courier, scores
 from orderctl.worker.heartbeat import StopRequest
+from orderctl.worker.narration import Trace
 from orderctl.worker.scores import Score
 from orderctl.worker.timed import TimedHandler
 
@@ -31,16 +32,28 @@ class _Prepared:
     settings: Settings | None = None
     worker: str = "rq"
     score: Score = field(default_factory=scores.alone)
+    trace: Trace = field(default_factory=Trace)
 
 
 _prepared = _Prepared()
 
 
-def prepare(settings: Settings, worker: str, score: Score | None = None) -> None:
-    """Store the settings, the worker's name and its numbers for its jobs; called in the worker before it forks."""
+def prepare(settings: Settings, worker: str, score: Score | None = None) -> Trace:
+    """Store the settings, the worker's name and its numbers for its jobs; called in the worker before it forks.
+
+    Args:
+        settings: All settings.
+        worker: The worker's name.
+        score: Where the attempts are counted; None: as before.
+
+    Returns:
+        What the present job does, for the worker.
+    """
     _prepared.settings = settings
     _prepared.worker = worker
     _prepared.score = score or _prepared.score
+    _prepared.trace = Trace()
+    return _prepared.trace
 
 
 def run_task(task_id: int) -> None:
@@ -52,7 +65,7 @@ def run_task(task_id: int) -> None:
     handler = TimedHandler(registry.load(settings.worker.handler), _prepared.score)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda *_: setattr(stop, "made", True))
-    tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop)
+    tools = attempt.Tools(settings, engine, _prepared.worker, handler, client, stop, _prepared.trace)
     try:
         finished = attempt.run(tools, task_id)
         handler.count(finished)
@@ -61,6 +74,7 @@ def run_task(task_id: int) -> None:
             courier.send_completions(engine, client)
     except DatabaseUnavailable as error:
         handler.count_outage()
+        _prepared.trace.wipe()
         _log.warning(
             "task %s: a keeper and a courier do what is left: %s",
             task_id,

@@ -15,6 +15,7 @@ from orderctl.errors import LeaseLost
 from orderctl.settings import load
 from orderctl.worker import attempt, keeper
 from orderctl.worker.heartbeat import Stopping, StopRequest
+from orderctl.worker.narration import Trace, note_death
 from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -75,6 +76,7 @@ def test_an_attempt_is_two_lines_with_fields(
         tools = attempt.Tools(settings, shop.engine, "web1.worker-1", Handler(then), client, StopRequest())
         attempt.run(tools, task)
 
+    assert tools.trace.read() is None
     began, ended = caplog.records
     assert (began.levelname, ended.levelname) == ("INFO", level)
     assert began.getMessage() == (
@@ -92,6 +94,33 @@ def test_an_attempt_is_two_lines_with_fields(
         "bytes": 7,
     }
     assert ended.fields["seconds"] < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(9, "killed (signal 9)"), (3 << 8, "its process ended (exit code 3)")]
+)
+def test_the_worker_says_how_the_process_of_an_attempt_ended(
+    caplog: pytest.LogCaptureFixture, status: int, text: str
+):
+    trace = Trace()
+    fields = {
+        "order": "DH1",
+        "order_id": 1,
+        "task": 34,
+        "title": "A",
+        "attempt": 1,
+        "worker": "web1.worker-1",
+    }
+    trace.leave(fields, 10.0)
+
+    note_death(trace, status, 13.1)
+    note_death(trace, status, 13.1)  # what it was doing is known once
+
+    [line] = caplog.records
+    assert line.levelname == "WARNING"
+    assert line.getMessage().startswith(f"order DH1, task 34 (A): {text} after 3.1 s, attempt 1")
+    assert fields.items() < line.fields.items()
+    assert (line.fields["outcome"], line.fields["seconds"]) == ("killed", 3.1)
 
 
 def test_a_task_without_a_job_is_a_debug_message_and_a_lost_worker_a_warning(

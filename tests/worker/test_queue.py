@@ -1,5 +1,6 @@
 """What the workers take from a queue that other programs use, too, and what they leave in Redis."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,7 +141,10 @@ def test_a_horse_that_is_killed_leaves_nothing(world: World):
     [task] = world.shop.paid("DH1", [world.course()])
     world.play("keeper")
 
-    world.play("worker", 1, faults="handler.enrolled:kill")
+    played = world.play("worker", 1, faults="handler.enrolled:kill")
 
+    [line] = [one for one in played.stderr.splitlines() if " killed " in one]
+    assert re.search(rf"order DH1, task {task} \(.*\): killed \(signal 9\) after \d\.\d s, attempt 1", line)
+    assert "horse" not in played.stderr.lower()
     assert not world.client.exists(f"rq:job:task-{task}-0")
     assert redis_keys.unowned(world.client) == []
