@@ -357,31 +357,36 @@ class App:
         for name in ("rq.worker", "rq.job", "rq.queue", "rq.scripts"):
             logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
-    def say(self, text: str) -> None:
-        """Print a message to the user on stderr, unless ``-q`` was given."""
+    def say(self, text: str, *, logged: bool = False) -> None:
+        """Print a message to the user on stderr, unless ``-q`` was given.
+
+        Args:
+            text: The message.
+            logged: Whether it is a line of the log like the others, while one is written.
+        """
         if not self.quiet:
-            self._tell(text, "INFO")
+            self._tell(text, "INFO", logged=logged)
 
     def warn(self, text: str) -> None:
         """Print a message to the user on stderr, even with ``-q``."""
         self._tell(text, "WARNING")
 
-    def _tell(self, text: str, level: str) -> None:
+    def _tell(self, text: str, level: str, *, logged: bool = False) -> None:
         from orderctl import masking
         from orderctl.terminal import sanitise
 
-        if not self._logged(text, level):
+        if not self._logged(text, level, logged=logged):
             click.echo(sanitise.block(masking.foreign(text)), err=True)
 
-    def _logged(self, text: str, level: str) -> bool:
+    def _logged(self, text: str, level: str, *, logged: bool) -> bool:
         """Write a message as a line of the log, if programs read stderr: systemd's journal, or those of JSON."""
-        if not self.ambient.journal and "orderctl.cli.log_lines" not in sys.modules:
+        if not logged and not self.ambient.journal and "orderctl.cli.log_lines" not in sys.modules:
             return False
         import logging
 
         from orderctl.cli import log_lines
 
-        return log_lines.say(text, getattr(logging, level), self.err, self.ambient.journal)
+        return log_lines.say(text, getattr(logging, level), self.err, self.ambient.journal, logged=logged)
 
     def confirm(self, question: str) -> None:
         """Ask the user for confirmation.

@@ -105,7 +105,7 @@ def prioritised(text: str, level: int) -> str:
     return "\n".join(f"{priority}{line}" for line in text.split("\n"))
 
 
-def say(text: str, level: int, stream: TextIO, journal: str) -> bool:
+def say(text: str, level: int, stream: TextIO, journal: str, *, logged: bool = False) -> bool:
     """Write a message to the user as a record, where stderr is a log that programs read; return False elsewhere.
 
     Args:
@@ -113,23 +113,33 @@ def say(text: str, level: int, stream: TextIO, journal: str) -> bool:
         level: Of ``logging``.
         stream: Standard error.
         journal: As in :func:`is_journal`.
+        logged: Whether it is one of the log while a log is written, whoever reads that. It is one in any case if the log
+            is in JSON, or for systemd's journal.
     """
-    if in_json():
+    to_journal = is_journal(stream, journal)
+    if in_json() or (is_written() and (logged or to_journal)):  # one form in one stream
         logging.getLogger("orderctl").log(level, "%s", text)
         return True
-    if is_journal(stream, journal):
+    if to_journal:
         stream.write(prioritised(sanitise.block(masking.foreign(text)), level) + "\n")
         return True
     return False
 
 
+def is_written() -> bool:
+    """Return whether this process writes a log."""
+    return any(isinstance(one, Masking | Json) for one in _formatters())
+
+
 def in_json() -> bool:
     """Return whether this process writes its log in JSON."""
-    for handler in logging.root.handlers:
-        inner = getattr(handler.formatter, "inner", handler.formatter)
-        if isinstance(inner, Json):
-            return True
-    return False
+    return any(isinstance(one, Json) for one in _formatters())
+
+
+def _formatters() -> list[logging.Formatter | None]:
+    """Return the formatters of this process's log, without what puts a priority before their lines."""
+    found = [handler.formatter for handler in logging.root.handlers]
+    return [one.inner if isinstance(one, Journal) else one for one in found]
 
 
 def mask_warnings() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,35 @@ def test_messages_and_errors_are_lines_of_a_log_in_json_too(inside, tmp_path: Pa
     [line] = done.err.splitlines()
     assert json.loads(line)["message"].startswith("orderctl: setting worker.handler: handler 'nosuch'")
     assert done.status == ExitStatus.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("form", "to_journal", "start"),
+    [
+        ("auto", False, r"\d{4}-\d\d-\d\d [\d:,]+ "),
+        ("text", False, r"\d{4}-\d\d-\d\d [\d:,]+ "),
+        ("text", True, r"\d{4}-\d\d-\d\d [\d:,]+ "),
+        ("auto", True, r"<\d>"),
+    ],
+)
+def test_what_is_said_while_a_log_is_written_has_its_form(
+    journal, monkeypatch, form: str, to_journal: bool, start: str
+):
+    stream, name = journal
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(log_lines.formatter(form, stream, name if to_journal else ""))
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    monkeypatch.setattr(logging.root, "level", logging.INFO)
+    place = name if to_journal else ""
+
+    assert log_lines.say("supervisor x: 1 worker", logging.INFO, stream, place, logged=True)
+    told = log_lines.say("orderctl: it broke", logging.ERROR, stream, place)
+
+    stream.seek(0)
+    lines = stream.read().splitlines()
+    assert re.fullmatch(start + "INFO supervisor x: 1 worker", lines[0])
+    assert told == to_journal  # a person reads the other ones
+    assert not told or re.fullmatch(start + "ERROR orderctl: it broke", lines[1])
 
 
 def test_an_error_is_told_to_the_journal_with_its_priority(inside, journal, monkeypatch):

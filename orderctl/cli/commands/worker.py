@@ -132,9 +132,9 @@ def start(app: App, burst: bool) -> None:
     app.close()  # the children are forked without connections
     supervisor = Supervisor(app.settings, burst=burst, metrics=metrics)
     workers = counted(app.settings.worker.concurrency, "worker")
-    app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}")
+    app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}", logged=True)
     if metrics is not None and metrics.listener is not None:
-        app.say(f"metrics at {metrics.url}")
+        app.say(f"metrics at {metrics.url}", logged=True)
     if burst:
         _burst(app, supervisor, due)
     else:
