@@ -60,17 +60,33 @@ def check_file(path: Path) -> None:
         path: The file.
 
     Raises:
-        Misconfigured: Its name does not end in ``.prom``, or its folder cannot be written to.
+        Misconfigured: Its name does not end in ``.prom``, or none can be created beside it.
     """
     if path.suffix != SUFFIX:
         raise Misconfigured(
             f"setting worker.metrics_file: {path} does not end in {SUFFIX}, so node_exporter would not read it",
             hint=f"--metrics-file {path.name}{SUFFIX}",
         )
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
-        raise Misconfigured(
-            f"setting worker.metrics_file: cannot write {path}", hint=f"the folder {path.parent} has to exist"
-        )
+    if path.is_dir():
+        raise _unwritable(path, "it is a folder")
+    beside = _beside(path)
+    try:
+        beside.write_bytes(b"")
+        beside.unlink()
+    except OSError as error:
+        raise _unwritable(path, os.strerror(error.errno or 0)) from None
+
+
+def _unwritable(path: Path, reason: str) -> Misconfigured:
+    return Misconfigured(
+        f"setting worker.metrics_file: cannot write {path}: {reason}",
+        hint=f"it takes a folder {path.parent} in which this user may create files",
+    )
+
+
+def _beside(path: Path) -> Path:
+    """Return the file that becomes this one; node_exporter does not read it."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def write(path: Path, text: bytes) -> None:
@@ -83,7 +99,7 @@ def write(path: Path, text: bytes) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")  # node_exporter does not read it
+    beside = _beside(path)
     try:
         beside.write_bytes(text)
         beside.chmod(0o644)  # node_exporter has a user of its own

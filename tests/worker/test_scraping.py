@@ -121,9 +121,17 @@ def test_a_file_is_replaced_at_once_and_may_be_read_by_all(tmp_path: Path):
     held.close()
 
 
-@pytest.mark.parametrize("name", ["orderctl.txt", "gone/orderctl.prom", "folder.prom"])
+@pytest.mark.parametrize("name", ["orderctl.txt", "gone/orderctl.prom", "folder.prom", "/proc/x.prom"])
 def test_a_file_that_node_exporter_would_not_read_is_refused(name: str, tmp_path: Path):
     (tmp_path / "folder.prom").mkdir()
 
     with pytest.raises(Misconfigured, match=r"worker\.metrics_file"):
         scraping.check_file(tmp_path / name)
+
+
+def test_the_check_of_a_file_leaves_nothing(tmp_path: Path):
+    (tmp_path / "orderctl.prom").write_text("old")
+
+    scraping.check_file(tmp_path / "orderctl.prom")
+
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]

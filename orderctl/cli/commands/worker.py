@@ -114,7 +114,7 @@ def start(app: App, burst: bool) -> None:
 
     With --metrics-port, Prometheus gets metrics at /metrics of this port; with --metrics-file, they are written every
     10 s for the textfile collector of node_exporter. A port that is taken is refused before anything starts. With --burst
-    there are no metrics.
+    there are no metrics, and these options are refused.
 
     Example:
         orderctl worker start --concurrency 2
@@ -125,6 +125,8 @@ def start(app: App, burst: bool) -> None:
     from orderctl.worker import exposition
     from orderctl.worker.supervisor import Supervisor
 
+    if burst:
+        _refuse_metrics(app)
     metrics = None if burst else exposition.target(app.settings)
     app.log()
     _check_ground(app)
@@ -139,6 +141,16 @@ def start(app: App, burst: bool) -> None:
         _burst(app, supervisor, due)
     else:
         supervisor.run()
+
+
+def _refuse_metrics(app: App) -> None:
+    """Refuse options of metrics, which a burst would ignore; settings are those of other supervisors, too."""
+    for key in ("worker.metrics_port", "worker.metrics_host", "worker.metrics_file"):
+        if key in app.flags:
+            option = "--" + key.partition(".")[2].replace("_", "-")
+            raise InvalidInput(
+                f"{option} has no effect with --burst, which has no metrics", hint=f"leave {option} out"
+            )
 
 
 def _burst(app: App, supervisor: Supervisor, due: Collection[tuple[int, int]]) -> None:

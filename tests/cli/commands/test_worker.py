@@ -269,3 +269,14 @@ def test_a_port_that_is_taken_and_a_wrong_file_are_refused_before_anything_start
     assert refused.err.startswith(f"orderctl: cannot listen on 127.0.0.1 port {port}: ")
     assert wrong.err.endswith("hint: --metrics-file orderctl.txt.prom\n")
     assert not (home / "state" / "orderctl").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--metrics-port", "0"), ("--metrics-host", "127.0.0.1"), ("--metrics-file", "/nonexistent/x.prom")],
+)
+def test_a_burst_refuses_metrics_instead_of_ignoring_them(inside, option: tuple[str, str]):
+    done = inside("worker", "start", "--burst", *option)
+
+    assert done.status == 2
+    assert f"{option[0]} has no effect with --burst" in done.err
