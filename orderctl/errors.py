@@ -31,6 +31,7 @@
     ├── LockHeld                    75  500  another process holds the lock; try again later
     ├── Misconfigured               78  503  a setting is wrong
     │   ├── NotMigrated                      the database lacks orderctl's tables or columns
+    │   ├── OnlyReads                        an account of Redis has rights to read, and none to write
     │   ├── ProviderFault                    a payment provider of the shop's own has a fault
     │   └── TemplateFault                    a template of a mail cannot be read or rendered
     ├── TimedOut                   124  500  the time limit passed first
