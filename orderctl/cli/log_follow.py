@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -92,6 +95,7 @@ class Follower:
             yield found
             if not found.more:
                 time.sleep(_POLL_SECONDS)
+                _require_reader(self.app)
 
     def _look(self, connection: Any, *, every: bool = False) -> Look:
         from orderctl import audit_frontier
@@ -109,6 +113,22 @@ def require_endless(form: Format) -> None:
         raise InvalidInput(
             f"--follow does not end, and -o {form} prints only at the end", hint="use -o jsonl"
         )
+
+
+def _require_reader(app: App) -> None:
+    """Notice that nobody reads any more, as behind ``| head -1``: a write would, but the next event may be far off.
+
+    Raises:
+        BrokenPipeError: The pipe is closed.
+    """
+    try:
+        number = app.out.fileno()
+    except (OSError, ValueError):  # not a real file
+        return
+    poll = select.poll()
+    poll.register(number, 0)  # POLLERR and POLLHUP are always reported
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def show(follower: Follower, history: Iterator[Event]) -> None:

@@ -136,7 +136,22 @@ class OfAll:
     def before(self, event_id: int) -> Iterator[Sequence[Event]]:
         """Yield a page of the rows, oldest first, without events that have this id or a higher one."""
         self.below = event_id
-        yield self.rows()[::-1]
+        rows = self.rows()
+        yield rows[::-1]
+        if len(rows) < self.lines:
+            self._say_cut()
+
+    def _say_cut(self) -> None:
+        walk = self.walk
+        if walk.stuck is not None:
+            self.app.warn(
+                f"earlier events are not shown: on event {walk.stuck} the regular expression takes too long"
+            )
+        elif not walk.ended and walk.after is not None:
+            self.app.warn(  # even with -q: no later run with this cursor file shows them
+                f"earlier events are not shown: looked at {walk.looked:,} events{self._place()}; look longer with"
+                " --time-limit 1m"
+            )
 
     def _first(self, rows: Sequence[Event]) -> list[Event]:
         if len(rows) > self.lines:
@@ -181,7 +196,7 @@ class Showing:
         wanted: Which events, for those that are new.
         chosen: Returns the rows of some new events, which it gets in the order of their ids.
         history: Yields pages of rows from before, oldest first, with ids below the one that it gets.
-        lines: The largest number of rows.
+        lines: The largest number of rows that are new at the begin; None: all.
         nothing: What is said if there are none.
         thing: What a row is.
         overlap: See :meth:`orderctl.cli.log_cursor.CursorFile.read`.
@@ -221,7 +236,7 @@ class Showing:
         known = None if file is None else file.read(self.app, overlap=self.overlap)
         if known is not None:
             follower = log_follow.Follower(self.app, self.wanted, known, self.chosen, file)
-            return follower, () if follow else self._newest(follower.rest())
+            return follower, () if follow and self.lines is None else self._newest(follower.rest())
         with self.app.reading() as connection:
             first = audit_frontier.begin(connection)
         follower = log_follow.Follower(self.app, self.wanted, first, self.chosen, file)

@@ -83,7 +83,7 @@ def show(
         filters.search(order_id=order_id),
         filters.matching,
         lambda before: history.pages(lines=most, before=before),
-        None if follow else lines,
+        lines,
         nothing.of("events"),
     ).show(cursor_file, follow=follow)
 
@@ -140,9 +140,7 @@ def search(
         app.render(rows if reverse else rows[::-1], nothing=nothing.of("events"))
         found.say_next(len(rows))
         return
-    log_reader.Showing(app, wanted, filters.matching, found.before, None if follow else lines).show(
-        cursor_file, follow=follow
-    )
+    log_reader.Showing(app, wanted, filters.matching, found.before, lines).show(cursor_file, follow=follow)
 
 
 def _require_direction(*, reverse: bool, follow: bool, cursor_file: Path | None) -> None:
@@ -220,7 +218,7 @@ def errors(
             wanted,
             lambda events: merging.add(filters.matching(events)),
             found(most).before,
-            None if follow else lines,
+            lines,
             thing="error",
             overlap=True,
         ).show(cursor_file, follow=follow)

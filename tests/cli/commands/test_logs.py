@@ -136,13 +136,13 @@ def test_following_shows_what_comes(busy: Shop, tmp_path):
 
 
 def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
-    file, write = tmp_path / "cursor", Path.write_text
+    file, replace = tmp_path / "cursor", Path.replace
 
-    def interrupted(path, text, **options):
+    def interrupted(path, target):
         signal.raise_signal(signal.SIGINT)  # to this thread: the test runner has more than one
-        return write(path, text, **options)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "write_text", interrupted)
+    monkeypatch.setattr(Path, "replace", interrupted)
     with log_cursor.opened(App(), file) as cursor, pytest.raises(KeyboardInterrupt):
         cursor.write(Frontier(7))
 

@@ -340,3 +340,59 @@ def test_a_slip_in_a_type_is_noticed(command, busy: Shop, inside: Program):
     assert " orderctl knows no Order_faild; near it: order_failed" in near
     assert near.endswith(" orderctl knows no nonsense.\n")
     assert "knows no" not in inside("logs", *command, "--type", "EMAIL_failed").err
+
+
+@pytest.mark.parametrize("command", ["search", "errors"])
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_history_that_is_cut_is_said(
+    command, follow, busy: Shop, inside: Program, polls, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(8):
+        busy.record(1, "test_event", Severity.ERROR, message=f"other {number}")
+    busy.pay("DH1")
+    polls()
+    monkeypatch.setattr(audit_search, "_TEXTS", 4)
+    monkeypatch.setattr(audit_search, "_FEWEST", 8)
+    monkeypatch.setattr("orderctl.cli.log_reader.time.monotonic", count().__next__)
+    arguments = ["logs", command, "-q", "-g", "event 1", "-n", "1", "-o", "jsonl", "--time-limit", "1s"]
+    ended = inside(*arguments, *(["-f"] if follow else ["--cursor-file", str(tmp_path / "seen")]))
+    assert ended.out == ""
+    assert ended.err.startswith("earlier events are not shown: looked at ")
+    assert "; look longer with --time-limit 1m\n" in ended.err
+
+
+@pytest.mark.parametrize("command", [["search"], ["show", "DH1"], ["errors", "--all"]])
+def test_lines_hold_for_what_is_new_when_following_goes_on(
+    command, busy: Shop, inside: Program, polls, tmp_path
+):
+    arguments = ("logs", *command, "-f", "-o", "jsonl", "--cursor-file", str(tmp_path / "seen"))
+    busy.pay("DH1")
+    polls()
+    inside(*arguments)
+    for number in range(3):
+        busy.record(1, "test_event", Severity.ERROR, message=f"new {number}")
+    polls(lambda: busy.record(1, "test_event", Severity.ERROR, message="newer"))
+
+    ended = inside(*arguments, "-n", "1")
+
+    assert [json.loads(line)["message"] for line in ended.out.splitlines()] == ["new 2", "newer"]
+    assert "2 earlier e" in ended.err
+    polls()
+    assert inside(*arguments).out == ""
+
+
+def test_following_ends_when_nobody_reads(busy: Shop):
+    process = subprocess.Popen(
+        [SCRIPT, "logs", "search", "-f", "-n", "1", "-o", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    try:
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
