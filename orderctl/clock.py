@@ -35,6 +35,11 @@ def iso(moment: datetime) -> str:
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def second(moment: datetime) -> str:
+    """Return a time for a sentence: as :func:`iso`, without the parts of a second."""
+    return iso(moment.replace(microsecond=0))
+
+
 def rest(seconds: float, over: Callable[[], bool]) -> None:
     """Sleep for this number of seconds, or until ``over`` returns True.
 

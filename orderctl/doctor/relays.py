@@ -123,7 +123,7 @@ def examine(around: Surroundings, found: Look) -> Iterator[Check]:
 
 def _lost(lost: Sequence[tuple[str, datetime]]) -> Check:
     name, seen = lost[0]
-    shown = f"{texts.legible(name, 80)}, last seen at {clock.iso(seen)}"
+    shown = f"{texts.legible(name, 80)}, last seen at {clock.second(seen)}"
     return Check(
         _AREA,
         "announced",

@@ -61,7 +61,7 @@ def _not_ended(scene: Scene, order: Order) -> Step:
 
 def _of_ended(scene: Scene, order: Order) -> Step:
     failed = [task.id for task in scene.tasks if task.status == TaskStatus.FAILED]
-    when = f" at {clock.iso(order.completed_at)}" if order.completed_at else ""
+    when = f" at {clock.second(order.completed_at)}" if order.completed_at else ""
     because = f", because of task {failed[0]}" if failed and order.order_status == OrderStatus.FAILED else ""
     who = "" if endings.is_recorded(scene.connection, order) else " by the shop"
     text = f"the order is {order.order_status}{who}{when}{because}"

@@ -42,8 +42,8 @@ def of_task(task: Task) -> str:
         f"attempt {task.attempt} of {task.max_attempts}",
     ]
     if task.lease_token is not None:
-        until = "without an end" if task.lease_until is None else f"until {clock.iso(task.lease_until)}"
+        until = "without an end" if task.lease_until is None else f"until {clock.second(task.lease_until)}"
         parts.append(f"lease of {texts.legible(task.worker or 'an unknown worker', 80)} {until}")
     elif task.available_at is not None:
-        parts.append(f"due at {clock.iso(task.available_at)}")
+        parts.append(f"due at {clock.second(task.available_at)}")
     return ", ".join(parts)  # fmt: skip

@@ -102,7 +102,7 @@ def _expired(failed: Failed, _: Settings) -> Trouble | None:
     until = expiry.of(failed.url)
     if until is None:
         return None
-    shown = clock.iso(until)
+    shown = clock.second(until)
     if until > failed.now:
         return Trouble(
             "link-renewed", f"the access was refused; the link that stands there now is valid until {shown}"

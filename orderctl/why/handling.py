@@ -65,7 +65,7 @@ def retry_command(scene: Scene, tasks: Sequence[Task]) -> str | None:
 
 def told(event: Event) -> str:
     """Return what an event of the audit log says, as evidence."""
-    when = f" at {clock.iso(event.created_at)}" if event.created_at else ""
+    when = f" at {clock.second(event.created_at)}" if event.created_at else ""
     by = f" by {shown(event.actor or event.source)}" if event.actor or event.source else ""
     return f"event {event.id}{when}{by}: {shown(event.message)}"
 
@@ -129,7 +129,7 @@ def _address(scene: Scene, task: Task) -> str:
 def _facts(task: Task, trouble: Trouble) -> tuple[str, ...]:
     first = (task.error_log or "no error is noted").strip().partition("\n")[0]
     worker = f" on {shown(task.worker)}" if task.worker else ""
-    when = f" at {clock.iso(task.updated_at)}" if task.updated_at else ""
+    when = f" at {clock.second(task.updated_at)}" if task.updated_at else ""
     tries = f"attempt {task.attempt} of {task.max_attempts}"
     return (f"task {task.id}: {tries}{worker}{when}: {shown(first)}", *trouble.facts)
 
@@ -152,8 +152,8 @@ def _of_unfinished(scene: Scene, unfinished: Sequence[Task]) -> Step:
 def _of_failing(scene: Scene, task: Task) -> Step:
     """A failure that may pass by itself: the task waits for its next attempt."""
     trouble = _trouble(scene, task)
-    again = f" at {clock.iso(task.retry_at)}" if task.retry_at else ""
-    since = [f"failing since {clock.iso(task.failing_since)}"] if task.failing_since else []
+    again = f" at {clock.second(task.retry_at)}" if task.retry_at else ""
+    since = [f"failing since {clock.second(task.failing_since)}"] if task.failing_since else []
     return Step(
         Link.HANDLER,
         State.WAITS,

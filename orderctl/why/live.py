@@ -98,7 +98,7 @@ def _has_just_begun(scene: Scene, task: Task) -> bool:
 def _of_relays(client: redis.Redis) -> Step:
     signs = relay_signs.find_all(client)
     lost = relay_signs.find_lost(client, {sign.name for sign in signs})
-    facts = tuple(f"relay {shown(name)}: its last sign is of {clock.iso(seen)}" for name, seen in lost)
+    facts = tuple(f"relay {shown(name)}: its last sign is of {clock.second(seen)}" for name, seen in lost)
     if signs:
         clients = counted(sum(sign.connections for sign in signs), "connection")
         return Step(

@@ -54,7 +54,7 @@ def payment(scene: Scene) -> Step:
 
 
 def _paid(order: Order) -> str:
-    return "the order is paid" if order.paid_at is None else f"paid at {clock.iso(order.paid_at)}"
+    return "the order is paid" if order.paid_at is None else f"paid at {clock.second(order.paid_at)}"
 
 
 def _unpaid(scene: Scene, order: Order) -> Step:
@@ -222,7 +222,7 @@ def _facts(payments: Iterable[Payment]) -> tuple[str, ...]:
 
 
 def _fact(one: Payment) -> str:
-    told = f", known since {clock.iso(one.told_at)}" if one.told_at else ""
+    told = f", known since {clock.second(one.told_at)}" if one.told_at else ""
     text = f": {texts.legible(one.content, _MOST_TEXT)!r}" if one.content else ""
     return f"payment {one.id} of {_amount(one.amount)}{told}, {one.outcome}{text}"
 

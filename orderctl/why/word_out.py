@@ -118,7 +118,7 @@ def _held(scene: Scene, ids: Sequence[int]) -> Mapping[int, _Held]:
 
 def _of(scene: Scene, link: Link, message: Message, held: _Held) -> Step:
     if message.state == MessageState.SENT:
-        when = f" at {clock.iso(message.sent_at)}" if message.sent_at else ""
+        when = f" at {clock.second(message.sent_at)}" if message.sent_at else ""
         return Step(link, State.HOLDS, f"message {message.id} was sent{when}")
     if message.state == MessageState.SKIPPED:
         return _of_skipped(scene, link, message)
@@ -202,7 +202,7 @@ def _hint(scene: Scene) -> str | None:
 
 def _of_tried(link: Link, message: Message, refusal: refusals.Refusal) -> Step:
     """A message that waits for its next try; where a setting is wrong, it waits in vain."""
-    when = clock.iso(message.due_at) if message.due_at else "soon"
+    when = clock.second(message.due_at) if message.due_at else "soon"
     state = State.BROKEN if refusal.first or refusal.advice else State.WAITS
     text = f"message {message.id} is tried again at {when}"
     return Step(
@@ -229,7 +229,7 @@ def _of_held(scene: Scene, link: Link, message: Message, until: datetime, alive:
 def _fact(message: Message) -> str:
     to = f" to {shown(message.receiver)}" if message.receiver else ""
     when = message.failed_at or message.due_at
-    at = f", {'given up' if message.failed_at else 'due'} at {clock.iso(when)}" if when else ""
+    at = f", {'given up' if message.failed_at else 'due'} at {clock.second(when)}" if when else ""
     said = f": {shown(message.last_error)}" if message.last_error else ""
     tries = counted(message.attempts, "try", "tries")
     return f"message {message.id} ({message.kind}{to}): {message.state} after {tries}{at}{said}"

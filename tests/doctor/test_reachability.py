@@ -26,11 +26,11 @@ def frozen(*servers: MysqlServer | RedisServer) -> Iterator[None]:
             server.resume()
 
 
-@pytest.mark.parametrize("down", [{"mariadb"}, {"redis"}, {"mariadb", "redis"}], ids="-".join)
+@pytest.mark.parametrize("down", [("mariadb",), ("redis",), ("mariadb", "redis")], ids="-".join)
 @pytest.mark.parametrize("how", ["refusing", "frozen"])
 def test_an_outage_is_told_within_five_seconds(
     how: str,
-    down: set[str],
+    down: tuple[str, ...],
     shop,
     doctor: Callable[..., Examined],
     mariadb_server: MysqlServer,
