@@ -127,11 +127,11 @@ def start(app: App, burst: bool) -> None:
 
     if burst:
         _refuse_metrics(app)
-    metrics = None if burst else exposition.target(app.settings)
     app.log()
     _check_ground(app)
     due = bursts.begin(app.engine, app.redis, app.settings) if burst else ()
     app.close()  # the children are forked without connections
+    metrics = None if burst else exposition.target(app.settings)
     supervisor = Supervisor(app.settings, burst=burst, metrics=metrics)
     workers = counted(app.settings.worker.concurrency, "worker")
     app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}", logged=True)
@@ -193,7 +193,7 @@ def list_(app: App, only_rejected: bool, watching: watch.Watching) -> None:
     """List the workers, what each of them does, and its supervisor.
 
     A worker is idle, enrolling (it finds out which files there are), downloading or draining (its supervisor ends after
-    this task). It is frozen if no worker of its queue has told Redis for half a minute that it lives. One without a
+    this task). It is frozen if no worker of its queue has sent a sign of life for half a minute. One without a
     heartbeat is lost, and another worker takes its task over. In JSON, 'name' and the keys behind it are those of the
     supervisor.
 
