@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from orderctl.errors import InvalidInput, OrderctlError
 from orderctl.terminal.render import Column, Format, Where
 
 if TYPE_CHECKING:
+    from orderctl.worker.exposition import Target
     from orderctl.worker.roster import WorkerSign
     from orderctl.worker.supervisor import Supervisor
 
@@ -121,17 +122,24 @@ def start(app: App, burst: bool) -> None:
         orderctl worker start --metrics-port 9464
         orderctl worker start --burst
     """
-    from orderctl.worker import burst as bursts
     from orderctl.worker import exposition
-    from orderctl.worker.supervisor import Supervisor
 
     if burst:
         _refuse_metrics(app)
+    metrics = None if burst else exposition.target(app.settings)
+    listener = None if metrics is None else metrics.listener
+    with nullcontext() if listener is None else listener:
+        _start(app, burst, metrics)
+
+
+def _start(app: App, burst: bool, metrics: Target | None) -> None:
+    from orderctl.worker import burst as bursts
+    from orderctl.worker.supervisor import Supervisor
+
     app.log()
     _check_ground(app)
     due = bursts.begin(app.engine, app.redis, app.settings) if burst else ()
     app.close()  # the children are forked without connections
-    metrics = None if burst else exposition.target(app.settings)
     supervisor = Supervisor(app.settings, burst=burst, metrics=metrics)
     workers = counted(app.settings.worker.concurrency, "worker")
     app.say(f"supervisor {supervisor.name}: {workers} on queue {app.settings.worker.queue}", logged=True)

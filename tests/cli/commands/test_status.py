@@ -51,7 +51,10 @@ def test_operations_are_counted_and_one_that_was_stopped_is_no_cause(shop: Shop,
             lambda c, one=one, state=state, ended=ended: c.execute(one.values(state=state, ended_at=ended))
         )
     shown = inside("status")
-    assert (shown.status, "operations   2 running · 1 settling · 2 stopped in the last day\n" in shown.out) == (
+    assert (
+        shown.status,
+        "operations   2 running · 1 settling · 2 stopped in the last day\n" in shown.out,
+    ) == (
         0,
         True,
     )
