@@ -55,7 +55,7 @@ test: lint
 	@# environment keeps Python from writing what it has compiled.
 	@$(BIN)/python -m compileall -q orderctl migrations tests
 	@# leash.py ends the tests, and every process that they started, when make is killed, even by SIGKILL.
-	exec $(BIN)/python tests/servers/leash.py $$PPID $(BIN)/pytest -n 2 $(ARGS)
+	exec $(BIN)/python tests/servers/leash.py $$PPID $(BIN)/pytest -n 3 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -522,7 +522,7 @@ def _queries() -> dict[str, tuple[Callable[[Connection], Any], int]]:
         ),
         "tasks before another": (partial(readiness.line, limit=100), 250),
         "number of tasks that are due": (partial(readiness.depth, most=100), 250),
-        "tasks of workers": (fleet._held, 30),
+        "tasks of workers": (fleet.held, 30),
         "a part of the open orders": (Sweep(load)._unnoted, 900),
         "the next part": (_second_turn(load, newest=False), 900),
         "the newest open orders": (_second_turn(load, newest=True), 900),

@@ -26,6 +26,7 @@ _AT_ONCE = 2
 #: Columns of the terminal that finds out what stays: it wraps no line, so that one that is too long is noticed.
 _NO_WRAP = 400
 COMMANDS = (
+    "status",
     "orders list -L 12",
     "orders list --paid -L 8",
     "orders list --status failed",
@@ -38,6 +39,8 @@ COMMANDS = (
     "tasks show {task}",
     "logs show {code}",
     "logs errors",
+    "logs search -n 6",
+    "why {code}",
     "tail order {code}",
     "logs summary",
     "worker list",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -111,14 +112,18 @@ def write(path: Path, text: bytes) -> None:
 
 
 def serve(listener: socket.socket, text: Callable[[], bytes]) -> None:
-    """Answer clients from threads, until the process ends.
+    """Answer clients from threads, until the process ends or the socket is closed.
 
     Args:
         listener: Of :func:`listen`.
         text: Returns the text, from any thread.
     """
     server = _Server(listener, text)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    threading.Thread(target=server.serve_until_closed, name="metrics", daemon=True).start()
+
+
+class _Closed(Exception):
+    """The socket is closed."""
 
 
 class _Server(ThreadingMixIn, TCPServer):
@@ -132,6 +137,19 @@ class _Server(ThreadingMixIn, TCPServer):
         self._idle: dict[socket.socket, None] = {}  # the connections without a complete request, oldest first
         self._lock = threading.Lock()
         self._free = threading.Semaphore(_MOST)
+
+    def serve_until_closed(self) -> None:
+        with suppress(_Closed):
+            self.serve_forever()
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError:
+            if self.socket.fileno() < 0:
+                raise _Closed from None
+            time.sleep(_ROOM_SECONDS)  # no file is left, for example: it is not asked for again and again
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

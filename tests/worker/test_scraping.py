@@ -11,6 +11,7 @@ import pytest
 
 from orderctl.errors import Misconfigured
 from orderctl.worker import scraping
+from tests.waiting import eventually
 
 
 def get(url: str) -> tuple[int, str, bytes]:
@@ -46,6 +47,17 @@ def test_clients_that_say_nothing_are_cut_and_others_are_answered(monkeypatch: p
         assert slow.recv(100) == b""
         for one in silent:
             one.close()
+
+
+def test_a_socket_that_is_closed_ends_it(monkeypatch: pytest.MonkeyPatch):
+    """Before, it asked the closed socket again and again, and a core did nothing else."""
+    before = threading.active_count()
+    with scraping.listen("127.0.0.1", 0) as listener:
+        scraping.serve(listener, lambda: b"up 1\n")
+        assert threading.active_count() == before + 1
+        assert get(f"http://127.0.0.1:{listener.getsockname()[1]}/metrics")[0] == 200
+
+    eventually(lambda: threading.active_count() == before, "its thread ends")
 
 
 def test_idle_clients_shut_out_nobody():
