@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "mariadb", "mysql"), default="mariadb")
     parser.add_argument("--tasks", type=int, default=50_000)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rate", default="9000/m")
+    parser.add_argument("--rate", default="4500/m")
     parser.add_argument("--supervisors", type=int, default=2)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--log", type=Path, help="append the supervisors' log to this file")
