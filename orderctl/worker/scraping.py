@@ -122,10 +122,6 @@ def serve(listener: socket.socket, text: Callable[[], bytes]) -> None:
     threading.Thread(target=server.serve_until_closed, name="metrics", daemon=True).start()
 
 
-class _Closed(Exception):
-    """The socket is closed."""
-
-
 class _Server(ThreadingMixIn, TCPServer):
     daemon_threads = True
 
@@ -139,7 +135,7 @@ class _Server(ThreadingMixIn, TCPServer):
         self._free = threading.Semaphore(_MOST)
 
     def serve_until_closed(self) -> None:
-        with suppress(_Closed):
+        with suppress(EOFError):
             self.serve_forever()
 
     def get_request(self) -> tuple[Any, Any]:
@@ -147,7 +143,7 @@ class _Server(ThreadingMixIn, TCPServer):
             return super().get_request()
         except OSError:
             if self.socket.fileno() < 0:
-                raise _Closed from None
+                raise EOFError from None  # the socket is closed
             time.sleep(_ROOM_SECONDS)  # no file is left, for example: it is not asked for again and again
             raise
 
