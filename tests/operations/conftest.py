@@ -49,8 +49,9 @@ class Bulk:
         return made
 
     def turn(self, times: int = 1) -> None:
-        """Take turns of a supervisor; each looks what has become of the tasks."""
-        for _ in range(times):
+        """Take turns of a supervisor; each changes what is due, and looks what has become of the tasks."""
+        for _ in range(times):  # on a busy machine a turn is over before what is due after the last one
+            self.turns._carry_at.clear()
             self.turns._look_at.clear()
             self.turns.turn(self.client)
 
