@@ -1,7 +1,9 @@
-"""Which keys orderctl has left in Redis that nothing ends: without a time to live, and without an owner."""
+"""What is in Redis: what a key holds, and which keys orderctl has left that nothing ends and nobody owns."""
 
+import hashlib
 import re
 import time
+from typing import Any
 
 import redis
 
@@ -17,6 +19,36 @@ OURS = re.compile(
     r"|rq:worker:[^:]+\.worker-[0-9]+\.[0-9]+)"
 )
 JOB = re.compile(r"(task-[1-9][0-9]{0,18}-[0-9]{1,9}(?:-again)?)(?::|\Z)")
+
+
+def held(client: redis.Redis, key: bytes | str) -> Any:
+    """What a key holds, to be compared with what it holds later; of a long value only its digest.
+
+    DUMP is no such thing: it has the fields of a hash in the order of its buckets, which a server moves when it reads.
+    And when megabytes differ, pytest takes longer to say how than a test may take.
+
+    Args:
+        client: A client of any kind.
+        key: A key of any type but a stream.
+    """
+    match client.type(key):
+        case b"hash":
+            return {_brief(name): _brief(value) for name, value in sorted(client.hgetall(key).items())}
+        case b"list":
+            return [_brief(value) for value in client.lrange(key, 0, -1)]
+        case b"set":
+            return {_brief(value) for value in client.smembers(key)}
+        case b"zset":
+            return {_brief(value): score for value, score in client.zrange(key, 0, -1, withscores=True)}
+        case b"string":
+            return _brief(client.get(key))
+        case kind:
+            assert kind == b"none"
+            return None
+
+
+def _brief(value: bytes) -> bytes:
+    return value if len(value) < 200 else hashlib.sha256(value).digest()
 
 
 def unowned(client: redis.Redis, prefix: str = "") -> list[str]:

@@ -145,12 +145,12 @@ def test_another_programs_job_with_the_id_of_a_doorbell_stays(client: redis.Redi
         client.set("rq:job:task-1-0", odd)
     else:
         client.hset("rq:job:task-1-0", mapping=odd)
-    before = client.dump("rq:job:task-1-0")
+    before = redis_keys.held(client, "rq:job:task-1-0")
 
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == [1]
     assert doorbell.ring(client, QUEUE, [(1, 0)]) == []
 
-    assert client.dump("rq:job:task-1-0") == before
+    assert redis_keys.held(client, "rq:job:task-1-0") == before
     assert client.ttl("rq:job:task-1-0") == -1
     assert _queued(client) == ["task-1-0-again"]
     assert doorbell.without_job(client, QUEUE, [(1, 0)]) == set()

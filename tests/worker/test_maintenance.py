@@ -28,7 +28,7 @@ def open_queue(client: redis.Redis, name: str = "orderctl") -> Queue:
 
 
 def all_of(client: redis.Redis, pattern: str = "*") -> dict[bytes, Any]:
-    return {key: client.dump(key) for key in client.scan_iter(pattern)}
+    return {key: redis_keys.held(client, key) for key in client.scan_iter(pattern)}
 
 
 def test_orderctls_jobs_leave_the_queue_of_earlier_versions_and_others_stay(client: redis.Redis):

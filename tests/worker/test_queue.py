@@ -61,12 +61,12 @@ def put_foreign_jobs(client: redis.Redis) -> list[bytes]:
 
 def test_jobs_of_other_programs_stay_byte_by_byte_with_their_time_to_live(client: redis.Redis, queue: Queue):
     keys = put_foreign_jobs(client)
-    before = [client.dump(key) for key in keys]
+    before = [redis_keys.held(client, key) for key in keys]
     ttl = client.pttl("rq:job:json")
 
     assert take(queue) is None
 
-    assert [client.dump(key) for key in keys] == before
+    assert [redis_keys.held(client, key) for key in keys] == before
     assert 0 < ttl - client.pttl("rq:job:json") < 600_000
     assert all(client.ttl(key) == -1 for key in keys if key != b"rq:job:json")
     assert client.llen(queue.key) == client.llen(queue.intermediate_queue_key) == 0
@@ -125,7 +125,7 @@ def test_a_worker_deletes_only_the_job_that_it_ran(client: redis.Redis, queue: Q
 def test_no_job_lives_for_ever_wherever_its_worker_dies(world: World, fault: str):
     world.shop.paid("DH1", [world.course()])
     keys = put_foreign_jobs(world.client)[4:]
-    before = [world.client.dump(key) for key in keys]
+    before = [redis_keys.held(world.client, key) for key in keys]
     world.play("keeper")
 
     world.play("worker", 1, faults=f"{fault}:kill")
@@ -133,7 +133,7 @@ def test_no_job_lives_for_ever_wherever_its_worker_dies(world: World, fault: str
     world.recover()
     world.assert_well()
 
-    assert [world.client.dump(key) for key in keys] == before
+    assert [redis_keys.held(world.client, key) for key in keys] == before
     assert redis_keys.unowned(world.client) == []
 
 

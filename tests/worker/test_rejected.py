@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 from orderctl import broker
 from orderctl.errors import Conflict, NotFound
 from orderctl.worker import rejected
+from tests import redis_keys
 from tests.cli.conftest import Ended, Program, inside  # noqa: F401 - a fixture
 
 
@@ -66,14 +67,14 @@ def test_entries_whose_job_is_gone_are_not_shown_and_are_pruned(client: redis.Re
 
 def test_a_job_goes_back_to_the_queue_that_it_was_made_for(client: redis.Redis, queue: Queue):
     put(queue, b"a", b"\xff\x1b")
-    before = client.dump("rq:job:a")
+    before = redis_keys.held(client, "rq:job:a")
 
     done = rejected.requeue(client, ["a", "\\xff\\x1b"], own_queue="orderctl")
 
     assert done == {"a": "mails", "\\xff\\x1b": "mails"}
     assert client.lrange("rq:queue:mails", 0, -1) == [b"a", b"\xff\x1b"]
     assert client.sismember("rq:queues", "rq:queue:mails")
-    assert client.dump("rq:job:a") == before
+    assert redis_keys.held(client, "rq:job:a") == before
     assert rejected.count(client) == 0
 
 
