@@ -113,17 +113,21 @@ def _note(connection: Connection, *which: ColumnElement[bool], take_all: bool) -
     task = download_tasks.c
     its = select(orders_table.c.id).where(orders_table.c.id == task.order_id, *_takes_work())
     claimable = and_(*_waits(take_all=take_all), its.correlate(download_tasks).exists())
-    values = {
-        "ready": case((claimable, _level()), else_=NOT_READY),
-        "available_at": case((claimable, _since()), else_=task.available_at),
+    values = (
+        # Before ``ready``: MySQL would read the new one.
+        (task.available_at, case((claimable, _since()), else_=task.available_at)),
+        (task.ready, case((claimable, _level()), else_=NOT_READY)),
         # Of the shop, perhaps with ON UPDATE: nothing has happened to the task.
-        "updated_at": task.updated_at,
-    }
-    connection.execute(update(download_tasks).where(*which).values(values))
+        (task.updated_at, task.updated_at),
+    )
+    connection.execute(update(download_tasks).where(*which).ordered_values(*values))
 
 
 def _since() -> ColumnElement[Any]:
-    return func.coalesce(download_tasks.c.available_at, database.utc_now())
+    """Return when the task is due: a task of an order that is paid only now has not waited since it was added."""
+    task, now = download_tasks.c, database.utc_now()
+    later = and_(task.ready == NOT_READY, task.available_at < now)
+    return case((later, now), else_=func.coalesce(task.available_at, now))
 
 
 def _waits(*, take_all: bool) -> list[ColumnElement[bool]]:

@@ -83,6 +83,23 @@ def test_payment_notes_waiting_tasks_of_ours_only(shop: Shop) -> None:
     assert [row.updated_at for row in shop.task_rows()] == before
 
 
+def test_a_task_is_due_since_the_payment_and_not_since_it_was_added(shop: Shop) -> None:
+    """Else an order that is paid after an hour has waited for a worker for an hour, and goes before all others."""
+    shop.add("DH1", 3)
+    old, later, none = (task.id for task in shop.tasks(1))
+    for task, moment in ((old, "'2026-01-01 00:00:00'"), (later, "'2126-01-01 00:00:00'"), (none, "NULL")):
+        shop.execute(f"UPDATE download_tasks SET available_at = {moment} WHERE id = {task}")
+
+    shop.pay("DH1")
+
+    due = {task: shop.task_row(task).available_at for task in (old, later, none)}
+    assert min(due[old], due[none]) >= shop.order().paid_at
+    assert due[later].year == 2126
+    shop.execute("UPDATE download_tasks SET available_at = '2026-01-01 00:00:00'")
+    shop.transact(lambda c: readiness.correct(c, [old], take_all=False))
+    assert shop.task_row(old).available_at.year == 2026
+
+
 def test_a_wrong_note_is_corrected_and_nothing_else_is_changed(shop: Shop) -> None:
     """Also a column that the database sets with each update stays: ``orders list --stale`` goes by it."""
     if shop.engine.dialect.name != "sqlite":
