@@ -333,9 +333,14 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
-#: Settings that stand above the sections, beside ``state_dir``.
+#: The setting above the sections that refuses changes.
 READ_ONLY: Final = "read_only"
-READ_ONLY_ABOUT: Final = "refuse commands that change something; once it is true, no file, variable or option that is read later changes that"
+#: What they are for.
+ABOVE: Final = {
+    "state_dir": "folder of the embedded database, the embedded Redis and downloads",
+    READ_ONLY: "refuse commands that change something; once it is true, no file, variable or option that is read"
+    " later changes that",
+}
 
 
 def declared() -> dict[str, Key[Any]]:
@@ -343,3 +348,8 @@ def declared() -> dict[str, Key[Any]]:
     return {
         f"{section}.{name}": key for section, kind in SECTIONS.items() for name, key in keys_of(kind).items()
     }
+
+
+def abouts() -> dict[str, str]:
+    """Return what each setting is for, also those above the sections."""
+    return ABOVE | {key: item.about for key, item in declared().items()}

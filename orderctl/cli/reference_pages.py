@@ -50,8 +50,7 @@ def config() -> str:
     """Return the page of the settings."""
     parts = [roff.title(CONFIG, 5, "the settings of orderctl, and their files")]
     parts += [".SH DESCRIPTION\n", roff.prose(_CONFIG_TEXT), ".SH SETTINGS\n"]
-    parts.append(roff.tagged(roff.bold("state_dir"), topics.STATE_DIR))
-    parts.append(roff.tagged(roff.bold(setting_sections.READ_ONLY), setting_sections.READ_ONLY_ABOUT))
+    parts += [roff.tagged(roff.bold(key), about) for key, about in setting_sections.ABOVE.items()]
     for section, kind in setting_sections.SECTIONS.items():
         parts.append(f".SS [{section}]\n{roff.prose(kind.__doc__ or '')}")
         parts += [_setting(section, item) for item in setting_keys.keys_of(kind).values()]

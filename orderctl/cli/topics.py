@@ -31,7 +31,6 @@ EXIT_CODES: Final[dict[ExitStatus, str]] = {
     ExitStatus.INTERRUPTED: "The command was interrupted with Ctrl-C.",
 }
 
-STATE_DIR: Final = "folder of the embedded database, the embedded Redis and downloads"
 LISTS: Final = "Lists are separated by commas; switches are 1, 0, true or false."
 
 OUTPUT: Final = """\
@@ -115,13 +114,7 @@ def variables() -> str:
     """Return the environment variables as a table."""
     lines = [f"Every setting has a variable. {LISTS}\n"]
     rows = [("ORDERCTL_CONFIG", "an additional configuration file, read last")]
-    rows.append(
-        (
-            environment.variable("state_dir"),
-            STATE_DIR,
-        )
-    )
-    rows.append((environment.variable(setting_sections.READ_ONLY), setting_sections.READ_ONLY_ABOUT))
+    rows += [(environment.variable(key), about) for key, about in setting_sections.ABOVE.items()]
     for key, item in setting_sections.declared().items():
         rows.append((environment.variable(key), item.about))
         if item.secret:

@@ -184,7 +184,6 @@ class Exposition:
 
         self.seen = _Seen()
         self._board = board
-        self._began = time.time()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -227,7 +226,7 @@ class Exposition:
 
     def _gauges(self, seen: _Seen) -> Iterator[Metric]:
         yield _gauge("worker_info", "The supervisor's version.", {(__version__,): 1}, "version")
-        yield _gauge("worker_start_time_seconds", "When the metrics began.", {(): self._began})
+        yield _gauge("worker_start_time_seconds", "When the supervisor started.", {(): self._board.began})
         yield _gauge("last_look_timestamp_seconds", "When the stores were looked at last.", {(): seen.at})
         yield _gauge("database_up", "1 if the database has answered, else 0.", _known(seen.database))
         yield _gauge("redis_up", "1 if Redis has answered, else 0.", _known(seen.redis))

@@ -8,6 +8,7 @@ locked, sent or lost. The numbers live as long as the supervisor, whichever of i
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import accumulate
@@ -90,11 +91,15 @@ class Score:
 class Board:
     """The numbers of all workers of a supervisor.
 
+    Attributes:
+        began: Since when is counted, in seconds since the epoch.
+
     Args:
         workers: How many there are.
     """
 
     def __init__(self, workers: int) -> None:
+        self.began = time.time()
         self._workers = workers
         self._numbers = memoryview(mmap.mmap(-1, workers * _SIZE * _BYTES)).cast("d")
 

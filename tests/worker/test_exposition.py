@@ -93,6 +93,15 @@ def test_a_database_that_is_down_hides_nothing_of_redis(redis_url: str):
     assert "orderctl_workers state=busy" not in found
 
 
+def test_a_process_that_shows_the_metrics_anew_shows_the_supervisors_start():
+    board = Board(1)
+    board.began -= 60
+
+    found = [read(Exposition(board).text().decode()) for _ in range(2)]
+
+    assert [one["orderctl_worker_start_time_seconds"] for one in found] == [board.began] * 2
+
+
 def test_nothing_is_up_or_down_before_the_first_look():
     assert not {name for name in read(Exposition(Board(1)).text().decode()) if name.endswith("_up")}
 

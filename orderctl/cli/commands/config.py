@@ -62,15 +62,13 @@ def show(app: App) -> None:
         orderctl config show
         orderctl config show -o wide
     """
-    declared = setting_sections.declared()
+    abouts = setting_sections.abouts()
     app.render(
         {
             "key": key,
             "value": None if value == "-" else value,
             "origin": origin,
-            "about": declared[key].about
-            if key in declared
-            else "folder of the embedded database, the embedded Redis and downloads",
+            "about": abouts[key],
             "variable": environment.variable(key),
         }
         for key, value, origin in app.settings.shown()
@@ -223,7 +221,7 @@ def template() -> str:
         "# Settings of orderctl. A setting that is commented out has its default.\n",
         "# Which value is used, and where it comes from: orderctl config show\n",
         '# state_dir = "~/.local/state/orderctl"\n',
-        f"# {setting_sections.READ_ONLY_ABOUT}\n# read_only = false\n",
+        f"# {setting_sections.ABOVE[setting_sections.READ_ONLY]}\n# read_only = false\n",
     ]
     for section, kind in setting_sections.SECTIONS.items():
         lines = [f"\n# {(kind.__doc__ or '').strip()}", f"[{section}]"]

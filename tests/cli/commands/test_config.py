@@ -35,6 +35,7 @@ def test_show_lists_every_setting_with_its_origin_and_without_secrets(orderctl: 
     assert rows["display.currency"]["origin"] == f"file {file}"
     assert rows["redis.url"]["origin"] == "command line"
     assert rows["mail.url"]["value"] is None
+    assert rows[setting_sections.READ_ONLY]["about"].startswith("refuse commands")
     assert SECRET not in ended.out
     assert "geheim" not in ended.out
     assert ended.err == ""
