@@ -25,6 +25,8 @@ INTERVAL: Final = 5.0
 SIGN_SECONDS: Final = 16
 #: How long the names are kept, in seconds: longer than the clocks of two machines differ.
 _NAMES_SECONDS: Final = 86_400
+#: A relay without a sign of life for so long has ended, whatever the clocks say, in seconds.
+_LOST_SECONDS: Final = 60
 #: Time between two numbers of connections that a sign keeps, and how many it keeps: three hours.
 SAMPLE_SECONDS: Final = 600
 MOST_SAMPLES: Final = 18
@@ -104,18 +106,20 @@ def this_host() -> str:
     return name[:_MOST_CHARACTERS] or "localhost"
 
 
-def announcement(key: Key, sign: RelaySign) -> list[Command]:
+def announcement(key: Key, sign: RelaySign, *, first: bool) -> list[Command]:
     """Return the commands that write a sign, and that forget the names of relays that were gone a day ago.
 
     Args:
         key: Returns the name that a key has on the server.
         sign: What to report.
+        first: Whether the relay has just started: it takes the place of those that ended without a word.
     """
     names, now = key(channels.RELAY_SIGNS), _milliseconds(sign.seen)
+    forgotten = _LOST_SECONDS if first else _NAMES_SECONDS
     return [
         ("SET", key(channels.relay_sign(sign.name)), _text(sign), "EX", SIGN_SECONDS),
         ("ZADD", names, now, sign.name),
-        ("ZREMRANGEBYSCORE", names, "-inf", now - _NAMES_SECONDS * 1000),
+        ("ZREMRANGEBYSCORE", names, "-inf", now - forgotten * 1000),
         ("EXPIRE", names, _NAMES_SECONDS),
     ]
 

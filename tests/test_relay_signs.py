@@ -27,8 +27,8 @@ SIGN = RelaySign(
 )
 
 
-def announce(client: redis.Redis, sign: RelaySign) -> None:
-    for command in relay_signs.announcement(str, sign):
+def announce(client: redis.Redis, sign: RelaySign, *, first: bool = False) -> None:
+    for command in relay_signs.announcement(str, sign, first=first):
         client.execute_command(*command)
 
 
@@ -51,6 +51,24 @@ def test_names_of_relays_that_are_long_gone_are_forgotten(redis_url: str) -> Non
         announce(client, SIGN)
 
         assert client.zrange(channels.RELAY_SIGNS, 0, -1) == [SIGN.name.encode()]
+
+
+def test_a_relay_that_starts_takes_the_place_of_one_that_was_killed(redis_url: str) -> None:
+    with broker.brisk(redis_url) as client:
+        lost, beside = (
+            {name: (NOW - ago).timestamp() * 1000}
+            for name, ago in (
+                ("lost", timedelta(minutes=5)),
+                ("beside", timedelta(seconds=5)),
+            )
+        )
+        client.zadd(channels.RELAY_SIGNS, lost | beside)
+        announce(client, SIGN)
+        assert [name for name, _ in relay_signs.find_lost(client, {SIGN.name})] == ["beside", "lost"]
+
+        announce(client, SIGN, first=True)
+
+        assert [name for name, _ in relay_signs.find_lost(client, {SIGN.name})] == ["beside"]
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,12 @@ class Presence:
             address: The address that the relay listens on.
             port: Its port.
         """
-        started = datetime.now(UTC)
+        started, first = datetime.now(UTC), True
         await self._exchange.feed.wait_tried()
         while True:
             sign = self._sign(address, port, started)
-            await self._send(relay_signs.announcement(self._exchange.feed.key, sign))
+            await self._send(relay_signs.announcement(self._exchange.feed.key, sign, first=first))
+            first = False
             self._note(sign)
             await asyncio.sleep(relay_signs.INTERVAL)
 

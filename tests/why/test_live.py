@@ -22,7 +22,7 @@ SIGN = RelaySign("host-1", "host", 1, "0.0.0.0", 3001, "1", 5, 7, secure=True, s
 
 
 def _announce(world: World) -> None:
-    for command in relay_signs.announcement(str, SIGN):
+    for command in relay_signs.announcement(str, SIGN, first=False):
         world.client.execute_command(*command)
 
 
