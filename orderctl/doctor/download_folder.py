@@ -16,6 +16,7 @@ from orderctl.counting import counted
 from orderctl.deadlines import Begun
 from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
+from orderctl.doctor.mounts import mount_of
 from orderctl.doctor.surroundings import Surroundings
 
 _AREA: Final = Area.DOWNLOADS
@@ -28,8 +29,6 @@ _NOTHING: Final = 100 * 2**20
 _FEW_FILES: Final = 0.02
 #: File systems that lose everything at a restart of the machine.
 _FLEETING: Final = frozenset({"tmpfs", "ramfs"})
-_MOUNTS: Final = Path("/proc/self/mountinfo")
-_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 #: Entries of the folder that are looked at, and the days after which a part is a leftover.
 _MOST_ENTRIES: Final = 5000
 _OLD_DAYS: Final = 7
@@ -106,7 +105,7 @@ def _look(path: Path) -> Look:
 
 def _room(folder: Path) -> Room:
     system = os.statvfs(folder)
-    mount, kind = _mount(folder)
+    mount, kind = mount_of(folder)
     files = system.f_favail / system.f_files if system.f_files else None
     return Room(
         mount,
@@ -116,24 +115,6 @@ def _room(folder: Path) -> Room:
         files,
         bool(system.f_flag & os.ST_RDONLY),
     )
-
-
-def _mount(folder: Path) -> tuple[str, str]:
-    """Return where the file system of a folder is mounted, and its type."""
-    real, found = os.path.realpath(folder), ("/", "")
-    try:
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        words = before.split(" ")
-        if len(words) > 4 and after:  # noqa: PLR2004 - proc_pid_mountinfo(5): the fifth is the mount point
-            mount = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
-            inside = real == mount or real.startswith(mount.rstrip("/") + "/")
-            if inside and len(mount) >= len(found[0]):
-                found = (mount, after.split(" ")[0])
-    return found
 
 
 def _leftovers(folder: Path) -> tuple[int, int]:

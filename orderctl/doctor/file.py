@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from orderctl.counting import size
 from orderctl.doctor.checks import Area, Check, Verdict
+from orderctl.doctor.mounts import mount_of
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import ExitStatus
 
@@ -19,7 +20,6 @@ from orderctl.errors import ExitStatus
 _REMOTE: Final = re.compile(
     r"nfs\d*|cifs|smb\d*|smbfs|9p|afs|ceph|glusterfs|lustre|ocfs2|gfs2|virtiofs|vboxsf|fuse\.(?:sshfs|rclone|glusterfs|s3fs)"
 )
-_MOUNTS: Final = Path("/proc/self/mounts")
 #: Bytes; with less, the next hours are in danger.
 _LOW: Final = 1024**3
 _VERY_LOW: Final = 64 * 1024**2
@@ -35,7 +35,7 @@ def examine(around: Surroundings) -> Iterator[Check]:
         mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
     yield journal(mode)
     yield writable([place for place in (path, path.parent) if not os.access(place, os.W_OK)])
-    yield file_system(path, kind_of(path, _mounts()))
+    yield file_system(path, mount_of(path)[1])
     yield free_space(path, shutil.disk_usage(path.parent).free)
 
 
@@ -74,36 +74,20 @@ def writable(refused: Sequence[Path]) -> Check:
     )
 
 
-def _mounts() -> list[tuple[str, str]]:
-    """Return where file systems are mounted, and of which kind they are."""
-    try:
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
-    except OSError:  # not Linux
-        return []
-    mounts = (line.split(" ") for line in lines)
-    return [(place.replace("\\040", " "), kind) for _, place, kind, *_ in mounts]
-
-
-def kind_of(path: Path, mounts: Iterable[tuple[str, str]]) -> str | None:
-    """Return the kind of the file system of a path; None if it is not known."""
-    holding = [(place, kind) for place, kind in mounts if path.is_relative_to(place)]
-    return max(holding, key=lambda mount: len(mount[0]))[1] if holding else None
-
-
-def file_system(path: Path, kind: str | None) -> Check:
+def file_system(path: Path, kind: str) -> Check:
     """Return the check of the file system of a path.
 
     Args:
         path: The database.
-        kind: The kind of the file system, as in ``/proc/mounts``; None: it is not known.
+        kind: The kind of the file system, from :func:`mount_of`.
     """
-    if kind is None or not _REMOTE.fullmatch(kind):
+    if not _REMOTE.fullmatch(kind):
         return Check(
             Area.DATABASE,
             "file-system",
             Verdict.WELL,
             f"the file system is {kind or 'not known'}",
-            value=kind,
+            value=kind or None,
         )
     return Check(
         Area.DATABASE,

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from orderctl import clock, counting
+from orderctl.downloads.fetch import RESERVE
 from orderctl.settings import Settings
 from orderctl.states import ErrorType
 from orderctl.why import expiry
 
-#: What the http handler leaves free on the disk.
-_RESERVE: Final = 64 * 2**20
 _STATUS: Final = re.compile(r"\bHTTP (\d{3})\b", re.ASCII)
 _NEEDED: Final = re.compile(r"(\d+) bytes and a reserve of (\d+) are needed", re.ASCII)
 _SIZE: Final = re.compile(r"has (\d+) bytes, more than", re.ASCII)
@@ -155,7 +154,7 @@ def _private(settings: Settings) -> Trouble:
 def _disk(failed: Failed, settings: Settings) -> Trouble:
     folder = settings.download_directory
     found = _NEEDED.search(failed.text)
-    needed = int(found[1]) + int(found[2]) if found else _RESERVE
+    needed = int(found[1]) + int(found[2]) if found else RESERVE
     free = free_bytes(folder)
     if free is None:
         look = f"make room in {folder} on the worker's machine"

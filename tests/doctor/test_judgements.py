@@ -11,6 +11,7 @@ from orderctl import counting, migrate
 from orderctl.doctor import account, audit_log, file, measures, server, tables
 from orderctl.doctor.audit_log import Window
 from orderctl.doctor.checks import Verdict
+from orderctl.doctor.mounts import nearest
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.health.signs import Role
 from orderctl.migrate import rights
@@ -102,9 +103,12 @@ def test_settings_of_a_server(name, values, connections, verdict, repair):
     ],
 )
 def test_the_file_system_of_a_path_is_the_one_that_is_mounted_nearest(path, kind):
-    mounts = [("/", "ext4"), ("/srv/shop", "nfs4"), ("/mnt/my disk", "cifs")]
+    mounts = {"/": "ext4", "/srv/shop": "nfs4", "/mnt/my\\040disk": "cifs"}
+    lines = [
+        f"36 35 98:0 / {place} rw,noatime master:1 - {kind_of} /dev/x rw" for place, kind_of in mounts.items()
+    ]
 
-    assert file.kind_of(Path(path), mounts) == kind
+    assert nearest(path, lines)[1] == kind
     check = file.file_system(Path(path), kind)
     assert (check.verdict, check.exit_status) == ("well", 1) if kind == "ext4" else ("fault", 78)
 
