@@ -15,6 +15,7 @@ from orderctl.counting import counted
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import Misconfigured
+from orderctl.health import redis_causes
 from orderctl.relay import access
 from orderctl.rights import Part
 from orderctl.settings import Settings
@@ -34,6 +35,9 @@ _PARTS: Final = {
     Part.LISTEN: ("orderctl tail", True),
     Part.SIGN: ("the relay's sign, by which status and doctor see it", False),
 }
+
+#: Checks that say more about writes that are refused than the server's answer.
+_SAY_MORE: Final = {"role", "memory", "saving"}
 
 Info = Mapping[str, Any]
 
@@ -56,8 +60,26 @@ def _user(settings: Settings) -> str:
 
 
 def examine(around: Surroundings) -> Iterator[Check]:
-    """Look at what the server says of itself."""
-    info = _info(around)
+    """Look at what the server says of itself, and whether it takes writes."""
+    told = False
+    for check in _of_info(_info(around), around):
+        told |= check.verdict is Verdict.FAULT and check.name in _SAY_MORE
+        yield check
+    if not told:
+        yield from _writes(around)
+
+
+def _writes(around: Surroundings) -> Iterator[Check]:
+    """Say why writes are refused, which the look at the stores has found; rights have checks of their own."""
+    refusal = None if around.redis.sign is None else around.redis.sign.refusal
+    if refusal is None or isinstance(refusal, Misconfigured):
+        return
+    cause = redis_causes.of(refusal)
+    text = str(refusal).rstrip(".")
+    yield Check(_AREA, "writable", Verdict.FAULT, text, cause.repair, cause.explanation)
+
+
+def _of_info(info: Info, around: Surroundings) -> Iterator[Check]:
     yield _version(info)
     yield _role(info)
     yield _eviction(info, around.settings)
@@ -74,8 +96,9 @@ def examine_refusal(around: Surroundings) -> Iterator[Check]:
         return
     if (url := broker.running_url(around.settings)) is None:
         return
+    failed = "aof_last_write_status" if "AOF" in str(cause) else "rdb_last_bgsave_status"
     with broker.brisk(url) as client:
-        yield from _saving({"rdb_last_bgsave_status": "err"}, _configured(client), around.settings)
+        yield from _saving({failed: "err"}, _configured(client), around.settings)
 
 
 def examine_clock(around: Surroundings) -> Iterator[Check]:

@@ -25,7 +25,7 @@ _TEMPORARY: Final = (
     _Trouble("OOM", "redis-full", "Give Redis more memory (maxmemory), or remove what other programs have left in it."),
     _Trouble("READONLY", "redis-read-only", "redis.url leads to a replica: let it lead to the primary, or to Sentinel."),
     _Trouble("MISCONF", "redis-disk-full", "Redis cannot save its data: free its disk, and read the log of the server."),
-    _Trouble("NOREPLICAS", "redis-without-replicas", "Start the replicas that min-replicas-to-write asks for."),
+    _Trouble("NOREPLICAS", "redis-without-replicas", "Start the replicas that min-replicas-to-write asks for, or set it to 0."),
     _Trouble("LOADING", "redis-loading", "Redis reads its data after a start: it answers when that is done."),
     _Trouble("does not answer", "redis-down", _DOWN),
 )  # fmt: skip

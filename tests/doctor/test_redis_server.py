@@ -9,6 +9,8 @@ import redis
 from orderctl.doctor import redis_server
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.redis_server import examine, examine_clock, examine_rights
+from orderctl.doctor.surroundings import Opened, Surroundings
+from orderctl.errors import RedisUnavailable
 from orderctl.settings import load
 from tests.doctor.around import look, named, unwell
 from tests.doctor.conftest import Examined
@@ -21,7 +23,7 @@ NOTE, WARNING, FAULT = Verdict.NOTE, Verdict.WARNING, Verdict.FAULT
 @pytest.fixture
 def admin(redis_server: RedisServer) -> Iterator[redis.Redis]:
     redis_server.flush()
-    names = ("maxmemory", "maxmemory-policy", "appendonly", "save", "maxclients")
+    names = ("maxmemory", "maxmemory-policy", "appendonly", "save", "maxclients", "min-replicas-to-write")
     with redis.Redis(port=redis_server.port, decode_responses=True) as client:
         before = client.config_get(*names)
         yield client
@@ -115,6 +117,46 @@ def test_a_server_that_refuses_all_writes_says_how_it_is_repaired(
     [check] = found.of("saving")
     assert check["repair"] == f"redis-cli -p {server.port} BGSAVE"
     assert str(server.folder) in check["explanation"]
+
+
+def test_writes_that_are_refused_for_another_reason_are_a_fault(
+    admin: redis.Redis,
+    redis_server: RedisServer,
+    doctor: Callable[..., Examined],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ORDERCTL_REDIS_URL", redis_server.url)
+    admin.config_set("min-replicas-to-write", 1)
+
+    found = doctor("--only", "redis")
+
+    [check] = found.of("writable")
+    assert (found.status, check["verdict"]) == (1, "fault")
+    assert "NOREPLICAS" in check["text"]
+    assert "min-replicas-to-write" in check["explanation"]
+
+    admin.config_set("maxmemory", 1)  # is named by a check that says more
+    assert not doctor("--only", "redis").of("writable")
+
+
+@pytest.mark.parametrize(
+    ("answer", "repair"),
+    [
+        ("MISCONF Errors writing to the AOF file: No space left on device", "BGREWRITEAOF"),
+        ("MISCONF Redis is configured to save RDB snapshots", "BGSAVE"),
+    ],
+)
+def test_a_disk_that_refuses_writes_is_repaired_by_the_file_that_failed(
+    redis_url: str, answer: str, repair: str
+) -> None:
+    fault = RedisUnavailable(answer)
+    fault.__cause__ = redis.ResponseError(answer)
+    around = Surroundings(load({"redis.url": redis_url}, environ={}), redis=Opened(fault=fault))
+
+    [check] = redis_server.examine_refusal(around)
+
+    assert check.verdict is FAULT
+    assert (check.repair or "").endswith(repair)
 
 
 @pytest.mark.parametrize("seconds", [0, 60, -60])
