@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, DateTime, Dialect, String, TypeDecorator, bindparam, select
@@ -225,6 +225,8 @@ def localised(value: Any, kind: Any) -> Any:
 
 #: A newest row that is further ahead than this was not written by a clock that is a little fast.
 _AHEAD: Final = timedelta(minutes=10)
+#: No zone is further ahead of UTC.
+_FARTHEST_ZONE: Final = timedelta(hours=14)
 _NEWEST: Final = 50
 _WRITTEN: Final = {
     "orders": ("created_at",),
@@ -233,40 +235,71 @@ _WRITTEN: Final = {
 }
 
 
+class Ahead(NamedTuple):
+    """How far the newest rows of a column lie in the future.
+
+    Attributes:
+        distance: That of the row that lies there farthest.
+        row: The id of this row.
+        alone: Whether it is the only one, and newer rows are not in the future: a clock of another zone writes all so.
+    """
+
+    distance: timedelta
+    row: int
+    alone: bool
+
+    @property
+    def is_zone(self) -> bool:
+        """Whether the times can be those of another zone; else the row has a wrong time."""
+        return not self.alone and self.distance <= _FARTHEST_ZONE
+
+    @property
+    def hours(self) -> str:
+        """The distance in hours, for people."""
+        return f"{self.distance / timedelta(hours=1):,.1f}"
+
+
 def ahead(connection: Connection) -> dict[str, str]:
     """Return the columns whose newest rows have times in the future, each with a text that says how far.
 
-    The shop probably writes the times of another zone than ``database.time_zone``.
+    The shop probably writes the times of another zone than ``database.time_zone``, or a row has a wrong time.
 
     Args:
         connection: A connection for reading, of an engine whose shape has been read.
     """
-    return {column: _text(column, distance) for column, distance in distances(connection).items()}
+    return {column: _text(column, found) for column, found in distances(connection).items()}
 
 
-def distances(connection: Connection) -> dict[str, timedelta]:
+def distances(connection: Connection) -> dict[str, Ahead]:
     """Return the columns whose newest rows have times in the future, each with how far they lie there."""
-    found: dict[str, timedelta] = {}
+    found: dict[str, Ahead] = {}
     now = connection.execute(select(utc_now())).scalar_one()
     for table, names in _WRITTEN.items():
         there = shape.of(connection.dialect).columns(table)
         for name in names:
-            if name in there and "id" in there:
-                distance = _latest(connection, table, name, now) - now
-                found |= {f"{table}.{name}": distance} if distance > _AHEAD else {}
+            if name in there and "id" in there and (one := _ahead(connection, table, name, now)) is not None:
+                found[f"{table}.{name}"] = one
     return found
 
 
-def _text(column: str, distance: timedelta) -> str:
+def _text(column: str, found: Ahead) -> str:
+    if not found.is_zone:
+        return (
+            f"the time of row {found.row} in {column} lies {found.hours} hours in the future: correct the row"
+        )
     return (
-        f"the newest times in {column} lie {distance.total_seconds() / 3600:.1f} hours in the future: if the shop"
+        f"the newest times in {column} lie {found.hours} hours in the future: if the shop"
         " writes the times of its own zone, set database.time_zone (such as +07:00)"
     )
 
 
-def _latest(connection: Connection, table: str, name: str, default: datetime) -> datetime:
+def _ahead(connection: Connection, table: str, name: str, now: datetime) -> Ahead | None:
     kind = SharedDateTime(table, name)
-    query = f"SELECT {name} FROM {table} ORDER BY id DESC LIMIT {_NEWEST}"  # noqa: S608 - our names
-    rows = connection.exec_driver_sql(query).scalars()
-    times = [time for row in rows if (time := kind.process_result_value(row, connection.dialect)) is not None]
-    return max(times, default=default)
+    query = f"SELECT id, {name} FROM {table} ORDER BY id DESC LIMIT {_NEWEST}"  # noqa: S608 - our names
+    rows = connection.exec_driver_sql(query).all()
+    times = [(kind.process_result_value(time, connection.dialect), row) for row, time in rows]
+    later = [(time - now, row) for time, row in times if time is not None and time - now > _AHEAD]
+    if not later:
+        return None
+    distance, row = max(later)
+    return Ahead(distance, row, alone=len(later) == 1 and row != rows[0][0])

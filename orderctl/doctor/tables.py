@@ -15,6 +15,7 @@ from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import ExitStatus
 from orderctl.health.signs import Migration
 from orderctl.migrate import Step
+from orderctl.moments import Ahead
 from orderctl.schema import order_audit_logs, orders
 from orderctl.states import EventType, Source
 
@@ -116,23 +117,33 @@ def times(around: Surroundings) -> Iterator[Check]:
         if not ahead:
             text = f"no newest row has a time in the future; database.time_zone is {zone}"
             yield Check(Area.DATABASE, "future-times", Verdict.WELL, text, value=zone)
-        for column, distance in ahead.items():
-            yield _future(column, distance, zone)
+        for column, found in ahead.items():
+            yield _future(column, found, zone)
         if zone != "UTC" and (example := _from_before(connection)) is not None:
             yield _before_the_setting(*example)
 
 
-def _future(column: str, distance: timedelta, zone: str) -> Check:
-    hours = distance.total_seconds() / 3600
+def _future(column: str, ahead: Ahead, zone: str) -> Check:
+    value = round(ahead.distance.total_seconds())
+    if not ahead.is_zone:
+        text = (
+            f"the time of row {ahead.row} in {column} lies {ahead.hours} h in the future, as no zone makes it"
+        )
+        why = "Correct the row: it sorts wrong, and counts as not yet due."
+        return Check(
+            Area.DATABASE, "future-times", Verdict.WARNING, text, explanation=why, value=value, unit="s"
+        )
     return Check(
         Area.DATABASE,
         "future-times",
         Verdict.WARNING,
-        f"the newest times in {column} lie {hours:.1f} h in the future; database.time_zone is {zone}",
-        f"export ORDERCTL_DATABASE_TIME_ZONE={offset(distance)}" if zone == "UTC" else "orderctl config show",
+        f"the newest times in {column} lie {ahead.hours} h in the future; database.time_zone is {zone}",
+        f"export ORDERCTL_DATABASE_TIME_ZONE={offset(ahead.distance)}"
+        if zone == "UTC"
+        else "orderctl config show",
         "If the shop writes the times of its own zone, name that zone (such as Asia/Ho_Chi_Minh). Until then new rows"
         " sort wrong, and what was just changed counts as not yet due.",
-        value=round(distance.total_seconds()),
+        value=value,
         unit="s",
     )
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orderctl import counting, migrate
+from orderctl import counting, migrate, moments
 from orderctl.doctor import account, audit_log, file, measures, server, tables
 from orderctl.doctor.audit_log import Window
 from orderctl.doctor.checks import Verdict
@@ -213,6 +213,35 @@ def test_growth_per_order(recent, earlier, verdict):
 def test_the_offset_of_a_zone_is_what_the_newest_row_is_ahead_and_a_little_more():
     assert tables.offset(timedelta(hours=6, minutes=57)) == "+07:00"
     assert tables.offset(timedelta(hours=5, minutes=29, seconds=50)) == "+05:30"
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    ("later", "which", "repair"),
+    [
+        (timedelta(hours=7), (1, 2), "export ORDERCTL_DATABASE_TIME_ZONE=+07:00"),
+        (timedelta(hours=7), (3,), "export ORDERCTL_DATABASE_TIME_ZONE=+07:00"),
+        (timedelta(hours=7), (2,), None),
+        (timedelta(hours=15), (2, 3), None),
+        (timedelta(days=1492), (3,), None),
+    ],
+)
+def test_a_time_that_no_zone_makes_is_a_wrong_row(shop: Shop, later, which, repair):
+    for code in ("DH1", "DH2", "DH3"):
+        shop.add(code)
+    for row in which:
+        shop.execute(
+            "UPDATE orders SET created_at = :later WHERE id = :row",
+            row=row,
+            later=(shop.now() + later).replace(tzinfo=None).isoformat(" ", "microseconds"),
+        )
+
+    [check] = tables.times(Surroundings(load(environ={}), Opened(shop.engine)))
+
+    assert (check.verdict, check.repair) == (Verdict.WARNING, repair)
+    assert repair or f"row {which[-1]} in orders.created_at lies" in check.text
+    [text] = shop.read(moments.ahead).values()
+    assert ("set database.time_zone" in text) is (repair is not None)
 
 
 def test_measures():
