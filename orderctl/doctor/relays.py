@@ -269,6 +269,9 @@ def _of_settings(found: Look, settings: Settings) -> Iterator[Check]:
             f"ss -ltnp '( sport = :{place.port} )'",
             "Give the relay another port, or end what has this one.",
         )
+    elif found.unread is not None:
+        text = f"nothing listens at {place}; whether a relay runs elsewhere is not known"
+        yield Check(_AREA, "answers", Verdict.SKIPPED, text)
     elif not found.signs and not found.lost:
         yield _none(place, settings)
 

@@ -15,6 +15,8 @@ from orderctl.doctor import relay_probe, relays
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.relay_probe import Place
 from orderctl.doctor.relays import Look, place_of
+from orderctl.doctor.surroundings import Surroundings
+from orderctl.errors import RedisUnavailable
 from orderctl.health import causes, overview
 from orderctl.relay_signs import RelaySign, Sample
 from orderctl.settings import load
@@ -225,6 +227,17 @@ def test_signs_that_cannot_be_read_end_nothing_else(redis_url: str) -> None:
         checks = found(redis_url, port)
 
     assert unwell(checks) == {"announced": Verdict.SKIPPED, "answers": Verdict.FAULT}
+
+
+@pytest.mark.parametrize("chosen", [{}, {"relay.port": "1"}])
+def test_without_redis_it_is_not_said_that_no_relay_runs(chosen: dict[str, str]) -> None:
+    place = Place("127.0.0.1", 1)
+    nothing = dict.fromkeys(relay_probe.Way, relay_probe.Answer(well=False, error="refused", connected=False))
+    sight = Look(HERE, unread=RedisUnavailable("no answer"), configured=place, answers={place: nothing})
+
+    checks = list(relays.examine(Surroundings(load(chosen, environ={})), sight))
+
+    assert unwell(checks) == {"announced": Verdict.SKIPPED, "answers": Verdict.SKIPPED}
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64, ".b"])
