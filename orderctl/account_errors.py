@@ -45,6 +45,10 @@ _METHOD: Final = Advice(
 _RIGHTS: Final = Advice(
     "the account lacks a right", "GRANT the right that the message names; docs/adopting.md"
 )
+_ON_TABLE: Final = re.compile(
+    r"(?P<right>[A-Z ,]+?) command denied to user '(?P<user>[^']*)'@'(?P<host>[^']*)' for (?:table|column '.*' in table)"
+    r" (?P<table>.+)\Z"
+)
 _TLS: Final = Advice(
     "the database cannot be reached with TLS as set; check ssl-mode and ssl-ca in setting database.url"
 )
@@ -115,6 +119,35 @@ ADVICE: Final = {
 }
 
 
+class Refused(NamedTuple):
+    """A right to a table that an account lacks, as the error names it.
+
+    Attributes:
+        right: The right, such as ``SELECT``.
+        table: The table, quoted for SQL; MySQL leaves the database out.
+        user: The account's name.
+        address: Where the client is; the account's host may be another one, such as ``%``.
+    """
+
+    right: str
+    table: str
+    user: str
+    address: str
+
+
+def refused(reason: str) -> Refused | None:
+    """Return the right to a table whose lack an error is about; None: it is about something else.
+
+    Args:
+        reason: The server's text.
+    """
+    if (found := _ON_TABLE.search(reason)) is None:
+        return None
+    parts = found["table"].replace("`", "").replace("'", "").split(".")
+    table = ".".join(f"`{part}`" for part in parts)
+    return Refused(found["right"].strip(), table, found["user"], found["host"])
+
+
 def explain(code: int | None, reason: str) -> OrderctlError | None:
     """Return the error to raise for an error of the server, or None if it is of another kind.
 
@@ -129,4 +162,6 @@ def explain(code: int | None, reason: str) -> OrderctlError | None:
     if code == _NO_DATABASE and hint is not None and (named := _DATABASE.search(reason)):
         name = f"`{named[1].replace('`', '``')}`"
         hint = f"{hint.replace('NAME', name)}; or correct the name in database.url"
+    if advice is _RIGHTS and (right := refused(reason)) is not None:
+        hint = f"GRANT {right.right} ON {right.table} TO '{right.user}'@'HOST'; docs/adopting.md"
     return advice.kind(f"{advice.what}: {reason}", hint=hint)

@@ -114,7 +114,7 @@ def too_many(account: Rights, lines: Sequence[str]) -> Check:
     if not found:
         return Check(Area.DATABASE, "excess-grants", Verdict.WELL, "it has no rights to the whole server")
     user, _, host = account.account.rpartition("@")
-    name, can = f"'{user}'@'{host}'", ", ".join(_TOO_MANY[right] for right in found)
+    name, can = rights.quoted(account.account), ", ".join(_TOO_MANY[right] for right in found)
     needed = f"GRANT {refusals.NEEDED} ON `{account.database}`.* TO"
     return Check(
         Area.DATABASE,

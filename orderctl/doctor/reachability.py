@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from orderctl.doctor import refusals
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.errors import ExitStatus, Unavailable
@@ -16,19 +15,19 @@ _FAR: Final = 0.025
 
 def of_database(around: Surroundings) -> Iterator[Check]:
     """Yield whether the database answers."""
-    yield _reachable(Area.DATABASE, "the database", around.database)
+    yield _reachable(Area.DATABASE, "the database", around.database, around)
 
 
 def of_redis(around: Surroundings) -> Iterator[Check]:
     """Yield whether Redis answers."""
-    yield _reachable(Area.REDIS, "Redis", around.redis)
+    yield _reachable(Area.REDIS, "Redis", around.redis, around)
 
 
-def _reachable(area: Area, name: str, store: Opened[object]) -> Check:
+def _reachable(area: Area, name: str, store: Opened[object], around: Surroundings) -> Check:
     if store.fault is not None:
         down = isinstance(store.fault, Unavailable)
         status = ExitStatus.UNAVAILABLE if down else ExitStatus.CONFIGURATION
-        repair = refusals.grant(store.fault) or store.fault.hint
+        repair = around.grant(store.fault) or store.fault.hint
         return Check(area, "reachable", Verdict.FAULT, str(store.fault), repair, exit_status=status)
     if store.seconds is None:
         text = f"the embedded {name} does not run: the next command that needs it starts it"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import redis
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import broker, database_errors
+from orderctl import account_errors, broker, database_errors
 from orderctl.errors import Misconfigured, OrderctlError
+from orderctl.migrate import rights
 
 #: Errors of MySQL and MariaDB about rights: to a database, a table, a column, a routine; SUPER and its like.
 _DENIED: Final = {1044, 1142, 1143, 1227, 1370}
-_ON_TABLE: Final = re.compile(
-    r"(?P<right>[A-Z ,]+?) command denied to user '(?P<user>[^']*)'@'(?P<host>[^']*)' for (?:table|column '.*' in table)"
-    r" (?P<table>.+)\Z"
-)
 _ON_DATABASE: Final = re.compile(
     r"denied for user '(?P<user>[^']*)'@'(?P<host>[^']*)' to database '(?P<database>.+)'\Z"
 )
@@ -27,39 +25,57 @@ _REDIS_USER: Final = re.compile(r"User (?P<user>\S+) has no permissions")
 _REDIS_COMMAND: Final = re.compile(r"no permissions to run the '(?P<command>[\w|]+)' command")
 
 
-def grant(error: OrderctlError, database: str | None = None, client: redis.Redis | None = None) -> str | None:
+class Login(NamedTuple):
+    """Who is logged in to the database, and where.
+
+    Attributes:
+        account: The account, quoted for SQL. Errors name the client's address in place of its host.
+        database: The database, which MySQL's errors do not name.
+    """
+
+    account: str
+    database: str
+
+
+def login(connection: Connection) -> Login | None:
+    """Return who is logged in; None on SQLite, which has no accounts.
+
+    Args:
+        connection: A connection to the database.
+    """
+    if connection.dialect.name == "sqlite":
+        return None
+    account, database = connection.exec_driver_sql("SELECT CURRENT_USER(), DATABASE()").one()
+    return Login(rights.quoted(str(account)), str(database))
+
+
+def grant(error: OrderctlError, login: Login | None = None, client: redis.Redis | None = None) -> str | None:
     """Return what grants the right whose lack an error is about; None if it is about something else.
 
     Args:
         error: An error of the database or of Redis.
-        database: The database of the connection: MySQL names only the table.
+        login: Who is logged in to the database; None: the login was refused, so that only the error names the account.
         client: The client of Redis, whose server the command names.
     """
     if isinstance(error.__cause__, DBAPIError):
-        return _of_database(error.__cause__, database or "DATABASE")
+        return _of_database(error.__cause__, login)
     return _of_redis(error, client) if isinstance(error, Misconfigured) else None
 
 
-def _of_database(error: DBAPIError, database: str) -> str | None:
+def _of_database(error: DBAPIError, login: Login | None) -> str | None:
     if database_errors.code_of(error) not in _DENIED:
         return None
     text = str(getattr(error.orig, "args", ("", ""))[-1])
-    if on_table := _ON_TABLE.search(text):
-        return f"GRANT {on_table['right'].strip()} ON {_table(on_table['table'], database)} TO '{on_table['user']}'@'{on_table['host']}'"
+    account, database = login or Login("'USER'@'HOST'", "DATABASE")
+    if on_table := account_errors.refused(text):
+        table = on_table.table if "`.`" in on_table.table else f"`{database}`.{on_table.table}"
+        known = account if login else f"'{on_table.user}'@'{on_table.address}'"
+        return f"GRANT {on_table.right} ON {table} TO {known}"
     if on_all := _ON_DATABASE.search(text):
         return f"GRANT {NEEDED} ON `{on_all['database']}`.* TO '{on_all['user']}'@'{on_all['host']}'"
-    needed = _PRIVILEGE.search(text)
-    return (
-        f"GRANT {needed['right']} ON *.* TO 'USER'@'HOST'"
-        if needed
-        else f"GRANT {NEEDED} ON `{database}`.* TO 'USER'@'HOST'"
-    )
-
-
-def _table(name: str, database: str) -> str:
-    """Return the name of a table as SQL: MySQL quotes it in its message and leaves the database out."""
-    parts = name.replace("`", "").replace("'", "").split(".")
-    return ".".join(f"`{part}`" for part in (parts if len(parts) > 1 else [database, *parts]))
+    if needed := _PRIVILEGE.search(text):
+        return f"GRANT {needed['right']} ON *.* TO {account}"
+    return f"GRANT {NEEDED} ON `{database}`.* TO {account}"
 
 
 def _of_redis(error: Misconfigured, client: redis.Redis | None) -> str | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from orderctl import broker, database, outbox, tasks
 from orderctl.doctor import refusals
+from orderctl.doctor.refusals import Login
 from orderctl.errors import NotMigrated, OrderctlError, Unavailable
 from orderctl.health import stores
 from orderctl.health.signs import State, StoreSign
@@ -78,6 +79,7 @@ class Surroundings:
         database: An engine of the doctor's own, of :func:`orderctl.health.stores.engine`.
         redis: A client that fails within three seconds. The embedded Redis is not started.
         unreadable: Why our tables cannot be read: they are missing, or the account may not.
+        login: Who is logged in to the database; None: nobody, or it is SQLite.
         files: The configuration files that were looked for.
         patience: Seconds for the answer of each other peer: a relay, a mail server, a receiver of webhooks.
     """
@@ -86,6 +88,7 @@ class Surroundings:
     database: Opened[Engine] = field(default_factory=Opened)
     redis: Opened[Redis] = field(default_factory=Opened)
     unreadable: OrderctlError | None = None
+    login: Login | None = None
     files: tuple[Path, ...] = ()
     patience: float = 1.5
 
@@ -101,8 +104,7 @@ class Surroundings:
 
     def grant(self, error: OrderctlError) -> str | None:
         """Return what grants the right whose lack an error is about; None if it is about something else."""
-        store = self.database.store
-        return refusals.grant(error, store.url.database if store is not None else None, self.redis.store)
+        return refusals.grant(error, self.login, self.redis.store)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for queries, whose errors are OrderctlErrors."""
@@ -155,6 +157,7 @@ def opened(settings: Settings, files: Iterable[Path] = ()) -> Iterator[Surroundi
             found,
             _opened(signs.redis, _client(settings, signs.redis, stack)),
             _unreadable(found.store),
+            _login(signs.database, engine),
             tuple(files),
         )
 
@@ -179,6 +182,17 @@ def _client(settings: Settings, sign: StoreSign, stack: ExitStack) -> Redis | No
 
 def _opened(sign: StoreSign, store: T | None) -> Opened[T]:
     return Opened(store if sign.state is State.UP else None, sign.error, sign.latency, sign)
+
+
+def _login(sign: StoreSign, engine: Engine | None) -> Login | None:
+    """Return who is logged in, also where a right to a table is missing."""
+    if engine is None or sign.state not in {State.UP, State.REFUSED}:
+        return None
+    try:
+        with database.reading(engine) as connection:
+            return refusals.login(connection)
+    except OrderctlError:
+        return None
 
 
 def _unreadable(engine: Engine | None) -> OrderctlError | None:

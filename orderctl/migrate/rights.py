@@ -60,9 +60,8 @@ class Rights:
 
     def remedy(self, needs: Iterable[Need]) -> str:
         """Return the GRANT statement for these rights."""
-        user, _, host = self.account.rpartition("@")
         privileges = ", ".join(sorted({privilege for privilege, _ in needs}))
-        return f"GRANT {privileges} ON `{self.database}`.* TO '{user}'@'{host}'"
+        return f"GRANT {privileges} ON `{self.database}`.* TO {quoted(self.account)}"
 
     def _has(self, need: Need) -> bool:
         privilege, table = need
@@ -81,6 +80,16 @@ def read(connection: Connection) -> Rights:
     lines = connection.exec_driver_sql("SHOW GRANTS").scalars().all()
     grants = tuple(grant for line in lines if (grant := parse(line)))
     return Rights(account, database, grants, bool(getattr(connection.dialect, "is_mariadb", False)))
+
+
+def quoted(account: str) -> str:
+    """Return an account for SQL: ``'orderctl'@'%'``.
+
+    Args:
+        account: As CURRENT_USER() names it: ``orderctl@%``.
+    """
+    user, _, host = (part.replace("'", "''") for part in account.rpartition("@"))
+    return f"'{user}'@'{host}'"
 
 
 def parse(line: str) -> Grant | None:

@@ -120,6 +120,30 @@ def test_an_account_that_may_not_read_gets_the_grant():
     assert refusals.grant(OrderctlError("another one")) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "statement"),
+    [
+        (
+            1142,
+            "SELECT command denied to user 'viewer'@'127.0.0.1' for table 'orders'",
+            "SELECT ON `shop`.`orders`",
+        ),
+        (1227, "Access denied; you need (at least one of) the SUPER privilege(s)", "SUPER ON *.*"),
+        (1370, "execute command denied", "SELECT, INSERT, UPDATE, DELETE ON `shop`.*"),
+    ],
+)
+def test_a_grant_names_the_account_and_not_where_the_client_is(code, text, statement):
+    from pymysql.err import OperationalError
+    from sqlalchemy.exc import OperationalError as Wrapped
+
+    error = Misconfigured(f"the account lacks a right: {text}")
+    error.__cause__ = Wrapped("SELECT", (), OperationalError(code, text))
+
+    login = refusals.Login("'viewer'@'%'", "shop")
+
+    assert refusals.grant(error, login) == f"GRANT {statement} TO 'viewer'@'%'"
+
+
 def test_the_areas_of_the_examinations_stand_in_their_order():
     areas = [one.area for one in EXAMINATIONS]
 
