@@ -49,6 +49,22 @@ def examine(around: Surroundings) -> Iterator[Check]:
     yield too_many(account, lines)
 
 
+def unseen(around: Surroundings) -> Check | None:
+    """Return why what is in the tables cannot be told; None if it can.
+
+    Servers do not show tables to an account without a right to them: they would seem to be missing.
+    """
+    if around.engine.dialect.name == "sqlite":
+        return None
+    with around.reading() as connection:
+        account = rights.read(connection)
+    lacking = account.lacking([("SELECT", table) for table in sorted(metadata.tables)])
+    if not lacking:
+        return None
+    text = f"not looked at: {account.account} lacks {_named(lacking)}, and does not see all of these tables"
+    return Check(Area.DATABASE, "complete", Verdict.SKIPPED, text, account.remedy(lacking))
+
+
 def _grants(connection: Connection) -> list[str]:
     return [str(line) for line in connection.exec_driver_sql("SHOW GRANTS").scalars()]
 
@@ -81,14 +97,12 @@ def too_few(account: Rights) -> Iterator[Check]:
 
 
 def _lacking(account: Rights, lacking: Sequence[Need]) -> Check:
-    more = len(lacking) - _NAMED
-    named = rights.describe(lacking[:_NAMED]) + (f" and {more} more" if more > 0 else "")
     reads_only = not _held(account) & {"INSERT", "UPDATE"}
     return Check(
         Area.DATABASE,
         "grants",
         Verdict.WARNING if reads_only else Verdict.FAULT,
-        f"{account.account} lacks {named}",
+        f"{account.account} lacks {_named(lacking)}",
         account.remedy(lacking),
         "The account may only read: that suffices for commands that change nothing, and not for workers, the relay's"
         " payments and 'orderctl tasks retry'."
@@ -96,6 +110,11 @@ def _lacking(account: Rights, lacking: Sequence[Need]) -> Check:
         else "Workers and commands that change something fail when they need it.",
         value=counted(len(lacking), "right"),
     )
+
+
+def _named(lacking: Sequence[Need]) -> str:
+    more = len(lacking) - _NAMED
+    return rights.describe(lacking[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _held(account: Rights) -> set[str]:

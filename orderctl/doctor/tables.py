@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
 from orderctl import migrate, moments, sessions
+from orderctl.doctor import account
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import ExitStatus
@@ -21,6 +23,8 @@ from orderctl.states import EventType, Source
 
 _LACKS: Final = re.compile(r"the account .* lacks ", re.DOTALL)
 _UP: Final = "orderctl migrate up"
+#: The checks of what is in the tables.
+_OF_ALL_TABLES: Final = ("complete", "optional-parts", "obstacles")
 #: Most checks of one name.
 _MOST: Final = 20
 #: Places in the history of the shop at which rows are compared, and how many rows there.
@@ -39,6 +43,9 @@ def examine(around: Surroundings) -> Iterator[Check]:
     if migration is not None:
         yield migrated(migration)
     if migration is not None and (migration.is_newer or migration.applied is None):
+        return
+    if (unseen := account.unseen(around)) is not None:
+        yield from (replace(unseen, name=name) for name in _OF_ALL_TABLES)
         return
     found = migrate.status(around.engine)
     # An account that only reads cannot mend what is missing: that is one fault, and no second one.

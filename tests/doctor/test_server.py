@@ -43,7 +43,13 @@ def test_rights_that_are_missing_and_too_many_and_the_grants_that_repair_it(
 
     for table in ("orders", "download_tasks", "order_audit_logs", "orderctl_version"):
         database_server.execute(f"GRANT SELECT, INSERT ON `{database}`.`{table}` TO {account}")
-    unread = [check for check in doctor(*only).checks if check["area"] == "audit"]
+    partial = doctor(*only)
+    # No table that it does not see is called missing.
+    assert partial.unwell() == {"grants", "durability"}
+    tables = [check for name in ("complete", "optional-parts", "obstacles") for check in partial.of(name)]
+    assert [check["verdict"] for check in tables] == ["skipped"] * 3
+    assert tables[0]["repair"] == f"GRANT SELECT ON `{database}`.* TO {account}"
+    unread = [check for check in partial.checks if check["area"] == "audit"]
     assert [(check["verdict"], check["repair"]) for check in unread] == [
         ("skipped", f"GRANT SELECT ON `{database}`.`orderctl_outbox` TO {account}")
     ]
