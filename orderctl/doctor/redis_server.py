@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis
 from redis import exceptions
 
-from orderctl import broker, counting, redis_urls, rights
+from orderctl import broker, counting, redis_urls
 from orderctl.counting import counted
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.surroundings import Surroundings
@@ -98,7 +98,8 @@ def examine_refusal(around: Surroundings) -> Iterator[Check]:
         return
     failed = "aof_last_write_status" if "AOF" in str(cause) else "rdb_last_bgsave_status"
     with broker.brisk(url) as client:
-        yield from _saving({failed: "err"}, _configured(client), around.settings)
+        configured, _ = _configured(client)
+        yield _saving({failed: "err"}, configured, around.settings, refuses=True)
 
 
 def examine_clock(around: Surroundings) -> Iterator[Check]:
@@ -143,7 +144,8 @@ def _rights(around: Surroundings, part: Part, name: str, *, needed: bool, reads:
         broker.require(around.client, part, around.settings.worker.queue)
     except Misconfigured as error:
         if reads and part is not Part.LISTEN:
-            return Check(_AREA, check, Verdict.NOTE, f"{name}: {rights.ONLY_READS}")
+            text = f"this account only reads; whether another one has the rights for {name} is not known"
+            return Check(_AREA, check, Verdict.NOTE, text)
         hint = error.hint
         verdict = Verdict.FAULT if needed else Verdict.WARNING
         note = None if needed else "The relay works without, and says so in its log."
@@ -271,46 +273,68 @@ def _memory(info: Info, settings: Settings) -> Check:
 
 
 def _persistence(info: Info, around: Surroundings) -> Iterator[Check]:
-    settings = around.settings
-    configured = _configured(around.client)
-    yield from _saving(info, configured, settings)
-    saved = configured.get("save") if "save" in configured else None
+    configured, refused = _configured(around.client)
+    # A server that refuses writes because a save has failed refuses a PING, too: see `examine_refusal`.
+    yield _saving(info, configured, around.settings, refuses=False)
     if info.get("aof_enabled"):
         text = "what Redis has outlives a restart: append-only file"
         yield Check(_AREA, "persistence", Verdict.WELL, text, value="appendonly")
-    elif saved is None or saved:
-        text = f"what Redis has outlives a restart, but for the last minutes: snapshots ({saved or 'their times are not known'})"
-        yield Check(_AREA, "persistence", Verdict.WELL, text, value="snapshots")
+    elif "save" in configured:
+        yield _snapshots(configured["save"], around.settings)
     else:
-        yield Check(
-            _AREA,
-            "persistence",
-            Verdict.NOTE,
-            "a restart of Redis forgets everything",
-            command(settings, "CONFIG", "SET", "appendonly", "yes"),
-            "No task is lost: the database has them, and workers are woken again. Paused queues run again, and the list of"
-            " rejected jobs is empty.",
-            value="none",
-        )
+        yield _snapshots_not_known(refused, around.settings)
 
 
-def _saving(info: Info, configured: Mapping[str, str], settings: Settings) -> Iterator[Check]:
-    stops = configured.get("stop-writes-on-bgsave-error", "yes") == "yes"
+def _snapshots(times: str, settings: Settings) -> Check:
+    if times:
+        text = f"what Redis has outlives a restart, but for the last minutes: snapshots ({times})"
+        return Check(_AREA, "persistence", Verdict.WELL, text, value="snapshots")
+    return Check(
+        _AREA,
+        "persistence",
+        Verdict.NOTE,
+        "a restart of Redis forgets everything",
+        command(settings, "CONFIG", "SET", "appendonly", "yes"),
+        "No task is lost: the database has them, and workers are woken again. Paused queues run again, and the list of"
+        " rejected jobs is empty.",
+        value="none",
+    )
+
+
+def _snapshots_not_known(refused: exceptions.ResponseError | None, settings: Settings) -> Check:
+    """Return the check where the configuration cannot be read; some services do not have the command at all."""
+    grants = isinstance(refused, exceptions.NoPermissionError)
+    why = refused or "CONFIG GET does not name the times of snapshots"
+    return Check(
+        _AREA,
+        "persistence",
+        Verdict.SKIPPED,
+        f"whether anything outlives a restart of Redis is not known: there is no append-only file, and {why}",
+        grant(settings, "+config|get") if grants else None,
+        "This right also shows passwords of the server: without it, ask who runs the server."
+        if grants
+        else None,
+    )
+
+
+def _saving(info: Info, configured: Mapping[str, str], settings: Settings, *, refuses: bool) -> Check:
     folder = configured.get("dir", "its folder")
     if info.get("rdb_last_bgsave_status") == "err":
         what = (
-            "it refuses all writes until one succeeds" if stops else "what it has would not outlive a restart"
+            "it refuses all writes until one succeeds"
+            if refuses
+            else "what it has would not outlive a restart"
         )
-        yield Check(
+        return Check(
             _AREA,
             "saving",
-            Verdict.FAULT if stops else Verdict.WARNING,
+            Verdict.FAULT if refuses else Verdict.WARNING,
             f"the last save to the disk has failed: {what}",
             command(settings, "BGSAVE"),
             f"Make room in {folder}, or give Redis the right to write there, before; Redis's log says why it failed.",
         )
-    elif "err" in {info.get("aof_last_write_status"), info.get("aof_last_bgrewrite_status")}:
-        yield Check(
+    if "err" in {info.get("aof_last_write_status"), info.get("aof_last_bgrewrite_status")}:
+        return Check(
             _AREA,
             "saving",
             Verdict.FAULT,
@@ -318,17 +342,16 @@ def _saving(info: Info, configured: Mapping[str, str], settings: Settings) -> It
             command(settings, "BGREWRITEAOF"),
             f"Make room in {folder} before; Redis's log says why it failed.",
         )
-    else:
-        yield Check(_AREA, "saving", Verdict.WELL, "the last save to the disk has succeeded")
+    return Check(_AREA, "saving", Verdict.WELL, "the last save to the disk has succeeded")
 
 
-def _configured(client: redis.Redis) -> Mapping[str, str]:
-    """Return some of the server's configuration; nothing if the account may not read it, as is usual."""
+def _configured(client: redis.Redis) -> tuple[Mapping[str, str], exceptions.ResponseError | None]:
+    """Return some of the server's configuration, and why there is none: the account may not read it, as is usual."""
     try:
-        found: Any = client.config_get("save", "stop-writes-on-bgsave-error", "dir")
-    except exceptions.ResponseError:
-        return {}
-    return {_text(name): _text(value) for name, value in found.items()}
+        found: Any = client.config_get("save", "dir")
+    except exceptions.ResponseError as error:
+        return {}, error
+    return {_text(name): _text(value) for name, value in found.items()}, None
 
 
 def _text(value: object) -> str:

@@ -17,7 +17,7 @@ from tests.doctor.conftest import Examined
 from tests.servers.redis import RedisServer, fill_disk
 from tests.test_rights import rules
 
-NOTE, WARNING, FAULT = Verdict.NOTE, Verdict.WARNING, Verdict.FAULT
+NOTE, WARNING, FAULT, SKIPPED = Verdict.NOTE, Verdict.WARNING, Verdict.FAULT, Verdict.SKIPPED
 
 
 @pytest.fixture
@@ -94,8 +94,10 @@ def test_a_replica_and_a_failed_save_are_named(
     with redis.Redis(port=server.port) as admin:
         admin.config_set("stop-writes-on-bgsave-error", "no")
         fill_disk(server)
-        found = look(examine, redis_url=server.url)
-        assert unwell(found) == {"saving": WARNING}
+        assert unwell(look(examine, redis_url=server.url)) == {"saving": WARNING}
+        admin.execute_command("ACL", "SETUSER", "reader", "on", ">pass", "+@read", "+@connection", "+info")
+        reader = server.url.replace("redis://", "redis://reader:pass@")
+        assert unwell(look(examine, redis_url=reader)) == {"saving": WARNING, "persistence": SKIPPED}
 
         admin.replicaof("127.0.0.1", redis_server.port)
         role = named(look(examine, redis_url=server.url), "role")
@@ -178,8 +180,11 @@ def test_missing_rights_are_named_with_the_command_that_grants_them(
     with redis.Redis(port=server.port) as admin:
         admin.execute_command("ACL", "SETUSER", "orderctl", *rules("orderctl"))
         assert unwell(look(examine_rights, redis_url=url)) == {}
-        # What it may not ask for is not missed.
-        assert unwell(look(examine, redis_url=url)) == {}
+        # What it may not ask for is not missed, and not called well.
+        [unknown] = [one for one in look(examine, redis_url=url) if one.verdict is not Verdict.WELL]
+        assert (unknown.name, unknown.verdict) == ("persistence", SKIPPED)
+        paste(admin, unknown)
+        assert unwell(look(examine, redis_url=url)) == {"persistence": NOTE}
 
         admin.execute_command("ACL", "SETUSER", "orderctl", "-blmove", "-zadd")
         found = look(examine_rights, redis_url=url)
@@ -188,6 +193,25 @@ def test_missing_rights_are_named_with_the_command_that_grants_them(
             if check.repair:
                 paste(admin, check)
         assert unwell(look(examine_rights, redis_url=url)) == {}
+
+
+def test_an_account_that_only_reads_says_whose_rights_are_not_known(
+    own_redis: Callable[..., RedisServer],
+) -> None:
+    server = own_redis()
+    may = "~* &* +@read +@connection +subscribe +psubscribe +unsubscribe +punsubscribe +info +multi +discard"
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", "on", ">pass", *may.split())
+
+    found = look(examine_rights, redis_url=server.url.replace("redis://", "redis://reader:pass@"))
+
+    notes = [check.text for check in found if check.verdict is NOTE]
+    assert len(notes) == 3
+    assert [("workers" in text, "the relay" in text) for text in notes] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
 
 
 @pytest.mark.parametrize(
