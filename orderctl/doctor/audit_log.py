@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
-from orderctl import audit_counting, audit_counts, moments, statuses
+from orderctl import audit_counting, audit_counts, audit_hours, moments, statuses
 from orderctl.audit_counts import Extent, State
 from orderctl.counting import counted, size
 from orderctl.doctor.checks import Area, Check, Verdict
@@ -73,13 +73,35 @@ def examine(around: Surroundings) -> Iterator[Check]:
         rows = _rows(connection, state, there) if fits else _most_rows(there)
         taken = _bytes(connection)
         yield _size(rows, taken, exact=fits or not rows)
-        yield _counting(connection, state, there)
-        if fits and audit_counts.has_times(connection.dialect):
+        counting = _counting(connection, state, there)
+        yield counting
+        if counting.verdict is Verdict.WARNING:
+            yield from _not_known("the events are not counted", counting.repair)
+        elif not audit_counts.has_times(connection.dialect):
+            yield from _not_known("the events' times are texts")
+        elif fits:
             recent, earlier = _windows(connection, there.now)
             on_file = connection.dialect.name == "sqlite"
             yield growth(recent, earlier, taken / rows if taken and rows and not on_file else None)
             yield per_order(recent, earlier)
-    yield Check(Area.AUDIT, "seals", Verdict.SKIPPED, "seals of the audit log are not set up")
+        elif rows <= audit_hours.NEWEST:
+            yield from _not_known("there are too few events")
+        else:
+            yield from _not_known("the events are not counted", "orderctl logs summary --recount")
+    yield _seals(around)
+
+
+def _not_known(why: str, repair: str | None = None) -> Iterator[Check]:
+    for name, of in (("growth", "a day"), ("growth-per-order", "for each new order")):
+        text = f"how many events are added {of} is not known: {why}"
+        yield Check(Area.AUDIT, name, Verdict.SKIPPED, text, repair)
+
+
+def _seals(around: Surroundings) -> Check:
+    is_set = around.settings.audit.seal_key is not None
+    text = "this version of orderctl makes no seals of the audit log"
+    text += "; audit.seal_key is kept for a later one" if is_set else ""
+    return Check(Area.AUDIT, "seals", Verdict.SKIPPED, text)
 
 
 def _rows(connection: Connection, state: State, there: Extent) -> int:

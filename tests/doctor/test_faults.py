@@ -9,6 +9,7 @@ import pytest
 
 from orderctl import audit_counting
 from tests.doctor.conftest import Examined
+from tests.relay.conftest import SECRET
 from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -312,6 +313,38 @@ def test_an_audit_log_that_grows_with_the_orders_is_linear(shop: Shop, doctor: D
     [check] = doctor("--only", "audit").of("growth-per-order")
 
     assert (check["verdict"], check["text"]) == ("well", "4 events for each new order, 4 before: linear")
+
+
+@pytest.mark.parametrize(
+    ("events", "why", "repair"),
+    [
+        (0, "too few events", None),
+        (300, "not counted", "orderctl logs summary --recount"),
+        (20_300, "not counted", "orderctl logs summary"),
+    ],
+)
+def test_growth_that_is_not_known_is_skipped_with_what_counts_the_events(
+    shop: Shop,
+    doctor: Doctor,
+    carry_out: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+    events: int,
+    why: str,
+    repair: str | None,
+) -> None:
+    add_events(shop, events, shop.add("DH1"), "'system'", "'now'")
+    monkeypatch.setenv("ORDERCTL_AUDIT_SEAL_KEY", SECRET)
+
+    found = doctor("--only", "audit")
+
+    for name in ("growth", "growth-per-order"):
+        [check] = found.of(name)
+        assert (check["verdict"], check["repair"]) == ("skipped", repair)
+        assert why in check["text"]
+    assert "makes no seals" in found.of("seals")[0]["text"]
+    if repair is not None:
+        assert carry_out(repair) == 0
+        assert [one["verdict"] for one in doctor("--only", "audit").of("growth")] == ["well"]
 
 
 def fill(shop: Shop, *, recent: int, earlier: int) -> None:
