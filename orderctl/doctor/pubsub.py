@@ -82,7 +82,8 @@ def listen(peers: Peers) -> Heard | None:
             patterns = [broker.key(client, pattern) for pattern in channels.PATTERNS]
             _listen(client, patterns, heard, peers.listen)
         try:
-            heard.listened = [_text(name) for name in _list(client.pubsub_channels())[:_MOST_KEPT]]
+            listened = (_text(name) for name in _list(client.pubsub_channels())[:_MOST_KEPT])
+            heard.listened = [name for name in listened if not _is_doctors(name)]
         except exceptions.ResponseError:
             heard.listened = None
     return heard
@@ -104,8 +105,10 @@ def _listen(client: redis.Redis, patterns: Iterable[str], heard: Heard, seconds:
 def _note(message: Any, heard: Heard) -> None:
     if message is None or message["type"] != "pmessage":
         return
-    heard.total += 1
     name = _text(message["channel"])
+    if _is_doctors(name):
+        return
+    heard.total += 1
     if name in heard.counts or len(heard.counts) < _MOST_KEPT:
         heard.counts[name] += 1
     if len(heard.kept) < _MOST_KEPT and name in heard.counts:
@@ -114,6 +117,11 @@ def _note(message: Any, heard: Heard) -> None:
 
 def _text(name: bytes) -> str:
     return name.decode(errors="replace")
+
+
+def _is_doctors(name: str) -> bool:
+    """Whether it is the channel of the round trip of another doctor, of this shop or of one with a prefix."""
+    return channels.DOCTOR_PREFIX in name
 
 
 # --- How long a message takes

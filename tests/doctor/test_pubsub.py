@@ -86,6 +86,18 @@ def test_what_is_right_is_well_and_other_programs_are_left_alone(redis_url: str)
     assert "1 channel of orderctl's, 2 channels of other programs' such as" in named(found, "heard").text
 
 
+def test_another_doctor_is_no_other_program(redis_url: str) -> None:
+    names = {"orderctl:doctor:0af3": "1", "shop2:orderctl:doctor:0af4": "1", "task:1:progress": progress(1)}
+    with publishing(redis_url, names), redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
+        listener.subscribe("orderctl:doctor:0af5")
+        listener.get_message(timeout=5)
+        found = look(examine, ahead=listen, redis_url=redis_url)
+
+    text = named(found, "heard").text
+    assert "1 channel of orderctl's" in text
+    assert "other programs" not in text
+
+
 def test_a_busy_server_is_not_listened_to_for_long(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pubsub, "_MOST_HEARD", 3)
     monkeypatch.setattr(pubsub, "_MOST_KEPT", 2)
