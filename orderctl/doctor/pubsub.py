@@ -16,7 +16,7 @@ from redis import exceptions
 from orderctl import broker, channels, messages, neighbours, texts
 from orderctl.channels import Channel, MessageKind, Scope
 from orderctl.counting import counted
-from orderctl.doctor import redis_server, spelling
+from orderctl.doctor import redis_repairs, redis_server, spelling
 from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.spelling import Judgement, Kind
@@ -136,7 +136,7 @@ def examine_round_trip(around: Surroundings) -> Iterator[Check]:
     except Misconfigured as error:
         rule = f"&{broker.key(around.client, channels.DOCTOR_PREFIX)}*"
         reads = redis_server.only_reads(around)
-        grant = None if reads else redis_server.grant(around.settings, "+publish", "+subscribe", rule)
+        grant = None if reads else redis_repairs.grant(around.settings, "+publish", "+subscribe", rule)
         yield Check(
             _AREA,
             "round-trip",
@@ -184,7 +184,7 @@ def _trip_check(trips: list[float], settings: Settings) -> Check:
         "round-trip",
         Verdict.WARNING,
         text,
-        redis_server.command(settings, "SLOWLOG", "GET", "10"),
+        redis_repairs.command(settings, "SLOWLOG", "GET", "10"),
         "Dashboards see progress late. Look for slow commands (KEYS, big scripts), a busy machine, or a long way to the"
         " server.",
         value=round(most, 3),

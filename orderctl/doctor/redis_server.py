@@ -1,4 +1,4 @@
-"""Redis: its version and role, its memory, what it keeps over a restart, its clock, and the rights of our account."""
+"""Redis: its version and role, its memory, whether it takes writes, its clock, and the rights of our account."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import redis
-from redis import exceptions
-
-from orderctl import broker, counting, redis_urls
+from orderctl import broker, counting
 from orderctl.counting import counted
+from orderctl.doctor import redis_disk
 from orderctl.doctor.checks import Area, Check, Verdict
+from orderctl.doctor.redis_repairs import command
 from orderctl.doctor.surroundings import Surroundings
 from orderctl.errors import Misconfigured
 from orderctl.health import redis_causes
@@ -42,23 +41,6 @@ _SAY_MORE: Final = {"role", "memory", "saving"}
 Info = Mapping[str, Any]
 
 
-def command(settings: Settings, *words: str) -> str:
-    """Return a command for the server of the settings that can be pasted; it has no password."""
-    url = broker.running_url(settings)
-    where = () if url is None else redis_urls.arguments(broker.endpoint(url))
-    return shlex.join(["redis-cli", *where, *words])
-
-
-def grant(settings: Settings, *rules: str) -> str:
-    """Return the command that gives our account rights."""
-    return command(settings, "ACL", "SETUSER", _user(settings), *rules)
-
-
-def _user(settings: Settings) -> str:
-    url = broker.running_url(settings)
-    return (broker.endpoint(url).username if url else None) or "default"
-
-
 def examine(around: Surroundings) -> Iterator[Check]:
     """Look at what the server says of itself, and whether it takes writes."""
     told = False
@@ -84,22 +66,8 @@ def _of_info(info: Info, around: Surroundings) -> Iterator[Check]:
     yield _role(info)
     yield _eviction(info, around.settings)
     yield _memory(info, around.settings)
-    yield from _persistence(info, around)
+    yield from redis_disk.examine(info, around)
     yield _clients(info, around.settings)
-
-
-def examine_refusal(around: Surroundings) -> Iterator[Check]:
-    """Say what repairs a server that takes no writes because it could not save: it refuses a PING, too."""
-    fault = around.redis.fault
-    cause = None if fault is None else fault.__cause__
-    if not isinstance(cause, exceptions.RedisError) or not broker.is_full_disk(cause):
-        return
-    if (url := broker.running_url(around.settings)) is None:
-        return
-    failed = "aof_last_write_status" if "AOF" in str(cause) else "rdb_last_bgsave_status"
-    with broker.brisk(url) as client:
-        configured, _ = _configured(client)
-        yield _saving({failed: "err"}, configured, around.settings, refuses=True)
 
 
 def examine_clock(around: Surroundings) -> Iterator[Check]:
@@ -270,92 +238,6 @@ def _memory(info: Info, settings: Settings) -> Check:
         value=used,
         unit="bytes",
     )
-
-
-def _persistence(info: Info, around: Surroundings) -> Iterator[Check]:
-    configured, refused = _configured(around.client)
-    # A server that refuses writes because a save has failed refuses a PING, too: see `examine_refusal`.
-    yield _saving(info, configured, around.settings, refuses=False)
-    if info.get("aof_enabled"):
-        text = "what Redis has outlives a restart: append-only file"
-        yield Check(_AREA, "persistence", Verdict.WELL, text, value="appendonly")
-    elif "save" in configured:
-        yield _snapshots(configured["save"], around.settings)
-    else:
-        yield _snapshots_not_known(refused, around.settings)
-
-
-def _snapshots(times: str, settings: Settings) -> Check:
-    if times:
-        text = f"what Redis has outlives a restart, but for the last minutes: snapshots ({times})"
-        return Check(_AREA, "persistence", Verdict.WELL, text, value="snapshots")
-    return Check(
-        _AREA,
-        "persistence",
-        Verdict.NOTE,
-        "a restart of Redis forgets everything",
-        command(settings, "CONFIG", "SET", "appendonly", "yes"),
-        "No task is lost: the database has them, and workers are woken again. Paused queues run again, and the list of"
-        " rejected jobs is empty.",
-        value="none",
-    )
-
-
-def _snapshots_not_known(refused: exceptions.ResponseError | None, settings: Settings) -> Check:
-    """Return the check where the configuration cannot be read; some services do not have the command at all."""
-    grants = isinstance(refused, exceptions.NoPermissionError)
-    why = refused or "CONFIG GET does not name the times of snapshots"
-    return Check(
-        _AREA,
-        "persistence",
-        Verdict.SKIPPED,
-        f"whether anything outlives a restart of Redis is not known: there is no append-only file, and {why}",
-        grant(settings, "+config|get") if grants else None,
-        "This right also shows passwords of the server: without it, ask who runs the server."
-        if grants
-        else None,
-    )
-
-
-def _saving(info: Info, configured: Mapping[str, str], settings: Settings, *, refuses: bool) -> Check:
-    folder = configured.get("dir", "its folder")
-    if info.get("rdb_last_bgsave_status") == "err":
-        what = (
-            "it refuses all writes until one succeeds"
-            if refuses
-            else "what it has would not outlive a restart"
-        )
-        return Check(
-            _AREA,
-            "saving",
-            Verdict.FAULT if refuses else Verdict.WARNING,
-            f"the last save to the disk has failed: {what}",
-            command(settings, "BGSAVE"),
-            f"Make room in {folder}, or give Redis the right to write there, before; Redis's log says why it failed.",
-        )
-    if "err" in {info.get("aof_last_write_status"), info.get("aof_last_bgrewrite_status")}:
-        return Check(
-            _AREA,
-            "saving",
-            Verdict.FAULT,
-            "Redis cannot write its append-only file",
-            command(settings, "BGREWRITEAOF"),
-            f"Make room in {folder} before; Redis's log says why it failed.",
-        )
-    return Check(_AREA, "saving", Verdict.WELL, "the last save to the disk has succeeded")
-
-
-def _configured(client: redis.Redis) -> tuple[Mapping[str, str], exceptions.ResponseError | None]:
-    """Return some of the server's configuration, and why there is none: the account may not read it, as is usual."""
-    try:
-        found: Any = client.config_get("save", "dir")
-    except exceptions.ResponseError as error:
-        return {}, error
-    return {_text(name): _text(value) for name, value in found.items()}, None
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _clients(info: Info, settings: Settings) -> Check:

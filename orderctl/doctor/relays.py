@@ -12,7 +12,7 @@ from typing import Final
 from orderctl import __version__, broker, clock, relay_signs, texts
 from orderctl.counting import counted
 from orderctl.deadlines import Begun
-from orderctl.doctor import redis_server, relay_probe
+from orderctl.doctor import redis_repairs, relay_probe
 from orderctl.doctor.ahead import Peers
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.relay_probe import Answer, Place, Way
@@ -286,7 +286,7 @@ def _unannounced(
             "announced",
             Verdict.WARNING,
             f"the relay at {place} does not report itself in this Redis",
-            redis_server.grant(
+            redis_repairs.grant(
                 settings,
                 f"~{settings.redis.prefix}orderctl:relay:sign*",
                 "+zadd",

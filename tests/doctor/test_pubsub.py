@@ -13,7 +13,7 @@ import redis
 from orderctl.doctor import pubsub
 from orderctl.doctor.checks import Verdict
 from orderctl.doctor.pubsub import examine, examine_round_trip, listen
-from orderctl.doctor.redis_server import _user
+from orderctl.doctor.redis_repairs import _user
 from orderctl.settings import load
 from tests.doctor.around import look, named, unwell
 from tests.servers.redis import RedisServer

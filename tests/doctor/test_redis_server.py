@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from orderctl.doctor import redis_server
+from orderctl.doctor import redis_disk, redis_repairs, redis_server
 from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.redis_server import examine, examine_clock, examine_rights
 from orderctl.doctor.surroundings import Opened, Surroundings
@@ -155,7 +155,7 @@ def test_a_disk_that_refuses_writes_is_repaired_by_the_file_that_failed(
     fault.__cause__ = redis.ResponseError(answer)
     around = Surroundings(load({"redis.url": redis_url}, environ={}), redis=Opened(fault=fault))
 
-    [check] = redis_server.examine_refusal(around)
+    [check] = redis_disk.examine_refusal(around)
 
     assert check.verdict is FAULT
     assert (check.repair or "").endswith(repair)
@@ -224,7 +224,7 @@ def test_an_account_that_only_reads_says_whose_rights_are_not_known(
     ],
 )
 def test_commands_name_the_server_and_no_password(url: str, command: str) -> None:
-    assert redis_server.command(load({"redis.url": url}, environ={}), "PING") == command
+    assert redis_repairs.command(load({"redis.url": url}, environ={}), "PING") == command
 
 
 def test_a_server_that_anyone_can_reach_is_named() -> None:
