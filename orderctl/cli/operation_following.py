@@ -98,7 +98,9 @@ class _Line:
 
     def show(self, operation: Operation) -> None:
         """Show how far the operation is, and what keeps it from going on."""
-        self.can_stop = operation.state in CHANGING
+        self.can_stop = operation.state in (State.PREPARING, *CHANGING)
+        if operation.orphaned:
+            self.note(operation_lines.orphan(operation))
         numbers = (operation.state, operation.changed, operation.completed, operation.failed)
         if numbers != self._numbers:
             self._numbers, self._since = numbers, clock.elapsed()

@@ -238,6 +238,14 @@ def show(name: str) -> str:
     return f"orderctl ops show {texts.arguments(name)}"
 
 
+def orphan(operation: Operation) -> str:
+    """Return what is said of an operation whose command ended while it was being made."""
+    return (
+        f"operation {operation.name} is not complete, and the command that was making it is gone: it will change nothing;"
+        f" end it: orderctl ops stop {texts.arguments(operation.name)}"
+    )
+
+
 def record(operation: Operation) -> dict[str, Any]:
     """Return an operation as it stands in JSON."""
     return render.record(operation, OPERATIONS)

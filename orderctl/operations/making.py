@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -243,9 +244,19 @@ def _forget_abandoned(engine: Engine, name: str) -> None:
             found = reading.find(connection, name)
         except OperationNotFound:  # a supervisor has just removed it; the name is free
             return
-    if found.state != State.PREPARING or not found.free:
+    if found.state != State.PREPARING:
         raise _taken(name)
+    if not found.free:
+        raise _being_made(found)
     _remove(engine, found.id)
+
+
+def _being_made(found: Operation) -> NameTaken:
+    left = 0.0 if found.lease_until is None else (found.lease_until - found.now).total_seconds()
+    return NameTaken(
+        f"an operation {found.name} is being made",
+        hint=f"if the command that was making it is dead, the name is free in {math.ceil(left)} s; or take another one",
+    )
 
 
 def _taken(name: str) -> NameTaken:

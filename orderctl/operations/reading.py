@@ -123,11 +123,14 @@ def page(
 
 
 def unfinished(connection: Connection, kind: str) -> dict[int, str]:
-    """Return the names, by id, of operations of a kind that change tasks or will, among the newest ones."""
+    """Return the names, by id, of operations of a kind that change tasks, among the newest ones.
+
+    One that is being made is none of them: the process that makes it may have died. Where it has not, each task is still
+    changed once.
+    """
     newest = select(_ROW.id).order_by(_ROW.id.desc()).limit(_NEWEST).subquery()
-    states = [State.PREPARING, *CHANGING]
     query = select(_ROW.id, _ROW.name).join(newest, newest.c.id == _ROW.id)
-    rows = connection.execute(query.where(_ROW.kind == kind, _ROW.state.in_(states)).order_by(_ROW.id))
+    rows = connection.execute(query.where(_ROW.kind == kind, _ROW.state.in_(CHANGING)).order_by(_ROW.id))
     return {row.id: row.name for row in rows}
 
 

@@ -156,8 +156,13 @@ class Operation:
 
     @property
     def free(self) -> bool:
-        """Whether no supervisor holds it."""
+        """Whether no process holds it."""
         return self.lease_token is None or self.lease_until is None or self.lease_until < self.now
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it is not complete, and the process that was making it gives no sign of life."""
+        return self.state == State.PREPARING and self.free
 
 
 @dataclass(frozen=True, slots=True)

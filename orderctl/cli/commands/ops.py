@@ -100,8 +100,9 @@ def show(app: App, name: str) -> None:
         items = reading.last_items(connection, operation.id, limit=_LAST)
     detail = operation_lines.Detail(operation, failures, refusals, items)
     app.render_one(detail, human=lambda view: operation_lines.draw(detail, view))
-    made_now = operation.state == State.PREPARING and not operation.free  # its command is at it
-    if operation.state in ACTIVE and not made_now:
+    if operation.orphaned:
+        app.say(operation_lines.orphan(operation))
+    elif operation.state in ACTIVE and operation.state != State.PREPARING:  # else its command is at it
         _say_obstacle(app)
 
 

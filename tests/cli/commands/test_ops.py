@@ -6,17 +6,24 @@ import sys
 import pytest
 from sqlalchemy import update
 
-from orderctl import broker, database
+from orderctl import broker, choices, database
 from orderctl.cli import operation_following, operation_options
 from orderctl.cli.app import App
-from orderctl.operations import turns
-from orderctl.operations.records import ACTIVE, State
+from orderctl.operations import making, turns
+from orderctl.operations.making import NewOperation
+from orderctl.operations.records import ACTIVE, Kind, State
 from orderctl.operations.turns import Turns
 from orderctl.schema import operations
 from tests.cli.conftest import Program
 from tests.shop import Shop
 
 pytestmark = pytest.mark.databases("sqlite")
+
+#: What is said of an operation whose command has died.
+GONE = (
+    "operation op is not complete, and the command that was making it is gone: it will change nothing; end it: orderctl"
+    " ops stop op\n"
+)
 
 
 @pytest.fixture
@@ -165,8 +172,9 @@ def test_what_an_operation_waits_for_is_shown_in_each_state(shop: Shop, inside: 
         return inside("ops", "show", "op").err
 
     waits = "waits: no worker is running: orderctl worker start\n"
-    for state in State:
+    for state in {*State} - {State.PREPARING}:
         assert write(state=state.value) == (waits if state in ACTIVE else ""), state
+    assert write(state=State.PREPARING.value) == GONE  # its command has died
     # Its command is still writing it.
     assert write(state=State.PREPARING.value, lease_token="x", lease_until=database.utc_now(60)) == ""
 
@@ -221,3 +229,31 @@ def test_tasks_that_wait_in_an_operation_are_left_out_of_the_next(
     assert row["total"] == 1
     other = inside("tasks", "cancel", "--failed", "--yes", "-q", "-o", "json")
     assert [row["total"] for row in json.loads(other.out)] == [5]
+
+
+def write_half(shop: Shop, kind: Kind, ids: list[int], seen: choices.Seen) -> None:
+    """Leave what a command that is killed before its operation is complete leaves."""
+    number = making._begin(shop.engine, NewOperation(kind, "anna", "op"), "token")
+    making._write(shop.engine, number, "token", [(one, seen) for one in ids])
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_command_that_died_while_it_made_an_operation_keeps_no_task_from_the_next(
+    shop: Shop, redis_url: str, failed: list[int], inside: Program, kind: Kind
+) -> None:
+    write_half(shop, kind, failed[:4], choices.Seen("failed", 3))
+    command = ("tasks", str(kind), "--failed", "--yes", "--name")
+    living = inside(*command, "op")
+    assert (living.status, living.out) == (4, "")
+    assert living.err.startswith(
+        "orderctl: an operation op is being made\nhint: if the command that was making"
+    )
+    assert inside(*command, "other").out.startswith("Operation other: 5 tasks are")  # in part in the first
+
+    inside("ops", "stop", "other")
+    shop.transact(lambda c: c.execute(update(operations).values(lease_until=database.utc_now(-1))))
+    waited = inside("ops", "wait", "op", "--timeout", "0s")
+    assert (waited.status, waited.err.startswith(GONE)) == (124, True)
+    assert inside(*command, "op").out.startswith("Operation op: 5 tasks are")
+    turn(shop, redis_url)
+    assert {row.status for row in shop.task_rows()} == {"pending" if kind is Kind.RETRY else "cancelled"}
