@@ -114,7 +114,7 @@ def made(operation: Operation) -> str:
     if operation.rate:
         parts.append(f"at {operation.rate}")
     if operation.canary:
-        first = min(operation.canary, operation.total)
+        first = operation.canaries
         parts.append(
             f"after the first {first} of them have completed"
             if first > 1
@@ -167,8 +167,7 @@ def _left(operation: Operation) -> Iterator[str]:
 def state(operation: Operation) -> str:
     """Return an operation's state in words."""
     if operation.state == State.CANARY:
-        first = min(operation.canary, operation.total)
-        return f"canary, {operation.completed} of {first} have completed"
+        return f"canary, {operation.completed} of {operation.canaries} have completed"
     if operation.state == State.SETTLING:
         return f"all {Kind(operation.kind).done}, {operation.unfinished:,} not ended yet"
     if operation.state == State.STOPPING:

@@ -212,11 +212,16 @@ def _note(
     if number and operation.per_hour is not None:
         next_at = rates.after(next_at, operation.now, operation.per_hour, number)
         values["next_at"] = next_at
-    if last:  # none waits
+    if last and not _is_canary_open(operation, states):
         values |= _last(operation)
     if values:
         connection.execute(update(operations).where(_ROW.id == operation.id).values(values))
     return next_at
+
+
+def _is_canary_open(operation: Operation, states: Counter[str]) -> bool:
+    """Whether tasks of the canary have not ended: until then it is judged, also if there are fewer than it has."""
+    return operation.state == State.CANARY and bool(operation.unfinished or states[ItemState.CHANGED])
 
 
 def _last(operation: Operation) -> dict[str, object]:

@@ -121,7 +121,7 @@ def _conclude(connection: Connection, operation: Operation, ended: int, *, more:
         return Looked(ended, more, stopped=why, name=operation.name)
     if operation.unfinished or more:
         return Looked(ended, more)
-    if operation.state == State.CANARY and operation.changed >= operation.canary:
+    if operation.state == State.CANARY and operation.changed >= operation.canaries:
         _become(connection, operation, State.RUNNING)
         return Looked(ended, more, passed=True)
     if operation.state == State.SETTLING:

@@ -143,6 +143,11 @@ class Operation:
         return max(0, self.total - self.changed - self.unchanged - self.refused)
 
     @property
+    def canaries(self) -> int:
+        """The number of tasks that are retried first: fewer than was asked for, if no more can be retried."""
+        return min(self.canary, self.changed + self.waiting)
+
+    @property
     def unfinished(self) -> int:
         """The number of tasks that were retried and have not ended."""
         if self.kind != Kind.RETRY:

@@ -111,6 +111,39 @@ def test_a_canary_that_fails_stops_it_however_many_failures_are_allowed(bulk: Bu
 
 
 @SQLITE
+@pytest.mark.parametrize("refused", [0, 3])
+def test_a_canary_that_has_no_more_tasks_than_can_be_retried_is_judged(bulk: Bulk, refused: int) -> None:
+    ids = bulk.failed(3 + refused)
+    others = ", ".join(map(str, ids[3:])) or "0"
+    bulk.shop.execute(f"UPDATE download_tasks SET managed = 0 WHERE id IN ({others})")
+    bulk.make(canary=5)
+    bulk.turn(3)
+    assert (bulk.now().state, bulk.now().refused) == (State.CANARY, refused)
+    assert bulk.now().canaries == 3
+    bulk.shop.carry_out(ids[0])
+    bulk.shop.fail(ids[1])
+    bulk.turn(2)
+    bulk.shop.carry_out(ids[2])
+    bulk.turn(2)
+    assert (bulk.now().state, bulk.now().why) == (
+        State.STOPPED,
+        "1 of the canary's tasks failed again, and none may",
+    )
+
+
+@SQLITE
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_canary_of_all_tasks_passes(bulk: Bulk, number: int) -> None:
+    ids = bulk.failed(2)
+    bulk.make(canary=number)
+    bulk.turn()
+    for one in ids:
+        bulk.shop.carry_out(one)
+    bulk.turn(4)
+    assert (bulk.now().state, bulk.now().completed) == (State.FINISHED, 2)
+
+
+@SQLITE
 def test_the_limit_of_failures_is_about_the_tasks_after_the_canary(bulk: Bulk) -> None:
     ids = bulk.failed(4)
     bulk.make(canary=1, max_failures=1)
