@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from orderctl import clock, texts
+from orderctl.counting import counted
 from orderctl.states import WAITING
 from orderctl.tasks import Task
 
-#: Tasks that a command or an evidence names.
+#: Tasks that a sentence or an evidence names. A command names all of them: what is printed reaches each.
 MOST: Final = 20
 
 
@@ -21,7 +22,7 @@ def waits(task: Task) -> bool:
 def named(tasks: Sequence[Task]) -> str:
     """Return tasks by their ids: ``tasks 4, 5``."""
     numbers = ", ".join(str(one.id) for one in tasks[:MOST])
-    more = " and others" if len(tasks) > MOST else ""
+    more = f" and {counted(len(tasks) - MOST, 'other')}" if len(tasks) > MOST else ""
     return f"task{'s' if len(tasks) > 1 else ''} {numbers}{more}"
 
 

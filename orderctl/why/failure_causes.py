@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,17 +31,15 @@ _LATER: Final = frozenset({"202", "408", "423", "425", "429"})
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A failed attempt of a task, and what it failed with.
+    """A failed attempt of a task: what it failed with.
 
     Attributes:
-        task_id: The task.
         error_type: Of the failure.
         text: The error as the task's row has it, without secrets.
         url: The address of the course as it is, with its secrets; it is not shown.
         now: The database's time.
     """
 
-    task_id: int
     error_type: ErrorType
     text: str
     url: str
@@ -57,12 +55,14 @@ class Trouble:
         text: The same for people.
         first: What has to be done before another attempt can succeed, and by whom; None: nothing, or it is done.
         facts: What was measured now.
+        address: Whether the shop then has to write another address of the course into its table.
     """
 
     cause: str
     text: str
     first: str | None = None
     facts: tuple[str, ...] = ()
+    address: bool = False
 
 
 def of(failed: Failed, settings: Settings) -> Trouble:
@@ -75,10 +75,18 @@ def of(failed: Failed, settings: Settings) -> Trouble:
     return CAUSES[failed.error_type](failed, settings)
 
 
-def _correct(failed: Failed, what: str) -> str:
-    """Return how the shop changes the course's address; no command of orderctl writes into that column."""
-    statement = f"UPDATE download_tasks SET course_url = 'THE NEW ADDRESS' WHERE id = {failed.task_id}"  # noqa: S608 - shown
-    return f"{what}. The address stands in the shop's table, which orderctl does not change: {statement}"
+def first_of(trouble: Trouble, task_ids: Sequence[int]) -> str:
+    """Return what has to be done first for tasks with this trouble.
+
+    Args:
+        trouble: The trouble; something has to be done first.
+        task_ids: The tasks, at least one.
+    """
+    if not trouble.address:
+        return trouble.first or ""
+    which = task_ids[0] if len(task_ids) == 1 else "ID"
+    statement = f"UPDATE download_tasks SET course_url = 'THE NEW ADDRESS' WHERE id = {which}"  # noqa: S608 - shown
+    return f"{trouble.first}. The address stands in the shop's table, which orderctl does not change: {statement}"
 
 
 def _status(failed: Failed) -> str:
@@ -94,7 +102,7 @@ def _not_found(failed: Failed, settings: Settings) -> Trouble:
         ("gone", "the course is gone") if number == _GONE else ("not-found", "the course is not there")
     )
     said = f" (HTTP {number})" if number else ""
-    return Trouble(cause, f"{text}{said}", _correct(failed, "the course's address leads nowhere"))
+    return Trouble(cause, f"{text}{said}", "the course's address leads nowhere", address=True)
 
 
 def _expired(failed: Failed, _: Settings) -> Trouble | None:
@@ -106,8 +114,9 @@ def _expired(failed: Failed, _: Settings) -> Trouble | None:
         return Trouble(
             "link-renewed", f"the access was refused; the link that stands there now is valid until {shown}"
         )
-    new = _correct(failed, "the course's owner has to make a new link")
-    return Trouble("link-expired", f"the signed link has expired at {shown}", new, (f"valid until {shown}",))
+    new = "the course's owner has to make a new link"
+    facts = (f"valid until {shown}",)
+    return Trouble("link-expired", f"the signed link has expired at {shown}", new, facts, address=True)
 
 
 def _authentication(failed: Failed, settings: Settings) -> Trouble:
@@ -121,7 +130,7 @@ def _authentication(failed: Failed, settings: Settings) -> Trouble:
     words = {"401": "wants a login (HTTP 401)", "403": "denies the access (HTTP 403)"}
     text = f"the course's server {words.get(number, 'denies the access')}"
     needs = "the course's server has to let the workers in: by a link with a signature or a password, or by their address"
-    return Trouble("access-denied", text, _correct(failed, needs))
+    return Trouble("access-denied", text, needs, address=True)
 
 
 def _refused(failed: Failed, settings: Settings) -> Trouble:
@@ -131,12 +140,15 @@ def _refused(failed: Failed, settings: Settings) -> Trouble:
         needs = "the admin of the course's server has to renew or correct its certificate"
         return Trouble("certificate", "the certificate of the course's server is not valid", needs)
     if "https to http" in failed.text:
-        needs = _correct(failed, "the address redirects to one without TLS, which is not followed")
-        return Trouble("redirect-refused", "the course's server redirects from https to http", needs)
+        needs = "the address redirects to one without TLS, which is not followed"
+        return Trouble(
+            "redirect-refused", "the course's server redirects from https to http", needs, address=True
+        )
     return Trouble(
         "url-refused",
         "the course's address is not one to download from",
-        _correct(failed, "it has to be an http or https URL"),
+        "it has to be an http or https URL",
+        address=True,
     )
 
 
@@ -260,8 +272,10 @@ def _unknown(failed: Failed, settings: Settings) -> Trouble:
     if (expired := _expired(failed, settings)) is not None and number:
         return expired
     if number:
-        needs = _correct(failed, "the course's server does not take this request")
-        return Trouble("server-refuses", f"the course's server answers with HTTP {number}", needs)
+        needs = "the course's server does not take this request"
+        return Trouble(
+            "server-refuses", f"the course's server answers with HTTP {number}", needs, address=True
+        )
     if "manifest" in failed.text:
         needs = "who has made the manifest has to correct it"
         return Trouble("manifest", "the manifest of the course is not valid", needs)

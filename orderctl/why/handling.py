@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import select
@@ -15,13 +15,11 @@ from orderctl.errors import Misconfigured
 from orderctl.schema import download_tasks
 from orderctl.states import UNFINISHED, ErrorType, EventType, OrderStatus, TaskStatus
 from orderctl.tasks import Task
-from orderctl.why import failure_causes
+from orderctl.why import facts, failure_causes
 from orderctl.why.chain import Link, State, Step
-from orderctl.why.failure_causes import Failed, Trouble
+from orderctl.why.failure_causes import Failed, Trouble, first_of
 from orderctl.why.scene import Scene
 
-#: Tasks that are told one by one, and that a command names.
-_MOST: Final = 20
 #: Characters of a text of a stranger that is told.
 _LONGEST: Final = 500
 
@@ -56,11 +54,11 @@ def retry_command(scene: Scene, tasks: Sequence[Task]) -> str | None:
         return None
     if not orders.is_valid(order) and order.order_status != OrderStatus.CANCELLED:
         return None
-    take = "" if all(task.managed for task in tasks) else " --take"
-    if len(tasks) > _MOST and all(task.status == TaskStatus.FAILED for task in tasks):
-        return f"orderctl tasks retry --failed --order {order.id} --yes{take}"
-    ids = " ".join(str(task.id) for task in tasks[:_MOST])
-    return f"orderctl tasks retry {ids}{take}"
+    take = () if all(task.managed for task in tasks) else ("--take",)
+    failed = {task.id for task in scene.tasks if task.status == TaskStatus.FAILED}
+    if len(tasks) > facts.MOST and failed == {task.id for task in tasks}:
+        return facts.retry((), "--failed", "--order", str(order.id), "--yes", *take)
+    return facts.retry(tasks, *take)
 
 
 def told(event: Event) -> str:
@@ -82,20 +80,18 @@ def sentence(text: str) -> str:
 
 
 def _of_failed(scene: Scene, failed: Sequence[Task]) -> Step:
-    some = failed[:_MOST]
-    troubles = [(task, _trouble(scene, task)) for task in some]
+    troubles = _troubles(scene, failed)
     ready = [task for task, found in troubles if found.first is None]
     blocked = [(task, found) for task, found in troubles if found.first is not None]
     task, trouble = troubles[0]
-    repeated = failed if len(ready) == len(some) else ready
     return Step(
         Link.HANDLER,
         State.BROKEN,
         _headline(scene, failed, task, trouble),
         trouble.cause,
-        tuple(dict.fromkeys(line for one, found in troubles for line in _facts(one, found))),
-        retry_command(scene, repeated) if ready else None,
-        _explained(scene, blocked),
+        _evidence(troubles),
+        retry_command(scene, ready) if ready else None,
+        _explained(scene, blocked, failed),
     )
 
 
@@ -105,25 +101,56 @@ def _headline(scene: Scene, failed: Sequence[Task], task: Task, trouble: Trouble
     return f"{len(failed)} of {counted(len(scene.asked), 'task')} failed; task {task.id}: {trouble.text}"
 
 
-def _explained(scene: Scene, blocked: Sequence[tuple[Task, Trouble]]) -> str | None:
-    """Return what has to be done first for each, and the command that retries them then."""
+def _explained(scene: Scene, blocked: Sequence[tuple[Task, Trouble]], failed: Sequence[Task]) -> str | None:
+    """Return what has to be done first for each, and the command that retries them then.
+
+    Args:
+        scene: The order.
+        blocked: Failed tasks for which something has to be done first.
+        failed: All failed tasks: many are retried together, also those for which nothing has to be done.
+    """
     if not blocked:
         return None
-    first = "; ".join(dict.fromkeys(found.first for _, found in blocked if found.first))
-    after = retry_command(scene, [task for task, _ in blocked])
+    first = "; ".join(_firsts(blocked))
+    after = retry_command(scene, failed if len(blocked) > facts.MOST else [task for task, _ in blocked])
     return sentence(f"{first}; then: {after}" if after else first)
 
 
-def _trouble(scene: Scene, task: Task) -> Trouble:
+def _firsts(blocked: Sequence[tuple[Task, Trouble]]) -> Iterator[str]:
+    """Yield what has to be done first, once for tasks that are alike."""
+    alike: dict[tuple[str | None, bool], list[tuple[Task, Trouble]]] = {}
+    for task, found in blocked:
+        alike.setdefault((found.first, found.address), []).append((task, found))
+    for group in alike.values():
+        its = [task for task, _ in group]
+        of = f"{facts.named(its)}: " if len(blocked) > 1 else ""
+        yield of + first_of(group[0][1], [task.id for task in its])
+
+
+def _troubles(scene: Scene, failed: Sequence[Task]) -> list[tuple[Task, Trouble]]:
+    addresses = _addresses(scene, failed)
+    return [(task, _trouble(scene, task, addresses.get(task.id, ""))) for task in failed]
+
+
+def _trouble(scene: Scene, task: Task, url: str) -> Trouble:
     kind = ErrorType(task.error_type) if task.error_type in set(ErrorType) else ErrorType.UNKNOWN
-    failed = Failed(task.id, kind, task.error_log or "", _address(scene, task), scene.now)
+    failed = Failed(kind, task.error_log or "", url, scene.now)
     return failure_causes.of(failed, scene.settings)
 
 
-def _address(scene: Scene, task: Task) -> str:
-    """Return the address of a course as it is: a task that is shown has it masked."""
-    query = select(download_tasks.c.course_url).where(download_tasks.c.id == task.id)
-    return scene.connection.execute(query).scalar() or ""
+def _addresses(scene: Scene, tasks: Sequence[Task]) -> Mapping[int, str]:
+    """Return the addresses of courses as they are: a task that is shown has its own masked."""
+    task = download_tasks.c
+    query = select(task.id, task.course_url).where(task.id.in_([one.id for one in tasks]))
+    return {row.id: row.course_url or "" for row in scene.connection.execute(query)}
+
+
+def _evidence(troubles: Sequence[tuple[Task, Trouble]]) -> tuple[str, ...]:
+    lines = dict.fromkeys(line for task, found in troubles[: facts.MOST] for line in _facts(task, found))
+    if (left := len(troubles) - facts.MOST) > 0:
+        order_id = troubles[0][0].order_id
+        lines[f"and {counted(left, 'other')}: orderctl tasks list --failed --order {order_id}"] = None
+    return tuple(lines)
 
 
 def _facts(task: Task, trouble: Trouble) -> tuple[str, ...]:
@@ -151,7 +178,7 @@ def _of_unfinished(scene: Scene, unfinished: Sequence[Task]) -> Step:
 
 def _of_failing(scene: Scene, task: Task) -> Step:
     """A failure that may pass by itself: the task waits for its next attempt."""
-    trouble = _trouble(scene, task)
+    [(_, trouble)] = _troubles(scene, [task])
     again = f" at {clock.second(task.retry_at)}" if task.retry_at else ""
     since = [f"failing since {clock.second(task.failing_since)}"] if task.failing_since else []
     return Step(
@@ -161,7 +188,7 @@ def _of_failing(scene: Scene, task: Task) -> Step:
         trouble.cause,
         (*_facts(task, trouble), *since),
         retry_command(scene, [task]) if trouble.first is None else None,
-        _explained(scene, [(task, trouble)] if trouble.first else []),
+        _explained(scene, [(task, trouble)] if trouble.first else [], [task]),
     )
 
 
@@ -182,7 +209,7 @@ def _of_cancelled(scene: Scene, cancelled: Sequence[Task]) -> Step:
 
 def _cancellation(scene: Scene, task: Task) -> tuple[str, ...]:
     """Return who has cancelled a task, and why."""
-    found = audit.search(scene.connection, task.order_id, Search(task_id=task.id), limit=_MOST)
+    found = audit.search(scene.connection, task.order_id, Search(task_id=task.id), limit=facts.MOST)
     return tuple(told(one) for one in found if one.event_type == EventType.TASK_CANCELLED)[:1]
 
 

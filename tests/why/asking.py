@@ -42,6 +42,12 @@ def command_of(answer: Step) -> str:
     return found[1]
 
 
+def commands_of(answer: Step) -> list[str]:
+    """Return all commands that an answer prints: the repair, and the one behind an explanation."""
+    later = THEN.search(answer.explanation or "")
+    return [one for one in (answer.repair, later and later[1]) if one is not None]
+
+
 def carry_out(world: World, *commands: str) -> None:
     """Run commands exactly as they were printed."""
     done = world.play("orderctl", "\n".join(commands))

@@ -42,7 +42,7 @@ def settings(tmp_path: Path, **more: str) -> Settings:
 
 def failed(error: Exception, url: str = PLAIN) -> Failed:
     failure = describe(error)
-    return Failed(41, failure.error_type, f"{failure.error_type}: {failure.message}", url, NOW)
+    return Failed(failure.error_type, f"{failure.error_type}: {failure.message}", url, NOW)
 
 
 #: An error as its class makes it, the address of the course, the cause, and whether another attempt may succeed now.
@@ -99,14 +99,14 @@ def test_an_error_has_its_cause(
 def test_each_error_type_has_a_cause_whatever_its_text(tmp_path: Path, error_type: ErrorType) -> None:
     """Workers of the shop's own write texts of their own."""
     for text in ("", f"{error_type}", "Lỗi không rõ", "\x1b[31mHTTP 999"):
-        found = failure_causes.of(Failed(41, error_type, text, "", NOW), settings(tmp_path))
+        found = failure_causes.of(Failed(error_type, text, "", NOW), settings(tmp_path))
         assert isinstance(found, Trouble)
         assert found.cause
 
 
 def test_a_worker_that_was_lost(tmp_path: Path) -> None:
     failure = lost_worker("host.worker-1")
-    found = failure_causes.of(Failed(41, failure.error_type, failure.message, PLAIN, NOW), settings(tmp_path))
+    found = failure_causes.of(Failed(failure.error_type, failure.message, PLAIN, NOW), settings(tmp_path))
     assert (found.cause, found.first) == ("worker-died", None)
 
 

@@ -1,7 +1,7 @@
 """Why the files of a task cannot be fetched: each cause is planted, named, and repaired as it is printed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from orderctl.states import ErrorType
 from orderctl.why.chain import Link, State
 from tests.faults.world import World
-from tests.why.asking import ask, ask_of_task, carry_out, command_of, first, step
+from tests.why.asking import ask, ask_of_task, carry_out, command_of, commands_of, first, step
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -203,12 +203,47 @@ def test_of_several_failures_what_can_be_retried_is_and_the_others_are_explained
     assert len(answer.evidence) == 3
 
 
-def test_many_failures_are_retried_by_one_command(world: World) -> None:
-    tasks = world.shop.paid("DH1", 25)
+def fail(world: World, tasks: Sequence[int], error_type: ErrorType, text: str = "oh no") -> None:
     for task in tasks:
-        world.shop.fail(task, ErrorType.CHECKSUM, "wrong size")
-    carry_out(world, command_of(first(world)))
+        world.shop.fail(task, error_type, text)
+
+
+def test_what_has_to_be_done_for_several_tasks_is_said_once(world: World) -> None:
+    one, two, three, four = world.shop.paid("DH1", 4)
+    fail(world, [one, three], ErrorType.NOT_FOUND)
+    fail(world, [two], ErrorType.PERMISSION, "a link")
+    fail(world, [four], ErrorType.CHECKSUM)
+    answer = first(world)
+    assert answer.explanation == (
+        f"Tasks {one}, {three}: the course's address leads nowhere. The address stands in the shop's table, which orderctl"
+        " does not change: UPDATE download_tasks SET course_url = 'THE NEW ADDRESS' WHERE id = ID;"
+        f" task {two}: remove what is named there, or move it away: no course is written through a link;"
+        f" then: orderctl tasks retry {one} {two} {three}"
+    )
+    assert answer.repair == f"orderctl tasks retry {four}"
+
+
+@pytest.mark.parametrize("kinds", [("CHECKSUM",), ("NOT_FOUND",), ("NOT_FOUND", "CHECKSUM")])
+def test_of_many_failures_every_one_is_retried(world: World, kinds: Sequence[str]) -> None:
+    """The commands that are printed reach all tasks, those that can be retried at once and the others."""
+    tasks = world.shop.paid("DH1", 23 * len(kinds))
+    for number, kind in enumerate(kinds):
+        fail(world, tasks[number :: len(kinds)], ErrorType(kind))
+    answer = first(world)
+    left = f"{len(tasks) - 20} others"
+    more = f"and {left}: orderctl tasks list --failed --order {world.shop.order('DH1').id}"
+    assert (len(answer.evidence), answer.evidence[-1]) == (21, more)
+    if "NOT_FOUND" in kinds:
+        assert answer.explanation is not None
+        assert f"{tasks[19 * len(kinds)]} and 3 others: the course's address" in answer.explanation
+    carry_out(world, *commands_of(answer))
     assert {row.status for row in world.shop.task_rows()} == {"pending"}
+
+
+def test_of_many_cancelled_tasks_every_one_is_retried(world: World) -> None:
+    tasks = world.shop.paid("DH1", 23)
+    world.shop.execute("UPDATE download_tasks SET status = 'cancelled', ready = 0")
+    assert command_of(first(world)) == f"orderctl tasks retry {' '.join(map(str, tasks))}"
 
 
 def test_a_task_of_the_shops_own_workers_is_taken(world: World) -> None:
