@@ -2,7 +2,8 @@
 
 An event gets its id before it is committed. So a transaction that takes longer than others commits ids that are lower
 than those of events that are there already. The ids without an event below the highest one are remembered as gaps, and
-looked at again, until an event appears in them or they are too old.
+looked at again, until an event appears in them or they are too old. If ids stand for other events than they did, because
+the log was emptied or restored, the reading goes back to where the log is the same.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Integer, bindparam, func, select, text
 
-from orderctl import audit, audit_gaps, audit_search, moments
+from orderctl import audit, audit_gaps, audit_marks, audit_search, moments
 from orderctl.audit import Event, Search
 from orderctl.audit_gaps import KEPT_SECONDS, Gap
+from orderctl.audit_marks import Mark
 from orderctl.schema import order_audit_logs
 
 #: The number of events that are read at once, and of which only the matching ones are returned.
 CHUNK: Final = 2000
 #: The gaps in the newest events at the begin are watched: this number of events.
 BEGIN: Final = 20_000
-#: Most gaps that are watched, the newest.
+#: Most gaps that are watched, the newest: those that are older than a minute, and those that are younger.
 MOST: Final = 10_000
+MOST_YOUNG: Final = 100_000
+_MINUTE: Final = 60
 #: Gaps for one statement.
 _SOME: Final = 500
 #: Gaps that are younger than this are looked at each time; older ones, if they are many, at times.
@@ -46,11 +50,13 @@ class Frontier:
         read_to: The highest id; every id up to it was read, or is in a gap.
         gaps: The ids below it that had no event, lowest first.
         checked: When all gaps were looked at last, in seconds of the database's clock since 1970.
+        marks: By what the log is known again, lowest id first.
     """
 
     read_to: int = 0
     gaps: tuple[Gap, ...] = ()
     checked: int = 0
+    marks: tuple[Mark, ...] = ()
 
     def without(self, ids: Iterable[int]) -> Frontier:
         """Return it after some events were shown that were perhaps in gaps."""
@@ -68,8 +74,15 @@ class Frontier:
             again = tuple(
                 gap._replace(first=max(gap.first, event_id + 1)) for gap in before.gaps if gap.last > event_id
             )
-            return Frontier(before.read_to, left + again)
-        return Frontier(event_id, tuple(gap for gap in self.gaps if gap.last < event_id))
+            return Frontier(before.read_to, left + again, marks=before.marks)
+        gaps = tuple(gap for gap in self.gaps if gap.last < event_id)
+        return Frontier(event_id, gaps, marks=before.marks)
+
+    def back(self, mark: Mark | None) -> Frontier:
+        """Return it as it was when this was the last event; None: when there was none."""
+        to = mark.id if mark is not None else 0
+        gaps = (gap._replace(last=min(gap.last, to)) for gap in self.gaps if gap.first <= to)
+        return Frontier(to, tuple(gaps), marks=tuple(one for one in self.marks if one.id <= to))
 
 
 class Look(NamedTuple):
@@ -79,11 +92,15 @@ class Look(NamedTuple):
         events: The events that match, by their ids: late ones first.
         frontier: How far was read.
         more: Whether there are more events to be read at once.
+        anew: Whether nothing was read, because the log is another one beyond the frontier, which was put back.
+        cut: Whether so many ids are without an event that some young ones are not watched.
     """
 
     events: list[Event]
     frontier: Frontier
     more: bool
+    anew: bool = False
+    cut: bool = False
 
 
 def begin(connection: Connection, read_to: int | None = None, events: int = BEGIN) -> Frontier:
@@ -95,12 +112,14 @@ def begin(connection: Connection, read_to: int | None = None, events: int = BEGI
         events: In how many of the last events before it gaps are looked for.
     """
     newest = audit.newest_id(connection) if read_to is None else read_to
+    # What stands in the log now says nothing about where an earlier run has been.
+    marks = audit_marks.below(connection, newest) if read_to is None else ()
     known = select(_LOG.id).where(_LOG.id <= newest)
     before = known.order_by(_LOG.id.desc()).limit(1).offset(events - 1)
     first = connection.scalar(before) or connection.scalar(select(func.min(_LOG.id)))
     if first is None or first >= newest:
-        return Frontier(newest)
-    return Frontier(newest, tuple(_gaps(connection, first, newest, _now(connection))))
+        return Frontier(newest, marks=marks)
+    return Frontier(newest, tuple(_gaps(connection, first, newest, _now(connection))), marks=marks)
 
 
 def all_but(read_to: int, known: Iterable[int], span: int) -> Frontier:
@@ -127,26 +146,50 @@ def look(connection: Connection, frontier: Frontier, wanted: Search, *, every: b
         wanted: The filter.
         every: Look at all gaps, also at old ones.
     """
-    top, number, now = _ahead(connection, frontier.read_to)
+    ahead = _ahead(connection, frontier)
+    if ahead.is_another:
+        back = frontier.back(audit_marks.common(connection, frontier.marks))
+        return Look([], back, more=True, anew=True)
+    top, now = ahead.top, ahead.now
     fresh: tuple[Gap, ...] = ()
-    if top is not None and top - frontier.read_to > number:
+    if top is not None and top - frontier.read_to > ahead.number:
         fresh = tuple(_gaps(connection, frontier.read_to, top, now))
-    due, checked = _due(frontier, now, every=every)
+    more = ahead.number >= CHUNK
+    due, checked = _due(frontier, now, every=every, more=more)
     filled = _filled(connection, due)
     found = _late(connection, filled, wanted)
     gaps = _kept(audit_gaps.without(frontier.gaps, filled), now)
     if top is None:
-        return Look(found, Frontier(frontier.read_to, gaps, checked), more=False)
+        return Look(found, replace(frontier, gaps=gaps, checked=checked), more=False)
     new = _between(connection, frontier.read_to, top, wanted)
     fresh = audit_gaps.without(fresh, [event.id for event in new])
-    passed = Frontier(top, (*gaps, *fresh)[-MOST:], checked)
-    return Look([*found, *new], passed, more=number >= CHUNK)
+    watched, cut = _bounded((*gaps, *fresh), now)
+    passed = Frontier(top, watched, checked, audit_marks.below(connection, top))
+    return Look([*found, *new], passed, more, cut=cut)
 
 
-def _ahead(connection: Connection, read_to: int) -> tuple[int | None, int, int]:
-    """Return the highest id of the next events, how many they are, and the time."""
-    row = connection.execute(_AHEAD, {"read_to": read_to, "most": CHUNK}).one()
-    return row.top, row.number, _seconds(row.now)
+class _Ahead(NamedTuple):
+    """What is beyond a frontier.
+
+    Attributes:
+        top: The highest id of the next events; None: there are none.
+        number: How many they are.
+        now: The time, as in :class:`Gap`.
+        is_another: Whether the log is another one: its ids have gone back, or stand for other events.
+    """
+
+    top: int | None
+    number: int
+    now: int
+    is_another: bool
+
+
+def _ahead(connection: Connection, frontier: Frontier) -> _Ahead:
+    mark = frontier.marks[-1] if frontier.marks else Mark(0, "")  # no event has the id 0
+    values = {"read_to": frontier.read_to, "most": CHUNK, "marked": mark.id}
+    row = connection.execute(_AHEAD, values).one()
+    is_another = (row.newest or 0) < frontier.read_to or audit_marks.differs(mark, row.written)
+    return _Ahead(row.top, row.number, _seconds(row.now), is_another)
 
 
 _NEXT: Final = (
@@ -156,8 +199,13 @@ _NEXT: Final = (
     .limit(bindparam("most"))
     .subquery("following")
 )
+#: In one statement, so that no event that comes between two of them hides that the log is another one.
 _AHEAD: Final = select(
-    func.max(_NEXT.c.id).label("top"), func.count().label("number"), moments.utc_now().label("now")
+    func.max(_NEXT.c.id).label("top"),
+    func.count().label("number"),
+    moments.utc_now().label("now"),
+    select(func.max(_LOG.id)).scalar_subquery().label("newest"),
+    audit_marks.WRITTEN,
 ).select_from(_NEXT)
 
 
@@ -187,9 +235,13 @@ _JUMPS: Final = (
 )
 
 
-def _due(frontier: Frontier, now: int, *, every: bool) -> tuple[Sequence[Gap], int]:
+def _due(frontier: Frontier, now: int, *, every: bool, more: bool) -> tuple[Sequence[Gap], int]:
     """Return the gaps to look at now, and when all were looked at last."""
-    if every or len(frontier.gaps) <= _FEW or not 0 <= now - frontier.checked < _SELDOM_SECONDS:
+    if every or not 0 <= now - frontier.checked < _SELDOM_SECONDS:
+        return frontier.gaps, now
+    if more:  # many events are read one after the other: the gaps can wait
+        return (), frontier.checked
+    if len(frontier.gaps) <= _FEW:
         return frontier.gaps, now
     return [gap for gap in frontier.gaps if now - gap.seen < _YOUNG_SECONDS], frontier.checked
 
@@ -207,6 +259,13 @@ def _kept(gaps: Sequence[Gap], now: int) -> tuple[Gap, ...]:
     gaps = [gap if gap.seen else gap._replace(seen=now) for gap in gaps]
     old = [gap for gap in gaps if _OLD_SECONDS <= now - gap.seen < KEPT_SECONDS]
     return (*old[-_MOST_OLD:], *(gap for gap in gaps if now - gap.seen < _OLD_SECONDS))
+
+
+def _bounded(gaps: Sequence[Gap], now: int) -> tuple[tuple[Gap, ...], bool]:
+    """Return the newest gaps, and whether some that are younger than a minute are left out."""
+    old = [gap for gap in gaps if now - gap.seen >= _MINUTE]
+    young = [gap for gap in gaps if now - gap.seen < _MINUTE]
+    return (*old[-MOST:], *young[-MOST_YOUNG:]), len(young) > MOST_YOUNG
 
 
 def _late(connection: Connection, ids: Sequence[int], wanted: Search) -> list[Event]:

@@ -138,10 +138,95 @@ def test_a_gap_is_closed_after_a_day(shop: Shop, reader: Reader):
     now = shop.read(audit_frontier._now)
     gaps = [Gap(number, number, now - seen) for number, seen in ((1000, 90_000), (2000, 80_000), (3000, 5))]
     reader.frontier = Frontier(5000, tuple(gaps))
+    shop.record(1, id=5000)
 
     reader.look()
 
     assert [gap.first for gap in reader.frontier.gaps] == [2000, 3000]
+
+
+@ONE_KIND
+def test_young_gaps_are_not_cut_by_many_others(shop: Shop, reader: Reader, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(audit_frontier, "MOST", 3)
+    now = shop.read(audit_frontier._now)
+    old = [Gap(number, number, now - 100) for number in range(10, 20, 2)]
+    reader.frontier = Frontier(19, tuple(old))
+    for number in range(20, 60, 2):  # auto_increment_increment=2
+        shop.record(1, id=number + 1)
+
+    reader.look()
+    shop.transact(lambda c: write(c, "other"))
+    shop.record(1, message="Task created: late", id=20)
+
+    assert [gap.first for gap in reader.frontier.gaps] == [14, 16, 18, *range(20, 60, 2)]
+    assert reader.look() == ["late", "other"]
+
+
+@ONE_KIND
+def test_too_many_young_gaps_are_said(shop: Shop, reader: Reader, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(audit_frontier, "MOST_YOUNG", 3)
+    for number in range(20, 26, 2):
+        shop.record(1, id=number + 1)
+    first = shop.read(lambda c: audit_frontier.look(c, reader.frontier, Search()))
+    shop.record(1, id=29)
+    second = shop.read(lambda c: audit_frontier.look(c, first.frontier, Search()))
+
+    assert (first.cut, second.cut) == (False, True)
+    assert [gap.first for gap in second.frontier.gaps] == [22, 24, 26]
+
+
+@ONE_KIND
+def test_while_many_events_are_read_their_gaps_wait(
+    shop: Shop, reader: Reader, monkeypatch: pytest.MonkeyPatch
+):
+    looked: list[int] = []
+    monkeypatch.setattr(audit_frontier, "CHUNK", 2)
+    monkeypatch.setattr(audit_frontier, "_SELDOM_SECONDS", 1000)
+    monkeypatch.setattr(audit_frontier, "_filled", lambda _, gaps: (looked.append(len(gaps)), [])[1])
+    for number in range(20, 30, 2):
+        shop.record(1, id=number)
+
+    while len(reader.look()) == 2:
+        pass
+
+    assert looked == [0, 0, 4]
+
+
+@pytest.mark.parametrize("emptied", [True, False], ids=["emptied", "restored"])
+def test_a_log_whose_ids_go_back_is_read_on(emptied: bool, shop: Shop, reader: Reader):
+    for number in range(20, 40):
+        shop.record(1, message=f"Task created: {number}", id=number)
+    reader.look()
+    shop.execute("DELETE FROM order_audit_logs" + ("" if emptied else " WHERE id >= 37"))
+    shop.record(1, message="Task created: new", id=38)
+
+    look = shop.read(lambda c: audit_frontier.look(c, reader.frontier, Search()))
+
+    assert (look.events, look.more, look.anew) == ([], True, True)
+    assert look.frontier.read_to == (0 if emptied else 31)
+    reader.look()
+    assert reader.look() == (["new"] if emptied else [*map(str, range(32, 37)), "new"])
+    assert reader.look() == []
+
+
+def test_another_log_with_higher_ids_is_noticed(shop: Shop, reader: Reader):
+    shop.execute("DELETE FROM order_audit_logs")
+    for number in range(1, 10):
+        shop.record(1, message=f"Task created: {number}", id=number)
+
+    assert reader.look() == []
+    assert reader.look() == [str(number) for number in range(1, 10)]
+
+
+@ONE_KIND
+def test_a_mark_that_was_deleted_says_nothing(shop: Shop, reader: Reader):
+    for number in (20, 30):
+        shop.record(1, id=number)
+    reader.look()
+    shop.execute("DELETE FROM order_audit_logs WHERE id = 30")
+    shop.record(1, message="Task created: new", id=31)
+
+    assert reader.look() == ["new"]
 
 
 def test_after_an_interruption_the_rest_is_read_again():

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from orderctl.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from orderctl.audit_frontier import Frontier
     from orderctl.cli.app import App
 
@@ -40,7 +38,7 @@ class CursorFile:
         self._number = number
 
     def read(self, app: App, *, overlap: bool = False) -> Frontier | None:
-        """Return how far the runs before have come; None if this is the first one, or the log was emptied.
+        """Return how far the runs before have come; None if this is the first one.
 
         Args:
             app: Has the database.
@@ -52,16 +50,13 @@ class CursorFile:
         text = self.path.read_text(encoding="utf-8", errors="replace").strip()
         if not text:
             return None
-        from orderctl import audit
-
-        with app.reading() as connection:
-            found = _earlier(connection, text, overlap=overlap) or _read(text)
-            if found is None:
-                raise InvalidInput(
-                    f"{self.path} does not contain ids of events",
-                    hint="remove it to begin with the newest events",
-                )
-            return found if found.read_to <= audit.newest_id(connection) else None
+        found = _earlier(app, text, overlap=overlap) or _read(text)
+        if found is None:
+            raise InvalidInput(
+                f"{self.path} does not contain ids of events",
+                hint="remove it to begin with the newest events",
+            )
+        return found
 
     def write(self, frontier: Frontier) -> None:
         """Replace the content of the file, which stays locked and keeps its mode.
@@ -73,6 +68,7 @@ class CursorFile:
             "version": _VERSION,
             "read_to": frontier.read_to,
             "gaps": [list(gap) for gap in frontier.gaps],
+            "marks": [list(mark) for mark in frontier.marks],
         }
         text = json.dumps(document, separators=(",", ":"))
         # Ctrl-C is delayed: what was shown is noted, and no file is left open or half written.
@@ -172,7 +168,7 @@ def _is(path: Path, number: int) -> bool:
         return False
 
 
-def _earlier(connection: Connection, text: str, *, overlap: bool) -> Frontier | None:
+def _earlier(app: App, text: str, *, overlap: bool) -> Frontier | None:
     """Return what a file of an earlier version says: the highest id that was read, and ids of errors that were shown."""
     from orderctl import audit_frontier
 
@@ -182,20 +178,23 @@ def _earlier(connection: Connection, text: str, *, overlap: bool) -> Frontier | 
     read_to = int(words[0])
     if overlap:
         return audit_frontier.all_but(read_to, map(int, words), _SPAN)
-    return audit_frontier.begin(connection, read_to, _SPAN)
+    with app.reading() as connection:
+        return audit_frontier.begin(connection, read_to, _SPAN)
 
 
 def _read(text: str) -> Frontier | None:
     from orderctl.audit_frontier import Frontier
     from orderctl.audit_gaps import Gap
+    from orderctl.audit_marks import Mark
 
     try:
         document = json.loads(text)
         if document["version"] != _VERSION:
             return None
         gaps = tuple(Gap(*map(_whole, gap)) for gap in document["gaps"])
-        return Frontier(_whole(document["read_to"]), gaps)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        marks = tuple(Mark(_whole(number), str(written)) for number, written in document.get("marks", ()))
+        return Frontier(_whole(document["read_to"]), gaps, marks=marks)
+    except (AttributeError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from orderctl.errors import InvalidInput, Unavailable
@@ -44,6 +44,7 @@ class Follower:
     frontier: Frontier
     chosen: Callable[[Sequence[Event]], Sequence[Event]] = list
     file: CursorFile | None = None
+    _is_cut: bool = field(default=False, init=False)
 
     def rest(self) -> Iterator[Sequence[Event]]:
         """Yield pages of the events that have appeared until now, which may be empty."""
@@ -100,7 +101,21 @@ class Follower:
     def _look(self, connection: Any, *, every: bool = False) -> Look:
         from orderctl import audit_frontier
 
-        return audit_frontier.look(connection, self.frontier, self.wanted, every=every)
+        found = audit_frontier.look(connection, self.frontier, self.wanted, every=every)
+        self._warn_of(found)
+        return found
+
+    def _warn_of(self, found: Look) -> None:
+        """Say what may be surprising, even with -q."""
+        if found.anew:
+            to = found.frontier.read_to
+            place = f"going on after event {to}" if to else "beginning anew"
+            self.app.warn(f"the log was emptied, or restored: {place}")
+        if found.cut and not self._is_cut:
+            self.app.warn(
+                "too many ids have no event yet: an event whose transaction takes long may not be shown"
+            )
+        self._is_cut = self._is_cut or found.cut
 
 
 def require_endless(form: Format) -> None:

@@ -144,11 +144,41 @@ def test_severity_and_since_choose(failing: Shop, new):
     assert new("--severity", "warning", "--since", "2002-01-01") == ["warned", "new"]
 
 
-def test_after_the_log_was_emptied_it_begins_anew(failing: Shop, new):
+ANEW = "the log was emptied, or restored: beginning anew\n"
+
+
+@pytest.mark.parametrize("kept", ["this version", "an earlier version"])
+def test_after_the_log_was_emptied_all_of_it_is_new(
+    kept: str, failing: Shop, inside: Program, new, tmp_path: Path
+):
     new()
+    if kept != "this version":
+        (tmp_path / "seen").write_text("1000\n")
     failing.execute("DELETE FROM order_audit_logs")
-    fail(failing, "new")
-    assert new() == ["new"]
+    last = 60 if kept == "this version" else 55  # it also grows beyond what was read
+    for number in range(1, last):
+        fail(failing, f"new {number}", id=number)
+
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-o", "jsonl", "-q")
+
+    assert (ended.status, ended.err) == (0, ANEW)
+    shown = [json.loads(line)["message"] for line in ended.out.splitlines()]
+    assert shown == [f"new {number}" for number in range(1, last)]
+    assert new() == []
+
+
+def test_when_only_the_newest_events_are_gone_little_is_shown_again(
+    failing: Shop, inside: Program, new, tmp_path: Path
+):
+    for number in range(30):
+        fail(failing, f"more {number}")
+    new()
+    failing.execute("DELETE FROM order_audit_logs WHERE message = 'more 29'")
+
+    ended = inside("logs", "errors", "--cursor-file", str(tmp_path / "seen"), "-o", "jsonl")
+
+    assert ended.err.startswith("the log was emptied, or restored: going on after event ")
+    assert ended.out == ""
 
 
 @pytest.mark.parametrize("text", ["nonsense", "-1", "1 x", "9" * 5000, "\u0661"])
@@ -164,7 +194,7 @@ def test_a_file_with_something_else_is_refused(text: str, failing: Shop, inside:
 
 def test_the_file_of_logs_show_can_be_taken_over(failing: Shop, inside: Program, new, tmp_path: Path):
     assert inside("logs", "show", "DH1", "--cursor-file", str(tmp_path / "seen")).status == 0
-    assert (tmp_path / "seen").read_text().split()[1:] == []
+    assert json.loads((tmp_path / "seen").read_text())["read_to"] == failing.events("DH1")[-1].id
     fail(failing, "new")
     assert "new" in new()
 

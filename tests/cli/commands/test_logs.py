@@ -147,7 +147,7 @@ def test_interrupt_waits_until_the_cursor_is_written(tmp_path, monkeypatch):
         cursor.write(Frontier(7))
 
     assert [path.name for path in tmp_path.iterdir()] == ["cursor"]
-    assert json.loads(file.read_text()) == {"version": 1, "read_to": 7, "gaps": []}
+    assert json.loads(file.read_text()) == {"version": 1, "read_to": 7, "gaps": [], "marks": []}
 
 
 @ONE_KIND

@@ -244,6 +244,37 @@ def test_following_goes_on_after_a_restart(busy: Shop, inside: Program, polls, t
     assert [json.loads(line)["message"] for line in ended.out.splitlines()] == ["late", "higher"]
 
 
+@pytest.mark.parametrize("cursor", [True, False])
+@pytest.mark.parametrize("command", [["search"], ["show", "DH1"], ["errors", "--all"]])
+def test_following_goes_on_in_a_log_that_was_emptied(
+    command, cursor, busy: Shop, inside: Program, polls, tmp_path
+):
+    busy.pay("DH1")
+
+    def empty() -> None:
+        busy.execute("DELETE FROM order_audit_logs")
+        busy.record(1, "test_event", Severity.ERROR, message="new", id=1)
+
+    polls(empty, lambda: busy.record(1, "test_event", Severity.ERROR, message="newer"))
+    file = ["--cursor-file", str(tmp_path / "seen")] if cursor else []
+    ended = inside("logs", *command, "-f", "-q", "-o", "jsonl", *file)
+
+    assert [json.loads(line)["message"] for line in ended.out.splitlines()][-2:] == ["new", "newer"]
+    assert ended.err.splitlines()[0] == "the log was emptied, or restored: beginning anew"
+    assert ended.err.count("emptied") == 1
+
+
+def test_ids_that_are_not_watched_are_said_once(
+    busy: Shop, inside: Program, polls, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("orderctl.audit_frontier.MOST_YOUNG", 0)
+    polls(*(lambda number=number: busy.record(1, id=number) for number in (100, 200)))
+
+    ended = inside("logs", "search", "-f", "-o", "jsonl", "-q")
+
+    assert ended.err.count("too many ids have no event yet") == 1
+
+
 def test_what_was_shown_before_an_interruption_is_not_shown_again(
     busy: Shop, inside: Program, polls, tmp_path, monkeypatch: pytest.MonkeyPatch
 ):
