@@ -131,7 +131,7 @@ class OfAll:
             size = min(_PAGE, _GROWTH * size) if self.merged is not list else self.lines - len(rows) + 1
             if self.walk.stuck is not None or time.monotonic() >= self.walk.until:
                 break
-        return self._first(rows)
+        return self._first(found, rows)
 
     def before(self, event_id: int) -> Iterator[Sequence[Event]]:
         """Yield a page of the rows, oldest first, without events that have this id or a higher one."""
@@ -153,10 +153,12 @@ class OfAll:
                 " --time-limit 1m"
             )
 
-    def _first(self, rows: Sequence[Event]) -> list[Event]:
+    def _first(self, found: Sequence[Event], rows: Sequence[Event]) -> list[Event]:
+        """Return the rows of one page. The next one begins with the event of its first row, so that no row is lost."""
         if len(rows) > self.lines:
-            last = rows[self.lines - 1]
-            self.walk.after, self.walk.ended = min(getattr(last, "event_ids", (last.id,))), False
+            place = [event.id for event in found].index(rows[self.lines].id)
+            # A page that is full says nothing about an event that is stuck behind it.
+            self.walk.after, self.walk.ended, self.walk.stuck = found[place - 1].id, False, None
         return list(rows[: self.lines])
 
     def say_next(self, shown: int) -> None:

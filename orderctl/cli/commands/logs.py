@@ -231,8 +231,7 @@ def errors(
     walk = found(most)
     rows = walk.rows()
     app.render(rows, nothing=empty)
-    if len(rows) < most:
-        walk.say_next(len(rows))
+    walk.say_next(len(rows))
 
 
 @cli.command()

@@ -169,6 +169,50 @@ def test_one_failure_is_one_line(shop: Shop, inside: Program):
     assert json.loads(inside("logs", "errors", "-g", "nothing", "-o", "json").out) == []
 
 
+def pages(inside: Program, *options: str) -> list[list[dict]]:
+    """Return the rows of each page of ``logs errors``."""
+    found, after = [], []
+    while len(found) < 20:
+        ended = inside("logs", "errors", "-o", "jsonl", *options, *after)
+        found.append([json.loads(line) for line in ended.out.splitlines()])
+        if not ended.err:
+            return found
+        assert ended.err.startswith("next page: --after ")
+        after = ended.err.removeprefix("next page: ").split()
+    raise AssertionError(found)
+
+
+@pytest.mark.parametrize("size", ["1", "2", "3"])
+def test_no_failure_is_lost_between_pages(size: str, shop: Shop, inside: Program):
+    tasks = [*shop.paid("DH1"), *shop.paid("DH2")]
+    for number in range(1, 4):
+        severity = Severity.ERROR if number == 3 else Severity.WARNING
+        for order, task in enumerate(tasks, 1):
+            shop.record(order, "download_failed", severity, message=f"{order}/{number}", task_id=task)
+    for order in (1, 2):
+        shop.record(order, "order_failed", Severity.ERROR)
+
+    found = pages(inside, "--severity", "warning", "-n", size)
+
+    rows = [row for page in found for row in page]
+    assert [row["message"] for row in rows if row["message"].endswith("/3")] == ["2/3", "1/3"]
+    assert {one for row in rows for one in row["event_ids"]} >= {
+        event.id for order in ("DH1", "DH2") for event in shop.events(order, event_types=["download_failed"])
+    }
+
+
+def test_a_failure_that_stands_together_is_on_one_page(busy: Shop, inside: Program):
+    busy.pay("DH1")
+    [task] = busy.paid("DH3")
+    for severity in (Severity.WARNING, Severity.WARNING, Severity.ERROR):
+        busy.record(3, "download_failed", severity, task_id=task)
+    busy.record(3, "order_failed", Severity.ERROR)
+
+    found = pages(inside, "--severity", "warning", "-n", "1")
+
+    assert [[len(row["event_ids"]) for row in page] for page in found] == [[4], [1]]
+
+
 def test_new_events_of_a_search_are_shown_once(busy: Shop, inside: Program, tmp_path):
     arguments = ("logs", "search", "--actor", "bob", "-o", "jsonl", "--cursor-file", str(tmp_path / "seen"))
 
