@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -47,7 +48,8 @@ class CursorFile:
         Raises:
             InvalidInput: The file contains something else.
         """
-        text = self.path.read_text(encoding="utf-8", errors="replace").strip()
+        with _refusing("read", self.path):
+            text = self.path.read_text(encoding="utf-8", errors="replace").strip()
         if not text:
             return None
         found = _earlier(app, text, overlap=overlap) or _read(text)
@@ -74,17 +76,16 @@ class CursorFile:
         # Ctrl-C is delayed: what was shown is noted, and no file is left open or half written.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            number = self._replaced(f"{text}\n")
-            self.close()
-            self._number = number
-        except OSError as error:
-            raise InvalidInput(f"cannot write --cursor-file {self.path}: {error.strerror}") from None
+            with _refusing("write", self.path):
+                number = self._replaced(f"{text}\n")
+                self.close()
+                self._number = number
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _replaced(self, text: str) -> int:
         """Write beside the file, then rename: a crash leaves the old content or the new one. Return the new lock."""
-        fresh = self.path.with_name(f"{self.path.name}.new")
+        fresh = _beside(self.path)
         if fresh.is_symlink() or fresh.is_file():
             fresh.unlink()  # of a run that crashed
         number = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -113,11 +114,13 @@ def opened(app: App, path: Path) -> Iterator[CursorFile]:
         InvalidInput: It is not a file, or cannot be locked or replaced: each run would show the same again.
     """
     path = _resolved(path)
+    waited = False
     while True:
-        number = _open(path)
+        with _refusing("write", path):  # such as a folder that is no more
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         file = CursorFile(path, number)
         try:
-            _lock(app, path, number)
+            waited = _lock(app, path, number, waited=waited)
             if _is(path, number):
                 yield file
                 return
@@ -125,47 +128,73 @@ def opened(app: App, path: Path) -> Iterator[CursorFile]:
             file.close()
 
 
-def _open(path: Path) -> int:
+@contextmanager
+def _refusing(what: str, path: Path) -> Iterator[None]:
+    """Say what cannot be done with the file: a name that is too long, links in a circle, no rights, a full disk.
+
+    Raises:
+        InvalidInput: There was an error.
+    """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:  # such as a folder that is no more
-        raise InvalidInput(f"cannot write --cursor-file {path}: {error.strerror}") from None
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: Path.resolve() of links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"cannot {what} --cursor-file {path}: {reason}") from None
 
 
 def _resolved(path: Path) -> Path:
     """Return the file to which links lead; refuse one that is something else, such as /dev/null: it would be replaced."""
-    try:
+    with _refusing("read", path):
         path = path.resolve()
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise InvalidInput(f"cannot read --cursor-file {path}: {error}") from None
-    if path.exists() and not path.is_file():
-        raise InvalidInput(f"--cursor-file {path} is not a regular file")
-    if not path.parent.is_dir():
-        raise InvalidInput(f"the folder of --cursor-file {path} does not exist")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InvalidInput(f"cannot write to the folder of --cursor-file {path}")
-    if path.with_name(f"{path.name}.new").is_dir():
-        raise InvalidInput(f"cannot write --cursor-file {path}: {path.name}.new beside it is a folder")
+    with _refusing("write", path):
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"--cursor-file {path} is not a regular file")
+        if not path.parent.is_dir():
+            raise InvalidInput(f"the folder of --cursor-file {path} does not exist")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise InvalidInput(f"cannot write to the folder of --cursor-file {path}")
+        _require_room(_beside(path))
     return path
 
 
-def _lock(app: App, path: Path, number: int) -> None:
+def _require_room(fresh: Path) -> None:
+    """Refuse what stands where the new content is written; a file of a run that crashed is replaced.
+
+    Raises:
+        OSError: It is no file, or the name is too long.
+    """
     try:
+        mode = fresh.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise FileExistsError(errno.EEXIST, f"{fresh.name} beside it is not a regular file")
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _lock(app: App, path: Path, number: int, *, waited: bool) -> bool:
+    """Lock the file, and return whether a run had to wait; it says so once."""
+    with _refusing("lock", path):  # such as NFS without its lock service
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            app.say(f"waiting for another run with {path}")
+            if not waited:
+                app.say(f"waiting for another run with {path}")
             fcntl.flock(number, fcntl.LOCK_EX)
-    except OSError as error:  # such as NFS without its lock service
-        raise InvalidInput(f"cannot lock --cursor-file {path}: {error.strerror}") from None
+            return True
+    return waited
 
 
 def _is(path: Path, number: int) -> bool:
     """Whether the file that is open still has this name: the run before has replaced it."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(number))
-    except FileNotFoundError:
-        return False
+    with _refusing("read", path):
+        try:
+            return os.path.samestat(path.stat(), os.fstat(number))
+        except FileNotFoundError:
+            return False
 
 
 def _earlier(app: App, text: str, *, overlap: bool) -> Frontier | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orderctl import audit_frontier, audit_search
+from orderctl.cli import log_cursor
 from orderctl.cli.app import App
 from orderctl.cli.main import run
 from orderctl.states import Severity
@@ -259,6 +260,25 @@ def test_a_run_that_waits_for_another_one_says_so(
     assert said == [f"waiting for another run with {tmp_path}/seen"]
 
 
+def test_a_run_that_waits_for_several_others_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr(App, "say", lambda _, text: said.append(text))
+    file, turns = tmp_path / "seen", [2, 1, 0]
+
+    def wait(_: int, how: int) -> None:
+        if how & fcntl.LOCK_NB:
+            raise BlockingIOError
+        if turns.pop(0):
+            file.unlink()  # replaced by the run that had it
+            file.touch()
+
+    monkeypatch.setattr(fcntl, "flock", wait)
+
+    with log_cursor.opened(App(), file):
+        assert turns == []
+    assert said == [f"waiting for another run with {file}"]
+
+
 def test_a_file_that_cannot_be_locked_is_named(
     failing: Shop, inside: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -311,8 +331,10 @@ def test_a_full_disk_below_the_file_is_said(
 
 def test_a_file_that_cannot_be_written_is_refused(failing: Shop, inside: Program, tmp_path: Path):
     (tmp_path / "seen.new").mkdir()
+    os.mkfifo(tmp_path / "pipe.new")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    for file in (tmp_path / "seen", Path("/proc/x"), tmp_path / "circle"):
+    long = (tmp_path / ("n" * length) for length in (252, 255, 256, 5000))
+    for file in (tmp_path / "seen", Path("/proc/x"), tmp_path / "circle", tmp_path / "pipe", *long):
         ended = inside("logs", "errors", "--cursor-file", str(file))
         assert (file, ended.status, ended.out) == (file, 2, "")
         assert f"--cursor-file {file}" in ended.err
