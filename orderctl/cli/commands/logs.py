@@ -71,6 +71,7 @@ def show(
     from orderctl.cli import log_reader
 
     _require_direction(reverse=reverse, follow=follow, cursor_file=cursor_file)
+    _require_open_end(filters, follow=follow)
     with app.reading() as connection:
         order_id = references.find(connection, order).id
     history = log_reader.OfOrder(app, order_id, filters.search(), filters.matching)
@@ -127,6 +128,7 @@ def search(
     from orderctl.cli import log_reader
 
     _require_direction(reverse=reverse, follow=follow, cursor_file=cursor_file)
+    _require_open_end(filters, follow=follow)
     _require_no_after(after, follow=follow, cursor_file=cursor_file)
     order_id = None
     if filters.order is not None:
@@ -146,6 +148,11 @@ def search(
 def _require_direction(*, reverse: bool, follow: bool, cursor_file: Path | None) -> None:
     if reverse and (follow or cursor_file):
         raise InvalidInput("--reverse cannot be combined with --follow or --cursor-file")
+
+
+def _require_open_end(filters: Filters, *, follow: bool) -> None:
+    if follow and filters.until is not None:
+        raise InvalidInput("--until cannot be combined with --follow, which shows what comes from now on")
 
 
 def _require_no_after(after: int | None, *, follow: bool, cursor_file: Path | None) -> None:
@@ -203,6 +210,7 @@ def errors(
 
     if watching.watch and (follow or cursor_file is not None):
         raise InvalidInput(f"give --watch or {'--follow' if follow else '--cursor-file'}, not both")
+    _require_open_end(filters, follow=follow)
     _require_no_after(after, follow=follow, cursor_file=cursor_file)
     wanted = filters.search(paid=True)
 

@@ -152,6 +152,16 @@ def test_what_does_not_go_together_is_refused(options, busy: Shop, inside: Progr
     assert ended.err.startswith("orderctl: ")
 
 
+@pytest.mark.parametrize("command", [["search"], ["show", "DH1"], ["errors"]])
+def test_an_end_is_refused_when_following(command, busy: Shop, inside: Program, polls, tmp_path):
+    polls()
+    ended = inside("logs", *command, "-f", "--until", "1h")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("orderctl: --until cannot be combined with --follow")
+    file = str(tmp_path / "seen")
+    assert inside("logs", *command, "--until", "1h", "--cursor-file", file).status == 0
+
+
 def test_one_failure_is_one_line(shop: Shop, inside: Program):
     [task] = shop.paid("DH1")
     shop.fail(task, ErrorType.NETWORK, "reset")
