@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
-from orderctl import __version__, broker, clock, database, readiness, unsent
+from orderctl import __version__, broker, clock, database, readiness, statuses, unsent
 from orderctl.errors import OrderctlError
 from orderctl.payments import waiting
 from orderctl.settings import Settings
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KIND: Final = "metrics"
 #: Time between two looks at the stores, and between two texts in the file, in seconds.
 INTERVAL: Final = 10.0
-#: Tasks and messages that wait are counted up to here.
+#: Tasks and messages that wait are shown up to here: their counts go a little beyond, to tell that there are more.
 MOST: Final = 100_000
 
 _log = logging.getLogger(__name__)
@@ -232,24 +232,32 @@ class Exposition:
         yield _gauge("redis_up", "1 if Redis has answered, else 0.", _known(seen.redis))
         yield from _of_queue(seen)
         yield from _of_messages(seen)
-        waits = {} if seen.payments is None else {(outcome,): n for outcome, n in seen.payments.items()}
-        yield _gauge("payments_waiting", "Payments that wait for a decision.", waits, "outcome")
+        yield _of_payments(seen)
         yield from _of_workers(seen)
 
 
 def _of_queue(seen: _Seen) -> Iterator[Metric]:
     tasks, oldest = seen.queue or (None, None)
-    yield _gauge("queue_tasks", "Tasks that are due and wait for a worker.", _known(tasks))
+    counted = None if tasks is None else min(tasks, MOST)
+    yield _gauge("queue_tasks", "Tasks that are due and wait for a worker.", _known(counted))
     yield _gauge("queue_oldest_seconds", "For how long the oldest of them has been due.", _known(oldest))
     yield _gauge("queue_paused", "1 while the queue is paused, else 0.", _known(seen.paused))
 
 
 def _of_messages(seen: _Seen) -> Iterator[Metric]:
     found = seen.messages
-    numbers = {} if found is None else {("waiting",): found.waiting, ("given_up",): found.given_up}
+    counts = {} if found is None else {"waiting": found.waiting, "given_up": found.given_up}
+    numbers = {(state,): min(number, MOST) for state, number in counts.items()}
     yield _gauge("outbox_messages", "Mails, webhooks and messages that were not sent.", numbers, "state")
     late = None if found is None else seen.late_seconds
     yield _gauge("outbox_oldest_due_seconds", "For how long the oldest has been due.", _known(late))
+
+
+def _of_payments(seen: _Seen) -> Metric:
+    numbers = {
+        (outcome,): min(number, statuses.COUNT_LIMIT) for outcome, number in (seen.payments or {}).items()
+    }
+    return _gauge("payments_waiting", "Payments that wait for a decision.", numbers, "outcome")
 
 
 def _of_workers(seen: _Seen) -> Iterator[Metric]:
