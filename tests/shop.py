@@ -145,11 +145,12 @@ class Shop:
         message: str = "connection refused",
         *,
         fingerprint: str = "abc123",
+        again: bool = False,
     ) -> Moved:
-        """Claim a task and let this attempt fail, as its last."""
+        """Claim a task and let this attempt fail, as its last unless it is to be tried again."""
         claim = self.claimed(task_id)
         failure = Failure(error_type, message, fingerprint)
-        return self.transact(lambda c: failures.fail(c, claim, failure, retry_transient=False))
+        return self.transact(lambda c: failures.fail(c, claim, failure, retry_transient=again))
 
     def end(self, order_id: int) -> Moved:
         """End an order if all its tasks have ended."""

@@ -11,7 +11,7 @@ from orderctl.doctor.checks import Verdict
 from orderctl.doctor.surroundings import Opened, Surroundings
 from orderctl.errors import ExitStatus
 from orderctl.health import causes, overview, revisions
-from orderctl.health.overview import Overview
+from orderctl.health.overview import Failures, Overview, Workers
 from orderctl.payments.transfer import Transfer
 from orderctl.settings import Settings
 from orderctl.states import ErrorType
@@ -31,17 +31,22 @@ def names(seen: Overview) -> list[str]:
     return [one.name for one in causes.find(seen)]
 
 
-def beat(load: Settings, *, draining: bool = False) -> None:
+def beat(load: Settings, *, name: str = NAME, draining: bool = False) -> None:
     with broker.brisk(broker.url(load)) as client:
-        fleet.announce(client, load, NAME, started=milliseconds(), draining=draining)
+        fleet.announce(client, load, name, started=milliseconds(), draining=draining)
 
 
-def test_the_numbers_are_those_of_the_shop_on_each_database(shop: Shop, load: Settings):
-    shop.paid("DH1", 3)
+def test_the_numbers_are_those_of_the_shop_on_each_database(
+    shop: Shop, load: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    shop.paid("DH1", 5)
     shop.paid("DH2")
     shop.fail(1, ErrorType.DISK_SPACE, "disk full")
     shop.claimed(2, worker=f"{NAME}.worker-1")
+    shop.claimed(3, worker="gone-1-a3f9.worker-1")
+    shop.fail(4, ErrorType.NETWORK, again=True)
     beat(load)
+    beat(load, name="web2-4711-a3f9", draining=True)
     with broker.brisk(broker.url(load)) as client:
         announce(client, SIGN)
 
@@ -53,14 +58,15 @@ def test_the_numbers_are_those_of_the_shop_on_each_database(shop: Shop, load: Se
     assert seen.relays == [SIGN]
     assert seen.numbers.stats.orders["pending"] + seen.numbers.stats.orders["processing"] == 2
     assert seen.numbers.stats.tasks["failed"] == 1
-    assert seen.numbers.failures.failed == {"DISK_SPACE": 1}
-    assert seen.numbers.failures.at_least is False
+    assert seen.numbers.failures == Failures({"DISK_SPACE": 1}, {"NETWORK": 1}, at_least=False)
     assert (seen.queue.waiting, seen.queue.paused, seen.queue.reason) == (2, False, None)
     assert seen.queue.waited is not None
     assert timedelta(0) <= seen.queue.waited < timedelta(minutes=1)
-    assert (seen.workers.supervisors, seen.workers.workers, seen.workers.busy) == (1, 2, 1)
+    assert seen.workers == Workers(supervisors=2, workers=4, busy=1, draining=1, lost=1)
     assert names(seen) == []
     assert causes.exit_status(seen, []) is ExitStatus.DONE
+    monkeypatch.setattr(overview, "MOST_FAILURES", 1)
+    assert shop.read(overview.count).failures.at_least is True
 
 
 @pytest.mark.databases("sqlite")

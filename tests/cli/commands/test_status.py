@@ -3,16 +3,20 @@
 import json
 import socket
 import time
+from contextlib import closing
 
 import pytest
 from sqlalchemy import update
 
-from orderctl import database
+from orderctl import broker, database, settings
 from orderctl.choices import Seen
+from orderctl.health import overview
 from orderctl.operations import making
 from orderctl.operations.making import NewOperation
 from orderctl.operations.records import Kind
 from orderctl.schema import operations
+from orderctl.states import ErrorType
+from orderctl.worker import fleet
 from tests.cli.conftest import Program
 from tests.shop import Shop
 
@@ -79,6 +83,30 @@ def test_what_is_wrong_is_said_with_the_command_that_helps(shop: Shop, inside: P
             "explanation": None,
         }
     ]
+
+
+def test_what_may_pass_by_itself_is_shown_beside_what_has_failed(
+    shop: Shop, inside: Program, monkeypatch: pytest.MonkeyPatch, migrated_url: str, redis_url: str
+):
+    shop.paid("DH1", 3)
+    shop.fail(1, ErrorType.DISK_SPACE)
+    shop.fail(2, again=True)
+    shop.claimed(3, worker="gone-1-a3f9.worker-1")
+    load = settings.load({"database.url": migrated_url, "redis.url": redis_url, "worker.concurrency": "2"})
+    with closing(broker.brisk(redis_url)) as client:
+        fleet.announce(client, load, "web1-4711-a3f9", started=1, draining=True)
+
+    shown = inside("status").out.splitlines()
+    monkeypatch.setattr(overview, "MOST_FAILURES", 1)
+    newest, found = inside("status").out, json.loads(inside("status", "-o", "json").out)
+
+    failures = "1 DISK_SPACE · to be tried again: 1 NETWORK"
+    assert f"failures     last hour: {failures}" in shown
+    assert "workers      2 alive · 0 busy · 1 supervisor · 1 draining · 1 without a heartbeat" in shown
+    assert f"failures     last hour (the newest): {failures}\n" in newest
+    assert found["failures"] == {"failed": {"DISK_SPACE": 1}, "tried_again": {"NETWORK": 1}}
+    assert found["at_least"] == ["failures.failed", "failures.tried_again"]
+    assert (found["workers"]["draining"], found["workers"]["lost"]) == (1, 1)
 
 
 @pytest.mark.parametrize("down", [{"DATABASE"}, {"REDIS"}, {"DATABASE", "REDIS"}], ids=sorted)
