@@ -1,12 +1,15 @@
 """The frame of the checks: what is skipped, what an error becomes, the exit code, and how it is shown."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
 from orderctl.cli import check_lines
+from orderctl.cli.main import run
 from orderctl.doctor import examination, refusals
 from orderctl.doctor.checks import Area, Check, Verdict
 from orderctl.doctor.examination import EXAMINATIONS, Examination
@@ -204,7 +207,8 @@ def test_checks_are_shown_when_they_are_made_and_only_what_is_wrong_with_quiet(
 ):
     monkeypatch.setenv("ORDERCTL_DATABASE_URL", "mysql://shop:geheim@127.0.0.1:1/shop")
 
-    status, loud = call("doctor", "--only", "settings,database,audit")
+    status = run(("doctor", "--only", "settings,database,audit"))
+    loud, said = capsys.readouterr()
     quiet = call("-q", "doctor", "--only", "settings,database,audit")[1]
 
     assert status == 69
@@ -213,6 +217,10 @@ def test_checks_are_shown_when_they_are_made_and_only_what_is_wrong_with_quiet(
     assert "audit\n  skip  not looked at: the database does not answer\n" in loud
     assert quiet.startswith("database\n  FAULT the database does not answer")
     assert "settings" not in quiet
+    marks = Counter(re.findall(r"^  (ok|note|warn|FAULT|skip) ", loud, re.MULTILINE))
+    assert marks["FAULT"] == marks["skip"] == 1
+    made = f"{marks.total() - 1} checks, 1 fault, {marks['warn']} warning{'s' * (marks['warn'] != 1)}"
+    assert said.splitlines()[-1] == f"{made}, 1 skipped"
     assert (
         json.loads(call("doctor", "--only", "audit", "-o", "jsonl")[1].splitlines()[0])["area"] == "database"
     )

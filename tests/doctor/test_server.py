@@ -1,10 +1,12 @@
 """What only a real MySQL or MariaDB shows: rights of accounts, settings of the server, and a dropped index."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from urllib.parse import urlsplit
 
 import pytest
 
+from orderctl.doctor import server
 from tests.doctor.conftest import Examined
 from tests.servers.mysql import MysqlServer
 from tests.shop import Shop
@@ -94,9 +96,18 @@ def test_settings_of_the_server_and_a_dropped_index(
     assert "KiB" in size["text"] or "MiB" in size["text"]
 
 
-def test_a_server_that_is_read_only_is_down_for_writes(
-    shop: Shop, database_server: MysqlServer, doctor: Doctor
+class Behind(datetime):
+    """The clock of a machine that is 90 seconds behind."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) - timedelta(seconds=90)
+
+
+def test_a_server_that_is_read_only_is_down_for_writes_and_its_clock_is_compared(
+    shop: Shop, database_server: MysqlServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(server, "datetime", Behind)
     shop.engine.dispose()
     database_server.execute("SET GLOBAL read_only = ON")
     try:
@@ -106,3 +117,5 @@ def test_a_server_that_is_read_only_is_down_for_writes(
 
     [check] = found.of("writable")
     assert (found.status, check["verdict"], check["repair"]) == (69, "fault", "SET GLOBAL read_only = OFF")
+    [skew] = found.of("clock-skew")
+    assert (skew["verdict"], skew["value"]) == ("fault", pytest.approx(90, abs=5))
