@@ -79,6 +79,7 @@ def test_what_has_ended_exits_0_and_says_so(shop: Shop, inside: Program) -> None
     ended = inside("why", "DH1", "-o", "json")
 
     found = json.loads(ended.out)
+    assert (ended.status, ended.err) == (0, "")
     assert [step["cause"] for step in found["steps"] if step["link"] in set(list(Link)[:7])] == [None] * 7
     assert {step["state"] for step in found["steps"][:7]} == {"holds"}
 
@@ -164,4 +165,5 @@ def test_an_order_that_runs_or_has_ended_is_said_to(shop: Shop, inside: Program)
     shop.execute(
         "UPDATE orderctl_outbox SET sent_at = '2026-01-01 00:00:00', due_at = '9999-12-31 00:00:00.000000'"
     )
-    assert inside("why", "DH1").out.splitlines()[0] == "order DH1: completed"
+    ended = inside("why", "DH1")
+    assert (ended.status, ended.out.splitlines()[0]) == (0, "order DH1: completed")
