@@ -12,7 +12,7 @@ import redis
 
 from orderctl.doctor import pubsub
 from orderctl.doctor.checks import Verdict
-from orderctl.doctor.pubsub import examine, examine_round_trip, listen
+from orderctl.doctor.pubsub import TARGET, examine, examine_round_trip, listen
 from orderctl.doctor.redis_repairs import _user
 from orderctl.settings import load
 from tests.doctor.around import look, named, unwell
@@ -179,9 +179,11 @@ def test_a_slow_round_trip_is_a_warning(redis_url: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(pubsub, "_receive", slowly)
     monkeypatch.setattr(pubsub, "_TRIP_SECONDS", 0.05)
+    monkeypatch.setattr(pubsub, "TARGET", TARGET)
 
     [check] = look(examine_round_trip, redis_url=redis_url)
 
     assert check.verdict is WARNING
     assert check.value > 12
+    assert "target 10 ms" in check.text
     assert "SLOWLOG GET 10" in (check.repair or "")
