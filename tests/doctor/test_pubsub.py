@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
 
 from orderctl.doctor import pubsub
-from orderctl.doctor.checks import Verdict
+from orderctl.doctor.checks import Check, Verdict
 from orderctl.doctor.pubsub import TARGET, examine, examine_round_trip, listen
 from orderctl.doctor.redis_repairs import _user
 from orderctl.settings import load
@@ -28,13 +29,13 @@ def progress(task_id: int, **more: object) -> str:
 
 
 @contextmanager
-def publishing(url: str, messages: Mapping[str, object], pause: float = 0.05) -> Iterator[None]:
+def publishing(url: str, messages: Mapping[str, object]) -> Iterator[None]:
     """Publish on channels again and again, as programs of the shop do."""
     over = threading.Event()
 
     def run() -> None:
         with redis.Redis.from_url(url) as client:
-            while not over.wait(pause):
+            while not over.wait(0.03):
                 for name, payload in messages.items():
                     client.publish(name, payload)
 
@@ -45,6 +46,21 @@ def publishing(url: str, messages: Mapping[str, object], pause: float = 0.05) ->
     finally:
         over.set()
         thread.join()
+
+
+@pytest.fixture
+def hear(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Check]]:
+    """``hear(published, most)`` returns the checks of what is published, after so many messages.
+
+    The doctor listens until it has heard that many, not for a time: a machine that is busy for a second has no say.
+    """
+
+    def examined(published: Mapping[str, object], most: int = 3, **given: Any) -> list[Check]:
+        monkeypatch.setattr(pubsub, "_MOST_HEARD", most)
+        with publishing(redis_url, published):
+            return look(examine, ahead=listen, listen=60, **{"redis_url": redis_url, **given})
+
+    return examined
 
 
 #: What is published, the settings, and the check that names it with its verdict and a part of its text and repair.
@@ -58,17 +74,15 @@ FAULTS: dict[str, tuple[dict[str, object], dict[str, str], str, Verdict, str, st
     "subject": ({"task:1:progress": progress(2)}, {}, "payloads", FAULT, "its taskId is 2", ""),
     "prefix": ({"task:1:progress": progress(1)}, {"redis_prefix": "a:"}, "prefix", WARNING, "lack the prefix a:", '= "a:"'),
     "neighbour": ({"b:task:1:progress": progress(1)}, {}, "other-prefix", NOTE, "prefix b:", ""),
-    "flood": ({"task:1:progress": progress(1)}, {}, "progress-rate", WARNING, "task 1 publishes", "tasks show 1"),
+    "flood": ({"task:1:progress": progress(1)}, {"progress_interval_seconds": "60"}, "progress-rate", WARNING, "task 1 publishes", "tasks show 1"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_is_heard_and_named(redis_url: str, name: str) -> None:
+def test_each_fault_is_heard_and_named(hear: Callable[..., list[Check]], name: str) -> None:
     published, settings, check, verdict, text, repair = FAULTS[name]
-    pause = 0.03 if name == "flood" else 0.12
 
-    with publishing(redis_url, published, pause):
-        found = look(examine, ahead=listen, redis_url=redis_url, **settings)
+    found = hear(published, 20 if name == "flood" else 3, **settings)
 
     assert unwell(found) == {check: verdict}
     assert text in named(found, check).text
@@ -76,35 +90,33 @@ def test_each_fault_is_heard_and_named(redis_url: str, name: str) -> None:
     assert named(found, check).repair is None  # no command repairs it
 
 
-def test_what_is_right_is_well_and_other_programs_are_left_alone(redis_url: str) -> None:
-    with publishing(
-        redis_url, {"task:1:progress": progress(1), "socket.io#/#": "x", "order:created": "7"}, 0.2
-    ):
-        found = look(examine, ahead=listen, redis_url=redis_url)
+def test_what_is_right_is_well_and_other_programs_are_left_alone(hear: Callable[..., list[Check]]) -> None:
+    found = hear({"task:1:progress": progress(1), "socket.io#/#": "x", "order:created": "7"})
 
     assert unwell(found) == {}
     assert "1 channel of orderctl's, 2 channels of other programs' such as" in named(found, "heard").text
 
 
-def test_another_doctor_is_no_other_program(redis_url: str) -> None:
+def test_another_doctor_is_no_other_program(hear: Callable[..., list[Check]], redis_url: str) -> None:
     names = {"orderctl:doctor:0af3": "1", "shop2:orderctl:doctor:0af4": "1", "task:1:progress": progress(1)}
-    with publishing(redis_url, names), redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
         listener.subscribe("orderctl:doctor:0af5")
         listener.get_message(timeout=5)
-        found = look(examine, ahead=listen, redis_url=redis_url)
+        found = hear(names)
 
     text = named(found, "heard").text
     assert "1 channel of orderctl's" in text
     assert "other programs" not in text
 
 
-def test_a_busy_server_is_not_listened_to_for_long(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pubsub, "_MOST_HEARD", 3)
+def test_a_busy_server_is_not_listened_to_for_long(
+    hear: Callable[..., list[Check]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pubsub, "_MOST_KEPT", 2)
     names = {f"task:{number}:progress": progress(number) for number in range(1, 4)}
     began = time.monotonic()
-    with publishing(redis_url, names):
-        found = look(examine, ahead=listen, redis_url=redis_url, listen=60)
+
+    found = hear(names)
 
     assert named(found, "heard").text.startswith("heard 3 messages in ")
     assert named(found, "payloads").text.startswith("2 messages checked")
@@ -122,26 +134,28 @@ def test_a_program_that_listens_in_vain_is_named(redis_url: str) -> None:
 
 
 @pytest.mark.databases("sqlite")
-def test_messages_about_tasks_that_the_database_lacks_are_another_shops(shop: Shop, redis_url: str) -> None:
+def test_messages_about_tasks_that_the_database_lacks_are_another_shops(
+    shop: Shop, hear: Callable[..., list[Check]]
+) -> None:
     [task] = shop.paid()
-    with publishing(
-        redis_url, {f"task:{task}:progress": progress(task), "task:77:progress": progress(77)}, 0.2
-    ):
-        found = look(examine, ahead=listen, engine=shop.engine, redis_url=redis_url)
+
+    found = hear(
+        {f"task:{task}:progress": progress(task), "task:77:progress": progress(77)}, engine=shop.engine
+    )
 
     assert unwell(found) == {"other-shop": WARNING}
     assert "about task 77, which the database does not have" in named(found, "other-shop").text
 
 
 def test_an_account_that_may_not_hear_all_channels_hears_its_own(
-    own_redis: Callable[..., RedisServer],
+    own_redis: Callable[..., RedisServer], hear: Callable[..., list[Check]]
 ) -> None:
     server = own_redis()
     url = f"redis://orderctl:pass@127.0.0.1:{server.port}/0"
     with redis.Redis(port=server.port) as admin:
         admin.execute_command("ACL", "SETUSER", "orderctl", *rules("orderctl"))
-        with publishing(server.url, {"progress:task:1": "{}", "task:1:progress": progress(1)}, 0.2):
-            found = look(examine, ahead=listen, redis_url=url)
+        with publishing(server.url, {"progress:task:1": "{}", "task:1:progress": progress(1)}):
+            found = hear({}, redis_url=url)
         assert unwell(found) == {"heard": NOTE}
         assert not unwell(look(examine_round_trip, redis_url=url))
 
