@@ -370,14 +370,15 @@ class Dashboard:
             line.send(json.dumps({"event": event, "data": data, "id": number}))
 
     def hear(self, line: ClientConnection) -> None:
-        """Look at what has come, until nothing more does."""
-        heard = []
+        """Look at what has come, until nothing more does; progress and a status have to be among it."""
+        heard: list[str] = []
+        missing = {"currentFile", '"status"'}
         with suppress(TimeoutError):
             while True:
-                heard.append(str(line.recv(timeout=0.3)))
+                heard.append(str(line.recv(timeout=20 if missing else 0.3)))
+                missing -= {word for word in missing if word in heard[-1]}
         self.books.look("/ws of the relay", *heard)
-        assert any("currentFile" in text for text in heard), heard
-        assert any('"status"' in text for text in heard), heard
+        assert not missing, heard
 
     def ask(self) -> None:
         """Ask for every page of the API, and for some things that are refused."""
