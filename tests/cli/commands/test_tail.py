@@ -502,11 +502,21 @@ def test_names_are_looked_up_in_the_background(shop: Shop, redis_url: str):
     named = (
         one for event in events if isinstance(event, Found) and not event.first for one in event.standings
     )
-    threading.Timer(0.3, lambda: publications.publish_progress(client, progress(10), 1, {})).start()
 
-    assert {one.label for one in itertools.islice(named, 2)} == {"DH1", "DH1 Course 1"}
-    events.close()
-    client.close()
+    def speak() -> None:
+        while not over.wait(0.1):  # again and again: what comes before the subscription is not heard
+            publications.publish_progress(client, progress(10), 1, {})
+
+    over = threading.Event()
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        assert {one.label for one in itertools.islice(named, 2)} == {"DH1", "DH1 Course 1"}
+    finally:
+        over.set()
+        speaker.join()
+        events.close()
+        client.close()
 
 
 def test_a_pattern_chooses_channels(shop: Shop, redis_url: str):
